@@ -1,0 +1,59 @@
+//! The whole configuration, its embedded defaults and profiles.
+
+use crate::{Admission, Auth, Commands, Gateway, Journal, Log, Passivation, Runtime, Snapshots, Supervision};
+use serde::{Deserialize, Serialize};
+
+/// The commented default file, as `dormouse config default` prints it.
+pub const DEFAULT_TOML: &str = include_str!("../default.toml");
+
+const PROFILES: [(&str, &str); 3] = [
+    ("development", include_str!("../profiles/development.toml")),
+    ("production", include_str!("../profiles/production.toml")),
+    ("enterprise", include_str!("../profiles/enterprise.toml")),
+];
+
+/// Every knob of Dormouse, one field per section.
+///
+/// There is no `Default`: start from [`Config::embedded`], or from [`load`](crate::load). Serializing masks
+/// secrets, so a serialized configuration can be shown, but does not lead back to the same one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP server.
+    pub gateway: Gateway,
+    /// Who may call.
+    pub auth: Auth,
+    /// Everything durable.
+    pub journal: Journal,
+    /// When snapshots are taken and how long they are kept.
+    pub snapshots: Snapshots,
+    /// Deadlines and idempotency of commands.
+    pub commands: Commands,
+    /// How much work may wait.
+    pub admission: Admission,
+    /// How the work is divided.
+    pub runtime: Runtime,
+    /// When live aggregates go back to sleep.
+    pub passivation: Passivation,
+    /// What happens after a panic or a lost component.
+    pub supervision: Supervision,
+    /// Logs.
+    pub log: Log,
+}
+
+impl Config {
+    /// The defaults embedded in the binary, untouched by profile, file or environment.
+    pub fn embedded() -> Self {
+        toml::from_str(DEFAULT_TOML).expect("the embedded default.toml is complete, a test checks that")
+    }
+}
+
+/// The names of the embedded profiles.
+pub fn profiles() -> impl Iterator<Item = &'static str> {
+    PROFILES.iter().map(|(name, _)| *name)
+}
+
+/// The overlay of an embedded profile, as TOML.
+pub(crate) fn profile(name: &str) -> Option<&'static str> {
+    PROFILES.iter().find(|(known, _)| *known == name).map(|(_, overlay)| *overlay)
+}

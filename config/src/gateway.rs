@@ -1,0 +1,42 @@
+//! `[gateway]`: the HTTP server.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+
+use crate::text;
+
+/// The HTTP server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// Address and port to listen on. Default `127.0.0.1:8080`; beyond loopback it needs `allow_unauthenticated`.
+    #[serde(with = "text::address")]
+    pub listen: SocketAddr,
+    /// Permits listening beyond loopback while [`AuthMode::None`](crate::AuthMode::None). Default `false`; only for a
+    /// server that something else protects.
+    pub allow_unauthenticated: bool,
+    /// Connections served at once; further ones wait. Default 10,000; raise it with the file descriptor limit.
+    pub max_connections: NonZeroUsize,
+    /// Largest request body, in bytes. Default 1 MiB; raise it for commands that carry documents.
+    #[serde(with = "text::size")]
+    pub max_body: ByteSize,
+    /// Time a client has to send its request headers. Default 10 s, at most `request_timeout`; raise it for clients on
+    /// very poor networks.
+    #[serde(with = "text::duration")]
+    pub header_timeout: Duration,
+    /// Time for a whole request, streams excepted. Default 35 s, above `commands.timeout`, with which it changes.
+    #[serde(with = "text::duration")]
+    pub request_timeout: Duration,
+    /// Time that requests under way get to finish at shutdown. Default 30 s; keep it below the orchestrator's grace
+    /// period. Zero cuts off at once.
+    #[serde(with = "text::duration")]
+    pub drain_timeout: Duration,
+    /// Entries on a page when the request names no limit. Default 100.
+    pub page_size: NonZeroU32,
+    /// Most entries a request may ask for on one page. Default 1,000; raise it for exports, lower it for large events.
+    pub page_size_max: NonZeroU32,
+}

@@ -1,0 +1,105 @@
+//! The known keys: those of `default.toml`, which has them all.
+
+use std::sync::LazyLock;
+
+use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
+
+use crate::DEFAULT_TOML;
+
+pub(crate) static KNOWN: LazyLock<Known> = LazyLock::new(Known::read);
+
+/// The known keys with their defaults, in the order of `default.toml`.
+pub(crate) struct Known {
+    keys: Vec<(String, Value)>,
+}
+
+impl Known {
+    fn read() -> Self {
+        let table: Table = DEFAULT_TOML.parse().expect("the embedded default.toml parses");
+        let spanned = DeTable::parse(DEFAULT_TOML).expect("the embedded default.toml parses");
+        let mut leaves = Vec::new();
+        flatten("", &table, spanned.get_ref(), &mut leaves);
+        leaves.sort_by_key(|(at, ..)| *at);
+        Self { keys: leaves.into_iter().map(|(_, key, value)| (key, value)).collect() }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.keys.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The default of a key, if there is such a key.
+    pub(crate) fn default_of(&self, key: &str) -> Option<&Value> {
+        self.iter().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    /// The first key of a section, if there is such a section. The root is the section `""`.
+    pub(crate) fn first_in(&self, section: &str) -> Option<&str> {
+        let inside =
+            |key: &str| section.is_empty() || key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+        self.iter().map(|(key, _)| key).find(|key| inside(key))
+    }
+
+    /// The key most like an unknown one: a misspelling of the whole, or the right last part in the wrong section.
+    pub(crate) fn nearest(&self, unknown: &str) -> &str {
+        let likeness = |key: &str| {
+            let whole = strsim::normalized_damerau_levenshtein(key, unknown);
+            let last = strsim::normalized_damerau_levenshtein(last_part(key), last_part(unknown));
+            whole.max(0.7 * last)
+        };
+        let nearest = self.iter().map(|(key, _)| key).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        nearest.unwrap_or_default()
+    }
+}
+
+/// `section` and `key` joined by a dot; quoted where TOML would, so that a dot inside a part makes no other key.
+pub(crate) fn join(section: &str, part: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let part = if !part.is_empty() && part.chars().all(bare) { part.to_owned() } else { format!("{part:?}") };
+    if section.is_empty() { part } else { format!("{section}.{part}") }
+}
+
+fn last_part(key: &str) -> &str {
+    key.rsplit_once('.').map_or(key, |(_, last)| last)
+}
+
+fn flatten(section: &str, table: &Table, spanned: &DeTable<'_>, leaves: &mut Vec<(usize, String, Value)>) {
+    for (part, value) in spanned {
+        let key = join(section, part.get_ref());
+        match (&table[part.get_ref().as_ref()], value.get_ref()) {
+            (Value::Table(table), DeValue::Table(spanned)) => flatten(&key, table, spanned, leaves),
+            (value, _) => leaves.push((Spanned::span(part).start, key, value.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_in_the_order_of_the_file() {
+        let keys: Vec<_> = KNOWN.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys.first(), Some(&"gateway.listen"));
+        assert_eq!(keys.last(), Some(&"log.format"));
+        let position = |key| keys.iter().position(|known| *known == key).unwrap();
+        assert!(position("journal.event_size_max") < position("journal.postgres.connections_min"));
+    }
+
+    #[test]
+    fn the_nearest_key_is_the_one_meant() {
+        for (written, meant) in [
+            ("gateway.lisen", "gateway.listen"),
+            ("gatway.listen", "gateway.listen"),
+            ("gateway.max-body", "gateway.max_body"),
+            ("listen", "gateway.listen"),
+            ("runtime.shard", "runtime.shards"),
+            ("journal.connections_max", "journal.postgres.connections_max"),
+            ("postgres.lock_timeout", "journal.postgres.lock_timeout"),
+            ("journal.postgres.url", "journal.url"),
+            ("passivation.idle", "passivation.idle_after"),
+        ] {
+            assert_eq!(KNOWN.nearest(written), meant, "{written}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The layers, laid over one another: defaults < profile < file < environment < `--set`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+use toml::{Table, Value};
+
+use crate::known::{KNOWN, join};
+use crate::secret::mask;
+use crate::sources::PREFIX;
+use crate::{Config, Error, Loaded, Origin, Sources, config};
+
+/// Reads all layers, checks every key and value, and remembers where each value came from.
+///
+/// # Errors
+/// The first thing wrong, see [`Error`].
+pub fn load(sources: &Sources) -> Result<Loaded, Error> {
+    let mut layers = Layers::defaults();
+    if let Some(name) = &sources.profile {
+        layers.profile(name)?;
+    }
+    if let Some(path) = &sources.file {
+        layers.file(path)?;
+    }
+    layers.environment(&sources.environment)?;
+    for assignment in &sources.overrides {
+        layers.assignment(assignment)?;
+    }
+    layers.finish()
+}
+
+/// The value of every known key so far, and where it came from.
+struct Layers {
+    settings: BTreeMap<String, (Value, Origin)>,
+}
+
+impl Layers {
+    fn defaults() -> Self {
+        let settings = KNOWN.iter().map(|(key, value)| (key.to_owned(), (value.clone(), Origin::Default))).collect();
+        Self { settings }
+    }
+
+    fn profile(&mut self, name: &str) -> Result<(), Error> {
+        let overlay = config::profile(name).ok_or_else(|| Error::UnknownProfile {
+            name: name.to_owned(),
+            known: config::profiles().collect::<Vec<_>>().join(", "),
+        })?;
+        let table: Table = overlay.parse().expect("embedded profiles parse, a test loads each");
+        self.lay("", Value::Table(table), &|_| Origin::Profile(name.to_owned()))
+    }
+
+    fn file(&mut self, path: &Path) -> Result<(), Error> {
+        let text = fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        let table: Table = text.parse().map_err(|error| syntax(path, &text, &error))?;
+        // A second, spanned reading of the same text, only to know the lines.
+        let spanned = DeTable::parse(&text).map_err(|error| syntax(path, &text, &error))?;
+        self.lay("", Value::Table(table), &|key| {
+            let (line, _) = position(&text, offset_of(key, spanned.get_ref()));
+            Origin::File { path: path.to_owned(), line }
+        })
+    }
+
+    fn environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
+        let mut ours: Vec<_> =
+            environment.iter().filter_map(|(name, value)| Some((name, name.strip_prefix(PREFIX)?, value))).collect();
+        // The environment has no order; errors and a whole section beside its keys should not depend on chance.
+        ours.sort_unstable();
+        for (name, path, value) in ours {
+            let path = path.to_lowercase();
+            let key = path.split("__").fold(String::new(), |key, part| join(&key, part));
+            let value = value_of(&key, value);
+            self.lay(&key, value, &|_| Origin::Environment(name.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn assignment(&mut self, text: &str) -> Result<(), Error> {
+        let (path, value) = text.split_once('=').ok_or_else(|| Error::Override { text: mask(text) })?;
+        let key = path.trim().split('.').fold(String::new(), |key, part| join(&key, part));
+        let value = value_of(&key, value.trim());
+        self.lay(&key, value, &|_| Origin::Override)
+    }
+
+    /// Lays a value, or all values of a table, over what is there.
+    fn lay(&mut self, key: &str, value: Value, origin: &dyn Fn(&str) -> Origin) -> Result<(), Error> {
+        if let Some(setting) = self.settings.get_mut(key) {
+            *setting = (value, origin(key));
+            return Ok(());
+        }
+        match (value, KNOWN.first_in(key)) {
+            (Value::Table(table), Some(_)) => {
+                for (part, value) in table {
+                    self.lay(&join(key, &part), value, origin)?;
+                }
+                Ok(())
+            }
+            (_, Some(example)) => {
+                Err(Error::Section { origin: origin(key), key: key.to_owned(), example: example.to_owned() })
+            }
+            (value, None) => {
+                // Of an unknown section, name a key: it tells better what was meant.
+                let inside = value.as_table().and_then(|table| table.keys().next());
+                let key = inside.map_or_else(|| key.to_owned(), |part| join(key, part));
+                Err(Error::UnknownKey {
+                    origin: origin(&key),
+                    nearest: KNOWN.nearest(&key).to_owned(),
+                    key: mask(&key),
+                })
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Loaded, Error> {
+        let mut root = Table::new();
+        for (key, (value, _)) in &self.settings {
+            insert(&mut root, key, value.clone());
+        }
+        let config: Config = serde_path_to_error::deserialize(Value::Table(root))
+            .map_err(|error| self.refused(&error.path().to_string(), expected_in(error.inner().message())))?;
+        config.validate().map_err(|violation| {
+            let against = violation.other.and_then(|other| self.settings.get(other).zip(Some(other)));
+            let expected = match against {
+                Some(((value, origin), other)) => {
+                    format!("{} {other} = {} ({origin})", violation.expected, shown(value))
+                }
+                None => violation.expected.clone(),
+            };
+            self.refused(violation.key, expected)
+        })?;
+        let origins = self.settings.into_iter().map(|(key, (_, origin))| (key, origin)).collect();
+        Ok(Loaded { config, origins })
+    }
+
+    fn refused(&self, key: &str, expected: String) -> Error {
+        let (value, origin) = match self.settings.get(key) {
+            Some((value, origin)) => (shown(value), origin.clone()),
+            None => ("?".to_owned(), Origin::Default),
+        };
+        Error::Value { origin, key: key.to_owned(), value, expected }
+    }
+}
+
+/// The value of an environment variable or a `--set`: TOML where it is TOML, else the text itself. Where the key holds
+/// text anyway, only quotes are taken off, so that a numeric name stays a name.
+fn value_of(key: &str, text: &str) -> Value {
+    let literal = || Value::String(text.to_owned());
+    match text.parse::<Value>() {
+        Ok(value @ Value::String(_)) => value,
+        Ok(_) if KNOWN.default_of(key).is_some_and(Value::is_str) => literal(),
+        Ok(value) => value,
+        Err(_) => literal(),
+    }
+}
+
+fn insert(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                insert(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// What serde expected, without what it found, which is shown masked elsewhere; in words of people, not of Rust.
+fn expected_in(message: &str) -> String {
+    let expected = message.rsplit_once("expected ").map_or(message, |(_, expected)| expected);
+    match expected {
+        "a nonzero u32" => format!("a whole number from 1 to {}", u32::MAX),
+        "a nonzero usize" => "a whole number from 1".to_owned(),
+        "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "a boolean" => "true or false".to_owned(),
+        other => one_line(other),
+    }
+}
+
+/// A value as an error shows it: on one line, secrets masked, nothing of what is inside a table or an array.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("{:?}", mask(text)),
+        Value::Table(_) => "a table".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+    let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+    Error::Syntax { path: path.to_owned(), line, column, message: one_line(error.message()) }
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(", ")
+}
+
+/// Line and column of a byte offset, both from 1.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// Where a key stands in the text, or the part of it that does.
+fn offset_of(key: &str, table: &DeTable<'_>) -> usize {
+    let found = table.iter().find_map(|(part, value)| {
+        let rest = key.strip_prefix(join("", part.get_ref()).as_str())?;
+        match (rest.strip_prefix('.'), value.get_ref()) {
+            (None, _) if !rest.is_empty() => None,
+            (Some(rest), DeValue::Table(inner)) => {
+                let inside = offset_of(rest, inner);
+                Some(if inside == 0 { part.span().start } else { inside })
+            }
+            _ => Some(part.span().start),
+        }
+    });
+    found.unwrap_or(0)
+}

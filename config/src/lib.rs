@@ -1,0 +1,60 @@
+//! Every knob of Dormouse: defaults, layers, and where each value came from.
+//!
+//! [`Config`] is plain data, one struct per section. Its defaults live in `default.toml` and nowhere else; profiles,
+//! a file, the environment and `--set` are laid over it by [`load`], which remembers the [`Origin`] of every value.
+//! Nothing else in Dormouse reads the environment.
+//!
+//! ```
+//! let sources = dormouse_config::Sources {
+//!     profile: Some("production".to_owned()),
+//!     overrides: vec!["runtime.shards=128".to_owned()],
+//!     ..Default::default()
+//! };
+//! let loaded = dormouse_config::load(&sources)?;
+//! assert_eq!(loaded.config.runtime.shards.get(), 128);
+//! assert_eq!(loaded.origin("runtime.shards").unwrap().to_string(), "--set");
+//! # Ok::<(), dormouse_config::Error>(())
+//! ```
+
+mod config;
+mod validate;
+
+mod admission;
+mod auth;
+mod commands;
+mod gateway;
+mod journal;
+mod log;
+mod passivation;
+mod runtime;
+mod snapshots;
+mod supervision;
+
+mod error;
+mod journal_url;
+mod known;
+mod layers;
+mod loaded;
+mod origin;
+mod secret;
+mod sources;
+mod text;
+
+pub use admission::Admission;
+pub use auth::{Auth, AuthMode};
+pub use commands::Commands;
+pub use config::{Config, DEFAULT_TOML, profiles};
+pub use error::Error;
+pub use gateway::Gateway;
+pub use journal::{Journal, Postgres};
+pub use journal_url::{InvalidJournalUrl, JournalUrl, PostgresUrl};
+pub use layers::load;
+pub use loaded::{Loaded, Row};
+pub use log::{Log, LogFormat, LogLevel};
+pub use origin::Origin;
+pub use passivation::Passivation;
+pub use runtime::Runtime;
+pub use snapshots::{SnapshotStrategy, Snapshots};
+pub use sources::Sources;
+pub use supervision::Supervision;
+pub use validate::Violation;

@@ -1,0 +1,159 @@
+//! What types cannot say: ranges, and values that must agree with one another.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use crate::{AuthMode, Config};
+
+/// There are 1024 slices, for ever, and a shard is at least one.
+const SHARDS_MAX: u32 = 1024;
+
+/// The widest append statement prepared for SQLite; wider ones gained nothing.
+const BATCH_EVENTS_MAX: usize = 1024;
+
+/// Payload and log row must stay far below SQLite's and PostgreSQL's limit of a value (1 GB).
+const EVENT_SIZE_MAX: ByteSize = ByteSize::mib(256);
+
+/// PostgreSQL counts its timeouts in milliseconds as a 32-bit integer, and 0 switches them off.
+const POSTGRES_TIMEOUT_MIN: Duration = Duration::from_millis(1);
+const POSTGRES_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 86_400);
+
+/// A rule that a configuration breaks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: expected {expected}{}", other.map(|key| format!(" {key}")).unwrap_or_default())]
+pub struct Violation {
+    /// The key to change.
+    pub key: &'static str,
+    /// What its value should be; where `other` is set, in relation to that one.
+    pub expected: String,
+    /// The key it must agree with.
+    pub other: Option<&'static str>,
+}
+
+impl Config {
+    /// Checks what types cannot say. [`load`](crate::load) has done so; call it after changing values in code.
+    ///
+    /// # Errors
+    /// The first rule broken.
+    pub fn validate(&self) -> Result<(), Violation> {
+        self.validate_gateway()?;
+        self.validate_journal()?;
+        self.validate_engine()
+    }
+
+    fn validate_gateway(&self) -> Result<(), Violation> {
+        let gateway = &self.gateway;
+        let open = self.auth.mode == AuthMode::None && !gateway.allow_unauthenticated;
+        if open && !gateway.listen.ip().to_canonical().is_loopback() {
+            return Err(Violation {
+                key: "gateway.listen",
+                expected:
+                    "a loopback address while auth.mode is \"none\", unless gateway.allow_unauthenticated is true"
+                        .to_owned(),
+                other: None,
+            });
+        }
+        some_bytes("gateway.max_body", gateway.max_body)?;
+        some_time("gateway.header_timeout", gateway.header_timeout)?;
+        at_most(
+            ("gateway.header_timeout", gateway.header_timeout),
+            ("gateway.request_timeout", gateway.request_timeout),
+        )?;
+        if gateway.request_timeout <= self.commands.timeout {
+            return Err(Violation {
+                key: "gateway.request_timeout",
+                expected: "more than".to_owned(),
+                other: Some("commands.timeout"),
+            });
+        }
+        at_most(("gateway.page_size", gateway.page_size), ("gateway.page_size_max", gateway.page_size_max))
+    }
+
+    fn validate_journal(&self) -> Result<(), Violation> {
+        let journal = &self.journal;
+        within("journal.batch_events", journal.batch_events.get(), 1, BATCH_EVENTS_MAX)?;
+        at_least(
+            ("journal.index_tail_events", journal.index_tail_events),
+            ("journal.batch_events", journal.batch_events),
+        )?;
+        within("journal.event_size_max", journal.event_size_max, ByteSize::b(1), EVENT_SIZE_MAX)?;
+        at_least(("journal.index_tail", journal.index_tail), ("journal.event_size_max", journal.event_size_max))?;
+
+        let postgres = &journal.postgres;
+        at_most(
+            ("journal.postgres.connections_min", postgres.connections_min),
+            ("journal.postgres.connections_max", postgres.connections_max.get()),
+        )?;
+        some_time("journal.postgres.idle_timeout", postgres.idle_timeout)?;
+        some_time("journal.postgres.connect_timeout", postgres.connect_timeout)?;
+        postgres_timeout("journal.postgres.statement_timeout", postgres.statement_timeout)?;
+        postgres_timeout("journal.postgres.lock_timeout", postgres.lock_timeout)?;
+        at_most(
+            ("journal.postgres.lock_timeout", postgres.lock_timeout),
+            ("journal.postgres.statement_timeout", postgres.statement_timeout),
+        )
+    }
+
+    fn validate_engine(&self) -> Result<(), Violation> {
+        some_time("snapshots.replay_budget", self.snapshots.replay_budget)?;
+        some_time("snapshots.max_age", self.snapshots.max_age)?;
+        some_time("commands.timeout", self.commands.timeout)?;
+        at_least(("commands.key_ttl", self.commands.key_ttl), ("commands.timeout", self.commands.timeout))?;
+        at_most(
+            ("admission.per_aggregate", self.admission.per_aggregate),
+            ("admission.per_node", self.admission.per_node),
+        )?;
+        within("runtime.shards", self.runtime.shards.get(), 1, SHARDS_MAX)?;
+        some_time("passivation.sweep_interval", self.passivation.sweep_interval)?;
+        some_time("supervision.window", self.supervision.window)?;
+        some_time("supervision.backoff_min", self.supervision.backoff_min)?;
+        at_most(
+            ("supervision.backoff_min", self.supervision.backoff_min),
+            ("supervision.backoff_max", self.supervision.backoff_max),
+        )
+    }
+}
+
+fn at_most<T: PartialOrd>(value: (&'static str, T), limit: (&'static str, T)) -> Result<(), Violation> {
+    if value.1 <= limit.1 {
+        return Ok(());
+    }
+    Err(Violation { key: value.0, expected: "at most".to_owned(), other: Some(limit.0) })
+}
+
+fn at_least<T: PartialOrd>(value: (&'static str, T), limit: (&'static str, T)) -> Result<(), Violation> {
+    if value.1 >= limit.1 {
+        return Ok(());
+    }
+    Err(Violation { key: value.0, expected: "at least".to_owned(), other: Some(limit.0) })
+}
+
+fn within<T: PartialOrd + Display>(key: &'static str, value: T, least: T, most: T) -> Result<(), Violation> {
+    if value >= least && value <= most {
+        return Ok(());
+    }
+    Err(Violation { key, expected: format!("{least} to {most}"), other: None })
+}
+
+fn some_time(key: &'static str, value: Duration) -> Result<(), Violation> {
+    if !value.is_zero() {
+        return Ok(());
+    }
+    Err(Violation { key, expected: "a duration longer than zero".to_owned(), other: None })
+}
+
+fn some_bytes(key: &'static str, value: ByteSize) -> Result<(), Violation> {
+    if value > ByteSize::b(0) {
+        return Ok(());
+    }
+    Err(Violation { key, expected: "a size larger than zero".to_owned(), other: None })
+}
+
+fn postgres_timeout(key: &'static str, value: Duration) -> Result<(), Violation> {
+    if (POSTGRES_TIMEOUT_MIN..=POSTGRES_TIMEOUT_MAX).contains(&value) {
+        return Ok(());
+    }
+    Err(Violation { key, expected: "1ms to 24d".to_owned(), other: None })
+}

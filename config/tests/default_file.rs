@@ -1,0 +1,83 @@
+//! The default file and the profiles: complete, documented, loadable.
+
+use std::collections::BTreeSet;
+
+use dormouse_config::{Config, DEFAULT_TOML, Origin, Sources, load, profiles};
+use toml::{Table, Value};
+
+/// Every leaf of a table, as `section.key`.
+fn keys(table: &Table) -> BTreeSet<String> {
+    fn collect(section: &str, table: &Table, into: &mut BTreeSet<String>) {
+        for (part, value) in table {
+            let key = if section.is_empty() { part.clone() } else { format!("{section}.{part}") };
+            match value {
+                Value::Table(inner) => collect(&key, inner, into),
+                _ => {
+                    into.insert(key);
+                }
+            }
+        }
+    }
+    let mut into = BTreeSet::new();
+    collect("", table, &mut into);
+    into
+}
+
+#[test]
+fn every_field_is_in_the_default_file_and_vice_versa() {
+    let fields = keys(&Table::try_from(Config::embedded()).unwrap());
+    let documented = keys(&DEFAULT_TOML.parse().unwrap());
+    assert_eq!(fields, documented);
+}
+
+#[test]
+fn every_key_and_section_of_the_default_file_has_a_comment_above_it() {
+    let lines: Vec<_> = DEFAULT_TOML.lines().collect();
+    for pair in lines.windows(2) {
+        let is_key = !pair[1].is_empty() && !pair[1].starts_with('#');
+        assert!(!is_key || pair[0].starts_with('#'), "`{}` has no comment above it", pair[1]);
+    }
+}
+
+#[test]
+fn the_default_file_fits_a_screen_in_width() {
+    for line in DEFAULT_TOML.lines() {
+        assert!(line.chars().count() <= 130, "{line}");
+    }
+}
+
+#[test]
+fn the_defaults_are_the_ones_promised() {
+    let config = Config::embedded();
+    config.validate().unwrap();
+    assert_eq!(config.gateway.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.journal.url.to_string(), "sqlite://./data");
+    assert_eq!(config.journal.event_size_max.as_u64(), 1 << 20);
+    assert_eq!(config.passivation.idle_after.as_secs(), 172_800);
+    assert_eq!(config.snapshots.max_age.as_secs(), 90 * 86_400);
+    assert_eq!(config, load(&Sources::default()).unwrap().config);
+}
+
+#[test]
+fn every_profile_loads_and_changes_something() {
+    for name in profiles() {
+        let sources = Sources { profile: Some(name.to_owned()), ..Sources::default() };
+        let loaded = load(&sources).unwrap();
+        assert_ne!(loaded.config, Config::embedded(), "{name}");
+        for row in loaded.rows().filter(|row| row.origin != Origin::Default) {
+            assert_eq!(row.origin, Origin::Profile(name.to_owned()));
+        }
+    }
+    assert_eq!(profiles().collect::<Vec<_>>(), ["development", "production", "enterprise"]);
+}
+
+#[test]
+fn no_profile_repeats_a_default() {
+    for name in profiles() {
+        let sources = Sources { profile: Some(name.to_owned()), ..Sources::default() };
+        let defaults = load(&Sources::default()).unwrap();
+        for (row, default) in load(&sources).unwrap().rows().zip(defaults.rows()) {
+            assert!(row.origin == default.origin || row.value != default.value, "{name}: {}", row.key);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What is refused, and the line an operator reads then.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
+
+use std::{env, fs, process};
+
+use dormouse_config::{Config, Sources, load};
+
+fn refusal(sources: &Sources) -> String {
+    let line = load(sources).unwrap_err().to_string();
+    assert!(!line.contains('\n'), "one line: {line}");
+    line
+}
+
+fn set(assignments: &[&str]) -> String {
+    let own = |text: &&str| (*text).to_owned();
+    refusal(&Sources { overrides: assignments.iter().map(own).collect(), ..Sources::default() })
+}
+
+fn variable(name: &str, value: &str) -> String {
+    refusal(&Sources { environment: vec![(name.to_owned(), value.to_owned())], ..Sources::default() })
+}
+
+/// The refusal of a file, with `FILE` for its path.
+fn file(name: &str, text: &str) -> String {
+    let path = env::temp_dir().join(format!("dormouse-config-{}-{name}.toml", process::id()));
+    fs::write(&path, text).unwrap();
+    let line = refusal(&Sources { file: Some(path.clone()), ..Sources::default() });
+    fs::remove_file(&path).unwrap();
+    line.replace(path.to_str().unwrap(), "FILE")
+}
+
+#[test]
+fn an_unknown_profile_names_the_known_ones() {
+    assert_eq!(
+        refusal(&Sources { profile: Some("prod".into()), ..Sources::default() }),
+        "unknown profile `prod`, the profiles are development, production, enterprise"
+    );
+}
+
+#[test]
+fn an_unknown_key_names_its_place_and_the_nearest_one() {
+    assert_eq!(
+        variable("DORMOUSE__GATEWAY__LISTN", "x"),
+        "environment DORMOUSE__GATEWAY__LISTN: unknown key `gateway.listn`, the nearest known key is `gateway.listen`"
+    );
+    assert_eq!(
+        set(&["runtime.shard=1"]),
+        "--set: unknown key `runtime.shard`, the nearest known key is `runtime.shards`"
+    );
+    assert_eq!(
+        file("unknown", "# mine\n[log]\nlevel = 'info'\n\nfromat = 'text'\n"),
+        "file FILE:5: unknown key `log.fromat`, the nearest known key is `log.format`"
+    );
+    assert_eq!(
+        file("section", "[comands]\ntimeout = '1s'\n"),
+        "file FILE:2: unknown key `comands.timeout`, the nearest known key is `commands.timeout`"
+    );
+    assert_eq!(
+        file("nested", "journal.postgres.connection_max = 1"),
+        "file FILE:1: unknown key `journal.postgres.connection_max`, the nearest known key is `journal.postgres.connections_max`"
+    );
+}
+
+#[test]
+fn odd_keys_are_unknown_rather_than_mistaken_for_known_ones() {
+    for assignment in ["=1", ".=1", "gateway.=1", "gateway.listen.x=1", "journal.postgres.x.y=1", "Gateway.listen=1"] {
+        assert!(set(&[assignment]).contains("unknown key"), "{assignment}");
+    }
+    assert!(file("quoted", "'gateway.listen' = '127.0.0.1:1'").contains("unknown key `\"gateway.listen\"`"));
+    assert!(file("empty", "[gatewai]\n").contains("unknown key `gatewai`"));
+    assert!(variable("DORMOUSE__", "1").contains("unknown key"));
+    assert!(variable("DORMOUSE__GATEWAY.LISTEN", "127.0.0.1:1").contains("unknown key"));
+}
+
+#[test]
+fn a_section_is_no_value() {
+    assert_eq!(
+        variable("DORMOUSE__JOURNAL", "memory:"),
+        "environment DORMOUSE__JOURNAL: `journal` is a section, not a value: set one of its keys, such as `journal.url`"
+    );
+    assert!(file("array", "[[journal]]\nurl = 'memory:'\n").starts_with("file FILE:1: `journal` is a section"));
+}
+
+#[test]
+fn a_wrong_value_names_key_value_origin_and_what_is_expected() {
+    assert_eq!(
+        variable("DORMOUSE__RUNTIME__SHARDS", "many"),
+        "environment DORMOUSE__RUNTIME__SHARDS: runtime.shards = \"many\" is refused, expected a whole number from 1 to 4294967295"
+    );
+    assert_eq!(
+        file("value", "[commands]\ntimeout = 30\n"),
+        "file FILE:2: commands.timeout = 30 is refused, expected a duration with its unit, such as \"200ms\", \"30s\" or \"90d\""
+    );
+    assert_eq!(
+        set(&["log.format=xml"]),
+        "--set: log.format = \"xml\" is refused, expected one of `auto`, `text`, `json`"
+    );
+}
+
+#[test]
+fn every_kind_of_bad_value_is_refused_with_what_is_expected() {
+    for (assignment, expected) in [
+        ("gateway.listen=localhost", "a numeric address with a port"),
+        ("gateway.listen=0.0.0.0:8080", "a loopback address while auth.mode is \"none\""),
+        ("gateway.allow_unauthenticated=yes", "true or false"),
+        ("gateway.max_connections=0", "a whole number from 1"),
+        ("gateway.max_connections=-1", "a whole number from 1"),
+        ("gateway.max_connections=1.5", "a whole number from 1"),
+        ("gateway.max_body=1000", "a size with its unit"),
+        ("gateway.max_body=lots", "a size with its unit"),
+        ("gateway.max_body=0 B", "a size larger than zero"),
+        ("gateway.request_timeout=35", "a duration with its unit"),
+        ("gateway.request_timeout=", "a duration with its unit"),
+        ("gateway.header_timeout=0s", "a duration longer than zero"),
+        ("auth.mode=jwt", "`none`"),
+        ("journal.url=mysql://db", "\"sqlite://DIRECTORY\""),
+        ("journal.url=./data", "\"sqlite://DIRECTORY\""),
+        ("journal.batch_events=5000", "1 to 1024"),
+        ("journal.event_size_max=1 TiB", "1 B to 256"),
+        ("journal.postgres.connections_min=-1", "a whole number from 0"),
+        ("journal.postgres.lock_timeout=0s", "1ms to 24d"),
+        ("journal.postgres.statement_timeout=100d", "1ms to 24d"),
+        ("snapshots.strategy=sometimes", "`every_n`"),
+        ("runtime.shards=0", "a whole number from 1"),
+        ("runtime.shards=1025", "1 to 1024"),
+        ("log.level=loud", "`info`"),
+        ("log.level=[\"info\"]", "log.level = \"[\\\"info\\\"]\""),
+    ] {
+        let line = set(&[assignment]);
+        let key = assignment.split_once('=').unwrap().0;
+        assert!(line.starts_with(&format!("--set: {key} = ")) && line.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn values_at_odds_with_one_another_name_both() {
+    assert_eq!(
+        variable("DORMOUSE__COMMANDS__TIMEOUT", "60s"),
+        "default: gateway.request_timeout = \"35s\" is refused, expected more than commands.timeout = \"60s\" \
+         (environment DORMOUSE__COMMANDS__TIMEOUT)"
+    );
+    for (assignment, other) in [
+        ("gateway.header_timeout=36s", "at most gateway.request_timeout = \"35s\" (default)"),
+        ("gateway.page_size=2000", "at most gateway.page_size_max = 1000 (default)"),
+        ("journal.index_tail_events=10", "at least journal.batch_events = 1024 (default)"),
+        ("journal.index_tail=1 KiB", "at least journal.event_size_max = \"1 MiB\" (default)"),
+        ("journal.postgres.connections_min=21", "at most journal.postgres.connections_max = 20 (default)"),
+        ("journal.postgres.lock_timeout=31s", "at most journal.postgres.statement_timeout = \"30s\" (default)"),
+        ("commands.key_ttl=1s", "at least commands.timeout = \"30s\" (default)"),
+        ("admission.per_aggregate=20000", "at most admission.per_node = 16384 (default)"),
+        ("supervision.backoff_min=1m", "at most supervision.backoff_max = \"30s\" (default)"),
+    ] {
+        let line = set(&[assignment]);
+        assert!(line.ends_with(&format!("is refused, expected {other}")), "{line}");
+    }
+}
+
+#[test]
+fn an_open_address_is_accepted_when_asked_for() {
+    let overrides = vec!["gateway.listen=0.0.0.0:80".into(), "gateway.allow_unauthenticated=true".into()];
+    load(&Sources { overrides, ..Sources::default() }).unwrap();
+}
+
+#[test]
+fn refused_secrets_are_masked() {
+    let url = "postgrs://app:hunter2@db/x";
+    for line in [
+        set(&[&format!("journal.url={url}")]),
+        set(&[&format!("journal.url=[\"{url}\"]")]),
+        set(&[&format!("runtime.shards={url}")]),
+        set(&[&format!("log.level={url}")]),
+        set(&[&format!("journal.url{url}")]),
+        set(&[&format!("journal={url}")]),
+        set(&[&format!("journal.url:{url}?a=b")]),
+        variable("DORMOUSE__JOURNAL__URL", url),
+        file("secret", &format!("journal.url = '{url}'")),
+        file("syntax", &format!("journal.url = {url}")),
+    ] {
+        assert!(!line.contains("hunter2"), "{line}");
+    }
+}
+
+#[test]
+fn a_set_without_value_says_what_one_looks_like() {
+    assert_eq!(set(&["runtime.shards"]), "--set runtime.shards: expected section.key=value");
+}
+
+#[test]
+fn broken_toml_names_line_and_column() {
+    let line = file("broken", "[log]\nlevel = 'info'\nformat = \n");
+    assert!(line.starts_with("file FILE:3:10: not valid TOML: "), "{line}");
+    let line = file("twice", "[log]\nlevel = 'info'\nlevel = 'info'\n");
+    assert!(line.starts_with("file FILE:3:1: not valid TOML: duplicate key"), "{line}");
+}
+
+#[test]
+fn a_value_with_line_breaks_is_refused_on_one_line() {
+    assert!(set(&["log.level=a\nb"]).contains(r#"log.level = "a\nb""#));
+    assert!(file("lines", "[log]\nlevel = '''a\nb'''\n").contains(r#"log.level = "a\nb""#));
+}
+
+#[test]
+fn a_configuration_changed_in_code_can_be_validated() {
+    let mut config = Config::embedded();
+    config.commands.timeout = config.gateway.request_timeout;
+    let violation = config.validate().unwrap_err();
+    assert_eq!(violation.to_string(), "gateway.request_timeout: expected more than commands.timeout");
+}

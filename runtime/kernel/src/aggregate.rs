@@ -1,0 +1,134 @@
+//! What a user writes: an aggregate, its events, its refusals.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::context::Context;
+use crate::upcast::Upcasters;
+
+/// A consistency boundary whose state is the fold of its events.
+///
+/// It is pure and synchronous: [`decide`](Self::decide) turns a command into events, [`evolve`](Self::evolve) applies
+/// them. `Default` is the state before the first event.
+///
+/// ```
+/// use dormouse_kernel::{Aggregate, Context, DomainEvent, Given, Rejection};
+/// use schemars::JsonSchema;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// struct Account {
+///     balance: u64,
+/// }
+///
+/// #[derive(Serialize, Deserialize, JsonSchema)]
+/// enum AccountCommand {
+///     Deposit { amount: u64 },
+///     Withdraw { amount: u64 },
+/// }
+///
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// enum AccountEvent {
+///     Deposited { amount: u64 },
+///     Withdrawn { amount: u64 },
+/// }
+///
+/// impl DomainEvent for AccountEvent {}
+///
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("the balance is {balance}")]
+/// struct Overdrawn {
+///     balance: u64,
+/// }
+///
+/// impl Rejection for Overdrawn {
+///     fn code(&self) -> &'static str {
+///         "overdrawn"
+///     }
+/// }
+///
+/// impl Aggregate for Account {
+///     const TYPE: &'static str = "account";
+///     type Command = AccountCommand;
+///     type Event = AccountEvent;
+///     type Reply = u64;
+///     type Rejection = Overdrawn;
+///
+///     fn decide(&self, command: AccountCommand, context: &mut Context<Self>) -> Result<u64, Overdrawn> {
+///         match command {
+///             AccountCommand::Deposit { amount } => context.emit(AccountEvent::Deposited { amount }),
+///             AccountCommand::Withdraw { amount } if amount > self.balance => {
+///                 return Err(Overdrawn { balance: self.balance });
+///             }
+///             AccountCommand::Withdraw { amount } => context.emit(AccountEvent::Withdrawn { amount }),
+///         }
+///         Ok(context.state().balance)
+///     }
+///
+///     fn evolve(&mut self, event: &AccountEvent) {
+///         match event {
+///             AccountEvent::Deposited { amount } => self.balance += amount,
+///             AccountEvent::Withdrawn { amount } => self.balance -= amount,
+///         }
+///     }
+/// }
+///
+/// Given::<Account>::events([AccountEvent::Deposited { amount: 5 }])
+///     .when(AccountCommand::Withdraw { amount: 3 })
+///     .then([AccountEvent::Withdrawn { amount: 3 }])
+///     .and_replies(&2);
+/// ```
+pub trait Aggregate: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The stable name of this kind of aggregate, in URLs and in the journal: lower-case words with dashes.
+    const TYPE: &'static str;
+
+    /// Change it whenever a stored state can no longer be read, or would be read wrongly: snapshots with another
+    /// version are ignored, and replay decides.
+    const SNAPSHOT_VERSION: u32 = 1;
+
+    /// An enum with one variant per command. `CreateOrder` is reached as `create-order`.
+    type Command: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+
+    /// An enum with one variant per event.
+    type Event: DomainEvent;
+
+    /// What the caller gets back; `()` if there is nothing to say.
+    type Reply: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+
+    /// Why a command may be refused.
+    type Rejection: Rejection;
+
+    /// Decides a command on the current state. What changes goes through [`Context::emit`].
+    ///
+    /// # Errors
+    /// The domain's refusal. Nothing that was emitted before it happens.
+    fn decide(&self, command: Self::Command, context: &mut Context<Self>) -> Result<Self::Reply, Self::Rejection>;
+
+    /// Applies an event that happened. It is total: history cannot be refused.
+    fn evolve(&mut self, event: &Self::Event);
+}
+
+/// What can happen to an aggregate: an enum with one variant per event.
+///
+/// The variant's name as serde writes it is the stable name of the event; its fields are stored by name.
+pub trait DomainEvent: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// How events written by older code become those of today.
+    #[must_use]
+    fn upcasters() -> Upcasters {
+        Upcasters::new()
+    }
+}
+
+/// A domain's refusal of a command: its `Display` is for people, its code for programs.
+pub trait Rejection: std::error::Error + Send + Sync + 'static {
+    /// A stable code, lower-case words with dashes: `insufficient-stock`.
+    fn code(&self) -> &'static str;
+}
+
+/// For aggregates that refuse nothing.
+impl Rejection for std::convert::Infallible {
+    fn code(&self) -> &'static str {
+        match *self {}
+    }
+}

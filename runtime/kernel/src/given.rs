@@ -1,0 +1,184 @@
+//! Given/when/then: tests of an aggregate that need no runtime.
+
+use std::cell::Cell;
+use std::fmt::Debug;
+
+use jiff::Timestamp;
+
+use crate::aggregate::{Aggregate, Rejection};
+use crate::clock::SequentialIds;
+use crate::codec::{Decoded, EventCodec};
+use crate::context::Context;
+use crate::id::AggregateId;
+use crate::number::Version;
+
+/// An aggregate with a past. Every event goes through the codec on its way in and out, so a test also shows that it
+/// can be stored.
+#[derive(Debug)]
+pub struct Given<A: Aggregate> {
+    id: AggregateId,
+    state: A,
+    version: Version,
+    now: Timestamp,
+    codec: EventCodec<A::Event>,
+}
+
+impl<A: Aggregate> Given<A> {
+    /// Nothing has happened yet.
+    ///
+    /// # Panics
+    /// If the events of `A` are not an enum.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::events([])
+    }
+
+    /// These events have happened.
+    ///
+    /// # Panics
+    /// If an event does not survive being stored.
+    #[must_use]
+    pub fn events(events: impl IntoIterator<Item = A::Event>) -> Self {
+        let codec = EventCodec::new().unwrap_or_else(|error| panic!("{error}"));
+        let id = AggregateId::new("test").unwrap_or_else(|error| panic!("{error}"));
+        let mut given = Self { id, state: A::default(), version: Version::ZERO, now: Timestamp::UNIX_EPOCH, codec };
+        for event in events {
+            given.state.evolve(&given.stored(&event));
+            given.version = given.version.next();
+        }
+        given
+    }
+
+    /// The aggregate has this id (otherwise `test`).
+    ///
+    /// # Panics
+    /// If the id is not one.
+    #[must_use]
+    pub fn with_id(mut self, id: &str) -> Self {
+        self.id = AggregateId::new(id).unwrap_or_else(|error| panic!("{error}"));
+        self
+    }
+
+    /// It is `now` (otherwise the epoch).
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// The state that the past leads to.
+    #[must_use]
+    pub const fn state(&self) -> &A {
+        &self.state
+    }
+
+    /// This command is decided. Ids drawn by it are 1, 2, 3, …
+    ///
+    /// # Panics
+    /// If an event it makes does not survive being stored.
+    #[must_use]
+    pub fn when(self, command: A::Command) -> When<A> {
+        let ids = SequentialIds::default();
+        let mut context = Context::new(&self.id, &self.state, self.version, self.now, &ids);
+        let decided = self.state.decide(command, &mut context);
+        let (events, _) = context.into_emitted();
+        let mut state = self.state.clone();
+        let events: Vec<_> =
+            if decided.is_ok() { events.iter().map(|event| self.stored(event)).collect() } else { Vec::new() };
+        events.iter().for_each(|event| state.evolve(event));
+        When { decided, events, state, checked: Cell::new(false) }
+    }
+
+    fn stored(&self, event: &A::Event) -> A::Event {
+        let encoded = self.codec.encode(event).unwrap_or_else(|error| panic!("{error}"));
+        let decoded = self.codec.decode(encoded.name, encoded.schema_version, &encoded.fields);
+        match decoded.unwrap_or_else(|error| panic!("{error}")) {
+            Decoded::One(event) => event,
+            Decoded::Many(events) => {
+                panic!("{} is written in an old version: it splits into {}", encoded.name, events.len())
+            }
+        }
+    }
+}
+
+/// What a command led to.
+#[derive(Debug)]
+pub struct When<A: Aggregate> {
+    decided: Result<A::Reply, A::Rejection>,
+    events: Vec<A::Event>,
+    state: A,
+    checked: Cell<bool>,
+}
+
+impl<A: Aggregate> When<A> {
+    /// It was accepted with exactly these events.
+    ///
+    /// # Panics
+    /// If it was not.
+    #[track_caller]
+    pub fn then(self, events: impl IntoIterator<Item = A::Event>) -> Self
+    where
+        A::Event: Debug + PartialEq,
+    {
+        self.checked();
+        if let Err(rejection) = &self.decided {
+            panic!("the command was rejected: {rejection} ({})", rejection.code());
+        }
+        assert_eq!(self.events, events.into_iter().collect::<Vec<_>>());
+        self
+    }
+
+    /// It was refused with this code.
+    ///
+    /// # Panics
+    /// If it was not.
+    #[track_caller]
+    pub fn then_rejected(self, code: &str) -> Self
+    where
+        A::Event: Debug,
+    {
+        self.checked();
+        match &self.decided {
+            Ok(_) => panic!("the command was accepted, with {:?}", self.events),
+            Err(rejection) => assert_eq!(rejection.code(), code, "{rejection}"),
+        }
+        self
+    }
+
+    /// The caller was told `reply`.
+    ///
+    /// # Panics
+    /// If it was refused, or told something else.
+    #[track_caller]
+    pub fn and_replies(self, reply: &A::Reply) -> Self
+    where
+        A::Reply: Debug + PartialEq,
+    {
+        self.checked();
+        match &self.decided {
+            Ok(replied) => assert_eq!(replied, reply),
+            Err(rejection) => panic!("the command was rejected: {rejection} ({})", rejection.code()),
+        }
+        self
+    }
+
+    /// The state afterwards.
+    #[must_use]
+    pub fn state(&self) -> &A {
+        self.checked();
+        &self.state
+    }
+
+    fn checked(&self) {
+        self.checked.set(true);
+    }
+}
+
+/// A test that asks nothing shows nothing.
+impl<A: Aggregate> Drop for When<A> {
+    fn drop(&mut self) {
+        if !self.checked.get() && !std::thread::panicking() {
+            panic!("`when` without a `then`: this test cannot fail");
+        }
+    }
+}

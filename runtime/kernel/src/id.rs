@@ -1,0 +1,249 @@
+//! Names of things: parsed once, correct from then on, cheap to clone.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::limits::{AGGREGATE_ID_CHARS, AGGREGATE_TYPE_CHARS, COMMAND_KEY_CHARS};
+use crate::number::Slice;
+
+/// A name that was refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {problem}")]
+pub struct InvalidId {
+    /// Which kind of name it would have been.
+    pub what: &'static str,
+    /// What is wrong with it, as the end of a sentence.
+    pub problem: String,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks the name.
+            ///
+            /// # Errors
+            /// Says what is wrong with it; nothing is repaired.
+            pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidId> {
+                let name = name.as_ref();
+                match $check(name) {
+                    Ok(()) => Ok(Self(name.into())),
+                    Err(problem) => Err(InvalidId { what: $what, problem }),
+                }
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+
+            /// The name as shared text, for those who bind or store it without copying.
+            #[must_use]
+            pub fn shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, formatter)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidId;
+
+            fn try_from(name: String) -> Result<Self, InvalidId> {
+                Self::new(name)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+    };
+}
+
+name! {
+    /// What kind of aggregate: `order`, `stock-item`. Lower-case words with dashes, at most 64 characters.
+    AggregateType, "the aggregate type", check_type
+}
+
+name! {
+    /// Which aggregate of its type: 1 to 128 characters, none of them a slash or a control character.
+    AggregateId, "the aggregate id", check_id
+}
+
+name! {
+    /// What a client calls one command, so that it can send it again: 1 to 128 visible ASCII characters.
+    CommandKey, "the command key", check_key
+}
+
+fn check_type(name: &str) -> Result<(), String> {
+    let word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if name.chars().count() > AGGREGATE_TYPE_CHARS {
+        Err(format!("is longer than {AGGREGATE_TYPE_CHARS} characters"))
+    } else if !name.starts_with(|first: char| first.is_ascii_lowercase()) || !name.split('-').all(word) {
+        Err("is not made of lower-case words joined by dashes, such as \"stock-item\"".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+fn check_id(id: &str) -> Result<(), String> {
+    let characters = id.chars().count();
+    if characters == 0 {
+        Err("is empty".to_owned())
+    } else if characters > AGGREGATE_ID_CHARS {
+        Err(format!("has {characters} characters, at most {AGGREGATE_ID_CHARS} are allowed"))
+    } else if id.contains('/') {
+        Err("contains a slash".to_owned())
+    } else if id.chars().any(char::is_control) {
+        Err("contains a control character".to_owned())
+    } else if id == "." || id == ".." {
+        Err("is a dot segment, which URLs cannot carry".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+fn check_key(key: &str) -> Result<(), String> {
+    if key.is_empty() {
+        Err("is empty".to_owned())
+    } else if key.len() > COMMAND_KEY_CHARS {
+        Err(format!("has {} characters, at most {COMMAND_KEY_CHARS} are allowed", key.len()))
+    } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Err("contains something other than visible ASCII characters".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// One aggregate among all: its type and its id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AggregateRef {
+    /// What kind of aggregate.
+    pub aggregate_type: AggregateType,
+    /// Which one of its kind.
+    pub id: AggregateId,
+}
+
+impl AggregateRef {
+    /// Names an aggregate.
+    #[must_use]
+    pub const fn new(aggregate_type: AggregateType, id: AggregateId) -> Self {
+        Self { aggregate_type, id }
+    }
+
+    /// The slice it belongs to, for ever.
+    #[must_use]
+    pub fn slice(&self) -> Slice {
+        Slice::of(self.aggregate_type.as_str(), self.id.as_str())
+    }
+}
+
+impl fmt::Display for AggregateRef {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.aggregate_type, self.id)
+    }
+}
+
+/// What one event is called everywhere: a UUIDv7, so that ids sort by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(pub Uuid);
+
+impl fmt::Display for EventId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_id_is_taken_exactly_if_it_keeps_the_rule(id in prop_oneof![any::<String>(), "[a/.\\n]{0,3}", "[a-zü]{120,140}"]) {
+            let length = id.chars().count();
+            let clean = id.chars().all(|character| character != '/' && !character.is_control());
+            let segment = id != "." && id != "..";
+            let taken = AggregateId::new(&id);
+            prop_assert_eq!(taken.is_ok(), (1..=128).contains(&length) && clean && segment);
+            if let Ok(taken) = taken {
+                prop_assert_eq!(taken.as_str(), id);
+            }
+        }
+
+        #[test]
+        fn no_name_gets_past_its_rule_by_being_decoded(id in any::<String>()) {
+            let bytes = rmp_serde::to_vec(&id).unwrap();
+            let decoded = rmp_serde::from_slice::<AggregateId>(&bytes).ok();
+            prop_assert_eq!(decoded, AggregateId::new(id).ok());
+        }
+    }
+
+    #[test]
+    fn ids_of_up_to_128_characters_are_taken() {
+        assert!(AggregateId::new("ü".repeat(128)).is_ok());
+        assert!(AggregateId::new("a b@c.example").is_ok());
+    }
+
+    #[test]
+    fn an_id_that_a_url_or_a_log_cannot_carry_is_refused() {
+        for id in ["", "a/b", "a\nb", "\0", ".", "..", &"a".repeat(129)] {
+            assert!(AggregateId::new(id).is_err(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn types_are_lower_case_words() {
+        for name in ["order", "stock-item", "v2", "a1-b2"] {
+            assert!(AggregateType::new(name).is_ok(), "{name}");
+        }
+        for name in ["", "Order", "order_line", "-order", "order-", "a--b", "2order", "größe", &"a".repeat(65)] {
+            assert!(AggregateType::new(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_and_why() {
+        let refusal = AggregateId::new("a".repeat(129)).unwrap_err();
+        assert_eq!(refusal.to_string(), "the aggregate id has 129 characters, at most 128 are allowed");
+    }
+
+    #[test]
+    fn keys_are_what_a_header_can_carry() {
+        assert!(CommandKey::new("7c9e6679-7425-40de-944b-e07fc1f90ae7").is_ok());
+        for key in ["", "a b", "ä", &"k".repeat(129)] {
+            assert!(CommandKey::new(key).is_err(), "{key:?}");
+        }
+    }
+}

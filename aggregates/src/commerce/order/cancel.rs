@@ -1,0 +1,49 @@
+//! `CancelOrder`: unless it is too late.
+
+use dormouse_kernel::Context;
+
+use super::{Order, OrderEvent, OrderRejection, OrderReply, OrderStatus};
+use crate::commerce::Text;
+
+impl Order {
+    pub(super) fn cancel(&self, reason: Text, context: &mut Context<Self>) -> Result<OrderReply, OrderRejection> {
+        match self.created()? {
+            OrderStatus::Open | OrderStatus::Confirmed => {}
+            OrderStatus::Shipped => return Err(OrderRejection::AlreadyShipped),
+            OrderStatus::Cancelled => return Err(OrderRejection::AlreadyCancelled),
+        }
+        context.emit(OrderEvent::OrderCancelled { reason });
+        Ok(OrderReply { status: OrderStatus::Cancelled, total_cents: self.total_cents })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dormouse_kernel::Given;
+
+    use super::*;
+    use crate::commerce::OrderCommand::CancelOrder;
+    use crate::commerce::order::stories::{cancelled, cents, confirmed, created, line, shipped, text};
+
+    #[test]
+    fn an_order_is_cancelled_while_it_is_open_or_confirmed() {
+        for past in [vec![created([line("tea", 2, 350)])], confirmed()] {
+            let after = Given::<Order>::events(past)
+                .when(CancelOrder { reason: text("too late") })
+                .then([OrderEvent::OrderCancelled { reason: text("too late") }])
+                .and_replies(&OrderReply { status: OrderStatus::Cancelled, total_cents: cents(700) });
+            assert_eq!(after.state().status, Some(OrderStatus::Cancelled));
+            assert_eq!(after.state().cancelled_because, Some(text("too late")));
+        }
+    }
+
+    #[test]
+    fn what_is_shipped_cancelled_or_not_there_cannot_be_cancelled() {
+        let refused = |past: Vec<OrderEvent>, code| {
+            Given::<Order>::events(past).when(CancelOrder { reason: text("too late") }).then_rejected(code);
+        };
+        refused(vec![], "order-not-created");
+        refused(shipped(), "order-already-shipped");
+        refused(cancelled(), "order-already-cancelled");
+    }
+}

@@ -1,0 +1,64 @@
+//! What the tests of the commands have in common: Ada orders two packets of tea, and what can become of that.
+
+use super::{Line, NewLine, OrderCommand, OrderEvent};
+use crate::commerce::{Cents, Email, Quantity, Sku, Text};
+
+pub(super) fn create(lines: impl Into<Vec<NewLine>>) -> OrderCommand {
+    OrderCommand::CreateOrder { customer: text("Ada"), email: email(), lines: lines.into() }
+}
+
+pub(super) fn add_line(sku: &str, quantity: i64, unit_price_cents: i64) -> OrderCommand {
+    let Line { sku, quantity, unit_price_cents } = line(sku, quantity, unit_price_cents);
+    OrderCommand::AddLine { sku, quantity, unit_price_cents }
+}
+
+pub(super) fn created(lines: impl Into<Vec<Line>>) -> OrderEvent {
+    OrderEvent::OrderCreated { customer: text("Ada"), email: email(), lines: lines.into() }
+}
+
+pub(super) fn line_added(sku: &str, quantity: i64, unit_price_cents: i64) -> OrderEvent {
+    let Line { sku, quantity, unit_price_cents } = line(sku, quantity, unit_price_cents);
+    OrderEvent::LineAdded { sku, quantity, unit_price_cents }
+}
+
+pub(super) fn confirmed() -> Vec<OrderEvent> {
+    vec![created([line("tea", 2, 350)]), OrderEvent::OrderConfirmed { total_cents: cents(700) }]
+}
+
+pub(super) fn shipped() -> Vec<OrderEvent> {
+    [confirmed(), vec![OrderEvent::OrderShipped { tracking: text("1Z999") }]].concat()
+}
+
+pub(super) fn cancelled() -> Vec<OrderEvent> {
+    [confirmed(), vec![OrderEvent::OrderCancelled { reason: text("too late") }]].concat()
+}
+
+pub(super) fn new_line(sku: &str, quantity: i64, unit_price_cents: i64) -> NewLine {
+    let Line { sku, quantity, unit_price_cents } = line(sku, quantity, unit_price_cents);
+    NewLine { sku, quantity, unit_price_cents }
+}
+
+pub(super) fn line(sku: &str, quantity: i64, unit_price_cents: i64) -> Line {
+    Line {
+        sku: Sku::new(sku).unwrap(),
+        quantity: Quantity::new(quantity).unwrap(),
+        unit_price_cents: cents(unit_price_cents),
+    }
+}
+
+/// Two pieces, each of which costs all there is.
+pub(super) fn steep_line() -> NewLine {
+    NewLine { unit_price_cents: Cents::MAX, ..new_line("palace", 2, 0) }
+}
+
+pub(super) fn cents(number: i64) -> Cents {
+    Cents::new(number).unwrap()
+}
+
+pub(super) fn text(text: &str) -> Text {
+    Text::new(text).unwrap()
+}
+
+fn email() -> Email {
+    Email::new("ada@example.org").unwrap()
+}

@@ -1,0 +1,69 @@
+//! The real `dormouse` binary, built when a test process first asks for it, so that it is never stale.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The binary in the profile of this test process. Runs cargo once per process, which is quick when nothing changed.
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn dormouse_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(build)
+}
+
+fn build() -> PathBuf {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let output = Command::new(cargo)
+        .args(["build", "-p", "dormouse", "--bin", "dormouse", "--locked"])
+        .args(["--profile", &profile()])
+        // Cargo itself says where the binary is: target directories can be configured in many ways.
+        .args(["--message-format", "json-render-diagnostics"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .stderr(Stdio::piped())
+        .output()
+        .expect("cargo can be run");
+    assert!(
+        output.status.success(),
+        "the dormouse binary does not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let executable = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        (message["target"]["name"] == "dormouse").then_some(())?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executable.expect("cargo names the binary it built")
+}
+
+/// The profile this process was built with: tests run in `<profile>/deps`, examples in `<profile>/examples`, binaries in
+/// `<profile>`.
+fn profile() -> String {
+    let executable = env::current_exe().expect("this process has an executable");
+    let inside = executable.parent().and_then(|directory| {
+        let is_part = directory.ends_with("deps") || directory.ends_with("examples");
+        if is_part { directory.parent() } else { Some(directory) }
+    });
+    match inside.and_then(Path::file_name).and_then(|name| name.to_str()) {
+        None | Some("debug") => "dev".to_owned(),
+        Some(name) => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_is_the_one_of_this_test() {
+        let expected = if cfg!(debug_assertions) { "dev" } else { "release" };
+        assert_eq!(profile(), expected);
+    }
+}

@@ -1,0 +1,66 @@
+//! What a process wrote, kept for failure messages.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// A noisy server must not fill the memory of a long test.
+const LIMIT_LINES: usize = 2_000;
+
+/// The last lines of a process, or of several in a row.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Logs(Arc<Mutex<VecDeque<String>>>);
+
+impl Logs {
+    /// Reads to the end in a thread of its own, so that the process never waits for a full pipe.
+    pub(crate) fn drain(&self, source: impl Read + Send + 'static, each: impl Fn(&str) + Send + 'static) {
+        let logs = self.clone();
+        thread::spawn(move || {
+            let mut source = BufReader::new(source);
+            let mut line = Vec::new();
+            while source.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                let text = String::from_utf8_lossy(&line);
+                let text = text.trim_end();
+                logs.push(text.to_owned());
+                each(text);
+                line.clear();
+            }
+        });
+    }
+
+    fn push(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LIMIT_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    /// Everything that was kept.
+    pub(crate) fn all(&self) -> String {
+        self.tail(LIMIT_LINES)
+    }
+
+    pub(crate) fn tail(&self, count: usize) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let skipped = lines.len().saturating_sub(count);
+        let tail: Vec<&str> = lines.iter().skip(skipped).map(String::as_str).collect();
+        tail.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_lines_go_first() {
+        let logs = Logs::default();
+        for number in 0..LIMIT_LINES + 2 {
+            logs.push(number.to_string());
+        }
+        assert!(logs.all().starts_with("2\n3\n"));
+        assert_eq!(logs.tail(2), "2000\n2001");
+    }
+}

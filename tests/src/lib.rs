@@ -1,0 +1,1 @@
+//! End-to-end and fault tests of Dormouse; they are in `tests/`, what they stand on is `dormouse-harness`.

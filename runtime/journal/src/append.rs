@@ -1,0 +1,89 @@
+//! What one command asks the journal to keep: all of its events, or none.
+
+use std::sync::Arc;
+
+use dormouse_kernel::{AggregateRef, CommandKey, NewEvent, Position, RecordedEvent, Version};
+
+/// The events of one command, to follow an expected version of their aggregate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// Whose events they are.
+    pub aggregate: AggregateRef,
+    /// The version the aggregate must have; the first event gets the next one.
+    pub expected: Version,
+    /// The key of the command, if it has one.
+    pub key: Option<AppendKey>,
+    /// The events, in order, chained to the event at `expected` and to each other. Never empty, and never more than
+    /// one batch holds.
+    pub events: Vec<NewEvent>,
+}
+
+/// The key of a command on its way into the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppendKey {
+    /// The key.
+    pub key: CommandKey,
+    /// The submitter has seen all keys of the aggregate up to the expected version, and this is not one of them: the
+    /// writer need not look it up. Together with the version check this is as good as looking.
+    pub known_new: bool,
+}
+
+impl Append {
+    /// The version after the last event.
+    #[must_use]
+    pub fn last_version(&self) -> Version {
+        self.expected.plus(self.events.len() as u64)
+    }
+
+    /// The command key as it is stored.
+    #[must_use]
+    pub fn command_key(&self) -> Option<&CommandKey> {
+        self.key.as_ref().map(|key| &key.key)
+    }
+
+    /// How much memory the events take, about.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        const ROW: usize = 160;
+        self.events.iter().map(|event| event.payload.len() + event.metadata.len() + ROW).sum()
+    }
+}
+
+/// Where the events of a command stand after their commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The position of the first event; the others follow it without gap.
+    pub first: Position,
+    /// The position of the last event.
+    pub last: Position,
+    /// The aggregate's version after the last event.
+    pub version: Version,
+}
+
+/// An append with its place in the log.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The position of its first event.
+    pub first: Position,
+    /// What was appended.
+    pub append: Arc<Append>,
+}
+
+impl Placed {
+    /// The position of its last event.
+    #[must_use]
+    pub fn last(&self) -> Position {
+        self.first.plus(self.append.events.len() as u64 - 1)
+    }
+
+    /// The events as rows. The command key stands on the first.
+    pub fn rows(&self) -> impl Iterator<Item = RecordedEvent> + '_ {
+        self.append.events.iter().enumerate().map(|(index, event)| RecordedEvent {
+            position: self.first.plus(index as u64),
+            aggregate: self.append.aggregate.clone(),
+            version: self.append.expected.plus(index as u64 + 1),
+            command_key: self.append.command_key().filter(|_| index == 0).cloned(),
+            event: event.clone(),
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! What can go wrong, one enum per operation.
+
+use dormouse_kernel::{AggregateRef, Position, Version};
+
+/// Why an append was not made. None of its events is in the journal, and none will be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The aggregate has another version than expected. A retry needs a new decision.
+    #[error("the aggregate has version {actual}, expected was {expected}")]
+    VersionConflict {
+        /// What the append expected.
+        expected: Version,
+        /// What the journal has.
+        actual: Version,
+    },
+    /// The aggregate has a command with this key already.
+    #[error("a command with this key made the events from version {first}")]
+    KnownKey {
+        /// The version of the first event of that command.
+        first: Version,
+    },
+    /// An append before this one failed, and this one builds on it. A retry needs a new decision.
+    #[error("an append that this one builds on failed")]
+    Undone,
+    /// Another writer has taken the journal over. No retry through this journal can succeed.
+    #[error("another writer has taken over the journal")]
+    Fenced,
+    /// The store cannot take it now; a retry later may succeed.
+    #[error("the journal is unavailable: {0}")]
+    Unavailable(String),
+    /// The append has no events, or more than a batch holds. A retry cannot help.
+    #[error("an append holds 1 to {limit} events, this one {events}")]
+    WrongSize {
+        /// How many it has.
+        events: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// The journal has been closed.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// How a store's commit failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// The epoch is no longer in force. Nothing was committed.
+    #[error("another writer has taken over the journal")]
+    Fenced,
+    /// Nothing was committed, for certain.
+    #[error("not committed: {0}")]
+    Refused(String),
+    /// The commit may or may not have happened. Only acquiring anew and looking can tell.
+    #[error("the outcome of the commit is unknown: {0}")]
+    Unknown(String),
+}
+
+/// Why a store could not do something that is not a commit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another writer owns the journal.
+    #[error("another writer has taken over the journal")]
+    Fenced,
+    /// The store does not answer, or not now.
+    #[error("the journal is unavailable: {0}")]
+    Unavailable(String),
+    /// What the store holds is not what was written.
+    #[error("the journal is damaged: {0}")]
+    Damaged(String),
+}
+
+/// Why something could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The store does not answer, or not now; a retry may succeed.
+    #[error("the journal is unavailable: {0}")]
+    Unavailable(String),
+    /// The events are not what was written: a version is missing, or the hash chain is broken.
+    #[error("the events of {aggregate} are damaged at version {version} (position {position}): {problem}")]
+    Damaged {
+        /// Whose events.
+        aggregate: AggregateRef,
+        /// The first version that is wrong.
+        version: Version,
+        /// Where in the journal that is, or where it was looked for.
+        position: Position,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+impl From<StoreError> for ReadError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Fenced => Self::Unavailable("another writer has taken over the journal".to_owned()),
+            StoreError::Unavailable(reason) | StoreError::Damaged(reason) => Self::Unavailable(reason),
+        }
+    }
+}
+
+/// Why a journal could not be opened. Each is one line that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The place cannot be reached, created or written.
+    #[error("cannot open the journal at {place}: {reason}")]
+    Unreachable {
+        /// The path, or the URL without its password.
+        place: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// There is something else at that place.
+    #[error("{place} is not a Dormouse journal: {reason}")]
+    Foreign {
+        /// The path, or the URL without its password.
+        place: String,
+        /// How that shows.
+        reason: String,
+    },
+    /// A newer binary has been here.
+    #[error(
+        "the journal at {place} has schema version {found}, this binary knows it up to {known}: use a newer dormouse"
+    )]
+    Newer {
+        /// The path, or the URL without its password.
+        place: String,
+        /// The version found.
+        found: i64,
+        /// The latest version this binary knows.
+        known: i64,
+    },
+}

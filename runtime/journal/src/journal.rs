@@ -1,0 +1,293 @@
+//! The handle on a journal.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use dormouse_kernel::{AggregateRef, Chain, CommandKey, Position, RecordedEvent, Version};
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::warn;
+
+use crate::append::{Append, Committed};
+use crate::error::{AppendError, ReadError, StoreError};
+use crate::metric;
+use crate::snapshot::{AsOf, Snapshot};
+use crate::store::Store;
+use crate::writer::{Health, Options, Submission, Writer};
+
+/// Snapshots waiting to be written. They are a cache: past this, new ones are dropped, and taken again later.
+const SNAPSHOT_QUEUE: usize = 256;
+
+/// Snapshots written in one transaction.
+const SNAPSHOT_BATCH: usize = 64;
+
+/// A handle on a journal, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn Store>,
+    queue: mpsc::Sender<Submission>,
+    snapshots: mpsc::Sender<SnapshotTask>,
+    health: watch::Receiver<Health>,
+    head: watch::Receiver<Position>,
+}
+
+/// A point in an aggregate's history from which to read on: everything up to it is known already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// The version of the last known event.
+    pub version: Version,
+    /// The chain up to it.
+    pub chain: Chain,
+}
+
+impl Anchor {
+    /// Before the first event.
+    pub const START: Self = Self { version: Version::ZERO, chain: Chain::ROOT };
+}
+
+impl Journal {
+    /// Takes over the log in `store` and starts its writer.
+    ///
+    /// # Errors
+    /// If the store cannot be acquired.
+    pub async fn start(store: Arc<dyn Store>, options: Options) -> Result<Self, StoreError> {
+        metric::describe();
+        let ownership = store.acquire(None).await?;
+        let (queue, submissions) = mpsc::channel(options.queue);
+        let (health_sender, health) = watch::channel(Health::Ready);
+        let (head_sender, head) = watch::channel(ownership.head);
+        let (snapshots, snapshot_tasks) = mpsc::channel(SNAPSHOT_QUEUE);
+        let writer = Writer::new(Arc::clone(&store), options, ownership, submissions, health_sender, head_sender);
+        tokio::spawn(writer.run());
+        tokio::spawn(write_snapshots(Arc::clone(&store), snapshot_tasks));
+        Ok(Self { shared: Arc::new(Shared { store, queue, snapshots, health, head }) })
+    }
+
+    /// Gives the writer something to do. It is answered through the submission, in every case; here one only waits for
+    /// a place in the queue.
+    pub async fn submit(&self, submission: Submission) {
+        if let Err(returned) = self.shared.queue.send(submission).await {
+            returned.0.refuse(&self.ended());
+        }
+    }
+
+    /// Appends the events of one command and waits until they are durable.
+    ///
+    /// # Errors
+    /// None of the events is in the journal then, with one exception: [`AppendError::Closed`] may also mean that the
+    /// writer ended unexpectedly, and then the outcome is unknown to this process.
+    pub async fn append(&self, append: Append) -> Result<Committed, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        // The receiver lives until the end of this function or its caller has gone; then nobody is left to tell.
+        let submission = Submission::append(append, None, move |outcome| _ = answer.send(outcome));
+        self.submit(submission).await;
+        answered.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Waits until everything submitted before is decided: committed or refused.
+    pub async fn flush(&self) {
+        let (answer, answered) = oneshot::channel();
+        let barrier = Submission::barrier(None, move |_| _ = answer.send(()));
+        self.submit(barrier).await;
+        // A writer that has gone has decided all it ever will.
+        let _gone = answered.await;
+    }
+
+    fn ended(&self) -> AppendError {
+        match *self.shared.health.borrow() {
+            Health::Fenced => AppendError::Fenced,
+            _ => AppendError::Closed,
+        }
+    }
+
+    /// The events of an aggregate after `anchor`, at most `limit`, each checked to follow the one before it.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] if they do not follow each other, or if the anchor is not part of this history.
+    pub async fn events_after(
+        &self,
+        aggregate: &AggregateRef,
+        anchor: Anchor,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let started = Instant::now();
+        // The event at the anchor is read again, to know that the anchor belongs here.
+        let again = usize::from(anchor.version > Version::ZERO);
+        let after = Version(anchor.version.0.saturating_sub(1));
+        let read = self.shared.store.read_aggregate(aggregate, after, limit.saturating_add(again)).await;
+        let mut events = read.inspect_err(|_| counter!(metric::ERRORS, "operation" => "load").increment(1))?;
+        histogram!(metric::LOAD_DURATION).record(started.elapsed());
+        if again == 1 {
+            let found = events.first().filter(|event| event.version == anchor.version);
+            if found.is_none_or(|found| found.event.chain != anchor.chain) {
+                let position = found.map_or(Position::ZERO, |found| found.position);
+                let problem = "the state that was kept does not belong to this history";
+                return Err(damaged(aggregate, anchor.version, position, problem));
+            }
+            events.remove(0);
+        }
+        verify(aggregate, anchor, &events)?;
+        Ok(events)
+    }
+
+    /// A page of an aggregate's history: the events after a version, at most `limit`, each checked to follow the one
+    /// before it.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] if they do not follow each other.
+    pub async fn history(
+        &self,
+        aggregate: &AggregateRef,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        if after == Version::ZERO {
+            return self.events_after(aggregate, Anchor::START, limit).await;
+        }
+        let before = Version(after.0 - 1);
+        let mut events = self.shared.store.read_aggregate(aggregate, before, limit.saturating_add(1)).await?;
+        if events.is_empty() {
+            return Ok(events);
+        }
+        // The event right before the page is not part of it, but anchors it.
+        let first = events.remove(0);
+        if first.version != after {
+            return Err(damaged(aggregate, after, first.position, "this version is missing"));
+        }
+        verify(aggregate, Anchor { version: after, chain: first.event.chain }, &events)?;
+        Ok(events)
+    }
+
+    /// The events after a position, in order and without gaps, at most `limit`.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+        Ok(self.shared.store.read_log(after, limit).await?)
+    }
+
+    /// The version of the first event of the aggregate's command with this key, if it is durable.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, ReadError> {
+        Ok(self.shared.store.find_command(aggregate, key).await?)
+    }
+
+    /// The latest snapshot that is part of the wanted state. A store that does not answer has none: replay decides.
+    pub async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Option<Snapshot> {
+        let found = self.shared.store.snapshot(aggregate, as_of).await;
+        found.unwrap_or_else(|error| {
+            warn!(%aggregate, %error, "cannot read snapshots");
+            counter!(metric::ERRORS, "operation" => "snapshot").increment(1);
+            None
+        })
+    }
+
+    /// Hands over a snapshot to be written behind. Its state must be durable already. Under pressure it is dropped.
+    pub fn offer_snapshot(&self, snapshot: Snapshot) {
+        if self.shared.snapshots.try_send(SnapshotTask::Save(snapshot)).is_err() {
+            counter!(metric::ERRORS, "operation" => "snapshot-dropped").increment(1);
+        }
+    }
+
+    /// The same, but waits for room instead: for those who give their states up.
+    pub async fn save_snapshot(&self, snapshot: Snapshot) {
+        if self.shared.snapshots.send(SnapshotTask::Save(snapshot)).await.is_err() {
+            counter!(metric::ERRORS, "operation" => "snapshot-dropped").increment(1);
+        }
+    }
+
+    /// The position of the last committed event, as this writer knows it. The receiver sees every later one.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Position> {
+        self.shared.head.clone()
+    }
+
+    /// Whether it takes appends, and every change of that. If the sender goes without [`Health::Fenced`] or
+    /// [`Health::Closed`], the writer has died.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.clone()
+    }
+
+    /// Asks the storage whether it answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> Result<Position, ReadError> {
+        Ok(self.shared.store.head().await?)
+    }
+
+    /// Brings the metrics that are read rather than counted up to date.
+    pub fn sample_metrics(&self) {
+        let connections = self.shared.store.connections();
+        gauge!(metric::CONNECTIONS_ACTIVE).set(connections.active);
+        gauge!(metric::CONNECTIONS_MAX).set(connections.max);
+        gauge!(metric::HEAD).set(self.shared.head.borrow().0 as f64);
+    }
+
+    /// Finishes everything submitted before, writes the snapshots offered before, and lets go of the storage.
+    pub async fn close(&self) {
+        let (flushed, all_flushed) = oneshot::channel();
+        if self.shared.snapshots.send(SnapshotTask::Flush(flushed)).await.is_ok() {
+            // The task ends only with the last handle, which is us.
+            let _gone = all_flushed.await;
+        }
+        let (closed, all_closed) = oneshot::channel();
+        self.submit(Submission::close(closed)).await;
+        // A writer that has gone is closed.
+        let _gone = all_closed.await;
+    }
+}
+
+enum SnapshotTask {
+    Save(Snapshot),
+    Flush(oneshot::Sender<()>),
+}
+
+async fn write_snapshots(store: Arc<dyn Store>, mut tasks: mpsc::Receiver<SnapshotTask>) {
+    let mut gathered = Vec::new();
+    while tasks.recv_many(&mut gathered, SNAPSHOT_BATCH).await > 0 {
+        let mut snapshots = Vec::new();
+        let mut flushed = Vec::new();
+        for task in gathered.drain(..) {
+            match task {
+                SnapshotTask::Save(snapshot) => snapshots.push(snapshot),
+                SnapshotTask::Flush(answer) => flushed.push(answer),
+            }
+        }
+        if !snapshots.is_empty()
+            && let Err(error) = store.save_snapshots(&snapshots).await
+        {
+            counter!(metric::ERRORS, "operation" => "snapshot").increment(1);
+            warn!(%error, "cannot write snapshots");
+        }
+        // Whoever asked may have gone.
+        flushed.into_iter().for_each(|answer| _ = answer.send(()));
+    }
+}
+
+fn verify(aggregate: &AggregateRef, anchor: Anchor, events: &[RecordedEvent]) -> Result<(), ReadError> {
+    let mut last = anchor;
+    for event in events {
+        let expected = last.version.next();
+        if event.version != expected {
+            return Err(damaged(aggregate, expected, event.position, "this version is missing"));
+        }
+        if !event.follows(last.chain) {
+            return Err(damaged(aggregate, expected, event.position, "the hash chain is broken"));
+        }
+        last = Anchor { version: event.version, chain: event.event.chain };
+    }
+    Ok(())
+}
+
+fn damaged(aggregate: &AggregateRef, version: Version, position: Position, problem: &'static str) -> ReadError {
+    ReadError::Damaged { aggregate: aggregate.clone(), version, position, problem }
+}

@@ -1,0 +1,29 @@
+//! The durable log of Dormouse: one totally ordered, gap-free sequence of events, in one of three stores.
+//!
+//! A [`Journal`] is the handle everybody holds. Behind it one writer collects what aggregates [submit](Submission),
+//! checks versions and command keys, and commits what has gathered in one statement (group commit). A [`Store`] keeps
+//! the rows: [`Memory`](store::Memory), `Sqlite` or `Postgres`, all held to the
+//! contract on the trait by one conformance suite. [`Snapshot`]s are a cache beside the log: losing them loses nothing.
+//!
+//! Invariant: an answer of success leaves only after the commit it speaks of is durable. An outcome that is not known
+//! is found out from the store, never guessed.
+
+mod append;
+mod error;
+mod journal;
+mod lane;
+mod metric;
+mod open;
+mod snapshot;
+pub mod store;
+mod writer;
+
+pub use append::{Append, AppendKey, Committed};
+pub use error::{AppendError, CommitError, OpenError, ReadError, StoreError};
+pub use journal::{Anchor, Journal};
+pub use lane::Lane;
+pub use metric::BATCH_BUCKETS;
+pub use open::{migrate, open, open_reader};
+pub use snapshot::{AsOf, Snapshot};
+pub use store::Store;
+pub use writer::{Health, Options, Submission, Undone};

@@ -1,0 +1,50 @@
+//! Opening the journal that a configuration names.
+
+use std::sync::Arc;
+
+use dormouse_config::{Config, JournalUrl};
+
+use crate::error::OpenError;
+use crate::journal::Journal;
+use crate::store::{Access, Memory, Migrated, Postgres, Retention, Sqlite, Store};
+use crate::writer::Options;
+
+/// Opens the journal for writing, brings its schema up to date, and takes it over from whoever had it.
+///
+/// # Errors
+/// If it cannot be reached, is not a journal, or was written by a newer binary.
+pub async fn open(config: &Config) -> Result<Journal, OpenError> {
+    let store = store(config, Access::Own).await?;
+    let options = Options { batch_events: config.journal.batch_events.get(), queue: config.admission.per_node.get() };
+    let started = Journal::start(store, options).await;
+    started.map_err(|error| OpenError::Unreachable { place: config.journal.url.to_string(), reason: error.to_string() })
+}
+
+/// Opens the log for reading beside whoever owns it; it is neither changed nor taken over.
+///
+/// # Errors
+/// If it cannot be reached, is not a journal, or has another schema version than this binary's.
+pub async fn open_reader(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
+    store(config, Access::Read).await
+}
+
+/// Brings the schema up to date and says what that took. Nobody needs to stop for it who can go on with the new schema.
+///
+/// # Errors
+/// If the journal cannot be reached, is not one, or was written by a newer binary.
+pub async fn migrate(config: &Config) -> Result<Migrated, OpenError> {
+    match &config.journal.url {
+        JournalUrl::Memory => Ok(Migrated::default()),
+        JournalUrl::Sqlite(directory) => Sqlite::migrate(directory).await,
+        JournalUrl::Postgres(url) => Postgres::migrate(url, &config.journal.postgres).await,
+    }
+}
+
+async fn store(config: &Config, access: Access) -> Result<Arc<dyn Store>, OpenError> {
+    let retention = Retention::from_config(&config.snapshots);
+    Ok(match &config.journal.url {
+        JournalUrl::Memory => Arc::new(Memory::new(retention)),
+        JournalUrl::Sqlite(directory) => Arc::new(Sqlite::open(directory, &config.journal, retention, access).await?),
+        JournalUrl::Postgres(url) => Arc::new(Postgres::open(url, &config.journal, retention, access).await?),
+    })
+}

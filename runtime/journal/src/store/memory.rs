@@ -1,0 +1,144 @@
+//! The log in memory: for tests, for measuring everything else, and for what need not last.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
+
+use super::{Connections, Ownership, Placed, Retention, Store};
+use crate::error::{CommitError, StoreError};
+use crate::snapshot::{AsOf, Snapshot};
+
+/// Keeps everything in memory, and so loses everything with the process.
+#[derive(Debug)]
+pub struct Memory {
+    retention: Retention,
+    rows: Mutex<Rows>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    closed: bool,
+    epoch: Epoch,
+    log: Vec<Placed>,
+    head: Position,
+    /// Where in `log` the appends of an aggregate are, in order.
+    aggregates: HashMap<AggregateRef, Vec<usize>>,
+    commands: HashMap<(AggregateRef, CommandKey), Version>,
+    snapshots: HashMap<AggregateRef, BTreeMap<Version, Snapshot>>,
+}
+
+impl Memory {
+    /// An empty log.
+    #[must_use]
+    pub fn new(retention: Retention) -> Self {
+        Self { retention, rows: Mutex::default() }
+    }
+
+    fn rows(&self) -> Result<MutexGuard<'_, Rows>, StoreError> {
+        let rows = self.lock();
+        if rows.closed { Err(StoreError::Unavailable("it was closed".to_owned())) } else { Ok(rows) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rows> {
+        // Every change below is made whole before the guard goes, so a panic elsewhere leaves nothing half done.
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
+        let mut rows = self.rows()?;
+        if previous.is_some_and(|previous| previous != rows.epoch) {
+            return Err(StoreError::Fenced);
+        }
+        rows.epoch = rows.epoch.next();
+        Ok(Ownership { epoch: rows.epoch, head: rows.head })
+    }
+
+    async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
+        let mut rows = self.rows().map_err(|error| CommitError::Refused(error.to_string()))?;
+        if rows.epoch != epoch {
+            return Err(CommitError::Fenced);
+        }
+        for placed in batch {
+            let index = rows.log.len();
+            let append = &placed.append;
+            if let Some(key) = append.command_key() {
+                rows.commands.insert((append.aggregate.clone(), key.clone()), append.expected.next());
+            }
+            rows.aggregates.entry(append.aggregate.clone()).or_default().push(index);
+            rows.head = placed.last();
+            rows.log.push(placed.clone());
+        }
+        Ok(())
+    }
+
+    async fn versions(&self, aggregates: &[AggregateRef]) -> Result<Vec<Version>, StoreError> {
+        let rows = self.rows()?;
+        let version = |aggregate| {
+            let last = rows.aggregates.get(aggregate).and_then(|indexes| indexes.last());
+            last.map_or(Version::ZERO, |index| rows.log[*index].append.last_version())
+        };
+        Ok(aggregates.iter().map(version).collect())
+    }
+
+    async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, StoreError> {
+        Ok(self.rows()?.commands.get(&(aggregate.clone(), key.clone())).copied())
+    }
+
+    async fn read_aggregate(
+        &self,
+        aggregate: &AggregateRef,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let rows = self.rows()?;
+        let Some(indexes) = rows.aggregates.get(aggregate) else { return Ok(Vec::new()) };
+        let start = indexes.partition_point(|index| rows.log[*index].append.last_version() <= after);
+        let events = indexes[start..].iter().flat_map(|index| rows.log[*index].rows());
+        Ok(events.skip_while(|event| event.version <= after).take(limit).collect())
+    }
+
+    async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let rows = self.rows()?;
+        let start = rows.log.partition_point(|placed| placed.last() <= after);
+        let events = rows.log[start..].iter().flat_map(Placed::rows);
+        Ok(events.skip_while(|event| event.position <= after).take(limit).collect())
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        Ok(self.rows()?.head)
+    }
+
+    async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        let mut rows = self.rows()?;
+        for snapshot in snapshots {
+            let oldest = self.retention.oldest(snapshot.taken_at);
+            let kept = rows.snapshots.entry(snapshot.aggregate.clone()).or_default();
+            kept.insert(snapshot.version, snapshot.clone());
+            while kept.len() > self.retention.keep_count {
+                kept.pop_first();
+            }
+            let latest = kept.keys().next_back().copied();
+            kept.retain(|version, kept| kept.taken_at >= oldest || Some(*version) == latest);
+        }
+        Ok(())
+    }
+
+    async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
+        let rows = self.rows()?;
+        let snapshots = rows.snapshots.get(aggregate).into_iter().flat_map(|kept| kept.values().rev());
+        Ok(snapshots.into_iter().find(|kept| as_of.includes(kept.version, kept.recorded_at)).cloned())
+    }
+
+    fn connections(&self) -> Connections {
+        Connections::default()
+    }
+
+    async fn close(&self) {
+        self.lock().closed = true;
+    }
+}

@@ -1,0 +1,96 @@
+//! What a statement that brought no result tells about what it did: the one place where errors are read.
+
+use std::time::Duration;
+
+use dormouse_config::PostgresUrl;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+use crate::error::{CommitError, OpenError, StoreError};
+
+/// Why a statement brought no result.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It has not been carried out, and will not be: it was never sent, or the server says that it rolled it back.
+    Refused(String),
+    /// It may have been carried out, or still be under way: the answer never came.
+    Lost(String),
+    /// It was answered, with something that we never wrote.
+    Damaged(String),
+}
+
+impl Failure {
+    pub(super) fn closed() -> Self {
+        Self::Refused("it was closed".to_owned())
+    }
+
+    pub(super) fn no_connection(error: sqlx::Error) -> Self {
+        Self::Refused(error.to_string())
+    }
+
+    pub(super) fn no_connection_within(limit: Duration) -> Self {
+        Self::Refused(format!("no connection within {limit:?}"))
+    }
+
+    pub(super) fn no_answer_within(limit: Duration) -> Self {
+        Self::Lost(format!("no answer within {limit:?}"))
+    }
+
+    pub(super) fn into_open(self, url: &PostgresUrl) -> OpenError {
+        let (Self::Refused(reason) | Self::Lost(reason) | Self::Damaged(reason)) = self;
+        OpenError::Unreachable { place: url.to_string(), reason }
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(answer) => from_answer(&**answer),
+            sqlx::Error::Encode(_)
+            | sqlx::Error::InvalidArgument(_)
+            | sqlx::Error::Configuration(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed => Self::Refused(error.to_string()),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::RowNotFound => {
+                Self::Damaged(error.to_string())
+            }
+            _ => Self::Lost(error.to_string()),
+        }
+    }
+}
+
+/// Each statement is a transaction of its own, so an ERROR means that it was rolled back: a version or key that is
+/// there already, a full disk, a timeout, a read-only server. Not so when the whole session ended (FATAL, PANIC), or
+/// when something between us and the server lost it (classes 08 and 57, 40003).
+fn from_answer(answer: &dyn DatabaseError) -> Failure {
+    const CANCELED: &str = "57014";
+    const COMPLETION_UNKNOWN: &str = "40003";
+    let code = answer.code().unwrap_or_default();
+    let is_error = answer
+        .try_downcast_ref::<PgDatabaseError>()
+        .is_some_and(|answer| matches!(answer.severity(), PgSeverity::Error));
+    let is_lost = code.starts_with("08")
+        || (code.starts_with("57") && code != CANCELED)
+        || code == COMPLETION_UNKNOWN
+        || code.is_empty();
+    let reason = format!("{} (SQLSTATE {code})", answer.message());
+    if is_error && !is_lost { Failure::Refused(reason) } else { Failure::Lost(reason) }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(reason) | Failure::Lost(reason) => Self::Unavailable(reason),
+            Failure::Damaged(reason) => Self::Damaged(reason),
+        }
+    }
+}
+
+impl From<Failure> for CommitError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(reason) => Self::Refused(reason),
+            Failure::Lost(reason) | Failure::Damaged(reason) => Self::Unknown(reason),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Rows, there and back.
+
+use dormouse_kernel::{
+    AggregateId, AggregateRef, AggregateType, Chain, CommandKey, NewEvent, Position, RecordedEvent, Timestamp, Version,
+};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::failure::Failure;
+use crate::snapshot::Snapshot;
+
+/// Positions, versions and limits as PostgreSQL counts: it has no unsigned numbers, and nobody gets that far.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(number: i64) -> Result<u64, Failure> {
+    u64::try_from(number).map_err(|_| damaged("a count is negative"))
+}
+
+/// A row of `events`, all columns that [`READ_AGGREGATE`](super::READ_AGGREGATE) names.
+pub(super) fn event(row: &PgRow) -> Result<RecordedEvent, Failure> {
+    let command_key: Option<&str> = row.try_get("command_key")?;
+    let event_type: String = row.try_get("event_type")?;
+    let schema_version: i32 = row.try_get("schema_version")?;
+    Ok(RecordedEvent {
+        position: Position(unsigned(row.try_get("position")?)?),
+        aggregate: aggregate(row)?,
+        version: Version(unsigned(row.try_get("version")?)?),
+        command_key: command_key.map(CommandKey::new).transpose().map_err(damaged)?,
+        event: NewEvent {
+            event_type: event_type.into(),
+            schema_version: schema_version.cast_unsigned(),
+            payload: row.try_get("payload")?,
+            metadata: row.try_get("metadata")?,
+            recorded_at: time(row.try_get("recorded_at")?)?,
+            chain: chain(row.try_get("chain")?)?,
+        },
+    })
+}
+
+/// A row of `snapshots`, and the checksum that stands beside it.
+pub(super) fn snapshot(row: &PgRow) -> Result<(Snapshot, Chain), Failure> {
+    let snapshot_version: i32 = row.try_get("snapshot_version")?;
+    let snapshot = Snapshot {
+        aggregate: aggregate(row)?,
+        version: Version(unsigned(row.try_get("version")?)?),
+        chain: chain(row.try_get("chain")?)?,
+        recorded_at: time(row.try_get("recorded_at")?)?,
+        snapshot_version: snapshot_version.cast_unsigned(),
+        body: row.try_get("body")?,
+        taken_at: time(row.try_get("taken_at")?)?,
+    };
+    Ok((snapshot, chain(row.try_get("checksum")?)?))
+}
+
+fn aggregate(row: &PgRow) -> Result<AggregateRef, Failure> {
+    let aggregate_type = AggregateType::new(row.try_get::<&str, _>("aggregate_type")?).map_err(damaged)?;
+    let id = AggregateId::new(row.try_get::<&str, _>("aggregate_id")?).map_err(damaged)?;
+    Ok(AggregateRef::new(aggregate_type, id))
+}
+
+fn time(microseconds: i64) -> Result<Timestamp, Failure> {
+    Timestamp::from_microsecond(microseconds).map_err(damaged)
+}
+
+fn chain(bytes: &[u8]) -> Result<Chain, Failure> {
+    Chain::from_bytes(bytes).ok_or_else(|| damaged("a hash has not 16 bytes"))
+}
+
+fn damaged(problem: impl ToString) -> Failure {
+    Failure::Damaged(problem.to_string())
+}

@@ -1,0 +1,110 @@
+//! Snapshots: written in one transaction with what their retention drops.
+
+use std::collections::BTreeMap;
+
+use dormouse_kernel::{AggregateRef, Version};
+use sqlx::{Connection, PgConnection};
+
+use super::failure::Failure;
+use super::row::{self, signed};
+use crate::snapshot::{AsOf, Snapshot};
+use crate::store::Retention;
+
+const SAVE: &str = "
+    INSERT INTO snapshots (aggregate_type, aggregate_id, version, chain, recorded_at, snapshot_version, body, taken_at,
+        checksum)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::integer[], $7::bytea[],
+        $8::bigint[], $9::bytea[])
+    ON CONFLICT (aggregate_type, aggregate_id, version) DO UPDATE
+    SET chain = excluded.chain, recorded_at = excluded.recorded_at, snapshot_version = excluded.snapshot_version,
+        body = excluded.body, taken_at = excluded.taken_at, checksum = excluded.checksum";
+
+const DROP_SUPERFLUOUS: &str = "
+    DELETE FROM snapshots USING (
+        SELECT aggregate_type, aggregate_id, version, taken_at < oldest AS is_old, row_number() OVER (
+            PARTITION BY aggregate_type, aggregate_id ORDER BY version DESC
+        ) AS rank
+        FROM unnest($1::text[], $2::text[], $3::bigint[]) AS saved (aggregate_type, aggregate_id, oldest)
+        JOIN snapshots USING (aggregate_type, aggregate_id)
+    ) AS kept
+    WHERE (snapshots.aggregate_type, snapshots.aggregate_id, snapshots.version)
+        = (kept.aggregate_type, kept.aggregate_id, kept.version)
+        AND rank > 1 AND (rank > $4 OR is_old)";
+
+const FIND: &str = "
+    SELECT * FROM snapshots
+    WHERE aggregate_type = $1 AND aggregate_id = $2 AND version <= $3 AND recorded_at <= $4
+    ORDER BY version DESC LIMIT 1";
+
+pub(super) async fn save(
+    snapshots: &[Snapshot],
+    retention: Retention,
+    connection: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    // One statement cannot write a row twice: of the same version, the later counts. Sorted, so that no two writers
+    // wait for each other.
+    let rows: BTreeMap<(&AggregateRef, Version), &Snapshot> =
+        snapshots.iter().map(|snapshot| ((&snapshot.aggregate, snapshot.version), snapshot)).collect();
+    let mut transaction = connection.begin().await?;
+    save_rows(&rows.into_values().collect::<Vec<_>>(), &mut transaction).await?;
+    drop_superfluous(snapshots, retention, &mut transaction).await?;
+    transaction.commit().await
+}
+
+async fn save_rows(rows: &[&Snapshot], connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let (types, ids): (Vec<&str>, Vec<&str>) = rows.iter().map(|row| names(&row.aggregate)).unzip();
+    let save = sqlx::query(SAVE)
+        .bind(types)
+        .bind(ids)
+        .bind(rows.iter().map(|row| signed(row.version.0)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| &row.chain.0[..]).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.recorded_at.as_microsecond()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.snapshot_version.cast_signed()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| &row.body[..]).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.taken_at.as_microsecond()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.checksum().0.to_vec()).collect::<Vec<_>>());
+    save.execute(connection).await.map(drop)
+}
+
+async fn drop_superfluous(
+    snapshots: &[Snapshot],
+    retention: Retention,
+    connection: &mut PgConnection,
+) -> Result<(), sqlx::Error> {
+    let mut now = BTreeMap::new();
+    for snapshot in snapshots {
+        let latest = now.entry(&snapshot.aggregate).or_insert(snapshot.taken_at);
+        *latest = snapshot.taken_at.max(*latest);
+    }
+    let (types, ids): (Vec<&str>, Vec<&str>) = now.keys().map(|aggregate| names(aggregate)).unzip();
+    let oldest: Vec<i64> = now.values().map(|now| retention.oldest(*now).as_microsecond()).collect();
+    let keep_count = signed(retention.keep_count as u64);
+    let delete = sqlx::query(DROP_SUPERFLUOUS).bind(types).bind(ids).bind(oldest).bind(keep_count);
+    delete.execute(connection).await.map(drop)
+}
+
+pub(super) async fn find(
+    aggregate: &AggregateRef,
+    as_of: AsOf,
+    connection: &mut PgConnection,
+) -> Result<Option<Snapshot>, Failure> {
+    let (mut last, latest) = match as_of {
+        AsOf::Now => (i64::MAX, i64::MAX),
+        AsOf::Version(version) => (signed(version.0), i64::MAX),
+        AsOf::Time(time) => (i64::MAX, time.as_microsecond()),
+    };
+    let (aggregate_type, id) = names(aggregate);
+    loop {
+        let find = sqlx::query(FIND).bind(aggregate_type).bind(id).bind(last).bind(latest);
+        let Some(found) = find.fetch_optional(&mut *connection).await? else { return Ok(None) };
+        match row::snapshot(&found) {
+            Ok((snapshot, checksum)) if snapshot.checksum() == checksum => return Ok(Some(snapshot)),
+            // A damaged one is as good as none; the one before it may do.
+            _ => last = sqlx::Row::try_get::<i64, _>(&found, "version")? - 1,
+        }
+    }
+}
+
+fn names(aggregate: &AggregateRef) -> (&str, &str) {
+    (aggregate.aggregate_type.as_str(), aggregate.id.as_str())
+}

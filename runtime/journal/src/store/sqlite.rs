@@ -1,0 +1,226 @@
+//! The log in SQLite: one file that only grows at its end, and files derived from it.
+//!
+//! `journal.db` holds the events by position and nothing else, so a commit writes a few pages at one end and syncs once.
+//! Where the events of an aggregate are stands in `index.db`, written behind the commits in sorted bulk; what it lacks
+//! is in memory (the tail) as long as this process owns the log, and in the log itself always. Whoever reads puts both
+//! together. `snapshots.db` is a cache. Losing either derived file, or the tail, loses nothing.
+//!
+//! Background tasks: one, the [`Indexer`]. It ends with [`close`](Store::close), or when the store is dropped.
+
+mod derived;
+mod error;
+mod files;
+mod index;
+mod indexer;
+mod log;
+mod open;
+mod read;
+mod readers;
+mod recovery;
+mod row;
+mod schema;
+mod snapshots;
+mod tail;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
+
+use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
+use crate::error::{CommitError, OpenError, StoreError};
+use crate::snapshot::{AsOf, Snapshot};
+use files::Files;
+use indexer::Indexer;
+use log::Log;
+use read::Scope;
+use readers::Readers;
+use snapshots::Snapshots;
+use tail::{Bound, Tail};
+
+/// How long a commit waits for the index to catch up before it is refused. A full tail takes a second or so to index:
+/// that long means that the index cannot be written at all.
+const BACKPRESSURE: Duration = Duration::from_secs(10);
+
+/// Keeps the log in a directory.
+#[derive(Debug)]
+pub struct Sqlite {
+    files: Files,
+    access: Access,
+    bound: Bound,
+    log: Log,
+    tail: Arc<Tail>,
+    readers: Arc<Readers>,
+    snapshots: Snapshots,
+    /// Runs while this process owns the log.
+    indexer: Mutex<Option<Indexer>>,
+}
+
+impl Sqlite {
+    /// Opens the journal in a directory. To own it, the directory and the files are made if they are missing; to read
+    /// it, they must be there.
+    ///
+    /// # Errors
+    /// If it cannot be created, written or read, is not a journal, or was written by a newer binary.
+    pub async fn open(
+        directory: &Path,
+        config: &dormouse_config::Journal,
+        retention: Retention,
+        access: Access,
+    ) -> Result<Self, OpenError> {
+        let files = Files::new(directory);
+        let readers = Arc::new(Readers::new(files.clone(), config.read_connections.get()));
+        let snapshots = Snapshots::new(files.clone(), retention, Arc::clone(&readers));
+        match access {
+            Access::Own => {
+                open::log(&files).await?;
+                open::derived(&files, &snapshots).await?;
+            }
+            Access::Read => open::beside_owner(&files, &readers).await?,
+        }
+        let bound = Bound {
+            events: config.index_tail_events.get(),
+            bytes: usize::try_from(config.index_tail.as_u64()).unwrap_or(usize::MAX),
+        };
+        Ok(Self {
+            log: Log::new(files.clone()),
+            tail: Arc::new(Tail::new(bound)),
+            files,
+            access,
+            bound,
+            readers,
+            snapshots,
+            indexer: Mutex::default(),
+        })
+    }
+
+    /// Brings the log in a directory up to date. The derived files need no migration: they are made anew.
+    ///
+    /// # Errors
+    /// As with [`open`](Self::open).
+    pub async fn migrate(directory: &Path) -> Result<Migrated, OpenError> {
+        open::log(&Files::new(directory)).await
+    }
+
+    fn indexer(&self) -> Option<Indexer> {
+        self.indexer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Another owner was seen: from now on the files tell everything.
+    fn lose(&self) {
+        self.tail.retire();
+        drop(self.indexer());
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
+        if self.access == Access::Read {
+            return Err(StoreError::Unavailable("the journal was opened for reading".to_owned()));
+        }
+        let ownership = match self.log.acquire(previous).await {
+            Err(StoreError::Fenced) => {
+                self.lose();
+                return Err(StoreError::Fenced);
+            }
+            outcome => outcome?,
+        };
+        self.recover(ownership.head).await?;
+        self.log.confirm();
+        Ok(ownership)
+    }
+
+    async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
+        if tokio::time::timeout(BACKPRESSURE, self.tail.has_room()).await.is_err() {
+            return Err(CommitError::Refused("the index cannot be written, and too much waits for it".to_owned()));
+        }
+        match self.log.append(epoch, batch).await {
+            Ok(()) => self.tail.push(batch),
+            Err(CommitError::Fenced) => {
+                self.lose();
+                return Err(CommitError::Fenced);
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    }
+
+    async fn versions(&self, aggregates: &[AggregateRef]) -> Result<Vec<Version>, StoreError> {
+        let (scope, in_tail) = match self.tail.versions(aggregates) {
+            Some(versions) => (Scope::Index, versions),
+            None => (Scope::All, vec![None; aggregates.len()]),
+        };
+        let others = aggregates.iter().zip(&in_tail).filter(|(_, version)| version.is_none());
+        let others: Vec<&AggregateRef> = others.map(|(aggregate, _)| aggregate).collect();
+        let mut found = self.readers.versions(scope, &others).await?.into_iter();
+        Ok(in_tail.into_iter().map(|version| version.or_else(|| found.next()).unwrap_or(Version::ZERO)).collect())
+    }
+
+    async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, StoreError> {
+        match self.tail.command(aggregate, key) {
+            Some(Some(version)) => Ok(Some(version)),
+            Some(None) => self.readers.find_command(Scope::Index, aggregate, key).await,
+            None => self.readers.find_command(Scope::All, aggregate, key).await,
+        }
+    }
+
+    async fn read_aggregate(
+        &self,
+        aggregate: &AggregateRef,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        // The tail first: what leaves it meanwhile is in the index by then.
+        let Some(part) = self.tail.appends(aggregate, after, limit) else {
+            return self.readers.events(Scope::All, aggregate, after, Version(u64::MAX), limit).await;
+        };
+        let last_indexed = part.start.unwrap_or(Version(u64::MAX));
+        let mut events = if last_indexed <= after {
+            Vec::new()
+        } else {
+            self.readers.events(Scope::Index, aggregate, after, last_indexed, limit).await?
+        };
+        let rest = limit - events.len();
+        let in_tail = part.appends.iter().flat_map(Placed::rows).skip_while(|event| event.version <= after);
+        events.extend(in_tail.take(rest));
+        Ok(events)
+    }
+
+    async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.readers.log(after, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.readers.head().await
+    }
+
+    async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        if self.access == Access::Read {
+            return Err(StoreError::Unavailable("the journal was opened for reading".to_owned()));
+        }
+        self.snapshots.save(snapshots).await
+    }
+
+    async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
+        self.snapshots.find(aggregate, as_of).await
+    }
+
+    fn connections(&self) -> Connections {
+        self.readers.connections()
+    }
+
+    async fn close(&self) {
+        // Readers first: they are read-only, and the last connection to go should be one that can empty the WAL.
+        self.readers.close().await;
+        if let Some(indexer) = self.indexer() {
+            indexer.finish().await;
+        }
+        self.snapshots.close().await;
+        self.log.close().await;
+    }
+}

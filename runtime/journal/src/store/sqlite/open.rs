@@ -1,0 +1,115 @@
+//! Looking at the files before they are used, and saying clearly why they cannot be.
+
+use std::path::Path;
+
+use sqlx::{ConnectOptions, Connection};
+
+use super::error;
+use super::files::Files;
+use super::index::Index;
+use super::readers::Readers;
+use super::schema::{Found, INDEX, LOG, SNAPSHOTS};
+use super::snapshots::Snapshots;
+use crate::error::{OpenError, StoreError};
+use crate::store::Migrated;
+
+/// Makes sure that there is a log, that it is one, and that it is up to date.
+pub(super) async fn log(files: &Files) -> Result<Migrated, OpenError> {
+    let place = files.place();
+    files.create_directory().map_err(|failure| unreachable(&place, failure.to_string()))?;
+    inspect_log(files, true).await?;
+    let migrated = async {
+        let mut connection = files.log_writer().connect().await?;
+        let migrated = LOG.migrate(&mut connection).await?;
+        connection.close().await?;
+        Ok::<_, sqlx::Error>(migrated)
+    };
+    let migrated = migrated.await.map_err(|failure| failed(files, &failure))?;
+    // Another process may have been faster, and newer.
+    check_version(files, migrated.to)?;
+    Ok(migrated)
+}
+
+/// Makes sure that there are derived files to read from. Whether they fit the log is found out when it is acquired.
+pub(super) async fn derived(files: &Files, snapshots: &Snapshots) -> Result<(), OpenError> {
+    let index = Index::open(files, || ()).await.map_err(|failure| not_derived(files, &files.index(), failure))?;
+    index.close().await;
+    snapshots.prepare().await.map_err(|failure| not_derived(files, &files.snapshots(), failure))
+}
+
+/// Makes sure that there is a log to read, with its derived files, all of this binary's version. Changes nothing.
+pub(super) async fn beside_owner(files: &Files, readers: &Readers) -> Result<(), OpenError> {
+    let place = files.place();
+    for file in [files.log(), files.index(), files.snapshots()] {
+        if !file.is_file() {
+            return Err(unreachable(&place, format!("there is no {}", file.display())));
+        }
+    }
+    match inspect_log(files, false).await? {
+        Found::Ours(version) if version == LOG.latest() => {}
+        Found::Ours(version) => {
+            let latest = LOG.latest();
+            return Err(unreachable(
+                &place,
+                format!("it has schema version {version}, not {latest}: migrate it first"),
+            ));
+        }
+        Found::Empty | Found::Foreign(_) => return Err(unreachable(&place, "it is empty".to_owned())),
+    }
+    for (options, schema) in [(files.index_reader(), &INDEX), (files.snapshot_reader(), &SNAPSHOTS)] {
+        let file = options.get_filename().to_owned();
+        let found = async { schema.inspect(&mut options.connect().await?).await }.await;
+        let found = found.map_err(|failure| not_derived(files, &file, error::store(failure)))?;
+        if found != Found::Ours(schema.latest()) {
+            let reason = "it is not of this binary's version; opening it as its owner makes it anew".to_owned();
+            return Err(not_derived(files, &file, StoreError::Unavailable(reason)));
+        }
+    }
+    let reader = readers.borrow().await.map_err(|failure| unreachable(&place, failure.to_string()))?;
+    reader.give_back();
+    Ok(())
+}
+
+async fn inspect_log(files: &Files, create: bool) -> Result<Found, OpenError> {
+    let inspected = async {
+        let mut connection = files.log_inspector(create).connect().await?;
+        let found = LOG.inspect(&mut connection).await?;
+        connection.close().await?;
+        Ok::<_, sqlx::Error>(found)
+    };
+    let found = inspected.await.map_err(|failure| failed(files, &failure))?;
+    match &found {
+        Found::Foreign(reason) => return Err(foreign(files, reason.clone())),
+        Found::Ours(version) => check_version(files, *version)?,
+        Found::Empty => {}
+    }
+    Ok(found)
+}
+
+fn check_version(files: &Files, found: i64) -> Result<(), OpenError> {
+    let known = LOG.latest();
+    if found > known { Err(OpenError::Newer { place: files.place(), found, known }) } else { Ok(()) }
+}
+
+fn failed(files: &Files, failure: &sqlx::Error) -> OpenError {
+    if error::is_not_a_database(failure) {
+        return foreign(files, "it is not a database".to_owned());
+    }
+    unreachable(&files.place(), format!("{}: {}", files.log().display(), error::reason(failure)))
+}
+
+fn foreign(files: &Files, reason: String) -> OpenError {
+    OpenError::Foreign { place: files.log().display().to_string(), reason }
+}
+
+fn not_derived(files: &Files, file: &Path, failure: StoreError) -> OpenError {
+    let reason = match failure {
+        StoreError::Unavailable(reason) | StoreError::Damaged(reason) => reason,
+        StoreError::Fenced => failure.to_string(),
+    };
+    unreachable(&files.place(), format!("{}: {reason}", file.display()))
+}
+
+fn unreachable(place: &str, reason: String) -> OpenError {
+    OpenError::Unreachable { place: place.to_owned(), reason }
+}

@@ -1,0 +1,224 @@
+//! What is asked of the files.
+//!
+//! There are two ways to see all events of an aggregate. The owner asks the index for what has left the tail. Whoever
+//! has no tail asks, in one statement and so in one view of the files, the index for what it has and the log for what
+//! lies behind the index's watermark.
+
+use std::sync::LazyLock;
+
+use dormouse_kernel::{AggregateRef, CommandKey, Position, RecordedEvent, Version};
+use sqlx::sqlite::SqliteRow;
+
+use super::error;
+use super::readers::{Reader, Readers};
+use super::row::{self, AGGREGATE, OF_AGGREGATE, column, signed, unsigned};
+use crate::error::StoreError;
+
+/// Where events are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The index alone: the tail has the rest.
+    Index,
+    /// The index, and the log behind it.
+    All,
+}
+
+/// The versions of how many aggregates one statement asks for; as with appends, a shorter list is padded.
+const PREPARED_AGGREGATES: [usize; 3] = [1, 16, 256];
+
+static VERSIONS_IN_INDEX: LazyLock<[String; 3]> = LazyLock::new(|| {
+    PREPARED_AGGREGATES.map(|aggregates| {
+        let wanted = wanted_sql(aggregates);
+        format!("SELECT column1, {INDEXED_VERSION} FROM ({wanted}) WHERE column2 IS NOT NULL")
+    })
+});
+
+static VERSIONS_IN_ALL: LazyLock<[String; 3]> = LazyLock::new(|| {
+    PREPARED_AGGREGATES.map(|aggregates| {
+        let wanted = wanted_sql(aggregates);
+        format!(
+            "WITH late AS MATERIALIZED (
+                SELECT aggregate_type, aggregate_id, max(version) AS version FROM main.events
+                WHERE position > (SELECT position FROM idx.watermark) GROUP BY aggregate_type, aggregate_id
+             )
+             SELECT column1, coalesce(
+                (SELECT version FROM late WHERE aggregate_type = column2 AND aggregate_id = column3),
+                {INDEXED_VERSION}
+             ) FROM ({wanted}) WHERE column2 IS NOT NULL"
+        )
+    })
+});
+
+const INDEXED_VERSION: &str = "coalesce((SELECT version FROM idx.event_index \
+                               WHERE aggregate_type = column2 AND aggregate_id = column3 \
+                               ORDER BY version DESC LIMIT 1), 0)";
+
+/// Rows of (number, type, id).
+fn wanted_sql(aggregates: usize) -> String {
+    let rows: Vec<String> = (0..aggregates).map(|number| format!("({number},?,?)")).collect();
+    format!("VALUES {}", rows.join(","))
+}
+
+static EVENTS_IN_INDEX: LazyLock<String> = LazyLock::new(|| {
+    // CROSS JOIN fixes the order: from the index to the log.
+    format!(
+        "SELECT {OF_AGGREGATE} FROM idx.event_index AS i CROSS JOIN main.events AS e ON e.position = i.position
+         WHERE i.aggregate_type = ?1 AND i.aggregate_id = ?2 AND i.version > ?3 AND i.version <= ?4
+         ORDER BY i.version LIMIT ?5"
+    )
+});
+
+static EVENTS_IN_ALL: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT * FROM (
+            SELECT {OF_AGGREGATE} FROM idx.event_index AS i CROSS JOIN main.events AS e ON e.position = i.position
+            WHERE i.aggregate_type = ?1 AND i.aggregate_id = ?2 AND i.version > ?3 AND i.version <= ?4
+            ORDER BY i.version LIMIT ?5
+         )
+         UNION ALL
+         SELECT * FROM (
+            SELECT {OF_AGGREGATE} FROM main.events AS e
+            WHERE e.position > (SELECT position FROM idx.watermark)
+              AND e.aggregate_type = ?1 AND e.aggregate_id = ?2 AND e.version > ?3 AND e.version <= ?4
+            ORDER BY e.position LIMIT ?5
+         )
+         ORDER BY 2 LIMIT ?5"
+    )
+});
+
+static LOG: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {OF_AGGREGATE}, {AGGREGATE} FROM main.events AS e WHERE e.position > ? ORDER BY e.position LIMIT ?")
+});
+
+const COMMAND_IN_INDEX: &str = "SELECT version FROM idx.command_index
+     WHERE aggregate_type = ?1 AND aggregate_id = ?2 AND command_key = ?3";
+
+const COMMAND_IN_ALL: &str = "SELECT version FROM idx.command_index
+     WHERE aggregate_type = ?1 AND aggregate_id = ?2 AND command_key = ?3
+     UNION ALL
+     SELECT version FROM main.events
+     WHERE position > (SELECT position FROM idx.watermark)
+       AND aggregate_type = ?1 AND aggregate_id = ?2 AND command_key = ?3
+     LIMIT 1";
+
+impl Readers {
+    /// The versions of aggregates, in their order.
+    pub(super) async fn versions(&self, scope: Scope, wanted: &[&AggregateRef]) -> Result<Vec<Version>, StoreError> {
+        let statements = if scope == Scope::Index { &*VERSIONS_IN_INDEX } else { &*VERSIONS_IN_ALL };
+        let [.., largest] = PREPARED_AGGREGATES;
+        let mut versions = Vec::with_capacity(wanted.len());
+        for chunk in wanted.chunks(largest) {
+            let prepared = PREPARED_AGGREGATES.partition_point(|prepared| *prepared < chunk.len());
+            let mut query = sqlx::query(statements[prepared].as_str());
+            for aggregate in chunk {
+                query = query.bind(aggregate.aggregate_type.shared()).bind(aggregate.id.shared());
+            }
+            let mut reader = self.borrow_in(scope).await?;
+            let rows = query.fetch_all(&mut reader.connection).await;
+            let rows = rows.map_err(|failure| self.index_failed(failure))?;
+            reader.give_back();
+            let first = versions.len();
+            versions.resize(first + chunk.len(), Version::ZERO);
+            for row in &rows {
+                let number = usize::try_from(column::<i64>(row, 0)?).map_err(error::damaged)?;
+                if let Some(version) = versions.get_mut(first + number) {
+                    *version = Version(unsigned(column(row, 1)?)?);
+                }
+            }
+        }
+        Ok(versions)
+    }
+
+    /// The version that a command key stands for.
+    pub(super) async fn find_command(
+        &self,
+        scope: Scope,
+        aggregate: &AggregateRef,
+        key: &CommandKey,
+    ) -> Result<Option<Version>, StoreError> {
+        let sql = if scope == Scope::Index { COMMAND_IN_INDEX } else { COMMAND_IN_ALL };
+        let mut reader = self.borrow_in(scope).await?;
+        let found: Option<i64> = sqlx::query_scalar(sql)
+            .bind(aggregate.aggregate_type.shared())
+            .bind(aggregate.id.shared())
+            .bind(key.shared())
+            .fetch_optional(&mut reader.connection)
+            .await
+            .map_err(|failure| self.index_failed(failure))?;
+        reader.give_back();
+        found.map(|version| unsigned(version).map(Version)).transpose()
+    }
+
+    /// The events of an aggregate with versions in (after, last], at most `limit`.
+    pub(super) async fn events(
+        &self,
+        scope: Scope,
+        aggregate: &AggregateRef,
+        after: Version,
+        last: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let sql = if scope == Scope::Index { EVENTS_IN_INDEX.as_str() } else { EVENTS_IN_ALL.as_str() };
+        let mut reader = self.borrow_in(scope).await?;
+        let rows = sqlx::query(sql)
+            .bind(aggregate.aggregate_type.shared())
+            .bind(aggregate.id.shared())
+            .bind(signed(after.0))
+            .bind(signed(last.0))
+            .bind(signed(limit as u64))
+            .fetch_all(&mut reader.connection)
+            .await;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(failure) => {
+                drop(reader);
+                // The index or the log: if it is the index, asking it alone shows that.
+                if error::is_damage(&failure) && scope == Scope::Index {
+                    self.versions(Scope::Index, &[aggregate]).await?;
+                }
+                return Err(error::store(failure));
+            }
+        };
+        reader.give_back();
+        rows.iter().map(|row| row::read_of(row, aggregate.clone())).collect()
+    }
+
+    /// The events after a position, at most `limit`.
+    pub(super) async fn log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut reader = self.borrow().await?;
+        let rows: Vec<SqliteRow> = sqlx::query(LOG.as_str())
+            .bind(signed(after.0))
+            .bind(signed(limit as u64))
+            .fetch_all(&mut reader.connection)
+            .await
+            .map_err(error::store)?;
+        reader.give_back();
+        rows.iter().map(row::read).collect()
+    }
+
+    /// The position of the last event.
+    pub(super) async fn head(&self) -> Result<Position, StoreError> {
+        let mut reader = self.borrow().await?;
+        let head: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM main.events")
+            .fetch_one(&mut reader.connection)
+            .await
+            .map_err(error::store)?;
+        reader.give_back();
+        Ok(Position(unsigned(head.unwrap_or(0))?))
+    }
+
+    async fn borrow_in(&self, scope: Scope) -> Result<Reader<'_>, StoreError> {
+        match scope {
+            Scope::Index => self.borrow_for_index().await,
+            Scope::All => self.borrow().await,
+        }
+    }
+
+    /// The error of a statement that reads little but the index.
+    fn index_failed(&self, failure: sqlx::Error) -> StoreError {
+        if error::is_damage(&failure) {
+            self.report_index_damage();
+        }
+        error::store(failure)
+    }
+}

@@ -1,0 +1,153 @@
+//! The files after a crash, or after somebody was at them.
+
+use super::*;
+use crate::error::StoreError;
+
+/// A journal that was closed in good order.
+async fn closed(aggregates: usize, rounds: usize) -> Place {
+    let place = Place::new();
+    let mut owner = place.owner().await;
+    owner.append_rounds(aggregates, rounds).await;
+    owner.store.close().await;
+    place
+}
+
+async fn assert_reads_right_and_goes_on(place: &Place, aggregates: usize, rounds: usize) {
+    let mut owner = place.owner().await;
+    assert_eq!(owner.head, Position((aggregates * rounds) as u64));
+    assert_rounds(&owner.store, aggregates, rounds).await;
+    owner.append_rounds(aggregates, 1).await;
+    assert_rounds(&owner.store, aggregates, rounds + 1).await;
+    owner.store.close().await;
+    let indexed = place.ask("index.db", "SELECT count(*) FROM event_index").await;
+    assert_eq!(indexed, (aggregates * (rounds + 1)) as i64);
+}
+
+#[tokio::test]
+async fn after_a_crash_the_tail_is_read_from_the_log() {
+    let place = Place::new();
+    let mut owner = place.owner().await;
+    owner.append_rounds(50, 4).await;
+    owner.crash();
+    assert_eq!(place.ask("index.db", "SELECT position FROM watermark").await, 0);
+    assert_reads_right_and_goes_on(&place, 50, 4).await;
+}
+
+#[tokio::test]
+async fn a_tail_too_long_for_memory_is_indexed_at_once() {
+    let mut place = Place::new();
+    let mut owner = place.owner().await;
+    owner.append_rounds(500, 4).await;
+    owner.crash();
+    place.config.index_tail_events = 100.try_into().unwrap();
+    let owner = place.owner().await;
+    assert_eq!(owner.store.tail.start().0, 2000);
+    assert_rounds(&owner.store, 500, 4).await;
+    owner.crash();
+    assert_reads_right_and_goes_on(&place, 500, 4).await;
+}
+
+#[tokio::test]
+async fn a_tail_of_few_but_large_events_is_indexed_at_once() {
+    let mut place = Place::new();
+    let mut owner = place.owner().await;
+    owner.append_rounds(500, 4).await;
+    owner.crash();
+    place.config.index_tail.0 = 100_000;
+    assert_reads_right_and_goes_on(&place, 500, 4).await;
+}
+
+#[tokio::test]
+async fn a_lost_index_is_made_again() {
+    let place = closed(100, 3).await;
+    std::fs::remove_file(place.path().join("index.db")).unwrap();
+    assert_reads_right_and_goes_on(&place, 100, 3).await;
+}
+
+#[tokio::test]
+async fn a_truncated_index_is_made_again() {
+    for length in [0, 10, 4096, 10_000] {
+        let place = closed(300, 3).await;
+        let file = std::fs::File::options().write(true).open(place.path().join("index.db")).unwrap();
+        assert!(file.metadata().unwrap().len() > 20_000);
+        file.set_len(length).unwrap();
+        assert_reads_right_and_goes_on(&place, 300, 3).await;
+    }
+}
+
+#[tokio::test]
+async fn garbage_in_place_of_the_index_is_replaced() {
+    let place = closed(100, 3).await;
+    std::fs::write(place.path().join("index.db"), "no database at all".repeat(1000)).unwrap();
+    assert_reads_right_and_goes_on(&place, 100, 3).await;
+}
+
+#[tokio::test]
+async fn an_index_of_another_version_is_made_again() {
+    let place = closed(100, 3).await;
+    place.tamper("index.db", "PRAGMA user_version = 99; DELETE FROM event_index").await;
+    assert_reads_right_and_goes_on(&place, 100, 3).await;
+}
+
+#[tokio::test]
+async fn an_index_ahead_of_the_log_is_made_again() {
+    let place = closed(100, 3).await;
+    // As after a restore of the log alone.
+    place.tamper("journal.db", "DELETE FROM events WHERE position > 200").await;
+    assert_reads_right_and_goes_on(&place, 100, 2).await;
+}
+
+#[tokio::test]
+async fn an_index_of_another_log_is_made_again() {
+    let other = Place::new();
+    let mut owner = other.owner().await;
+    owner.append(&[(7, 40)]).await.unwrap();
+    owner.store.close().await;
+    let place = closed(100, 3).await;
+    std::fs::copy(other.path().join("index.db"), place.path().join("index.db")).unwrap();
+    assert_reads_right_and_goes_on(&place, 100, 3).await;
+}
+
+/// Overwrites the pages behind the first few: what is read at opening stays whole.
+fn damage_inside(place: &Place) {
+    use std::os::unix::fs::FileExt;
+
+    let file = std::fs::File::options().write(true).open(place.path().join("index.db")).unwrap();
+    let length = file.metadata().unwrap().len();
+    for page in 5..length / 4096 {
+        file.write_all_at(&[0xaa; 4096], page * 4096).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_turns_out_damaged_at_a_read_is_made_again_while_the_journal_runs() {
+    let place = closed(500, 4).await;
+    damage_inside(&place);
+    let owner = place.owner().await;
+    let all: Vec<AggregateRef> = (0..500).map(aggregate).collect();
+    let damaged = owner.store.versions(&all).await;
+    assert!(matches!(damaged, Err(StoreError::Damaged(_))), "{damaged:?}");
+    eventually(async || owner.store.versions(&all).await.is_ok()).await;
+    assert_rounds(&owner.store, 500, 4).await;
+}
+
+#[tokio::test]
+async fn an_index_that_turns_out_damaged_at_a_write_is_made_again_while_the_journal_runs() {
+    let mut place = closed(500, 4).await;
+    damage_inside(&place);
+    place.config.index_tail_events = 400.try_into().unwrap();
+    let mut owner = place.owner().await;
+    // Versions would be asked from the index and show the damage: name them instead.
+    let batch: Vec<Placed> = (0..500)
+        .map(|number| Placed {
+            first: owner.head.plus(number as u64 + 1),
+            append: Arc::new(append(number, Version(4), 1)),
+        })
+        .collect();
+    owner.store.commit(owner.epoch, &batch).await.unwrap();
+    owner.head = owner.head.plus(500);
+    let all: Vec<AggregateRef> = (0..500).map(aggregate).collect();
+    eventually(async || owner.store.tail.start() == owner.head).await;
+    eventually(async || owner.store.versions(&all).await.is_ok()).await;
+    assert_rounds(&owner.store, 500, 5).await;
+}

@@ -1,0 +1,76 @@
+//! Damage to snapshots, and to their file.
+
+use super::*;
+use crate::snapshot::{AsOf, Snapshot};
+
+fn snapshot(number: usize, version: u64) -> Snapshot {
+    let at = Timestamp::from_second(1_700_000_000 + version as i64).unwrap();
+    Snapshot {
+        aggregate: aggregate(number),
+        version: Version(version),
+        chain: Chain([version as u8; 16]),
+        recorded_at: at,
+        snapshot_version: 2,
+        body: vec![version as u8; 100],
+        taken_at: at,
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_skipped() {
+    let place = Place::new();
+    let owner = place.owner().await;
+    owner.store.save_snapshots(&[snapshot(1, 10), snapshot(1, 20), snapshot(1, 30)]).await.unwrap();
+    for (damage, left) in [
+        ("UPDATE snapshots SET body = x'00' WHERE version = 30", Some(20)),
+        ("UPDATE snapshots SET chain = x'00' WHERE version = 20", Some(10)),
+        ("UPDATE snapshots SET version = 11 WHERE version = 10", None),
+    ] {
+        place.tamper("snapshots.db", damage).await;
+        let found = owner.store.snapshot(&aggregate(1), AsOf::Now).await.unwrap();
+        assert_eq!(found.map(|found| found.version.0), left, "{damage}");
+    }
+    owner.store.save_snapshots(&[snapshot(1, 30)]).await.unwrap();
+    assert_eq!(owner.store.snapshot(&aggregate(1), AsOf::Now).await.unwrap(), Some(snapshot(1, 30)));
+}
+
+#[tokio::test]
+async fn snapshots_begin_anew_if_their_file_is_lost_or_damaged() {
+    for damage in [None, Some("garbage".repeat(1000))] {
+        let place = Place::new();
+        let owner = place.owner().await;
+        owner.store.save_snapshots(&[snapshot(1, 10)]).await.unwrap();
+        owner.store.close().await;
+        let file = place.path().join("snapshots.db");
+        match damage {
+            None => std::fs::remove_file(&file).unwrap(),
+            Some(garbage) => std::fs::write(&file, garbage).unwrap(),
+        }
+        let owner = place.owner().await;
+        assert_eq!(owner.store.snapshot(&aggregate(1), AsOf::Now).await.unwrap(), None);
+        owner.store.save_snapshots(&[snapshot(1, 11)]).await.unwrap();
+        assert_eq!(owner.store.snapshot(&aggregate(1), AsOf::Now).await.unwrap(), Some(snapshot(1, 11)));
+    }
+}
+
+#[tokio::test]
+async fn snapshots_that_turn_out_damaged_are_none_and_begin_anew() {
+    use std::os::unix::fs::FileExt;
+
+    let place = Place::new();
+    let owner = place.owner().await;
+    let many: Vec<Snapshot> = (0..500).map(|number| snapshot(number, 10)).collect();
+    owner.store.save_snapshots(&many).await.unwrap();
+    owner.store.close().await;
+    let file = std::fs::File::options().write(true).open(place.path().join("snapshots.db")).unwrap();
+    for page in 2..file.metadata().unwrap().len() / 4096 {
+        file.write_all_at(&[0xaa; 4096], page * 4096).unwrap();
+    }
+    let owner = place.owner().await;
+    for number in 0..500 {
+        owner.store.snapshot(&aggregate(number), AsOf::Now).await.unwrap();
+    }
+    owner.store.save_snapshots(&[snapshot(7, 11)]).await.unwrap();
+    assert_eq!(owner.store.snapshot(&aggregate(7), AsOf::Now).await.unwrap(), Some(snapshot(7, 11)));
+    assert_eq!(owner.store.snapshot(&aggregate(8), AsOf::Now).await.unwrap(), None);
+}

@@ -1,0 +1,328 @@
+//! The one writer of a journal: it gathers what was submitted while the last commit was under way, checks it, commits
+//! it in one go, and answers each submitter.
+
+mod round;
+mod submission;
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dormouse_kernel::{AggregateRef, Epoch, Position, Version};
+use lru::LruCache;
+use metrics::{counter, gauge, histogram};
+use tokio::sync::{mpsc, watch};
+use tracing::{error, info, warn};
+
+use crate::append::Placed;
+use crate::error::{AppendError, CommitError, StoreError};
+use crate::metric;
+use crate::store::{Ownership, Store};
+use round::Round;
+pub use submission::{Submission, Undone};
+
+/// Aggregates whose version the writer remembers, so that it need not ask the store: about 100 bytes each.
+const REMEMBERED_VERSIONS: NonZeroUsize = NonZeroUsize::new(262_144).expect("it is not zero");
+
+/// Between attempts to reach a store that does not answer: from the first to the longest pause.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// How often a batch is committed whose outcome turned out to be "not committed", before it is refused: it may be what
+/// the store breaks over.
+const COMMIT_ATTEMPTS: u32 = 3;
+
+/// How the writer works.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Most events in one commit.
+    pub batch_events: usize,
+    /// Most submissions waiting for the writer; past it, submitting waits.
+    pub queue: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // 1,024 rows is the largest statement the stores prepare; the queue holds several such batches.
+        Self { batch_events: 1024, queue: 16_384 }
+    }
+}
+
+/// Whether the journal takes appends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Ready,
+    /// The store does not answer; the writer keeps trying.
+    Recovering(String),
+    /// Another writer has taken over. This one is done for good.
+    Fenced,
+    /// It was closed in good order.
+    Closed,
+}
+
+pub(crate) struct Writer {
+    store: Arc<dyn Store>,
+    options: Options,
+    queue: mpsc::Receiver<Submission>,
+    health: watch::Sender<Health>,
+    head: watch::Sender<Position>,
+    epoch: Epoch,
+    /// The end of the log, as of the last commit. `None`: the journal must be acquired anew before the next.
+    position: Option<Position>,
+    versions: LruCache<AggregateRef, Version>,
+    retry: Retry,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        options: Options,
+        ownership: Ownership,
+        queue: mpsc::Receiver<Submission>,
+        health: watch::Sender<Health>,
+        head: watch::Sender<Position>,
+    ) -> Self {
+        Self {
+            store,
+            options,
+            queue,
+            health,
+            head,
+            epoch: ownership.epoch,
+            position: Some(ownership.head),
+            versions: LruCache::new(REMEMBERED_VERSIONS),
+            retry: Retry::default(),
+        }
+    }
+
+    /// Runs until the journal is closed, taken over, or nobody holds a handle on it any more.
+    pub(crate) async fn run(mut self) {
+        let mut gathered = Vec::new();
+        let mut waiting = VecDeque::new();
+        while self.is_owner() {
+            if waiting.is_empty() {
+                if !self.receive(&mut gathered).await {
+                    self.health.send_replace(Health::Closed);
+                    return;
+                }
+                waiting.extend(gathered.drain(..));
+            }
+            let (round, close) = Round::gather(&mut waiting, self.options.batch_events);
+            self.play(round).await;
+            if let Some(closed) = close {
+                self.health.send_replace(Health::Closed);
+                self.store.close().await;
+                // Nobody waits any more if the submitter has gone.
+                let _gone = closed.send(());
+            }
+        }
+        self.refuse_rest(waiting).await;
+    }
+
+    /// Waits until something is submitted: an empty queue waits here, a full one gives all it has, at once. Meanwhile a
+    /// store that did not answer is asked again, so that the journal recovers also while nobody uses it. Says whether
+    /// anybody can still submit.
+    async fn receive(&mut self, gathered: &mut Vec<Submission>) -> bool {
+        loop {
+            let received = self.queue.recv_many(gathered, self.options.batch_events);
+            let Some(retry) = self.retry.at() else { return received.await > 0 };
+            if let Ok(received) = tokio::time::timeout_at(retry.into(), received).await {
+                return received > 0;
+            }
+            if self.acquire_again().await == Err(AppendError::Fenced) {
+                return true;
+            }
+        }
+    }
+
+    fn is_owner(&self) -> bool {
+        !matches!(*self.health.borrow(), Health::Fenced | Health::Closed)
+    }
+
+    /// Whoever comes now is told that this writer is done.
+    async fn refuse_rest(mut self, mut waiting: VecDeque<Submission>) {
+        let error = match *self.health.borrow() {
+            Health::Closed => AppendError::Closed,
+            _ => AppendError::Fenced,
+        };
+        self.queue.close();
+        while let Some(submission) = self.queue.recv().await {
+            waiting.push_back(submission);
+        }
+        waiting.into_iter().for_each(|submission| submission.refuse(&error));
+    }
+
+    async fn play(&mut self, mut round: Round) {
+        if round.has_appends() {
+            let outcome = match self.prepare(&mut round).await {
+                Ok(position) => self.commit(round.batch(position)).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(batch) => self.remember(&batch),
+                Err(error) => round.fail(&error),
+            }
+        }
+        round.answer();
+    }
+
+    /// Makes sure the journal is ours, and checks every append of the round against it.
+    async fn prepare(&mut self, round: &mut Round) -> Result<Position, AppendError> {
+        let position = match self.position {
+            Some(position) => position,
+            None => self.acquire_again().await?,
+        };
+        let checked = round.check(&*self.store, &mut self.versions).await;
+        checked.map_err(|error| self.failed("check", &error))?;
+        Ok(position)
+    }
+
+    async fn commit(&mut self, batch: Vec<Placed>) -> Result<Vec<Placed>, AppendError> {
+        if batch.is_empty() {
+            return Ok(batch);
+        }
+        let mut last = String::new();
+        for _ in 0..COMMIT_ATTEMPTS {
+            let started = Instant::now();
+            match self.store.commit(self.epoch, &batch).await {
+                Ok(()) => {
+                    let events: usize = batch.iter().map(|placed| placed.append.events.len()).sum();
+                    histogram!(metric::COMMIT_DURATION).record(started.elapsed());
+                    histogram!(metric::BATCH_EVENTS).record(events as f64);
+                    return Ok(batch);
+                }
+                Err(CommitError::Fenced) => return Err(self.fenced()),
+                Err(CommitError::Refused(reason)) => {
+                    return Err(self.failed("commit", &StoreError::Unavailable(reason)));
+                }
+                Err(CommitError::Unknown(reason)) => {
+                    warn!(%reason, "the outcome of a commit is unknown, asking the journal");
+                    counter!(metric::ERRORS, "operation" => "commit").increment(1);
+                    if self.settle(&batch).await? {
+                        return Ok(batch);
+                    }
+                    // Certainly not committed. One that fails like this every time must not keep the writer for ever.
+                    last = reason;
+                }
+            }
+        }
+        Err(self.failed("commit", &StoreError::Unavailable(last)))
+    }
+
+    /// Finds out whether a batch with an unknown outcome was committed. It does not give up while the journal may still
+    /// be ours: an answer now could be wrong.
+    async fn settle(&mut self, batch: &[Placed]) -> Result<bool, AppendError> {
+        let mut retry = Retry::default();
+        loop {
+            match self.store.acquire(Some(self.epoch)).await {
+                Ok(ownership) => {
+                    self.epoch = ownership.epoch;
+                    if let Ok(committed) = self.holds(batch).await {
+                        info!(committed, epoch = %self.epoch, "found out about the unknown commit");
+                        self.health.send_replace(Health::Ready);
+                        return Ok(committed);
+                    }
+                }
+                // Whoever took over did so after our commit or before it: the log tells which.
+                Err(StoreError::Fenced) => {
+                    if let Ok(committed) = self.holds(batch).await {
+                        let fenced = self.fenced();
+                        return if committed { Ok(true) } else { Err(fenced) };
+                    }
+                }
+                Err(error) => {
+                    self.health.send_replace(Health::Recovering(error.to_string()));
+                }
+            }
+            tokio::time::sleep(retry.next_pause()).await;
+        }
+    }
+
+    /// Whether the log holds this very batch. Batches are atomic, so its first event speaks for all; and the chain of
+    /// an event covers its unique id.
+    async fn holds(&self, batch: &[Placed]) -> Result<bool, StoreError> {
+        let Some(first) = batch.first() else { return Ok(true) };
+        let before = Position(first.first.0.saturating_sub(1));
+        let found = self.store.read_log(before, 1).await?;
+        let (Some(found), Some(ours)) = (found.first(), first.append.events.first()) else { return Ok(false) };
+        Ok(found.aggregate == first.append.aggregate && found.event.chain == ours.chain)
+    }
+
+    async fn acquire_again(&mut self) -> Result<Position, AppendError> {
+        if let Some(reason) = self.retry.too_early() {
+            return Err(AppendError::Unavailable(reason));
+        }
+        match self.store.acquire(Some(self.epoch)).await {
+            Ok(ownership) => {
+                info!(epoch = %ownership.epoch, head = %ownership.head, "the journal is available again");
+                self.epoch = ownership.epoch;
+                self.position = Some(ownership.head);
+                self.versions.clear();
+                self.retry = Retry::default();
+                self.health.send_replace(Health::Ready);
+                Ok(ownership.head)
+            }
+            Err(error) => Err(self.failed("acquire", &error)),
+        }
+    }
+
+    fn remember(&mut self, batch: &[Placed]) {
+        for placed in batch {
+            self.versions.put(placed.append.aggregate.clone(), placed.append.last_version());
+        }
+        if let Some(last) = batch.last().map(Placed::last) {
+            // After a takeover that we learned of while settling, the log may go on without us.
+            self.position = Some(last);
+            self.head.send_replace(last);
+            gauge!(metric::HEAD).set(last.0 as f64);
+        }
+    }
+
+    fn failed(&mut self, operation: &'static str, error: &StoreError) -> AppendError {
+        if *error == StoreError::Fenced {
+            return self.fenced();
+        }
+        counter!(metric::ERRORS, "operation" => operation).increment(1);
+        warn!(operation, %error, "the journal does not take appends");
+        self.position = None;
+        self.retry.failed(error.to_string());
+        self.health.send_replace(Health::Recovering(error.to_string()));
+        AppendError::Unavailable(error.to_string())
+    }
+
+    fn fenced(&mut self) -> AppendError {
+        error!(epoch = %self.epoch, "another writer has taken over the journal, nothing more is appended here");
+        self.health.send_replace(Health::Fenced);
+        AppendError::Fenced
+    }
+}
+
+/// When to try an unavailable store again: exponential backoff.
+#[derive(Debug, Default)]
+struct Retry {
+    failures: u32,
+    last: Option<(Instant, String)>,
+}
+
+impl Retry {
+    fn next_pause(&mut self) -> Duration {
+        let (first, longest) = BACKOFF;
+        let pause = first.saturating_mul(1 << self.failures.min(10)).min(longest);
+        self.failures += 1;
+        pause
+    }
+
+    fn failed(&mut self, reason: String) {
+        let pause = self.next_pause();
+        self.last = Some((Instant::now() + pause, reason));
+    }
+
+    fn at(&self) -> Option<Instant> {
+        self.last.as_ref().map(|(next, _)| *next)
+    }
+
+    fn too_early(&self) -> Option<String> {
+        self.last.as_ref().filter(|(next, _)| Instant::now() < *next).map(|(_, reason)| reason.clone())
+    }
+}

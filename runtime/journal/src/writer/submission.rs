@@ -1,0 +1,102 @@
+//! What reaches the writer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use metrics::histogram;
+use tokio::sync::oneshot;
+
+use crate::append::{Append, Committed};
+use crate::error::AppendError;
+use crate::lane::Lane;
+use crate::metric;
+
+/// What a barrier's submitter had seen was undone: an append before the barrier failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what was seen is not durable and never will be")]
+pub struct Undone;
+
+type Answer<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
+
+/// Something for the writer to do, in the order of submission. It is answered once, from the writer's task, so an
+/// answer must not block.
+pub struct Submission(pub(super) Kind);
+
+pub(super) enum Kind {
+    Append(Pending),
+    /// Answered once everything submitted before it is decided.
+    Barrier {
+        lane: Option<Arc<Lane>>,
+        answer: Answer<(), Undone>,
+    },
+    Close(oneshot::Sender<()>),
+}
+
+pub(super) struct Pending {
+    pub(super) append: Arc<Append>,
+    lane: Option<Arc<Lane>>,
+    answer: Answer<Committed, AppendError>,
+    submitted: Instant,
+}
+
+impl Submission {
+    /// Events to append. With a lane, they are refused once an earlier append on that lane has failed.
+    pub fn append(
+        append: Append,
+        lane: Option<Arc<Lane>>,
+        answer: impl FnOnce(Result<Committed, AppendError>) + Send + 'static,
+    ) -> Self {
+        let pending = Pending { append: Arc::new(append), lane, answer: Box::new(answer), submitted: Instant::now() };
+        Self(Kind::Append(pending))
+    }
+
+    /// A wait for everything submitted before. With a lane, it is refused if an append on that lane has failed.
+    pub fn barrier(lane: Option<Arc<Lane>>, answer: impl FnOnce(Result<(), Undone>) + Send + 'static) -> Self {
+        Self(Kind::Barrier { lane, answer: Box::new(answer) })
+    }
+
+    pub(crate) fn close(answer: oneshot::Sender<()>) -> Self {
+        Self(Kind::Close(answer))
+    }
+
+    pub(crate) fn refuse(self, error: &AppendError) {
+        match self.0 {
+            Kind::Append(pending) => pending.refuse(error.clone()),
+            Kind::Barrier { answer, .. } => answer(Err(Undone)),
+            // Whoever closes a closed journal has what they want.
+            Kind::Close(answer) => _ = answer.send(()),
+        }
+    }
+}
+
+impl Pending {
+    pub(super) fn is_undone(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.is_broken())
+    }
+
+    pub(super) fn refuse(self, error: AppendError) {
+        if let Some(lane) = &self.lane {
+            lane.break_off();
+        }
+        (self.answer)(Err(error));
+    }
+
+    pub(super) fn succeed(self, committed: Committed) {
+        if let Some(lane) = &self.lane {
+            lane.advance(committed.version);
+        }
+        histogram!(metric::APPEND_DURATION).record(self.submitted.elapsed());
+        (self.answer)(Ok(committed));
+    }
+}
+
+impl std::fmt::Debug for Submission {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match &self.0 {
+            Kind::Append(_) => "append",
+            Kind::Barrier { .. } => "barrier",
+            Kind::Close(_) => "close",
+        };
+        formatter.debug_tuple("Submission").field(&kind).finish()
+    }
+}

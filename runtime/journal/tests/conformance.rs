@@ -1,0 +1,36 @@
+//! One suite for all stores: what the journal promises, and what it asks of a [`Store`](dormouse_journal::Store).
+//!
+//! Every test is a sentence about a journal in some [`Place`](support::Place), and runs in memory, in SQLite and in
+//! PostgreSQL. What only one store can be asked stands apart: `postgres_faults`.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
+
+#[path = "conformance/support.rs"]
+#[macro_use]
+mod support;
+#[path = "conformance/watched.rs"]
+mod watched;
+
+#[path = "conformance/appending.rs"]
+mod appending;
+#[path = "conformance/closing.rs"]
+mod closing;
+#[path = "conformance/group_commit.rs"]
+mod group_commit;
+#[path = "conformance/keys.rs"]
+mod keys;
+#[path = "conformance/lanes.rs"]
+mod lanes;
+#[path = "conformance/outcomes.rs"]
+mod outcomes;
+#[path = "conformance/ownership.rs"]
+mod ownership;
+#[path = "conformance/reading.rs"]
+mod reading;
+#[path = "conformance/snapshots.rs"]
+mod snapshots;
+
+#[path = "conformance/postgres_faults.rs"]
+mod postgres_faults;
+#[path = "conformance/proxy.rs"]
+mod proxy;

@@ -1,0 +1,70 @@
+//! One commit for many: what arrives while a commit is under way makes up the next.
+
+use dormouse_kernel::Position;
+
+use crate::support::{History, Place, start, submit, submit_all, whole_log};
+use crate::watched::Watched;
+
+on_every_store! {
+    a_thousand_appends_at_once_take_few_commits,
+    what_arrives_during_a_commit_makes_up_the_next,
+    a_batch_holds_no_more_than_1024_events,
+    appends_are_committed_in_the_order_of_submission,
+}
+
+async fn a_thousand_appends_at_once_take_few_commits(place: Place) {
+    let watched = Watched::new(place.store().await);
+    let journal = start(watched.clone()).await;
+    let outcomes = submit_all(&journal, (0..1000).map(|id| History::of(&id.to_string()).next(1))).await;
+    assert!(outcomes.iter().all(Result::is_ok));
+    let commits = watched.batches();
+    assert_eq!(commits.iter().sum::<usize>(), 1000);
+    // In memory a commit takes hardly longer than a submission, so the writer keeps pace with the submitter.
+    let most = if matches!(place, Place::Memory(_)) { 1000 } else { 200 };
+    assert!(commits.len() <= most, "{commits:?}");
+}
+
+async fn what_arrives_during_a_commit_makes_up_the_next(place: Place) {
+    let watched = Watched::new(place.store().await);
+    let journal = start(watched.clone()).await;
+    let held = watched.hold().await;
+    let mut answers = vec![submit(&journal, History::of("first").next(1)).await];
+    watched.commit_arrives().await;
+    for id in 0..1000 {
+        answers.push(submit(&journal, History::of(&id.to_string()).next(1)).await);
+    }
+    drop(held);
+    for answer in answers {
+        answer.await.unwrap().unwrap();
+    }
+    assert_eq!(watched.batches(), [1, 1000]);
+}
+
+async fn a_batch_holds_no_more_than_1024_events(place: Place) {
+    let watched = Watched::new(place.store().await);
+    let journal = start(watched.clone()).await;
+    let held = watched.hold().await;
+    let first = submit(&journal, History::of("first").next(1)).await;
+    watched.commit_arrives().await;
+    let appends: Vec<_> = (0..5).map(|id| History::of(&id.to_string()).next(500)).collect();
+    let mut answers = vec![first];
+    for append in appends {
+        answers.push(submit(&journal, append).await);
+    }
+    drop(held);
+    for answer in answers {
+        answer.await.unwrap().unwrap();
+    }
+    assert_eq!(watched.batches(), [1, 2, 2, 1]);
+    assert_eq!(whole_log(&journal).await.len(), 2501);
+}
+
+async fn appends_are_committed_in_the_order_of_submission(place: Place) {
+    let journal = place.journal().await;
+    let mut account = History::of("pipelined");
+    let appends: Vec<_> = (0..500).map(|_| account.next(1)).collect();
+    let outcomes = submit_all(&journal, appends).await;
+    for (outcome, position) in outcomes.into_iter().zip(1..) {
+        assert_eq!(outcome.unwrap().first, Position(position));
+    }
+}

@@ -1,0 +1,175 @@
+//! Lanes: nothing builds on what failed.
+
+use std::sync::Arc;
+
+use dormouse_journal::{Append, AppendError, Committed, Journal, Lane, Submission, Undone};
+use dormouse_kernel::{Uuid, Version};
+use tokio::sync::mpsc;
+
+use crate::support::{History, Place, start, submit, whole_history};
+use crate::watched::{Trouble, Watched};
+
+on_every_store! {
+    everything_behind_a_failed_append_is_undone,
+    what_came_before_a_failed_append_stands,
+    a_failed_commit_breaks_its_lanes,
+    a_lane_knows_what_is_durable,
+    barriers_are_answered_in_order,
+    other_lanes_go_on,
+}
+
+/// What was answered, in the order of answers.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Append(&'static str, Result<Committed, AppendError>),
+    Barrier(&'static str, Result<(), Undone>),
+}
+
+struct OnLane {
+    journal: Journal,
+    lane: Arc<Lane>,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    answer: mpsc::UnboundedSender<Answer>,
+}
+
+impl OnLane {
+    fn new(journal: &Journal) -> Self {
+        let (answer, answers) = mpsc::unbounded_channel();
+        Self { journal: journal.clone(), lane: Arc::new(Lane::new(Version::ZERO)), answers, answer }
+    }
+
+    async fn append(&self, name: &'static str, append: Append) {
+        let answer = self.answer.clone();
+        let answer = move |outcome| answer.send(Answer::Append(name, outcome)).unwrap();
+        self.journal.submit(Submission::append(append, Some(Arc::clone(&self.lane)), answer)).await;
+    }
+
+    async fn barrier(&self, name: &'static str) {
+        let answer = self.answer.clone();
+        let answer = move |outcome| answer.send(Answer::Barrier(name, outcome)).unwrap();
+        self.journal.submit(Submission::barrier(Some(Arc::clone(&self.lane)), answer)).await;
+    }
+
+    async fn answers(&mut self, count: usize) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        while answers.len() < count {
+            answers.push(self.answers.recv().await.unwrap());
+        }
+        answers
+    }
+
+    /// Names that were answered with success.
+    async fn successes(&mut self, count: usize) -> Vec<&'static str> {
+        let answers = self.answers(count).await;
+        let successes = answers.into_iter().filter_map(|answer| match answer {
+            Answer::Append(name, Ok(_)) | Answer::Barrier(name, Ok(())) => Some(name),
+            _ => None,
+        });
+        successes.collect()
+    }
+}
+
+/// Holds up the writer with an append of somebody else's, so that what follows makes one batch.
+async fn in_one_batch(watched: &Watched, journal: &Journal, submissions: impl AsyncFnOnce()) {
+    let held = watched.hold().await;
+    let plug = submit(journal, History::of(&Uuid::new_v4().to_string()).next(1)).await;
+    watched.commit_arrives().await;
+    submissions().await;
+    drop(held);
+    plug.await.unwrap().unwrap();
+}
+
+async fn everything_behind_a_failed_append_is_undone(place: Place) {
+    let journal = place.journal().await;
+    let mut lane = OnLane::new(&journal);
+    let mut account = History::of("a");
+    journal.append(account.clone().next(1)).await.unwrap();
+    for name in ["first", "second", "third"] {
+        lane.append(name, account.next(1)).await;
+        lane.barrier(name).await;
+    }
+    let answers = lane.answers(6).await;
+    let conflict = AppendError::VersionConflict { expected: Version(0), actual: Version(1) };
+    assert!(answers.contains(&Answer::Append("first", Err(conflict))));
+    for behind in ["second", "third"] {
+        assert!(answers.contains(&Answer::Append(behind, Err(AppendError::Undone))), "{answers:?}");
+    }
+    assert!(["first", "second", "third"].iter().all(|name| answers.contains(&Answer::Barrier(name, Err(Undone)))));
+    assert!(lane.lane.is_broken());
+    // Even one that the journal would take.
+    lane.append("fitting", History::of("b").next(1)).await;
+    assert_eq!(lane.answers(1).await, [Answer::Append("fitting", Err(AppendError::Undone))]);
+    assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 1);
+}
+
+async fn what_came_before_a_failed_append_stands(place: Place) {
+    let watched = Watched::new(place.store().await);
+    let journal = start(watched.clone()).await;
+    let wrong_size = History::of("a").next(0);
+    let mut ahead = History::of("a");
+    ahead.next(9);
+    let conflict = ahead.next(1);
+    for (id, failing) in [("wrong size", wrong_size), ("conflict", conflict)] {
+        let mut lane = OnLane::new(&journal);
+        let mut account = History::of(id);
+        in_one_batch(&watched, &journal, async || {
+            lane.append("before", account.next(1)).await;
+            lane.barrier("seen before").await;
+            lane.append("failing", failing).await;
+            lane.append("behind", account.next(1)).await;
+            lane.barrier("seen behind").await;
+        })
+        .await;
+        assert_eq!(lane.successes(5).await, ["before", "seen before"], "{id}");
+        assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 1);
+    }
+}
+
+async fn a_failed_commit_breaks_its_lanes(place: Place) {
+    let watched = Watched::new(place.store().await);
+    let journal = start(watched.clone()).await;
+    let mut lane = OnLane::new(&journal);
+    let mut account = History::of("a");
+    watched.get_into([Trouble::Refused]);
+    lane.barrier("seen before").await;
+    lane.append("refused", account.next(1)).await;
+    lane.append("behind", account.next(1)).await;
+    lane.barrier("seen behind").await;
+    assert_eq!(lane.successes(4).await, ["seen before"]);
+    assert_eq!(whole_history(&journal, &account.aggregate).await, []);
+}
+
+async fn a_lane_knows_what_is_durable(place: Place) {
+    let journal = place.journal().await;
+    let mut lane = OnLane::new(&journal);
+    let mut account = History::of("a");
+    for durable in [3, 6, 9] {
+        lane.append("more", account.next(3)).await;
+        lane.answers(1).await;
+        assert_eq!(lane.lane.durable(), Version(durable));
+    }
+    assert!(!lane.lane.is_broken());
+}
+
+async fn barriers_are_answered_in_order(place: Place) {
+    let journal = place.journal().await;
+    let mut lane = OnLane::new(&journal);
+    let mut account = History::of("a");
+    for _ in 0..50 {
+        lane.append("append", account.next(1)).await;
+        lane.barrier("barrier").await;
+    }
+    assert_eq!(lane.successes(100).await, ["append", "barrier"].repeat(50));
+    journal.flush().await;
+}
+
+async fn other_lanes_go_on(place: Place) {
+    let journal = place.journal().await;
+    let (mut broken, mut other) = (OnLane::new(&journal), OnLane::new(&journal));
+    let mut account = History::of("a");
+    broken.append("failing", History::of("b").next(0)).await;
+    other.append("append", account.next(1)).await;
+    other.barrier("barrier").await;
+    assert_eq!(broken.successes(1).await, [""; 0]);
+    assert_eq!(other.successes(2).await, ["append", "barrier"]);
+}

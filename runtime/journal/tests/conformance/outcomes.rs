@@ -1,0 +1,142 @@
+//! When a store gets into trouble: every caller is told the truth, and everything is in the log once or not at all.
+
+use std::sync::Arc;
+
+use dormouse_journal::{AppendError, Health, Journal};
+use dormouse_kernel::Position;
+
+use crate::support::{History, Place, becomes, start, submit, whole_history, whole_log};
+use crate::watched::{Trouble, Watched};
+
+on_every_store! {
+    a_lost_answer_is_found_out,
+    a_whole_batch_with_a_lost_answer_is_found_out,
+    a_store_that_is_gone_after_a_lost_answer_is_waited_for,
+    a_batch_that_is_lost_again_and_again_is_refused,
+    a_lost_answer_is_found_out_even_after_a_takeover,
+    an_unavailable_store_fails_appends_until_it_is_back,
+    a_journal_that_nobody_uses_recovers,
+    a_refused_commit_is_not_in_the_log,
+}
+
+async fn troubled(place: &Place) -> (Arc<Watched>, Journal) {
+    let watched = Watched::new(place.store().await);
+    let journal = start(watched.clone()).await;
+    (watched, journal)
+}
+
+async fn a_lost_answer_is_found_out(place: Place) {
+    let (watched, journal) = troubled(&place).await;
+    let mut account = History::of("a");
+    for (committed, position) in [(true, 1), (false, 2), (true, 3), (false, 4)] {
+        watched.get_into([Trouble::Lost { committed }]);
+        let append = account.keyed(&position.to_string(), false, 1);
+        assert_eq!(journal.append(append).await.unwrap().first, Position(position));
+    }
+    assert_eq!(whole_history(&journal, &account.aggregate).await, whole_log(&journal).await);
+    assert_eq!(whole_log(&journal).await.len(), 4);
+    assert_eq!(*journal.health().borrow(), Health::Ready);
+}
+
+async fn a_whole_batch_with_a_lost_answer_is_found_out(place: Place) {
+    for committed in [true, false] {
+        let place = match &place {
+            Place::Memory(_) => Place::memory(),
+            Place::Sqlite(_) => Place::sqlite(),
+            Place::Postgres(_) => Place::postgres(),
+        };
+        let (watched, journal) = troubled(&place).await;
+        let held = watched.hold().await;
+        let mut answers = vec![submit(&journal, History::of("first").next(1)).await];
+        watched.commit_arrives().await;
+        for id in 0..100 {
+            answers.push(submit(&journal, History::of(&id.to_string()).next(2)).await);
+        }
+        watched.get_into([Trouble::Lost { committed }, Trouble::Lost { committed }]);
+        drop(held);
+        let mut next = Position(1);
+        for answer in answers {
+            let answer = answer.await.unwrap().unwrap();
+            assert_eq!(answer.first, next);
+            next = answer.last.next();
+        }
+        assert_eq!(whole_log(&journal).await.len(), 201);
+    }
+}
+
+async fn a_store_that_is_gone_after_a_lost_answer_is_waited_for(place: Place) {
+    let (watched, journal) = troubled(&place).await;
+    let mut account = History::of("a");
+    for committed in [true, false] {
+        watched.get_into([Trouble::Lost { committed }]);
+        watched.fail_acquisitions(3);
+        journal.append(account.next(1)).await.unwrap();
+    }
+    assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 2);
+    assert_eq!(*journal.health().borrow(), Health::Ready);
+}
+
+async fn a_batch_that_is_lost_again_and_again_is_refused(place: Place) {
+    let (watched, journal) = troubled(&place).await;
+    watched.get_into([Trouble::Lost { committed: false }; 3]);
+    let mut account = History::of("a");
+    let refused = journal.append(account.clone().next(1)).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+    assert_eq!(whole_log(&journal).await, []);
+    becomes(&journal, |health| *health == Health::Ready).await;
+    journal.append(account.next(1)).await.unwrap();
+}
+
+async fn a_lost_answer_is_found_out_even_after_a_takeover(place: Place) {
+    for committed in [true, false] {
+        let (watched, journal) = troubled(&place).await;
+        let before = whole_log(&journal).await.len();
+        watched.get_into([Trouble::TakenOver { committed }]);
+        let mut account = History::of(&format!("committed: {committed}"));
+        let outcome = journal.append(account.next(1)).await;
+        if committed {
+            outcome.unwrap();
+        } else {
+            assert_eq!(outcome, Err(AppendError::Fenced));
+        }
+        becomes(&journal, |health| *health == Health::Fenced).await;
+        assert_eq!(journal.append(account.next(1)).await, Err(AppendError::Fenced));
+        assert_eq!(whole_log(&journal).await.len(), before + usize::from(committed));
+    }
+}
+
+async fn an_unavailable_store_fails_appends_until_it_is_back(place: Place) {
+    let (watched, journal) = troubled(&place).await;
+    let mut account = History::of("a");
+    journal.append(account.next(1)).await.unwrap();
+    watched.set_down(true);
+    for _ in 0..3 {
+        let refused = journal.append(account.clone().next(1)).await;
+        assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+        assert!(matches!(*journal.health().borrow(), Health::Recovering(_)));
+    }
+    journal.ping().await.unwrap_err();
+    watched.set_down(false);
+    becomes(&journal, |health| *health == Health::Ready).await;
+    journal.append(account.next(1)).await.unwrap();
+    assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 2);
+}
+
+async fn a_journal_that_nobody_uses_recovers(place: Place) {
+    let (watched, journal) = troubled(&place).await;
+    watched.get_into([Trouble::Refused]);
+    watched.fail_acquisitions(2);
+    journal.append(History::of("a").next(1)).await.unwrap_err();
+    becomes(&journal, |health| *health == Health::Ready).await;
+}
+
+async fn a_refused_commit_is_not_in_the_log(place: Place) {
+    let (watched, journal) = troubled(&place).await;
+    let mut account = History::of("a");
+    watched.get_into([Trouble::Refused]);
+    let refused = journal.append(account.clone().keyed("pay", false, 2)).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+    assert_eq!(whole_log(&journal).await, []);
+    becomes(&journal, |health| *health == Health::Ready).await;
+    assert_eq!(journal.append(account.keyed("pay", false, 1)).await.unwrap().first, Position(1));
+}

@@ -1,0 +1,92 @@
+//! A sleeping state: what the dormant tier keeps and snapshots are made of.
+
+use dormouse_journal::{Anchor, Snapshot};
+use dormouse_kernel::{Aggregate, AggregateRef, Chain, CodecError, Timestamp, Version, decode, encode};
+use serde::{Deserialize, Serialize};
+
+use super::Resident;
+use crate::keys::RecentKeys;
+
+/// Keys that go into a snapshot: enough for a client that retries across a restart, 1 KiB at the most. Older ones are
+/// asked of the journal.
+const SNAPSHOT_KEYS: usize = 64;
+
+/// A state as bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Body {
+    version: Version,
+    chain: Chain,
+    recorded_at: Timestamp,
+    since_snapshot: u64,
+    bytes: Box<[u8]>,
+}
+
+#[derive(Serialize)]
+struct StoredRef<'a, A> {
+    state: &'a A,
+    keys: &'a RecentKeys,
+}
+
+#[derive(Deserialize)]
+struct Stored<A> {
+    state: A,
+    keys: RecentKeys,
+}
+
+impl Body {
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// So many bytes that mean nothing.
+    #[cfg(test)]
+    pub(crate) fn of_bytes(version: u64, bytes: usize) -> Self {
+        let (chain, recorded_at) = (Chain::ROOT, Timestamp::UNIX_EPOCH);
+        Self { version: Version(version), chain, recorded_at, since_snapshot: 0, bytes: vec![0; bytes].into() }
+    }
+}
+
+impl<A: Aggregate> Resident<A> {
+    /// Everything, for a wake-up on this node. `snapshotted` right now?
+    pub(crate) fn to_body(&self, snapshotted: bool) -> Result<Body, CodecError> {
+        // Boxed: what the encoder reserved too much would count for nothing in the budget.
+        let bytes = encode(&StoredRef { state: &self.state, keys: &self.keys })?.into_boxed_slice();
+        let Self { version, chain, recorded_at, .. } = *self;
+        let since_snapshot = if snapshotted { 0 } else { self.since_snapshot };
+        Ok(Body { version, chain, recorded_at, since_snapshot, bytes })
+    }
+
+    pub(crate) fn from_body(body: &Body) -> Result<Self, CodecError> {
+        let Stored { state, keys } = decode(&body.bytes)?;
+        let Body { version, chain, recorded_at, since_snapshot, .. } = *body;
+        Ok(Self { state, keys, version, chain, recorded_at, since_snapshot })
+    }
+
+    /// What outlives the process.
+    pub(crate) fn to_snapshot(&self, aggregate: AggregateRef, now: Timestamp) -> Result<Snapshot, CodecError> {
+        Ok(Snapshot {
+            aggregate,
+            version: self.version,
+            chain: self.chain,
+            recorded_at: self.recorded_at,
+            snapshot_version: A::SNAPSHOT_VERSION,
+            body: encode(&StoredRef { state: &self.state, keys: &self.keys.latest(SNAPSHOT_KEYS) })?,
+            taken_at: now,
+        })
+    }
+
+    /// The state in a snapshot, if it was written in today's way.
+    pub(crate) fn from_snapshot(snapshot: &Snapshot) -> Option<Self> {
+        if snapshot.snapshot_version != A::SNAPSHOT_VERSION {
+            return None;
+        }
+        let Stored { state, keys } = decode(&snapshot.body).ok()?;
+        let Snapshot { version, chain, recorded_at, .. } = *snapshot;
+        Some(Self { state, keys, version, chain, recorded_at, since_snapshot: 0 })
+    }
+
+    /// From where to read on.
+    pub(crate) fn anchor(&self) -> Anchor {
+        Anchor { version: self.version, chain: self.chain }
+    }
+}

@@ -1,0 +1,270 @@
+//! From a command to events ready for the journal.
+
+use dormouse_journal::{Append, AppendKey};
+use dormouse_kernel::{
+    Aggregate, AggregateId, CodecError, CommandRecord, Context, EventId, Metadata, NewEvent, Timestamp, encode,
+};
+
+use super::Resident;
+use crate::command::CommandOptions;
+use crate::delivery::Undelivered;
+use crate::error::CommandError;
+use crate::kind::Kind;
+use crate::outcome::EventSummary;
+
+/// A command that was accepted, before anything of it happened.
+pub(super) struct Decision<A: Aggregate> {
+    pub(super) reply: A::Reply,
+    pub(super) events: Vec<A::Event>,
+    /// The state after the events, if the domain had it worked out.
+    pub(super) after: Option<A>,
+    /// What goes into the journal; nothing if there are no events.
+    pub(super) append: Option<Append>,
+}
+
+impl<A: Aggregate> Decision<A> {
+    /// The events by name and version.
+    pub(super) fn summaries(&self) -> Vec<EventSummary> {
+        let Some(append) = &self.append else { return Vec::new() };
+        let summary = |(index, event): (usize, &NewEvent)| EventSummary {
+            event_type: event.event_type.clone().into_owned(),
+            version: append.expected.plus(index as u64 + 1),
+        };
+        append.events.iter().enumerate().map(summary).collect()
+    }
+}
+
+impl<A: Aggregate> Resident<A> {
+    /// Decides a command. Nothing changes yet. It may panic, with the domain code.
+    pub(super) fn decide(
+        &self,
+        kind: &Kind<A>,
+        id: &AggregateId,
+        command: Undelivered<A>,
+    ) -> Result<Decision<A>, CommandError<A::Rejection>> {
+        let Undelivered { command, name, fingerprint, options, .. } = command;
+        // Time does not run backwards within an aggregate, whatever the clock does.
+        let now = kind.node.clock.now().max(self.recorded_at);
+        let mut context = Context::new(id, &self.state, self.version, now, &*kind.node.ids);
+        let reply = self.state.decide(command, &mut context).map_err(CommandError::Rejected)?;
+        let (events, after) = context.into_emitted();
+        if events.is_empty() {
+            return Ok(Decision { reply, events, after: None, append: None });
+        }
+        let record = CommandRecord {
+            name: name.to_owned(),
+            events: u32::try_from(events.len()).unwrap_or(u32::MAX),
+            fingerprint,
+            reply: encode(&reply).map_err(unstorable)?,
+        };
+        let append = self.append(kind, id, &events, record, options, now)?;
+        Ok(Decision { reply, events, after, append: Some(append) })
+    }
+
+    fn append(
+        &self,
+        kind: &Kind<A>,
+        id: &AggregateId,
+        events: &[A::Event],
+        record: CommandRecord,
+        options: CommandOptions,
+        now: Timestamp,
+    ) -> Result<Append, CommandError<A::Rejection>> {
+        let limits = &kind.node.config.journal;
+        if events.len() > limits.batch_events.get() {
+            let limit = limits.batch_events;
+            return Err(CommandError::Unstorable(format!("{} events, at most {limit} are allowed", events.len())));
+        }
+        let aggregate = kind.aggregate(id);
+        let mut record = Some(record);
+        let mut chain = self.chain;
+        let mut encoded = Vec::with_capacity(events.len());
+        for (index, event) in events.iter().enumerate() {
+            let stored = kind.codec.encode(event).map_err(unstorable)?;
+            if stored.fields.len() as u64 > limits.event_size_max.as_u64() {
+                let (name, size, limit) = (stored.name, stored.fields.len(), limits.event_size_max);
+                return Err(CommandError::Unstorable(format!(
+                    "event {name} has {size} bytes, at most {limit} are allowed"
+                )));
+            }
+            let metadata = Metadata {
+                event_id: EventId(kind.node.ids.next(now)),
+                correlation: options.correlation.clone(),
+                causation: options.causation.clone(),
+                subject: options.subject.clone(),
+                tenant: options.tenant.clone(),
+                traceparent: options.traceparent.clone(),
+                command: record.take(),
+            };
+            let mut new = NewEvent {
+                event_type: stored.name.into(),
+                schema_version: stored.schema_version,
+                payload: stored.fields,
+                metadata: encode(&metadata).map_err(unstorable)?,
+                recorded_at: now,
+                chain,
+            };
+            let key = options.key.as_ref().filter(|_| index == 0);
+            chain = chain.next(&aggregate, self.version.plus(index as u64 + 1), key, &new);
+            new.chain = chain;
+            encoded.push(new);
+        }
+        // The actor has seen every key up to this version, or had the journal asked about the older ones.
+        let key = options.key.map(|key| AppendKey { key, known_new: true });
+        Ok(Append { aggregate, expected: self.version, key, events: encoded })
+    }
+}
+
+fn unstorable<R>(error: CodecError) -> CommandError<R> {
+    CommandError::Unstorable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use dormouse_config::Config;
+    use dormouse_journal::store::{Memory, Placed, Retention};
+    use dormouse_journal::{Journal, Options};
+    use dormouse_kernel::{CommandKey, Fingerprint, ManualClock, Position, SequentialIds, Version, decode};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::kind::Node;
+    use crate::test_aggregate::{Tally, TallyCommand};
+
+    async fn kind(change: impl FnOnce(&mut Config)) -> Kind<Tally> {
+        let mut config = Config::embedded();
+        config.runtime.shards = 1.try_into().unwrap();
+        config.commands.recent_keys = 3.try_into().unwrap();
+        change(&mut config);
+        let retention = Retention { keep_count: 1, max_age: Duration::ZERO };
+        let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_000).unwrap()));
+        Kind::new(Arc::new(Node::new(journal, clock, Arc::new(SequentialIds::default()), config))).unwrap()
+    }
+
+    fn command(numbers: &[i64], look: bool, key: Option<&str>) -> Undelivered<Tally> {
+        let key = key.map(|key| CommandKey::new(key).unwrap());
+        Undelivered {
+            command: TallyCommand::See { numbers: numbers.to_vec(), look },
+            name: "See",
+            fingerprint: key.is_some().then(|| Fingerprint::of(b"see")),
+            options: CommandOptions { key, tenant: Some("acme".to_owned()), ..CommandOptions::default() },
+            deadline: Instant::now(),
+            sent: Instant::now(),
+            key_unused_until: None,
+        }
+    }
+
+    fn id() -> AggregateId {
+        AggregateId::new("a").unwrap()
+    }
+
+    fn decide(kind: &Kind<Tally>, resident: &Resident<Tally>, command: Undelivered<Tally>) -> Decision<Tally> {
+        resident.decide(kind, &id(), command).unwrap()
+    }
+
+    fn follow(kind: &Kind<Tally>, resident: &mut Resident<Tally>, decision: Decision<Tally>) -> Option<Append> {
+        let append = decision.append?;
+        resident.apply(&decision.events, decision.after, &append, kind.node.config.commands.recent_keys.get());
+        Some(append)
+    }
+
+    #[tokio::test]
+    async fn events_are_chained_to_what_came_before_and_to_each_other() {
+        let kind = kind(|_| ()).await;
+        let mut resident = Resident::new();
+        let mut chain = dormouse_kernel::Chain::ROOT;
+        for (numbers, key) in [(&[1, 2][..], Some("k")), (&[3][..], None)] {
+            let decision = decide(&kind, &resident, command(numbers, false, key));
+            let append = follow(&kind, &mut resident, decision).unwrap();
+            let placed = Placed { first: Position(1), append: Arc::new(append) };
+            for row in placed.rows() {
+                assert!(row.follows(chain), "{row:?}");
+                chain = row.event.chain;
+            }
+        }
+        assert_eq!((resident.version, resident.chain), (Version(3), chain));
+    }
+
+    #[tokio::test]
+    async fn the_command_stands_with_its_first_event_and_where_it_came_from_with_each() {
+        let kind = kind(|_| ()).await;
+        let decision = decide(&kind, &Resident::new(), command(&[1, 2], false, Some("k")));
+        let append = decision.append.unwrap();
+        let metadata: Vec<Metadata> = append.events.iter().map(|event| decode(&event.metadata).unwrap()).collect();
+        let record = metadata[0].command.as_ref().unwrap();
+        assert_eq!((record.name.as_str(), record.events), ("See", 2));
+        assert_eq!(record.fingerprint, Some(Fingerprint::of(b"see")));
+        assert_eq!(decode::<usize>(&record.reply).unwrap(), 0);
+        assert!(metadata[1].command.is_none());
+        assert!(metadata.iter().all(|metadata| metadata.tenant.as_deref() == Some("acme")));
+        assert_ne!(metadata[0].event_id, metadata[1].event_id);
+    }
+
+    #[tokio::test]
+    async fn a_command_without_events_appends_nothing() {
+        let kind = kind(|_| ()).await;
+        assert!(decide(&kind, &Resident::new(), command(&[], false, Some("k"))).append.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_or_too_many_is_unstorable() {
+        let kind = kind(|config| {
+            config.journal.batch_events = 2.try_into().unwrap();
+            config.journal.event_size_max = "9 B".parse().unwrap();
+        })
+        .await;
+        let refused =
+            |numbers: &[i64]| match Resident::<Tally>::new().decide(&kind, &id(), command(numbers, false, None)) {
+                Err(CommandError::Unstorable(reason)) => reason,
+                Err(error) => panic!("{error:?}"),
+                Ok(_) => String::new(),
+            };
+        assert_eq!(refused(&[1, 1]), "");
+        assert!(refused(&[1, 1, 1]).contains("3 events"));
+        assert!(refused(&[i64::MAX]).contains("Saw has"), "{}", refused(&[i64::MAX]));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_recorded_before_what_precedes_it() {
+        let kind = kind(|_| ()).await;
+        let mut resident = Resident::new();
+        resident.recorded_at = Timestamp::from_second(2_000).unwrap();
+        let append = decide(&kind, &resident, command(&[1], false, None)).append.unwrap();
+        assert_eq!(append.events[0].recorded_at, resident.recorded_at);
+    }
+
+    proptest! {
+        /// The state in memory after any commands is the one a replay of their rows leads to: values, version, chain,
+        /// time, keys and all.
+        #[test]
+        fn following_decisions_and_replaying_them_come_to_the_same(
+            commands in vec((vec(-2..3_i64, 0..4), any::<bool>(), proptest::option::of("[a-z]{8}")), 0..12),
+            slept_after in 0..12_usize,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let kind = runtime.block_on(kind(|_| ()));
+            let (mut live, mut replayed) = (Resident::new(), Resident::new());
+            let mut position = Position(1);
+            for (number, (numbers, look, key)) in commands.into_iter().enumerate() {
+                let decision = decide(&kind, &live, command(&numbers, look, key.as_deref()));
+                if let Some(append) = follow(&kind, &mut live, decision) {
+                    let placed = Placed { first: position, append: Arc::new(append) };
+                    position = placed.last().next();
+                    for row in placed.rows() {
+                        replayed.replay(&row, &kind.codec, 3).unwrap();
+                    }
+                }
+                if number == slept_after {
+                    live = Resident::from_body(&live.to_body(false).unwrap()).unwrap();
+                }
+            }
+            prop_assert_eq!(live, replayed);
+        }
+    }
+}

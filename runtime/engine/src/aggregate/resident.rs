@@ -1,0 +1,74 @@
+//! A state in memory with what belongs to it, and how it follows its events.
+
+use dormouse_journal::Append;
+use dormouse_kernel::{Aggregate, Chain, CodecError, EventCodec, RecordedEvent, Timestamp, Version};
+
+use crate::aggregates::Stated;
+use crate::keys::RecentKeys;
+
+/// The state of a live aggregate: all events it has decided, durable or not yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Resident<A> {
+    pub(super) state: A,
+    pub(super) version: Version,
+    pub(super) chain: Chain,
+    /// When the last event was recorded: the next is never earlier.
+    pub(super) recorded_at: Timestamp,
+    pub(super) keys: RecentKeys,
+    pub(super) since_snapshot: u64,
+}
+
+impl<A: Aggregate> Resident<A> {
+    /// Before the first event.
+    pub(crate) fn new() -> Self {
+        Self {
+            state: A::default(),
+            version: Version::ZERO,
+            chain: Chain::ROOT,
+            recorded_at: Timestamp::MIN,
+            keys: RecentKeys::default(),
+            since_snapshot: 0,
+        }
+    }
+
+    /// Follows an event from the journal.
+    pub(crate) fn replay(
+        &mut self,
+        recorded: &RecordedEvent,
+        codec: &EventCodec<A::Event>,
+        recent_keys: usize,
+    ) -> Result<(), CodecError> {
+        let event = &recorded.event;
+        let decoded = codec.decode(&event.event_type, event.schema_version, &event.payload)?;
+        decoded.as_slice().iter().for_each(|event| self.state.evolve(event));
+        if let Some(key) = &recorded.command_key {
+            self.keys.remember(key, recorded.version, recent_keys);
+        }
+        self.version = recorded.version;
+        self.chain = event.chain;
+        self.recorded_at = event.recorded_at;
+        self.since_snapshot += 1;
+        Ok(())
+    }
+
+    /// Follows a decision of its own.
+    pub(super) fn apply(&mut self, events: &[A::Event], after: Option<A>, append: &Append, recent_keys: usize) {
+        match after {
+            Some(after) => self.state = after,
+            None => events.iter().for_each(|event| self.state.evolve(event)),
+        }
+        if let Some(key) = append.command_key() {
+            self.keys.remember(key, append.expected.next(), recent_keys);
+        }
+        self.version = append.last_version();
+        if let Some(last) = append.events.last() {
+            self.chain = last.chain;
+            self.recorded_at = last.recorded_at;
+        }
+        self.since_snapshot += append.events.len() as u64;
+    }
+
+    pub(crate) fn into_stated(self) -> Stated<A> {
+        Stated { state: self.state, version: self.version, recorded_at: self.recorded_at }
+    }
+}

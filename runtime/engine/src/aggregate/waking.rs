@@ -1,0 +1,116 @@
+//! Waking: the state from the nearest source, be it dormant bytes, a snapshot and what came after, or all events.
+
+use std::time::Instant;
+
+use dormouse_journal::{AsOf, ReadError};
+use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, CodecError};
+use metrics::{counter, histogram};
+use tracing::warn;
+
+use super::Resident;
+use crate::kind::Kind;
+use crate::metric;
+
+/// Events read at a time.
+const PAGE: usize = 512;
+
+/// Why an aggregate could not be woken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WakeError {
+    /// The journal does not answer; a later attempt may succeed.
+    #[error("{0}")]
+    Unavailable(String),
+    /// What the journal has cannot be read; no later attempt will succeed.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+impl From<ReadError> for WakeError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(reason) => Self::Unavailable(reason),
+            ReadError::Damaged { .. } => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+impl From<CodecError> for WakeError {
+    fn from(error: CodecError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+/// The current state of an aggregate.
+pub(super) async fn wake<A: Aggregate>(kind: &Kind<A>, id: &AggregateId) -> Result<Resident<A>, WakeError> {
+    let _waking = kind.waking();
+    let started = Instant::now();
+    let aggregate = kind.aggregate(id);
+    let (resident, source) = match from_dormant(kind, &aggregate) {
+        Some(resident) => (resident, "dormant"),
+        None => from_journal(kind, &aggregate, AsOf::Now).await?,
+    };
+    counter!(metric::WAKEUPS, "source" => source).increment(1);
+    histogram!(metric::WAKEUP_DURATION, "source" => source).record(started.elapsed());
+    Ok(resident)
+}
+
+/// A past state. If it would take more events than there are, the latest.
+pub(crate) async fn state_as_of<A: Aggregate>(
+    kind: &Kind<A>,
+    id: &AggregateId,
+    as_of: AsOf,
+) -> Result<Resident<A>, WakeError> {
+    let (resident, _) = from_journal(kind, &kind.aggregate(id), as_of).await?;
+    Ok(resident)
+}
+
+fn from_dormant<A: Aggregate>(kind: &Kind<A>, aggregate: &AggregateRef) -> Option<Resident<A>> {
+    let body = kind.node.dormant.take(aggregate)?;
+    let resident = Resident::from_body(&body);
+    resident.inspect_err(|error| warn!(%aggregate, %error, "dormant bytes do not decode, replaying instead")).ok()
+}
+
+async fn from_journal<A: Aggregate>(
+    kind: &Kind<A>,
+    aggregate: &AggregateRef,
+    as_of: AsOf,
+) -> Result<(Resident<A>, &'static str), WakeError> {
+    if let Some(snapshot) = kind.node.journal.snapshot(aggregate, as_of).await
+        && let Some(mut resident) = Resident::from_snapshot(&snapshot)
+    {
+        match replay(kind, aggregate, &mut resident, as_of).await {
+            Ok(()) => return Ok((resident, "snapshot")),
+            // A snapshot is a cache: if it does not fit what follows, the events decide.
+            Err(WakeError::Unreadable(problem)) => {
+                warn!(%aggregate, version = %snapshot.version, problem, "ignoring a snapshot");
+            }
+            Err(unavailable) => return Err(unavailable),
+        }
+    }
+    let mut resident = Resident::new();
+    let started = Instant::now();
+    replay(kind, aggregate, &mut resident, as_of).await?;
+    let events = resident.version.0;
+    kind.replay_cost.measured(events, started.elapsed());
+    Ok((resident, if events == 0 { "new" } else { "events" }))
+}
+
+async fn replay<A: Aggregate>(
+    kind: &Kind<A>,
+    aggregate: &AggregateRef,
+    resident: &mut Resident<A>,
+    as_of: AsOf,
+) -> Result<(), WakeError> {
+    loop {
+        let events = kind.node.journal.events_after(aggregate, resident.anchor(), PAGE).await?;
+        for event in &events {
+            if !as_of.includes(event.version, event.event.recorded_at) {
+                return Ok(());
+            }
+            resident.replay(event, &kind.codec, kind.node.config.commands.recent_keys.get())?;
+        }
+        if events.len() < PAGE {
+            return Ok(());
+        }
+    }
+}

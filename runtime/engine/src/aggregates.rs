@@ -1,0 +1,320 @@
+//! The command bus: how everybody else reaches the aggregates of one type.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_journal::{AsOf, ReadError};
+use dormouse_kernel::{
+    Aggregate, AggregateId, CommandKey, Fingerprint, RecordedEvent, Timestamp, Version, encode, variant_name,
+};
+use metrics::counter;
+use ractor::ActorRef;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::admission::{Admitted, Permits};
+use crate::aggregate::{Activation, Message, Reading, state_as_of};
+use crate::command::CommandOptions;
+use crate::delivery::{Answer, Delivery, Undelivered};
+use crate::directory::{Admission, remaining};
+use crate::error::{CommandError, QueryError};
+use crate::kind::Kind;
+use crate::metric;
+use crate::outcome::Outcome;
+
+/// Somebody who meets an aggregate in a short restart pause waits for it; in a longer one they are told to come again.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// The aggregates of one type. Cheap to clone.
+pub struct Aggregates<A: Aggregate> {
+    kind: Arc<Kind<A>>,
+}
+
+impl<A: Aggregate> Clone for Aggregates<A> {
+    fn clone(&self) -> Self {
+        Self { kind: Arc::clone(&self.kind) }
+    }
+}
+
+impl<A: Aggregate> std::fmt::Debug for Aggregates<A> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Aggregates").field(&A::TYPE).finish()
+    }
+}
+
+/// A state and the version it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stated<A> {
+    /// The state.
+    pub state: A,
+    /// The version of the last event in it.
+    pub version: Version,
+    /// When that event was recorded.
+    pub recorded_at: Timestamp,
+}
+
+/// An event of an aggregate's history, as it was stored.
+pub type HistoryEvent = RecordedEvent;
+
+impl<A: Aggregate> Aggregates<A> {
+    pub(crate) fn new(kind: Arc<Kind<A>>) -> Self {
+        Self { kind }
+    }
+
+    /// Carries out a command, and answers once what it did is durable.
+    ///
+    /// Dropping the future before the command is decided cancels it; afterwards it goes on without its sender.
+    ///
+    /// # Errors
+    /// Each says whether a retry can help. All but [`CommandError::OutcomeUnknown`] mean that nothing happened.
+    pub async fn execute(
+        &self,
+        id: AggregateId,
+        command: A::Command,
+        options: CommandOptions,
+    ) -> Result<Outcome<A::Reply>, CommandError<A::Rejection>> {
+        let sent = Instant::now();
+        let encoded = encode(&command).map_err(|error| CommandError::Unstorable(error.to_string()))?;
+        let name = variant_name(&encoded).unwrap_or_default();
+        let metrics = self.kind.commands.iter().find(|metrics| metrics.name == name);
+        let command = Undelivered {
+            command,
+            name: metrics.map_or("", |metrics| metrics.name),
+            fingerprint: options.key.is_some().then(|| Fingerprint::of(&encoded)),
+            deadline: options.deadline.unwrap_or(sent + self.kind.node.config.commands.timeout),
+            options,
+            key_unused_until: None,
+            sent,
+        };
+        let result = self.route(&id, command).await;
+        if let Some(metrics) = metrics {
+            metrics.record(status(&result), sent.elapsed(), self.kind.node.config.commands.slow_after);
+        }
+        result
+    }
+
+    async fn route(
+        &self,
+        id: &AggregateId,
+        mut command: Undelivered<A>,
+    ) -> Result<Outcome<A::Reply>, CommandError<A::Rejection>> {
+        let deadline = command.deadline;
+        let mut node = self.node_permit().map_err(CommandError::from)?;
+        loop {
+            if Instant::now() >= deadline {
+                return Err(CommandError::Expired);
+            }
+            let (actor, aggregate) = self.admit(id, deadline).await.map_err(CommandError::from)?;
+            let (delivery, answer) = Delivery::new(command, Permits { aggregate, node });
+            // If the actor is gone, the delivery comes back through its answer.
+            send(actor, Message::Command(Box::new(delivery)));
+            let Ok(Ok(answered)) = timeout_at(deadline, answer).await else { return Err(CommandError::OutcomeUnknown) };
+            match answered {
+                Answer::Decided(decided) => return decided,
+                Answer::LookUp { durable, command: undecided, node: permit } => {
+                    (command, node) = (undecided, permit);
+                    let key = command.options.key.as_ref();
+                    let found = timeout_at(deadline, self.look_up(id, key, command.fingerprint)).await;
+                    if let Some(outcome) = found.map_err(|_| CommandError::Expired)?? {
+                        return Ok(outcome);
+                    }
+                    command.key_unused_until = Some(durable);
+                }
+                Answer::Returned(undecided, permit) => {
+                    (command, node) = (undecided, permit);
+                    // Actors that end because the engine does must not be started again.
+                    if self.kind.node.is_stopping() {
+                        return Err(CommandError::Draining);
+                    }
+                    // Its actor has ended, but the directory may not know yet.
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// What came of an earlier command with the same key, if there was one.
+    async fn look_up(
+        &self,
+        id: &AggregateId,
+        // Not the whole command: to be shared across an await it would have to be `Sync`.
+        key: Option<&CommandKey>,
+        sent: Option<Fingerprint>,
+    ) -> Result<Option<Outcome<A::Reply>>, CommandError<A::Rejection>> {
+        let Some(key) = key else { return Ok(None) };
+        let found = self.recorded_outcome(id, key).await;
+        let found = found.map_err(|error| CommandError::Unavailable(error.to_string()))?;
+        match found {
+            Some((_, fingerprint)) if fingerprint != sent => Err(CommandError::KeyReused),
+            found => Ok(found.map(|(outcome, _)| outcome)),
+        }
+    }
+
+    /// The outcome of the command with this key, however long ago, if it made events.
+    ///
+    /// # Errors
+    /// If the journal does not answer, or what it has cannot be read.
+    pub async fn outcome(&self, id: &AggregateId, key: &CommandKey) -> Result<Option<Outcome<A::Reply>>, QueryError> {
+        let _permit = self.node_permit()?;
+        Ok(self.recorded_outcome(id, key).await?.map(|(outcome, _)| outcome))
+    }
+
+    async fn recorded_outcome(
+        &self,
+        id: &AggregateId,
+        key: &CommandKey,
+    ) -> Result<Option<(Outcome<A::Reply>, Option<Fingerprint>)>, QueryError> {
+        let journal = &self.kind.node.journal;
+        let aggregate = self.kind.aggregate(id);
+        let Some(first) = journal.find_command(&aggregate, key).await? else { return Ok(None) };
+        let before = Version(first.0.saturating_sub(1));
+        let mut events = journal.history(&aggregate, before, 1).await?;
+        let unreadable = |error: dormouse_kernel::CodecError| QueryError::Unreadable(error.to_string());
+        let Some(head) = events.first() else { return Ok(None) };
+        let count = head.metadata().map_err(unreadable)?.command.map_or(1, |command| command.events as usize);
+        if count > 1 {
+            events = journal.history(&aggregate, before, count).await?;
+        }
+        Outcome::recorded(&events).map_err(unreadable)
+    }
+
+    /// The current state: everything answered before this call is in it, and everything in it is durable.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`] if it has no events.
+    pub async fn state(&self, id: &AggregateId) -> Result<Stated<A>, QueryError> {
+        let deadline = Instant::now() + self.kind.node.config.commands.timeout;
+        loop {
+            let node = self.node_permit()?;
+            let (actor, aggregate) = self.admit(id, deadline).await?;
+            let (reply, answer) = oneshot::channel();
+            let reading = Reading { reply, permits: Permits { aggregate, node } };
+            // If the actor is gone, so is the reply, and we come again.
+            send(actor, Message::Read(reading));
+            match timeout_at(deadline, answer).await {
+                Err(_) => return Err(QueryError::Expired),
+                Ok(Err(_)) if Instant::now() >= deadline => return Err(QueryError::Expired),
+                Ok(Err(_)) => tokio::task::yield_now().await,
+                Ok(Ok(Err(error))) => return Err(error),
+                Ok(Ok(Ok(current))) if current.version == Version::ZERO => return Err(QueryError::NotFound),
+                Ok(Ok(Ok(current))) => {
+                    let (version, recorded_at) = (current.version, current.recorded_at);
+                    return Ok(Stated { state: current.state, version, recorded_at });
+                }
+            }
+        }
+    }
+
+    /// A past state, from the journal.
+    ///
+    /// # Errors
+    /// [`QueryError::NotFound`] if there was no event yet, [`QueryError::NoSuchVersion`] if there is none yet.
+    pub async fn state_as_of(&self, id: &AggregateId, as_of: AsOf) -> Result<Stated<A>, QueryError> {
+        let _permit = self.node_permit()?;
+        let resident = state_as_of(&self.kind, id, as_of).await?;
+        let stated = resident.into_stated();
+        match as_of {
+            _ if stated.version == Version::ZERO => Err(QueryError::NotFound),
+            AsOf::Version(version) if stated.version < version => {
+                Err(QueryError::NoSuchVersion { actual: stated.version })
+            }
+            _ => Ok(stated),
+        }
+    }
+
+    /// A page of the history: events after a version, as they were stored, at most `limit`.
+    ///
+    /// # Errors
+    /// If the journal does not answer, or the events are damaged.
+    pub async fn history(
+        &self,
+        id: &AggregateId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<HistoryEvent>, QueryError> {
+        let _permit = self.node_permit()?;
+        Ok(self.kind.node.journal.history(&self.kind.aggregate(id), after, limit).await?)
+    }
+
+    fn node_permit(&self) -> Result<OwnedSemaphorePermit, QueryError> {
+        if self.kind.node.is_stopping() {
+            return Err(QueryError::Draining);
+        }
+        Arc::clone(&self.kind.node.permits).try_acquire_owned().map_err(|_| {
+            counter!(metric::SHED, "scope" => "node").increment(1);
+            QueryError::NodeOverloaded
+        })
+    }
+
+    /// The aggregate's actor and a place with it, waking it if it sleeps.
+    async fn admit(&self, id: &AggregateId, deadline: Instant) -> Result<(ActorRef<Message<A>>, Admitted), QueryError> {
+        let node = &self.kind.node;
+        let limit = u32::try_from(node.config.admission.per_aggregate.get()).unwrap_or(u32::MAX);
+        loop {
+            let start = |past| Activation::start(&self.kind, id, past);
+            match self.kind.directory(id).admit(id, node.now(), limit, start) {
+                Admission::Live(actor, admitted) => return Ok((actor, admitted)),
+                Admission::Full => {
+                    counter!(metric::SHED, "scope" => "aggregate").increment(1);
+                    return Err(QueryError::AggregateOverloaded);
+                }
+                Admission::FallingAsleep(mut asleep) => {
+                    // It ends with the sender, so an error is what is waited for.
+                    let waited = timeout_at(deadline, asleep.changed()).await;
+                    waited.map_err(|_| QueryError::Expired)?.unwrap_or_default();
+                    tokio::task::yield_now().await;
+                }
+                Admission::Restarting(until) if remaining(until) <= PATIENCE && until < deadline => {
+                    tokio::time::sleep_until(until).await;
+                }
+                Admission::Restarting(until) => {
+                    return Err(QueryError::Restarting { retry_after: remaining(until) });
+                }
+                Admission::Quarantined(reason) => return Err(QueryError::Quarantined { reason }),
+            }
+        }
+    }
+}
+
+impl From<ReadError> for QueryError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(reason) => Self::Unavailable(reason),
+            ReadError::Damaged { .. } => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+/// What can keep a command from its aggregate is what can keep a reader from it.
+impl<R> From<QueryError> for CommandError<R> {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::AggregateOverloaded => Self::AggregateOverloaded,
+            QueryError::NodeOverloaded => Self::NodeOverloaded,
+            QueryError::Draining => Self::Draining,
+            QueryError::Expired => Self::Expired,
+            QueryError::Unavailable(reason) => Self::Unavailable(reason),
+            QueryError::Restarting { retry_after } => Self::Restarting { retry_after },
+            QueryError::Quarantined { reason } | QueryError::Unreadable(reason) => Self::Quarantined { reason },
+            QueryError::NotFound | QueryError::NoSuchVersion { .. } => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// Sends a message, and holds on to nothing: neither to the message, if it is returned (its sender would wait for
+/// itself), nor to the actor. A message that was on its way into the mailbox when that was dropped stays in tokio's
+/// channel, and is dropped only with the last reference to it.
+fn send<A: Aggregate>(actor: ActorRef<Message<A>>, message: Message<A>) {
+    drop(actor.send_message(message));
+}
+
+fn status<T, R>(result: &Result<T, CommandError<R>>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(CommandError::Rejected(_)) => "rejected",
+        Err(CommandError::VersionMismatch { .. } | CommandError::KeyReused | CommandError::KeyInFlight) => "conflict",
+        Err(CommandError::AggregateOverloaded | CommandError::NodeOverloaded | CommandError::Draining) => "shed",
+        Err(CommandError::Expired | CommandError::OutcomeUnknown) => "timeout",
+        Err(_) => "error",
+    }
+}

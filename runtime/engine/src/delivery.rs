@@ -1,0 +1,65 @@
+//! A command on its way to its aggregate, and the way back.
+
+use dormouse_kernel::{Aggregate, Fingerprint, Version};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::admission::Permits;
+use crate::command::CommandOptions;
+use crate::error::CommandError;
+use crate::outcome::Outcome;
+
+/// A command that nobody has decided yet.
+pub(crate) struct Undelivered<A: Aggregate> {
+    pub(crate) command: A::Command,
+    pub(crate) name: &'static str,
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) options: CommandOptions,
+    pub(crate) deadline: tokio::time::Instant,
+    pub(crate) sent: tokio::time::Instant,
+    /// The journal was asked: the key was not used up to this version.
+    pub(crate) key_unused_until: Option<Version>,
+}
+
+/// What became of a command.
+pub(crate) enum Answer<A: Aggregate> {
+    /// It was carried out, or refused.
+    Decided(Result<Outcome<A::Reply>, CommandError<A::Rejection>>),
+    /// Only the journal knows whether its key was used before. Everything up to `durable` can be found there. The
+    /// command keeps its place on the node meanwhile.
+    LookUp { durable: Version, command: Undelivered<A>, node: OwnedSemaphorePermit },
+    /// Its actor ended before it was decided.
+    Returned(Undelivered<A>, OwnedSemaphorePermit),
+}
+
+/// A command in a mailbox. If it is dropped there, it goes back to its sender: no command is lost with an actor.
+pub(crate) struct Delivery<A: Aggregate>(Option<Parts<A>>);
+
+pub(crate) struct Parts<A: Aggregate> {
+    pub(crate) command: Undelivered<A>,
+    pub(crate) reply: oneshot::Sender<Answer<A>>,
+    pub(crate) permits: Permits,
+}
+
+impl<A: Aggregate> Delivery<A> {
+    pub(crate) fn new(command: Undelivered<A>, permits: Permits) -> (Self, oneshot::Receiver<Answer<A>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self(Some(Parts { command, reply, permits })), answer)
+    }
+
+    /// Takes the command out, to decide it.
+    pub(crate) fn open(mut self) -> Option<Parts<A>> {
+        self.0.take()
+    }
+}
+
+impl<A: Aggregate> Drop for Delivery<A> {
+    fn drop(&mut self) {
+        if let Some(Parts { command, reply, permits }) = self.0.take() {
+            let Permits { aggregate, node } = permits;
+            // The place with the aggregate first: it must be free before the sender comes again.
+            drop(aggregate);
+            // A sender that hung up does not want it back.
+            let _hung_up = reply.send(Answer::Returned(command, node));
+        }
+    }
+}

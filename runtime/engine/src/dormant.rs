@@ -1,0 +1,182 @@
+//! The dormant tier: aggregates that sleep as bytes in memory, under a byte budget.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use dormouse_kernel::AggregateRef;
+use lru::LruCache;
+
+use crate::aggregate::Body;
+
+/// So many parts, each with a lock and a share of the budget of its own.
+const PARTS: usize = 16;
+
+/// Map entry, LRU links and the names of the aggregate: what an entry costs besides its bytes, about.
+const ENTRY_BYTES: usize = 256;
+
+/// States that went to sleep, the least recently used giving way.
+///
+/// An entry is valid as long as this node owns the journal without interruption: whoever wakes an aggregate takes its
+/// entry out, so none can be older than the journal.
+#[derive(Debug)]
+pub(crate) struct DormantTier {
+    parts: Vec<Mutex<Part>>,
+    part_budget_bytes: usize,
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Part {
+    bodies: LruCache<AggregateRef, Body>,
+    bytes: usize,
+}
+
+impl DormantTier {
+    pub(crate) fn new(budget_bytes: usize) -> Self {
+        let part = || Mutex::new(Part { bodies: LruCache::unbounded(), bytes: 0 });
+        Self {
+            parts: std::iter::repeat_with(part).take(PARTS).collect(),
+            part_budget_bytes: budget_bytes / PARTS,
+            count: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Keeps a state; it may push out others, or not fit at all.
+    pub(crate) fn put(&self, aggregate: AggregateRef, body: Body) {
+        let size = size_bytes(&body);
+        if size > self.part_budget_bytes {
+            // An older state must not outlive it.
+            self.take(&aggregate);
+            return;
+        }
+        self.with_part(&aggregate, |part| {
+            if let Some(replaced) = part.bodies.put(aggregate.clone(), body) {
+                self.gone(part, &replaced);
+            }
+            part.bytes += size;
+            self.bytes.fetch_add(size, Ordering::Relaxed);
+            self.count.fetch_add(1, Ordering::Relaxed);
+            while part.bytes > self.part_budget_bytes
+                && let Some((_, evicted)) = part.bodies.pop_lru()
+            {
+                self.gone(part, &evicted);
+            }
+        });
+    }
+
+    /// Takes a state out: it is about to be live, or it is not true any more.
+    pub(crate) fn take(&self, aggregate: &AggregateRef) -> Option<Body> {
+        self.with_part(aggregate, |part| {
+            let body = part.bodies.pop(aggregate)?;
+            self.gone(part, &body);
+            Some(body)
+        })
+    }
+
+    /// How many aggregates are dormant.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// The memory they take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn gone(&self, part: &mut Part, body: &Body) {
+        let size = size_bytes(body);
+        part.bytes -= size;
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn with_part<T>(&self, aggregate: &AggregateRef, change: impl FnOnce(&mut Part) -> T) -> T {
+        let mut hasher = DefaultHasher::new();
+        aggregate.hash(&mut hasher);
+        let part = &self.parts[hasher.finish() as usize % PARTS];
+        change(&mut part.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn size_bytes(body: &Body) -> usize {
+    body.size_bytes() + ENTRY_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use dormouse_kernel::{AggregateId, AggregateType};
+
+    use super::*;
+
+    fn name(number: usize) -> AggregateRef {
+        let id = AggregateId::new(format!("a-{number}")).unwrap();
+        AggregateRef::new(AggregateType::new("account").unwrap(), id)
+    }
+
+    /// What a thousand bytes cost here.
+    const COST: usize = 1_000 + ENTRY_BYTES;
+
+    fn body(version: u64) -> Body {
+        Body::of_bytes(version, 1_000)
+    }
+
+    /// Everything in one part, so that it is known what gives way to what.
+    fn part_mates(count: usize) -> Vec<AggregateRef> {
+        let part = |aggregate: &AggregateRef| {
+            let mut hasher = DefaultHasher::new();
+            aggregate.hash(&mut hasher);
+            hasher.finish() as usize % PARTS
+        };
+        (0..).map(name).filter(|aggregate| part(aggregate) == 0).take(count).collect()
+    }
+
+    #[test]
+    fn what_was_put_in_comes_out_once() {
+        let tier = DormantTier::new(COST * PARTS);
+        tier.put(name(1), body(7));
+        assert_eq!((tier.count(), tier.bytes()), (1, COST));
+        assert_eq!(tier.take(&name(1)), Some(body(7)));
+        assert_eq!(tier.take(&name(1)), None);
+        assert_eq!((tier.count(), tier.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn the_oldest_gives_way() {
+        let tier = DormantTier::new(3 * COST * PARTS);
+        let mates = part_mates(4);
+        mates.iter().for_each(|mate| tier.put(mate.clone(), body(1)));
+        assert_eq!((tier.count(), tier.bytes()), (3, 3 * COST));
+        assert_eq!(tier.take(&mates[0]), None);
+        assert!(mates[1..].iter().all(|mate| tier.take(mate).is_some()));
+        assert_eq!((tier.count(), tier.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_newer_state_takes_the_place_of_the_older() {
+        let tier = DormantTier::new(2 * COST * PARTS);
+        tier.put(name(1), body(1));
+        tier.put(name(1), body(2));
+        assert_eq!((tier.count(), tier.bytes()), (1, COST));
+        assert_eq!(tier.take(&name(1)), Some(body(2)));
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_nothing_older_behind() {
+        let tier = DormantTier::new(COST * PARTS);
+        tier.put(name(1), body(1));
+        tier.put(name(1), Body::of_bytes(2, 1_001));
+        assert_eq!(tier.take(&name(1)), None);
+        assert_eq!((tier.count(), tier.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn without_a_budget_nothing_is_kept() {
+        let tier = DormantTier::new(0);
+        tier.put(name(1), Body::of_bytes(1, 0));
+        assert_eq!((tier.count(), tier.bytes()), (0, 0));
+    }
+}

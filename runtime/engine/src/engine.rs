@@ -1,0 +1,228 @@
+//! The engine: built from aggregate types, run on a journal, drained in good order.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_config::Config;
+use dormouse_journal::Journal;
+use dormouse_kernel::{Aggregate, AggregateId, Clock, IdSource, SystemClock, SystemIds};
+use metrics::gauge;
+use ractor::{ActorRef, ActorRuntime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::aggregates::Aggregates;
+use crate::error::StartError;
+use crate::kind::{AnyKind, Kind, Node, Residency};
+use crate::metric;
+use crate::passivation::Sweep;
+use crate::supervision::{Limits, Root, RootMessage, Startup};
+
+/// What closing the journal may take beyond the time for draining: one slow commit, and the snapshots of the last.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// What an engine is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// It takes commands.
+    Running,
+    /// It finishes what it has taken, and takes no more.
+    Draining,
+    /// It has stopped in good order.
+    Stopped,
+    /// It has given up: the process should end, with an error.
+    Failed(String),
+}
+
+/// A running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    node: Arc<Node>,
+    kinds: Arc<Vec<Arc<dyn AnyKind>>>,
+    handles: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
+    root: ActorRef<RootMessage>,
+}
+
+type MakeKind =
+    Box<dyn FnOnce(&Arc<Node>) -> Result<(Arc<dyn AnyKind>, Arc<dyn Any + Send + Sync>), StartError> + Send>;
+
+/// Collects the aggregate types of an engine.
+pub struct Builder {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    kinds: Vec<(&'static str, MakeKind)>,
+}
+
+/// How a drain went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Everything that had been taken was answered, and every aggregate sleeps.
+    pub complete: bool,
+    /// Aggregates still live when time ran out.
+    pub still_live: usize,
+}
+
+impl Builder {
+    /// Lets the engine run aggregates of this type.
+    #[must_use]
+    pub fn aggregate<A: Aggregate>(mut self) -> Self {
+        let make: MakeKind = Box::new(|node| {
+            let kind = Arc::new(Kind::<A>::new(Arc::clone(node))?);
+            Ok((Arc::clone(&kind) as Arc<dyn AnyKind>, Arc::new(Aggregates::new(kind)) as Arc<dyn Any + Send + Sync>))
+        });
+        self.kinds.push((A::TYPE, make));
+        self
+    }
+
+    /// Tells time by `clock`, for tests.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Takes ids from `ids`, for tests.
+    #[must_use]
+    pub fn ids(mut self, ids: Arc<dyn IdSource>) -> Self {
+        self.ids = ids;
+        self
+    }
+
+    /// Starts the supervisor tree on `journal`, which the engine closes when it is drained.
+    ///
+    /// # Errors
+    /// If the types do not fit together.
+    pub async fn start(self, journal: Journal) -> Result<Engine, StartError> {
+        metric::describe();
+        let limits = Limits::from_config(&self.config.supervision);
+        let node = Arc::new(Node::new(journal, self.clock, self.ids, self.config));
+        let mut kinds = Vec::new();
+        let mut handles = HashMap::new();
+        for (name, make) in self.kinds {
+            let (kind, handle) = make(&node)?;
+            if handles.insert(name, handle).is_some() {
+                return Err(StartError::DuplicateType(name));
+            }
+            kinds.push(kind);
+        }
+        let kinds = Arc::new(kinds);
+        let sweep = Sweep { node: Arc::clone(&node), kinds: Arc::clone(&kinds) };
+        let startup = Startup { node: Arc::clone(&node), sweep, limits };
+        let (root, ended) = ActorRuntime::spawn(None, Root, startup)
+            .await
+            .map_err(|error| StartError::Supervision(error.to_string()))?;
+        watch_root(Arc::clone(&node), ended);
+        Ok(Engine { node, kinds, handles: Arc::new(handles), root })
+    }
+}
+
+impl Engine {
+    /// An engine to be, with the system's clock and ids.
+    #[must_use]
+    pub fn builder(config: Config) -> Builder {
+        Builder { config, clock: Arc::new(SystemClock), ids: Arc::new(SystemIds), kinds: Vec::new() }
+    }
+
+    /// The aggregates of one type, if the engine runs it.
+    #[must_use]
+    pub fn aggregates<A: Aggregate>(&self) -> Option<Aggregates<A>> {
+        self.handles.get(A::TYPE)?.downcast_ref::<Aggregates<A>>().cloned()
+    }
+
+    /// The journal it runs on.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.node.journal
+    }
+
+    /// What it is doing, and every change of that.
+    #[must_use]
+    pub fn lifecycle(&self) -> watch::Receiver<Lifecycle> {
+        self.node.lifecycle()
+    }
+
+    /// What it is made of, for the tests beside the code.
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> (Arc<Node>, Arc<Vec<Arc<dyn AnyKind>>>) {
+        (Arc::clone(&self.node), Arc::clone(&self.kinds))
+    }
+
+    /// How many aggregates of each type are where.
+    #[must_use]
+    pub fn residency(&self) -> Vec<Residency> {
+        self.kinds.iter().map(|kind| kind.residency()).collect()
+    }
+
+    /// How many aggregates are dormant, and the memory they take in bytes.
+    #[must_use]
+    pub fn dormant(&self) -> (usize, usize) {
+        (self.node.dormant.count(), self.node.dormant.bytes())
+    }
+
+    /// Lets a quarantined aggregate be woken again. Says whether it was one.
+    pub fn release(&self, aggregate_type: &str, id: &AggregateId) -> bool {
+        let kind = self.kinds.iter().find(|kind| kind.type_name() == aggregate_type);
+        kind.is_some_and(|kind| kind.release(id))
+    }
+
+    /// Brings the metrics that are read rather than counted up to date.
+    pub fn sample_metrics(&self) {
+        self.kinds.iter().for_each(|kind| kind.sample_metrics());
+        let max = self.node.config.admission.per_node.get();
+        gauge!(metric::PERMITS).set((max - self.node.permits.available_permits().min(max)) as f64);
+        gauge!(metric::PERMITS_MAX).set(max as f64);
+        gauge!(metric::DORMANT).set(self.node.dormant.count() as f64);
+        gauge!(metric::DORMANT_BYTES).set(self.node.dormant.bytes() as f64);
+        self.node.journal.sample_metrics();
+    }
+
+    /// Takes no more commands, finishes what was taken, puts every aggregate to sleep (with a snapshot where it is
+    /// worth one), and closes the journal. After `timeout` it closes the journal regardless, and waits a little, but
+    /// not for ever, for it to close: what is acknowledged is durable in any case.
+    pub async fn drain(&self, timeout: Duration) -> DrainReport {
+        let deadline = Instant::now() + timeout;
+        if self.node.is_running() {
+            self.node.set_lifecycle(Lifecycle::Draining);
+        }
+        let sweep = Sweep { node: Arc::clone(&self.node), kinds: Arc::clone(&self.kinds) };
+        let finished = timeout_at(deadline, async {
+            let all = u32::try_from(self.node.config.admission.per_node.get()).unwrap_or(u32::MAX);
+            // The semaphore is never closed, so this ends when every permit is back.
+            let _all = self.node.permits.acquire_many(all).await;
+            while self.node.live() > 0 {
+                sweep.drain();
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+        let finished = finished.await.is_ok();
+        let still_live = self.node.live();
+        // A storage that does not answer must not keep the process from ending.
+        let closed = timeout_at(deadline.max(Instant::now() + CLOSING), self.node.journal.close()).await.is_ok();
+        if !matches!(*self.node.lifecycle().borrow(), Lifecycle::Failed(_)) {
+            self.node.set_lifecycle(Lifecycle::Stopped);
+        }
+        self.root.stop(None);
+        DrainReport { complete: finished && closed, still_live }
+    }
+}
+
+/// Nobody supervises the root: should it end on its own, nothing below it is supervised any more.
+fn watch_root(node: Arc<Node>, ended: JoinHandle<()>) {
+    tokio::spawn(async move {
+        // It makes no difference how it ended.
+        let _ended = ended.await;
+        if node.is_running() {
+            node.set_lifecycle(Lifecycle::Failed("the supervisor tree ended".to_owned()));
+        }
+    });
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Engine").field("residency", &self.residency()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,186 @@
+//! The sweep that puts aggregates to sleep: those idle for long, and, past the limit, those least recently used.
+//!
+//! One actor for the node, not a timer per aggregate nor a sweep per shard: the limit is the node's, and "least
+//! recently used" has a meaning only among all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use crate::aggregate::SleepReason;
+use crate::kind::{AnyKind, Node, Unused};
+
+/// Past the limit, so much more than necessary is put to sleep (a part in so many), so that a sweep, which looks at
+/// every live aggregate, pays for many activations to come.
+const SLACK: usize = 32;
+
+/// What the sweep looks after.
+#[derive(Clone)]
+pub(crate) struct Sweep {
+    pub(crate) node: Arc<Node>,
+    pub(crate) kinds: Arc<Vec<Arc<dyn AnyKind>>>,
+}
+
+pub(crate) struct Sweeper;
+
+/// What the sweeper is asked to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SweepMessage {
+    /// It is time.
+    Tick,
+    /// There are more live aggregates than allowed. Sent once until the sweep begins.
+    MakeRoom,
+}
+
+impl Actor for Sweeper {
+    type Msg = SweepMessage;
+    type State = Sweep;
+    type Arguments = Sweep;
+
+    async fn pre_start(&self, myself: ActorRef<SweepMessage>, sweep: Sweep) -> Result<Sweep, ActorProcessingErr> {
+        tick_after(sweep.node.config.passivation.sweep_interval, &myself);
+        Ok(sweep)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<SweepMessage>,
+        message: SweepMessage,
+        sweep: &mut Sweep,
+    ) -> Result<(), ActorProcessingErr> {
+        sweep.node.sweeping();
+        if matches!(message, SweepMessage::Tick) {
+            sweep.idle();
+            // Only now: sweeps never pile up.
+            tick_after(sweep.node.config.passivation.sweep_interval, &myself);
+        }
+        sweep.make_room();
+        Ok(())
+    }
+}
+
+fn tick_after(interval: Duration, sweeper: &ActorRef<SweepMessage>) {
+    sweeper.send_after(interval, || SweepMessage::Tick);
+}
+
+impl Sweep {
+    /// Puts to sleep what nobody has used for long.
+    fn idle(&self) {
+        let idle_after = u64::try_from(self.node.config.passivation.idle_after.as_millis()).unwrap_or(u64::MAX);
+        let long_ago = self.node.now().checked_sub(idle_after);
+        for kind in &*self.kinds {
+            let mut idle = Vec::new();
+            kind.unused(&mut |id, slot| {
+                if slot.is_empty() {
+                    idle.push((id.clone(), slot.last_used(), SleepReason::Empty));
+                } else if long_ago.is_some_and(|long_ago| slot.last_used() <= long_ago) {
+                    idle.push((id.clone(), slot.last_used(), SleepReason::Idle));
+                }
+            });
+            for (id, last_used, reason) in idle {
+                kind.put_to_sleep(&id, last_used, reason);
+            }
+        }
+    }
+
+    /// Puts the least recently used to sleep, down to the limit and a little further.
+    fn make_room(&self) {
+        self.make_room_for(self.node.config.passivation.max_live.get());
+    }
+
+    fn make_room_for(&self, limit: usize) {
+        let staying = self.node.staying();
+        if staying <= limit {
+            return;
+        }
+        let excess = staying - limit + limit / SLACK;
+        let mut unused = Vec::new();
+        for (number, kind) in self.kinds.iter().enumerate() {
+            kind.unused(&mut |id, slot| {
+                unused.push(Unused { kind: number, id: id.clone(), last_used: slot.last_used() });
+            });
+        }
+        for candidate in oldest(unused, excess) {
+            self.kinds[candidate.kind].put_to_sleep(&candidate.id, candidate.last_used, SleepReason::Limit);
+        }
+    }
+
+    /// Sends to sleep everything that nobody uses, because the node stops.
+    pub(crate) fn drain(&self) {
+        for kind in &*self.kinds {
+            let mut unused = Vec::new();
+            kind.unused(&mut |id, slot| unused.push((id.clone(), slot.last_used())));
+            for (id, last_used) in unused {
+                kind.put_to_sleep(&id, last_used, SleepReason::Drain);
+            }
+        }
+    }
+}
+
+/// The `count` least recently used, oldest first.
+fn oldest(mut unused: Vec<Unused>, count: usize) -> Vec<Unused> {
+    if count < unused.len() {
+        unused.select_nth_unstable_by_key(count, |candidate| candidate.last_used);
+        unused.truncate(count);
+    }
+    unused.sort_unstable_by_key(|candidate| candidate.last_used);
+    unused
+}
+
+#[cfg(test)]
+mod tests {
+    use dormouse_config::Config;
+    use dormouse_journal::store::{Memory, Retention};
+    use dormouse_journal::{Journal, Options};
+    use dormouse_kernel::AggregateId;
+
+    use super::*;
+    use crate::test_aggregate::{Tally, TallyCommand};
+    use crate::{CommandOptions, Engine};
+
+    #[tokio::test]
+    async fn those_already_told_to_sleep_make_room_enough() {
+        let mut config = Config::embedded();
+        config.passivation.sweep_interval = Duration::from_secs(3600);
+        config.passivation.max_live = 6.try_into().unwrap();
+        let retention = Retention { keep_count: 1, max_age: Duration::ZERO };
+        let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
+        let engine = Engine::builder(config).aggregate::<Tally>().start(journal).await.unwrap();
+        let tallies = engine.aggregates::<Tally>().unwrap();
+        for number in 0..6 {
+            let see = TallyCommand::See { numbers: vec![1], look: false };
+            let id = AggregateId::new(format!("a-{number}")).unwrap();
+            tallies.execute(id, see, CommandOptions::default()).await.unwrap();
+        }
+        let (node, kinds) = engine.parts();
+        let sweep = Sweep { node, kinds };
+        sweep.make_room_for(4);
+        sweep.make_room_for(4);
+        while sweep.node.live() > 4 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((sweep.node.live(), sweep.node.staying()), (4, 4));
+        assert!(engine.drain(Duration::from_secs(30)).await.complete);
+        assert_eq!((sweep.node.live(), sweep.node.staying()), (0, 0));
+    }
+
+    #[test]
+    fn the_least_recently_used_go_first() {
+        let unused = [5, 3, 9, 1, 7].map(|last_used| Unused {
+            kind: 0,
+            id: AggregateId::new(format!("a-{last_used}")).unwrap(),
+            last_used,
+        });
+        let oldest: Vec<u64> = oldest(unused.into(), 3).iter().map(|candidate| candidate.last_used).collect();
+        assert_eq!(oldest, [1, 3, 5]);
+    }
+
+    #[test]
+    fn asking_for_more_than_there_are_gives_all() {
+        assert!(oldest(Vec::new(), 3).is_empty());
+    }
+}

@@ -1,0 +1,138 @@
+//! When a snapshot is worth its bytes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dormouse_config::{SnapshotStrategy, Snapshots};
+
+/// An aggregate that goes to sleep is snapshotted for a fraction of what it takes while it runs: it pays for the next
+/// wake-up, and nobody waits for it now.
+const ASLEEP_FRACTION: u64 = 5;
+
+/// When an aggregate stands to be snapshotted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// It has just decided a command.
+    Awake,
+    /// It goes to sleep.
+    FallingAsleep,
+}
+
+/// The configured strategy.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    strategy: SnapshotStrategy,
+    threshold: u64,
+    replay_budget: Duration,
+}
+
+impl Policy {
+    pub(crate) fn from_config(config: &Snapshots) -> Self {
+        Self {
+            strategy: config.strategy,
+            threshold: u64::from(config.threshold.get()),
+            replay_budget: config.replay_budget,
+        }
+    }
+
+    /// Whether to take one, `events` after the last.
+    pub(crate) fn is_due(&self, moment: Moment, events: u64, cost: &ReplayCost) -> bool {
+        let fraction = match moment {
+            Moment::Awake => 1,
+            Moment::FallingAsleep => ASLEEP_FRACTION,
+        };
+        let enough = events > 0 && events >= self.threshold / fraction;
+        match self.strategy {
+            SnapshotStrategy::Never => false,
+            SnapshotStrategy::EveryN => enough,
+            // Below the threshold a snapshot costs more than it can save, however slow the events are.
+            SnapshotStrategy::Adaptive => {
+                enough
+                    && cost.per_event().saturating_mul(u32::try_from(events).unwrap_or(u32::MAX))
+                        >= self.replay_budget / fraction as u32
+            }
+        }
+    }
+}
+
+/// What replaying one event of an aggregate type costs, reading included: a moving average over its wake-ups.
+#[derive(Debug)]
+pub(crate) struct ReplayCost {
+    nanoseconds: AtomicU64,
+}
+
+impl Default for ReplayCost {
+    fn default() -> Self {
+        // Until measured: about what reading and decoding a small event takes from SQLite.
+        Self { nanoseconds: AtomicU64::new(10_000) }
+    }
+}
+
+impl ReplayCost {
+    /// A wake-up replayed `events` in `took`. Short replays say more about the look-up than about events.
+    pub(crate) fn measured(&self, events: u64, took: Duration) {
+        const ENOUGH_TO_TELL: u64 = 8;
+        if events < ENOUGH_TO_TELL {
+            return;
+        }
+        let sample = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / events;
+        let old = self.nanoseconds.load(Ordering::Relaxed);
+        // A lost update loses one sample of many.
+        self.nanoseconds.store((old.saturating_mul(7).saturating_add(sample)) / 8, Ordering::Relaxed);
+    }
+
+    fn per_event(&self) -> Duration {
+        Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(strategy: SnapshotStrategy) -> Policy {
+        Policy { strategy, threshold: 50, replay_budget: Duration::from_millis(2) }
+    }
+
+    fn cost(per_event: Duration) -> ReplayCost {
+        ReplayCost { nanoseconds: AtomicU64::new(per_event.as_nanos() as u64) }
+    }
+
+    #[test]
+    fn every_n_snapshots_at_the_threshold() {
+        let policy = policy(SnapshotStrategy::EveryN);
+        assert!(!policy.is_due(Moment::Awake, 49, &ReplayCost::default()));
+        assert!(policy.is_due(Moment::Awake, 50, &ReplayCost::default()));
+    }
+
+    #[test]
+    fn adaptive_waits_until_replay_costs_more_than_its_budget() {
+        let policy = policy(SnapshotStrategy::Adaptive);
+        let cheap = cost(Duration::from_micros(1));
+        assert!(!policy.is_due(Moment::Awake, 1_999, &cheap));
+        assert!(policy.is_due(Moment::Awake, 2_000, &cheap));
+        let dear = cost(Duration::from_millis(1));
+        assert!(!policy.is_due(Moment::Awake, 49, &dear), "below the threshold");
+        assert!(policy.is_due(Moment::Awake, 50, &dear));
+    }
+
+    #[test]
+    fn falling_asleep_a_fifth_is_enough() {
+        let policy = policy(SnapshotStrategy::EveryN);
+        assert!(!policy.is_due(Moment::FallingAsleep, 9, &ReplayCost::default()));
+        assert!(policy.is_due(Moment::FallingAsleep, 10, &ReplayCost::default()));
+    }
+
+    #[test]
+    fn never_is_never() {
+        assert!(!policy(SnapshotStrategy::Never).is_due(Moment::FallingAsleep, 1_000_000, &ReplayCost::default()));
+    }
+
+    #[test]
+    fn the_measured_cost_follows_what_wake_ups_take() {
+        let cost = ReplayCost::default();
+        (0..100).for_each(|_| cost.measured(10, Duration::from_millis(1)));
+        let per_event = cost.per_event();
+        assert!(per_event > Duration::from_micros(95) && per_event < Duration::from_micros(105), "{per_event:?}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The root: it restarts shards and the sweep within limits, and gives up when they keep failing or when the journal is
+//! lost.
+
+use std::sync::Arc;
+
+use dormouse_journal::Health;
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::{Failures, Limits, Shard, Verdict};
+use crate::engine::Lifecycle;
+use crate::kind::Node;
+use crate::passivation::{Sweep, Sweeper};
+
+pub(crate) struct Root;
+
+/// What the root is asked to do.
+pub(crate) enum RootMessage {
+    /// A child's pause after a failure is over.
+    Restart(Child),
+    /// The journal takes no more appends, ever.
+    JournalLost(Health),
+}
+
+/// The children of the root. Each is restarted on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Child {
+    Shard(u16),
+    Sweeper,
+}
+
+pub(crate) struct Startup {
+    pub(crate) node: Arc<Node>,
+    pub(crate) sweep: Sweep,
+    pub(crate) limits: Limits,
+}
+
+pub(crate) struct RootState {
+    node: Arc<Node>,
+    sweep: Sweep,
+    limits: Limits,
+    children: Vec<(Child, ActorId, Failures)>,
+}
+
+impl Actor for Root {
+    type Msg = RootMessage;
+    type State = RootState;
+    type Arguments = Startup;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RootMessage>,
+        startup: Startup,
+    ) -> Result<RootState, ActorProcessingErr> {
+        let Startup { node, sweep, limits } = startup;
+        let mut state = RootState { node, sweep, limits, children: Vec::new() };
+        for number in 0..state.node.shards() {
+            let id = state.start(Child::Shard(number), &myself).await?;
+            state.children.push((Child::Shard(number), id, Failures::default()));
+        }
+        let id = state.start(Child::Sweeper, &myself).await?;
+        state.children.push((Child::Sweeper, id, Failures::default()));
+        watch_journal(&state.node, myself);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<RootMessage>,
+        message: RootMessage,
+        state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            RootMessage::Restart(child) => {
+                let id = state.start(child, &myself).await?;
+                state.children.iter_mut().filter(|(known, ..)| *known == child).for_each(|(_, known, _)| *known = id);
+            }
+            RootMessage::JournalLost(health) => {
+                let reason = match health {
+                    Health::Fenced => "another process has taken over the journal".to_owned(),
+                    health => format!("the journal's writer ended ({health:?})"),
+                };
+                give_up(&state.node, reason, &myself);
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<RootMessage>,
+        event: SupervisionEvent,
+        state: &mut RootState,
+    ) -> Result<(), ActorProcessingErr> {
+        let (ended, problem) = match event {
+            SupervisionEvent::ActorFailed(ended, problem) => (ended, problem.to_string()),
+            SupervisionEvent::ActorTerminated(ended, _, reason) => {
+                (ended, reason.unwrap_or_else(|| "it ended".to_owned()))
+            }
+            _ => return Ok(()),
+        };
+        if state.node.is_stopping() {
+            return Ok(());
+        }
+        let limits = state.limits.clone();
+        let known = state.children.iter_mut().find(|(_, id, _)| *id == ended.get_id());
+        let Some((child, _, failures)) = known else { return Ok(()) };
+        let child = *child;
+        match failures.record(Instant::now(), &limits, &problem) {
+            Verdict::Restart { until } => {
+                warn!(?child, problem, "restarting");
+                let pause = until.saturating_duration_since(Instant::now());
+                myself.send_after(pause, move || RootMessage::Restart(child));
+            }
+            Verdict::GiveUp { reason } => give_up(&state.node, format!("{child:?}: {reason}"), &myself),
+        }
+        Ok(())
+    }
+}
+
+impl RootState {
+    async fn start(&self, child: Child, root: &ActorRef<RootMessage>) -> Result<ActorId, ActorProcessingErr> {
+        let supervisor: ActorCell = root.get_cell();
+        match child {
+            Child::Shard(number) => {
+                let (shard, _) = ActorRuntime::spawn_linked(None, Shard, (), supervisor).await?;
+                self.node.set_supervisor(number, shard.get_cell());
+                Ok(shard.get_id())
+            }
+            Child::Sweeper => {
+                let (sweeper, _) = ActorRuntime::spawn_linked(None, Sweeper, self.sweep.clone(), supervisor).await?;
+                self.node.set_sweeper(sweeper.clone());
+                Ok(sweeper.get_id())
+            }
+        }
+    }
+}
+
+/// The escalation of last resort: unready first, then whoever runs the engine ends the process.
+fn give_up(node: &Node, reason: String, root: &ActorRef<RootMessage>) {
+    if node.is_stopping() {
+        return;
+    }
+    error!(reason, "the engine gives up");
+    node.set_lifecycle(Lifecycle::Failed(reason));
+    root.stop(None);
+}
+
+fn watch_journal(node: &Node, root: ActorRef<RootMessage>) {
+    let mut health = node.journal.health();
+    tokio::spawn(async move {
+        // An error means that the writer is gone without a word.
+        let ended = health.wait_for(|health| matches!(health, Health::Fenced | Health::Closed)).await;
+        let health = ended.map_or_else(|_| Health::Recovering("it died".to_owned()), |health| health.clone());
+        // A root that is gone needs no telling.
+        let _gone = root.send_message(RootMessage::JournalLost(health));
+    });
+}

@@ -1,0 +1,109 @@
+//! Snapshots: when they are taken, and when they are not believed.
+
+use std::time::Duration;
+
+use dormouse_config::SnapshotStrategy;
+use dormouse_journal::{AsOf, Snapshot};
+use dormouse_kernel::{Chain, Version};
+
+use crate::counter::Command;
+use crate::watched::Trouble;
+use crate::world::{World, config, eventually, every, forgetful, id, sent, soon, still_waits};
+
+async fn add_times(world: &World, times: u64) {
+    for _ in 0..times {
+        world.add("a", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn never_is_never() {
+    let world = World::new(forgetful()).await;
+    add_times(&world, 100).await;
+    world.all_asleep().await;
+    assert!(world.drain().await.complete);
+    assert_eq!(world.store.snapshotted(), 0);
+}
+
+#[tokio::test]
+async fn every_n_events_there_is_one_and_one_at_bedtime() {
+    let world = World::new(every(10, config())).await;
+    add_times(&world, 25).await;
+    eventually("two snapshots", || world.store.snapshots("a") == [10, 20]).await;
+    assert!(world.drain().await.complete);
+    assert_eq!(world.store.snapshots("a"), [10, 20, 25]);
+}
+
+#[tokio::test]
+async fn a_state_that_hardly_changed_since_the_last_is_not_snapshotted_at_bedtime() {
+    let world = World::new(every(10, config())).await;
+    add_times(&world, 21).await;
+    assert!(world.drain().await.complete);
+    assert_eq!(world.store.snapshots("a"), [10, 20]);
+}
+
+#[tokio::test]
+async fn the_events_since_the_last_snapshot_are_counted_across_sleeps() {
+    for config in [forgetful(), crate::world::sleepy()] {
+        let world = World::new(every(50, config)).await;
+        for _ in 0..12 {
+            add_times(&world, 1).await;
+            world.all_asleep().await;
+        }
+        // A fifth of fifty is enough for one at bedtime.
+        eventually("one snapshot", || world.store.snapshotted() > 0).await;
+        assert_eq!(world.store.snapshots("a"), [10]);
+    }
+}
+
+#[tokio::test]
+async fn adaptive_takes_one_when_replay_costs_more_than_its_budget() {
+    for (budget, taken) in [(Duration::ZERO, true), (Duration::from_secs(3600), false)] {
+        let mut config = every(10, config());
+        config.snapshots.strategy = SnapshotStrategy::Adaptive;
+        config.snapshots.replay_budget = budget;
+        let world = World::new(config).await;
+        add_times(&world, 10).await;
+        assert!(world.drain().await.complete);
+        assert_eq!(!world.store.snapshots("a").is_empty(), taken);
+    }
+}
+
+#[tokio::test]
+async fn no_snapshot_is_ahead_of_the_journal() {
+    let world = World::new(every(1, config())).await;
+    let held = world.store.hold_commits().await;
+    let mut adding = Box::pin(world.told("a", Command::Add { by: 1 }));
+    sent(&mut adding).await;
+    soon(world.store.commit_arrives()).await;
+    still_waits(&mut adding).await;
+    assert_eq!(world.store.snapshotted(), 0);
+    world.store.get_into([Trouble::Refused]);
+    drop(held);
+    soon(adding).await.unwrap_err();
+    world.drain().await;
+    assert_eq!(world.store.snapshotted(), 0, "what failed was snapshotted");
+    assert!(world.store.violations().is_empty());
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_used_is_ignored_and_replay_decides() {
+    type Tamper = fn(&mut Snapshot);
+    let tampers: [(&str, Tamper); 5] = [
+        ("another version of the state", |snapshot| snapshot.snapshot_version = 99),
+        ("bytes that do not decode", |snapshot| snapshot.body = vec![0xc1]),
+        ("no bytes", |snapshot| snapshot.body.clear()),
+        ("another history", |snapshot| snapshot.chain = Chain([1; 16])),
+        ("a future that never came", |snapshot| snapshot.version = Version(1000)),
+    ];
+    for (what, tamper) in tampers {
+        let world = World::new(every(5, config())).await;
+        add_times(&world, 7).await;
+        let world = world.restart(config()).await;
+        world.store.tamper(tamper);
+        assert_eq!(soon(world.state("a")).await, (7, 7), "{what}");
+        assert_eq!(soon(world.add("a", 1)).await.version, Version(8), "{what}");
+        let past = world.counters.state_as_of(&id("a"), AsOf::Version(Version(6))).await.unwrap();
+        assert_eq!(past.state.total, 6, "{what}");
+    }
+}

@@ -1,0 +1,138 @@
+//! The builder of an application: which aggregates it has, and then it runs.
+
+use std::process::ExitCode;
+
+use dormouse_config::Config;
+use dormouse_engine::Engine;
+use dormouse_kernel::Aggregate;
+
+use crate::http::{self, ApiBuilder, Unroutable};
+use crate::running::{Running, StartError};
+use crate::{cli, running};
+
+/// An application: a name and its aggregates.
+///
+/// ```no_run
+/// # use dormouse::{Aggregate, Context, DomainEvent};
+/// # use schemars::JsonSchema;
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Clone, Default, Serialize, Deserialize)]
+/// struct Visits(u64);
+///
+/// #[derive(Serialize, Deserialize, JsonSchema)]
+/// enum VisitsCommand {
+///     Visit,
+/// }
+///
+/// #[derive(Serialize, Deserialize, JsonSchema)]
+/// enum VisitsEvent {
+///     Visited,
+/// }
+///
+/// impl DomainEvent for VisitsEvent {}
+///
+/// impl Aggregate for Visits {
+///     const TYPE: &'static str = "visits";
+///     type Command = VisitsCommand;
+///     type Event = VisitsEvent;
+///     type Reply = u64;
+///     type Rejection = std::convert::Infallible;
+///
+///     fn decide(&self, _: VisitsCommand, context: &mut Context<Self>) -> Result<u64, Self::Rejection> {
+///         context.emit(VisitsEvent::Visited);
+///         Ok(context.state().0)
+///     }
+///
+///     fn evolve(&mut self, _: &VisitsEvent) {
+///         self.0 += 1;
+///     }
+/// }
+///
+/// fn main() -> std::process::ExitCode {
+///     dormouse::App::new("visitors").aggregate::<Visits>().run()
+/// }
+/// ```
+///
+/// Then `visitors serve` answers `POST /v1/visits/{id}/visit`, and `visitors --help` tells the rest.
+#[derive(Clone, Debug)]
+#[must_use = "an application does nothing until it is run or started"]
+pub struct App {
+    name: &'static str,
+    aggregates: Vec<Registration>,
+}
+
+/// How an aggregate type gets into an engine and its API; the type itself is in the functions.
+#[derive(Clone, Copy, Debug)]
+struct Registration {
+    check: fn() -> Result<(), Unroutable>,
+    engine: fn(dormouse_engine::Builder) -> dormouse_engine::Builder,
+    api: fn(ApiBuilder, &Engine) -> ApiBuilder,
+}
+
+impl App {
+    /// An application of this name, which is what its command line calls itself and its API is titled. Make it the name
+    /// of the executable.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, aggregates: Vec::new() }
+    }
+
+    /// Gives it an aggregate type.
+    pub fn aggregate<A: Aggregate>(mut self) -> Self {
+        self.aggregates.push(Registration {
+            check: http::check::<A>,
+            engine: dormouse_engine::Builder::aggregate::<A>,
+            api: ApiBuilder::aggregate::<A>,
+        });
+        self
+    }
+
+    /// The whole of an application's `main`: does what the command line says, which is to serve unless it says otherwise.
+    ///
+    /// The exit code is 0 if that went well, 2 if the command line or the configuration is wrong, 1 otherwise; whatever
+    /// went wrong is said in one line on standard error.
+    #[must_use = "the exit code tells whether it went well"]
+    pub fn run(self) -> ExitCode {
+        cli::run(&self)
+    }
+
+    /// Starts it inside this process, and returns when it listens. No command line is read, no file and no environment,
+    /// and nothing is done about logs, panics and signals: those are the caller's.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let mut config = dormouse::Config::embedded();
+    /// config.journal.url = dormouse::JournalUrl::Memory;
+    /// config.gateway.listen = "127.0.0.1:0".parse()?;
+    ///
+    /// let running = dormouse::App::new("empty").start(config).await?;
+    /// assert_ne!(running.address().port(), 0);
+    /// assert!(running.stop().await.complete);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the configuration contradicts itself, the journal cannot be opened, the aggregates do not fit together, or the
+    /// address cannot be listened on.
+    pub async fn start(&self, config: Config) -> Result<Running, StartError> {
+        running::start(self, config).await
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether all its aggregates can be reached by URL.
+    pub(crate) fn check(&self) -> Result<(), Unroutable> {
+        self.aggregates.iter().try_for_each(|aggregate| (aggregate.check)())
+    }
+
+    pub(crate) fn add_to_engine(&self, builder: dormouse_engine::Builder) -> dormouse_engine::Builder {
+        self.aggregates.iter().fold(builder, |builder, aggregate| (aggregate.engine)(builder))
+    }
+
+    pub(crate) fn add_to_api(&self, builder: ApiBuilder, engine: &Engine) -> ApiBuilder {
+        self.aggregates.iter().fold(builder, |builder, aggregate| (aggregate.api)(builder, engine))
+    }
+}

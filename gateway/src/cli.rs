@@ -1,0 +1,139 @@
+//! The command line: what was asked for, done, and said in one line if it went wrong.
+//!
+//! Each command is a file with its arguments, its help and what it does. Results go to standard output, everything else
+//! to standard error. Exit codes: 0 done, 1 failed, 2 wrong command line or configuration; 128 + n when a second
+//! signal n cut a shutdown short.
+
+mod completions;
+mod config;
+mod events;
+mod failure;
+mod file_limit;
+mod migrate;
+mod output;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use self::settings::Settings;
+use crate::app::App;
+
+/// Runs event-sourced aggregates as actors.
+///
+/// An aggregate sleeps in the journal, wakes when a command names it, stays in memory while it is useful, and goes back
+/// to sleep. Without a command, the server is started.
+#[derive(Debug, Parser)]
+#[command(after_long_help = "\
+Examples:
+  {app}                                        serve on http://127.0.0.1:8080, keep everything in ./data
+  {app} serve --profile production             serve as one does for others
+  {app} config print --set runtime.shards=16   show what a setting leads to, and where every value comes from
+  {app} events show TYPE ID                    what has happened to an aggregate
+  {app} help serve                             all about one command
+
+Configuration, later wins: defaults < --profile < --config < environment DORMOUSE__SECTION__KEY < --set.
+Exit codes: 0 done, 1 failed, 2 wrong command line or configuration.")]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Arguments),
+    Config(config::Arguments),
+    Events(events::Arguments),
+    Migrate(migrate::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// Does what the command line of this process says.
+pub(crate) fn run(app: &App) -> ExitCode {
+    let cli = match command(app).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => return failure::usage(app.name(), &error),
+    };
+    match dispatch(app, cli) {
+        Ok(code) => code,
+        Err(error) => failure::report(app.name(), &error),
+    }
+}
+
+fn dispatch(app: &App, cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { settings, command: chosen } = cli;
+    match chosen.unwrap_or(Command::Serve(serve::Arguments::default())) {
+        Command::Serve(arguments) => return serve::run(app, settings.and(arguments.settings)),
+        Command::Config(arguments) => config::run(settings, arguments)?,
+        Command::Events(arguments) => events::run(settings, arguments)?,
+        Command::Migrate(arguments) => migrate::run(settings.and(arguments.settings))?,
+        Command::Completions(arguments) => completions::run(command(app), &arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command line under the application's own name.
+fn command(app: &App) -> clap::Command {
+    let version = match app.name() {
+        "dormouse" => env!("CARGO_PKG_VERSION"),
+        _ => concat!("(dormouse ", env!("CARGO_PKG_VERSION"), ")"),
+    };
+    named(Cli::command(), app.name()).name(app.name()).bin_name(app.name()).version(version)
+}
+
+/// Puts the application's name where its help says `{app}`.
+fn named(command: clap::Command, app: &str) -> clap::Command {
+    let help = command.get_after_long_help().map(|help| help.to_string().replace("{app}", app));
+    let command = match help {
+        Some(help) => command.after_long_help(help),
+        None => command,
+    };
+    command.mut_subcommands(|subcommand| named(subcommand, app))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Cli {
+        let matches = command(&App::new("bank")).try_get_matches_from(arguments);
+        Cli::from_arg_matches(&matches.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command(&App::new("bank")).debug_assert();
+    }
+
+    #[test]
+    fn help_calls_the_application_by_its_name() {
+        fn check(command: &mut clap::Command) {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Usage: bank"), "{help}");
+            assert!(!help.contains("{app}") && !help.contains("  dormouse"), "{help}");
+            command.get_subcommands_mut().for_each(check);
+        }
+        let mut command = command(&App::new("bank"));
+        command.build();
+        check(&mut command);
+    }
+
+    #[test]
+    fn settings_before_and_after_a_command_add_up() {
+        let cli =
+            parse(&["bank", "--set", "a=1", "--profile", "production", "serve", "--set", "b=2", "--profile", "x"]);
+        let Some(Command::Serve(arguments)) = cli.command else { panic!("{:?}", cli.command) };
+        let settings = cli.settings.and(arguments.settings);
+        assert_eq!(settings.set, ["a=1", "b=2"]);
+        assert_eq!(settings.profile.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn no_command_serves() {
+        assert!(parse(&["bank"]).command.is_none());
+    }
+}

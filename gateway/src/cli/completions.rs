@@ -1,0 +1,25 @@
+//! `completions`: what a shell needs to complete our command lines.
+
+use clap::Args;
+use clap_complete::Shell;
+
+use super::output;
+
+/// Prints a script that lets a shell complete commands and options
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  {app} completions bash > ~/.local/share/bash-completion/completions/{app}
+  {app} completions fish > ~/.config/fish/completions/{app}.fish")]
+pub(super) struct Arguments {
+    /// Which shell.
+    shell: Shell,
+}
+
+pub(super) fn run(mut command: clap::Command, arguments: &Arguments) -> anyhow::Result<()> {
+    let name = command.get_name().to_owned();
+    // Not straight to standard output: clap panics if nobody reads it.
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, name, &mut script);
+    Ok(output::text(&String::from_utf8(script)?)?)
+}

@@ -1,0 +1,98 @@
+//! `events`: what is in the journal, also while a server runs on it.
+
+use clap::{Args, Subcommand};
+use dormouse_config::{Config, JournalUrl};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, RecordedEvent, Version};
+
+use super::failure::WrongArgument;
+use super::{Settings, output, serve};
+use crate::http::event_json;
+
+/// Events read at once.
+const PAGE: usize = 256;
+
+/// Reads events from the journal
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Show(Show),
+}
+
+/// Prints the events of an aggregate, one JSON object a line
+///
+/// The journal is only read, so a server may go on working with it. Without any event the exit code is 1.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  {app} events show order o-17
+  {app} events show order o-17 --after 100 --limit 10
+  {app} events show order o-17 | jq -r .type | sort | uniq -c")]
+struct Show {
+    #[command(flatten)]
+    settings: Settings,
+    /// The type of the aggregate, as in URLs.
+    #[arg(value_name = "TYPE")]
+    aggregate_type: String,
+    /// The id of the aggregate.
+    id: String,
+    /// Only events with a higher version.
+    #[arg(long, value_name = "VERSION", default_value_t = 0, hide_default_value = true)]
+    after: u64,
+    /// At most so many events [default: all]
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+}
+
+pub(super) fn run(outer: Settings, arguments: Arguments) -> anyhow::Result<()> {
+    let Command::Show(Show { settings, aggregate_type, id, after, limit }) = arguments.command;
+    let config = outer.and(settings).load()?.config;
+    let wrong = |error: dormouse_kernel::InvalidId| WrongArgument(error.to_string());
+    let aggregate =
+        AggregateRef::new(AggregateType::new(aggregate_type).map_err(wrong)?, AggregateId::new(id).map_err(wrong)?);
+    serve::runtime()?.block_on(show(&config, &aggregate, Version(after), limit.unwrap_or(usize::MAX)))
+}
+
+async fn show(config: &Config, aggregate: &AggregateRef, after: Version, limit: usize) -> anyhow::Result<()> {
+    if config.journal.url == JournalUrl::Memory {
+        anyhow::bail!("journal.url is memory:, which only the server itself can read");
+    }
+    let store = dormouse_journal::open_reader(config).await?;
+    // What the chain was before the first event read is known only at the very beginning.
+    let mut chain = (after == Version::ZERO).then_some(Chain::ROOT);
+    let mut last = after;
+    let mut shown = 0;
+    while shown < limit {
+        let events = store.read_aggregate(aggregate, last, PAGE.min(limit - shown)).await?;
+        for event in &events {
+            check(event, last, chain)?;
+            output::line(event_json(event))?;
+            (last, chain) = (event.version, Some(event.event.chain));
+        }
+        shown += events.len();
+        if events.is_empty() {
+            break;
+        }
+    }
+    store.close().await;
+    match shown {
+        0 if after == Version::ZERO => anyhow::bail!("{aggregate} has no events"),
+        0 if limit > 0 => anyhow::bail!("{aggregate} has no events after version {after}"),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to show as history what is none.
+fn check(event: &RecordedEvent, last: Version, chain: Option<Chain>) -> anyhow::Result<()> {
+    let RecordedEvent { aggregate, version, position, .. } = event;
+    anyhow::ensure!(*version == last.next(), "{aggregate} is damaged: after version {last} comes version {version}");
+    anyhow::ensure!(
+        chain.is_none_or(|chain| event.follows(chain)),
+        "{aggregate} is damaged: version {version} (position {position}) is not what was written"
+    );
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What went wrong, in one line, and as an exit code.
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use dormouse_config::Violation;
+
+use crate::running::StartError;
+
+const FAILED: u8 = 1;
+const WRONG_USE: u8 = 2;
+
+/// An argument that clap let pass, but that means nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct WrongArgument(pub(super) String);
+
+/// Says what went wrong while a command was carried out.
+pub(super) fn report(application: &str, error: &anyhow::Error) -> ExitCode {
+    // Whoever read our output has seen enough: `events show … | head -1` is no failure.
+    if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    say(application, &with_causes(error));
+    ExitCode::from(if is_wrong_use(error) { WRONG_USE } else { FAILED })
+}
+
+/// The error and what led to it, unless it says so itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(error.to_string(), |said, cause| if said.contains(&cause) { said } else { format!("{said}: {cause}") })
+}
+
+fn is_wrong_use(error: &anyhow::Error) -> bool {
+    error.is::<WrongArgument>()
+        || error.is::<dormouse_config::Error>()
+        || error.is::<Violation>()
+        || matches!(error.downcast_ref(), Some(StartError::Config(_)))
+}
+
+/// Answers a command line that was not understood, or that asked for help or the version.
+pub(super) fn usage(application: &str, error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Nobody reads it any more: see above.
+        let _closed = error.print();
+        return ExitCode::SUCCESS;
+    }
+    say(application, &format!("{} (see {application} --help)", summary(&error.render().to_string())));
+    ExitCode::from(WRONG_USE)
+}
+
+/// What clap says before it repeats the usage, on one line.
+fn summary(rendered: &str) -> String {
+    let text = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let telling = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    telling.collect::<Vec<_>>().join(" ").replace(" tip: ", ", ")
+}
+
+fn say(application: &str, what: &str) {
+    let what = what.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    // There is nowhere left to complain if this fails.
+    let _closed = writeln!(io::stderr(), "{application}: {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clap_says_fits_on_one_line() {
+        let rendered = "error: unrecognized subcommand 'serv'\n\n  tip: a similar subcommand exists: 'serve'\n\n\
+                        Usage: bank [OPTIONS] [COMMAND]\n\nFor more information, try '--help'.\n";
+        assert_eq!(summary(rendered), "unrecognized subcommand 'serv', a similar subcommand exists: 'serve'");
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || io::Error::other("the disk is on fire");
+        assert_eq!(
+            with_causes(&anyhow::Error::new(cause()).context("cannot write")),
+            "cannot write: the disk is on fire"
+        );
+        assert_eq!(
+            with_causes(&anyhow::Error::new(cause()).context("alas: the disk is on fire")),
+            "alas: the disk is on fire"
+        );
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure() {
+        let gone = anyhow::Error::from(io::Error::from(ErrorKind::BrokenPipe));
+        assert_eq!(report("bank", &gone), ExitCode::SUCCESS);
+    }
+}

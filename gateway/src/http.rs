@@ -1,0 +1,208 @@
+//! The HTTP API: commands, states and histories of aggregates, health, metrics, and its own description.
+//!
+//! An [`Api`] is what the routes need. Each aggregate type stands behind a [`Resource`](resource::Resource), which is
+//! where its Rust types end; everything around it (addresses, headers, bodies, problems) is the same for all types.
+//! One layer, the [`Envelope`], goes around every route: it gives a request its id, ends it in time, and writes its
+//! problem if it has one. `problem` lists every kind of error, `error` is the one table from the engine's errors to them.
+
+mod address;
+mod admin;
+mod body;
+mod commands;
+mod conditions;
+mod decode;
+mod docs;
+mod envelope;
+mod error;
+mod event;
+mod execute;
+mod health;
+mod history;
+mod messagepack;
+mod metrics;
+mod openapi;
+mod outcome;
+mod problem;
+mod resource;
+mod schema;
+mod state;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use axum::routing::{get, post};
+use dormouse_config::Config;
+use dormouse_engine::Engine;
+use dormouse_kernel::{Aggregate, kebab_case, variant_names};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::Value;
+
+use commands::{Commands, RESERVED_SEGMENTS, unknown};
+use envelope::Envelope;
+pub(crate) use event::event_json;
+use openapi::OpenApi;
+use problem::Problem;
+use resource::{Resource, Typed};
+use schema::VariantSchemas;
+
+/// Aggregate types cannot have these names: `/v1/{name}/…` leads elsewhere, or will.
+pub(crate) const RESERVED_TYPES: [&str; 4] = ["commands", "events", "operations", "views"];
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What the routes need.
+pub(crate) struct Api {
+    engine: Engine,
+    metrics: PrometheusHandle,
+    resources: HashMap<&'static str, Box<dyn Resource>>,
+    openapi: Bytes,
+    command_timeout: Duration,
+    max_body: u64,
+    page_size: u32,
+    page_size_max: u32,
+}
+
+/// Collects the aggregate types of an [`Api`].
+pub(crate) struct ApiBuilder {
+    config: Config,
+    resources: HashMap<&'static str, Box<dyn Resource>>,
+    openapi: OpenApi,
+}
+
+/// Why an aggregate type cannot be reached by URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unroutable {
+    /// Its name is taken.
+    #[error("an aggregate cannot be called {0:?}: the HTTP API reserves that name")]
+    ReservedType(&'static str),
+    /// The name of a command is taken.
+    #[error("aggregate {aggregate:?} cannot have the command {command}: the HTTP API reserves /{segment}")]
+    ReservedCommand {
+        /// The aggregate type.
+        aggregate: &'static str,
+        /// The command's variant.
+        command: &'static str,
+        /// What it would be in addresses.
+        segment: String,
+    },
+    /// Two commands would have the same address.
+    #[error("aggregate {aggregate:?}: the commands {one} and {other} are both /{segment} in addresses")]
+    SameSegment {
+        /// The aggregate type.
+        aggregate: &'static str,
+        /// A command's variant.
+        one: &'static str,
+        /// Another one's.
+        other: &'static str,
+        /// What both would be in addresses.
+        segment: String,
+    },
+}
+
+/// Whether an aggregate type and all its commands can be reached by URL.
+///
+/// # Errors
+/// The first name that is in the way.
+pub(crate) fn check<A: Aggregate>() -> Result<(), Unroutable> {
+    if RESERVED_TYPES.contains(&A::TYPE) {
+        return Err(Unroutable::ReservedType(A::TYPE));
+    }
+    let mut seen: HashMap<String, &'static str> = HashMap::new();
+    // What is no enum, the engine refuses.
+    for command in variant_names::<A::Command>().unwrap_or_default() {
+        let segment = kebab_case(command);
+        if RESERVED_SEGMENTS.contains(&segment.as_str()) {
+            return Err(Unroutable::ReservedCommand { aggregate: A::TYPE, command, segment });
+        }
+        if let Some(one) = seen.insert(segment.clone(), command) {
+            return Err(Unroutable::SameSegment { aggregate: A::TYPE, one, other: command, segment });
+        }
+    }
+    Ok(())
+}
+
+impl Api {
+    /// The API of the application `name`.
+    pub(crate) fn builder(name: &str, config: &Config) -> ApiBuilder {
+        ApiBuilder { config: config.clone(), resources: HashMap::new(), openapi: OpenApi::new(name) }
+    }
+
+    /// The aggregates that a path segment names.
+    fn resource(&self, segment: &str) -> Result<&dyn Resource, Problem> {
+        self.resources.get(segment).map(AsRef::as_ref).ok_or_else(|| {
+            let what = format!("there is no aggregate type {segment:?}");
+            unknown(&problem::UNKNOWN_AGGREGATE_TYPE, &what, segment, self.resources.keys().copied())
+        })
+    }
+}
+
+impl ApiBuilder {
+    /// Adds the routes of one aggregate type, which `engine` runs and [`check`] has let pass.
+    pub(crate) fn aggregate<A: Aggregate>(mut self, engine: &Engine) -> Self {
+        let schemas = VariantSchemas::of::<A::Command>(self.openapi.generator());
+        let commands = Commands::of::<A>(&schemas);
+        self.openapi.aggregate::<A>(&schemas);
+        // One that the engine does not run is not there: 404.
+        if let Some(aggregates) = engine.aggregates::<A>() {
+            self.resources.insert(A::TYPE, Box::new(Typed { aggregates, commands }));
+        }
+        self
+    }
+
+    /// All routes, with all layers.
+    pub(crate) fn router(self, engine: Engine, metrics: PrometheusHandle) -> Router {
+        let gateway = &self.config.gateway;
+        let envelope = Envelope { timeout: gateway.request_timeout, max_body: gateway.max_body.as_u64() };
+        let api = Api {
+            engine,
+            metrics,
+            resources: self.resources,
+            openapi: self.openapi.document(),
+            command_timeout: self.config.commands.timeout,
+            max_body: gateway.max_body.as_u64(),
+            page_size: gateway.page_size.get(),
+            page_size_max: gateway.page_size_max.get(),
+        };
+        Router::new()
+            .route("/v1/{type}/{id}/{command}", post(execute::execute))
+            .route("/v1/{type}/{id}", get(state::state))
+            .route("/v1/{type}/{id}/events", get(history::history))
+            .route("/v1/commands/{type}/{id}/{key}", get(outcome::by_key))
+            .route("/health", get(health::all))
+            .route("/health/live", get(health::live))
+            .route("/health/ready", get(health::ready))
+            .route("/health/{component}", get(health::component))
+            .route("/metrics", get(metrics::metrics))
+            .route("/openapi.json", get(openapi::document))
+            .route("/docs", get(docs::page))
+            .route("/admin/quarantine", get(admin::quarantine))
+            .route("/admin/aggregates/{type}/{id}/release", post(admin::release))
+            .fallback(unknown_route)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(envelope)
+            .with_state(Arc::new(api))
+    }
+}
+
+async fn unknown_route() -> Problem {
+    Problem::new(&problem::UNKNOWN_ROUTE, "see /docs for what there is")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(&problem::METHOD_NOT_ALLOWED, "the header Allow lists the methods that this address takes")
+}
+
+fn json(value: &Value) -> Response {
+    let mut response = Response::new(Body::from(value.to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}

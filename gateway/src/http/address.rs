@@ -1,0 +1,147 @@
+//! The parts of a request's address: path segments and query parameters.
+
+use std::borrow::Cow;
+
+use axum::http::Uri;
+use dormouse_kernel::AggregateId;
+
+use super::problem::{self, Problem};
+
+/// The largest version, position or count that a store can hold.
+const LARGEST: u64 = i64::MAX as u64;
+
+/// The segments of a path, as they were sent.
+pub(super) fn segments(uri: &Uri) -> impl Iterator<Item = &str> {
+    uri.path().split('/').skip(1)
+}
+
+/// A path segment as text.
+pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !segment.contains('%') {
+        return Ok(Cow::Borrowed(segment));
+    }
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(if byte == b'%' {
+            let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+            let (high, low) = (digit(rest.next()), digit(rest.next()));
+            let escaped = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+            escaped.ok_or("has a percent sign without two hexadecimal digits")?
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| "is not UTF-8 after percent-decoding")
+}
+
+/// A path segment as the id of an aggregate.
+pub(super) fn aggregate_id(segment: &str) -> Result<AggregateId, Problem> {
+    let refused = |detail: String| Problem::new(&problem::INVALID_AGGREGATE_ID, detail);
+    let text = decoded(segment).map_err(|what| refused(format!("the aggregate id {what}")))?;
+    AggregateId::new(text).map_err(|error| refused(error.to_string()))
+}
+
+/// The query parameters of a request, all of them known and none twice.
+#[derive(Debug)]
+pub(super) struct Parameters<'u>(Vec<(Cow<'u, str>, Cow<'u, str>)>);
+
+impl<'u> Parameters<'u> {
+    /// Takes the query apart; only `known` parameters may be in it.
+    pub(super) fn of(uri: &'u Uri, known: &[&'static str]) -> Result<Self, Problem> {
+        let mut parameters = Vec::new();
+        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = query_text(name).map_err(|what| invalid(name, what))?;
+            let value = query_text(value).map_err(|what| invalid(&name, what))?;
+            if !known.contains(&name.as_ref()) {
+                let all = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+                let detail = format!("there is no parameter {name:?} here; known: {all}");
+                return Err(Problem::new(&problem::UNKNOWN_PARAMETER, detail).with("parameter", name.as_ref()));
+            }
+            if parameters.iter().any(|(other, _)| *other == name) {
+                return Err(invalid(&name, "is given twice"));
+            }
+            parameters.push((name, value));
+        }
+        Ok(Self(parameters))
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_ref())
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(invalid(name, "is neither true nor false")),
+        }
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Problem> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number {
+            return Err(invalid(name, "is not a whole number"));
+        }
+        let number = value.parse().ok().filter(|number| *number <= LARGEST);
+        number.map(Some).ok_or_else(|| invalid(name, &format!("is larger than {LARGEST}")))
+    }
+}
+
+/// A query parameter with a value that cannot be.
+pub(super) fn invalid(parameter: &str, what: &str) -> Problem {
+    let detail = format!("the parameter {parameter:?} {what}");
+    Problem::new(&problem::INVALID_PARAMETER, detail).with("parameter", parameter)
+}
+
+/// In queries, forms write a blank as a plus sign.
+fn query_text(text: &str) -> Result<Cow<'_, str>, &'static str> {
+    if text.contains('+') {
+        decoded(&text.replace('+', "%20")).map(|text| Cow::Owned(text.into_owned()))
+    } else {
+        decoded(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_what_its_escapes_say() {
+        assert_eq!(decoded("a%20b%C3%BC").unwrap(), "a bü");
+        assert_eq!(decoded("plain+").unwrap(), "plain+");
+        for broken in ["%", "%4", "%zz", "%FF", "%+1"] {
+            assert!(decoded(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_known_and_given_once() {
+        let of = |query: &str| {
+            let uri: Uri = format!("/path?{query}").parse().unwrap();
+            Parameters::of(&uri, &["at", "version"])
+                .map(|parameters| parameters.get("at").map(str::to_owned))
+                .map_err(|problem| problem.kind().slug)
+        };
+        assert_eq!(of("at=a+b%2B&&version"), Ok(Some("a b+".to_owned())));
+        assert_eq!(of(""), Ok(None));
+        assert_eq!(of("atx=1"), Err("unknown-parameter"));
+        assert_eq!(of("at=1&at=2"), Err("invalid-parameter"));
+        assert_eq!(of("at=%FF"), Err("invalid-parameter"));
+    }
+
+    #[test]
+    fn numbers_are_digits_and_fit_a_store() {
+        let number = |value: &str| {
+            let uri: Uri = format!("/path?n={value}").parse().unwrap();
+            Parameters::of(&uri, &["n"]).unwrap().number("n").map_err(|problem| problem.kind().slug)
+        };
+        assert_eq!(number("9223372036854775807"), Ok(Some(LARGEST)));
+        for value in ["", "-1", "%2B1", "1.0", "9223372036854775808", "99999999999999999999"] {
+            assert_eq!(number(value), Err("invalid-parameter"), "{value}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Request bodies: what they may be, and how large.
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::problem::{self, Problem};
+
+/// The whole body, if it is JSON (or nothing) and not larger than `max` bytes.
+pub(super) async fn read(headers: &HeaderMap, body: Body, max: u64) -> Result<Bytes, Problem> {
+    // A body of known size that is not empty is judged before it is read.
+    let media_type = MediaType::of(headers);
+    if media_type == MediaType::Other || media_type == MediaType::Absent && body.size_hint().lower() > 0 {
+        return Err(unsupported(headers));
+    }
+    let limit = usize::try_from(max).unwrap_or(usize::MAX);
+    let collected = Limited::new(body, limit).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            too_large(max)
+        } else {
+            Problem::new(&problem::INCOMPLETE_BODY, "the body ended before it was complete").because(error.to_string())
+        }
+    })?;
+    let bytes = collected.to_bytes();
+    if media_type == MediaType::Absent && !bytes.is_empty() {
+        return Err(unsupported(headers));
+    }
+    Ok(bytes)
+}
+
+pub(super) fn too_large(max: u64) -> Problem {
+    Problem::new(&problem::BODY_TOO_LARGE, format!("the body has more than {max} bytes")).with("max_bytes", max)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MediaType {
+    Json,
+    Absent,
+    Other,
+}
+
+impl MediaType {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(CONTENT_TYPE).iter();
+        let Some(value) = values.next() else { return Self::Absent };
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        let is_json = essence.trim_ascii().eq_ignore_ascii_case(b"application/json");
+        if is_json && values.next().is_none() { Self::Json } else { Self::Other }
+    }
+}
+
+fn unsupported(headers: &HeaderMap) -> Problem {
+    let detail = match headers.get(CONTENT_TYPE) {
+        Some(found) => format!("the content type is {found:?}, it must be application/json"),
+        None => "the body has no content type, it must be application/json".to_owned(),
+    };
+    Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail)
+}

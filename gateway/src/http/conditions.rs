@@ -1,0 +1,210 @@
+//! The headers of a command: its key, the version it requires, how long it waits, what it belongs to.
+
+use std::time::Duration;
+
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use dormouse_engine::{CommandOptions, Expected};
+use dormouse_kernel::{CommandKey, Version};
+
+use super::envelope::{Arrival, is_sane};
+use super::problem::{self, Problem};
+use super::trace::TraceParent;
+
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
+pub(super) const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// The options of a command that arrived with these headers and has at most `longest` until its deadline.
+pub(super) fn options(headers: &HeaderMap, arrival: &Arrival, longest: Duration) -> Result<CommandOptions, Problem> {
+    let wait = wait(headers)?.map_or(longest, |wait| wait.min(longest));
+    let correlation = headers.get(X_CORRELATION_ID).filter(|id| is_sane(id)).unwrap_or(&arrival.request_id);
+    Ok(CommandOptions {
+        key: key(headers)?,
+        expected: expected(headers)?,
+        deadline: Some(arrival.at + wait),
+        correlation: correlation.to_str().ok().map(str::to_owned),
+        traceparent: arrival.trace.as_ref().map(|trace| TraceParent::as_str(trace).to_owned()),
+        ..CommandOptions::default()
+    })
+}
+
+/// `"18"`: the entity tag of a version.
+pub(super) fn entity_tag(version: Version) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotes are visible ASCII")
+}
+
+/// Whether `If-None-Match` names this version, so that its sender has it already. Compared weakly (RFC 9110, 13.1.2).
+pub(super) fn has_already(headers: &HeaderMap, version: Version) -> bool {
+    let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    tags.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| {
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        tag == "*" || quoted_version(tag) == Some(version)
+    })
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<CommandKey>, Problem> {
+    let Some(value) = single(headers, &IDEMPOTENCY_KEY, "Idempotency-Key")? else { return Ok(None) };
+    let refused = |detail: String| invalid("Idempotency-Key", detail);
+    let key = if value.starts_with('"') {
+        let text = structured_string(value);
+        CommandKey::new(text.ok_or_else(|| refused(format!("{value} is not a quoted string")))?)
+    } else {
+        CommandKey::new(value)
+    };
+    key.map(Some).map_err(|error| refused(error.to_string()))
+}
+
+/// A string as structured fields write it (RFC 8941, 3.3.3).
+fn structured_string(value: &str) -> Option<String> {
+    let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+    let mut text = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => return None,
+            '\\' => text.push(characters.next().filter(|escaped| matches!(escaped, '"' | '\\'))?),
+            plain => text.push(plain),
+        }
+    }
+    Some(text)
+}
+
+fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
+    let matching = single(headers, &IF_MATCH, "If-Match")?;
+    let none_matching = single(headers, &IF_NONE_MATCH, "If-None-Match")?;
+    match (matching, none_matching) {
+        (None, None) => Ok(Expected::Any),
+        (Some("*"), None) => Ok(Expected::Exists),
+        (Some(tag), None) => quoted_version(tag).map(Expected::Exactly).ok_or_else(|| {
+            invalid("If-Match", format!("{tag} is neither the entity tag of a version, such as \"18\", nor *"))
+        }),
+        (None, Some("*")) => Ok(Expected::Exactly(Version::ZERO)),
+        (None, Some(tag)) => {
+            Err(invalid("If-None-Match", format!("{tag} is not *, which is all a command takes here")))
+        }
+        (Some(_), Some(_)) => Err(invalid("If-None-Match", "it cannot be combined with If-Match".to_owned())),
+    }
+}
+
+fn quoted_version(tag: &str) -> Option<Version> {
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let is_canonical = digits == "0" || !digits.starts_with('0');
+    let version = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
+    version.filter(|_| is_canonical).map(Version)
+}
+
+/// `Prefer: wait=N` in seconds (RFC 7240, 4.3). Other preferences are ignored, as they may be.
+fn wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    for preference in values.flat_map(|value| value.split([',', ';'])) {
+        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+        if name.trim().eq_ignore_ascii_case("wait") {
+            let value = value.trim().trim_matches('"');
+            let seconds = value
+                .parse::<u32>()
+                .map_err(|_| invalid("Prefer", format!("wait={value} is not a whole number of seconds")))?;
+            return Ok(Some(Duration::from_secs(seconds.into())));
+        }
+    }
+    Ok(None)
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName, shown: &'static str) -> Result<Option<&'h str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(invalid(shown, "it has several values".to_owned()));
+    }
+    let text = value.to_str().map_err(|_| invalid(shown, "it is not visible ASCII".to_owned()))?;
+    Ok(Some(text.trim()))
+}
+
+fn invalid(header: &'static str, detail: String) -> Problem {
+    Problem::new(&problem::INVALID_HEADER, format!("{header}: {detail}")).with("header", header)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    fn arrival() -> Arrival {
+        Arrival { at: Instant::now(), request_id: HeaderValue::from_static("request-1"), trace: None }
+    }
+
+    fn options_of(headers: &[(&HeaderName, &str)]) -> Result<CommandOptions, Problem> {
+        let headers = headers.iter().map(|(name, value)| ((*name).clone(), HeaderValue::from_str(value).unwrap()));
+        let mut map = HeaderMap::new();
+        headers.for_each(|(name, value)| _ = map.append(name, value));
+        options(&map, &arrival(), LONGEST)
+    }
+
+    #[test]
+    fn a_key_may_be_plain_or_quoted() {
+        for (value, key) in [("abc", "abc"), ("\"abc\"", "abc"), ("\"a\\\"b\\\\c\"", "a\"b\\c"), ("a\"b", "a\"b")] {
+            let options = options_of(&[(&IDEMPOTENCY_KEY, value)]).unwrap();
+            assert_eq!(options.key.unwrap().as_str(), key, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused() {
+        for value in ["", "\"", "\"\"", "\"a", "\"a\";p=1", "\"a\\b\"", "a b", &"k".repeat(129)] {
+            assert!(options_of(&[(&IDEMPOTENCY_KEY, value)]).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn conditions_say_which_version_is_required() {
+        let expected = |header, value| options_of(&[(header, value)]).unwrap().expected;
+        assert_eq!(expected(&IF_MATCH, "\"18\""), Expected::Exactly(Version(18)));
+        assert_eq!(expected(&IF_MATCH, "*"), Expected::Exists);
+        assert_eq!(expected(&IF_NONE_MATCH, "*"), Expected::Exactly(Version::ZERO));
+        assert_eq!(options_of(&[]).unwrap().expected, Expected::Any);
+    }
+
+    #[test]
+    fn a_condition_that_is_something_else_is_refused() {
+        for value in ["18", "\"\"", "\"018\"", "\"+1\"", "\"1\", \"2\"", "W/\"18\"", "\"99999999999999999999\"", ""] {
+            assert!(options_of(&[(&IF_MATCH, value)]).is_err(), "{value}");
+        }
+        assert!(options_of(&[(&IF_NONE_MATCH, "\"18\"")]).is_err());
+        assert!(options_of(&[(&IF_MATCH, "*"), (&IF_NONE_MATCH, "*")]).is_err());
+        assert!(options_of(&[(&IF_MATCH, "*"), (&IF_MATCH, "*")]).is_err());
+    }
+
+    #[test]
+    fn a_preferred_wait_shortens_the_deadline_and_never_lengthens_it() {
+        let seconds = |value| {
+            let deadline = options_of(&[(&PREFER, value)]).unwrap().deadline.unwrap();
+            deadline.saturating_duration_since(Instant::now()).as_secs_f64().ceil() as u64
+        };
+        assert_eq!(seconds("wait=5"), 5);
+        assert_eq!(seconds("respond-async, WAIT = 7"), 7);
+        assert_eq!(seconds("wait=600"), 30);
+        assert_eq!(seconds("return=minimal"), 30);
+        assert!(options_of(&[(&PREFER, "wait=5s")]).is_err());
+        assert!(options_of(&[(&PREFER, "wait")]).is_err());
+    }
+
+    #[test]
+    fn the_correlation_is_the_request_unless_the_client_says_otherwise() {
+        assert_eq!(options_of(&[]).unwrap().correlation.unwrap(), "request-1");
+        assert_eq!(options_of(&[(&X_CORRELATION_ID, "order-7")]).unwrap().correlation.unwrap(), "order-7");
+        assert_eq!(options_of(&[(&X_CORRELATION_ID, "two words")]).unwrap().correlation.unwrap(), "request-1");
+    }
+
+    #[test]
+    fn a_reader_has_a_version_already_if_one_of_its_tags_says_so() {
+        let has = |value| {
+            let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
+            has_already(&headers, Version(18))
+        };
+        assert!(has("\"18\"") && has("W/\"18\"") && has("\"17\", \"18\"") && has("*"));
+        assert!(!has("\"17\"") && !has("18") && !has(""));
+    }
+}

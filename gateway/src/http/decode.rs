@@ -1,0 +1,241 @@
+//! From a JSON body to a command, or to the path of what is wrong with it.
+
+use std::fmt::Write as _;
+
+use dormouse_kernel::decode_variant;
+use serde::de::DeserializeOwned;
+use serde_json::Deserializer;
+use serde_json::error::Category;
+
+use super::problem::{self, Problem};
+
+/// Decodes the fields of the command `variant`. No body counts as no fields.
+///
+/// A good body is read once. One that is not is read again, to find out where it went wrong: serde tells a path only
+/// to those who pay for it on every field.
+pub(super) fn command<C: DeserializeOwned>(variant: &str, may_be_array: bool, body: &[u8]) -> Result<C, Problem> {
+    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    // Serde would take the fields of a struct in their order, too; that is nothing to rely on.
+    if body.trim_ascii_start().starts_with(b"[") && !may_be_array {
+        return Err(Problem::new(&problem::INVALID_BODY, "the body is an array, expected an object"));
+    }
+    let mut ignored = None;
+    let mut from = Deserializer::from_slice(body);
+    let mut note = |path: serde_ignored::Path<'_>| {
+        if ignored.is_none() {
+            ignored = Some(field_path(&path));
+        }
+    };
+    let decoded = decode_variant(variant, serde_ignored::Deserializer::new(&mut from, &mut note));
+    let command = decoded.map_err(|_| explain::<C>(variant, body))?;
+    from.end().map_err(|error| malformed(&error))?;
+    match ignored {
+        Some(field) => Err(unknown_field(field)),
+        None => Ok(command),
+    }
+}
+
+/// Why this body is not the command, and where.
+fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
+    let mut track = serde_path_to_error::Track::new();
+    let mut from = Deserializer::from_slice(body);
+    let tracked = serde_path_to_error::Deserializer::new(&mut from, &mut track);
+    let Err(error) = decode_variant::<C, _>(variant, tracked) else {
+        // Only if decoding is not a function of the bytes.
+        return Problem::new(&problem::INVALID_BODY, "the body could not be decoded");
+    };
+    if error.classify() != Category::Data {
+        return malformed(&error);
+    }
+    let mut path = String::new();
+    for segment in track.path().iter() {
+        use serde_path_to_error::Segment;
+        match segment {
+            Segment::Seq { index } => _ = write!(path, "[{index}]"),
+            Segment::Map { key: name } | Segment::Enum { variant: name } => append_field(&mut path, name),
+            Segment::Unknown => {}
+        }
+    }
+    let message = without_place(&error);
+    let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next().map(str::to_owned);
+    if let Some(name) = quoted("unknown field `") {
+        if last_field(&path) != name {
+            append_field(&mut path, &name);
+        }
+        return unknown_field(path);
+    }
+    if let Some(name) = quoted("missing field `") {
+        append_field(&mut path, &name);
+    }
+    if path.is_empty() {
+        return Problem::new(&problem::INVALID_BODY, message);
+    }
+    Problem::new(&problem::INVALID_BODY, format!("{path}: {message}")).with("field", path)
+}
+
+/// What is no JSON has no fields; the place is all there is to say.
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(&problem::MALFORMED_JSON, error.to_string()).with("line", error.line()).with("column", error.column())
+}
+
+fn unknown_field(path: String) -> Problem {
+    Problem::new(&problem::UNKNOWN_FIELD, format!("{path} is not a field of this command")).with("field", path)
+}
+
+/// Serde's message without the line and column, which say nothing to those whose JSON a library wrote.
+fn without_place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).unwrap_or(&message).to_owned()
+}
+
+fn field_path(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", field_path(parent)),
+        Path::Map { parent, key } => {
+            let mut path = field_path(parent);
+            append_field(&mut path, key);
+            path
+        }
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => field_path(parent),
+    }
+}
+
+fn append_field(path: &mut String, name: &str) {
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(name);
+}
+
+fn last_field(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    enum Command {
+        Fill { owner: String, lines: Vec<Line>, note: Option<String> },
+        Strict(Strict),
+        Pair(u8, u8),
+        Clear,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Line {
+        sku: String,
+        quantity: u32,
+        inner: Option<Box<Line>>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        lines: Vec<StrictLine>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct StrictLine {
+        sku: String,
+    }
+
+    fn decoded(variant: &str, body: &str) -> Result<Command, (u16, &'static str, Option<String>, String)> {
+        command(variant, variant == "Pair", body.as_bytes()).map_err(|problem| {
+            let written = format!("{problem:?}");
+            let field = written.split_once("\"field\": String(\"").map(|(_, rest)| rest.split('"').next().unwrap());
+            (problem.kind().status.as_u16(), problem.kind().slug, field.map(str::to_owned), written)
+        })
+    }
+
+    fn refused(variant: &str, body: &str) -> (&'static str, Option<String>) {
+        let (status, slug, field, _) = decoded(variant, body).unwrap_err();
+        assert_eq!(status, 400);
+        (slug, field)
+    }
+
+    fn at(field: &str) -> Option<String> {
+        Some(field.to_owned())
+    }
+
+    #[test]
+    fn a_body_becomes_the_fields_of_its_command() {
+        let body = json!({"owner": "ada", "lines": [{"sku": "tea", "quantity": 2}]}).to_string();
+        let line = Line { sku: "tea".to_owned(), quantity: 2, inner: None };
+        assert_eq!(
+            decoded("Fill", &body).unwrap(),
+            Command::Fill { owner: "ada".to_owned(), lines: vec![line], note: None }
+        );
+        assert_eq!(decoded("Pair", " [1, 2]").unwrap(), Command::Pair(1, 2));
+    }
+
+    #[test]
+    fn a_command_without_fields_takes_no_body_or_an_empty_one() {
+        for body in ["", "{}", " \n", " { } "] {
+            assert_eq!(decoded("Clear", body).unwrap(), Command::Clear, "{body:?}");
+        }
+        assert_eq!(refused("Clear", r#"{"why": 1}"#), ("unknown-field", at("why")));
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_by_its_path() {
+        let body = r#"{"owner": "ada", "lines": [{"sku": "tea", "quantity": "two"}]}"#;
+        let (_, slug, field, written) = decoded("Fill", body).unwrap_err();
+        assert_eq!((slug, field), ("invalid-body", at("lines[0].quantity")));
+        assert!(written.contains("invalid type: string") && !written.contains("column"), "{written}");
+    }
+
+    #[test]
+    fn a_missing_field_is_named_by_its_path() {
+        assert_eq!(refused("Fill", ""), ("invalid-body", at("owner")));
+        assert_eq!(
+            refused("Fill", r#"{"owner": "ada", "lines": [{"sku": "tea"}]}"#),
+            ("invalid-body", at("lines[0].quantity"))
+        );
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_by_its_path_whoever_finds_it() {
+        let body = r#"{"owner": "a", "lines": [{"sku": "tea", "quantity": 1, "inner": {"sku": "x", "quantity": 1, "size": 3}}]}"#;
+        assert_eq!(refused("Fill", body), ("unknown-field", at("lines[0].inner.size")));
+        assert_eq!(
+            refused("Strict", r#"{"lines": [{"sku": "a"}, {"sku": "b", "size": 1}]}"#),
+            ("unknown-field", at("lines[1].size"))
+        );
+        assert_eq!(refused("Strict", r#"{"lines": [], "lines2": []}"#), ("unknown-field", at("lines2")));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for body in ["{", "{]", "nope", "{\"owner\": \"a\u{0}\"}", "{}}", "{} {}", "{\"owner\": 1e999}", "\u{feff}{}"] {
+            let (slug, _) = refused("Fill", body);
+            assert!(slug == "malformed-json" || body == "{}}" || body == "{} {}", "{body}: {slug}");
+        }
+        assert_eq!(refused("Clear", "{} {}").0, "malformed-json");
+        assert_eq!(refused("Clear", "{}}").0, "malformed-json");
+    }
+
+    #[test]
+    fn json_nested_too_deep_is_refused() {
+        let deep = format!("{}1{}", "{\"inner\":".repeat(100_000), "}".repeat(100_000));
+        let body = format!(r#"{{"owner": "a", "lines": [{deep}]}}"#);
+        assert_eq!(decoded("Fill", &body).unwrap_err().0, 400);
+        assert_eq!(decoded("Fill", &format!(r#"{{"extra": {deep}}}"#)).unwrap_err().0, 400);
+    }
+
+    #[test]
+    fn an_array_is_no_object_even_if_its_values_fit() {
+        assert_eq!(refused("Fill", r#"["ada", [], null]"#).0, "invalid-body");
+        assert_eq!(refused("Clear", "[]").0, "invalid-body");
+        assert_eq!(refused("Fill", "null").0, "invalid-body");
+        assert_eq!(refused("Fill", "7").0, "invalid-body");
+    }
+}

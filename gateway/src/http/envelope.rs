@@ -1,0 +1,187 @@
+//! What every request and every answer goes through: ids, time limit, panics, problems, the log.
+//!
+//! One layer does all of it, because each further one costs every request a boxed future.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::response::{IntoResponse, Response};
+use tokio::time::{Instant, timeout};
+use tower::{Layer, Service};
+use tracing::{debug, error, info};
+use uuid::Uuid;
+
+use super::body::too_large;
+use super::problem::{self, Problem};
+use super::trace::{TRACEPARENT, TraceParent};
+
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Characters in an id that a client gives its request: enough for a UUID with a prefix.
+const REQUEST_ID_CHARS: usize = 128;
+
+/// What is known of a request before its route is. In the request's extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    /// When it came: deadlines count from here.
+    pub(super) at: Instant,
+    /// What it is called in answers and logs.
+    pub(super) request_id: HeaderValue,
+    /// The trace its sender has begun.
+    pub(super) trace: Option<TraceParent>,
+}
+
+impl Arrival {
+    /// The request's id as text; what is no text was never taken as an id.
+    pub(super) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+}
+
+/// Limits of every request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Envelope {
+    pub(super) timeout: Duration,
+    pub(super) max_body: u64,
+}
+
+impl<S> Layer<S> for Envelope {
+    type Service = Enveloped<S>;
+
+    fn layer(&self, inner: S) -> Enveloped<S> {
+        Enveloped { limits: *self, inner }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Enveloped<S> {
+    limits: Envelope,
+    inner: S,
+}
+
+impl<S> Service<Request> for Enveloped<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let at = Instant::now();
+        let (request_id, trace, answered_trace) = identify(request.headers());
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let limits = self.limits;
+        let answer = if announced_body(request.headers()) > limits.max_body {
+            Err(too_large(limits.max_body))
+        } else {
+            request.extensions_mut().insert(Arrival { at, request_id: request_id.clone(), trace });
+            Ok(self.inner.call(request))
+        };
+        Box::pin(async move {
+            let mut response = match answer {
+                Ok(answer) => within(limits.timeout, answer).await.unwrap_or_else(Problem::into_response),
+                Err(refused) => refused.into_response(),
+            };
+            let problem = response.extensions_mut().remove::<Problem>();
+            log(&request_id, &method, &uri, &response, problem.as_ref(), at);
+            if let Some(problem) = problem {
+                response = problem.write(response, request_id.to_str().unwrap_or_default());
+            }
+            response.headers_mut().insert(X_REQUEST_ID, request_id);
+            response.headers_mut().insert(TRACEPARENT, answered_trace);
+            Ok(response)
+        })
+    }
+}
+
+/// The request's id, the trace it came with, and the trace to answer with. One random draw serves both ids: whoever has
+/// the one finds the other.
+fn identify(headers: &HeaderMap) -> (HeaderValue, Option<TraceParent>, HeaderValue) {
+    let given = headers.get(X_REQUEST_ID).filter(|given| is_sane(given)).cloned();
+    let trace = TraceParent::from_headers(headers);
+    match (given, trace) {
+        (Some(request_id), Some(trace)) => {
+            let answered = trace.header();
+            (request_id, Some(trace), answered)
+        }
+        (given, trace) => {
+            let new = Uuid::new_v4();
+            let request_id = given.unwrap_or_else(|| {
+                let mut text = Uuid::encode_buffer();
+                HeaderValue::from_str(new.hyphenated().encode_lower(&mut text)).expect("a UUID is visible ASCII")
+            });
+            let answered = trace.as_ref().map_or_else(|| TraceParent::begun_here(new).header(), TraceParent::header);
+            (request_id, trace, answered)
+        }
+    }
+}
+
+/// Whether an id that a client made up can go into logs, headers and metadata as it is.
+pub(super) fn is_sane(id: &HeaderValue) -> bool {
+    (1..=REQUEST_ID_CHARS).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+}
+
+fn announced_body(headers: &HeaderMap) -> u64 {
+    // One that is no number does not get past hyper.
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(0)
+}
+
+/// Waits for an answer, but neither for ever nor through a panic.
+async fn within<F>(limit: Duration, answer: F) -> Result<Response, Problem>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    match timeout(limit, unwound(answer)).await {
+        Ok(Ok(Ok(response))) => Ok(response),
+        Ok(Err(panic)) => {
+            error!(panic, "a request handler panicked");
+            Err(Problem::new(&problem::INTERNAL, "the request could not be handled"))
+        }
+        Err(_) => Err(Problem::new(&problem::TIMEOUT, format!("the request took longer than {limit:?}"))),
+    }
+}
+
+/// The future's output, or the message it panicked with.
+async fn unwound<F: Future>(future: F) -> Result<F::Output, String> {
+    let mut future = pin!(future);
+    // Nothing of the future is used after a panic, except to drop it.
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(message(&*panic))),
+    })
+    .await
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it did not say why").to_owned()
+}
+
+fn log(id: &HeaderValue, method: &Method, uri: &Uri, response: &Response, problem: Option<&Problem>, at: Instant) {
+    let status = problem.map_or_else(|| response.status(), |problem| problem.kind().status);
+    let request_id = id.to_str().unwrap_or_default();
+    let (path, status_code) = (uri.path(), status.as_u16());
+    let kind = problem.map(|problem| problem.kind().slug);
+    if status.is_server_error() {
+        let cause = problem.and_then(Problem::cause);
+        info!(request_id, %method, path, status = status_code, problem = kind, cause, elapsed = ?at.elapsed(), "failed");
+    } else {
+        debug!(request_id, %method, path, status = status_code, problem = kind, elapsed = ?at.elapsed(), "answered");
+    }
+}

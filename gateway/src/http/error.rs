@@ -1,0 +1,185 @@
+//! The one table that turns what the engine says into problems.
+//!
+//! 503 means that nothing happened, and a retry is safe; 504 means that something may have happened. What an operator
+//! needs and a client must not see goes into the log only.
+
+use std::time::Duration;
+
+use dormouse_engine::{CommandError, QueryError};
+use dormouse_kernel::Rejection;
+
+use super::problem::{self, Problem};
+
+/// A moment: until a commit is through, a mailbox shorter, a lease found.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Until a node that drains is back, or is known to be gone.
+const AFTER_RESTART: Duration = Duration::from_secs(5);
+
+impl<R: Rejection> From<CommandError<R>> for Problem {
+    fn from(error: CommandError<R>) -> Self {
+        let detail = error.to_string();
+        match error {
+            CommandError::Rejected(rejection) => Self::new(&problem::REJECTED, detail).with("code", rejection.code()),
+            CommandError::VersionMismatch { actual, .. } => {
+                Self::new(&problem::VERSION_MISMATCH, detail).with("version", actual.0)
+            }
+            CommandError::KeyReused => Self::new(&problem::KEY_REUSED, detail),
+            CommandError::KeyInFlight => Self::new(&problem::KEY_IN_FLIGHT, detail).retry_after(SOON),
+            CommandError::AggregateOverloaded => QueryError::AggregateOverloaded.into(),
+            CommandError::NodeOverloaded => QueryError::NodeOverloaded.into(),
+            CommandError::Draining => QueryError::Draining.into(),
+            CommandError::Expired => {
+                Self::new(&problem::EXPIRED, "the deadline passed before the command was decided, nothing happened")
+                    .retry_after(SOON)
+            }
+            CommandError::OutcomeUnknown => Self::new(
+                &problem::OUTCOME_UNKNOWN,
+                "the command may or may not take effect: ask GET /v1/commands/{type}/{id}/{key} with its key, or send it \
+                 again with the same key",
+            ),
+            CommandError::Undone => Self::new(&problem::UNDONE, detail).retry_after(SOON),
+            CommandError::Unavailable(reason) => QueryError::Unavailable(reason).into(),
+            CommandError::Fenced => Self::new(&problem::FENCED, detail).retry_after(SOON),
+            CommandError::Panicked => Self::new(&problem::PANICKED, detail),
+            CommandError::Restarting { retry_after } => QueryError::Restarting { retry_after }.into(),
+            CommandError::Quarantined { reason } => QueryError::Quarantined { reason }.into(),
+            CommandError::Unstorable(reason) => Self::new(
+                &problem::UNSTORABLE,
+                "the events of the command are too many, too large, or of a shape that cannot be stored",
+            )
+            .because(reason),
+        }
+    }
+}
+
+impl From<QueryError> for Problem {
+    fn from(error: QueryError) -> Self {
+        let detail = error.to_string();
+        match error {
+            QueryError::NotFound => Self::new(&problem::NOT_FOUND, detail),
+            QueryError::NoSuchVersion { actual } => {
+                Self::new(&problem::NO_SUCH_VERSION, detail).with("version", actual.0)
+            }
+            QueryError::AggregateOverloaded => Self::new(&problem::AGGREGATE_OVERLOADED, detail).retry_after(SOON),
+            QueryError::NodeOverloaded => Self::new(&problem::NODE_OVERLOADED, detail).retry_after(SOON),
+            QueryError::Draining => Self::new(&problem::DRAINING, detail).retry_after(AFTER_RESTART),
+            QueryError::Expired => {
+                Self::new(&problem::EXPIRED, "the deadline passed, nothing happened").retry_after(SOON)
+            }
+            QueryError::Unavailable(reason) => {
+                Self::new(&problem::UNAVAILABLE, "the journal does not answer").retry_after(SOON).because(reason)
+            }
+            QueryError::Restarting { retry_after } => Self::new(&problem::RESTARTING, detail).retry_after(retry_after),
+            QueryError::Quarantined { reason } => {
+                Self::new(&problem::QUARANTINED, "the aggregate failed, and waits for an operator to release it")
+                    .because(reason)
+            }
+            QueryError::Unreadable(reason) => {
+                Self::new(&problem::UNREADABLE, "the stored events of the aggregate cannot be read").because(reason)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use axum::body::to_bytes;
+    use axum::http::header::RETRY_AFTER;
+    use axum::response::Response;
+    use dormouse_engine::Expected;
+    use dormouse_kernel::Version;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct NoFunds;
+
+    impl fmt::Display for NoFunds {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("the balance is 3")
+        }
+    }
+
+    impl std::error::Error for NoFunds {}
+
+    impl Rejection for NoFunds {
+        fn code(&self) -> &'static str {
+            "no-funds"
+        }
+    }
+
+    async fn written(problem: impl Into<Problem>) -> (u16, Option<String>, Value) {
+        let response = problem.into().write(Response::default(), "r-1");
+        let retry_after = response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned());
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, retry_after, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_refusal_of_a_command_has_its_status_and_says_whether_to_come_again() {
+        type E = CommandError<NoFunds>;
+        let secret = || "pg://db-7".to_owned();
+        let seven = Duration::from_secs(7);
+        let table: [(E, u16, &str, Option<&str>); 16] = [
+            (E::Rejected(NoFunds), 422, "rejected", None),
+            (E::VersionMismatch { expected: Expected::Exists, actual: Version(0) }, 412, "version-mismatch", None),
+            (E::KeyReused, 422, "key-reused", None),
+            (E::KeyInFlight, 409, "key-in-flight", Some("1")),
+            (E::AggregateOverloaded, 429, "aggregate-overloaded", Some("1")),
+            (E::NodeOverloaded, 503, "node-overloaded", Some("1")),
+            (E::Draining, 503, "draining", Some("5")),
+            (E::Expired, 503, "expired", Some("1")),
+            (E::OutcomeUnknown, 504, "outcome-unknown", None),
+            (E::Undone, 503, "undone", Some("1")),
+            (E::Unavailable(secret()), 503, "journal-unavailable", Some("1")),
+            (E::Fenced, 503, "fenced", Some("1")),
+            (E::Panicked, 500, "aggregate-failed", None),
+            (E::Restarting { retry_after: seven }, 503, "restarting", Some("7")),
+            (E::Quarantined { reason: secret() }, 503, "quarantined", None),
+            (E::Unstorable(secret()), 500, "unstorable-events", None),
+        ];
+        for (error, status, slug, retry_after) in table {
+            let (found, again, body) = written(error).await;
+            assert_eq!((found, again.as_deref()), (status, retry_after), "{slug}");
+            assert_eq!(body["type"], format!("urn:dormouse:problem:{slug}"));
+            assert_eq!(body["status"], status);
+            assert_eq!(body["request_id"], "r-1");
+            assert_eq!(body["retry_after"].as_u64().map(|seconds| seconds.to_string()), again, "{slug}");
+            assert!(!body.to_string().contains("db-7"), "{slug} leaks: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_by_the_domain_carries_its_code_and_its_words() {
+        let (_, _, body) = written(CommandError::Rejected(NoFunds)).await;
+        assert_eq!((&body["code"], &body["detail"]), (&"no-funds".into(), &"the balance is 3".into()));
+    }
+
+    #[tokio::test]
+    async fn every_failure_of_a_query_has_its_status() {
+        type E = QueryError;
+        let one = Duration::from_millis(20);
+        let table: [(E, u16, Option<&str>); 10] = [
+            (E::NotFound, 404, None),
+            (E::NoSuchVersion { actual: Version(3) }, 404, None),
+            (E::AggregateOverloaded, 429, Some("1")),
+            (E::NodeOverloaded, 503, Some("1")),
+            (E::Draining, 503, Some("5")),
+            (E::Expired, 503, Some("1")),
+            (E::Unavailable("db-7".to_owned()), 503, Some("1")),
+            (E::Restarting { retry_after: one }, 503, Some("1")),
+            (E::Quarantined { reason: "db-7".to_owned() }, 503, None),
+            (E::Unreadable("db-7".to_owned()), 500, None),
+        ];
+        for (error, status, retry_after) in table {
+            let (found, again, body) = written(error.clone()).await;
+            assert_eq!((found, again.as_deref()), (status, retry_after), "{error}");
+            assert!(!body.to_string().contains("db-7"), "{error} leaks: {body}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Stored events as JSON, for people and for clients.
+
+use dormouse_kernel::{CodecError, Metadata, RecordedEvent, decode};
+use serde_json::{Map, Value, json};
+
+use super::messagepack::{Json, base64};
+
+/// A stored event: where it stands, what it is, its payload as it was written (not upcast), and its metadata.
+///
+/// What JSON does not have: bytes become base64 text, and keys that are no text become text. A payload or metadata that
+/// cannot be read becomes base64 text as a whole, with a note beside it.
+pub(crate) fn event_json(recorded: &RecordedEvent) -> Value {
+    let event = &recorded.event;
+    let mut shown = json!({
+        "version": recorded.version,
+        "position": recorded.position,
+        "type": event.event_type,
+        "schema_version": event.schema_version,
+        "recorded_at": event.recorded_at,
+    });
+    put(&mut shown, "data", &event.payload, json_of(&event.payload));
+    put(&mut shown, "metadata", &event.metadata, recorded.metadata().map(|metadata| metadata_json(recorded, metadata)));
+    shown
+}
+
+fn put(shown: &mut Value, name: &'static str, bytes: &[u8], decoded: Result<Value, CodecError>) {
+    match decoded {
+        Ok(value) => shown[name] = value,
+        Err(error) => {
+            shown[name] = base64(bytes).into();
+            shown[format!("{name}_error")] = error.to_string().into();
+        }
+    }
+}
+
+fn metadata_json(recorded: &RecordedEvent, metadata: Metadata) -> Value {
+    let mut shown = Map::from_iter([("event_id".to_owned(), json!(metadata.event_id))]);
+    let texts = [
+        ("correlation", metadata.correlation),
+        ("causation", metadata.causation),
+        ("subject", metadata.subject),
+        ("tenant", metadata.tenant),
+        ("traceparent", metadata.traceparent),
+    ];
+    shown.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))));
+    if let Some(command) = metadata.command {
+        let mut told = json!({ "name": command.name, "events": command.events });
+        if let Some(key) = &recorded.command_key {
+            told["key"] = key.as_str().into();
+        }
+        put(&mut told, "reply", &command.reply, json_of(&command.reply));
+        shown.insert("command".to_owned(), told);
+    }
+    Value::Object(shown)
+}
+
+fn json_of(bytes: &[u8]) -> Result<Value, CodecError> {
+    decode::<Json>(bytes).map(|Json(value)| value)
+}

@@ -1,0 +1,183 @@
+//! `/health`: whether it lives, whether it is ready, and how each component does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use dormouse_engine::Lifecycle;
+use dormouse_journal::Health;
+use dormouse_kernel::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::address::{decoded, segments};
+use super::commands::unknown;
+use super::problem::{self, Problem};
+use super::{Api, json};
+
+/// A storage that takes longer to say where its log ends is as good as gone; probes give up after a second or two.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+const COMPONENTS: [&str; 4] = ["aggregates", "database", "event-store", "runtime"];
+
+/// From best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Status {
+    Ok,
+    Degraded,
+    Down,
+}
+
+impl Status {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+
+    const fn code(self) -> StatusCode {
+        match self {
+            Self::Ok | Self::Degraded => StatusCode::OK,
+            Self::Down => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// How one component does, with details.
+struct Check {
+    status: Status,
+    details: Map<String, Value>,
+}
+
+impl Check {
+    fn new<const N: usize>(status: Status, details: [(&str, Value); N]) -> Self {
+        Self { status, details: details.map(|(name, value)| (name.to_owned(), value)).into_iter().collect() }
+    }
+
+    fn json(self) -> Value {
+        let mut shown = Map::from_iter([("status".to_owned(), self.status.as_str().into())]);
+        shown.extend(self.details);
+        Value::Object(shown)
+    }
+}
+
+/// `GET /health`: everything in one answer. `database` and `eventStore` are there for monitors that know only those.
+pub(super) async fn all(State(api): State<Arc<Api>>) -> Response {
+    let mut worst = Status::Ok;
+    let mut checks = Map::new();
+    let brief = |check: &Check, name| check.details.get(name).cloned().unwrap_or_default();
+    let (mut database, mut event_store) = (Value::Null, Value::Null);
+    for name in COMPONENTS {
+        let Some(check) = api.check_component(name).await else { continue };
+        worst = worst.max(check.status);
+        match name {
+            "database" => database = brief(&check, "connection"),
+            "event-store" => event_store = brief(&check, "writer"),
+            _ => {}
+        }
+        checks.insert(name.to_owned(), check.json());
+    }
+    let shown = json!({ "checks": checks, "database": database, "eventStore": event_store });
+    answer(worst, worst.code(), shown)
+}
+
+/// `GET /health/live`: that this is answered is the answer.
+pub(super) async fn live() -> Response {
+    answer(Status::Ok, StatusCode::OK, json!({}))
+}
+
+/// `GET /health/ready`: whether to send requests here.
+pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
+    let runtime = api.runtime();
+    let event_store = api.event_store();
+    // A node that drains is well, but takes nothing any more.
+    let is_ready = runtime.status == Status::Ok && event_store.status == Status::Ok;
+    let (status, code) = if is_ready {
+        (Status::Ok, StatusCode::OK)
+    } else {
+        (runtime.status.max(event_store.status), StatusCode::SERVICE_UNAVAILABLE)
+    };
+    answer(status, code, json!({ "checks": { "runtime": runtime.json(), "event-store": event_store.json() } }))
+}
+
+/// `GET /health/{component}`
+pub(super) async fn component(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let segment = segments(request.uri()).nth(1).unwrap_or_default();
+    let name = decoded(segment).unwrap_or_default();
+    let Some(check) = api.check_component(&name).await else {
+        let known = COMPONENTS.into_iter().chain(["live", "ready"]);
+        let what = format!("there is no component {name:?}");
+        return Err(unknown(&problem::UNKNOWN_HEALTH_COMPONENT, &what, &name, known));
+    };
+    let (status, code) = (check.status, check.status.code());
+    Ok(answer(status, code, Value::Object(check.details)))
+}
+
+impl Api {
+    async fn check_component(&self, name: &str) -> Option<Check> {
+        Some(match name {
+            "aggregates" => self.aggregates(),
+            "database" => self.database().await,
+            "event-store" => self.event_store(),
+            "runtime" => self.runtime(),
+            _ => return None,
+        })
+    }
+
+    fn runtime(&self) -> Check {
+        let (status, lifecycle) = match *self.engine.lifecycle().borrow() {
+            Lifecycle::Running => (Status::Ok, "running"),
+            Lifecycle::Draining => (Status::Degraded, "draining"),
+            Lifecycle::Stopped => (Status::Down, "stopped"),
+            Lifecycle::Failed(_) => (Status::Down, "failed"),
+        };
+        Check::new(status, [("lifecycle", lifecycle.into())])
+    }
+
+    fn aggregates(&self) -> Check {
+        let residency = self.engine.residency();
+        let quarantined: usize = residency.iter().map(|kind| kind.quarantined.len()).sum();
+        let live: usize = residency.iter().map(|kind| kind.live).sum();
+        let status = if quarantined == 0 { Status::Ok } else { Status::Degraded };
+        Check::new(status, [("live", live.into()), ("quarantined", quarantined.into())])
+    }
+
+    async fn database(&self) -> Check {
+        let asked = tokio::time::Instant::now();
+        let (status, connection) = match tokio::time::timeout(PING_TIMEOUT, self.engine.journal().ping()).await {
+            Ok(Ok(_)) => (Status::Ok, "connected"),
+            Ok(Err(_)) => (Status::Down, "unreachable"),
+            Err(_) => (Status::Down, "silent"),
+        };
+        let milliseconds = asked.elapsed().as_secs_f64() * 1000.0;
+        Check::new(status, [("connection", connection.into()), ("ping_ms", milliseconds.into())])
+    }
+
+    fn event_store(&self) -> Check {
+        let health = self.engine.journal().health();
+        // A writer that says it is ready, but is no longer there to say anything else, has died.
+        let has_died = health.has_changed().is_err();
+        let (status, writer) = match *health.borrow() {
+            Health::Ready if has_died => (Status::Down, "dead"),
+            Health::Ready => (Status::Ok, "ready"),
+            Health::Recovering(_) => (Status::Down, "recovering"),
+            Health::Fenced => (Status::Down, "fenced"),
+            Health::Closed => (Status::Down, "closed"),
+        };
+        let head = self.engine.journal().head().borrow().0;
+        Check::new(status, [("writer", writer.into()), ("head", head.into())])
+    }
+}
+
+fn answer(status: Status, code: StatusCode, mut shown: Value) -> Response {
+    shown["status"] = status.as_str().into();
+    shown["timestamp"] = Timestamp::now().to_string().into();
+    let mut response = json(&shown);
+    *response.status_mut() = code;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,50 @@
+//! `GET /v1/{type}/{id}/events`: the events of an aggregate as they were stored, page by page.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use dormouse_engine::QueryError;
+use dormouse_kernel::{RecordedEvent, Version};
+use serde_json::{Value, json};
+
+use super::address::{Parameters, aggregate_id, invalid, segments};
+use super::event::event_json;
+use super::problem::Problem;
+use super::{Api, json};
+
+pub(super) async fn history(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let uri = request.uri();
+    let mut path = segments(uri).skip(1);
+    let mut segment = || path.next().unwrap_or_default();
+    let resource = api.resource(segment())?;
+    let id = aggregate_id(segment())?;
+    let parameters = Parameters::of(uri, &["after", "limit"])?;
+    let after = Version(parameters.number("after")?.unwrap_or(0));
+    let limit = api.page_limit(&parameters)?;
+
+    // One more than asked for tells whether there is a next page.
+    let mut events = resource.history(&id, after, limit + 1).await?;
+    if events.is_empty() && (after == Version::ZERO || resource.history(&id, Version::ZERO, 1).await?.is_empty()) {
+        return Err(QueryError::NotFound.into());
+    }
+    let has_more = events.len() > limit;
+    events.truncate(limit);
+    let next = events.last().filter(|_| has_more).map(|last: &RecordedEvent| {
+        let limit = parameters.get("limit").map_or(String::new(), |limit| format!("&limit={limit}"));
+        format!("{}?after={}{limit}", uri.path(), last.version)
+    });
+    Ok(json(&json!({ "events": events.iter().map(event_json).collect::<Vec<Value>>(), "next": next })))
+}
+
+impl Api {
+    /// How many entries a page has: `limit`, within the configured bounds.
+    fn page_limit(&self, parameters: &Parameters<'_>) -> Result<usize, Problem> {
+        let limit = parameters.number("limit")?.unwrap_or(self.page_size.into());
+        let max = u64::from(self.page_size_max);
+        if !(1..=max).contains(&limit) {
+            return Err(invalid("limit", &format!("is not between 1 and {max}")));
+        }
+        Ok(usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+}

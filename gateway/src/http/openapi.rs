@@ -1,0 +1,94 @@
+//! `GET /openapi.json`: this API as OpenAPI 3.1, made from the types of the application.
+
+mod paths;
+mod shared;
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use dormouse_kernel::{Aggregate, kebab_case, variant_names};
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+
+use super::schema::{self, VariantSchemas};
+use super::{Api, JSON};
+
+pub(super) async fn document(State(api): State<Arc<Api>>) -> Response {
+    let mut response = Response::new(Body::from(api.openapi.clone()));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+/// The document while types are added to it.
+pub(super) struct OpenApi {
+    name: String,
+    generator: SchemaGenerator,
+    types: Vec<Described>,
+}
+
+/// What the document says of one aggregate type.
+struct Described {
+    name: &'static str,
+    /// By segment, the schema of the fields.
+    commands: Vec<(String, Value)>,
+    reply: Value,
+    events: &'static [&'static str],
+}
+
+impl OpenApi {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), generator: schema::generator(), types: Vec::new() }
+    }
+
+    /// Where the schemas of types come from, and what they refer to is kept.
+    pub(super) fn generator(&mut self) -> &mut SchemaGenerator {
+        &mut self.generator
+    }
+
+    pub(super) fn aggregate<A: Aggregate>(&mut self, schemas: &VariantSchemas) {
+        let variants = variant_names::<A::Command>().unwrap_or_default();
+        let commands = variants.iter().map(|variant| {
+            let fields = schemas.get(variant).cloned().unwrap_or_default();
+            (kebab_case(variant), fields)
+        });
+        self.types.push(Described {
+            name: A::TYPE,
+            commands: commands.collect(),
+            reply: self.generator.subschema_for::<A::Reply>().to_value(),
+            events: variant_names::<A::Event>().unwrap_or_default(),
+        });
+    }
+
+    /// The finished document, as it is served.
+    pub(super) fn document(mut self) -> Bytes {
+        let mut components = schema::definitions(&mut self.generator);
+        let mut paths = Map::new();
+        for described in &self.types {
+            paths::of_type(described, &components, &mut paths);
+        }
+        paths::of_everybody(&mut paths);
+        components.extend(shared::schemas());
+        let tags: Vec<Value> = self.types.iter().map(|described| json!({ "name": described.name })).collect();
+        let document = json!({
+            "openapi": "3.1.0",
+            "info": {
+                "title": self.name,
+                "version": "1",
+                "description": "Commands, states and histories of event-sourced aggregates. Errors are problem details \
+                                (RFC 9457); branch on their type.",
+            },
+            "paths": paths,
+            "components": {
+                "schemas": components,
+                "parameters": shared::parameters(),
+                "headers": shared::headers(),
+                "responses": shared::responses(),
+            },
+            "tags": tags,
+        });
+        document.to_string().into()
+    }
+}

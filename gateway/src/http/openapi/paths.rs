@@ -1,0 +1,206 @@
+//! The paths of the document: those of each aggregate type, and those that are always there.
+
+use serde_json::{Map, Value, json};
+
+use super::Described;
+use crate::http::schema::example;
+
+/// How deep examples go; deeper than that they are no help.
+const EXAMPLE_DEPTH: u8 = 6;
+
+pub(super) fn of_type(described: &Described, components: &Map<String, Value>, paths: &mut Map<String, Value>) {
+    let name = described.name;
+    for (segment, fields) in &described.commands {
+        let is_needed = fields["type"] != "object" || fields["required"].get(0).is_some();
+        let body = json!({"schema": fields, "example": example(fields, components, EXAMPLE_DEPTH)});
+        let mut command = json!({
+            "operationId": format!("{name}.{segment}"),
+            "summary": format!("{segment} ({name})"),
+            "tags": [name],
+            "parameters": parameters(&["id", "dry_run", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
+                                       "X-Request-Id", "X-Correlation-Id", "traceparent"]),
+            "requestBody": {"required": is_needed, "content": {"application/json": body}},
+            "responses": responses(
+                json!({
+                    "description": "What the command led to, durably.",
+                    "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
+                    "content": {"application/json": {"schema": outcome(described)}},
+                }),
+                &[400, 404, 409, 412, 413, 415, 422, 429, 500, 503, 504],
+            ),
+        });
+        if let Some(description) = fields.get("description") {
+            command["description"] = description.clone();
+        }
+        paths.insert(format!("/v1/{name}/{{id}}/{segment}"), json!({ "post": command }));
+    }
+    let state = json!({
+        "operationId": format!("{name}.state"),
+        "summary": format!("The state of one {name}, now or then"),
+        "tags": [name],
+        "parameters": parameters(&["id", "version", "at", "If-None-Match", "X-Request-Id", "traceparent"]),
+        "responses": responses(
+            json!({
+                "description": "The state.",
+                "headers": headers(&["ETag", "X-Request-Id"]),
+                "content": {"application/json": {"schema": {
+                    "type": "object",
+                    "required": ["aggregate", "id", "version", "recorded_at", "state"],
+                    "properties": {
+                        "aggregate": {"const": name},
+                        "id": {"type": "string"},
+                        "version": {"type": "integer"},
+                        "recorded_at": {"type": "string", "format": "date-time"},
+                        "state": {"type": "object"},
+                    },
+                }}},
+            }),
+            &[400, 404, 429, 500, 503, 504],
+        ),
+    });
+    let mut state = json!({ "get": state });
+    state["get"]["responses"]["304"] = json!({"description": "The client has it already."});
+    paths.insert(format!("/v1/{name}/{{id}}"), state);
+    let history = json!({
+        "operationId": format!("{name}.events"),
+        "summary": format!("The events of one {name}, as they were stored"),
+        "tags": [name],
+        "parameters": parameters(&["id", "after", "limit", "X-Request-Id", "traceparent"]),
+        "responses": responses(
+            json!({
+                "description": "A page of events.",
+                "headers": headers(&["X-Request-Id"]),
+                "content": {"application/json": {"schema": page(described)}},
+            }),
+            &[400, 404, 500, 503, 504],
+        ),
+    });
+    paths.insert(format!("/v1/{name}/{{id}}/events"), json!({ "get": history }));
+    let earlier = json!({
+        "operationId": format!("{name}.outcome"),
+        "summary": "What came of an earlier command, by its key",
+        "tags": [name],
+        "parameters": parameters(&["id", "key", "X-Request-Id", "traceparent"]),
+        "responses": responses(
+            json!({
+                "description": "The command's answer.",
+                "headers": headers(&["Dormouse-Position", "X-Request-Id"]),
+                "content": {"application/json": {"schema": outcome(described)}},
+            }),
+            &[400, 404, 500, 503, 504],
+        ),
+    });
+    paths.insert(format!("/v1/commands/{name}/{{id}}/{{key}}"), json!({ "get": earlier }));
+}
+
+pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
+    let health = |id: &str, summary: &str, path: &[&str]| {
+        let shown = json!({"application/json": {"schema": {"type": "object"}}});
+        json!({"get": {
+            "operationId": id,
+            "summary": summary,
+            "tags": ["health"],
+            "parameters": parameters(path),
+            "responses": {
+                "200": {"description": "ok or degraded", "content": shown},
+                "503": {"description": "down", "content": shown},
+            },
+        }})
+    };
+    paths.insert("/health".to_owned(), health("health", "Everything in one answer", &[]));
+    paths.insert("/health/live".to_owned(), health("health.live", "Whether the process lives", &[]));
+    paths.insert("/health/ready".to_owned(), health("health.ready", "Whether to send requests here", &[]));
+    let mut component = health("health.component", "How one component does", &["component"]);
+    component["get"]["responses"]["404"] = problem(404);
+    paths.insert("/health/{component}".to_owned(), component);
+
+    let json_answer = |description: &str| json!({"description": description, "content": {"application/json": {"schema": {"type": "object"}}}});
+    let quarantine = json!({
+        "operationId": "quarantine",
+        "summary": "Aggregates that failed too often, and why",
+        "tags": ["admin"],
+        "responses": responses(json_answer("The quarantined aggregates of this node."), &[400, 504]),
+    });
+    paths.insert("/admin/quarantine".to_owned(), json!({ "get": quarantine }));
+    let release = json!({
+        "operationId": "release",
+        "summary": "Let a quarantined aggregate be used again",
+        "tags": ["admin"],
+        "parameters": parameters(&["type", "id"]),
+        "responses": responses(json_answer("It is released."), &[400, 404, 504]),
+    });
+    paths.insert("/admin/aggregates/{type}/{id}/release".to_owned(), json!({ "post": release }));
+    let text = |id: &str, summary: &str, media_type: &str| {
+        let content = json!({ media_type: {"schema": {"type": "string"}} });
+        json!({"get": {
+            "operationId": id,
+            "summary": summary,
+            "tags": ["server"],
+            "responses": {"200": {"description": "It.", "content": content}},
+        }})
+    };
+    paths.insert("/metrics".to_owned(), text("metrics", "What Prometheus scrapes", "text/plain"));
+    paths.insert("/docs".to_owned(), text("docs", "This description, for people", "text/html"));
+    paths.insert("/openapi.json".to_owned(), text("openapi", "This description", "application/json"));
+}
+
+fn outcome(described: &Described) -> Value {
+    json!({
+        "type": "object",
+        "required": ["aggregate", "id", "version", "position", "events", "reply"],
+        "properties": {
+            "aggregate": {"const": described.name},
+            "id": {"type": "string"},
+            "version": {"type": "integer", "description": "The version after the command."},
+            "position": {"type": ["integer", "null"], "description": "Where its last event stands; null for a dry run."},
+            "events": {"type": "array", "items": {
+                "type": "object",
+                "required": ["type", "version"],
+                "properties": {"type": {"enum": described.events}, "version": {"type": "integer"}},
+            }},
+            "reply": described.reply,
+        },
+    })
+}
+
+fn page(described: &Described) -> Value {
+    json!({
+        "type": "object",
+        "required": ["events", "next"],
+        "properties": {
+            "events": {"type": "array", "items": {
+                "type": "object",
+                "required": ["version", "position", "type", "schema_version", "recorded_at", "data", "metadata"],
+                "properties": {
+                    "version": {"type": "integer"},
+                    "position": {"type": "integer"},
+                    "type": {"type": "string", "description": format!("Today's: {}", described.events.join(", "))},
+                    "schema_version": {"type": "integer"},
+                    "recorded_at": {"type": "string", "format": "date-time"},
+                    "data": {"description": "The payload as it was written. Bytes are base64 text."},
+                    "metadata": {"type": "object"},
+                },
+            }},
+            "next": {"type": ["string", "null"], "description": "The address of the next page."},
+        },
+    })
+}
+
+fn parameters(names: &[&str]) -> Value {
+    names.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
+}
+
+fn headers(names: &[&str]) -> Value {
+    let reference = |name: &&str| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
+    Value::Object(names.iter().map(reference).collect())
+}
+
+fn responses(success: Value, problems: &[u16]) -> Value {
+    let mut responses = Map::from_iter([("200".to_owned(), success)]);
+    responses.extend(problems.iter().map(|status| (status.to_string(), problem(*status))));
+    Value::Object(responses)
+}
+
+fn problem(status: u16) -> Value {
+    json!({"$ref": format!("#/components/responses/Problem{status}")})
+}

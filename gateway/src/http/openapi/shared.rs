@@ -1,0 +1,92 @@
+//! What many operations share: parameters, headers, problems.
+
+use serde_json::{Map, Value, json};
+
+use crate::http::problem::{KINDS, TYPE_PREFIX};
+
+/// The schema of problems. No application type is called so: type names have no dots.
+pub(super) const PROBLEM: &str = "Dormouse.Problem";
+
+pub(super) fn schemas() -> Map<String, Value> {
+    let types: Vec<Value> = KINDS.iter().map(|kind| format!("{TYPE_PREFIX}{}", kind.slug).into()).collect();
+    let problem = json!({
+        "type": "object",
+        "description": "What went wrong (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "request_id"],
+        "properties": {
+            "type": {"type": "string", "enum": types},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "request_id": {"type": "string", "description": "As in the header X-Request-Id and in the log."},
+            "code": {"type": "string", "description": "The domain's code of a refusal."},
+            "field": {"type": "string", "description": "The path of a wrong field: lines[0].quantity"},
+            "parameter": {"type": "string", "description": "The name of a wrong query parameter."},
+            "header": {"type": "string", "description": "The name of a wrong header."},
+            "version": {"type": "integer", "description": "The version that the aggregate has."},
+            "retry_after": {"type": "integer", "description": "Seconds, as in the header Retry-After."},
+        },
+    });
+    Map::from_iter([(PROBLEM.to_owned(), problem)])
+}
+
+pub(super) fn parameters() -> Value {
+    let header = |name, description| json!({"name": name, "in": "header", "description": description, "schema": {"type": "string"}});
+    let query =
+        |name, description, schema| json!({"name": name, "in": "query", "description": description, "schema": schema});
+    json!({
+        "id": {"name": "id", "in": "path", "required": true, "description": "The id of the aggregate.",
+               "schema": {"type": "string", "minLength": 1, "maxLength": 128}},
+        "key": {"name": "key", "in": "path", "required": true, "description": "The command's Idempotency-Key.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 128}},
+        "type": {"name": "type", "in": "path", "required": true, "description": "The aggregate type.",
+                 "schema": {"type": "string"}},
+        "component": {"name": "component", "in": "path", "required": true, "schema": {"type": "string",
+                      "enum": ["aggregates", "database", "event-store", "runtime"]}},
+        "dry_run": query("dry_run", "Decide and answer, but change nothing.", json!({"type": "boolean"})),
+        "version": query("version", "The state at this version.", json!({"type": "integer", "minimum": 0})),
+        "at": query("at", "The state at this time.", json!({"type": "string", "format": "date-time"})),
+        "after": query("after", "Events after this version.", json!({"type": "integer", "minimum": 0})),
+        "limit": query("limit", "Most events on the page.", json!({"type": "integer", "minimum": 1})),
+        "Idempotency-Key": header("Idempotency-Key", "Sent again with the same content, it gets the first answer again."),
+        "If-Match": header("If-Match", "The version required, as an entity tag (\"18\"), or * for any."),
+        "If-None-Match": header("If-None-Match", "For commands *: the aggregate must not exist yet. For states the \
+                                                  entity tags that the client has."),
+        "Prefer": header("Prefer", "wait=N: do not begin after N seconds."),
+        "X-Request-Id": header("X-Request-Id", "What the request is called in answers and logs."),
+        "X-Correlation-Id": header("X-Correlation-Id", "The conversation that the events belong to."),
+        "traceparent": header("traceparent", "W3C Trace Context."),
+    })
+}
+
+pub(super) fn headers() -> Value {
+    let header = |description| json!({"description": description, "schema": {"type": "string"}});
+    json!({
+        "ETag": header("The version, as an entity tag."),
+        "Dormouse-Position": header("An opaque token for where the last event stands."),
+        "Idempotency-Replayed": header("true if this is the answer to an earlier command with the same key."),
+        "X-Request-Id": header("What the request is called in logs."),
+        "traceparent": header("W3C Trace Context."),
+        "Retry-After": header("Seconds until a retry makes sense."),
+    })
+}
+
+/// A response per status that problems have.
+pub(super) fn responses() -> Value {
+    let mut responses = Map::new();
+    for kind in KINDS {
+        let status = kind.status.as_str();
+        let slugs = KINDS.iter().filter(|other| other.status == kind.status).map(|other| other.slug);
+        let schema = json!({"$ref": format!("#/components/schemas/{PROBLEM}")});
+        let mut response = json!({
+            "description": slugs.collect::<Vec<_>>().join(", "),
+            "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
+            "content": {"application/problem+json": {"schema": schema}},
+        });
+        if ["409", "429", "503"].contains(&status) {
+            response["headers"]["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"});
+        }
+        responses.insert(format!("Problem{status}"), response);
+    }
+    Value::Object(responses)
+}

@@ -1,0 +1,91 @@
+//! What came of a command: right after it, and later by its key.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
+use dormouse_engine::{EventSummary, Outcome};
+use dormouse_kernel::CommandKey;
+use serde::{Serialize, Serializer};
+
+use super::address::{Parameters, aggregate_id, decoded, segments};
+use super::conditions::entity_tag;
+use super::problem::{self, Problem};
+use super::{Api, JSON};
+
+pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A token for where the command's last event stands. A number now, but opaque to clients: they hand it back as it is.
+pub(super) const DORMOUSE_POSITION: HeaderName = HeaderName::from_static("dormouse-position");
+
+/// A body of this size needs no second allocation for most commands.
+const TYPICAL_BYTES: usize = 256;
+
+/// `GET /v1/commands/{type}/{id}/{key}`
+pub(super) async fn by_key(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    Parameters::of(request.uri(), &[])?;
+    let mut path = segments(request.uri()).skip(2);
+    let mut segment = || path.next().unwrap_or_default();
+    let resource = api.resource(segment())?;
+    let id = aggregate_id(segment())?;
+    let refused = |detail: String| Problem::new(&problem::INVALID_COMMAND_KEY, detail);
+    let key = decoded(segment()).map_err(|what| refused(format!("the command key {what}")))?;
+    let key = CommandKey::new(key).map_err(|error| refused(error.to_string()))?;
+    let mut response = resource.outcome(&id, &key).await?;
+    // These speak of the command's own answer; this is another resource.
+    response.headers_mut().remove(ETAG);
+    response.headers_mut().remove(IDEMPOTENCY_REPLAYED);
+    Ok(response)
+}
+
+#[derive(Serialize)]
+struct Answer<'a, R> {
+    aggregate: &'static str,
+    id: &'a str,
+    version: u64,
+    position: Option<u64>,
+    #[serde(serialize_with = "summaries")]
+    events: &'a [EventSummary],
+    reply: &'a R,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    r#type: &'a str,
+    version: u64,
+}
+
+fn summaries<S: Serializer>(events: &[EventSummary], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(events.iter().map(|event| Summary { r#type: &event.event_type, version: event.version.0 }))
+}
+
+/// The answer to a command that was carried out.
+pub(super) fn answer<R: Serialize>(aggregate: &'static str, outcome: &Outcome<R>) -> Result<Response, Problem> {
+    let answer = Answer {
+        aggregate,
+        id: outcome.id.as_str(),
+        version: outcome.version.0,
+        position: outcome.position.map(|position| position.0),
+        events: &outcome.events,
+        reply: &outcome.reply,
+    };
+    let mut body = Vec::with_capacity(TYPICAL_BYTES);
+    serde_json::to_writer(&mut body, &answer).map_err(|error| {
+        Problem::new(&problem::INTERNAL, "the command took effect, but its reply cannot be written as JSON")
+            .because(error.to_string())
+    })?;
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON);
+    if let Some(position) = outcome.position {
+        headers.insert(ETAG, entity_tag(outcome.version));
+        headers.insert(DORMOUSE_POSITION, position.0.into());
+    }
+    if outcome.repeated {
+        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}

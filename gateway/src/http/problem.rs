@@ -1,0 +1,185 @@
+//! RFC 9457 problem details: every kind of error there is, and how one is written.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+/// The media type of problems.
+pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// What the `type`s of problems begin with; the slug follows.
+pub(super) const TYPE_PREFIX: &str = "urn:dormouse:problem:";
+
+/// A kind of error: clients branch on the slug, so it is stable.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) status: StatusCode,
+    pub(super) slug: &'static str,
+    pub(super) title: &'static str,
+}
+
+macro_rules! kinds {
+    ($($name:ident = $status:ident $slug:literal $title:literal)*) => {
+        $(pub(super) static $name: Kind = Kind { status: StatusCode::$status, slug: $slug, title: $title };)*
+
+        /// Every kind, for the documentation.
+        pub(super) static KINDS: &[&Kind] = &[$(&$name),*];
+    };
+}
+
+kinds! {
+    INVALID_AGGREGATE_ID = BAD_REQUEST "invalid-aggregate-id" "The aggregate id is not valid"
+    INVALID_COMMAND_KEY = BAD_REQUEST "invalid-command-key" "The command key is not valid"
+    INVALID_HEADER = BAD_REQUEST "invalid-header" "A header is not valid"
+    INVALID_PARAMETER = BAD_REQUEST "invalid-parameter" "A query parameter is not valid"
+    UNKNOWN_PARAMETER = BAD_REQUEST "unknown-parameter" "There is no such query parameter"
+    MALFORMED_JSON = BAD_REQUEST "malformed-json" "The body is not JSON"
+    INVALID_BODY = BAD_REQUEST "invalid-body" "The body does not fit the command"
+    UNKNOWN_FIELD = BAD_REQUEST "unknown-field" "The command has no such field"
+    INCOMPLETE_BODY = BAD_REQUEST "incomplete-body" "The body did not arrive completely"
+    UNKNOWN_ROUTE = NOT_FOUND "unknown-route" "There is nothing at this address"
+    UNKNOWN_AGGREGATE_TYPE = NOT_FOUND "unknown-aggregate-type" "There is no such aggregate type"
+    UNKNOWN_COMMAND = NOT_FOUND "unknown-command" "The aggregate type has no such command"
+    UNKNOWN_HEALTH_COMPONENT = NOT_FOUND "unknown-health-component" "There is no such component"
+    NOT_FOUND = NOT_FOUND "not-found" "There is no such aggregate"
+    NO_SUCH_VERSION = NOT_FOUND "no-such-version" "The aggregate does not have that version"
+    COMMAND_NOT_FOUND = NOT_FOUND "command-not-found" "No outcome is recorded under this key"
+    NOT_QUARANTINED = NOT_FOUND "not-quarantined" "The aggregate is not quarantined"
+    METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "This address does not take that method"
+    KEY_IN_FLIGHT = CONFLICT "key-in-flight" "A command with this key is being carried out"
+    VERSION_MISMATCH = PRECONDITION_FAILED "version-mismatch" "The aggregate has another version than required"
+    BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large"
+    UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body must be JSON"
+    REJECTED = UNPROCESSABLE_ENTITY "rejected" "The command was refused"
+    KEY_REUSED = UNPROCESSABLE_ENTITY "key-reused" "This key was used for another command"
+    AGGREGATE_OVERLOADED = TOO_MANY_REQUESTS "aggregate-overloaded" "Too many requests wait for this aggregate"
+    INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something went wrong inside"
+    PANICKED = INTERNAL_SERVER_ERROR "aggregate-failed" "The aggregate failed while deciding"
+    UNSTORABLE = INTERNAL_SERVER_ERROR "unstorable-events" "The command's events cannot be stored"
+    UNREADABLE = INTERNAL_SERVER_ERROR "unreadable-events" "The stored events cannot be read"
+    NODE_OVERLOADED = SERVICE_UNAVAILABLE "node-overloaded" "Too many requests are under way"
+    DRAINING = SERVICE_UNAVAILABLE "draining" "This node is shutting down"
+    EXPIRED = SERVICE_UNAVAILABLE "expired" "The deadline passed before anything happened"
+    UNDONE = SERVICE_UNAVAILABLE "undone" "What the decision was based on was lost"
+    UNAVAILABLE = SERVICE_UNAVAILABLE "journal-unavailable" "The journal does not answer"
+    FENCED = SERVICE_UNAVAILABLE "fenced" "Another node has taken over"
+    RESTARTING = SERVICE_UNAVAILABLE "restarting" "The aggregate is restarting"
+    QUARANTINED = SERVICE_UNAVAILABLE "quarantined" "The aggregate is quarantined"
+    OUTCOME_UNKNOWN = GATEWAY_TIMEOUT "outcome-unknown" "The outcome of the command is not known"
+    TIMEOUT = GATEWAY_TIMEOUT "timeout" "The request took too long"
+}
+
+/// An error on its way to the client.
+///
+/// As a response it is empty and carries itself along; the outermost layer writes it, when it knows the request's id.
+#[derive(Clone, Debug)]
+pub(super) struct Problem(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
+    kind: &'static Kind,
+    detail: Cow<'static, str>,
+    members: Map<String, Value>,
+    retry_after: Option<Duration>,
+    /// For the log only: it may name hosts, paths or code.
+    cause: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        let parts = Parts { kind, detail: detail.into(), members: Map::new(), retry_after: None, cause: None };
+        Self(Box::new(parts))
+    }
+
+    /// Adds an extension member.
+    #[must_use]
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says when to come again, in whole seconds, at least one.
+    #[must_use]
+    pub(super) fn retry_after(mut self, pause: Duration) -> Self {
+        self.0.retry_after = Some(pause);
+        self
+    }
+
+    /// Keeps what happened for the log; the client does not see it.
+    #[must_use]
+    pub(super) fn because(mut self, cause: impl Into<String>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    pub(super) const fn kind(&self) -> &'static Kind {
+        self.0.kind
+    }
+
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// Writes it into the response that carried it here.
+    pub(super) fn write(self, mut response: Response, request_id: &str) -> Response {
+        let Parts { kind, detail, members, retry_after, cause: _ } = *self.0;
+        let seconds = retry_after.map(|pause| pause.as_millis().div_ceil(1000).max(1));
+        let mut body = json!({
+            "type": format!("{TYPE_PREFIX}{}", kind.slug),
+            "title": kind.title,
+            "status": kind.status.as_u16(),
+            "detail": detail,
+            "request_id": request_id,
+        });
+        if let Value::Object(body) = &mut body {
+            body.extend(members);
+            body.extend(seconds.map(|seconds| ("retry_after".to_owned(), json!(seconds))));
+        }
+        let body = body.to_string();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        if let Some(seconds) = seconds {
+            headers.insert(RETRY_AFTER, u64::try_from(seconds).unwrap_or(u64::MAX).into());
+        }
+        *response.status_mut() = kind.status;
+        response.map(|_| body.into())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.0.kind.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn slugs_are_unique_and_kebab_case() {
+        let slugs: HashSet<_> = KINDS.iter().map(|kind| kind.slug).collect();
+        assert_eq!(slugs.len(), KINDS.len());
+        assert!(slugs.iter().all(|slug| slug.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase())));
+    }
+
+    #[test]
+    fn a_retry_is_at_least_a_second_away_and_never_too_early() {
+        let header = |milliseconds| {
+            let problem = Problem::new(&DRAINING, "").retry_after(Duration::from_millis(milliseconds));
+            problem.write(Response::default(), "r").headers()[RETRY_AFTER].clone()
+        };
+        assert_eq!(header(0), "1");
+        assert_eq!(header(1000), "1");
+        assert_eq!(header(1001), "2");
+    }
+}

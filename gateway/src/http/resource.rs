@@ -1,0 +1,115 @@
+//! The aggregates of one type behind their addresses, with the type erased: the one place where HTTP meets generics.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use dormouse_engine::{Aggregates, CommandOptions, QueryError};
+use dormouse_journal::AsOf;
+use dormouse_kernel::{Aggregate, AggregateId, CommandKey, RecordedEvent, Version};
+
+use super::commands::{Command, Commands};
+use super::problem::{self, Problem};
+use super::{decode, outcome, state};
+
+/// What a handler gives back, once its aggregate type no longer matters.
+pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The aggregates of one type.
+pub(super) trait Resource: Send + Sync {
+    /// The command that a path segment names.
+    fn command(&self, segment: &str) -> Result<&Command, Problem>;
+
+    /// Decodes a command and carries it out.
+    fn execute<'a>(
+        &'a self,
+        command: &'a Command,
+        id: AggregateId,
+        body: Bytes,
+        options: CommandOptions,
+    ) -> Pending<'a, Result<Response, Problem>>;
+
+    /// The outcome of an earlier command.
+    fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Response, Problem>>;
+
+    /// A state, unless the headers say that the client has it.
+    fn state<'a>(
+        &'a self,
+        id: &'a AggregateId,
+        as_of: AsOf,
+        headers: &'a HeaderMap,
+    ) -> Pending<'a, Result<Response, Problem>>;
+
+    /// Events after a version, at most `limit`.
+    fn history<'a>(
+        &'a self,
+        id: &'a AggregateId,
+        after: Version,
+        limit: usize,
+    ) -> Pending<'a, Result<Vec<RecordedEvent>, QueryError>>;
+}
+
+pub(super) struct Typed<A: Aggregate> {
+    pub(super) aggregates: Aggregates<A>,
+    pub(super) commands: Commands,
+}
+
+impl<A: Aggregate> Resource for Typed<A> {
+    fn command(&self, segment: &str) -> Result<&Command, Problem> {
+        self.commands.find(A::TYPE, segment)
+    }
+
+    fn execute<'a>(
+        &'a self,
+        command: &'a Command,
+        id: AggregateId,
+        body: Bytes,
+        options: CommandOptions,
+    ) -> Pending<'a, Result<Response, Problem>> {
+        Box::pin(async move {
+            let decoded = decode::command::<A::Command>(command.variant, command.is_array, &body)?;
+            drop(body);
+            let outcome = self.aggregates.execute(id, decoded, options).await?;
+            outcome::answer(A::TYPE, &outcome)
+        })
+    }
+
+    fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Response, Problem>> {
+        Box::pin(async move {
+            let recorded = self.aggregates.outcome(id, key).await?;
+            let recorded = recorded.ok_or_else(|| {
+                Problem::new(
+                    &problem::COMMAND_NOT_FOUND,
+                    "no command with this key made events here: it never took effect, made none, or is still under way",
+                )
+            })?;
+            outcome::answer(A::TYPE, &recorded)
+        })
+    }
+
+    fn state<'a>(
+        &'a self,
+        id: &'a AggregateId,
+        as_of: AsOf,
+        headers: &'a HeaderMap,
+    ) -> Pending<'a, Result<Response, Problem>> {
+        Box::pin(async move {
+            let stated = match as_of {
+                AsOf::Now => self.aggregates.state(id).await?,
+                past => self.aggregates.state_as_of(id, past).await?,
+            };
+            state::answer(A::TYPE, id, &stated, headers)
+        })
+    }
+
+    fn history<'a>(
+        &'a self,
+        id: &'a AggregateId,
+        after: Version,
+        limit: usize,
+    ) -> Pending<'a, Result<Vec<RecordedEvent>, QueryError>> {
+        Box::pin(self.aggregates.history(id, after, limit))
+    }
+}

@@ -1,0 +1,102 @@
+//! JSON Schemas of commands and replies, as OpenAPI wants them.
+
+use dormouse_kernel::variant_names;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+/// A generator whose references lead to OpenAPI's components.
+pub(super) fn generator() -> SchemaGenerator {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    settings.into_generator()
+}
+
+/// The schema of an enum, split by variant: the schema of each one's fields.
+#[derive(Debug)]
+pub(super) struct VariantSchemas(Vec<(&'static str, Value)>);
+
+impl VariantSchemas {
+    pub(super) fn of<E: JsonSchema + DeserializeOwned>(generator: &mut SchemaGenerator) -> Self {
+        let whole = E::json_schema(generator).to_value();
+        let variants = variant_names::<E>().unwrap_or_default();
+        Self(variants.iter().map(|variant| (*variant, fields(&whole, variant))).collect())
+    }
+
+    pub(super) fn get(&self, variant: &str) -> Option<&Value> {
+        self.0.iter().find(|(name, _)| *name == variant).map(|(_, schema)| schema)
+    }
+
+    pub(super) fn is_array(&self, variant: &str) -> bool {
+        self.get(variant).is_some_and(|schema| schema["type"] == "array")
+    }
+}
+
+/// What schemars says of a variant's fields, in an enum's schema: `{"oneOf": [{"properties": {variant: fields}}, …]}`,
+/// or only its name if it has none.
+fn fields(whole: &Value, variant: &str) -> Value {
+    let alternatives = ["oneOf", "anyOf"].iter().filter_map(|key| whole[key].as_array()).flatten();
+    let mut alternatives = alternatives.chain(std::iter::once(whole));
+    let described = |mut schema: Value, outer: &Value| {
+        if let (Value::Object(schema), Some(description)) = (&mut schema, outer.get("description")) {
+            schema.entry("description").or_insert_with(|| description.clone());
+        }
+        schema
+    };
+    let found = alternatives.find_map(|alternative| {
+        let by_name = alternative["properties"].get(variant).map(|fields| described(fields.clone(), alternative));
+        by_name.or_else(|| {
+            let without_fields = json!({"type": "object", "additionalProperties": false});
+            (alternative["const"] == variant).then(|| described(without_fields, alternative))
+        })
+    });
+    found.unwrap_or_else(|| json!({"type": "object", "additionalProperties": false}))
+}
+
+/// Everything that schemas made so far refer to, by name.
+pub(super) fn definitions(generator: &mut SchemaGenerator) -> Map<String, Value> {
+    generator.take_definitions(true)
+}
+
+/// A value that fits a schema, roughly: something to begin with when trying a command.
+pub(super) fn example(schema: &Value, components: &Map<String, Value>, depth: u8) -> Value {
+    let known = ["default", "const"].iter().find_map(|key| schema.get(key));
+    let listed = ["examples", "enum"].iter().find_map(|key| schema[key].get(0));
+    if let Some(value) = known.or(listed) {
+        return value.clone();
+    }
+    if depth == 0 {
+        return Value::Null;
+    }
+    let inner = |schema: &Value| example(schema, components, depth - 1);
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        return components.get(name).map_or(Value::Null, inner);
+    }
+    if let Some(first) = ["allOf", "oneOf", "anyOf"].iter().find_map(|key| schema[key].get(0)) {
+        return inner(first);
+    }
+    let kind = schema["type"].as_str().or_else(|| schema["type"].get(0)?.as_str());
+    match kind {
+        Some("object") => {
+            let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let fields = required.map(|name| (name.to_owned(), inner(&schema["properties"][name])));
+            Value::Object(fields.collect())
+        }
+        Some("array") => match schema["prefixItems"].as_array() {
+            Some(items) => items.iter().map(inner).collect(),
+            None => json!([inner(&schema["items"])]),
+        },
+        Some("string") => match schema["format"].as_str() {
+            Some("uuid") => json!("00000000-0000-4000-8000-000000000000"),
+            Some("date-time") => json!("2026-01-01T00:00:00Z"),
+            Some("email") => json!("ada@example.org"),
+            _ => json!("text"),
+        },
+        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        Some("boolean") => json!(true),
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,8 @@
+//! The API from outside: requests against the router, on a journal in memory.
+
+mod commands;
+mod failures;
+mod headers;
+mod operations;
+mod reading;
+mod support;

@@ -1,0 +1,207 @@
+//! What is refused before or behind the commands, and how.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::http::Method;
+use axum::routing::get;
+use hyper::body::Frame;
+use serde_json::json;
+use tower::ServiceExt;
+
+use super::support::{Server, request};
+use crate::http::envelope::Envelope;
+
+/// A body in pieces that does not say how long it is, and may not end.
+struct Pieces {
+    pieces: VecDeque<Bytes>,
+    ends: bool,
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.pieces.pop_front() {
+            Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            None if self.ends => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+}
+
+fn pieces<const N: usize>(pieces: [&'static str; N], ends: bool) -> Body {
+    Body::new(Pieces { pieces: pieces.into_iter().map(Bytes::from).collect(), ends })
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const CREATE: &str = "/v1/cart/c-1/create-cart";
+
+#[tokio::test]
+async fn an_address_with_nothing_behind_it_is_a_problem() {
+    let server = Server::start().await;
+    for path in ["/", "/nowhere", "/v1", "/v1/cart", "/v1/cart/", "/v1/cart/a/b/c", "/health/"] {
+        server.get(path).await.is_problem(404, "unknown-route");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_an_address_does_not_take_is_a_problem_that_says_which_it_does() {
+    let server = Server::start().await;
+    for (method, path, allowed) in [
+        (Method::GET, CREATE, "POST"),
+        (Method::DELETE, "/v1/cart/c-1", "GET,HEAD"),
+        (Method::POST, "/v1/cart/c-1/events", "GET,HEAD"),
+        (Method::PUT, "/health", "GET,HEAD"),
+        (Method::GET, "/admin/aggregates/cart/c-1/release", "POST"),
+    ] {
+        let answer = server.refused(request(method, path, &[], Body::empty())).await;
+        answer.is_problem(405, "method-not-allowed");
+        assert_eq!(answer.header("allow"), Some(allowed), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_type_is_told_which_there_are() {
+    let server = Server::start().await;
+    for path in ["/v1/kart/c-1", "/v1/kart/c-1/events", "/v1/commands/kart/c-1/k", "/v1/CART/c-1"] {
+        let problem = server.get(path).await.is_problem(404, "unknown-aggregate-type");
+        assert_eq!(problem["nearest"], "cart");
+        assert!(problem["detail"].as_str().unwrap().contains("known: cart"), "{problem}");
+    }
+    server.refused_post("/v1/kart/c-1/clear", &[], &json!({})).await.is_problem(404, "unknown-aggregate-type");
+}
+
+#[tokio::test]
+async fn an_unknown_command_is_told_the_nearest() {
+    let server = Server::start().await;
+    for (segment, nearest) in [("create", "create-cart"), ("CreateCart", "create-cart"), ("add-line", "add-lines")] {
+        let answer = server.refused_post(&format!("/v1/cart/c-1/{segment}"), &[], &json!({})).await;
+        assert_eq!(answer.is_problem(404, "unknown-command")["nearest"], nearest);
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_none_is_a_problem() {
+    let server = Server::start().await;
+    let long = "x".repeat(129);
+    for id in ["", &long, "a%2Fb", "a%0Ab", "%00", "%FF", "%zz", "a%", "%2E%2E", "%C3%28"] {
+        let post = server.refused_post(&format!("/v1/cart/{id}/create-cart"), &[], &json!({"owner": "Ada"})).await;
+        post.is_problem(400, "invalid-aggregate-id");
+        server.get(&format!("/v1/cart/{id}/events")).await.is_problem(400, "invalid-aggregate-id");
+    }
+    server.get("/v1/cart/a%2Fb").await.is_problem(400, "invalid-aggregate-id");
+    let longest = "x".repeat(128);
+    assert_eq!(server.post(&format!("/v1/cart/{longest}/create-cart"), &json!({"owner": "Ada"})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_however_it_comes() {
+    let server = Server::with(|config| config.gateway.max_body = "20 B".parse().unwrap()).await;
+    let text = |length: usize| format!("{{\"owner\":\"{}\"}}", "x".repeat(length - 12));
+    let announced = request(Method::POST, CREATE, &[JSON, ("content-length", "21")], Body::from(text(21)));
+    assert_eq!(server.refused(announced).await.is_problem(413, "body-too-large")["max_bytes"], 20);
+    let chunked = request(Method::POST, CREATE, &[JSON], pieces(["{\"owner\":", "\"xxxxxxxxxx\"}"], true));
+    server.refused(chunked).await.is_problem(413, "body-too-large");
+    let elsewhere = request(Method::GET, "/health", &[("content-length", "21")], Body::empty());
+    server.refused(elsewhere).await.is_problem(413, "body-too-large");
+    let fits = request(Method::POST, CREATE, &[JSON, ("content-length", "20")], Body::from(text(20)));
+    assert_eq!(server.send(fits).await.status, 200);
+    let in_pieces = request(Method::POST, "/v1/cart/c-2/create-cart", &[JSON], pieces(["{\"owner\"", ":\"x\"}"], true));
+    assert_eq!(server.send(in_pieces).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_ended() {
+    let server = Server::start().await;
+    let stalled = request(Method::POST, CREATE, &[JSON], pieces(["{\"owner\":"], false));
+    server.refused(stalled).await.is_problem(504, "timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_takes_too_long_leaves_the_outcome_unknown() {
+    let server = Server::start().await;
+    server.shut_gate();
+    let answer = server.post_with(CREATE, &[("idempotency-key", "k-1")], &json!({"owner": "Ada"})).await;
+    answer.is_problem(504, "outcome-unknown");
+    server.open_gate();
+    server.engine.journal().flush().await;
+    let outcome = server.get("/v1/commands/cart/c-1/k-1").await;
+    assert_eq!((outcome.status, &outcome.json()["version"]), (200, &json!(1)));
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_is_answered_for_without_saying_where() {
+    let envelope = Envelope { timeout: Duration::from_secs(1), max_body: 1 };
+    async fn handler() -> &'static str {
+        panic!("at /secret/path")
+    }
+    let router = Router::new().route("/", get(handler)).layer(envelope);
+    let response = router.oneshot(request(Method::GET, "/", &[], Body::empty())).await.unwrap();
+    assert_eq!(response.status(), 500);
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(problem["type"], "urn:dormouse:problem:internal");
+    assert!(!problem.to_string().contains("secret"));
+}
+
+#[tokio::test]
+async fn a_refusal_by_the_domain_says_why_with_its_code() {
+    let server = Server::start().await;
+    server.fill_cart("c-1").await;
+    let problem = server.refused_post(CREATE, &[], &json!({"owner": "Bob"})).await.is_problem(422, "rejected");
+    assert_eq!(
+        (&problem["code"], &problem["detail"]),
+        (&json!("cart-taken"), &json!("the cart belongs to Ada already"))
+    );
+}
+
+#[tokio::test]
+async fn a_panic_of_the_domain_is_answered_for_without_saying_where() {
+    let server = Server::start().await;
+    let answer = server.refused_post("/v1/cart/c-1/explode", &[], &json!({})).await;
+    answer.is_problem(500, "aggregate-failed");
+    assert!(!answer.text.contains("secret"));
+    assert_eq!(server.post(CREATE, &json!({"owner": "Ada"})).await.status, 200);
+}
+
+#[tokio::test]
+async fn too_much_is_refused_at_once_and_says_when_to_come_again() {
+    let per_aggregate = Server::with(|config| config.admission.per_aggregate = 1.try_into().unwrap()).await;
+    let per_node = Server::with(|config| config.admission.per_node = 1.try_into().unwrap()).await;
+    for (server, status, slug) in [(per_aggregate, 429, "aggregate-overloaded"), (per_node, 503, "node-overloaded")] {
+        server.shut_gate();
+        let (router, body) = (server.router.clone(), Body::from("{\"owner\": \"Ada\"}"));
+        let first = tokio::spawn(router.oneshot(request(Method::POST, CREATE, &[JSON], body)));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let answer = server.post("/v1/cart/c-1/look", &json!({})).await;
+        answer.is_problem(status, slug);
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        server.open_gate();
+        assert_eq!(first.await.unwrap().unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_key_whose_command_is_in_flight_is_told_so() {
+    let server = Server::start().await;
+    server.shut_gate();
+    let headers = [JSON, ("idempotency-key", "k-1")];
+    let (router, body) = (server.router.clone(), Body::from("{\"owner\": \"Ada\"}"));
+    let first = tokio::spawn(router.oneshot(request(Method::POST, CREATE, &headers, body)));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let again = server.post_with(CREATE, &[("idempotency-key", "k-1")], &json!({"owner": "Ada"})).await;
+    again.is_problem(409, "key-in-flight");
+    assert_eq!(again.header("retry-after"), Some("1"));
+    server.open_gate();
+    assert_eq!(first.await.unwrap().unwrap().status(), 200);
+}

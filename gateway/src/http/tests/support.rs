@@ -1,0 +1,328 @@
+//! A shopping cart, an API that serves it, and requests to that API.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Method};
+use axum::response::Response;
+use dormouse_config::Config;
+use dormouse_engine::Engine;
+use dormouse_journal::store::{Connections, Memory, Ownership, Placed, Retention};
+use dormouse_journal::{AsOf, CommitError, Journal, Options, Snapshot, Store, StoreError};
+use dormouse_kernel::{
+    Aggregate, AggregateRef, CommandKey, Context, DomainEvent, Epoch, Position, RecordedEvent, Rejection, Version,
+};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::http::Api;
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Cart {
+    owner: Option<String>,
+    lines: Vec<Line>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Line {
+    /// What is wanted.
+    sku: String,
+    quantity: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) enum CartCommand {
+    /// Begins a cart.
+    CreateCart {
+        owner: String,
+    },
+    AddLines {
+        lines: Vec<Line>,
+        note: Option<String>,
+    },
+    /// Takes everything out.
+    Clear,
+    Look {},
+    Explode,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) enum CartEvent {
+    Created { owner: String },
+    LineAdded { sku: String, quantity: u32 },
+    Cleared,
+}
+
+impl DomainEvent for CartEvent {}
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub(super) struct CartReply {
+    lines: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CartRejection {
+    #[error("the cart belongs to {0} already")]
+    Taken(String),
+    #[error("the cart is empty")]
+    Empty,
+}
+
+impl Rejection for CartRejection {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Taken(_) => "cart-taken",
+            Self::Empty => "cart-empty",
+        }
+    }
+}
+
+impl Aggregate for Cart {
+    const TYPE: &'static str = "cart";
+    type Command = CartCommand;
+    type Event = CartEvent;
+    type Reply = CartReply;
+    type Rejection = CartRejection;
+
+    fn decide(&self, command: CartCommand, context: &mut Context<Self>) -> Result<CartReply, CartRejection> {
+        match command {
+            CartCommand::CreateCart { owner } => match &self.owner {
+                Some(owner) => return Err(CartRejection::Taken(owner.clone())),
+                None => context.emit(CartEvent::Created { owner }),
+            },
+            CartCommand::AddLines { lines, note: _ } => lines
+                .into_iter()
+                .for_each(|Line { sku, quantity }| context.emit(CartEvent::LineAdded { sku, quantity })),
+            CartCommand::Clear if self.lines.is_empty() => return Err(CartRejection::Empty),
+            CartCommand::Clear => context.emit(CartEvent::Cleared),
+            CartCommand::Look {} => {}
+            CartCommand::Explode => panic!("as told, at /secret/path"),
+        }
+        Ok(CartReply { lines: context.state().lines.len() })
+    }
+
+    fn evolve(&mut self, event: &CartEvent) {
+        match event.clone() {
+            CartEvent::Created { owner } => self.owner = Some(owner),
+            CartEvent::LineAdded { sku, quantity } => self.lines.push(Line { sku, quantity }),
+            CartEvent::Cleared => self.lines.clear(),
+        }
+    }
+}
+
+/// Memory whose commits and pings wait while the gate is shut.
+#[derive(Debug)]
+struct Gated {
+    memory: Memory,
+    is_open: watch::Receiver<bool>,
+}
+
+impl Gated {
+    async fn pass(&self) {
+        let mut is_open = self.is_open.clone();
+        // A server that has gone leaves its gate as it was.
+        let _gone = is_open.wait_for(|is_open| *is_open).await;
+    }
+}
+
+#[async_trait]
+impl Store for Gated {
+    async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
+        self.memory.acquire(previous).await
+    }
+
+    async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
+        self.pass().await;
+        self.memory.commit(epoch, batch).await
+    }
+
+    async fn versions(&self, aggregates: &[AggregateRef]) -> Result<Vec<Version>, StoreError> {
+        self.memory.versions(aggregates).await
+    }
+
+    async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, StoreError> {
+        self.memory.find_command(aggregate, key).await
+    }
+
+    async fn read_aggregate(
+        &self,
+        aggregate: &AggregateRef,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.memory.read_aggregate(aggregate, after, limit).await
+    }
+
+    async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.memory.read_log(after, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, StoreError> {
+        self.pass().await;
+        self.memory.head().await
+    }
+
+    async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        self.memory.save_snapshots(snapshots).await
+    }
+
+    async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
+        self.memory.snapshot(aggregate, as_of).await
+    }
+
+    fn connections(&self) -> Connections {
+        self.memory.connections()
+    }
+
+    async fn close(&self) {
+        self.memory.close().await;
+    }
+}
+
+/// An API on an engine on a journal in memory.
+pub(super) struct Server {
+    pub(super) router: Router,
+    pub(super) engine: Engine,
+    gate: watch::Sender<bool>,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) text: String,
+}
+
+impl Server {
+    pub(super) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(super) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::embedded();
+        configure(&mut config);
+        let (gate, is_open) = watch::channel(true);
+        let memory = Memory::new(Retention { keep_count: 1, max_age: Duration::MAX });
+        let journal = Journal::start(Arc::new(Gated { memory, is_open }), Options::default()).await.unwrap();
+        let engine = Engine::builder(config.clone()).aggregate::<Cart>().start(journal).await.unwrap();
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let router = Api::builder("shop", &config).aggregate::<Cart>(&engine).router(engine.clone(), metrics);
+        Self { router, engine, gate }
+    }
+
+    /// Lets nothing be committed until the gate opens.
+    pub(super) fn shut_gate(&self) {
+        self.gate.send_replace(false);
+    }
+
+    pub(super) fn open_gate(&self) {
+        self.gate.send_replace(true);
+    }
+
+    pub(super) async fn send(&self, request: Request) -> Answer {
+        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+
+    pub(super) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(request(Method::GET, path, headers, Body::empty())).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(path, &[], body).await
+    }
+
+    pub(super) async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        self.post_text(path, headers, &body.to_string()).await
+    }
+
+    pub(super) async fn post_text(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = request(Method::POST, path, headers, Body::from(body.to_owned()));
+        let json = "application/json".parse().unwrap();
+        request.headers_mut().entry(CONTENT_TYPE).or_insert(json);
+        self.send(request).await
+    }
+
+    /// A cart of Ada's with two lines: three events.
+    pub(super) async fn fill_cart(&self, id: &str) {
+        let created = self.post(&format!("/v1/cart/{id}/create-cart"), &serde_json::json!({"owner": "Ada"})).await;
+        assert_eq!(created.status, 200, "{created:?}");
+        let lines = serde_json::json!({"lines": [{"sku": "tea", "quantity": 2}, {"sku": "cup", "quantity": 1}]});
+        let filled = self.post(&format!("/v1/cart/{id}/add-lines"), &lines).await;
+        assert_eq!(filled.status, 200, "{filled:?}");
+    }
+
+    pub(super) fn head(&self) -> u64 {
+        self.engine.journal().head().borrow().0
+    }
+
+    /// Sends a request that is refused, and makes sure that nothing happened.
+    pub(super) async fn refused(&self, request: Request) -> Answer {
+        let before = self.head();
+        let answer = self.send(request).await;
+        assert!(answer.status >= 400, "{answer:?}");
+        self.engine.journal().flush().await;
+        assert_eq!(self.head(), before, "{answer:?}");
+        answer
+    }
+
+    pub(super) async fn refused_post(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let mut request = request(Method::POST, path, headers, Body::from(body.to_string()));
+        let json = "application/json".parse().unwrap();
+        request.headers_mut().entry(CONTENT_TYPE).or_insert(json);
+        self.refused(request).await
+    }
+}
+
+pub(super) fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Request {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body).unwrap()
+}
+
+impl Answer {
+    async fn read(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        Self { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Makes sure that it is this problem, written as problems are.
+    #[track_caller]
+    pub(super) fn is_problem(&self, status: u16, slug: &str) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        let body = self.json();
+        assert_eq!(body["type"], format!("urn:dormouse:problem:{slug}"), "{body}");
+        assert_eq!(body["status"], status);
+        assert!(body["title"].is_string() && body["detail"].is_string(), "{body}");
+        assert_eq!(body["request_id"].as_str(), self.header("x-request-id"));
+        assert_eq!(self.header("content-length"), Some(self.text.len().to_string().as_str()));
+        body
+    }
+}

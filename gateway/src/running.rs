@@ -1,0 +1,184 @@
+//! A running application: started in the right order, stopped in the reverse.
+//!
+//! Background tasks, all of them:
+//!
+//! | Task | Does | Stops |
+//! |---|---|---|
+//! | `server` | accepts connections; each is a task of its own, which ends with it | told by `shutdown`, or when dropped |
+//! | `upkeep` | keeps the metrics recorder small | aborted when dropped |
+//!
+//! The journal and the engine have their own, which [`Engine::drain`] stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use dormouse_config::{Config, Violation};
+use dormouse_engine::{DrainReport, Engine, Lifecycle};
+use dormouse_journal::OpenError;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+use tracing::{error, info, warn};
+
+use crate::app::App;
+use crate::http::Api;
+use crate::{server, telemetry};
+
+/// Connections that may wait to be accepted; the kernel's own limit (`net.core.somaxconn`) may be lower.
+const BACKLOG: u32 = 1024;
+
+/// What requests under way get when nothing they wait for can succeed any more.
+const FAILED_GRACE: Duration = Duration::from_secs(1);
+
+/// A journal that does not let go after all this is left alone: what is acknowledged is durable in any case.
+const CLOSE_BOUND: Duration = Duration::from_secs(5);
+
+/// An application that runs inside this process. Dropping it cuts off its requests and leaves its engine to itself;
+/// [`stop`](Self::stop) ends it in good order.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    engine: Engine,
+    drain_timeout: Duration,
+    shutdown: oneshot::Sender<Instant>,
+    server: JoinSet<()>,
+    upkeep: JoinSet<()>,
+}
+
+/// Why an application did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error(transparent)]
+    Config(#[from] Violation),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", listen_hint(source))]
+    Listen {
+        /// `gateway.listen`.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// An aggregate cannot be reached by URL.
+    #[error("{0}")]
+    Unroutable(String),
+    /// The aggregates do not fit together.
+    #[error(transparent)]
+    Engine(#[from] dormouse_engine::StartError),
+}
+
+fn listen_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ", another process does: stop it, or set another gateway.listen",
+        io::ErrorKind::AddrNotAvailable => ", it is no address of this machine: set another gateway.listen",
+        io::ErrorKind::PermissionDenied => ", ports below 1024 are reserved: set another gateway.listen",
+        _ => "",
+    }
+}
+
+pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartError> {
+    config.validate()?;
+    app.check().map_err(|error| StartError::Unroutable(error.to_string()))?;
+    let metrics = telemetry::recorder();
+    // The address comes first: a second server started by mistake must fail before it takes over the journal of the
+    // first. It listens last, so that nobody connects before there is somebody to answer.
+    let configured = config.gateway.listen;
+    let not_listening = |source| StartError::Listen { address: configured, source };
+    let socket = reserve(configured).map_err(not_listening)?;
+    let journal = dormouse_journal::open(&config).await?;
+    let engine = match app.add_to_engine(Engine::builder(config.clone())).start(journal.clone()).await {
+        Ok(engine) => engine,
+        Err(error) => {
+            journal.close().await;
+            return Err(error.into());
+        }
+    };
+    let api = app.add_to_api(Api::builder(app.name(), &config), &engine);
+    let router = api.router(engine.clone(), metrics.clone());
+    let (listener, address) = match listen(socket) {
+        Ok(listening) => listening,
+        Err(error) => {
+            engine.drain(Duration::ZERO).await;
+            return Err(not_listening(error));
+        }
+    };
+
+    let (shutdown, told) = oneshot::channel();
+    let mut server = JoinSet::new();
+    server.spawn(server::serve(listener, router, server::Options::from_config(&config.gateway), told));
+    let mut upkeep = JoinSet::new();
+    upkeep.spawn(telemetry::upkeep(metrics));
+    info!(%address, journal = %config.journal.url, "running");
+    Ok(Running { address, engine, drain_timeout: config.gateway.drain_timeout, shutdown, server, upkeep })
+}
+
+fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart should not have to wait until the connections of the last run are forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = socket.listen(BACKLOG)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+impl Running {
+    /// Where it listens; the real port if the configured one was 0.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its engine, to send commands from inside the process.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Waits until it has failed beyond repair, and says why: then it should be stopped, and the process should end.
+    pub async fn failed(&self) -> String {
+        let mut lifecycle = self.engine.lifecycle();
+        match lifecycle.wait_for(|lifecycle| matches!(lifecycle, Lifecycle::Failed(_))).await.as_deref() {
+            Ok(Lifecycle::Failed(reason)) => reason.clone(),
+            // The engine is ours, so whoever tells of its life lives as long as we do.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Accepts no more connections, finishes the requests under way, and then drains the engine, all within
+    /// `gateway.drain_timeout`. What has been acknowledged is durable however this goes.
+    pub async fn stop(mut self) -> DrainReport {
+        let failed = matches!(*self.engine.lifecycle().borrow(), Lifecycle::Failed(_));
+        let grace = if failed { self.drain_timeout.min(FAILED_GRACE) } else { self.drain_timeout };
+        let deadline = Instant::now() + grace;
+        info!(timeout = ?grace, "draining");
+        // A server that has gone already was told by its end.
+        let _gone = self.shutdown.send(deadline);
+        while let Some(ended) = self.server.join_next().await {
+            if let Err(error) = ended {
+                error!(%error, "the server failed");
+            }
+        }
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let report = match timeout(rest + CLOSE_BOUND, self.engine.drain(rest)).await {
+            Ok(report) => report,
+            Err(_) => {
+                warn!("the journal was not closed in time");
+                let still_live = self.engine.residency().iter().map(|kind| kind.live).sum();
+                DrainReport { complete: false, still_live }
+            }
+        };
+        self.upkeep.shutdown().await;
+        info!(complete = report.complete, still_live = report.still_live, "stopped");
+        report
+    }
+}

@@ -1,0 +1,118 @@
+//! The HTTP/1.1 server: it accepts connections up to a limit, gives slow clients a deadline, and ends in good order.
+//!
+//! `axum::serve` would neither limit connections nor arm a timer for request headers, so hyper is driven from here. A
+//! connection is a task; all of them belong to the accept loop, and none outlives it.
+//!
+//! What hyper refuses by itself, before there is a request (a malformed head, one that is too large), is answered by a
+//! bare status without a problem document.
+
+mod accept;
+mod connection;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::Router;
+use dormouse_config::Gateway;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, warn};
+
+use self::accept::accept;
+use self::connection::serve_connection;
+
+/// What the server takes from the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// Connections at once; further ones wait in the kernel's backlog.
+    pub(crate) max_connections: usize,
+    /// Time to send the head of a request, also that of the next one on a connection kept alive.
+    pub(crate) header_timeout: Duration,
+}
+
+impl Options {
+    pub(crate) fn from_config(gateway: &Gateway) -> Self {
+        Self { max_connections: gateway.max_connections.get(), header_timeout: gateway.header_timeout }
+    }
+}
+
+/// Serves until `shutdown` names a deadline: then nothing more is accepted, idle connections are closed, and those with
+/// a request under way get until the deadline to finish it. If the sender of `shutdown` goes without a word, or this
+/// future is dropped, everything is cut off at once.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    options: Options,
+    mut shutdown: oneshot::Receiver<Instant>,
+) {
+    // A router that knows it has all its state does less for each request.
+    let router = router.with_state(());
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+    let mut connections = Connections::default();
+    let deadline = loop {
+        tokio::select! {
+            deadline = &mut shutdown => break deadline.unwrap_or_else(|_| Instant::now()),
+            () = connections.one_ended() => {}
+            stream = accept(&listener), if connections.count() < options.max_connections => {
+                let (tell, told) = oneshot::channel();
+                connections.add(serve_connection(stream, http.clone(), router.clone(), told), tell);
+            }
+        }
+    };
+    drop(listener);
+    connections.drain(deadline).await;
+}
+
+/// The connections there are, each with the means to tell it that it should end. One channel for each rather than one
+/// for all: a connection looks at it with every request, and all would meet at the lock of a shared one.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    tell: HashMap<task::Id, oneshot::Sender<()>>,
+}
+
+impl Connections {
+    fn count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static, tell: oneshot::Sender<()>) {
+        let task = self.tasks.spawn(connection);
+        self.tell.insert(task.id(), tell);
+    }
+
+    /// Waits for the end of a connection; for ever if there is none.
+    async fn one_ended(&mut self) {
+        match self.tasks.join_next_with_id().await {
+            Some(ended) => self.forget(ended),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn forget(&mut self, ended: Result<(task::Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            // A panic; the hook has logged it.
+            Err(error) => error.id(),
+        };
+        self.tell.remove(&id);
+    }
+
+    async fn drain(mut self, deadline: Instant) {
+        debug!(connections = self.count(), "closing connections");
+        // Whoever is told by a sender that has gone is told as well.
+        self.tell.clear();
+        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout_at(deadline, all_ended).await.is_err() {
+            warn!(connections = self.count(), "requests were cut off, they did not finish in time");
+            self.tasks.shutdown().await;
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What a client sees of the server's limits and of its end.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Options, serve};
+
+const SOON: Duration = Duration::from_secs(10);
+const A_WHILE: Duration = Duration::from_millis(300);
+
+struct Serving {
+    address: SocketAddr,
+    shutdown: oneshot::Sender<Instant>,
+    task: JoinHandle<()>,
+}
+
+impl Serving {
+    /// `/` answers at once, `/slow` after a while, `/never` never.
+    async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let router = Router::new()
+            .route("/", get(async || "here"))
+            .route(
+                "/slow",
+                get(async || {
+                    sleep(A_WHILE).await;
+                    "at last"
+                }),
+            )
+            .route("/never", get(async || std::future::pending::<()>().await));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut options = Options { max_connections: 100, header_timeout: SOON * 2 };
+        change(&mut options);
+        let (shutdown, deadline) = oneshot::channel();
+        let task = tokio::spawn(serve(listener, router, options, deadline));
+        Self { address, shutdown, task }
+    }
+
+    async fn connect(&self) -> Client {
+        Client(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    async fn shut_down_within(self, time: Duration) {
+        self.shutdown.send(Instant::now() + time).unwrap();
+        timeout(SOON, self.task).await.unwrap().unwrap();
+    }
+}
+
+struct Client(TcpStream);
+
+impl Client {
+    async fn ask(&mut self, path: &str) {
+        self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
+    }
+
+    /// What was received until it contains `end`; panics if the connection is closed before.
+    async fn receive(&mut self, end: &str) -> String {
+        let mut received = Vec::new();
+        while !String::from_utf8_lossy(&received).contains(end) {
+            let mut buffer = [0; 1024];
+            let count = timeout(SOON, self.0.read(&mut buffer)).await.unwrap().unwrap();
+            assert!(count > 0, "closed after {:?}", String::from_utf8_lossy(&received));
+            received.extend_from_slice(&buffer[..count]);
+        }
+        String::from_utf8(received).unwrap()
+    }
+
+    /// Everything until the connection is closed, however it is.
+    async fn rest(mut self) -> String {
+        let mut received = Vec::new();
+        let _reset = timeout(SOON, self.0.read_to_end(&mut received)).await.expect("the connection is closed");
+        String::from_utf8(received).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn requests_on_one_connection_are_answered_in_order_also_when_sent_together() {
+    let serving = Serving::with(|_| {}).await;
+    let mut client = serving.connect().await;
+    client.ask("/slow").await;
+    client.ask("/").await;
+    let both = client.receive("here").await;
+    assert!(both.find("at last") < both.find("here"), "{both}");
+    client.ask("/").await;
+    client.receive("here").await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_slow_with_its_headers_is_closed() {
+    let serving = Serving::with(|options| options.header_timeout = Duration::from_millis(100)).await;
+    let mut client = serving.connect().await;
+    client.0.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    assert!(!client.rest().await.contains("200"));
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_no_slow_header() {
+    let serving = Serving::with(|options| options.header_timeout = Duration::from_millis(100)).await;
+    let mut client = serving.connect().await;
+    client.ask("/slow").await;
+    client.receive("at last").await;
+}
+
+#[tokio::test]
+async fn a_connection_over_the_limit_waits_for_one_to_end() {
+    let serving = Serving::with(|options| options.max_connections = 1).await;
+    let mut first = serving.connect().await;
+    first.ask("/").await;
+    first.receive("here").await;
+
+    let mut second = serving.connect().await;
+    second.ask("/").await;
+    let early = timeout(A_WHILE, second.receive("here")).await;
+    assert!(early.is_err(), "it was served beside the first");
+    drop(first);
+    second.receive("here").await;
+}
+
+#[tokio::test]
+async fn shutting_down_finishes_the_request_under_way_and_accepts_no_more() {
+    let serving = Serving::with(|_| {}).await;
+    let address = serving.address;
+    let mut client = serving.connect().await;
+    client.ask("/slow").await;
+    sleep(A_WHILE / 3).await;
+    serving.shut_down_within(SOON).await;
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("at last"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn shutting_down_closes_idle_connections_at_once() {
+    let serving = Serving::with(|_| {}).await;
+    let mut used = serving.connect().await;
+    used.ask("/").await;
+    used.receive("here").await;
+    let fresh = serving.connect().await;
+    sleep(A_WHILE / 3).await;
+    let started = Instant::now();
+    serving.shut_down_within(SOON).await;
+    assert!(started.elapsed() < SOON / 2);
+    assert_eq!((used.rest().await, fresh.rest().await), (String::new(), String::new()));
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_finish_in_time_is_cut_off() {
+    let serving = Serving::with(|_| {}).await;
+    let mut client = serving.connect().await;
+    client.ask("/never").await;
+    sleep(A_WHILE / 3).await;
+    serving.shut_down_within(A_WHILE).await;
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_server_that_is_dropped_cuts_off_everything() {
+    let serving = Serving::with(|_| {}).await;
+    let mut client = serving.connect().await;
+    client.ask("/never").await;
+    sleep(A_WHILE / 3).await;
+    serving.task.abort();
+    assert_eq!(client.rest().await, "");
+}

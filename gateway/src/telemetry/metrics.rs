@@ -1,0 +1,76 @@
+//! The recorder of metrics: one for the process, however many applications run in it.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use dormouse_engine::{BATCH_BUCKETS, DURATION_BUCKETS};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::time::MissedTickBehavior;
+use tracing::warn;
+
+/// How often values recorded since are put into their buckets; until then, or until somebody reads the metrics, they
+/// take memory each.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Which metrics get which buckets, by the end of their names. One that is not here becomes a summary.
+const BUCKETS: [(&str, &[f64]); 3] =
+    [("_duration", DURATION_BUCKETS), ("_seconds", DURATION_BUCKETS), ("_batch_events", BATCH_BUCKETS)];
+
+/// Reads the metrics of this process. The first call installs the recorder.
+pub(crate) fn recorder() -> PrometheusHandle {
+    static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+    let handle = INSTALLED.get_or_init(|| {
+        let recorder = builder().expect("the buckets are not empty").build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            warn!("this process has another recorder of metrics: ours stay empty");
+        }
+        handle
+    });
+    handle.clone()
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    let suffix = |suffix: &str| Matcher::Suffix(suffix.to_owned());
+    let mut buckets = BUCKETS.iter();
+    buckets.try_fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
+        builder.set_buckets_for_metric(suffix(name), buckets)
+    })
+}
+
+/// Keeps the recorder small, for ever.
+pub(crate) async fn upkeep(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(UPKEEP);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_batches_have_buckets() {
+        let recorder = builder().unwrap().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            for name in ["cqrs_command_duration", "dormouse_commit_duration_seconds", "dormouse_commit_batch_events"] {
+                metrics::histogram!(name).record(3.0);
+            }
+        });
+        let text = handle.render();
+        assert!(text.contains(r#"cqrs_command_duration_bucket{le="5"} 1"#), "{text}");
+        assert!(text.contains(r#"dormouse_commit_duration_seconds_bucket{le="0.0001"} 0"#), "{text}");
+        assert!(text.contains(r#"dormouse_commit_batch_events_bucket{le="4"} 1"#), "{text}");
+    }
+
+    #[test]
+    fn the_recorder_is_installed_once() {
+        recorder();
+        metrics::counter!("installed_once_total").increment(1);
+        assert!(recorder().render().contains("installed_once_total 1"));
+    }
+}

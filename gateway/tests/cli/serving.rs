@@ -1,0 +1,163 @@
+//! A server's life: what it says, how it ends.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use dormouse_harness::{Server, ServerBuilder, eventually};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{PROGRAM, SOON, closed_pipe, command, restock, server_in};
+
+const A_MOMENT: Duration = Duration::from_millis(200);
+
+const BODY: &str = r#"{"change":1,"reason":"slow"}"#;
+
+fn in_memory() -> ServerBuilder {
+    Server::builder().program(PROGRAM).journal("memory:")
+}
+
+/// A command whose body is still to come, so that it is under way until we say so.
+fn slow_command(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let length = BODY.len();
+    let head = format!(
+        "POST /v1/inventory/SKU-2/update-inventory HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    sleep(A_MOMENT);
+    stream
+}
+
+#[test]
+fn a_server_says_one_line_on_stdout_and_logs_json_on_stderr() {
+    let mut server = in_memory().start();
+    server.terminate();
+    server.wait(SOON);
+    let logs = server.logs();
+    let (said, logged): (Vec<_>, Vec<_>) = logs.lines().partition(|line| !line.starts_with('{'));
+    assert_eq!(said, [format!("listening on {}", server.url())]);
+    let logged: Vec<Value> = logged.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let running = logged.iter().find(|line| line["message"] == "running").unwrap();
+    assert_eq!(running["address"], server.address().to_string());
+    assert_eq!(logged.last().unwrap()["message"], "stopped");
+}
+
+#[test]
+fn without_a_command_it_serves() {
+    let directory = TempDir::new().unwrap();
+    let mut command =
+        command(directory.path(), &["--set", "journal.url=memory:", "--set", "gateway.listen=127.0.0.1:0"]);
+    // Nobody reads what it says, and it does not mind.
+    let mut child = command.stdout(closed_pipe()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut logged = String::new();
+    let mut stderr = child.stderr.take().unwrap();
+    eventually("a running server", SOON, || {
+        let mut buffer = [0; 1024];
+        let count = stderr.read(&mut buffer).unwrap();
+        logged.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        logged.contains(r#""message":"running""#)
+    });
+    sleep(A_MOMENT);
+    assert_eq!(child.try_wait().unwrap(), None);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn logs_can_be_silenced_and_written_for_people() {
+    let server = in_memory().set("log.level=off").start();
+    assert_eq!(server.logs(), format!("listening on {}", server.url()));
+    let server = in_memory().set("log.format=text").start();
+    eventually("its log", SOON, || server.logs().contains("INFO dormouse::running: running address="));
+}
+
+#[test]
+fn sigterm_finishes_the_request_under_way_and_exits_with_0() {
+    let directory = TempDir::new().unwrap();
+    let mut server = server_in(directory.path()).start();
+    let mut stream = slow_command(&server);
+    let idle = TcpStream::connect(server.address()).unwrap();
+    server.terminate();
+    eventually("an end of accepting", SOON, || {
+        TcpStream::connect(server.address()).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+    });
+    assert!(server.is_running());
+    stream.write_all(BODY.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.logs());
+    drop(idle);
+
+    // It was acknowledged, so it is there.
+    server.restart();
+    assert_eq!(server.client().get("/v1/inventory/SKU-2").unwrap().json()["state"]["on_hand"], 1);
+}
+
+#[test]
+fn a_request_that_does_not_end_is_cut_off_when_time_is_up() {
+    let mut server = in_memory().set("gateway.drain_timeout=500ms").start();
+    let _stream = slow_command(&server);
+    let asked = Instant::now();
+    server.terminate();
+    assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.logs());
+    assert!((Duration::from_millis(500)..SOON / 2).contains(&asked.elapsed()), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut server = in_memory().start();
+    let _stream = slow_command(&server);
+    server.terminate();
+    sleep(A_MOMENT);
+    assert!(server.is_running());
+    server.terminate();
+    assert_eq!(server.wait(SOON).code(), Some(143), "{}", server.logs());
+}
+
+#[test]
+fn running_out_of_files_is_survived_and_foretold() {
+    let directory = TempDir::new().unwrap();
+    // The harness runs `sh serve --set …`, which is this script.
+    fs::write(directory.path().join("serve"), format!("ulimit -n 40; exec {PROGRAM} serve \"$@\"")).unwrap();
+    let server = Server::builder().program("sh").working_directory(directory.path()).journal("memory:").start();
+    let foretold = r#""message":"the limit on open files is too low for gateway.max_connections""#;
+    assert!(server.logs().contains(foretold), "{}", server.logs());
+
+    let connections: Vec<_> = (0..60).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    eventually("a lack of files", SOON, || server.logs().contains("cannot accept connections"));
+    drop(connections);
+    assert_eq!(server.client().get("/health/live").unwrap().status, 200);
+}
+
+#[test]
+fn a_server_that_loses_its_journal_says_so_and_exits_with_1() {
+    let directory = TempDir::new().unwrap();
+    let mut first = server_in(directory.path()).start();
+    restock(&first, 1);
+    let second = server_in(directory.path()).start();
+    restock(&second, 2);
+
+    // It finds out when it wants to write.
+    let refused = first.client().post("/v1/inventory/SKU-1/update-inventory", &serde_json::from_str(BODY).unwrap());
+    assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status >= 500));
+    assert_eq!(first.wait(SOON).code(), Some(1));
+    let said = "\ndormouse: another process has taken over the journal";
+    eventually("its last words", SOON, || first.logs().contains(said));
+    restock(&second, 3);
+}
+
+#[test]
+fn a_second_server_on_the_same_port_leaves_the_journal_of_the_first_alone() {
+    let directory = TempDir::new().unwrap();
+    let first = server_in(directory.path()).start();
+    let refused = server_in(directory.path()).set(format!("gateway.listen={}", first.address())).try_start();
+    assert!(refused.unwrap_err().logs().contains("dormouse: cannot listen on "));
+    restock(&first, 1);
+}

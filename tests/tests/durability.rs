@@ -1,5 +1,7 @@
 //! Nothing acknowledged is lost, nothing is applied twice: the real binary, real databases, real SIGKILL.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
+
 #[path = "durability/clients.rs"]
 mod clients;
 #[path = "durability/history.rs"]

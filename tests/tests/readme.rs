@@ -3,6 +3,8 @@
 //! Three things differ from the newcomer's: `cargo run` starts the binary that this test run has built, the port is a
 //! free one, and PostgreSQL is the tests' own. A JSON block in the README is what the command before it prints.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
@@ -118,7 +120,7 @@ fn run(shells: &[&Block]) -> Vec<String> {
     shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
     let output = shell.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let mut outputs: Vec<String> = text.split(MARK).map(|output| without_announcements(output)).collect();
+    let mut outputs: Vec<String> = text.split(MARK).map(without_announcements).collect();
     // After the last mark there is nothing but the end.
     let rest = outputs.pop().unwrap_or_default();
     assert!(output.status.success(), "the shell ended with {} after block {}: {rest}", output.status, outputs.len());

@@ -44,9 +44,6 @@ fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
         // Only if decoding is not a function of the bytes.
         return Problem::new(&problem::INVALID_BODY, "the body could not be decoded");
     };
-    if error.classify() != Category::Data {
-        return malformed(&error);
-    }
     let mut path = String::new();
     for segment in track.path().iter() {
         use serde_path_to_error::Segment;
@@ -56,6 +53,10 @@ fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
             Segment::Unknown => {}
         }
     }
+    if error.classify() != Category::Data {
+        let problem = malformed(&error);
+        return if path.is_empty() { problem } else { problem.with("field", path) };
+    }
     let message = without_place(&error);
     let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next().map(str::to_owned);
     if let Some(name) = quoted("unknown field `") {
@@ -64,7 +65,7 @@ fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
         }
         return unknown_field(path);
     }
-    if let Some(name) = quoted("missing field `") {
+    if let Some(name) = quoted("missing field `").or_else(|| quoted("duplicate field `")) {
         append_field(&mut path, &name);
     }
     if path.is_empty() {
@@ -73,7 +74,7 @@ fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
     Problem::new(&problem::INVALID_BODY, format!("{path}: {message}")).with("field", path)
 }
 
-/// What is no JSON has no fields; the place is all there is to say.
+/// What is no JSON, and where. The field comes on top if its value is what is broken.
 fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(&problem::MALFORMED_JSON, error.to_string()).with("line", error.line()).with("column", error.column())
 }
@@ -221,6 +222,23 @@ mod tests {
         }
         assert_eq!(refused("Clear", "{} {}").0, "malformed-json");
         assert_eq!(refused("Clear", "{}}").0, "malformed-json");
+    }
+
+    #[test]
+    fn a_broken_value_is_named_by_its_path_too() {
+        assert_eq!(refused("Fill", r#"{"owner": }"#), ("malformed-json", at("owner")));
+        assert_eq!(refused("Fill", r#"{"owner": "a"#), ("malformed-json", at("owner")));
+        let body = r#"{"owner": "a", "lines": [{"sku": "tea", "quantity": 1}, {"sku": "tea", "quantity": 1e999}]}"#;
+        assert_eq!(refused("Fill", body), ("malformed-json", at("lines[1].quantity")));
+        assert_eq!(refused("Fill", "{"), ("malformed-json", None));
+        assert_eq!(refused("Fill", r#"{"owner": "a" "lines": []}"#), ("malformed-json", None));
+    }
+
+    #[test]
+    fn a_field_given_twice_is_named_by_its_path() {
+        assert_eq!(refused("Fill", r#"{"owner": "a", "owner": "b", "lines": []}"#), ("invalid-body", at("owner")));
+        let body = r#"{"owner": "a", "lines": [{"sku": "tea", "sku": "tea", "quantity": 1}]}"#;
+        assert_eq!(refused("Fill", body), ("invalid-body", at("lines[0].sku")));
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn everything_acknowledged_survives_sigkill_on_sqlite() {
 #[test]
 fn everything_acknowledged_survives_sigkill_on_postgres() {
     let postgres = Postgres::start();
-    survives_sigkill(Server::builder().journal(&postgres.create_database()));
+    survives_sigkill(Server::builder().journal(postgres.create_database()));
 }
 
 /// Small limits beside the load, so that it also meets passivation, snapshots and wake-ups from every source.

@@ -101,6 +101,9 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// it answers.
     async fn head(&self) -> Result<Position, StoreError>;
 
+    /// The epoch in force, as the storage has it: an owner whose epoch is another has been succeeded.
+    async fn epoch(&self) -> Result<Epoch, StoreError>;
+
     /// Keeps snapshots, replacing those of the same version, and drops the aggregate's superfluous ones. They need not
     /// be durable, and must not hold up commits.
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError>;

@@ -28,6 +28,10 @@ const REMEMBERED_VERSIONS: NonZeroUsize = NonZeroUsize::new(262_144).expect("it 
 /// Between attempts to reach a store that does not answer: from the first to the longest pause.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
+/// A writer that has nothing to commit looks so often whether it still owns the journal: so long may it show what its
+/// successor has changed already.
+const OWNERSHIP_CHECK: Duration = Duration::from_millis(500);
+
 /// How often a batch is committed whose outcome turned out to be "not committed", before it is refused: it may be what
 /// the store breaks over.
 const COMMIT_ATTEMPTS: u32 = 3;
@@ -71,6 +75,8 @@ pub(crate) struct Writer {
     /// The end of the log, as of the last commit. `None`: the journal must be acquired anew before the next.
     position: Option<Position>,
     versions: LruCache<AggregateRef, Version>,
+    /// When a commit last showed, or a look, that the journal is ours.
+    confirmed: Instant,
     retry: Retry,
 }
 
@@ -92,6 +98,7 @@ impl Writer {
             epoch: ownership.epoch,
             position: Some(ownership.head),
             versions: LruCache::new(REMEMBERED_VERSIONS),
+            confirmed: Instant::now(),
             retry: Retry::default(),
         }
     }
@@ -121,18 +128,35 @@ impl Writer {
     }
 
     /// Waits until something is submitted: an empty queue waits here, a full one gives all it has, at once. Meanwhile a
-    /// store that did not answer is asked again, so that the journal recovers also while nobody uses it. Says whether
-    /// anybody can still submit.
+    /// store that did not answer is asked again, so that the journal recovers also while nobody uses it; and one that
+    /// was taken over is noticed. Says whether anybody can still submit.
     async fn receive(&mut self, gathered: &mut Vec<Submission>) -> bool {
         loop {
-            let received = self.queue.recv_many(gathered, self.options.batch_events);
-            let Some(retry) = self.retry.at() else { return received.await > 0 };
-            if let Ok(received) = tokio::time::timeout_at(retry.into(), received).await {
-                return received > 0;
+            let due = self.retry.at().unwrap_or(self.confirmed + OWNERSHIP_CHECK);
+            if Instant::now() < due {
+                let received = self.queue.recv_many(gathered, self.options.batch_events);
+                if let Ok(received) = tokio::time::timeout_at(due.into(), received).await {
+                    return received > 0;
+                }
             }
-            if self.acquire_again().await == Err(AppendError::Fenced) {
+            if self.retry.at().is_some() {
+                // Noted where it is seen: health, metrics, log.
+                let _outcome = self.acquire_again().await;
+            } else {
+                self.confirm().await;
+            }
+            if !self.is_owner() {
                 return true;
             }
+        }
+    }
+
+    /// Looks whether the journal is still ours. A store that does not answer is no proof of anything: the next commit
+    /// will tell.
+    async fn confirm(&mut self) {
+        self.confirmed = Instant::now();
+        if self.store.epoch().await.is_ok_and(|epoch| epoch != self.epoch) {
+            self.fenced();
         }
     }
 
@@ -274,6 +298,7 @@ impl Writer {
         if let Some(last) = batch.last().map(Placed::last) {
             // After a takeover that we learned of while settling, the log may go on without us.
             self.position = Some(last);
+            self.confirmed = Instant::now();
             self.head.send_replace(last);
             gauge!(metric::HEAD).set(last.0 as f64);
         }

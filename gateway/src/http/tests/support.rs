@@ -171,6 +171,10 @@ impl Store for Gated {
         self.memory.head().await
     }
 
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.memory.epoch().await
+    }
+
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
         self.memory.save_snapshots(snapshots).await
     }

@@ -215,6 +215,11 @@ impl Store for Watched {
         self.inner.head().await
     }
 
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.answers()?;
+        self.inner.epoch().await
+    }
+
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
         self.answers()?;
         for snapshot in snapshots {

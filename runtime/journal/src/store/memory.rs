@@ -113,6 +113,10 @@ impl Store for Memory {
         Ok(self.rows()?.head)
     }
 
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        Ok(self.rows()?.epoch)
+    }
+
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
         let mut rows = self.rows()?;
         for snapshot in snapshots {

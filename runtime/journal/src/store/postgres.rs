@@ -181,6 +181,12 @@ impl Store for Postgres {
         Ok(Position(unsigned(position)?))
     }
 
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        let select = query_scalar("SELECT epoch FROM log_head");
+        let epoch: i64 = self.answer(select.fetch_one(&self.readers)).await?;
+        Ok(Epoch(unsigned(epoch)?))
+    }
+
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
         let save = async {
             let mut connection = self.readers.acquire().await?;

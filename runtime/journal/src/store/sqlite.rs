@@ -199,6 +199,10 @@ impl Store for Sqlite {
         self.readers.head().await
     }
 
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.readers.epoch().await
+    }
+
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
         if self.access == Access::Read {
             return Err(StoreError::Unavailable("the journal was opened for reading".to_owned()));

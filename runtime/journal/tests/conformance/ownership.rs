@@ -14,6 +14,7 @@ on_every_store! {
     a_commit_of_an_earlier_epoch_changes_nothing,
     a_commit_races_a_takeover_and_either_counts_or_never_happens,
     a_second_journal_takes_over,
+    an_idle_owner_notices_that_it_was_taken_over,
     a_takeover_under_load_loses_nothing,
 }
 
@@ -107,6 +108,14 @@ async fn a_second_journal_takes_over(place: Place) {
     assert_eq!(whole_history(&second, &account.aggregate).await.len(), 3);
     // Whoever lost it can still read.
     assert_eq!(whole_log(&first).await.len(), 3);
+    assert_eq!(*second.health().borrow(), Health::Ready);
+}
+
+async fn an_idle_owner_notices_that_it_was_taken_over(place: Place) {
+    let first = place.journal().await;
+    let second = place.journal().await;
+    // It submits nothing: without looking by itself it would show a stale state for ever.
+    becomes(&first, |health| *health == Health::Fenced).await;
     assert_eq!(*second.health().borrow(), Health::Ready);
 }
 

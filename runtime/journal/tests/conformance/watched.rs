@@ -140,6 +140,11 @@ impl Store for Watched {
         self.inner.head().await
     }
 
+    async fn epoch(&self) -> Result<Epoch, StoreError> {
+        self.answers()?;
+        self.inner.epoch().await
+    }
+
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
         self.answers()?;
         self.inner.save_snapshots(snapshots).await

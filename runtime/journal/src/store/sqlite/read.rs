@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use dormouse_kernel::{AggregateRef, CommandKey, Position, RecordedEvent, Version};
+use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
 use sqlx::sqlite::SqliteRow;
 
 use super::error;
@@ -205,6 +205,17 @@ impl Readers {
             .map_err(error::store)?;
         reader.give_back();
         Ok(Position(unsigned(head.unwrap_or(0))?))
+    }
+
+    /// The epoch in force.
+    pub(super) async fn epoch(&self) -> Result<Epoch, StoreError> {
+        let mut reader = self.borrow().await?;
+        let epoch: i64 = sqlx::query_scalar("SELECT epoch FROM main.log_head")
+            .fetch_one(&mut reader.connection)
+            .await
+            .map_err(error::store)?;
+        reader.give_back();
+        Ok(Epoch(unsigned(epoch)?))
     }
 
     async fn borrow_in(&self, scope: Scope) -> Result<Reader<'_>, StoreError> {

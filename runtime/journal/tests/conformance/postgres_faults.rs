@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dormouse_harness::Postgres as Server;
 use dormouse_journal::store::{Access, Migrated, Placed, Postgres};
 use dormouse_journal::{AppendError, AsOf, CommitError, Health, Journal, OpenError, Snapshot, Store, StoreError};
-use dormouse_kernel::{Chain, Position, Timestamp, Version};
+use dormouse_kernel::{Chain, CommandKey, Position, Timestamp, Version};
 
 use crate::proxy::Proxy;
 use crate::support::{
@@ -44,6 +44,32 @@ async fn a_writer_terminated_between_commits_goes_on() {
     }
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 9);
     assert_eq!(*journal.health().borrow(), Health::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_idle_when_the_server_went_away_is_opened_anew_without_a_failure() {
+    const IDLE: &str = "
+        SELECT bool_and(state_change < now() - interval '1100 milliseconds') FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name IN ('dormouse writer', 'dormouse checks')";
+    const TERMINATE: &str = "
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name LIKE 'dormouse %'";
+
+    let server = Server::shared();
+    let url = server.create_database();
+    let journal = journal(&url).await;
+    let mut account = History::of("a");
+    let key = CommandKey::new("k-1").unwrap();
+    journal.append(account.next(1)).await.unwrap();
+    assert_eq!(journal.find_command(&account.aggregate, &key).await, Ok(None));
+
+    // Longer idle than a connection is trusted without asking.
+    while query(server, &url, IDLE).await != "t" {
+        tokio::task::yield_now().await;
+    }
+    query(server, &url, TERMINATE).await;
+    assert_eq!(journal.find_command(&account.aggregate, &key).await, Ok(None));
+    assert_eq!(journal.append(account.next(1)).await.unwrap().last, Position(2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dormouse_config::PostgresUrl;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use super::failure::Failure;
 
-/// A pooled connection that was idle for longer is asked whether it still stands before it is used.
+/// A connection that was idle for longer is asked whether it still stands before it is used: the server may have been
+/// restarted meanwhile.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// What a session is for. It shows as its `application_name`.
@@ -118,8 +119,25 @@ impl Server {
 pub(super) struct Session {
     server: Server,
     purpose: Purpose,
-    connection: Mutex<Option<PgConnection>>,
+    connection: Mutex<Option<Idle>>,
     closed: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: PgConnection,
+    since: Instant,
+}
+
+impl Idle {
+    /// The connection, if it still stands.
+    async fn wake(self, patience: Duration) -> Option<PgConnection> {
+        let Self { mut connection, since } = self;
+        if since.elapsed() < TRUSTED {
+            return Some(connection);
+        }
+        matches!(timeout(patience, connection.ping()).await, Ok(Ok(()))).then_some(connection)
+    }
 }
 
 impl Session {
@@ -133,7 +151,11 @@ impl Session {
         if self.closed.load(Ordering::Acquire) {
             return Err(Failure::closed());
         }
-        let connection = match place.take() {
+        let standing = match place.take() {
+            Some(idle) => idle.wake(self.server.limits.connect_timeout).await,
+            None => None,
+        };
+        let connection = match standing {
             Some(connection) => connection,
             None => self.server.connect(self.purpose).await?,
         };
@@ -153,7 +175,7 @@ impl Session {
 
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        if let Some(connection) = self.connection.lock().await.take() {
+        if let Some(Idle { connection, .. }) = self.connection.lock().await.take() {
             // Saying goodbye is a courtesy: the server notices anyway.
             _ = timeout(self.server.limits.connect_timeout, connection.close()).await;
         }
@@ -163,14 +185,14 @@ impl Session {
 /// A connection in use. Unless it is [kept](Self::keep), it is dropped: after an error or an answer not waited for,
 /// nobody knows what would come next on it.
 pub(super) struct Held<'a> {
-    place: MutexGuard<'a, Option<PgConnection>>,
+    place: MutexGuard<'a, Option<Idle>>,
     connection: PgConnection,
 }
 
 impl Held<'_> {
     pub(super) fn keep(self) {
         let Self { mut place, connection } = self;
-        *place = Some(connection);
+        *place = Some(Idle { connection, since: Instant::now() });
     }
 }
 

@@ -29,6 +29,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 pub enum Lifecycle {
     /// It takes commands.
     Running,
+    /// It still takes commands, but will stop soon: nobody new should be sent here.
+    Leaving,
     /// It finishes what it has taken, and takes no more.
     Draining,
     /// It has stopped in good order.
@@ -178,6 +180,12 @@ impl Engine {
         gauge!(metric::DORMANT).set(self.node.dormant.count() as f64);
         gauge!(metric::DORMANT_BYTES).set(self.node.dormant.bytes() as f64);
         self.node.journal.sample_metrics();
+    }
+
+    /// Says that it will stop soon, while it serves as before; [`drain`](Self::drain) is what stops it. Changes nothing
+    /// unless it is [`Running`](Lifecycle::Running).
+    pub fn leave(&self) {
+        self.node.leave();
     }
 
     /// Takes no more commands, finishes what was taken, puts every aggregate to sleep (with a snapshot where it is

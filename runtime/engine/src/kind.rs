@@ -8,7 +8,7 @@ use dormouse_journal::Journal;
 use dormouse_kernel::{
     Aggregate, AggregateId, AggregateRef, AggregateType, Clock, EventCodec, IdSource, Slice, variant_names,
 };
-use metrics::{Gauge, gauge};
+use metrics::{Gauge, Histogram, gauge, histogram};
 use ractor::{ActorCell, ActorRef};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -139,8 +139,20 @@ impl Node {
         self.lifecycle.send_replace(lifecycle);
     }
 
+    /// From running to leaving; whatever else it is doing, it goes on with.
+    pub(crate) fn leave(&self) {
+        self.lifecycle.send_if_modified(|lifecycle| {
+            let was_running = *lifecycle == Lifecycle::Running;
+            if was_running {
+                *lifecycle = Lifecycle::Leaving;
+            }
+            was_running
+        });
+    }
+
+    /// Also while it leaves: until it drains, everybody is served.
     pub(crate) fn is_running(&self) -> bool {
-        matches!(*self.lifecycle.borrow(), Lifecycle::Running)
+        matches!(*self.lifecycle.borrow(), Lifecycle::Running | Lifecycle::Leaving)
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -154,6 +166,7 @@ pub(crate) struct Kind<A: Aggregate> {
     pub(crate) name: AggregateType,
     pub(crate) codec: EventCodec<A::Event>,
     pub(crate) replay_cost: ReplayCost,
+    pub(crate) mailbox_wait: Histogram,
     pub(crate) commands: Vec<CommandMetrics>,
     directories: Vec<Directory<A>>,
     live: AtomicUsize,
@@ -182,6 +195,7 @@ impl<A: Aggregate> Kind<A> {
             name,
             codec,
             replay_cost: ReplayCost::default(),
+            mailbox_wait: histogram!(metric::MAILBOX_WAIT),
             commands: commands.iter().map(|name| CommandMetrics::new(name)).collect(),
             directories,
             live: AtomicUsize::new(0),

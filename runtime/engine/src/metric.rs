@@ -2,6 +2,7 @@
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 
+use crate::aggregate::SleepReason;
 pub use dormouse_journal::BATCH_BUCKETS;
 
 /// From receiving a command to its answer, seconds; `command_type`, `success`.
@@ -61,6 +62,15 @@ pub(crate) fn describe() {
     describe_counter!(ABANDONED, "Commands whose sender hung up before they were decided");
     describe_counter!(FAILURES, "Aggregates whose actor failed");
     describe_histogram!(MAILBOX_WAIT, Unit::Seconds, "Time a command spends in its aggregate's mailbox");
+    // From the start, so that a rate shows the first of each too.
+    for reason in [SleepReason::Idle, SleepReason::Limit, SleepReason::Empty, SleepReason::Drain] {
+        counter!(PASSIVATIONS, "reason" => reason.label()).increment(0);
+    }
+    for scope in ["aggregate", "node"] {
+        counter!(SHED, "scope" => scope).increment(0);
+    }
+    counter!(ABANDONED).increment(0);
+    counter!(FAILURES).increment(0);
 }
 
 /// What counts the commands of one name, looked up once.

@@ -1,6 +1,8 @@
 //! The metrics of the journal: names, labels, help, buckets.
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{
+    Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
 /// From submission to answer, seconds.
 pub(crate) const APPEND_DURATION: &str = "event_store_append_duration";
@@ -8,6 +10,8 @@ pub(crate) const APPEND_DURATION: &str = "event_store_append_duration";
 pub(crate) const LOAD_DURATION: &str = "event_store_load_duration";
 /// Errors of the store, by `operation`.
 pub(crate) const ERRORS: &str = "event_store_errors_total";
+/// The operations that errors are counted by.
+const OPERATIONS: [&str; 7] = ["acquire", "check", "commit", "index", "load", "snapshot", "snapshot-dropped"];
 /// Events in one commit.
 pub(crate) const BATCH_EVENTS: &str = "dormouse_commit_batch_events";
 /// One commit, seconds.
@@ -31,4 +35,28 @@ pub(crate) fn describe() {
     describe_gauge!(CONNECTIONS_ACTIVE, "Database connections in use");
     describe_gauge!(CONNECTIONS_MAX, "Database connections allowed");
     describe_gauge!(HEAD, "The position of the last committed event");
+    // From the start, so that a rate shows the first error too.
+    for operation in OPERATIONS {
+        counter!(ERRORS, "operation" => operation).increment(0);
+    }
+}
+
+/// What every commit records, looked up once.
+#[derive(Debug)]
+pub(crate) struct CommitMetrics {
+    pub(crate) append_duration: Histogram,
+    pub(crate) batch_events: Histogram,
+    pub(crate) duration: Histogram,
+    pub(crate) head: Gauge,
+}
+
+impl CommitMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            append_duration: histogram!(APPEND_DURATION),
+            batch_events: histogram!(BATCH_EVENTS),
+            duration: histogram!(COMMIT_DURATION),
+            head: gauge!(HEAD),
+        }
+    }
 }

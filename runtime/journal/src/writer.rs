@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use dormouse_kernel::{AggregateRef, Epoch, Position, Version};
 use lru::LruCache;
-use metrics::{counter, gauge, histogram};
+use metrics::counter;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::append::Placed;
 use crate::error::{AppendError, CommitError, StoreError};
-use crate::metric;
+use crate::metric::{self, CommitMetrics};
 use crate::store::{Ownership, Store};
 use round::Round;
 pub use submission::{Submission, Undone};
@@ -78,6 +78,7 @@ pub(crate) struct Writer {
     /// When a commit last showed, or a look, that the journal is ours.
     confirmed: Instant,
     retry: Retry,
+    metrics: CommitMetrics,
 }
 
 impl Writer {
@@ -100,6 +101,7 @@ impl Writer {
             versions: LruCache::new(REMEMBERED_VERSIONS),
             confirmed: Instant::now(),
             retry: Retry::default(),
+            metrics: CommitMetrics::new(),
         }
     }
 
@@ -188,7 +190,7 @@ impl Writer {
                 Err(error) => round.fail(&error),
             }
         }
-        round.answer();
+        round.answer(&self.metrics);
     }
 
     /// Makes sure the journal is ours, and checks every append of the round against it.
@@ -212,8 +214,8 @@ impl Writer {
             match self.store.commit(self.epoch, &batch).await {
                 Ok(()) => {
                     let events: usize = batch.iter().map(|placed| placed.append.events.len()).sum();
-                    histogram!(metric::COMMIT_DURATION).record(started.elapsed());
-                    histogram!(metric::BATCH_EVENTS).record(events as f64);
+                    self.metrics.duration.record(started.elapsed());
+                    self.metrics.batch_events.record(events as f64);
                     return Ok(batch);
                 }
                 Err(CommitError::Fenced) => return Err(self.fenced()),
@@ -300,7 +302,7 @@ impl Writer {
             self.position = Some(last);
             self.confirmed = Instant::now();
             self.head.send_replace(last);
-            gauge!(metric::HEAD).set(last.0 as f64);
+            self.metrics.head.set(last.0 as f64);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dormouse_journal::{AppendError, Committed, Lane, Submission};
 use dormouse_kernel::{Aggregate, Version};
-use metrics::{counter, histogram};
+use metrics::counter;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -112,11 +112,12 @@ impl<A: Aggregate> Memory<A> {
             counter!(metric::ABANDONED).increment(1);
             return Ok(());
         }
-        if command.deadline <= Instant::now() {
+        let now = Instant::now();
+        if command.deadline <= now {
             answer(reply, permits, Answer::Decided(Err(CommandError::Expired)));
             return Ok(());
         }
-        histogram!(metric::MAILBOX_WAIT).record(command.sent.elapsed());
+        self.activation.kind.mailbox_wait.record(now.saturating_duration_since(command.sent));
         if let Err(error) = self.resident().await {
             answer(reply, permits, Answer::Decided(Err(error.into())));
             return Ok(());

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use dormouse_kernel::{AggregateRef, CommandKey, Position, Version};
 use lru::LruCache;
@@ -11,6 +12,7 @@ use super::submission::{Kind, Pending, Submission, Undone};
 use crate::append::{Append, Committed, Placed};
 use crate::error::{AppendError, StoreError};
 use crate::lane::Lane;
+use crate::metric::CommitMetrics;
 use crate::store::Store;
 
 /// Most bytes of events in one batch, so that 1,024 events of the largest allowed size do not make a statement that no
@@ -161,10 +163,14 @@ impl Round {
     }
 
     /// Everything that is left is durable.
-    pub(super) fn answer(self) {
+    pub(super) fn answer(self, metrics: &CommitMetrics) {
+        let now = Instant::now();
         for step in self.steps {
             match step {
-                Step::Append { pending, committed: Some(committed) } => pending.succeed(committed),
+                Step::Append { pending, committed: Some(committed) } => {
+                    metrics.append_duration.record(now.saturating_duration_since(pending.submitted));
+                    pending.succeed(committed);
+                }
                 Step::Append { pending, committed: None } => pending.refuse(AppendError::Undone),
                 Step::Misfit { pending, error } => pending.refuse(error),
                 Step::Barrier { lane, decided, answer } => {

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use metrics::histogram;
 use tokio::sync::oneshot;
 
 use crate::append::{Append, Committed};
 use crate::error::AppendError;
 use crate::lane::Lane;
-use crate::metric;
 
 /// What a barrier's submitter had seen was undone: an append before the barrier failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +34,7 @@ pub(super) struct Pending {
     pub(super) append: Arc<Append>,
     lane: Option<Arc<Lane>>,
     answer: Answer<Committed, AppendError>,
-    submitted: Instant,
+    pub(super) submitted: Instant,
 }
 
 impl Submission {
@@ -85,7 +83,6 @@ impl Pending {
         if let Some(lane) = &self.lane {
             lane.advance(committed.version);
         }
-        histogram!(metric::APPEND_DURATION).record(self.submitted.elapsed());
         (self.answer)(Ok(committed));
     }
 }

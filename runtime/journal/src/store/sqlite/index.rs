@@ -32,7 +32,13 @@ impl Index {
         let mut index = Self::beside_log(connection, files).await?;
         let reason = match index.belongs_to_log().await {
             Ok(true) => return Ok(index),
-            Ok(false) => "it is not of this log, or ahead of it".to_owned(),
+            Ok(false) => {
+                tracing::error!(
+                    log = %files.log().display(),
+                    "the log lacks events that were acknowledged: it was deleted, cut, or restored from a backup"
+                );
+                "it is not of this log, or ahead of it".to_owned()
+            }
             Err(StoreError::Damaged(reason)) => reason,
             Err(failure) => return Err(failure),
         };

@@ -7,12 +7,13 @@ mod submission;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dormouse_kernel::{AggregateRef, Epoch, Position, Version};
 use lru::LruCache;
 use metrics::counter;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::append::Placed;
@@ -137,7 +138,7 @@ impl Writer {
             let due = self.retry.at().unwrap_or(self.confirmed + OWNERSHIP_CHECK);
             if Instant::now() < due {
                 let received = self.queue.recv_many(gathered, self.options.batch_events);
-                if let Ok(received) = tokio::time::timeout_at(due.into(), received).await {
+                if let Ok(received) = tokio::time::timeout_at(due, received).await {
                     return received > 0;
                 }
             }

@@ -31,8 +31,12 @@ pub struct Gateway {
     /// Time for a whole request, streams excepted. Default 35 s, above `commands.timeout`, with which it changes.
     #[serde(with = "text::duration")]
     pub request_timeout: Duration,
-    /// Time that requests under way get to finish at shutdown. Default 30 s; keep it below the orchestrator's grace
-    /// period. Zero cuts off at once.
+    /// How long the server says that it is unready, while it still serves, before it stops accepting at shutdown. Default
+    /// zero; set it to the load balancer's probe interval.
+    #[serde(with = "text::duration")]
+    pub unready_for: Duration,
+    /// Time that requests under way get to finish at shutdown, after `unready_for`. Default 30 s; keep both together
+    /// below the orchestrator's grace period. Zero cuts off at once.
     #[serde(with = "text::duration")]
     pub drain_timeout: Duration,
     /// Entries on a page when the request names no limit. Default 100.

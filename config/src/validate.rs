@@ -16,6 +16,9 @@ const BATCH_EVENTS_MAX: usize = 1024;
 /// Payload and log row must stay far below SQLite's and PostgreSQL's limit of a value (1 GB).
 const EVENT_SIZE_MAX: ByteSize = ByteSize::mib(256);
 
+/// Times are added to the clock's, which overflows after some centuries, and nothing here runs for this long.
+const DURATION_MAX: Duration = Duration::from_secs(3650 * 86_400);
+
 /// PostgreSQL counts its timeouts in milliseconds as a 32-bit integer, and 0 switches them off.
 const POSTGRES_TIMEOUT_MIN: Duration = Duration::from_millis(1);
 const POSTGRES_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 86_400);
@@ -38,9 +41,40 @@ impl Config {
     /// # Errors
     /// The first rule broken.
     pub fn validate(&self) -> Result<(), Violation> {
+        self.validate_durations()?;
         self.validate_gateway()?;
         self.validate_journal()?;
         self.validate_engine()
+    }
+
+    /// Every duration there is, before they are compared: what is out of bounds is what to change.
+    fn validate_durations(&self) -> Result<(), Violation> {
+        let Self { gateway, commands, snapshots, passivation, supervision, .. } = self;
+        let postgres = &self.journal.postgres;
+        let durations = [
+            ("gateway.header_timeout", gateway.header_timeout),
+            ("gateway.request_timeout", gateway.request_timeout),
+            ("gateway.unready_for", gateway.unready_for),
+            ("gateway.drain_timeout", gateway.drain_timeout),
+            ("journal.postgres.idle_timeout", postgres.idle_timeout),
+            ("journal.postgres.connect_timeout", postgres.connect_timeout),
+            ("journal.postgres.statement_timeout", postgres.statement_timeout),
+            ("journal.postgres.lock_timeout", postgres.lock_timeout),
+            ("snapshots.replay_budget", snapshots.replay_budget),
+            ("snapshots.max_age", snapshots.max_age),
+            ("commands.timeout", commands.timeout),
+            ("commands.key_ttl", commands.key_ttl),
+            ("commands.slow_after", commands.slow_after),
+            ("passivation.idle_after", passivation.idle_after),
+            ("passivation.sweep_interval", passivation.sweep_interval),
+            ("supervision.window", supervision.window),
+            ("supervision.backoff_min", supervision.backoff_min),
+            ("supervision.backoff_max", supervision.backoff_max),
+        ];
+        match durations.into_iter().find(|(_, value)| *value > DURATION_MAX) {
+            Some((key, _)) => Err(Violation { key, expected: "at most 3650d".to_owned(), other: None }),
+            None => Ok(()),
+        }
     }
 
     fn validate_gateway(&self) -> Result<(), Violation> {

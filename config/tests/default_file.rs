@@ -59,6 +59,24 @@ fn the_defaults_are_the_ones_promised() {
 }
 
 #[test]
+fn every_duration_has_a_longest_value() {
+    let with = |key: &str, value: &str| {
+        load(&Sources { overrides: vec![format!("{key}={value}")], ..Sources::default() }).map_err(|e| e.to_string())
+    };
+    let loaded = load(&Sources::default()).unwrap();
+    let is_duration = |value: &Value| value.as_str().is_some_and(|text| humantime::parse_duration(text).is_ok());
+    let keys: Vec<_> = loaded.rows().filter(|row| is_duration(&row.value)).map(|row| row.key.to_owned()).collect();
+    assert!(keys.iter().any(|key| key == "gateway.drain_timeout"), "{keys:?}");
+    for key in keys {
+        for value in ["3651d", "200000000000000d"] {
+            let refused = with(&key, value).unwrap_err();
+            assert_eq!(refused, format!("--set: {key} = \"{value}\" is refused, expected at most 3650d"));
+        }
+    }
+    with("gateway.drain_timeout", "3650d").unwrap();
+}
+
+#[test]
 fn every_profile_loads_and_changes_something() {
     for name in profiles() {
         let sources = Sources { profile: Some(name.to_owned()), ..Sources::default() };

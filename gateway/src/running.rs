@@ -41,6 +41,7 @@ const CLOSE_BOUND: Duration = Duration::from_secs(5);
 pub struct Running {
     address: SocketAddr,
     engine: Engine,
+    unready_for: Duration,
     drain_timeout: Duration,
     shutdown: oneshot::Sender<Instant>,
     server: JoinSet<()>,
@@ -114,7 +115,8 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
     let mut upkeep = JoinSet::new();
     upkeep.spawn(telemetry::upkeep(metrics));
     info!(%address, journal = %config.journal.url, "running");
-    Ok(Running { address, engine, drain_timeout: config.gateway.drain_timeout, shutdown, server, upkeep })
+    let (unready_for, drain_timeout) = (config.gateway.unready_for, config.gateway.drain_timeout);
+    Ok(Running { address, engine, unready_for, drain_timeout, shutdown, server, upkeep })
 }
 
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
@@ -154,9 +156,14 @@ impl Running {
         }
     }
 
-    /// Accepts no more connections, finishes the requests under way, and then drains the engine, all within
-    /// `gateway.drain_timeout`. What has been acknowledged is durable however this goes.
+    /// Says that it is unready, and serves on for `gateway.unready_for`; then accepts no more connections, finishes the
+    /// requests under way, and drains the engine, all within `gateway.drain_timeout`. What has been acknowledged is
+    /// durable however this goes.
     pub async fn stop(mut self) -> DrainReport {
+        self.engine.leave();
+        info!(unready_for = ?self.unready_for, "leaving");
+        // Whoever has failed is unready, and has nothing more to serve.
+        let _failed = timeout(self.unready_for, self.failed()).await;
         let failed = matches!(*self.engine.lifecycle().borrow(), Lifecycle::Failed(_));
         let grace = if failed { self.drain_timeout.min(FAILED_GRACE) } else { self.drain_timeout };
         let deadline = Instant::now() + grace;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use dormouse_engine::Lifecycle;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -20,9 +21,9 @@ const LEFTOVERS: Duration = Duration::from_millis(200);
 /// Starts the server (the default)
 ///
 /// Says `listening on http://ADDRESS` on standard output once it takes requests, and logs to standard error. SIGTERM or
-/// SIGINT (Ctrl-C) shut it down in good order: it accepts no more connections, finishes the requests under way, puts its
-/// aggregates to sleep and exits with 0, all within gateway.drain_timeout. A second signal ends it at once. What has been
-/// acknowledged is durable however it ends.
+/// SIGINT (Ctrl-C) shut it down in good order: it says that it is unready and serves on for gateway.unready_for; then it
+/// accepts no more connections, finishes the requests under way, puts its aggregates to sleep and exits with 0, all
+/// within gateway.drain_timeout. A second signal ends it at once. What has been acknowledged is durable however it ends.
 ///
 /// It listens on loopback only, because nothing authenticates callers, unless gateway.allow_unauthenticated is true.
 #[derive(Debug, Default, Args)]
@@ -58,15 +59,10 @@ pub(super) fn run(app: &App, settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn until_stopped(running: Running, signals: &mut Signals) -> anyhow::Result<ExitCode> {
-    let failure = tokio::select! {
-        reason = running.failed() => Some(reason),
-        signal = signals.next() => {
-            info!(signal = signal.name, "shutting down");
-            None
-        }
-    };
-    if let Some(reason) = &failure {
-        error!(reason, "the server has failed and stops");
+    let lifecycle = running.engine().lifecycle();
+    tokio::select! {
+        reason = running.failed() => error!(reason, "the server has failed and stops"),
+        signal = signals.next() => info!(signal = signal.name, "shutting down"),
     }
     tokio::select! {
         report = running.stop() => if !report.complete {
@@ -77,9 +73,10 @@ async fn until_stopped(running: Running, signals: &mut Signals) -> anyhow::Resul
             return Ok(signal.exit_code());
         }
     }
-    match failure {
-        Some(reason) => Err(anyhow::Error::msg(reason)),
-        None => Ok(ExitCode::SUCCESS),
+    // It may also have failed while it was leaving.
+    match &*lifecycle.borrow() {
+        Lifecycle::Failed(reason) => Err(anyhow::Error::msg(reason.clone())),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 

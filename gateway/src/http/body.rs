@@ -1,21 +1,24 @@
-//! Request bodies: what they may be, and how large.
+//! Request bodies: what they may be, how large, and how slow.
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::{Instant, timeout_at};
 
 use super::problem::{self, Problem};
 
-/// The whole body, if it is JSON (or nothing) and not larger than `max` bytes.
-pub(super) async fn read(headers: &HeaderMap, body: Body, max: u64) -> Result<Bytes, Problem> {
+/// The whole body, if it is JSON (or nothing), not larger than `max` bytes, and there by the deadline.
+pub(super) async fn read(headers: &HeaderMap, body: Body, max: u64, deadline: Instant) -> Result<Bytes, Problem> {
+    refuse_encoded(headers)?;
     // A body of known size that is not empty is judged before it is read.
     let media_type = MediaType::of(headers);
     if media_type == MediaType::Other || media_type == MediaType::Absent && body.size_hint().lower() > 0 {
         return Err(unsupported(headers));
     }
     let limit = usize::try_from(max).unwrap_or(usize::MAX);
-    let collected = Limited::new(body, limit).collect().await.map_err(|error| {
+    let collected = timeout_at(deadline, Limited::new(body, limit).collect()).await.map_err(|_| too_slow())?;
+    let collected = collected.map_err(|error| {
         if error.is::<LengthLimitError>() {
             too_large(max)
         } else {
@@ -31,6 +34,22 @@ pub(super) async fn read(headers: &HeaderMap, body: Body, max: u64) -> Result<By
 
 pub(super) fn too_large(max: u64) -> Problem {
     Problem::new(&problem::BODY_TOO_LARGE, format!("the body has more than {max} bytes")).with("max_bytes", max)
+}
+
+fn too_slow() -> Problem {
+    Problem::new(&problem::REQUEST_TIMEOUT, "the body was not complete at the command's deadline, nothing happened")
+}
+
+/// A body is taken as it is: unpacked, it could be of any size.
+fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    let mut encodings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let Some(encoding) = encodings.find(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity")) else {
+        return Ok(());
+    };
+    let encoding = String::from_utf8_lossy(encoding);
+    let detail = format!("the content encoding is {encoding:?}, the body must be sent without one");
+    Err(Problem::new(&problem::UNSUPPORTED_ENCODING, detail).with("header", "Content-Encoding"))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,9 @@ use serde_json::error::Category;
 
 use super::problem::{self, Problem};
 
+/// What the body of most commands is.
+const FIELDS: &str = "an object with the fields of the command";
+
 /// Decodes the fields of the command `variant`. No body counts as no fields.
 ///
 /// A good body is read once. One that is not is read again, to find out where it went wrong: serde tells a path only
@@ -17,7 +20,7 @@ pub(super) fn command<C: DeserializeOwned>(variant: &str, may_be_array: bool, bo
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     // Serde would take the fields of a struct in their order, too; that is nothing to rely on.
     if body.trim_ascii_start().starts_with(b"[") && !may_be_array {
-        return Err(Problem::new(&problem::INVALID_BODY, "the body is an array, expected an object"));
+        return Err(Problem::new(&problem::INVALID_BODY, format!("invalid type: array, expected {FIELDS}")));
     }
     let mut ignored = None;
     let mut from = Deserializer::from_slice(body);
@@ -57,7 +60,7 @@ fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
         let problem = malformed(&error);
         return if path.is_empty() { problem } else { problem.with("field", path) };
     }
-    let message = without_place(&error);
+    let message = in_words_of_json(&without_place(&error), path.is_empty());
     let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next().map(str::to_owned);
     if let Some(name) = quoted("unknown field `") {
         if last_field(&path) != name {
@@ -88,6 +91,25 @@ fn without_place(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&place).unwrap_or(&message).to_owned()
+}
+
+/// Serde's message without the names it has for things in Rust, which callers do not know.
+fn in_words_of_json(message: &str, of_whole_body: bool) -> String {
+    let Some((found, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
+    let found = match found {
+        "invalid type: map" => "invalid type: object",
+        "invalid type: sequence" => "invalid type: array",
+        other => other,
+    };
+    let is_one_of = |kinds: &[&str]| kinds.iter().any(|kind| expected.starts_with(kind));
+    if is_one_of(&["struct ", "internally tagged enum ", "adjacently tagged enum "]) {
+        format!("{found}, expected {}", if of_whole_body { FIELDS } else { "an object" })
+    } else if is_one_of(&["tuple ", "a tuple "]) {
+        let length = expected.find(" with ").map_or("", |at| &expected[at..]);
+        format!("{found}, expected an array{length}")
+    } else {
+        format!("{found}, expected {expected}")
+    }
 }
 
 fn field_path(path: &serde_ignored::Path<'_>) -> String {
@@ -239,6 +261,28 @@ mod tests {
         assert_eq!(refused("Fill", r#"{"owner": "a", "owner": "b", "lines": []}"#), ("invalid-body", at("owner")));
         let body = r#"{"owner": "a", "lines": [{"sku": "tea", "sku": "tea", "quantity": 1}]}"#;
         assert_eq!(refused("Fill", body), ("invalid-body", at("lines[0].sku")));
+    }
+
+    #[test]
+    fn what_is_expected_is_said_in_the_words_of_json() {
+        for (variant, body, expected) in [
+            ("Fill", "\"x\"", "invalid type: string \\\"x\\\", expected an object with the fields of the command\""),
+            ("Fill", "3", "invalid type: integer `3`, expected an object with the fields of the command\""),
+            ("Fill", "null", "invalid type: null, expected an object with the fields of the command\""),
+            ("Fill", "[1]", "invalid type: array, expected an object with the fields of the command\""),
+            ("Strict", "true", "invalid type: boolean `true`, expected an object with the fields of the command\""),
+            ("Strict", r#"{"lines": [3]}"#, "lines[0]: invalid type: integer `3`, expected an object\""),
+            ("Fill", r#"{"owner": {}}"#, "owner: invalid type: object, expected a string\""),
+            ("Fill", r#"{"owner": []}"#, "owner: invalid type: array, expected a string\""),
+            ("Pair", "3", "invalid type: integer `3`, expected an array\""),
+            ("Pair", "{}", "invalid type: object, expected an array\""),
+            ("Pair", "[1]", "invalid length 1, expected an array with 2 elements\""),
+            ("Clear", "3", "invalid type: integer `3`, expected no fields\""),
+        ] {
+            let (_, slug, _, written) = decoded(variant, body).unwrap_err();
+            assert_eq!(slug, "invalid-body");
+            assert!(written.contains(expected), "{variant} {body}: {written}");
+        }
     }
 
     #[test]

@@ -27,16 +27,15 @@ pub(super) async fn execute(State(api): State<Arc<Api>>, request: Request) -> Re
     let arrival = parts.extensions.get::<Arrival>().expect("every request has arrived");
     let mut options = conditions::options(&parts.headers, arrival, api.command_timeout)?;
     options.dry_run = Parameters::of(&parts.uri, &["dry_run"])?.flag("dry_run")?;
-    let body = body::read(&parts.headers, body, api.max_body).await?;
-    let deadline = options.deadline;
-    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-        // Its body took all the time there was. Nobody has seen it yet, so this much is known.
+    let deadline = options.deadline.unwrap_or(arrival.at + api.command_timeout);
+    let body = body::read(&parts.headers, body, api.max_body, deadline).await?;
+    if deadline <= Instant::now() {
+        // There was no time, or its body took all of it. Nobody has seen it yet, so this much is known.
         return Err(CommandError::<std::convert::Infallible>::Expired.into());
     }
     let mut response = resource.execute(command, id, body, options).await?;
-    if parts.headers.contains_key(PREFER)
-        && let Some(wait) = deadline.map(|deadline| deadline - arrival.at).filter(|wait| *wait < api.command_timeout)
-    {
+    let wait = deadline - arrival.at;
+    if parts.headers.contains_key(PREFER) && wait < api.command_timeout {
         let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));
         response.headers_mut().insert(PREFERENCE_APPLIED, applied.expect("digits are visible ASCII"));
     }

@@ -82,26 +82,26 @@ pub(super) async fn all(State(api): State<Arc<Api>>) -> Response {
         checks.insert(name.to_owned(), check.json());
     }
     let shown = json!({ "checks": checks, "database": database, "eventStore": event_store });
-    answer(worst, worst.code(), shown)
+    answer(worst.as_str(), worst.code(), shown)
 }
 
 /// `GET /health/live`: that this is answered is the answer.
 pub(super) async fn live() -> Response {
-    answer(Status::Ok, StatusCode::OK, json!({}))
+    answer(Status::Ok.as_str(), StatusCode::OK, json!({}))
 }
 
 /// `GET /health/ready`: whether to send requests here.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     let runtime = api.runtime();
     let event_store = api.event_store();
-    // A node that drains is well, but takes nothing any more.
-    let is_ready = runtime.status == Status::Ok && event_store.status == Status::Ok;
-    let (status, code) = if is_ready {
-        (Status::Ok, StatusCode::OK)
-    } else {
-        (runtime.status.max(event_store.status), StatusCode::SERVICE_UNAVAILABLE)
+    let worst = runtime.status.max(event_store.status);
+    let code = if worst == Status::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = match &runtime.details["lifecycle"] {
+        // On its way out: it is well, but nobody new should be sent there.
+        Value::String(lifecycle) if worst == Status::Degraded => lifecycle.clone(),
+        _ => worst.as_str().to_owned(),
     };
-    answer(status, code, json!({ "checks": { "runtime": runtime.json(), "event-store": event_store.json() } }))
+    answer(&status, code, json!({ "checks": { "runtime": runtime.json(), "event-store": event_store.json() } }))
 }
 
 /// `GET /health/{component}`
@@ -114,7 +114,7 @@ pub(super) async fn component(State(api): State<Arc<Api>>, request: Request) -> 
         return Err(unknown(&problem::UNKNOWN_HEALTH_COMPONENT, &what, &name, known));
     };
     let (status, code) = (check.status, check.status.code());
-    Ok(answer(status, code, Value::Object(check.details)))
+    Ok(answer(status.as_str(), code, Value::Object(check.details)))
 }
 
 impl Api {
@@ -131,6 +131,7 @@ impl Api {
     fn runtime(&self) -> Check {
         let (status, lifecycle) = match *self.engine.lifecycle().borrow() {
             Lifecycle::Running => (Status::Ok, "running"),
+            Lifecycle::Leaving => (Status::Degraded, "leaving"),
             Lifecycle::Draining => (Status::Degraded, "draining"),
             Lifecycle::Stopped => (Status::Down, "stopped"),
             Lifecycle::Failed(_) => (Status::Down, "failed"),
@@ -173,8 +174,8 @@ impl Api {
     }
 }
 
-fn answer(status: Status, code: StatusCode, mut shown: Value) -> Response {
-    shown["status"] = status.as_str().into();
+fn answer(status: &str, code: StatusCode, mut shown: Value) -> Response {
+    shown["status"] = status.into();
     shown["timestamp"] = Timestamp::now().to_string().into();
     let mut response = json(&shown);
     *response.status_mut() = code;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -50,10 +50,12 @@ kinds! {
     COMMAND_NOT_FOUND = NOT_FOUND "command-not-found" "No outcome is recorded under this key"
     NOT_QUARANTINED = NOT_FOUND "not-quarantined" "The aggregate is not quarantined"
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "This address does not take that method"
+    REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The body did not arrive in time"
     KEY_IN_FLIGHT = CONFLICT "key-in-flight" "A command with this key is being carried out"
     VERSION_MISMATCH = PRECONDITION_FAILED "version-mismatch" "The aggregate has another version than required"
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large"
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body must be JSON"
+    UNSUPPORTED_ENCODING = UNSUPPORTED_MEDIA_TYPE "unsupported-content-encoding" "The body must not be encoded"
     REJECTED = UNPROCESSABLE_ENTITY "rejected" "The command was refused"
     KEY_REUSED = UNPROCESSABLE_ENTITY "key-reused" "This key was used for another command"
     AGGREGATE_OVERLOADED = TOO_MANY_REQUESTS "aggregate-overloaded" "Too many requests wait for this aggregate"
@@ -145,6 +147,10 @@ impl Problem {
         headers.insert(CONTENT_LENGTH, body.len().into());
         if let Some(seconds) = seconds {
             headers.insert(RETRY_AFTER, u64::try_from(seconds).unwrap_or(u64::MAX).into());
+        }
+        if kind.status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the request may still come, so nothing else can on this connection (RFC 9110, 15.5.9).
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         *response.status_mut() = kind.status;
         response.map(|_| body.into())

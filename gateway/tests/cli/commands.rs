@@ -23,8 +23,14 @@ fn help_mentions_every_command_and_shows_how() {
 #[test]
 fn help_about_a_command_teaches_it() {
     let help = printed(&["help", "serve"]);
-    for taught in ["listening on http://", "SIGTERM", "gateway.drain_timeout", "Examples:", "--set <SECTION.KEY=VALUE>"]
-    {
+    for taught in [
+        "listening on http://",
+        "SIGTERM",
+        "gateway.unready_for",
+        "gateway.drain_timeout",
+        "Examples:",
+        "--set <SECTION.KEY=VALUE>",
+    ] {
         assert!(help.contains(taught), "{taught}: {help}");
     }
     for name in COMMANDS {
@@ -48,7 +54,7 @@ fn config_print_tells_where_every_value_comes_from() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for line in [
         "[gateway]\nlisten = \"127.0.0.1:8080\" # default\n",
-        "\ndrain_timeout = \"25s\" # profile production\n",
+        "\nunready_for = \"5s\" # profile production\ndrain_timeout = \"20s\" # profile production\n",
         "\nlevel = \"warn\" # file my.toml:2\n",
         "\nurl = \"postgres://app:***@db/app\" # environment DORMOUSE__JOURNAL__URL\n",
         "\nshards = 16 # --set\n",

@@ -34,6 +34,10 @@ fn slow_command(server: &Server) -> TcpStream {
     stream
 }
 
+fn is_ready(server: &Server) -> bool {
+    server.client().get("/health/ready").unwrap().status == 200
+}
+
 #[test]
 fn a_server_says_one_line_on_stdout_and_logs_json_on_stderr() {
     let mut server = in_memory().start();
@@ -98,6 +102,42 @@ fn sigterm_finishes_the_request_under_way_and_exits_with_0() {
     // It was acknowledged, so it is there.
     server.restart();
     assert_eq!(server.client().get("/v1/inventory/SKU-2").unwrap().json()["state"]["on_hand"], 1);
+}
+
+#[test]
+fn sigterm_turns_it_unready_while_it_serves_before_it_stops_accepting() {
+    let mut server = in_memory().set("gateway.unready_for=2s").start();
+    let asked = Instant::now();
+    server.terminate();
+    eventually("an unready server", SOON, || !is_ready(&server));
+    // Each on a connection of its own.
+    restock(&server, 1);
+    assert_eq!(server.client().get("/v1/inventory/SKU-1").unwrap().json()["state"]["on_hand"], 1);
+    let health = server.client().get("/health").unwrap();
+    assert_eq!((health.status, &health.json()["status"]), (200, &"degraded".into()));
+    assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.logs());
+    assert!(asked.elapsed() >= Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+#[test]
+fn a_second_signal_ends_a_server_that_is_only_unready_yet() {
+    let mut server = in_memory().set("gateway.unready_for=1h").start();
+    server.terminate();
+    eventually("an unready server", SOON, || !is_ready(&server));
+    server.terminate();
+    assert_eq!(server.wait(SOON).code(), Some(143), "{}", server.logs());
+}
+
+#[test]
+fn a_server_that_fails_while_it_is_only_unready_yet_waits_no_longer() {
+    let directory = TempDir::new().unwrap();
+    let mut first = server_in(directory.path()).set("gateway.unready_for=1h").start();
+    first.terminate();
+    eventually("an unready server", SOON, || !is_ready(&first));
+    let _second = server_in(directory.path()).start();
+    // It finds out when it wants to write, and may be gone before it answers.
+    let _refused = first.client().post("/v1/inventory/SKU-1/update-inventory", &serde_json::from_str(BODY).unwrap());
+    assert_eq!(first.wait(SOON).code(), Some(1), "{}", first.logs());
 }
 
 #[test]

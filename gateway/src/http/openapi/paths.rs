@@ -26,7 +26,7 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
                     "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
                     "content": {"application/json": {"schema": outcome(described)}},
                 }),
-                &[400, 404, 409, 412, 413, 415, 422, 429, 500, 503, 504],
+                &[400, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504],
             ),
         });
         if let Some(description) = fields.get("description") {
@@ -109,7 +109,10 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
     };
     paths.insert("/health".to_owned(), health("health", "Everything in one answer", &[]));
     paths.insert("/health/live".to_owned(), health("health.live", "Whether the process lives", &[]));
-    paths.insert("/health/ready".to_owned(), health("health.ready", "Whether to send requests here", &[]));
+    let mut ready = health("health.ready", "Whether to send requests here", &[]);
+    ready["get"]["responses"]["200"]["description"] = "ok".into();
+    ready["get"]["responses"]["503"]["description"] = "leaving, draining or down".into();
+    paths.insert("/health/ready".to_owned(), ready);
     let mut component = health("health.component", "How one component does", &["component"]);
     component["get"]["responses"]["404"] = problem(404);
     paths.insert("/health/{component}".to_owned(), component);

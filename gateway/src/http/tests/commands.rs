@@ -116,6 +116,20 @@ async fn a_body_must_say_that_it_is_json() {
 }
 
 #[tokio::test]
+async fn a_body_must_come_as_it_is() {
+    let server = Server::start().await;
+    let (path, body) = ("/v1/cart/c-1/create-cart", json!({"owner": "Ada"}));
+    for encoding in ["gzip", "br", "identity, GZIP", "nonsense"] {
+        let answer = server.refused_post(path, &[("content-encoding", encoding)], &body).await;
+        let problem = answer.is_problem(415, "unsupported-content-encoding");
+        let named = encoding.rsplit(' ').next().unwrap();
+        assert!(problem["detail"].as_str().unwrap().contains(named), "{problem}");
+        assert_eq!(problem["header"], "Content-Encoding");
+    }
+    assert_eq!(server.post_with(path, &[("content-encoding", "Identity")], &body).await.status, 200);
+}
+
+#[tokio::test]
 async fn the_outcome_of_a_command_can_be_asked_for_by_its_key() {
     let server = Server::start().await;
     let key = [("idempotency-key", "k%1")];

@@ -12,6 +12,7 @@ use axum::http::Method;
 use axum::routing::get;
 use hyper::body::Frame;
 use serde_json::json;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::support::{Server, request};
@@ -121,10 +122,25 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_takes_too_long_is_ended() {
+async fn a_body_that_stalls_is_waited_for_until_the_deadline_of_its_command() {
     let server = Server::start().await;
-    let stalled = request(Method::POST, CREATE, &[JSON], pieces(["{\"owner\":"], false));
-    server.refused(stalled).await.is_problem(504, "timeout");
+    for (headers, seconds) in [(vec![JSON], 30), (vec![JSON, ("prefer", "wait=2")], 2)] {
+        let asked = Instant::now();
+        let stalled = request(Method::POST, CREATE, &headers, pieces(["{\"owner\":"], false));
+        let answer = server.refused(stalled).await;
+        let problem = answer.is_problem(408, "request-timeout");
+        assert!(problem["detail"].as_str().unwrap().contains("nothing happened"), "{problem}");
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert_eq!(asked.elapsed().as_secs(), seconds);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_ended() {
+    let envelope = Envelope { timeout: Duration::from_secs(1), max_body: 1 };
+    let router = Router::new().route("/", get(std::future::pending::<()>)).layer(envelope);
+    let response = router.oneshot(request(Method::GET, "/", &[], Body::empty())).await.unwrap();
+    assert_eq!(response.status(), 504);
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,6 +46,30 @@ async fn a_storage_that_does_not_answer_is_down() {
 }
 
 #[tokio::test]
+async fn a_server_that_will_stop_is_not_ready_but_serves() {
+    let server = Server::start().await;
+    server.engine.leave();
+    let ready = server.get("/health/ready").await;
+    assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("leaving")));
+    assert_eq!(ready.json()["checks"]["runtime"], json!({"status": "degraded", "lifecycle": "leaving"}));
+    let health = server.get("/health").await;
+    assert_eq!((health.status, &health.json()["status"]), (200, &json!("degraded")));
+    assert_eq!(server.get("/health/live").await.status, 200);
+
+    server.fill_cart("c-1").await;
+    for path in ["/v1/cart/c-1", "/v1/cart/c-1?version=1", "/v1/cart/c-1/events"] {
+        assert_eq!(server.get(path).await.status, 200, "{path}");
+    }
+    // What fails meanwhile is mended meanwhile.
+    server.post("/v1/cart/c-1/explode", &json!({})).await.is_problem(500, "aggregate-failed");
+    assert_eq!(server.post("/v1/cart/c-1/look", &json!({})).await.status, 200);
+
+    assert!(server.engine.drain(Duration::from_secs(10)).await.complete);
+    server.engine.leave();
+    assert_eq!(server.get("/health/ready").await.json()["checks"]["runtime"]["lifecycle"], "stopped");
+}
+
+#[tokio::test]
 async fn a_server_that_stops_is_alive_but_not_ready() {
     let server = Server::start().await;
     server.shut_gate();
@@ -66,7 +90,7 @@ async fn a_server_that_stops_is_alive_but_not_ready() {
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     let ready = server.get("/health/ready").await;
-    assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("degraded")));
+    assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("draining")));
     assert_eq!(server.get("/health/live").await.status, 200);
     assert_eq!(server.get("/health/runtime").await.json()["lifecycle"], "draining");
     let refused = server.post("/v1/cart/c-2/create-cart", &json!({"owner": "Ada"})).await;

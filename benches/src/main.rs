@@ -10,6 +10,10 @@ use clap::{Parser, ValueEnum};
 
 use ratio::Ratio;
 
+/// The server's allocator, so that what is measured in process, and its baseline, run on what the server runs on.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures Dormouse beside its baselines and prints the ratios.
 #[derive(Parser)]
 struct Arguments {

@@ -14,14 +14,10 @@ pub struct Commands {
     /// Time a command has when its caller sets none. Default 30 s; lower it to fail faster under overload.
     #[serde(with = "text::duration")]
     pub timeout: Duration,
-    /// A repeated command key gets the first outcome for at least so long. Default 24 h; raise it above the longest
-    /// time a client may keep retrying.
-    #[serde(with = "text::duration")]
-    pub key_ttl: Duration,
     /// A command that takes longer is logged and counted as slow. Default 200 ms; set it to what you promise.
     #[serde(with = "text::duration")]
     pub slow_after: Duration,
-    /// Command keys an aggregate keeps in memory, 8 bytes each. Default 1,024; raise it for few aggregates with very
-    /// many commands a day.
+    /// Command keys an aggregate keeps in memory, 16 bytes each; the journal has the older ones. Default 1,024; raise it
+    /// for few aggregates with very many commands each.
     pub recent_keys: NonZeroUsize,
 }

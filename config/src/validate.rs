@@ -63,7 +63,6 @@ impl Config {
             ("snapshots.replay_budget", snapshots.replay_budget),
             ("snapshots.max_age", snapshots.max_age),
             ("commands.timeout", commands.timeout),
-            ("commands.key_ttl", commands.key_ttl),
             ("commands.slow_after", commands.slow_after),
             ("passivation.idle_after", passivation.idle_after),
             ("passivation.sweep_interval", passivation.sweep_interval),
@@ -134,7 +133,6 @@ impl Config {
         some_time("snapshots.replay_budget", self.snapshots.replay_budget)?;
         some_time("snapshots.max_age", self.snapshots.max_age)?;
         some_time("commands.timeout", self.commands.timeout)?;
-        at_least(("commands.key_ttl", self.commands.key_ttl), ("commands.timeout", self.commands.timeout))?;
         at_most(
             ("admission.per_aggregate", self.admission.per_aggregate),
             ("admission.per_node", self.admission.per_node),

@@ -1,10 +1,10 @@
 //! The example of an own application keeps what it promises: small, complete, durable.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
-use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::fs;
+use std::path::Path;
 
-use dormouse_harness::{Answer, Server};
+use dormouse_harness::{Answer, Server, bank_example};
 use serde_json::json;
 
 /// Its own tests run here, too.
@@ -13,15 +13,6 @@ use serde_json::json;
 mod bank;
 
 const LINES_MAX: usize = 120;
-
-/// Cargo builds examples with the tests of a package, beside the directory of the test executables.
-fn program() -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let profile = test.ancestors().nth(2).unwrap();
-    let program = profile.join("examples/bank");
-    assert!(program.is_file(), "`cargo test -p dormouse` builds the example, a single `--test` does not");
-    program
-}
 
 fn ask(server: &Server, command: &str, body: &serde_json::Value) -> Answer {
     server.client().post(&format!("/v1/account/ada/{command}"), body).unwrap()
@@ -35,7 +26,7 @@ fn balance(server: &Server) -> serde_json::Value {
 
 #[test]
 fn money_survives_a_kill() {
-    let mut server = Server::builder().program(program()).start();
+    let mut server = Server::builder().program(bank_example()).start();
     assert_eq!(ask(&server, "deposit", &json!({"amount": 1})).status, 422);
     for (command, body) in
         [("open", json!({"owner": "Ada"})), ("deposit", json!({"amount": 50})), ("withdraw", json!({"amount": 8}))]

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dormouse_harness::{Postgres, dormouse_binary};
+use dormouse_harness::{Postgres, bank_example, dormouse_binary};
 use serde_json::Value;
 
 const README: &str = include_str!("../../README.md");
@@ -135,18 +135,17 @@ fn without_announcements(output: &str) -> String {
 
 /// A `cargo` that runs what is built already: the server, or an example.
 fn write_cargo(directory: &Path) {
-    let server = dormouse_binary();
-    let examples = server.parent().unwrap().join("examples");
+    let (server, bank) = (dormouse_binary(), bank_example());
     let script = format!(
         "#!/bin/sh\n\
          [ \"$1 $2\" = 'run --release' ] || {{ echo \"the README runs cargo $*\" >&2; exit 1; }}\n\
          shift 2\n\
          program='{}'\n\
-         if [ \"${{1-}}\" = --example ]; then program='{}'/$2; shift 2; fi\n\
+         if [ \"${{1-}} ${{2-}}\" = '--example bank' ]; then program='{}'; shift 2; fi\n\
          [ \"${{1-}}\" != -- ] || shift\n\
          exec \"$program\" \"$@\"\n",
         server.display(),
-        examples.display()
+        bank.display()
     );
     write_program(directory, "cargo", &script);
 }

@@ -1,4 +1,5 @@
-//! The real `dormouse` binary, built when a test process first asks for it, so that it is never stale.
+//! The real `dormouse` binary and the example `bank`, built when a test process first asks for them, so that they are
+//! never stale.
 
 use std::env;
 use std::ffi::OsString;
@@ -15,13 +16,24 @@ use serde_json::Value;
 #[must_use]
 pub fn dormouse_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(build)
+    BINARY.get_or_init(|| build(["--bin", "dormouse"]))
 }
 
-fn build() -> PathBuf {
+/// The example application, as [`dormouse_binary`].
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn bank_example() -> &'static Path {
+    static EXAMPLE: OnceLock<PathBuf> = OnceLock::new();
+    EXAMPLE.get_or_init(|| build(["--example", "bank"]))
+}
+
+fn build(target: [&str; 2]) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
-        .args(["build", "-p", "dormouse", "--bin", "dormouse", "--locked"])
+        .args(["build", "-p", "dormouse", "--locked"])
+        .args(target)
         .args(["--profile", &profile()])
         // Cargo itself says where the binary is: target directories can be configured in many ways.
         .args(["--message-format", "json-render-diagnostics"])
@@ -29,15 +41,11 @@ fn build() -> PathBuf {
         .stderr(Stdio::piped())
         .output()
         .expect("cargo can be run");
-    assert!(
-        output.status.success(),
-        "the dormouse binary does not build:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{target:?} does not build:\n{}", String::from_utf8_lossy(&output.stderr));
     let messages = String::from_utf8_lossy(&output.stdout);
     let executable = messages.lines().find_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
-        (message["target"]["name"] == "dormouse").then_some(())?;
+        (message["target"]["name"] == target[1]).then_some(())?;
         message["executable"].as_str().map(PathBuf::from)
     });
     executable.expect("cargo names the binary it built")

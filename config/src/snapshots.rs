@@ -13,7 +13,8 @@ use crate::text;
 pub struct Snapshots {
     /// When one is taken. Default `adaptive`.
     pub strategy: SnapshotStrategy,
-    /// `every_n`: events between snapshots. Default 50; lower it for shorter wake-ups, raise it for fewer writes.
+    /// `every_n`: events between snapshots; `adaptive`: no snapshot before so many. Default 50; lower it for shorter
+    /// wake-ups, raise it for fewer writes.
     pub threshold: NonZeroU32,
     /// `adaptive`: snapshot when replaying what came since would cost more. Default 2 ms.
     #[serde(with = "text::duration")]
@@ -33,6 +34,7 @@ pub enum SnapshotStrategy {
     Never,
     /// Each `threshold` events.
     EveryN,
-    /// When replaying the events since the last one would cost more than `replay_budget`, measured per aggregate.
+    /// When replaying the events since the last one would cost more than `replay_budget`, measured per aggregate
+    /// type, and there are at least `threshold` of them.
     Adaptive,
 }

@@ -54,6 +54,7 @@ enum Command {
 
 /// Does what the command line of this process says.
 pub(crate) fn run(app: &App) -> ExitCode {
+    dormouse_kernel::failpoint::set_up();
     let cli = match command(app).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return failure::usage(app.name(), &error),

@@ -6,6 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use dormouse_engine::CommandError;
+use dormouse_kernel::failpoint::{self, Step};
 use tokio::time::Instant;
 
 use super::address::{Parameters, aggregate_id, segments};
@@ -34,6 +35,7 @@ pub(super) async fn execute(State(api): State<Arc<Api>>, request: Request) -> Re
         return Err(CommandError::<std::convert::Infallible>::Expired.into());
     }
     let mut response = resource.execute(command, id, body, options).await?;
+    failpoint::reach(Step::Responding);
     let wait = deadline - arrival.at;
     if parts.headers.contains_key(PREFER) && wait < api.command_timeout {
         let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));

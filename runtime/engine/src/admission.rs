@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use dormouse_kernel::failpoint::{self, Bug};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What everybody who talks to a live aggregate shares with it: how many requests are with it, and when the last came.
@@ -40,7 +41,7 @@ impl Slot {
 
     /// No request is with the aggregate: none in its mailbox, none waiting for a commit.
     pub(crate) fn is_unused(&self) -> bool {
-        self.admitted.load(Ordering::Acquire) == 0
+        self.admitted.load(Ordering::Acquire) == 0 || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
     }
 
     pub(crate) fn last_used(&self) -> u64 {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use dormouse_kernel::failpoint::{self, Step};
 use dormouse_kernel::{AggregateRef, Chain, CommandKey, Position, RecordedEvent, Version};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -262,11 +263,13 @@ async fn write_snapshots(store: Arc<dyn Store>, mut tasks: mpsc::Receiver<Snapsh
                 SnapshotTask::Flush(answer) => flushed.push(answer),
             }
         }
-        if !snapshots.is_empty()
-            && let Err(error) = store.save_snapshots(&snapshots).await
-        {
-            counter!(metric::ERRORS, "operation" => "snapshot").increment(1);
-            warn!(%error, "cannot write snapshots");
+        if !snapshots.is_empty() {
+            failpoint::reach(Step::Snapshotting);
+            if let Err(error) = store.save_snapshots(&snapshots).await {
+                counter!(metric::ERRORS, "operation" => "snapshot").increment(1);
+                warn!(%error, "cannot write snapshots");
+            }
+            failpoint::reach(Step::Snapshotted);
         }
         // Whoever asked may have gone.
         flushed.into_iter().for_each(|answer| _ = answer.send(()));

@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_kernel::failpoint::{self, Bug, Step};
 use dormouse_kernel::{AggregateRef, Epoch, Position, Version};
 use lru::LruCache;
 use metrics::counter;
@@ -181,8 +182,15 @@ impl Writer {
     }
 
     async fn play(&mut self, mut round: Round) {
+        failpoint::reach(Step::Gathered);
         if round.has_appends() {
             let outcome = match self.prepare(&mut round).await {
+                Ok(position) if failpoint::is_planted(Bug::AcknowledgeBeforeCommit) => {
+                    let batch = round.batch(position);
+                    round.answer(&self.metrics);
+                    let committed = self.commit(batch).await;
+                    return self.remember(&committed.unwrap_or_default());
+                }
                 Ok(position) => self.commit(round.batch(position)).await,
                 Err(error) => Err(error),
             };
@@ -212,8 +220,10 @@ impl Writer {
         let mut last = String::new();
         for _ in 0..COMMIT_ATTEMPTS {
             let started = Instant::now();
+            failpoint::reach(Step::Committing);
             match self.store.commit(self.epoch, &batch).await {
                 Ok(()) => {
+                    failpoint::reach(Step::Committed);
                     let events: usize = batch.iter().map(|placed| placed.append.events.len()).sum();
                     self.metrics.duration.record(started.elapsed());
                     self.metrics.batch_events.record(events as f64);
@@ -226,6 +236,9 @@ impl Writer {
                 Err(CommitError::Unknown(reason)) => {
                     warn!(%reason, "the outcome of a commit is unknown, asking the journal");
                     counter!(metric::ERRORS, "operation" => "commit").increment(1);
+                    if failpoint::is_planted(Bug::RetryUnknownCommit) {
+                        return Box::pin(self.commit_behind(batch)).await;
+                    }
                     if self.settle(&batch).await? {
                         return Ok(batch);
                     }
@@ -235,6 +248,16 @@ impl Writer {
             }
         }
         Err(self.failed("commit", &StoreError::Unavailable(last)))
+    }
+
+    /// A planted bug: commits once more what may be committed already, behind whatever is there.
+    async fn commit_behind(&mut self, mut batch: Vec<Placed>) -> Result<Vec<Placed>, AppendError> {
+        let mut next = self.acquire_again().await?.next();
+        for placed in &mut batch {
+            placed.first = next;
+            next = placed.last().next();
+        }
+        self.commit(batch).await
     }
 
     /// Finds out whether a batch with an unknown outcome was committed. It does not give up while the journal may still

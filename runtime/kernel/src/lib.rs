@@ -15,6 +15,7 @@ mod clock;
 mod codec;
 mod context;
 mod envelope;
+pub mod failpoint;
 mod given;
 mod id;
 pub mod limits;

@@ -16,7 +16,7 @@ use serde_json::Value;
 #[must_use]
 pub fn dormouse_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build(["--bin", "dormouse"]))
+    BINARY.get_or_init(|| build("dormouse", ["--bin", "dormouse"]))
 }
 
 /// The example application, as [`dormouse_binary`].
@@ -26,13 +26,23 @@ pub fn dormouse_binary() -> &'static Path {
 #[must_use]
 pub fn bank_example() -> &'static Path {
     static EXAMPLE: OnceLock<PathBuf> = OnceLock::new();
-    EXAMPLE.get_or_init(|| build(["--example", "bank"]))
+    EXAMPLE.get_or_init(|| build("dormouse", ["--example", "bank"]))
 }
 
-fn build(target: [&str; 2]) -> PathBuf {
+/// The binary `dormouse` with failpoints and planted bugs compiled in, as [`dormouse_binary`].
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn failing_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| build("dormouse-failing", ["--bin", "dormouse-failing"]))
+}
+
+fn build(package: &str, target: [&str; 2]) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
-        .args(["build", "-p", "dormouse", "--locked"])
+        .args(["build", "-p", package, "--locked"])
         .args(target)
         .args(["--profile", &profile()])
         // Cargo itself says where the binary is: target directories can be configured in many ways.

@@ -17,7 +17,7 @@ mod postgres;
 mod server;
 mod wait;
 
-pub use binary::{bank_example, dormouse_binary};
+pub use binary::{bank_example, dormouse_binary, failing_binary};
 pub use client::{Answer, Client, NoAnswer};
 pub use ledger::{Attempt, Entry, Ledger, Outcome};
 pub use postgres::Postgres;

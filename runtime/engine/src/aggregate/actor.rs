@@ -5,7 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use dormouse_journal::{AppendError, Committed, Lane, Submission};
-use dormouse_kernel::{Aggregate, Version};
+use dormouse_kernel::failpoint::{self, Bug, Step};
+use dormouse_kernel::{Aggregate, Position, Version};
 use metrics::counter;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
@@ -177,6 +178,7 @@ impl<A: Aggregate> Memory<A> {
         reply: oneshot::Sender<Answer<A>>,
         permits: Permits,
     ) -> Result<(), ActorProcessingErr> {
+        failpoint::reach(Step::Decided);
         let kind = &self.activation.kind;
         let Ok(resident) = &mut self.resident else { return Ok(()) };
         let summaries = decision.summaries();
@@ -187,6 +189,7 @@ impl<A: Aggregate> Memory<A> {
             answer(reply, permits, Answer::Decided(Err(CommandError::Panicked)));
             return Err(panicked(&self.activation, &*panic).into());
         }
+        failpoint::reach(Step::Applied);
         self.activation.slot.set_empty(false);
         let snapshot = if kind.node.snapshots.is_due(Moment::Awake, resident.since_snapshot, &kind.replay_cost) {
             resident.since_snapshot = 0;
@@ -195,6 +198,9 @@ impl<A: Aggregate> Memory<A> {
         } else {
             None
         };
+        if let Some(snapshot) = snapshot.as_ref().filter(|_| failpoint::is_planted(Bug::SnapshotAheadOfJournal)) {
+            kind.node.journal.offer_snapshot(snapshot.clone());
+        }
         let journal = kind.node.journal.clone();
         let told = move |appended: Result<Committed, AppendError>| {
             let decided = appended.map(|committed| Outcome {
@@ -209,10 +215,17 @@ impl<A: Aggregate> Memory<A> {
                 // Only now: a snapshot must never be ahead of the journal.
                 journal.offer_snapshot(snapshot);
             }
+            failpoint::reach(Step::Answering);
             answer(reply, permits, Answer::Decided(decided.map_err(CommandError::from)));
         };
+        if failpoint::is_planted(Bug::DropOnDrain) && kind.node.is_stopping() {
+            let version = append.last_version();
+            told(Ok(Committed { first: Position::ZERO, last: Position::ZERO, version }));
+            return Ok(());
+        }
         let submission = Submission::append(append, Some(Arc::clone(&self.lane)), told);
         kind.node.journal.submit(submission).await;
+        failpoint::reach(Step::Submitted);
         Ok(())
     }
 
@@ -264,9 +277,13 @@ impl<A: Aggregate> Memory<A> {
 
     /// Nobody uses the aggregate, and nobody can reach it any more: everything it decided is durable.
     async fn sleep(&mut self, reason: SleepReason, done: watch::Sender<()>) {
+        failpoint::reach(Step::FallingAsleep);
         let kind = Arc::clone(&self.activation.kind);
         let aggregate = kind.aggregate(&self.activation.id);
-        let whole = |resident: &&Resident<A>| !self.lane.is_broken() && self.lane.durable() == resident.version;
+        let whole = |resident: &&Resident<A>| {
+            let durable = !self.lane.is_broken() && self.lane.durable() == resident.version;
+            durable || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
+        };
         if let Some(resident) = self.resident.as_ref().ok().filter(whole)
             && resident.version > Version::ZERO
         {

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use dormouse_journal::{AsOf, ReadError};
+use dormouse_kernel::failpoint::{self, Step};
 use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, CodecError};
 use metrics::{counter, histogram};
 use tracing::warn;
@@ -42,6 +43,7 @@ impl From<CodecError> for WakeError {
 
 /// The current state of an aggregate.
 pub(super) async fn wake<A: Aggregate>(kind: &Kind<A>, id: &AggregateId) -> Result<Resident<A>, WakeError> {
+    failpoint::reach(Step::Waking);
     let _waking = kind.waking();
     let started = Instant::now();
     let aggregate = kind.aggregate(id);

@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
@@ -139,7 +140,12 @@ impl Store for Sqlite {
         if tokio::time::timeout(BACKPRESSURE, self.tail.has_room()).await.is_err() {
             return Err(CommitError::Refused("the index cannot be written, and too much waits for it".to_owned()));
         }
+        let ahead = failpoint::is_planted(Bug::IndexAheadOfLog);
+        if ahead {
+            self.tail.push(batch);
+        }
         match self.log.append(epoch, batch).await {
+            Ok(()) if ahead => {}
             Ok(()) => self.tail.push(batch),
             Err(CommitError::Fenced) => {
                 self.lose();

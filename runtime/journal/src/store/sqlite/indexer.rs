@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_kernel::failpoint::{self, Step};
 use metrics::counter;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -97,7 +98,9 @@ impl Work {
             info!("the index is whole again");
         }
         loop {
+            failpoint::reach(Step::Indexing);
             let watermark = index.advance(end).await?;
+            failpoint::reach(Step::Indexed);
             self.tail.prune(watermark);
             if watermark >= end {
                 break;

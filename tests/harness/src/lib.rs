@@ -2,8 +2,8 @@
 //! knows from what it doesn't.
 //!
 //! [`Postgres`] is a cluster in a temporary directory, [`Server`] the binary on a free port, [`Client`] a plain blocking
-//! HTTP client, [`Ledger`] the client's own record of what it asked and what it was told, [`eventually`] the only way
-//! to wait. Both processes end when the test process ends, however it ends (`guard.rs`).
+//! HTTP client, [`eventually`] the only way to wait. Faults strike under the load of a [`Shop`]; its clients keep a
+//! [`Ledger`] of what they asked and what they were told, and a [`Verdict`] holds that against what the server tells. Both processes end when the test process ends, however it ends (`guard.rs`).
 //!
 //! Everything blocks and panics with a sentence that says what went wrong: that is how a test fails. What a test wants
 //! to see fail has a `Result`: [`ServerBuilder::try_start`], [`Server::try_restart`] and the requests of [`Client`].
@@ -14,12 +14,18 @@ mod guard;
 mod ledger;
 mod logs;
 mod postgres;
+mod random;
 mod server;
+mod shop;
+mod verdict;
 mod wait;
 
 pub use binary::{bank_example, dormouse_binary, failing_binary};
 pub use client::{Answer, Client, NoAnswer};
-pub use ledger::{Attempt, Entry, Ledger, Outcome};
+pub use ledger::{Attempt, Entry, Ledger, Outcome, Reading};
 pub use postgres::Postgres;
+pub use random::Random;
 pub use server::{Server, ServerBuilder, StartError};
+pub use shop::{Shop, ShopBuilder};
+pub use verdict::{Finding, Promise, Verdict};
 pub use wait::{Condition, eventually};

@@ -1,0 +1,119 @@
+//! One client: it orders, reserves, ships and restocks, and looks at what became of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Place, Shared};
+use crate::{Client, Outcome};
+
+/// Between attempts at a server that does not answer: from the first to the longest pause. Not waiting would only burn
+/// the processor it needs to come back.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(160));
+
+/// A client reads what it was answered about after so many answers.
+const ANSWERS_PER_READ: usize = 3;
+
+pub(super) struct ClientAtWork {
+    number: usize,
+    shared: Arc<Shared>,
+    at: Place,
+    connection: Client,
+    sent: usize,
+    answered: usize,
+}
+
+impl ClientAtWork {
+    pub(super) fn new(number: usize, shared: Arc<Shared>) -> Self {
+        let at = shared.place().clone();
+        let connection = Client::with_timeout(&at.url, shared.settings.patience);
+        Self { number, shared, at, connection, sent: 0, answered: 0 }
+    }
+
+    pub(super) fn work(mut self) {
+        let shop = self.shared.settings.name.clone();
+        let mut round = 0;
+        while !self.is_done() {
+            round += 1;
+            let order = format!("{shop}-{}-{round}", self.number);
+            let sku = format!("sku-{}", (self.number + round) % self.shared.settings.skus);
+            let line = json!({"sku": sku, "quantity": 2, "unit_price_cents": 995});
+            let create = json!({"customer": "c-1", "email": "ada@example.org", "lines": [line]});
+            let last = if round % 2 == 0 { "commit-stock" } else { "release-stock" };
+            self.command("order", &order, "create-order", create);
+            self.command("order", &order, "add-line", line);
+            self.command("inventory", &sku, "update-inventory", json!({"change": 3, "reason": "delivery"}));
+            self.command("inventory", &sku, "reserve-stock", json!({"order": order, "quantity": 2}));
+            // Refused, whatever happened before: nobody has so much.
+            self.command("inventory", &sku, "update-inventory", json!({"change": -1_000_000_000, "reason": "fire"}));
+            self.command("order", &order, "confirm-order", json!({}));
+            self.command("inventory", &sku, last, json!({"order": order}));
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.shared.is_closing() || self.shared.sent.load(Ordering::SeqCst) >= self.shared.settings.commands
+    }
+
+    /// Sends a command until its outcome is known or the shop closes, each time with the same key.
+    fn command(&mut self, kind: &str, id: &str, name: &str, body: Value) {
+        if self.is_done() {
+            return;
+        }
+        self.sent += 1;
+        self.shared.sent.fetch_add(1, Ordering::SeqCst);
+        let key = format!("{}-k-{}-{}", self.shared.settings.name, self.number, self.sent);
+        let aggregate = format!("{kind}/{id}");
+        let path = format!("/v1/{aggregate}/{name}");
+        let (began, mut pause) = (Instant::now(), PAUSE.0);
+        loop {
+            self.follow();
+            let attempt = self.shared.ledger.invoke(&aggregate, &key, json!({"path": path, "body": body}));
+            let answer = self.connection.post_with(&path, &[("Idempotency-Key", &key)], &body);
+            match self.shared.ledger.answer(attempt, Outcome::from(&answer)) {
+                Outcome::Ok { .. } => {
+                    self.shared.acknowledged.fetch_add(1, Ordering::SeqCst);
+                    break;
+                }
+                Outcome::Refused { .. } => break,
+                Outcome::Unknown => self.shared.wait_for_move(self.at.moves, pause),
+            }
+            pause = (pause * 2).min(PAUSE.1);
+            if self.shared.is_closing() {
+                return;
+            }
+            let (outage, longest) = (began.elapsed(), self.shared.settings.longest_outage);
+            assert!(outage < longest, "{path} with key {key} got no answer for {outage:?}, at last {answer:?}");
+        }
+        self.answered += 1;
+        if self.answered.is_multiple_of(ANSWERS_PER_READ) {
+            self.look_at(&aggregate);
+        }
+    }
+
+    /// Reads the state. Without an answer it saw nothing, and tries no more.
+    fn look_at(&self, aggregate: &str) {
+        let invoked = self.shared.ledger.now();
+        let Ok(answer) = self.connection.get(&format!("/v1/{aggregate}")) else { return };
+        match answer.status {
+            200 => {
+                let mut shown = answer.json();
+                let version = shown["version"].as_u64().unwrap_or_default();
+                self.shared.ledger.saw(aggregate, invoked, version, shown["state"].take());
+            }
+            404 => self.shared.ledger.saw(aggregate, invoked, 0, Value::Null),
+            _ => {}
+        }
+    }
+
+    /// Goes where the server is now.
+    fn follow(&mut self) {
+        let place = self.shared.place().clone();
+        if place.moves != self.at.moves {
+            self.connection = Client::with_timeout(&place.url, self.shared.settings.patience);
+            self.at = place;
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The clients' ledger against what the server tells: what was promised, and not kept. This code shares nothing with
+//! the product.
+
+mod dense;
+mod finding;
+mod order;
+mod outcomes;
+mod states;
+#[cfg(test)]
+mod tests;
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::{Client, Entry, Ledger, Outcome, Reading};
+pub use finding::{Finding, Promise};
+use told::Told;
+
+/// Threads that ask the server.
+const READERS: usize = 4;
+
+/// Most acknowledged commands that are sent again.
+const RETRIES: usize = 1_000;
+
+/// A retry that finds the server busy comes again.
+const RETRY_ATTEMPTS: u32 = 20;
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+/// Findings that a failure shows; there may be thousands, all of one cause.
+const SHOWN: usize = 20;
+
+/// Everything that can be known once the clients have gone: what they wrote down, and what the server tells about every
+/// aggregate they named.
+#[derive(Debug)]
+pub struct Verdict {
+    entries: Vec<Entry>,
+    readings: Vec<Reading>,
+    /// `Err` is what the server said instead.
+    told: BTreeMap<String, Result<Told, String>>,
+    /// Acknowledged commands that were sent again, and what came back.
+    retried: Vec<(Entry, Outcome)>,
+}
+
+/// What the clients wrote down about one aggregate.
+#[derive(Default)]
+struct Recorded<'a> {
+    entries: Vec<&'a Entry>,
+    readings: Vec<&'a Reading>,
+}
+
+impl Verdict {
+    /// Asks the server about everything in the ledger, and sends some of the acknowledged commands again. The clients
+    /// must have gone, or wait.
+    #[must_use]
+    pub fn on(ledger: &Ledger, client: &Client) -> Self {
+        let entries = ledger.entries();
+        let named: BTreeSet<&str> = entries.iter().map(|entry| entry.aggregate.as_str()).collect();
+        let named: Vec<&str> = named.into_iter().collect();
+        let told = in_parallel(&named, |name| (String::from(*name), told::ask(client, name)));
+        // After the histories were read: a retry that is carried out once more must not hide that it was lost before.
+        let acknowledged: Vec<&Entry> =
+            entries.iter().filter(|entry| matches!(entry.outcome, Outcome::Ok { .. })).collect();
+        let every = acknowledged.len().div_ceil(RETRIES).max(1);
+        let again: Vec<&Entry> = acknowledged.into_iter().step_by(every).collect();
+        let retried = in_parallel(&again, |entry| (Entry::clone(entry), retry(entry, client)));
+        Self { retried, told: told.into_iter().collect(), readings: ledger.readings(), entries }
+    }
+
+    /// Every promise that was not kept.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut positions = HashSet::new();
+        let recorded = self.recorded();
+        for (aggregate, told) in &self.told {
+            match told {
+                Ok(told) => Self::check(aggregate, told, &recorded[aggregate.as_str()], &mut positions, &mut findings),
+                Err(said) => findings.push(Finding::new(Promise::Readable, aggregate, said)),
+            }
+        }
+        findings.extend(self.retried.iter().filter(|(entry, again)| entry.outcome != *again).map(|(entry, again)| {
+            let seen = format!("{} got {:?}, and {again:?} when it was sent again", entry.key, entry.outcome);
+            Finding::new(Promise::RetriesGetTheFirstOutcome, &entry.aggregate, seen)
+        }));
+        findings
+    }
+
+    /// Passes if every promise was kept, and there was one.
+    ///
+    /// # Panics
+    /// When one was not, or nothing was acknowledged, which shows nothing.
+    #[track_caller]
+    pub fn expect_none(&self) {
+        let findings = self.findings();
+        let shown: Vec<String> = findings.iter().take(SHOWN).map(ToString::to_string).collect();
+        assert!(findings.is_empty(), "{} promises were not kept:\n{}", findings.len(), shown.join("\n"));
+        assert!(self.acknowledged() > 0, "nothing was acknowledged: this run shows nothing");
+    }
+
+    /// How many attempts were acknowledged.
+    #[must_use]
+    pub fn acknowledged(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry.outcome, Outcome::Ok { .. })).count()
+    }
+
+    /// How many reads were answered.
+    #[must_use]
+    pub fn reads(&self) -> usize {
+        self.readings.len()
+    }
+
+    fn recorded(&self) -> HashMap<&str, Recorded<'_>> {
+        let mut recorded: HashMap<&str, Recorded<'_>> = HashMap::new();
+        for entry in &self.entries {
+            recorded.entry(&entry.aggregate).or_default().entries.push(entry);
+        }
+        for reading in &self.readings {
+            recorded.entry(&reading.aggregate).or_default().readings.push(reading);
+        }
+        recorded
+    }
+
+    fn check(
+        aggregate: &str,
+        told: &Told,
+        recorded: &Recorded<'_>,
+        positions: &mut HashSet<u64>,
+        findings: &mut Vec<Finding>,
+    ) {
+        dense::check(aggregate, told, positions, findings);
+        outcomes::check(aggregate, told, &recorded.entries, findings);
+        order::check(aggregate, &recorded.entries, &recorded.readings, findings);
+        states::check(aggregate, told, &recorded.readings, findings);
+    }
+}
+
+/// Sends a command once more, with its key.
+fn retry(entry: &Entry, client: &Client) -> Outcome {
+    let path = entry.command["path"].as_str().expect("a command in a ledger has a path");
+    let body = &entry.command["body"];
+    let mut outcome = Outcome::Unknown;
+    for _ in 0..RETRY_ATTEMPTS {
+        outcome = Outcome::from(&client.post_with(path, &[("Idempotency-Key", &entry.key)], body));
+        if outcome != Outcome::Unknown {
+            break;
+        }
+        thread::sleep(RETRY_PAUSE);
+    }
+    outcome
+}
+
+/// What `work` makes of each item, by a few threads.
+fn in_parallel<I: Sync, O: Send>(items: &[I], work: impl Fn(&I) -> O + Sync) -> Vec<O> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(items.len()));
+    thread::scope(|scope| {
+        for _ in 0..READERS {
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let made = work(item);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push(made);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}

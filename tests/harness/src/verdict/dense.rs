@@ -1,0 +1,26 @@
+//! Versions without gaps, positions that ascend and belong to one event each.
+
+use std::collections::HashSet;
+
+use super::finding::{Finding, Promise};
+use super::told::Told;
+
+/// `positions` are those of all aggregates so far.
+pub(super) fn check(aggregate: &str, told: &Told, positions: &mut HashSet<u64>, findings: &mut Vec<Finding>) {
+    let mut find = |seen: String| findings.push(Finding::new(Promise::HistoryIsDense, aggregate, seen));
+    let mut last = 0;
+    for (event, version) in told.events.iter().zip(1..) {
+        if event.version != version {
+            // Everything behind it is off by as much.
+            find(format!("version {} is where {version} should be", event.version));
+            break;
+        }
+        if event.position <= last {
+            find(format!("version {version} is at {}, and its predecessor at {last}", event.position));
+        }
+        if !positions.insert(event.position) {
+            find(format!("version {version} is at {}, as another event is", event.position));
+        }
+        last = event.position;
+    }
+}

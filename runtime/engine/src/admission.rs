@@ -1,10 +1,10 @@
 //! Permits: what bounds the mailboxes, which bound nothing themselves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use dormouse_kernel::failpoint::{self, Bug};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Notify;
 
 /// What everybody who talks to a live aggregate shares with it: how many requests are with it, and when the last came.
 #[derive(Debug)]
@@ -75,16 +75,115 @@ impl Drop for Admitted {
     }
 }
 
+/// The node's places for requests. A counter and not a semaphore: nobody waits for a place, and a semaphore takes a lock
+/// whenever one is given back.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// How many are taken, and whether more may be ([`CLOSED`](Self::CLOSED)).
+    taken: AtomicUsize,
+    max: usize,
+    all_free: Notify,
+}
+
+/// Why a request gets no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    Full,
+    Closed,
+}
+
+impl Places {
+    const CLOSED: usize = 1 << (usize::BITS - 1);
+
+    pub(crate) fn new(max: usize) -> Self {
+        Self { taken: AtomicUsize::new(0), max, all_free: Notify::new() }
+    }
+
+    pub(crate) fn take(self: &Arc<Self>) -> Result<Place, NoPlace> {
+        let taken = self.taken.fetch_add(1, Ordering::AcqRel);
+        if taken < self.max {
+            return Ok(Place(Arc::clone(self)));
+        }
+        self.give_back();
+        Err(if taken & Self::CLOSED == 0 { NoPlace::Full } else { NoPlace::Closed })
+    }
+
+    /// No more places are given from here on.
+    pub(crate) fn close(&self) {
+        self.taken.fetch_or(Self::CLOSED, Ordering::AcqRel);
+    }
+
+    /// After [`close`](Self::close): waits until every place is back.
+    pub(crate) async fn all_free(&self) {
+        loop {
+            let freed = self.all_free.notified();
+            if self.in_use() == 0 {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    pub(crate) fn in_use(&self) -> usize {
+        (self.taken.load(Ordering::Acquire) & !Self::CLOSED).min(self.max)
+    }
+
+    fn give_back(&self) {
+        if self.taken.fetch_sub(1, Ordering::AcqRel) == Self::CLOSED | 1 {
+            self.all_free.notify_waiters();
+        }
+    }
+}
+
+/// One request's place on the node, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<Places>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
 /// A request's places: with its aggregate, and on the node.
 #[derive(Debug)]
 pub(crate) struct Permits {
     pub(crate) aggregate: Admitted,
-    pub(crate) node: OwnedSemaphorePermit,
+    pub(crate) node: Place,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_node_has_so_many_places_and_no_more() {
+        let places = Arc::new(Places::new(2));
+        let (first, second) = (places.take().unwrap(), places.take().unwrap());
+        assert_eq!(places.take().unwrap_err(), NoPlace::Full);
+        assert_eq!(places.in_use(), 2);
+        drop(first);
+        assert!(places.take().is_ok());
+        drop(second);
+        assert_eq!(places.in_use(), 0);
+    }
+
+    #[tokio::test]
+    async fn once_closed_no_place_is_given_and_the_last_to_go_is_noticed() {
+        let places = Arc::new(Places::new(2));
+        let last = places.take().unwrap();
+        places.close();
+        assert_eq!(places.take().unwrap_err(), NoPlace::Closed);
+        let waiting = tokio::spawn({
+            let places = Arc::clone(&places);
+            async move { places.all_free().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(last);
+        waiting.await.unwrap();
+        places.all_free().await;
+    }
 
     #[test]
     fn a_place_is_given_back_when_its_request_is_answered() {

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use dormouse_journal::{AsOf, ReadError};
 use dormouse_kernel::{
-    Aggregate, AggregateId, CommandKey, Fingerprint, RecordedEvent, Timestamp, Version, encode, variant_name,
+    Aggregate, AggregateId, CodecError, CommandKey, Fingerprint, RecordedEvent, Timestamp, Version, encode,
+    variant_name,
 };
 use metrics::counter;
 use ractor::ActorRef;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use crate::admission::{Admitted, Permits};
+use crate::admission::{Admitted, NoPlace, Permits, Place};
 use crate::aggregate::{Activation, Message, Reading, state_as_of};
 use crate::command::CommandOptions;
 use crate::delivery::{Answer, Delivery, Undelivered};
@@ -74,18 +75,21 @@ impl<A: Aggregate> Aggregates<A> {
         options: CommandOptions,
     ) -> Result<Outcome<A::Reply>, CommandError<A::Rejection>> {
         let sent = Instant::now();
-        let encoded = encode(&command).map_err(|error| CommandError::Unstorable(error.to_string()))?;
-        let name = variant_name(&encoded).unwrap_or_default();
+        let name = variant_name(&command).unwrap_or_default();
         let metrics = self.kind.commands.iter().find(|metrics| metrics.name == name);
-        let command = Undelivered {
+        let fingerprint = match options.key {
+            Some(_) => Some(fingerprint(&command).map_err(|error| CommandError::Unstorable(error.to_string()))?),
+            None => None,
+        };
+        let command = Box::new(Undelivered {
             command,
-            name: metrics.map_or("", |metrics| metrics.name),
-            fingerprint: options.key.is_some().then(|| Fingerprint::of(&encoded)),
+            name,
+            fingerprint,
             deadline: options.deadline.unwrap_or(sent + self.kind.node.config.commands.timeout),
             options,
             key_unused_until: None,
             sent,
-        };
+        });
         let result = self.route(&id, command).await;
         if let Some(metrics) = metrics {
             metrics.record(status(&result), sent.elapsed(), self.kind.node.config.commands.slow_after);
@@ -96,18 +100,19 @@ impl<A: Aggregate> Aggregates<A> {
     async fn route(
         &self,
         id: &AggregateId,
-        mut command: Undelivered<A>,
+        mut command: Box<Undelivered<A>>,
     ) -> Result<Outcome<A::Reply>, CommandError<A::Rejection>> {
         let deadline = command.deadline;
         let mut node = self.node_permit().map_err(CommandError::from)?;
+        let mut now = command.sent;
         loop {
-            if Instant::now() >= deadline {
+            if now >= deadline {
                 return Err(CommandError::Expired);
             }
-            let (actor, aggregate) = self.admit(id, deadline).await.map_err(CommandError::from)?;
+            let (actor, aggregate) = self.admit(id, now, deadline).await.map_err(CommandError::from)?;
             let (delivery, answer) = Delivery::new(command, Permits { aggregate, node });
             // If the actor is gone, the delivery comes back through its answer.
-            send(actor, Message::Command(Box::new(delivery)));
+            send(actor, Message::Command(delivery));
             let Ok(Ok(answered)) = timeout_at(deadline, answer).await else { return Err(CommandError::OutcomeUnknown) };
             match answered {
                 Answer::Decided(decided) => return decided,
@@ -130,6 +135,7 @@ impl<A: Aggregate> Aggregates<A> {
                     tokio::task::yield_now().await;
                 }
             }
+            now = Instant::now();
         }
     }
 
@@ -169,7 +175,7 @@ impl<A: Aggregate> Aggregates<A> {
         let Some(first) = journal.find_command(&aggregate, key).await? else { return Ok(None) };
         let before = Version(first.0.saturating_sub(1));
         let mut events = journal.history(&aggregate, before, 1).await?;
-        let unreadable = |error: dormouse_kernel::CodecError| QueryError::Unreadable(error.to_string());
+        let unreadable = |error: CodecError| QueryError::Unreadable(error.to_string());
         let Some(head) = events.first() else { return Ok(None) };
         let count = head.metadata().map_err(unreadable)?.command.map_or(1, |command| command.events as usize);
         if count > 1 {
@@ -186,7 +192,7 @@ impl<A: Aggregate> Aggregates<A> {
         let deadline = Instant::now() + self.kind.node.config.commands.timeout;
         loop {
             let node = self.node_permit()?;
-            let (actor, aggregate) = self.admit(id, deadline).await?;
+            let (actor, aggregate) = self.admit(id, Instant::now(), deadline).await?;
             let (reply, answer) = oneshot::channel();
             let reading = Reading { reply, permits: Permits { aggregate, node } };
             // If the actor is gone, so is the reply, and we come again.
@@ -236,23 +242,28 @@ impl<A: Aggregate> Aggregates<A> {
         Ok(self.kind.node.journal.history(&self.kind.aggregate(id), after, limit).await?)
     }
 
-    fn node_permit(&self) -> Result<OwnedSemaphorePermit, QueryError> {
-        if self.kind.node.is_stopping() {
-            return Err(QueryError::Draining);
-        }
-        Arc::clone(&self.kind.node.permits).try_acquire_owned().map_err(|_| {
-            counter!(metric::SHED, "scope" => "node").increment(1);
-            QueryError::NodeOverloaded
+    fn node_permit(&self) -> Result<Place, QueryError> {
+        self.kind.node.places.take().map_err(|no_place| match no_place {
+            NoPlace::Closed => QueryError::Draining,
+            NoPlace::Full => {
+                counter!(metric::SHED, "scope" => "node").increment(1);
+                QueryError::NodeOverloaded
+            }
         })
     }
 
     /// The aggregate's actor and a place with it, waking it if it sleeps.
-    async fn admit(&self, id: &AggregateId, deadline: Instant) -> Result<(ActorRef<Message<A>>, Admitted), QueryError> {
+    async fn admit(
+        &self,
+        id: &AggregateId,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<(ActorRef<Message<A>>, Admitted), QueryError> {
         let node = &self.kind.node;
         let limit = u32::try_from(node.config.admission.per_aggregate.get()).unwrap_or(u32::MAX);
         loop {
             let start = |past| Activation::start(&self.kind, id, past);
-            match self.kind.directory(id).admit(id, node.now(), limit, start) {
+            match self.kind.directory(id).admit(id, node.milliseconds(now), limit, start) {
                 Admission::Live(actor, admitted) => return Ok((actor, admitted)),
                 Admission::Full => {
                     counter!(metric::SHED, "scope" => "aggregate").increment(1);
@@ -306,6 +317,11 @@ impl<R> From<QueryError> for CommandError<R> {
 /// channel, and is dropped only with the last reference to it.
 fn send<A: Aggregate>(actor: ActorRef<Message<A>>, message: Message<A>) {
     drop(actor.send_message(message));
+}
+
+/// What tells a repeated command from another one under the same key.
+fn fingerprint<C: serde::Serialize>(command: &C) -> Result<Fingerprint, CodecError> {
+    Ok(Fingerprint::of(&encode(command)?))
 }
 
 fn status<T, R>(result: &Result<T, CommandError<R>>) -> &'static str {

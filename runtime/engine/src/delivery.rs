@@ -1,14 +1,14 @@
 //! A command on its way to its aggregate, and the way back.
 
 use dormouse_kernel::{Aggregate, Fingerprint, Version};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
-use crate::admission::Permits;
+use crate::admission::{Permits, Place};
 use crate::command::CommandOptions;
 use crate::error::CommandError;
 use crate::outcome::Outcome;
 
-/// A command that nobody has decided yet.
+/// A command that nobody has decided yet. It travels in a box: it is large, and moves often.
 pub(crate) struct Undelivered<A: Aggregate> {
     pub(crate) command: A::Command,
     pub(crate) name: &'static str,
@@ -26,22 +26,22 @@ pub(crate) enum Answer<A: Aggregate> {
     Decided(Result<Outcome<A::Reply>, CommandError<A::Rejection>>),
     /// Only the journal knows whether its key was used before. Everything up to `durable` can be found there. The
     /// command keeps its place on the node meanwhile.
-    LookUp { durable: Version, command: Undelivered<A>, node: OwnedSemaphorePermit },
+    LookUp { durable: Version, command: Box<Undelivered<A>>, node: Place },
     /// Its actor ended before it was decided.
-    Returned(Undelivered<A>, OwnedSemaphorePermit),
+    Returned(Box<Undelivered<A>>, Place),
 }
 
 /// A command in a mailbox. If it is dropped there, it goes back to its sender: no command is lost with an actor.
 pub(crate) struct Delivery<A: Aggregate>(Option<Parts<A>>);
 
 pub(crate) struct Parts<A: Aggregate> {
-    pub(crate) command: Undelivered<A>,
+    pub(crate) command: Box<Undelivered<A>>,
     pub(crate) reply: oneshot::Sender<Answer<A>>,
     pub(crate) permits: Permits,
 }
 
 impl<A: Aggregate> Delivery<A> {
-    pub(crate) fn new(command: Undelivered<A>, permits: Permits) -> (Self, oneshot::Receiver<Answer<A>>) {
+    pub(crate) fn new(command: Box<Undelivered<A>>, permits: Permits) -> (Self, oneshot::Receiver<Answer<A>>) {
         let (reply, answer) = oneshot::channel();
         (Self(Some(Parts { command, reply, permits })), answer)
     }

@@ -175,7 +175,7 @@ impl Engine {
     pub fn sample_metrics(&self) {
         self.kinds.iter().for_each(|kind| kind.sample_metrics());
         let max = self.node.config.admission.per_node.get();
-        gauge!(metric::PERMITS).set((max - self.node.permits.available_permits().min(max)) as f64);
+        gauge!(metric::PERMITS).set(self.node.places.in_use() as f64);
         gauge!(metric::PERMITS_MAX).set(max as f64);
         gauge!(metric::DORMANT).set(self.node.dormant.count() as f64);
         gauge!(metric::DORMANT_BYTES).set(self.node.dormant.bytes() as f64);
@@ -198,9 +198,7 @@ impl Engine {
         }
         let sweep = Sweep { node: Arc::clone(&self.node), kinds: Arc::clone(&self.kinds) };
         let finished = timeout_at(deadline, async {
-            let all = u32::try_from(self.node.config.admission.per_node.get()).unwrap_or(u32::MAX);
-            // The semaphore is never closed, so this ends when every permit is back.
-            let _all = self.node.permits.acquire_many(all).await;
+            self.node.places.all_free().await;
             while self.node.live() > 0 {
                 sweep.drain();
                 tokio::time::sleep(Duration::from_millis(2)).await;

@@ -10,10 +10,10 @@ use dormouse_kernel::{
 };
 use metrics::{Gauge, Histogram, gauge, histogram};
 use ractor::{ActorCell, ActorRef};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::admission::Slot;
+use crate::admission::{Places, Slot};
 use crate::aggregate::SleepReason;
 use crate::directory::Directory;
 use crate::dormant::DormantTier;
@@ -31,7 +31,7 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
     pub(crate) config: Config,
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
     pub(crate) dormant: DormantTier,
     pub(crate) snapshots: Policy,
     pub(crate) failure_limits: Limits,
@@ -57,7 +57,7 @@ impl Node {
             journal,
             clock,
             ids,
-            permits: Arc::new(Semaphore::new(config.admission.per_node.get())),
+            places: Arc::new(Places::new(config.admission.per_node.get())),
             dormant: DormantTier::new(dormant_budget),
             snapshots: Policy::from_config(&config.snapshots),
             failure_limits: Limits::from_config(&config.supervision),
@@ -79,7 +79,12 @@ impl Node {
 
     /// Milliseconds since the node started: coarse, cheap, never going back.
     pub(crate) fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.milliseconds(Instant::now())
+    }
+
+    /// The same for a time that is known already.
+    pub(crate) fn milliseconds(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -137,6 +142,9 @@ impl Node {
 
     pub(crate) fn set_lifecycle(&self, lifecycle: Lifecycle) {
         self.lifecycle.send_replace(lifecycle);
+        if self.is_stopping() {
+            self.places.close();
+        }
     }
 
     /// From running to leaving; whatever else it is doing, it goes on with.

@@ -1,5 +1,7 @@
 //! What a command led to, right after it or long after.
 
+use std::borrow::Cow;
+
 use dormouse_kernel::{AggregateId, CodecError, Fingerprint, Position, RecordedEvent, Version, decode};
 use serde::de::DeserializeOwned;
 
@@ -24,7 +26,7 @@ pub struct Outcome<R> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventSummary {
     /// The stable name of the event.
-    pub event_type: String,
+    pub event_type: Cow<'static, str>,
     /// Its version.
     pub version: Version,
 }
@@ -35,10 +37,8 @@ impl<R: DeserializeOwned> Outcome<R> {
     pub(crate) fn recorded(events: &[RecordedEvent]) -> Result<Option<(Self, Option<Fingerprint>)>, CodecError> {
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
         let Some(command) = first.metadata()?.command else { return Ok(None) };
-        let summary = |event: &RecordedEvent| EventSummary {
-            event_type: event.event.event_type.clone().into_owned(),
-            version: event.version,
-        };
+        let summary =
+            |event: &RecordedEvent| EventSummary { event_type: event.event.event_type.clone(), version: event.version };
         let outcome = Self {
             id: first.aggregate.id.clone(),
             version: last.version,

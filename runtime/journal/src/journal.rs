@@ -6,6 +6,7 @@ use std::time::Instant;
 use dormouse_kernel::failpoint::{self, Step};
 use dormouse_kernel::{AggregateRef, Chain, CommandKey, Position, RecordedEvent, Version};
 use metrics::{counter, gauge, histogram};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
@@ -72,9 +73,16 @@ impl Journal {
     /// Gives the writer something to do. It is answered through the submission, in every case; here one only waits for
     /// a place in the queue.
     pub async fn submit(&self, submission: Submission) {
-        if let Err(returned) = self.shared.queue.send(submission).await {
-            returned.0.refuse(&self.ended());
-        }
+        // Most often there is room, and then nothing needs to be waited for.
+        let returned = match self.shared.queue.try_send(submission) {
+            Ok(()) => return,
+            Err(TrySendError::Full(submission)) => match self.shared.queue.send(submission).await {
+                Ok(()) => return,
+                Err(returned) => returned.0,
+            },
+            Err(TrySendError::Closed(submission)) => submission,
+        };
+        returned.refuse(&self.ended());
     }
 
     /// Appends the events of one command and waits until they are durable.

@@ -318,9 +318,6 @@ impl Writer {
     }
 
     fn remember(&mut self, batch: &[Placed]) {
-        for placed in batch {
-            self.versions.put(placed.append.aggregate.clone(), placed.append.last_version());
-        }
         if let Some(last) = batch.last().map(Placed::last) {
             // After a takeover that we learned of while settling, the log may go on without us.
             self.position = Some(last);

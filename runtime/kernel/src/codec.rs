@@ -1,5 +1,7 @@
 //! Values at rest: MessagePack with field names, so that a reader needs no schema and a field may come or go.
 
+use std::cell::Cell;
+
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned};
 
@@ -50,8 +52,27 @@ pub enum CodecError {
 /// # Errors
 /// If the value has a shape that MessagePack cannot hold.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
-    rmp_serde::to_vec_named(value)
-        .map_err(|error| CodecError::Encode { what: std::any::type_name::<T>(), reason: error.to_string() })
+    with_encoded(value, <[u8]>::to_vec)
+}
+
+/// Past this, the room for encoding is given back: one large event must not cost every thread its size for ever.
+const SCRATCH_KEPT_BYTES: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Writes a value where this thread writes all of them, so that what is kept of it is one allocation of its own size.
+fn with_encoded<T: Serialize + ?Sized, R>(value: &T, keep: impl FnOnce(&[u8]) -> R) -> Result<R, CodecError> {
+    // Taken, not borrowed: a value may encode another while it is written.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    let written = rmp_serde::encode::write_named(&mut scratch, value);
+    let kept = written.map(|()| keep(&scratch));
+    if scratch.capacity() <= SCRATCH_KEPT_BYTES {
+        SCRATCH.set(scratch);
+    }
+    kept.map_err(|error| CodecError::Encode { what: std::any::type_name::<T>(), reason: error.to_string() })
 }
 
 /// Reads what [`encode`] wrote.
@@ -61,12 +82,6 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     decode_whole(bytes, |from| T::deserialize(from))
         .map_err(|error| CodecError::Decode { what: std::any::type_name::<T>().to_owned(), reason: error.to_string() })
-}
-
-/// The name of the variant in an encoded enum: of a command, for the record.
-#[must_use]
-pub fn variant_name(encoded: &[u8]) -> Option<&str> {
-    std::str::from_utf8(tag(encoded)?.0).ok()
 }
 
 /// An event as it goes into a row.
@@ -110,20 +125,16 @@ impl<E: DomainEvent> EventCodec<E> {
     /// # Errors
     /// If it has a shape that MessagePack cannot hold.
     pub fn encode(&self, event: &E) -> Result<EncodedEvent, CodecError> {
-        let mut bytes = encode(event)?;
-        let broken = |reason: &str| CodecError::Encode { what: std::any::type_name::<E>(), reason: reason.to_owned() };
-        let (name, start) = tag(&bytes).ok_or_else(|| broken("it is not an enum with variants by name"))?;
-        let known = self.events.iter().find(|(known, _)| known.as_bytes() == name);
-        let &(name, schema_version) =
-            known.ok_or_else(|| broken("serialization and deserialization differ in names"))?;
-        let fields = match start {
-            Some(start) => {
-                bytes.drain(..start);
-                bytes
-            }
-            None => vec![NIL],
-        };
-        Ok(EncodedEvent { name, schema_version, fields })
+        with_encoded(event, |bytes| {
+            let broken =
+                |reason: &str| CodecError::Encode { what: std::any::type_name::<E>(), reason: reason.to_owned() };
+            let (name, start) = tag(bytes).ok_or_else(|| broken("it is not an enum with variants by name"))?;
+            let known = self.events.iter().find(|(known, _)| known.as_bytes() == name);
+            let &(name, schema_version) =
+                known.ok_or_else(|| broken("serialization and deserialization differ in names"))?;
+            let fields = start.map_or_else(|| vec![NIL], |start| bytes[start..].to_vec());
+            Ok(EncodedEvent { name, schema_version, fields })
+        })?
     }
 
     /// Reads a stored event. Upcasters may turn one into several.

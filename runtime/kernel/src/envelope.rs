@@ -39,7 +39,7 @@ pub struct Metadata {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandRecord {
     /// The command's name.
-    pub name: String,
+    pub name: Cow<'static, str>,
     /// How many events it made, this one included.
     pub events: u32,
     /// What it said, if it was sent with a key.

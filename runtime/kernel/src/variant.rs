@@ -3,6 +3,8 @@
 //! Both are ordinary serde enums. This is the one place that takes them apart into (name, fields) and puts them
 //! together again, whatever format the fields are in.
 
+mod name;
+
 use std::cell::Cell;
 use std::marker::PhantomData;
 
@@ -11,6 +13,8 @@ use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
+
+pub use name::variant_name;
 
 /// A type that should have been an enum with serde's default representation (variants by name) and is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

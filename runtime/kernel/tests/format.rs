@@ -91,7 +91,7 @@ fn metadata_with_everything() {
         tenant: Some("t".to_owned()),
         traceparent: Some("00-1-2-01".to_owned()),
         command: Some(CommandRecord {
-            name: "CreateOrder".to_owned(),
+            name: "CreateOrder".into(),
             events: 2,
             fingerprint: Some(Fingerprint::of(b"abc")),
             reply: vec![0xc0],
@@ -115,7 +115,7 @@ const METADATA: &str = concat!(
 
 #[test]
 fn a_command_without_a_key_has_no_fingerprint() {
-    let record = CommandRecord { name: "A".to_owned(), events: 1, fingerprint: None, reply: vec![] };
+    let record = CommandRecord { name: "A".into(), events: 1, fingerprint: None, reply: vec![] };
     is_pinned(&record, "83a46e616d65a141a66576656e747301a57265706c79c400");
 }
 

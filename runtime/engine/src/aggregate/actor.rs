@@ -70,7 +70,7 @@ impl<A: Aggregate> Actor for AggregateActor<A> {
         memory: &mut Memory<A>,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Command(delivery) => memory.command(*delivery).await?,
+            Message::Command(delivery) => memory.command(delivery).await?,
             Message::Read(reading) => memory.read(reading).await,
             Message::Sleep(reason, done) => {
                 memory.sleep(reason, done).await;
@@ -201,7 +201,8 @@ impl<A: Aggregate> Memory<A> {
         if let Some(snapshot) = snapshot.as_ref().filter(|_| failpoint::is_planted(Bug::SnapshotAheadOfJournal)) {
             kind.node.journal.offer_snapshot(snapshot.clone());
         }
-        let journal = kind.node.journal.clone();
+        // Boxed with what it needs: most commands take none.
+        let snapshot = snapshot.map(|snapshot| Box::new((kind.node.journal.clone(), snapshot)));
         let told = move |appended: Result<Committed, AppendError>| {
             let decided = appended.map(|committed| Outcome {
                 id,
@@ -213,6 +214,7 @@ impl<A: Aggregate> Memory<A> {
             });
             if let (Ok(_), Some(snapshot)) = (&decided, snapshot) {
                 // Only now: a snapshot must never be ahead of the journal.
+                let (journal, snapshot) = *snapshot;
                 journal.offer_snapshot(snapshot);
             }
             failpoint::reach(Step::Answering);
@@ -324,8 +326,8 @@ impl<A: Aggregate> Memory<A> {
 fn check_key<A: Aggregate>(
     resident: &Resident<A>,
     lane: &Lane,
-    command: Undelivered<A>,
-) -> Result<Undelivered<A>, Known<A>> {
+    command: Box<Undelivered<A>>,
+) -> Result<Box<Undelivered<A>>, Known<A>> {
     let Some(key) = &command.options.key else { return Ok(command) };
     let asked = command.key_unused_until;
     match resident.keys.find(key) {
@@ -335,9 +337,7 @@ fn check_key<A: Aggregate>(
         // The hash belonged to another key: the journal was asked, and knows better.
         Seen::Probably(version) if asked.is_some_and(|asked| asked >= version) => Ok(command),
         Seen::Probably(first) if first > lane.durable() => Err(Known::InFlight),
-        Seen::Probably(_) | Seen::NotAfter(_) => {
-            Err(Known::PerhapsInJournal { durable: lane.durable(), command: Box::new(command) })
-        }
+        Seen::Probably(_) | Seen::NotAfter(_) => Err(Known::PerhapsInJournal { durable: lane.durable(), command }),
     }
 }
 
@@ -355,7 +355,7 @@ impl<A: Aggregate> Known<A> {
                 let Permits { aggregate, node } = permits;
                 drop(aggregate);
                 // A sender that hung up does not want it back.
-                let _hung_up = reply.send(Answer::LookUp { durable, command: *command, node });
+                let _hung_up = reply.send(Answer::LookUp { durable, command, node });
             }
         }
     }

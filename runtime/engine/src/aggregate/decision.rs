@@ -2,7 +2,7 @@
 
 use dormouse_journal::{Append, AppendKey};
 use dormouse_kernel::{
-    Aggregate, AggregateId, CodecError, CommandRecord, Context, EventId, Metadata, NewEvent, Timestamp, encode,
+    Aggregate, AggregateId, CodecError, CommandRecord, Context, EventId, Metadata, NewEvent, Timestamp, Uuid, encode,
 };
 
 use super::Resident;
@@ -27,7 +27,7 @@ impl<A: Aggregate> Decision<A> {
     pub(super) fn summaries(&self) -> Vec<EventSummary> {
         let Some(append) = &self.append else { return Vec::new() };
         let summary = |(index, event): (usize, &NewEvent)| EventSummary {
-            event_type: event.event_type.clone().into_owned(),
+            event_type: event.event_type.clone(),
             version: append.expected.plus(index as u64 + 1),
         };
         append.events.iter().enumerate().map(summary).collect()
@@ -40,9 +40,9 @@ impl<A: Aggregate> Resident<A> {
         &self,
         kind: &Kind<A>,
         id: &AggregateId,
-        command: Undelivered<A>,
+        command: Box<Undelivered<A>>,
     ) -> Result<Decision<A>, CommandError<A::Rejection>> {
-        let Undelivered { command, name, fingerprint, options, .. } = command;
+        let Undelivered { command, name, fingerprint, options, .. } = *command;
         // Time does not run backwards within an aggregate, whatever the clock does.
         let now = kind.node.clock.now().max(self.recorded_at);
         let mut context = Context::new(id, &self.state, self.version, now, &*kind.node.ids);
@@ -52,7 +52,7 @@ impl<A: Aggregate> Resident<A> {
             return Ok(Decision { reply, events, after: None, append: None });
         }
         let record = CommandRecord {
-            name: name.to_owned(),
+            name: name.into(),
             events: u32::try_from(events.len()).unwrap_or(u32::MAX),
             fingerprint,
             reply: encode(&reply).map_err(unstorable)?,
@@ -76,7 +76,16 @@ impl<A: Aggregate> Resident<A> {
             return Err(CommandError::Unstorable(format!("{} events, at most {limit} are allowed", events.len())));
         }
         let aggregate = kind.aggregate(id);
-        let mut record = Some(record);
+        let CommandOptions { key, correlation, causation, subject, tenant, traceparent, .. } = options;
+        let mut metadata = Metadata {
+            event_id: EventId(Uuid::nil()),
+            correlation,
+            causation,
+            subject,
+            tenant,
+            traceparent,
+            command: Some(record),
+        };
         let mut chain = self.chain;
         let mut encoded = Vec::with_capacity(events.len());
         for (index, event) in events.iter().enumerate() {
@@ -87,15 +96,7 @@ impl<A: Aggregate> Resident<A> {
                     "event {name} has {size} bytes, at most {limit} are allowed"
                 )));
             }
-            let metadata = Metadata {
-                event_id: EventId(kind.node.ids.next(now)),
-                correlation: options.correlation.clone(),
-                causation: options.causation.clone(),
-                subject: options.subject.clone(),
-                tenant: options.tenant.clone(),
-                traceparent: options.traceparent.clone(),
-                command: record.take(),
-            };
+            metadata.event_id = EventId(kind.node.ids.next(now));
             let mut new = NewEvent {
                 event_type: stored.name.into(),
                 schema_version: stored.schema_version,
@@ -104,13 +105,15 @@ impl<A: Aggregate> Resident<A> {
                 recorded_at: now,
                 chain,
             };
-            let key = options.key.as_ref().filter(|_| index == 0);
+            // The command stands with its first event only.
+            metadata.command = None;
+            let key = key.as_ref().filter(|_| index == 0);
             chain = chain.next(&aggregate, self.version.plus(index as u64 + 1), key, &new);
             new.chain = chain;
             encoded.push(new);
         }
         // The actor has seen every key up to this version, or had the journal asked about the older ones.
-        let key = options.key.map(|key| AppendKey { key, known_new: true });
+        let key = key.map(|key| AppendKey { key, known_new: true });
         Ok(Append { aggregate, expected: self.version, key, events: encoded })
     }
 }
@@ -147,9 +150,9 @@ mod tests {
         Kind::new(Arc::new(Node::new(journal, clock, Arc::new(SequentialIds::default()), config))).unwrap()
     }
 
-    fn command(numbers: &[i64], look: bool, key: Option<&str>) -> Undelivered<Tally> {
+    fn command(numbers: &[i64], look: bool, key: Option<&str>) -> Box<Undelivered<Tally>> {
         let key = key.map(|key| CommandKey::new(key).unwrap());
-        Undelivered {
+        Box::new(Undelivered {
             command: TallyCommand::See { numbers: numbers.to_vec(), look },
             name: "See",
             fingerprint: key.is_some().then(|| Fingerprint::of(b"see")),
@@ -157,14 +160,14 @@ mod tests {
             deadline: Instant::now(),
             sent: Instant::now(),
             key_unused_until: None,
-        }
+        })
     }
 
     fn id() -> AggregateId {
         AggregateId::new("a").unwrap()
     }
 
-    fn decide(kind: &Kind<Tally>, resident: &Resident<Tally>, command: Undelivered<Tally>) -> Decision<Tally> {
+    fn decide(kind: &Kind<Tally>, resident: &Resident<Tally>, command: Box<Undelivered<Tally>>) -> Decision<Tally> {
         resident.decide(kind, &id(), command).unwrap()
     }
 
@@ -198,7 +201,7 @@ mod tests {
         let append = decision.append.unwrap();
         let metadata: Vec<Metadata> = append.events.iter().map(|event| decode(&event.metadata).unwrap()).collect();
         let record = metadata[0].command.as_ref().unwrap();
-        assert_eq!((record.name.as_str(), record.events), ("See", 2));
+        assert_eq!((&*record.name, record.events), ("See", 2));
         assert_eq!(record.fingerprint, Some(Fingerprint::of(b"see")));
         assert_eq!(decode::<usize>(&record.reply).unwrap(), 0);
         assert!(metadata[1].command.is_none());

@@ -11,7 +11,7 @@ use crate::error::QueryError;
 /// command and reading in it carries permits, and there is at most one `Sleep`.
 pub(crate) enum Message<A: Aggregate> {
     /// Decide this.
-    Command(Box<Delivery<A>>),
+    Command(Delivery<A>),
     /// Show the state.
     Read(Reading<A>),
     /// Nobody uses you: sleep. The sender goes when the aggregate sleeps.

@@ -18,7 +18,7 @@ async fn an_outcome_names_its_events_versions_and_position() {
     let world = World::new(config()).await;
     world.add("a", 1).await;
     let outcome = world.told("b", Command::AddAll { by: vec![3, 4] }).await.unwrap();
-    let added = |version| EventSummary { event_type: "Added".to_owned(), version: Version(version) };
+    let added = |version| EventSummary { event_type: "Added".into(), version: Version(version) };
     assert_eq!(outcome.id, id("b"));
     assert_eq!((outcome.version, outcome.position), (Version(2), Some(Position(3))));
     assert_eq!(outcome.events, [added(1), added(2)]);
@@ -40,7 +40,7 @@ async fn the_context_of_a_command_is_recorded_with_each_event_and_the_command_wi
     assert!(metadata.iter().all(|metadata| metadata.correlation.as_deref() == Some("conversation")));
     assert!(metadata.iter().all(|metadata| metadata.tenant.as_deref() == Some("acme")));
     let command = metadata[0].command.as_ref().unwrap();
-    assert_eq!((command.name.as_str(), command.events), ("AddAll", 2));
+    assert_eq!((&*command.name, command.events), ("AddAll", 2));
     assert!(metadata[1].command.is_none());
     assert_eq!(history.iter().map(|event| event.command_key.clone()).collect::<Vec<_>>(), [Some(key("k")), None]);
 }

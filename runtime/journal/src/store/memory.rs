@@ -70,7 +70,10 @@ impl Store for Memory {
             if let Some(key) = append.command_key() {
                 rows.commands.insert((append.aggregate.clone(), key.clone()), append.expected.next());
             }
-            rows.aggregates.entry(append.aggregate.clone()).or_default().push(index);
+            match rows.aggregates.get_mut(&append.aggregate) {
+                Some(indexes) => indexes.push(index),
+                None => _ = rows.aggregates.insert(append.aggregate.clone(), vec![index]),
+            }
             rows.head = placed.last();
             rows.log.push(placed.clone());
         }

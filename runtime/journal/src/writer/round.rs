@@ -81,54 +81,65 @@ impl Round {
     }
 
     /// Refuses, and takes out, the appends that the journal contradicts: a version that is not the expected one, a
-    /// command key that is there already, anything that builds on these.
+    /// command key that is there already, anything that builds on these. `versions` follows what is left: if that is not
+    /// committed, they are wrong.
     pub(super) async fn check(
         &mut self,
         store: &dyn Store,
         versions: &mut LruCache<AggregateRef, Version>,
     ) -> Result<(), StoreError> {
-        let appends: Vec<Arc<Append>> = self.appends().cloned().collect();
-        look_up_versions(&appends, store, versions).await?;
-        let mut keys = look_up_keys(&appends, store).await?;
-        let mut current: HashMap<AggregateRef, Version> = HashMap::new();
-        let mut kept = Vec::with_capacity(self.steps.len());
-        for step in self.steps.drain(..) {
-            let (pending, committed) = match step {
-                Step::Append { pending, committed } => (pending, committed),
-                Step::Misfit { pending, error } => {
-                    pending.refuse(error);
-                    continue;
-                }
+        let unknown = self.unknown(versions);
+        let doubtful = self.doubtful_keys();
+        look_up_versions(unknown, store, versions).await?;
+        let mut keys = KnownKeys::look_up(doubtful, store).await?;
+        for step in std::mem::take(&mut self.steps) {
+            match step {
+                Step::Append { pending, .. } => self.check_append(pending, versions, &mut keys),
+                Step::Misfit { pending, error } => pending.refuse(error),
                 Step::Barrier { lane, answer, .. } => {
-                    kept.push(Step::Barrier { decided: Some(decide(lane.as_deref())), lane, answer });
-                    continue;
+                    self.steps.push(Step::Barrier { decided: Some(decide(lane.as_deref())), lane, answer });
                 }
-            };
-            let append = Arc::clone(&pending.append);
-            let known = current.get(&append.aggregate).or_else(|| versions.peek(&append.aggregate));
-            let actual = known.copied().unwrap_or(Version::ZERO);
-            let named = append.command_key().map(|key| (append.aggregate.clone(), key.clone()));
-            let first = named.as_ref().and_then(|named| keys.get(named)).copied();
-            if pending.is_undone() {
-                pending.refuse(AppendError::Undone);
-            } else if let Some(first) = first {
-                pending.refuse(AppendError::KnownKey { first });
-            } else if append.expected != actual && !failpoint::is_planted(Bug::NoVersionCheck) {
-                pending.refuse(AppendError::VersionConflict { expected: append.expected, actual });
-            } else {
-                // The same key again in this round is known from here on.
-                keys.extend(named.map(|named| (named, append.expected.next())));
-                current.insert(append.aggregate.clone(), append.last_version());
-                kept.push(Step::Append { pending, committed });
             }
         }
-        self.steps = kept;
         Ok(())
     }
 
-    fn appends(&self) -> impl Iterator<Item = &Arc<Append>> {
+    fn check_append(&mut self, pending: Pending, versions: &mut LruCache<AggregateRef, Version>, keys: &mut KnownKeys) {
+        let append = &*pending.append;
+        // Looked up for all of the round; one that was pushed out since has no place among the remembered.
+        let Some(actual) = versions.peek_mut(&append.aggregate) else {
+            return pending.refuse(AppendError::Unavailable("the round is larger than the writer's memory".to_owned()));
+        };
+        if pending.is_undone() {
+            pending.refuse(AppendError::Undone);
+        } else if let Some(first) = keys.first(append) {
+            pending.refuse(AppendError::KnownKey { first });
+        } else if append.expected != *actual && !failpoint::is_planted(Bug::NoVersionCheck) {
+            let error = AppendError::VersionConflict { expected: append.expected, actual: *actual };
+            pending.refuse(error);
+        } else {
+            *actual = append.last_version();
+            keys.remember(append);
+            self.steps.push(Step::Append { pending, committed: None });
+        }
+    }
+
+    /// The aggregates whose version is not among the remembered. Those that are become the latest used.
+    fn unknown(&self, versions: &mut LruCache<AggregateRef, Version>) -> HashSet<AggregateRef> {
+        let aggregates = self.appends().map(|append| &append.aggregate);
+        aggregates.filter(|aggregate| versions.get(*aggregate).is_none()).cloned().collect()
+    }
+
+    /// The keys that somebody must look up: those whose submitter does not know them to be new.
+    fn doubtful_keys(&self) -> Vec<(AggregateRef, CommandKey)> {
+        let keys = self.appends().filter_map(|append| Some((append, append.key.as_ref()?)));
+        let doubtful = keys.filter(|(_, key)| !key.known_new);
+        doubtful.map(|(append, key)| (append.aggregate.clone(), key.key.clone())).collect()
+    }
+
+    fn appends(&self) -> impl Iterator<Item = &Append> {
         self.steps.iter().filter_map(|step| match step {
-            Step::Append { pending, .. } => Some(&pending.append),
+            Step::Append { pending, .. } => Some(&*pending.append),
             Step::Misfit { .. } | Step::Barrier { .. } => None,
         })
     }
@@ -188,16 +199,14 @@ fn decide(lane: Option<&Lane>) -> Result<(), Undone> {
 }
 
 async fn look_up_versions(
-    appends: &[Arc<Append>],
+    unknown: HashSet<AggregateRef>,
     store: &dyn Store,
     versions: &mut LruCache<AggregateRef, Version>,
 ) -> Result<(), StoreError> {
-    let aggregates = appends.iter().map(|append| &append.aggregate);
-    let unknown: HashSet<&AggregateRef> = aggregates.filter(|aggregate| versions.get(*aggregate).is_none()).collect();
     if unknown.is_empty() {
         return Ok(());
     }
-    let unknown: Vec<AggregateRef> = unknown.into_iter().cloned().collect();
+    let unknown: Vec<AggregateRef> = unknown.into_iter().collect();
     let found = store.versions(&unknown).await?;
     for (aggregate, version) in unknown.into_iter().zip(found) {
         versions.put(aggregate, version);
@@ -205,16 +214,33 @@ async fn look_up_versions(
     Ok(())
 }
 
-async fn look_up_keys(
-    appends: &[Arc<Append>],
-    store: &dyn Store,
-) -> Result<HashMap<(AggregateRef, CommandKey), Version>, StoreError> {
-    let mut known = HashMap::new();
-    for append in appends {
-        let Some(key) = append.key.as_ref().filter(|key| !key.known_new) else { continue };
-        if let Some(first) = store.find_command(&append.aggregate, &key.key).await? {
-            known.insert((append.aggregate.clone(), key.key.clone()), first);
+/// Command keys that are in the journal or in this round already.
+#[derive(Default)]
+struct KnownKeys(HashMap<(AggregateRef, CommandKey), Version>);
+
+impl KnownKeys {
+    async fn look_up(doubtful: Vec<(AggregateRef, CommandKey)>, store: &dyn Store) -> Result<Self, StoreError> {
+        let mut known = HashMap::new();
+        for (aggregate, key) in doubtful {
+            if let Some(first) = store.find_command(&aggregate, &key).await? {
+                known.insert((aggregate, key), first);
+            }
+        }
+        Ok(Self(known))
+    }
+
+    fn first(&self, append: &Append) -> Option<Version> {
+        let key = append.command_key()?;
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.get(&(append.aggregate.clone(), key.clone())).copied()
+    }
+
+    /// The same key again in this round is known from here on.
+    fn remember(&mut self, append: &Append) {
+        if let Some(key) = append.command_key() {
+            self.0.insert((append.aggregate.clone(), key.clone()), append.expected.next());
         }
     }
-    Ok(known)
 }

@@ -1,5 +1,8 @@
--- What wrk sends: one small command to one of 5,000 aggregates at random, with a key of its own when asked to.
+-- What wrk sends: one small command to one of BENCH_AGGREGATES aggregates at random, or, when that is 0, to each from
+-- BENCH_FIRST on; with a key of its own when BENCH_KEYS is 1.
 local keys = os.getenv("BENCH_KEYS") == "1"
+local aggregates = tonumber(os.getenv("BENCH_AGGREGATES"))
+local first = tonumber(os.getenv("BENCH_FIRST"))
 local body = '{"change":1,"reason":"benchmark"}'
 local thread_number = 0
 
@@ -17,10 +20,11 @@ end
 function request()
   local headers = { ["Content-Type"] = "application/json" }
   if keys then
-    sent = sent + 1
     headers["Idempotency-Key"] = run .. "-" .. sent
   end
-  return wrk.format("POST", "/v1/inventory/sku-" .. math.random(1, 5000) .. "/update-inventory", headers, body)
+  local aggregate = aggregates > 0 and math.random(1, aggregates) or first + sent
+  sent = sent + 1
+  return wrk.format("POST", "/v1/inventory/sku-" .. aggregate .. "/update-inventory", headers, body)
 end
 
 function done(summary, latency, _)

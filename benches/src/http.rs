@@ -1,112 +1,159 @@
-//! Durable commands over HTTP, driven by wrk, beside the echo server under the same load.
+//! Durable commands over HTTP, each beside what it is compared with under the same load.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Result, bail};
 use dormouse_harness::{Postgres, Server, ServerBuilder};
 
-use crate::Arguments;
-use crate::ratio::Ratio;
+use crate::child;
+use crate::cqrs_es;
+use crate::figure::{Baseline, Figure, Target, Unit};
+use crate::redis::Redis;
+use crate::wrk::{Aggregates, Load, Wrk};
+use crate::{Arguments, Measurement};
 
-const SCRIPT: &str = include_str!("commands.lua");
+/// How many aggregates the commands are spread over, but for the hot one.
+pub(crate) const AGGREGATES: usize = 5_000;
 
-/// DESIGN §8 gives a floor for SQLite; PostgreSQL's floor there is beside another baseline.
-const SQLITE_FLOOR: f64 = 0.45;
+/// Callers of the hot aggregate; fewer than it has permits, so that none is refused.
+const HOT_CONNECTIONS: usize = 64;
 
-pub(crate) fn sqlite(arguments: &Arguments) -> anyhow::Result<Vec<Ratio>> {
-    beside_echo("SQLite", Some(SQLITE_FLOOR), Server::builder, arguments)
+/// Wakes the aggregates and fills the caches before anything counts.
+const WARM_UP_SECONDS: u64 = 2;
+
+/// DESIGN §8.
+const BESIDE_ECHO: Target = Target { floor: 0.45, aim: 0.6 };
+const BESIDE_REDIS: Target = Target { floor: 0.7, aim: 1.0 };
+const BESIDE_CQRS_ES: Target = Target { floor: 7.0, aim: 10.0 };
+const HOT: Target = Target { floor: 10_000.0, aim: 25_000.0 };
+
+/// SQLite beside an axum server that parses the same JSON and sends it back; without and with command keys.
+pub(crate) fn sqlite(arguments: &Arguments) -> Result<Vec<Figure>> {
+    let plain = beside_echo(Measurement::Sqlite, "SQLite", false, sqlite_server(), arguments)?;
+    let keyed = beside_echo(Measurement::Sqlite, "SQLite", true, sqlite_server(), arguments)?;
+    // The design's target speaks of plain commands.
+    Ok(vec![Figure { target: Some(BESIDE_ECHO), ..plain }, keyed])
 }
 
-pub(crate) fn postgres(arguments: &Arguments) -> anyhow::Result<Vec<Ratio>> {
+/// PostgreSQL beside the echo: the design has no target for that, but a regression shows.
+pub(crate) fn postgres(arguments: &Arguments) -> Result<Vec<Figure>> {
     let postgres = Postgres::start();
-    beside_echo("PostgreSQL", None, || Server::builder().journal(postgres.create_database()), arguments)
+    let on_postgres = || Server::builder().journal(postgres.create_database());
+    let plain = beside_echo(Measurement::Postgres, "PostgreSQL", false, on_postgres(), arguments)?;
+    let keyed = beside_echo(Measurement::Postgres, "PostgreSQL", true, on_postgres(), arguments)?;
+    Ok(vec![plain, keyed])
+}
+
+/// SQLite beside Redis, which appends as much to its streams, each durable before it is answered.
+pub(crate) fn redis(arguments: &Arguments) -> Result<Figure> {
+    let server = started(sqlite_server());
+    let redis = Redis::start()?;
+    let wrk = spread(arguments, false);
+    wrk.run(&server.url(), WARM_UP_SECONDS)?;
+    redis.warm_up(arguments.connections)?;
+    let measure = || wrk.run(&server.url(), arguments.seconds);
+    let baseline = || redis.append(arguments.connections, arguments.seconds);
+    let (load, baseline) = alternate("SQLite beside Redis", arguments.rounds, measure, baseline)?;
+    let what = format!("durable commands over HTTP, SQLite, {} connections", arguments.connections);
+    let figure = figure(Measurement::Redis, what, load, Some(("redis XADD, appendfsync always", baseline)));
+    Ok(Figure { target: Some(BESIDE_REDIS), ..figure })
+}
+
+/// PostgreSQL beside the same aggregate on cqrs-es and postgres-es, on the same database server.
+pub(crate) fn cqrs_es(arguments: &Arguments) -> Result<Figure> {
+    let program = cqrs_es::build()?;
+    let postgres = Postgres::start();
+    let server = started(Server::builder().journal(postgres.create_database()));
+    let theirs = child::Server::announcing_itself(Command::new(program).arg(postgres.create_database()))?;
+    let wrk = spread(arguments, false);
+    wrk.run(&server.url(), WARM_UP_SECONDS)?;
+    wrk.run(&theirs.url(), WARM_UP_SECONDS)?;
+    let measure = || wrk.run(&server.url(), arguments.seconds);
+    let baseline = || wrk.run(&theirs.url(), arguments.seconds);
+    let (load, baseline) = alternate("PostgreSQL beside cqrs-es", arguments.rounds, measure, baseline)?;
+    let what = format!("durable commands over HTTP, PostgreSQL, {} connections", arguments.connections);
+    let figure = figure(Measurement::CqrsEs, what, load, Some(("cqrs-es + postgres-es behind axum", baseline)));
+    Ok(Figure { target: Some(BESIDE_CQRS_ES), ..figure })
+}
+
+/// One aggregate that everybody sends commands to, on SQLite.
+pub(crate) fn hot(arguments: &Arguments) -> Result<Figure> {
+    let server = started(sqlite_server());
+    let wrk = Wrk { connections: HOT_CONNECTIONS, aggregates: Aggregates::Random(1), keys: false };
+    wrk.run(&server.url(), WARM_UP_SECONDS)?;
+    let mut best = None;
+    for round in 1..=arguments.rounds {
+        eprintln!("one hot aggregate: round {round} of {}", arguments.rounds);
+        keep_best(&mut best, wrk.run(&server.url(), arguments.seconds)?);
+    }
+    let Some(load) = best else { bail!("nothing measured: --rounds is 0") };
+    let what = format!("durable commands over HTTP, SQLite, one hot aggregate, {HOT_CONNECTIONS} connections");
+    Ok(Figure { target: Some(HOT), ..figure(Measurement::Hot, what, load, None) })
 }
 
 fn beside_echo(
+    measurement: Measurement,
     store: &str,
-    floor: Option<f64>,
-    server: impl Fn() -> ServerBuilder,
+    keys: bool,
+    server: ServerBuilder,
     arguments: &Arguments,
-) -> anyhow::Result<Vec<Ratio>> {
-    let mut ratios = Vec::new();
-    for keys in [false, true] {
-        let echo = Echo::start()?;
-        let server = server().set("log.level=\"error\"").start();
-        // Wakes the aggregates, and fills the caches of both sides.
-        wrk(&server.url(), 2, keys, arguments)?;
-        wrk(&echo.url, 1, keys, arguments)?;
-        let (mut best, mut best_echo): (Option<Load>, Option<Load>) = (None, None);
-        for round in 1..=arguments.rounds {
-            eprintln!("{store}{}: round {round} of {}", if keys { ", with keys" } else { "" }, arguments.rounds);
-            keep_best(&mut best_echo, wrk(&echo.url, arguments.seconds, keys, arguments)?);
-            keep_best(&mut best, wrk(&server.url(), arguments.seconds, keys, arguments)?);
-        }
-        let (Some(best), Some(best_echo)) = (best, best_echo) else { bail!("nothing measured: --rounds is 0") };
-        ratios.push(Ratio {
-            what: format!("durable commands over HTTP, {store}{}", if keys { ", each with a key" } else { "" }),
-            rate_per_second: best.rate_per_second,
-            baseline: "axum echo",
-            baseline_per_second: best_echo.rate_per_second,
-            // The design's floor speaks of plain commands.
-            floor: floor.filter(|_| !keys),
-            p99_milliseconds: Some(best.p99_milliseconds),
-        });
-    }
-    Ok(ratios)
+) -> Result<Figure> {
+    let echo = child::Server::announcing_itself(Command::new(std::env::current_exe()?).arg("--echo"))?;
+    let server = started(server);
+    let wrk = spread(arguments, keys);
+    wrk.run(&server.url(), WARM_UP_SECONDS)?;
+    wrk.run(&echo.url(), WARM_UP_SECONDS)?;
+    let title = format!("{store}{} beside the echo", if keys { ", with keys," } else { "" });
+    let measure = || wrk.run(&server.url(), arguments.seconds);
+    let (load, baseline) = alternate(&title, arguments.rounds, measure, || wrk.run(&echo.url(), arguments.seconds))?;
+    let keyed = if keys { ", each with a key" } else { "" };
+    let what = format!("durable commands over HTTP, {store}{keyed}, {} connections", arguments.connections);
+    Ok(figure(measurement, what, load, Some(("axum echo", baseline))))
 }
 
-struct Load {
-    rate_per_second: f64,
-    p99_milliseconds: f64,
+fn sqlite_server() -> ServerBuilder {
+    Server::builder()
+}
+
+fn started(server: ServerBuilder) -> Server {
+    server.set("log.level=\"error\"").start()
+}
+
+fn spread(arguments: &Arguments, keys: bool) -> Wrk {
+    Wrk { connections: arguments.connections, aggregates: Aggregates::Random(AGGREGATES), keys }
+}
+
+/// Both in turn, so that a slow minute of the machine slows both; the best of each.
+fn alternate(
+    title: &str,
+    rounds: usize,
+    measure: impl Fn() -> Result<Load>,
+    baseline: impl Fn() -> Result<Load>,
+) -> Result<(Load, Load)> {
+    let (mut best, mut best_baseline) = (None, None);
+    for round in 1..=rounds {
+        eprintln!("{title}: round {round} of {rounds}");
+        keep_best(&mut best_baseline, baseline()?);
+        keep_best(&mut best, measure()?);
+    }
+    let (Some(best), Some(best_baseline)) = (best, best_baseline) else { bail!("nothing measured: --rounds is 0") };
+    Ok((best, best_baseline))
 }
 
 fn keep_best(best: &mut Option<Load>, load: Load) {
-    if best.as_ref().is_none_or(|best| load.rate_per_second > best.rate_per_second) {
+    if best.is_none_or(|best| load.rate_per_second > best.rate_per_second) {
         *best = Some(load);
     }
 }
 
-fn wrk(url: &str, seconds: u64, keys: bool, arguments: &Arguments) -> anyhow::Result<Load> {
-    let script = std::env::temp_dir().join(format!("dormouse-bench-{}.lua", std::process::id()));
-    std::fs::write(&script, SCRIPT)?;
-    let output = Command::new("wrk")
-        .args(["--threads", "1", "--connections", &arguments.connections.to_string()])
-        .args(["--duration", &format!("{seconds}s"), "--script"])
-        .arg(&script)
-        .arg(url)
-        .env("BENCH_KEYS", if keys { "1" } else { "0" })
-        .output()
-        .context("cannot run wrk")?;
-    std::fs::remove_file(&script)?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let result = text.lines().find_map(|line| line.strip_prefix("RESULT ")).context("wrk printed no result")?;
-    let numbers: Vec<f64> = result.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
-    let [requests, microseconds, refused, broken, p99] = numbers[..] else { bail!("unexpected result: {result}") };
-    // A server that refuses is fast: such a run measures nothing.
-    ensure!(refused == 0.0 && broken == 0.0, "{refused} requests were refused, {broken} broke: {url}");
-    Ok(Load { rate_per_second: requests / (microseconds / 1e6), p99_milliseconds: p99 / 1e3 })
-}
-
-struct Echo {
-    process: Child,
-    url: String,
-}
-
-impl Echo {
-    fn start() -> anyhow::Result<Self> {
-        let mut process = Command::new(std::env::current_exe()?).arg("--echo").stdout(Stdio::piped()).spawn()?;
-        let stdout = process.stdout.take().context("the echo server has no output")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let url = line.trim().strip_prefix("listening on ").context("the echo server did not start")?.to_owned();
-        Ok(Self { process, url })
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        // It has nothing to lose, and is gone either way.
-        let _gone = self.process.kill().and_then(|()| self.process.wait());
+fn figure(measurement: Measurement, what: String, load: Load, baseline: Option<(&'static str, Load)>) -> Figure {
+    Figure {
+        name: measurement.name(),
+        what,
+        measured: load.rate_per_second,
+        unit: Unit::PerSecond,
+        baseline: baseline.map(|(what, baseline)| Baseline { what, measured: baseline.rate_per_second }),
+        target: None,
+        p99_milliseconds: load.p99_milliseconds,
     }
 }

@@ -13,19 +13,20 @@ use dormouse_journal::{Journal, Options};
 use dormouse_kernel::AggregateId;
 use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort};
 
-use crate::Arguments;
-use crate::ratio::Ratio;
+use crate::figure::{Baseline, Figure, Target, Unit};
+use crate::{Arguments, Measurement};
 
 /// DESIGN §8.
-const FLOOR: f64 = 0.3;
+const TARGET: Target = Target { floor: 0.3, aim: 0.5 };
 const CALLERS: usize = 64;
 const AGGREGATES: usize = 5_000;
 const BARE_ACTORS: usize = 64;
 
-pub(crate) fn measure(arguments: &Arguments) -> Result<Ratio> {
+pub(crate) fn measure(arguments: &Arguments) -> Result<Figure> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let window = Duration::from_secs(arguments.seconds.min(3));
         let bare = bare_actors().await?;
+        let ids = Arc::new(ids()?);
         let (mut best, mut best_bare) = (0.0_f64, 0.0_f64);
         for round in 1..=arguments.rounds {
             eprintln!("in process: round {round} of {}", arguments.rounds);
@@ -34,15 +35,17 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Ratio> {
             // A fresh journal each time: in memory, it only grows.
             let engine = engine().await?;
             let stocks = engine.aggregates::<Inventory>().context("inventory is not registered")?;
-            best = best.max(rate(window, move |caller, call| command(stocks.clone(), caller, call)).await?);
+            let ids = Arc::clone(&ids);
+            best = best.max(rate(window, move |caller, call| command(stocks.clone(), id(&ids, caller, call))).await?);
             engine.drain(Duration::from_secs(10)).await;
         }
-        Ok(Ratio {
+        Ok(Figure {
+            name: Measurement::InProcess.name(),
             what: format!("commands in process, memory journal, {CALLERS} callers"),
-            rate_per_second: best,
-            baseline: "bare ractor calls",
-            baseline_per_second: best_bare,
-            floor: Some(FLOOR),
+            measured: best,
+            unit: Unit::PerSecond,
+            baseline: Some(Baseline { what: "bare ractor calls", measured: best_bare }),
+            target: Some(TARGET),
             p99_milliseconds: None,
         })
     })
@@ -86,13 +89,21 @@ async fn engine() -> Result<Engine> {
     Ok(Engine::builder(config).aggregate::<Inventory>().start(journal).await?)
 }
 
-async fn command(stocks: Aggregates<Inventory>, caller: usize, call: usize) -> Result<()> {
-    // Each caller walks through the aggregates with a stride of its own.
-    let number = (caller * 7_919 + call * 104_729) % AGGREGATES;
-    let id = AggregateId::new(format!("sku-{number}"))?;
+async fn command(stocks: Aggregates<Inventory>, id: AggregateId) -> Result<()> {
     let command = InventoryCommand::UpdateInventory { change: 1, reason: Text::new("benchmark")? };
     stocks.execute(id, command, CommandOptions::default()).await?;
     Ok(())
+}
+
+/// Made beforehand: the bare callers have no names to make.
+fn ids() -> Result<Vec<AggregateId>> {
+    let ids: Result<_, _> = (0..AGGREGATES).map(|number| AggregateId::new(format!("sku-{number}"))).collect();
+    Ok(ids?)
+}
+
+/// Each caller walks through the aggregates with a stride of its own.
+fn id(ids: &[AggregateId], caller: usize, call: usize) -> AggregateId {
+    ids[(caller * 7_919 + call * 104_729) % AGGREGATES].clone()
 }
 
 struct Counter;

@@ -1,20 +1,27 @@
 //! Benchmarks of Dormouse, each beside its baseline: alternating in one run, because machines are noisy, and printed as
 //! a ratio, because machines differ.
 
+mod child;
+mod cqrs_es;
 mod echo;
+mod figure;
+mod footprint;
 mod http;
 mod in_process;
-mod ratio;
+mod redis;
+mod waking;
+mod wrk;
 
+use anyhow::Result;
 use clap::{Parser, ValueEnum};
 
-use ratio::Ratio;
+use figure::Figure;
 
 /// The server's allocator, so that what is measured in process, and its baseline, run on what the server runs on.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures Dormouse beside its baselines and prints the ratios.
+/// Measures Dormouse beside its baselines and prints what came out beside what the design asks.
 #[derive(Parser)]
 struct Arguments {
     /// Only these measurements.
@@ -29,7 +36,7 @@ struct Arguments {
     /// Connections of the HTTP client.
     #[arg(long, default_value_t = 256)]
     connections: usize,
-    /// A line of JSON per ratio instead of a table.
+    /// A line of JSON per figure instead of a table.
     #[arg(long)]
     json: bool,
     /// Be the echo server that the others are measured against.
@@ -37,37 +44,70 @@ struct Arguments {
     echo: bool,
 }
 
+/// In the order in which they run: those that need a quiet machine most come first.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Measurement {
+    /// Commands in process into a memory journal, beside bare ractor calls.
+    InProcess,
     /// Durable commands over HTTP into SQLite, beside an axum server that echoes the same JSON.
     Sqlite,
     /// The same into PostgreSQL.
     Postgres,
-    /// Commands in process into a memory journal, beside bare ractor calls.
-    InProcess,
+    /// Durable commands over HTTP into SQLite, beside appends to Redis streams with `appendfsync always`.
+    Redis,
+    /// Durable commands over HTTP into PostgreSQL, beside cqrs-es with postgres-es on the same database server.
+    CqrsEs,
+    /// Durable commands over HTTP to a single aggregate on SQLite.
+    Hot,
+    /// Wake-ups in process, from the SQLite journal and from the dormant tier.
+    Waking,
+    /// Memory of the server per live, idle aggregate.
+    Footprint,
 }
 
-fn main() -> anyhow::Result<()> {
+impl Measurement {
+    /// As `--only` calls it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::InProcess => "in-process",
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::CqrsEs => "cqrs-es",
+            Self::Hot => "hot",
+            Self::Waking => "waking",
+            Self::Footprint => "footprint",
+        }
+    }
+
+    fn run(self, arguments: &Arguments) -> Result<Vec<Figure>> {
+        match self {
+            Self::InProcess => in_process::measure(arguments).map(|figure| vec![figure]),
+            Self::Sqlite => http::sqlite(arguments),
+            Self::Postgres => http::postgres(arguments),
+            Self::Redis => http::redis(arguments).map(|figure| vec![figure]),
+            Self::CqrsEs => http::cqrs_es(arguments).map(|figure| vec![figure]),
+            Self::Hot => http::hot(arguments).map(|figure| vec![figure]),
+            Self::Waking => waking::measure(arguments),
+            Self::Footprint => footprint::measure(arguments).map(|figure| vec![figure]),
+        }
+    }
+}
+
+fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.echo {
         return echo::serve();
     }
-    let wanted = |measurement| arguments.only.is_empty() || arguments.only.contains(&measurement);
-    let mut ratios = Vec::new();
-    if wanted(Measurement::InProcess) {
-        ratios.push(in_process::measure(&arguments)?);
-    }
-    if wanted(Measurement::Sqlite) {
-        ratios.extend(http::sqlite(&arguments)?);
-    }
-    if wanted(Measurement::Postgres) {
-        ratios.extend(http::postgres(&arguments)?);
-    }
     if !arguments.json {
-        println!("{}", Ratio::HEADER);
+        println!("{}", Figure::HEADER);
     }
-    for ratio in &ratios {
-        println!("{}", if arguments.json { ratio.to_json() } else { ratio.to_string() });
+    for measurement in Measurement::value_variants() {
+        if arguments.only.is_empty() || arguments.only.contains(measurement) {
+            for figure in measurement.run(&arguments)? {
+                println!("{}", if arguments.json { figure.to_json() } else { figure.to_string() });
+            }
+        }
     }
     Ok(())
 }

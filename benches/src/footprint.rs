@@ -1,0 +1,83 @@
+//! What a live, idle, small aggregate costs in memory, all included: the resident memory of the real server with so
+//! many more of them, divided.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use dormouse_harness::Server;
+
+use crate::figure::{Figure, Target, Unit};
+use crate::http::AGGREGATES as WARM_UP_AGGREGATES;
+use crate::wrk::{Aggregates, Wrk};
+use crate::{Arguments, Measurement};
+
+/// DESIGN §8: 12 KiB are accepted, 8 KiB are wanted.
+const TARGET: Target = Target { floor: 12.0 * 1024.0, aim: 8.0 * 1024.0 };
+
+const AGGREGATES: usize = 100_000;
+
+const POPULATE_BOUND: Duration = Duration::from_secs(300);
+
+/// The metric that says how many are.
+const LIVE: &str = "dormouse_aggregates_live{aggregate_type=\"inventory\"} ";
+
+/// Resident memory is read when it has not changed by more than a hundredth for so long: the indexer is done by then,
+/// and the allocator has given back what it will.
+const SETTLED: Duration = Duration::from_secs(2);
+
+pub(crate) fn measure(arguments: &Arguments) -> Result<Figure> {
+    let more_than_enough = 2 * (AGGREGATES + WARM_UP_AGGREGATES);
+    let server =
+        Server::builder().set("log.level=\"error\"").set(format!("passivation.max_live={more_than_enough}")).start();
+    // Connections, threads and buffers are there before anything counts: the load is the same, over few aggregates.
+    eprintln!("footprint: warming up");
+    let wrk = |aggregates| Wrk { connections: arguments.connections, aggregates, keys: false };
+    wrk(Aggregates::Random(WARM_UP_AGGREGATES)).run(&server.url(), 3)?;
+    let before = (live(&server)?, settled_bytes(&server)?);
+    let started = Instant::now();
+    let mut next = WARM_UP_AGGREGATES + 1;
+    while live(&server)? < before.0 + AGGREGATES {
+        ensure!(started.elapsed() < POPULATE_BOUND, "{AGGREGATES} aggregates take too long to wake");
+        eprintln!("footprint: {} of {AGGREGATES} aggregates", live(&server)? - before.0);
+        let load = wrk(Aggregates::EachFrom(next)).run(&server.url(), 1)?;
+        next += load.requests as usize;
+    }
+    let after = (live(&server)?, settled_bytes(&server)?);
+    let more = after.0 - before.0;
+    Ok(Figure {
+        name: Measurement::Footprint.name(),
+        what: format!("resident memory per live, idle aggregate with one event, SQLite, {more} of them"),
+        measured: after.1.saturating_sub(before.1) as f64 / more as f64,
+        unit: Unit::Bytes,
+        baseline: None,
+        target: Some(TARGET),
+        p99_milliseconds: None,
+    })
+}
+
+/// How many aggregates are live, as its metrics say.
+fn live(server: &Server) -> Result<usize> {
+    let answer = server.client().get("/metrics").map_err(|error| anyhow::anyhow!("no metrics: {error}"))?;
+    let metrics = String::from_utf8_lossy(&answer.body);
+    let line = metrics.lines().find_map(|line| line.strip_prefix(LIVE));
+    Ok(line.context("the metrics do not say how many are live")?.parse()?)
+}
+
+fn settled_bytes(server: &Server) -> Result<u64> {
+    let (mut bytes, mut since) = (resident_bytes(server)?, Instant::now());
+    while since.elapsed() < SETTLED {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = resident_bytes(server)?;
+        if now.abs_diff(bytes) > bytes / 100 {
+            (bytes, since) = (now, Instant::now());
+        }
+    }
+    Ok(bytes)
+}
+
+fn resident_bytes(server: &Server) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no resident memory")?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes * 1024)
+}

@@ -1,0 +1,62 @@
+//! The HTTP client: wrk with `commands.lua`.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+const SCRIPT: &str = include_str!("commands.lua");
+
+/// What wrk is to send, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Wrk {
+    pub(crate) connections: usize,
+    /// Commands are spread over so many aggregates.
+    pub(crate) aggregates: Aggregates,
+    /// Each command with a key of its own.
+    pub(crate) keys: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Aggregates {
+    /// One of the first so many, at random.
+    Random(usize),
+    /// One after the other, beginning with this.
+    EachFrom(usize),
+}
+
+/// What came of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Load {
+    pub(crate) requests: f64,
+    pub(crate) rate_per_second: f64,
+    pub(crate) p99_milliseconds: Option<f64>,
+}
+
+impl Wrk {
+    pub(crate) fn run(&self, url: &str, seconds: u64) -> Result<Load> {
+        // It reads a script only from a file.
+        let script = tempfile::Builder::new().prefix("dormouse-bench-").suffix(".lua").tempfile()?;
+        std::fs::write(script.path(), SCRIPT)?;
+        let (random, first) = match self.aggregates {
+            Aggregates::Random(count) => (count, 0),
+            Aggregates::EachFrom(first) => (0, first),
+        };
+        let output = Command::new("wrk")
+            .args(["--threads", "1", "--connections", &self.connections.to_string()])
+            .args(["--duration", &format!("{seconds}s"), "--script"])
+            .arg(script.path())
+            .arg(url)
+            .env("BENCH_KEYS", if self.keys { "1" } else { "0" })
+            .env("BENCH_AGGREGATES", random.to_string())
+            .env("BENCH_FIRST", first.to_string())
+            .output()
+            .context("cannot run wrk")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let result = text.lines().find_map(|line| line.strip_prefix("RESULT ")).context("wrk printed no result")?;
+        let numbers: Vec<f64> = result.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+        let [requests, microseconds, refused, broken, p99] = numbers[..] else { bail!("unexpected result: {result}") };
+        // A server that refuses is fast: such a run measures nothing.
+        ensure!(refused == 0.0 && broken == 0.0, "{refused} requests were refused, {broken} broke: {url}");
+        Ok(Load { requests, rate_per_second: requests / (microseconds / 1e6), p99_milliseconds: Some(p99 / 1e3) })
+    }
+}

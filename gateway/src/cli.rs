@@ -13,6 +13,7 @@ mod migrate;
 mod output;
 mod serve;
 mod settings;
+mod threads;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+use super::threads::Threads;
 use super::{Settings, file_limit, output};
 use crate::app::App;
 use crate::running::Running;
@@ -43,8 +44,8 @@ pub(super) fn run(app: &App, settings: Settings) -> anyhow::Result<ExitCode> {
     let config = settings.load()?.config;
     telemetry::start(app.name(), &config.log);
     file_limit::raise(config.gateway.max_connections.get());
-    let runtime = runtime()?;
-    let code = runtime.block_on(async {
+    let threads = Threads::start()?;
+    let code = threads.block_on(async {
         let mut signals = Signals::new()?;
         let running = tokio::select! {
             running = app.start(config) => running?,
@@ -54,7 +55,7 @@ pub(super) fn run(app: &App, settings: Settings) -> anyhow::Result<ExitCode> {
         let _closed = output::line(format_args!("listening on http://{}", running.address()));
         until_stopped(running, &mut signals).await
     });
-    runtime.shutdown_timeout(LEFTOVERS);
+    threads.shut_down(LEFTOVERS);
     code
 }
 
@@ -80,7 +81,7 @@ async fn until_stopped(running: Running, signals: &mut Signals) -> anyhow::Resul
     }
 }
 
-/// The threads that everything runs on.
+/// The threads of everything but a server.
 pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().build()
 }

@@ -10,6 +10,7 @@ mod body;
 mod decision;
 mod message;
 mod resident;
+mod trust;
 mod waking;
 
 pub(crate) use activation::Activation;
@@ -17,4 +18,5 @@ pub(crate) use actor::AggregateActor;
 pub(crate) use body::Body;
 pub(crate) use message::{Message, Reading, SleepReason};
 pub(crate) use resident::Resident;
+pub(crate) use trust::Trust;
 pub(crate) use waking::state_as_of;

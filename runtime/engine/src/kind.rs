@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admission::{Places, Slot};
-use crate::aggregate::SleepReason;
+use crate::aggregate::{SleepReason, Trust};
 use crate::directory::Directory;
 use crate::dormant::DormantTier;
 use crate::engine::Lifecycle;
@@ -174,6 +174,7 @@ pub(crate) struct Kind<A: Aggregate> {
     pub(crate) name: AggregateType,
     pub(crate) codec: EventCodec<A::Event>,
     pub(crate) replay_cost: ReplayCost,
+    pub(crate) trust: Trust,
     pub(crate) mailbox_wait: Histogram,
     pub(crate) commands: Vec<CommandMetrics>,
     directories: Vec<Directory<A>>,
@@ -203,6 +204,7 @@ impl<A: Aggregate> Kind<A> {
             name,
             codec,
             replay_cost: ReplayCost::default(),
+            trust: Trust::default(),
             mailbox_wait: histogram!(metric::MAILBOX_WAIT),
             commands: commands.iter().map(|name| CommandMetrics::new(name)).collect(),
             directories,

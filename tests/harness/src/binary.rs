@@ -39,6 +39,16 @@ pub fn failing_binary() -> &'static Path {
     BINARY.get_or_init(|| build("dormouse-failing", ["--bin", "dormouse-failing"]))
 }
 
+/// An application whose domain code misbehaves on request (`tests/chaos`), as [`dormouse_binary`].
+///
+/// # Panics
+/// When it does not build.
+#[must_use]
+pub fn chaos_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| build("dormouse-chaos", ["--bin", "dormouse-chaos"]))
+}
+
 fn build(package: &str, target: [&str; 2]) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)

@@ -3,29 +3,39 @@
 //!
 //! [`Postgres`] is a cluster in a temporary directory, [`Server`] the binary on a free port, [`Client`] a plain blocking
 //! HTTP client, [`eventually`] the only way to wait. Faults strike under the load of a [`Shop`]; its clients keep a
-//! [`Ledger`] of what they asked and what they were told, and a [`Verdict`] holds that against what the server tells. Both processes end when the test process ends, however it ends (`guard.rs`).
+//! [`Ledger`] of what they asked and what they were told, and a [`Verdict`] holds that against what the server tells.
+//! [`Load`] is many clients at once, [`Wire`] a connection for one that does as it likes. All processes end when the
+//! test process ends, however it ends (`guard.rs`).
 //!
 //! Everything blocks and panics with a sentence that says what went wrong: that is how a test fails. What a test wants
 //! to see fail has a `Result`: [`ServerBuilder::try_start`], [`Server::try_restart`] and the requests of [`Client`].
 
+mod alone;
 mod binary;
 mod client;
 mod guard;
 mod ledger;
+mod load;
 mod logs;
+mod memory;
 mod postgres;
 mod random;
 mod server;
 mod shop;
 mod verdict;
 mod wait;
+mod wire;
 
-pub use binary::{bank_example, dormouse_binary, failing_binary};
+pub use alone::alone;
+pub use binary::{bank_example, chaos_binary, dormouse_binary, failing_binary};
 pub use client::{Answer, Client, NoAnswer};
 pub use ledger::{Attempt, Entry, Ledger, Outcome, Reading};
+pub use load::{Load, Loading, Report, Requested, post_bytes, quantile};
+pub use memory::{forget_peak_resident_bytes, peak_resident_bytes, resident_bytes};
 pub use postgres::Postgres;
 pub use random::Random;
 pub use server::{Server, ServerBuilder, StartError};
 pub use shop::{Shop, ShopBuilder};
 pub use verdict::{Finding, Promise, Verdict};
 pub use wait::{Condition, eventually};
+pub use wire::{Heard, Wire, raise_file_limit};

@@ -135,7 +135,7 @@ impl<A: Aggregate> Memory<A> {
         let dry_run = command.options.dry_run;
         let decided = if expected.matches(resident.version) {
             let (kind, id) = (&self.activation.kind, &self.activation.id);
-            catch_unwind(AssertUnwindSafe(|| resident.decide(kind, id, command)))
+            kind.trust.decide(|| catch_unwind(AssertUnwindSafe(|| resident.decide(kind, id, command))))
         } else {
             Ok(Err(CommandError::VersionMismatch { expected, actual: resident.version }))
         };

@@ -1,0 +1,81 @@
+//! Domain code at its worst.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use dormouse::{Aggregate, Context, DomainEvent};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Counts the notes it was given.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Chaos {
+    notes: u64,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) enum ChaosCommand {
+    /// The one command that does no harm.
+    Note,
+    /// Panics while deciding.
+    Panic,
+    /// Decides on an event that cannot be followed.
+    PanicLater,
+    /// Keeps the processor busy while deciding.
+    Spin { milliseconds: u64 },
+    /// Decides on an event of about so many bytes.
+    Bloat { bytes: usize },
+    /// Decides on so many small events.
+    Multiply { events: usize },
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) enum ChaosEvent {
+    Noted,
+    /// Whoever follows it panics.
+    Exploded,
+    Spun,
+    Bloated {
+        text: String,
+    },
+}
+
+impl DomainEvent for ChaosEvent {}
+
+impl Aggregate for Chaos {
+    const TYPE: &'static str = "chaos";
+    type Command = ChaosCommand;
+    type Event = ChaosEvent;
+    type Reply = ();
+    type Rejection = Infallible;
+
+    fn decide(&self, command: ChaosCommand, context: &mut Context<Self>) -> Result<(), Infallible> {
+        match command {
+            ChaosCommand::Note => context.emit(ChaosEvent::Noted),
+            ChaosCommand::Panic => panic!("as requested"),
+            ChaosCommand::PanicLater => context.emit(ChaosEvent::Exploded),
+            ChaosCommand::Spin { milliseconds } => {
+                spin(Duration::from_millis(milliseconds));
+                context.emit(ChaosEvent::Spun);
+            }
+            ChaosCommand::Bloat { bytes } => context.emit(ChaosEvent::Bloated { text: "x".repeat(bytes) }),
+            ChaosCommand::Multiply { events } => (0..events).for_each(|_| context.emit(ChaosEvent::Noted)),
+        }
+        Ok(())
+    }
+
+    fn evolve(&mut self, event: &ChaosEvent) {
+        match event {
+            ChaosEvent::Noted => self.notes += 1,
+            ChaosEvent::Exploded => panic!("as requested, while following an event"),
+            ChaosEvent::Spun | ChaosEvent::Bloated { .. } => {}
+        }
+    }
+}
+
+fn spin(time: Duration) {
+    let started = Instant::now();
+    while started.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}

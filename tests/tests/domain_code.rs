@@ -1,0 +1,246 @@
+//! Domain code that panics, loops, or has too much to say: its own aggregate suffers, nobody else.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
+
+#[path = "domain_code/bystanders.rs"]
+mod bystanders;
+
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use dormouse_harness::{
+    Answer, Client, Load, Server, ServerBuilder, alone, chaos_binary, eventually, forget_peak_resident_bytes,
+    peak_resident_bytes, post_bytes, resident_bytes,
+};
+use serde_json::{Value, json};
+
+use bystanders::Bystanders;
+
+/// How long the domain code loops, and so does not look at anything else.
+const LOOP: Duration = Duration::from_secs(5);
+
+/// What everybody else may wait at most meanwhile (p99): they share the processors with the loops and with whatever else
+/// the machine does, but do not wait for a loop to end.
+const BYSTANDER_P99: Duration = Duration::from_secs(2);
+
+/// One event of this size is fifty times what may be stored.
+const FAR_TOO_LARGE: usize = 50 << 20;
+
+/// What refusing it may take in memory at its peak, and leave behind: the event, its encoding, which doubles as it
+/// grows, and some.
+const REFUSAL_PEAK: u64 = 6 * FAR_TOO_LARGE as u64;
+const REFUSAL_LEFTOVER: u64 = FAR_TOO_LARGE as u64;
+
+/// More than a type needs to be trusted to decide quickly (`EARNS_TRUST` in the engine).
+const QUICK_DECISIONS: usize = 64;
+
+/// Of the clients of an aggregate that is about to loop: enough that one of them is always right before the loop.
+const NOTES_PER_SECOND: f64 = 400.0;
+
+/// Longer than anything here takes, short enough to see a hang.
+const SOON: Duration = Duration::from_secs(30);
+
+/// In memory: how long the others wait shall not depend on who else uses the disk. And a commit takes no time then, so
+/// that the writer often waits for work, and is woken by whoever has some.
+fn chaos() -> ServerBuilder {
+    Server::builder().program(chaos_binary()).journal("memory:")
+}
+
+fn command(client: &Client, id: &str, name: &str, body: &Value) -> Answer {
+    client.post(&format!("/v1/chaos/{id}/{name}"), body).unwrap()
+}
+
+fn problem(answer: &Answer) -> (u16, String) {
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{answer}");
+    (answer.status, answer.json()["type"].as_str().unwrap().trim_start_matches("urn:dormouse:problem:").to_owned())
+}
+
+fn is(status: u16, slug: &str) -> (u16, String) {
+    (status, slug.to_owned())
+}
+
+#[test]
+fn aggregates_that_loop_hold_up_nobody_else_however_many() {
+    let _alone = alone();
+    let server = chaos().start();
+    let client = server.client();
+    // Its type is known to loop from here on.
+    assert_eq!(command(&client, "c", "spin", &json!({"milliseconds": 100})).status, 200);
+    loops_hold_up_nobody_else(&server, &["a", "b", "c", "d", "e", "f"]);
+}
+
+#[test]
+fn two_aggregates_that_loop_all_of_a_sudden_hold_up_nobody_else() {
+    let _alone = alone();
+    let server = chaos().start();
+    has_been_quick(&server.client());
+    loops_hold_up_nobody_else(&server, &["a", "b"]);
+}
+
+fn loops_hold_up_nobody_else(server: &Server, looping: &[&str]) {
+    let client = server.client();
+    let bystanders = Bystanders::of(server);
+    let started = Instant::now();
+    let loops: Vec<_> = looping.iter().map(|id| Looping::start(&client, id, LOOP)).collect();
+    loop {
+        is_alive(server);
+        assert!(!loops.iter().any(Looping::is_over), "a loop ended early");
+        if started.elapsed() > LOOP / 2 {
+            break;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    loops.into_iter().for_each(Looping::was_answered);
+    bystanders.were_all_served_within(BYSTANDER_P99);
+}
+
+#[test]
+fn a_loop_on_an_idle_server_does_not_make_it_deaf() {
+    let _alone = alone();
+    let server = chaos().start();
+    let client = server.client();
+    has_been_quick(&client);
+    // The worker that was listening takes the request in, and decides: the aggregate is awake.
+    for _ in 0..2 {
+        let looping = Looping::start(&client, "quick", 2 * BYSTANDER_P99);
+        is_alive(&server);
+        assert!(!looping.is_over(), "the loop ended early");
+        looping.was_answered();
+    }
+}
+
+#[test]
+fn a_loop_right_behind_a_commit_does_not_hold_up_the_next_commit() {
+    let _alone = alone();
+    let server = chaos().start();
+    let client = server.client();
+    has_been_quick(&client);
+    let bystanders = Bystanders::of(&server);
+    let notes = Load::new(server.address(), 4, |_, _| post_bytes("/v1/chaos/a/note", "{}"));
+    let notes = notes.per_second(NOTES_PER_SECOND).start();
+    for _ in 0..3 {
+        Looping::start(&client, "a", BYSTANDER_P99 * 3 / 2).was_answered();
+        // It is to be trusted again.
+        has_been_quick(&client);
+    }
+    let notes = notes.stop();
+    assert_eq!(notes.count(200), notes.requests.len(), "{}", notes.statuses());
+    bystanders.were_all_served_within(BYSTANDER_P99);
+}
+
+/// A type whose decisions were all quick is not watched.
+fn has_been_quick(client: &Client) {
+    for _ in 0..QUICK_DECISIONS {
+        assert_eq!(command(client, "quick", "note", &json!({})).status, 200);
+    }
+}
+
+fn is_alive(server: &Server) {
+    let asked = Instant::now();
+    // A client of its own: a new connection has to be accepted as well.
+    assert_eq!(server.client().get("/health/live").unwrap().status, 200);
+    assert!(asked.elapsed() < BYSTANDER_P99, "/health/live took {:?}", asked.elapsed());
+}
+
+/// An aggregate that decides on a command and does not get to an end, with another command behind.
+struct Looping {
+    spin: JoinHandle<Answer>,
+    behind: JoinHandle<Answer>,
+}
+
+impl Looping {
+    fn start(client: &Client, id: &str, time: Duration) -> Self {
+        let send = |name: &'static str, body: Value| {
+            let (client, id) = (client.clone(), id.to_owned());
+            thread::spawn(move || command(&client, &id, name, &body))
+        };
+        let spin = send("spin", json!({"milliseconds": time.as_millis() as u64}));
+        thread::sleep(Duration::from_millis(50));
+        Self { spin, behind: send("note", json!({})) }
+    }
+
+    fn is_over(&self) -> bool {
+        self.spin.is_finished()
+    }
+
+    fn was_answered(self) {
+        let (spin, behind) = (self.spin.join().unwrap(), self.behind.join().unwrap());
+        assert_eq!((spin.status, behind.status), (200, 200), "{spin} {behind}");
+    }
+}
+
+#[test]
+fn an_aggregate_that_panics_is_restarted_and_nobody_else_notices() {
+    let _alone = alone();
+    let server = chaos().start();
+    let client = server.client();
+    assert_eq!(command(&client, "a", "note", &json!({})).status, 200);
+    let bystanders = Bystanders::of(&server);
+    for panicking in ["panic", "panic-later"] {
+        assert_eq!(problem(&command(&client, "a", panicking, &json!({}))), is(500, "aggregate-failed"));
+        let state = eventually("it is back", SOON, || {
+            let answer = client.get("/v1/chaos/a").unwrap();
+            assert!(answer.status == 200 || answer.status == 503, "{answer}");
+            (answer.status == 200).then_some(answer)
+        });
+        assert_eq!(state.json()["version"], 1, "a command that panicked changed nothing");
+    }
+    bystanders.were_all_served_within(BYSTANDER_P99);
+}
+
+#[test]
+fn an_aggregate_that_keeps_panicking_is_quarantined_until_it_is_released() {
+    let _alone = alone();
+    let server = chaos().set("supervision.restarts=2").set("supervision.backoff_min=\"1ms\"").start();
+    let client = server.client();
+    assert_eq!(command(&client, "a", "note", &json!({})).status, 200);
+    let bystanders = Bystanders::of(&server);
+    let quarantined = eventually("it is quarantined", SOON, || {
+        let answer = command(&client, "a", "panic", &json!({}));
+        let (_, slug) = problem(&answer);
+        assert!(["aggregate-failed", "restarting", "quarantined"].contains(&slug.as_str()), "{answer}");
+        (slug == "quarantined").then_some(answer)
+    });
+    assert_eq!(quarantined.status, 503);
+    assert_eq!(problem(&command(&client, "a", "note", &json!({}))), is(503, "quarantined"));
+    assert_eq!(command(&client, "b", "note", &json!({})).status, 200, "another of its type");
+    assert_eq!(client.get("/health/ready").unwrap().status, 200, "the node goes on");
+    bystanders.were_all_served_within(BYSTANDER_P99);
+
+    assert_eq!(client.post("/admin/aggregates/chaos/a/release", &json!({})).unwrap().status / 100, 2);
+    assert_eq!(command(&client, "a", "note", &json!({})).json()["version"], 2, "nothing was lost with it");
+}
+
+#[test]
+fn an_event_of_fifty_megabytes_is_refused_and_its_memory_given_back() {
+    let _alone = alone();
+    let server = chaos().start();
+    let client = server.client();
+    assert_eq!(command(&client, "a", "note", &json!({})).status, 200);
+    let bystanders = Bystanders::of(&server);
+    let before = resident_bytes(server.pid());
+    forget_peak_resident_bytes(server.pid());
+    for _ in 0..4 {
+        let refused = command(&client, "a", "bloat", &json!({"bytes": FAR_TOO_LARGE}));
+        assert_eq!(problem(&refused), is(500, "unstorable-events"));
+    }
+    let peak = peak_resident_bytes(server.pid());
+    assert!(peak < before + REFUSAL_PEAK, "{} MiB at the peak, {} before", peak >> 20, before >> 20);
+    eventually("its memory is given back", SOON, || resident_bytes(server.pid()) < before + REFUSAL_LEFTOVER);
+    let state = client.get("/v1/chaos/a").unwrap();
+    assert_eq!(state.json()["version"], 1, "nothing of it was written");
+    assert_eq!(command(&client, "a", "note", &json!({})).json()["version"], 2, "and the aggregate goes on");
+    bystanders.were_all_served_within(BYSTANDER_P99);
+}
+
+#[test]
+fn a_million_events_from_one_command_are_refused() {
+    let _alone = alone();
+    let server = chaos().start();
+    let client = server.client();
+    let bystanders = Bystanders::of(&server);
+    let refused = command(&client, "a", "multiply", &json!({"events": 1_000_000}));
+    assert_eq!(problem(&refused), is(500, "unstorable-events"));
+    assert_eq!(command(&client, "a", "note", &json!({})).json()["version"], 1, "nothing of it was written");
+    bystanders.were_all_served_within(BYSTANDER_P99);
+}

@@ -7,9 +7,7 @@
 //! | `server` | accepts connections; each is a task of its own, which ends with it | told by `shutdown`, or when dropped |
 //! | `upkeep` | keeps the metrics recorder small | aborted when dropped |
 //!
-//! The journal and the engine have their own, which [`Engine::drain`] stops; the journal's are on a thread of their own.
-
-mod journal_thread;
+//! The journal and the engine have their own, which [`Engine::drain`] stops.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +22,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
-use self::journal_thread::JournalThread;
 use crate::app::App;
 use crate::http::Api;
 use crate::{server, telemetry};
@@ -49,7 +46,6 @@ pub struct Running {
     shutdown: oneshot::Sender<Instant>,
     server: JoinSet<()>,
     upkeep: JoinSet<()>,
-    journal_thread: JournalThread,
 }
 
 /// Why an application did not start.
@@ -66,9 +62,6 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
-    /// The machine has no thread left.
-    #[error("cannot start a thread: {0}")]
-    Threads(io::Error),
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
@@ -98,19 +91,11 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
     let configured = config.gateway.listen;
     let not_listening = |source| StartError::Listen { address: configured, source };
     let socket = reserve(configured).map_err(not_listening)?;
-    let journal_thread = JournalThread::start().map_err(StartError::Threads)?;
-    let journal = match journal_thread.open(&config).await {
-        Ok(journal) => journal,
-        Err(error) => {
-            journal_thread.end();
-            return Err(error.into());
-        }
-    };
+    let journal = dormouse_journal::open(&config).await?;
     let engine = match app.add_to_engine(Engine::builder(config.clone())).start(journal.clone()).await {
         Ok(engine) => engine,
         Err(error) => {
             journal.close().await;
-            journal_thread.end();
             return Err(error.into());
         }
     };
@@ -120,7 +105,6 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
         Ok(listening) => listening,
         Err(error) => {
             engine.drain(Duration::ZERO).await;
-            journal_thread.end();
             return Err(not_listening(error));
         }
     };
@@ -132,7 +116,7 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
     upkeep.spawn(telemetry::upkeep(metrics));
     info!(%address, journal = %config.journal.url, "running");
     let (unready_for, drain_timeout) = (config.gateway.unready_for, config.gateway.drain_timeout);
-    Ok(Running { address, engine, unready_for, drain_timeout, shutdown, server, upkeep, journal_thread })
+    Ok(Running { address, engine, unready_for, drain_timeout, shutdown, server, upkeep })
 }
 
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
@@ -201,7 +185,6 @@ impl Running {
             }
         };
         self.upkeep.shutdown().await;
-        self.journal_thread.end();
         info!(complete = report.complete, still_live = report.still_live, "stopped");
         report
     }

@@ -8,7 +8,7 @@
 //! - If its worker was the one that listened to the network, nobody does: the others were told to wait, and only work
 //!   wakes them. The prompter gives them some.
 //! - The task that its worker woke last is for that worker alone. An aggregate wakes its own callers and the writer of
-//!   the journal, which therefore has a runtime of its own (`running/journal_thread.rs`).
+//!   the journal, which it therefore hands on before it decides again (`trust.rs` too).
 
 use std::io;
 use std::num::NonZeroUsize;

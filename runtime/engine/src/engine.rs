@@ -165,6 +165,12 @@ impl Engine {
         (self.node.dormant.count(), self.node.dormant.bytes())
     }
 
+    /// How many requests are in mailboxes or wait for a commit.
+    #[must_use]
+    pub fn requests_under_way(&self) -> usize {
+        self.node.places.in_use()
+    }
+
     /// Lets a quarantined aggregate be woken again. Says whether it was one.
     pub fn release(&self, aggregate_type: &str, id: &AggregateId) -> bool {
         let kind = self.kinds.iter().find(|kind| kind.type_name() == aggregate_type);

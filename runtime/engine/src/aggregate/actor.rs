@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::decision::Decision;
 use super::message::{Current, Message, Reading, SleepReason};
+use super::trust::hand_on_what_was_woken;
 use super::waking::{WakeError, wake};
 use super::{Activation, Resident};
 use crate::admission::Permits;
@@ -135,7 +136,11 @@ impl<A: Aggregate> Memory<A> {
         let dry_run = command.options.dry_run;
         let decided = if expected.matches(resident.version) {
             let (kind, id) = (&self.activation.kind, &self.activation.id);
-            kind.trust.decide(|| catch_unwind(AssertUnwindSafe(|| resident.decide(kind, id, command))))
+            if self.lane.durable() < resident.version {
+                // The writer may just have been woken by what was submitted, and must not wait for this decision.
+                hand_on_what_was_woken();
+            }
+            kind.trust.decide(now, || catch_unwind(AssertUnwindSafe(|| resident.decide(kind, id, command))))
         } else {
             Ok(Err(CommandError::VersionMismatch { expected, actual: resident.version }))
         };

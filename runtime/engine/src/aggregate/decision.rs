@@ -36,6 +36,7 @@ impl<A: Aggregate> Decision<A> {
 
 impl<A: Aggregate> Resident<A> {
     /// Decides a command. Nothing changes yet. It may panic, with the domain code.
+    #[expect(clippy::boxed_local, reason = "it comes in a box, and is large to move out of it only to be taken apart")]
     pub(super) fn decide(
         &self,
         kind: &Kind<A>,

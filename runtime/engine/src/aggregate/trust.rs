@@ -6,10 +6,11 @@
 //! does occupy its worker; that there are spare ones is up to whoever starts the runtime.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::block_in_place;
+use tokio::time::Instant;
 
 /// A decision is quick if it takes less: a thousand times what one usually takes, and little for those who wait.
 const QUICK: Duration = Duration::from_millis(10);
@@ -26,8 +27,7 @@ pub(crate) struct Trust {
 
 impl Trust {
     /// Lets the domain decide, away from the worker's other work unless it is trusted.
-    pub(super) fn decide<T>(&self, decide: impl FnOnce() -> T) -> T {
-        let started = Instant::now();
+    pub(super) fn decide<T>(&self, started: Instant, decide: impl FnOnce() -> T) -> T {
         let quick = self.quick_in_a_row.load(Ordering::Relaxed);
         let decided = if quick >= EARNS_TRUST || !can_step_aside() { decide() } else { block_in_place(decide) };
         if started.elapsed() >= QUICK {
@@ -45,6 +45,13 @@ impl Trust {
     }
 }
 
+/// What a task wakes last waits for its worker, and no other, until the task returns (tokio's LIFO slot, from which
+/// nobody steals). Waking something else puts it where the others find it.
+pub(super) fn hand_on_what_was_woken() {
+    // There is nothing to wait for.
+    drop(tokio::spawn(async {}));
+}
+
 /// A runtime with one thread has none to hand its work to.
 fn can_step_aside() -> bool {
     Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
@@ -59,10 +66,10 @@ mod tests {
         let trust = Trust::default();
         for _ in 0..EARNS_TRUST {
             assert!(!trust.is_trusted());
-            assert_eq!(trust.decide(|| 3), 3);
+            assert_eq!(trust.decide(Instant::now(), || 3), 3);
         }
         assert!(trust.is_trusted());
-        trust.decide(|| std::thread::sleep(QUICK));
+        trust.decide(Instant::now(), || std::thread::sleep(QUICK));
         assert!(!trust.is_trusted());
     }
 
@@ -73,13 +80,13 @@ mod tests {
         let deciding = tokio::spawn(async move {
             // Both are next on this, the only worker.
             tokio::spawn(async move { tell.send("served").unwrap() });
-            trust.decide(|| told.recv_timeout(Duration::from_secs(10)))
+            trust.decide(Instant::now(), || told.recv_timeout(Duration::from_secs(10)))
         });
         assert_eq!(deciding.await.unwrap(), Ok("served"));
     }
 
     #[tokio::test]
     async fn a_runtime_with_one_thread_decides_on_it() {
-        assert_eq!(Trust::default().decide(|| 3), 3);
+        assert_eq!(Trust::default().decide(Instant::now(), || 3), 3);
     }
 }

@@ -23,6 +23,7 @@ mod metrics;
 mod openapi;
 mod outcome;
 mod problem;
+pub(crate) mod refusal;
 mod resource;
 mod schema;
 mod state;

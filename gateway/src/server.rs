@@ -3,11 +3,13 @@
 //! `axum::serve` would neither limit connections nor arm a timer for request headers, so hyper is driven from here. A
 //! connection is a task; all of them belong to the accept loop, and none outlives it.
 //!
-//! What hyper refuses by itself, before there is a request (a malformed head, one that is too large), is answered by a
-//! bare status without a problem document.
+//! What one connection may take is in `limits`; what hyper leaves to others, writing to clients that take nothing and
+//! telling those that sent no request what was wrong with it, in `socket`.
 
 mod accept;
 mod connection;
+mod limits;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +28,7 @@ use tracing::{debug, warn};
 
 use self::accept::accept;
 use self::connection::serve_connection;
+use self::socket::Socket;
 
 /// What the server takes from the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +37,17 @@ pub(crate) struct Options {
     pub(crate) max_connections: usize,
     /// Time to send the head of a request, also that of the next one on a connection kept alive.
     pub(crate) header_timeout: Duration,
+    /// Time in which a client must take something of what it is sent.
+    pub(crate) write_timeout: Duration,
 }
 
 impl Options {
     pub(crate) fn from_config(gateway: &Gateway) -> Self {
-        Self { max_connections: gateway.max_connections.get(), header_timeout: gateway.header_timeout }
+        Self {
+            max_connections: gateway.max_connections.get(),
+            header_timeout: gateway.header_timeout,
+            write_timeout: gateway.request_timeout,
+        }
     }
 }
 
@@ -55,6 +64,7 @@ pub(crate) async fn serve(
     let router = router.with_state(());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+    http.max_buf_size(limits::HEAD_BYTES).max_headers(limits::HEADERS);
     let mut connections = Connections::default();
     let deadline = loop {
         tokio::select! {
@@ -62,7 +72,8 @@ pub(crate) async fn serve(
             () = connections.one_ended() => {}
             stream = accept(&listener), if connections.count() < options.max_connections => {
                 let (tell, told) = oneshot::channel();
-                connections.add(serve_connection(stream, http.clone(), router.clone(), told), tell);
+                let socket = Socket::new(stream, options.write_timeout);
+                connections.add(serve_connection(socket, http.clone(), router.clone(), told), tell);
             }
         }
     };

@@ -32,6 +32,7 @@ macro_rules! kinds {
 }
 
 kinds! {
+    MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "This is not a request in HTTP/1.1"
     INVALID_AGGREGATE_ID = BAD_REQUEST "invalid-aggregate-id" "The aggregate id is not valid"
     INVALID_COMMAND_KEY = BAD_REQUEST "invalid-command-key" "The command key is not valid"
     INVALID_HEADER = BAD_REQUEST "invalid-header" "A header is not valid"
@@ -53,6 +54,8 @@ kinds! {
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The body did not arrive in time"
     KEY_IN_FLIGHT = CONFLICT "key-in-flight" "A command with this key is being carried out"
     VERSION_MISMATCH = PRECONDITION_FAILED "version-mismatch" "The aggregate has another version than required"
+    TARGET_TOO_LONG = URI_TOO_LONG "target-too-long" "The address is too long"
+    HEAD_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE "head-too-large" "The head of the request is too large"
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large"
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body must be JSON"
     UNSUPPORTED_ENCODING = UNSUPPORTED_MEDIA_TYPE "unsupported-content-encoding" "The body must not be encoded"
@@ -128,8 +131,25 @@ impl Problem {
 
     /// Writes it into the response that carried it here.
     pub(super) fn write(self, mut response: Response, request_id: &str) -> Response {
-        let Parts { kind, detail, members, retry_after, cause: _ } = *self.0;
-        let seconds = retry_after.map(|pause| pause.as_millis().div_ceil(1000).max(1));
+        let body = self.body(request_id);
+        let (kind, seconds) = (self.0.kind, self.seconds());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        if let Some(seconds) = seconds {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if kind.status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the request may still come, so nothing else can on this connection (RFC 9110, 15.5.9).
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        *response.status_mut() = kind.status;
+        response.map(|_| body.into())
+    }
+
+    /// The document itself.
+    pub(super) fn body(&self, request_id: &str) -> String {
+        let Parts { kind, detail, members, .. } = &*self.0;
         let mut body = json!({
             "type": format!("{TYPE_PREFIX}{}", kind.slug),
             "title": kind.title,
@@ -138,22 +158,15 @@ impl Problem {
             "request_id": request_id,
         });
         if let Value::Object(body) = &mut body {
-            body.extend(members);
-            body.extend(seconds.map(|seconds| ("retry_after".to_owned(), json!(seconds))));
+            body.extend(members.clone());
+            body.extend(self.seconds().map(|seconds| ("retry_after".to_owned(), json!(seconds))));
         }
-        let body = body.to_string();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
-        headers.insert(CONTENT_LENGTH, body.len().into());
-        if let Some(seconds) = seconds {
-            headers.insert(RETRY_AFTER, u64::try_from(seconds).unwrap_or(u64::MAX).into());
-        }
-        if kind.status == StatusCode::REQUEST_TIMEOUT {
-            // The rest of the request may still come, so nothing else can on this connection (RFC 9110, 15.5.9).
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        *response.status_mut() = kind.status;
-        response.map(|_| body.into())
+        body.to_string()
+    }
+
+    fn seconds(&self) -> Option<u64> {
+        let seconds = self.0.retry_after?.as_millis().div_ceil(1000).max(1);
+        Some(u64::try_from(seconds).unwrap_or(u64::MAX))
     }
 }
 

@@ -23,7 +23,7 @@ struct Serving {
 }
 
 impl Serving {
-    /// `/` answers at once, `/slow` after a while, `/never` never.
+    /// `/` answers at once, `/slow` after a while, `/large` at length, `/never` never.
     async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let router = Router::new()
             .route("/", get(async || "here"))
@@ -34,10 +34,11 @@ impl Serving {
                     "at last"
                 }),
             )
+            .route("/large", get(async || " ".repeat(32 << 20)))
             .route("/never", get(async || std::future::pending::<()>().await));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut options = Options { max_connections: 100, header_timeout: SOON * 2 };
+        let mut options = Options { max_connections: 100, header_timeout: SOON * 2, write_timeout: SOON * 2 };
         change(&mut options);
         let (shutdown, deadline) = oneshot::channel();
         let task = tokio::spawn(serve(listener, router, options, deadline));
@@ -71,6 +72,12 @@ impl Client {
             received.extend_from_slice(&buffer[..count]);
         }
         String::from_utf8(received).unwrap()
+    }
+
+    /// Takes so many bytes, and says so.
+    async fn take(&mut self, count: usize) -> usize {
+        let mut taken = vec![0; count];
+        timeout(SOON, self.0.read_exact(&mut taken)).await.unwrap().unwrap()
     }
 
     /// Everything until the connection is closed, however it is.
@@ -107,6 +114,44 @@ async fn a_slow_answer_is_no_slow_header() {
     let mut client = serving.connect().await;
     client.ask("/slow").await;
     client.receive("at last").await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
+    let serving = Serving::with(|options| options.write_timeout = A_WHILE).await;
+    let mut client = serving.connect().await;
+    client.ask("/large").await;
+    sleep(A_WHILE * 3).await;
+    assert!(client.rest().await.len() < 32 << 20, "it was given all of it");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
+    let serving = Serving::with(|options| options.write_timeout = A_WHILE).await;
+    let mut client = serving.connect().await;
+    client.ask("/large").await;
+    for _ in 0..8 {
+        sleep(A_WHILE / 2).await;
+        client.take(4 << 20).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_with_a_problem_document() {
+    let serving = Serving::with(|_| {}).await;
+    let too_many: String = (0..=super::limits::HEADERS).map(|number| format!("h{number}: 1\r\n")).collect();
+    let too_large = format!("h: {}\r\n", "x".repeat(4 * super::limits::HEAD_BYTES));
+    for (head, status, slug) in [
+        ("nonsense\r\n\r\n", 400, "malformed-request"),
+        (&format!("GET / HTTP/1.1\r\n{too_many}\r\n"), 431, "head-too-large"),
+        (&format!("GET / HTTP/1.1\r\n{too_large}\r\n"), 431, "head-too-large"),
+    ] {
+        let mut client = serving.connect().await;
+        client.0.write_all(head.as_bytes()).await.unwrap();
+        let refusal = client.rest().await;
+        assert!(refusal.starts_with(&format!("HTTP/1.1 {status} ")), "{refusal}");
+        assert!(refusal.contains("application/problem+json") && refusal.contains(slug), "{refusal}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,10 @@ use tokio::task::JoinSet;
 /// A server that does not answer a request for so long has lost it.
 const ANSWER_BOUND: Duration = Duration::from_secs(60);
 
+/// With a rate, the first request is due when all clients have had so long to connect: a server that accepts a thousand
+/// connections at once has no time for requests.
+const ARRIVAL: Duration = Duration::from_millis(2);
+
 /// Between attempts of a client whose connection broke: it shall not burn the processor its server needs.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 
@@ -85,7 +89,7 @@ impl Load {
     #[must_use]
     pub fn run(self, time: Duration) -> Report {
         let loading = self.start();
-        std::thread::sleep(time);
+        std::thread::sleep(loading.started.saturating_duration_since(Instant::now()) + time);
         loading.stop()
     }
 
@@ -97,7 +101,12 @@ impl Load {
     pub fn start(self) -> Loading {
         let enough = Arc::new(AtomicBool::new(false));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
-        let (seen, started) = (Arc::clone(&enough), Instant::now());
+        let arrival = if self.per_second.is_some() {
+            ARRIVAL * u32::try_from(self.clients).unwrap_or(u32::MAX)
+        } else {
+            Duration::ZERO
+        };
+        let (seen, started) = (Arc::clone(&enough), Instant::now() + arrival);
         let clients = std::thread::spawn(move || {
             runtime.block_on(async {
                 let mut clients = JoinSet::new();

@@ -9,6 +9,7 @@ mod footprint;
 mod http;
 mod in_process;
 mod redis;
+mod steps;
 mod waking;
 mod wrk;
 
@@ -39,6 +40,9 @@ struct Arguments {
     /// A line of JSON per figure instead of a table.
     #[arg(long)]
     json: bool,
+    /// Instead: the instructions of one command, step by step, counted by callgrind.
+    #[arg(long)]
+    steps: bool,
     /// Be the echo server that the others are measured against.
     #[arg(long, hide = true)]
     echo: bool,
@@ -98,6 +102,10 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.echo {
         return echo::serve();
+    }
+    if arguments.steps {
+        println!("{}", steps::measure(&arguments)?);
+        return Ok(());
     }
     if !arguments.json {
         println!("{}", Figure::HEADER);

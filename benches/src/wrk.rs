@@ -32,8 +32,21 @@ pub(crate) struct Load {
     pub(crate) p99_milliseconds: Option<f64>,
 }
 
+/// An answer that takes longer is a broken request.
+const TIMEOUT_SECONDS: u64 = 2;
+const SLOW_TIMEOUT_SECONDS: u64 = 60;
+
 impl Wrk {
     pub(crate) fn run(&self, url: &str, seconds: u64) -> Result<Load> {
+        self.run_with_timeout(url, seconds, TIMEOUT_SECONDS)
+    }
+
+    /// Against a server that somebody looks over the shoulder of.
+    pub(crate) fn run_slowly(&self, url: &str, seconds: u64) -> Result<Load> {
+        self.run_with_timeout(url, seconds, SLOW_TIMEOUT_SECONDS)
+    }
+
+    fn run_with_timeout(&self, url: &str, seconds: u64, timeout_seconds: u64) -> Result<Load> {
         // It reads a script only from a file.
         let script = tempfile::Builder::new().prefix("dormouse-bench-").suffix(".lua").tempfile()?;
         std::fs::write(script.path(), SCRIPT)?;
@@ -43,7 +56,7 @@ impl Wrk {
         };
         let output = Command::new("wrk")
             .args(["--threads", "1", "--connections", &self.connections.to_string()])
-            .args(["--duration", &format!("{seconds}s"), "--script"])
+            .args(["--timeout", &format!("{timeout_seconds}s"), "--duration", &format!("{seconds}s"), "--script"])
             .arg(script.path())
             .arg(url)
             .env("BENCH_KEYS", if self.keys { "1" } else { "0" })

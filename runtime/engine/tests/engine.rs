@@ -1,11 +1,9 @@
-//! What the engine promises, one sentence a test, on a journal in memory that is watched and gets into trouble.
+//! What the engine promises, one sentence a test, on a journal in memory that fails as it is told.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
 
 #[path = "support/counter.rs"]
 mod counter;
-#[path = "support/watched.rs"]
-mod watched;
 #[path = "support/world.rs"]
 mod world;
 

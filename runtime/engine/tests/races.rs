@@ -7,15 +7,10 @@
 
 #[path = "support/counter.rs"]
 mod counter;
-#[path = "support/watched.rs"]
-#[expect(dead_code, reason = "shared with the other tests, which use all of it")]
-mod watched;
 #[path = "support/world.rs"]
 #[expect(dead_code, reason = "shared with the other tests, which use all of it")]
 mod world;
 
-#[path = "races/dice.rs"]
-mod dice;
 #[path = "races/ledger.rs"]
 mod ledger;
 #[path = "races/round.rs"]

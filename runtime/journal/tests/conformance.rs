@@ -8,8 +8,6 @@
 #[path = "conformance/support.rs"]
 #[macro_use]
 mod support;
-#[path = "conformance/watched.rs"]
-mod watched;
 
 #[path = "conformance/appending.rs"]
 mod appending;

@@ -1,9 +1,7 @@
 //! A shopping cart, an API that serves it, and requests to that API.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -12,16 +10,13 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use dormouse_config::Config;
 use dormouse_engine::Engine;
-use dormouse_journal::store::{Connections, Memory, Ownership, Placed, Retention};
-use dormouse_journal::{AsOf, CommitError, Journal, Options, Snapshot, Store, StoreError};
-use dormouse_kernel::{
-    Aggregate, AggregateRef, CommandKey, Context, DomainEvent, Epoch, Position, RecordedEvent, Rejection, Version,
-};
+use dormouse_faults::{Faulty, Held};
+use dormouse_journal::{Journal, Options};
+use dormouse_kernel::{Aggregate, Context, DomainEvent, Rejection};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::watch;
 use tower::ServiceExt;
 
 use crate::http::Api;
@@ -119,84 +114,12 @@ impl Aggregate for Cart {
     }
 }
 
-/// Memory whose commits and pings wait while the gate is shut.
-#[derive(Debug)]
-struct Gated {
-    memory: Memory,
-    is_open: watch::Receiver<bool>,
-}
-
-impl Gated {
-    async fn pass(&self) {
-        let mut is_open = self.is_open.clone();
-        // A server that has gone leaves its gate as it was.
-        let _gone = is_open.wait_for(|is_open| *is_open).await;
-    }
-}
-
-#[async_trait]
-impl Store for Gated {
-    async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
-        self.memory.acquire(previous).await
-    }
-
-    async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
-        self.pass().await;
-        self.memory.commit(epoch, batch).await
-    }
-
-    async fn versions(&self, aggregates: &[AggregateRef]) -> Result<Vec<Version>, StoreError> {
-        self.memory.versions(aggregates).await
-    }
-
-    async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, StoreError> {
-        self.memory.find_command(aggregate, key).await
-    }
-
-    async fn read_aggregate(
-        &self,
-        aggregate: &AggregateRef,
-        after: Version,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.memory.read_aggregate(aggregate, after, limit).await
-    }
-
-    async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.memory.read_log(after, limit).await
-    }
-
-    async fn head(&self) -> Result<Position, StoreError> {
-        self.pass().await;
-        self.memory.head().await
-    }
-
-    async fn epoch(&self) -> Result<Epoch, StoreError> {
-        self.memory.epoch().await
-    }
-
-    async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
-        self.memory.save_snapshots(snapshots).await
-    }
-
-    async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
-        self.memory.snapshot(aggregate, as_of).await
-    }
-
-    fn connections(&self) -> Connections {
-        self.memory.connections()
-    }
-
-    async fn close(&self) {
-        self.memory.close().await;
-    }
-}
-
 /// An API on an engine on a journal in memory.
 pub(super) struct Server {
     pub(super) router: Router,
     pub(super) engine: Engine,
-    gate: watch::Sender<bool>,
+    store: Arc<Faulty>,
+    shut: Mutex<Vec<Held>>,
 }
 
 /// An answer, whole.
@@ -215,22 +138,21 @@ impl Server {
     pub(super) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::embedded();
         configure(&mut config);
-        let (gate, is_open) = watch::channel(true);
-        let memory = Memory::new(Retention { keep_count: 1, max_age: Duration::MAX });
-        let journal = Journal::start(Arc::new(Gated { memory, is_open }), Options::default()).await.unwrap();
+        let store = Faulty::in_memory();
+        let journal = Journal::start(Arc::clone(&store) as _, Options::default()).await.unwrap();
         let engine = Engine::builder(config.clone()).aggregate::<Cart>().start(journal).await.unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let router = Api::builder("shop", &config).aggregate::<Cart>(&engine).router(engine.clone(), metrics);
-        Self { router, engine, gate }
+        Self { router, engine, store, shut: Mutex::default() }
     }
 
-    /// Lets nothing be committed until the gate opens.
+    /// Lets nothing be committed until the gate opens, and no ping answered.
     pub(super) fn shut_gate(&self) {
-        self.gate.send_replace(false);
+        *self.shut.lock().unwrap() = vec![self.store.hold_commits(), self.store.hold_pings()];
     }
 
     pub(super) fn open_gate(&self) {
-        self.gate.send_replace(true);
+        self.shut.lock().unwrap().clear();
     }
 
     pub(super) async fn send(&self, request: Request) -> Answer {

@@ -10,7 +10,7 @@ async fn a_busy_aggregate_refuses_and_others_do_not_notice() {
     let mut config = config();
     config.admission.per_aggregate = 2.try_into().unwrap();
     let world = World::new(config).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let add = || Box::pin(world.told("a", Command::Add { by: 1 }));
     let (mut first, mut second, mut other) = (add(), add(), Box::pin(world.told("b", Command::Add { by: 1 })));
     sent(&mut first).await;
@@ -33,7 +33,7 @@ async fn a_busy_node_refuses() {
     let mut config = config();
     config.admission.per_node = 2.try_into().unwrap();
     let world = World::new(config).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let (mut first, mut second) =
         (Box::pin(world.told("a", Command::Add { by: 1 })), Box::pin(world.told("b", Command::Add { by: 1 })));
     sent(&mut first).await;
@@ -66,7 +66,7 @@ async fn every_way_a_request_can_end_gives_its_places_back() {
         world.read(&name).await.unwrap();
         world.told(&name, Command::Panic).await.unwrap_err();
         world.told(&name, Command::Poison).await.unwrap_err();
-        let held = world.store.hold_commits().await;
+        let held = world.store.hold_commits();
         let mut hanging_up = Box::pin(world.told("other", Command::Add { by: 1 }));
         sent(&mut hanging_up).await;
         drop(hanging_up);

@@ -131,7 +131,7 @@ async fn a_command_whose_deadline_has_passed_is_not_decided() {
 #[tokio::test]
 async fn a_command_whose_deadline_passes_in_the_mailbox_is_not_decided() {
     let world = World::new(config()).await;
-    let held = world.store.hold_reads().await;
+    let held = world.store.hold_reads();
     let deadline = Some(Instant::now() + Duration::from_millis(5));
     let options = CommandOptions { deadline, ..keyed("k") };
     let unknown = soon(world.send("a", Command::Add { by: 1 }, options)).await.unwrap_err();
@@ -144,7 +144,7 @@ async fn a_command_whose_deadline_passes_in_the_mailbox_is_not_decided() {
 #[tokio::test]
 async fn a_command_whose_deadline_passes_after_its_decision_is_unknown_and_found_by_its_key() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let deadline = Some(Instant::now() + Duration::from_millis(20));
     let going = world.go("a", Command::Add { by: 1 }, CommandOptions { deadline, ..keyed("k") });
     soon(world.store.commit_arrives()).await;
@@ -159,7 +159,7 @@ async fn a_command_whose_deadline_passes_after_its_decision_is_unknown_and_found
 #[tokio::test]
 async fn a_sender_that_hangs_up_before_the_decision_costs_nothing() {
     let world = World::new(config()).await;
-    let held = world.store.hold_reads().await;
+    let held = world.store.hold_reads();
     let mut waiting = Box::pin(world.told("a", Command::Add { by: 100 }));
     sent(&mut waiting).await;
     drop(waiting);
@@ -171,7 +171,7 @@ async fn a_sender_that_hangs_up_before_the_decision_costs_nothing() {
 #[tokio::test]
 async fn a_sender_that_hangs_up_after_the_decision_changes_nothing_about_it() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut waiting = Box::pin(world.add_as("k", "a", 100));
     sent(&mut waiting).await;
     soon(world.store.commit_arrives()).await;
@@ -184,7 +184,7 @@ async fn a_sender_that_hangs_up_after_the_decision_changes_nothing_about_it() {
 #[tokio::test]
 async fn commands_for_one_aggregate_are_decided_while_others_commit() {
     let world = World::new(config()).await;
-    world.store.set_delay(Duration::from_millis(20));
+    world.store.slow(Duration::from_millis(20));
     let all: Vec<_> = (0..200).map(|_| world.go("a", Command::Add { by: 1 }, CommandOptions::default())).collect();
     let mut versions = Vec::new();
     for answer in all {

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use dormouse_engine::{CommandError, Lifecycle, QueryError};
+use dormouse_faults::Fault;
 
 use crate::counter::Command;
-use crate::watched::Trouble;
 use crate::world::{World, config, every, keyed, sent, soon};
 
 #[tokio::test]
 async fn what_was_taken_is_answered_and_what_comes_later_is_refused() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut adding = Box::pin(world.told("a", Command::Add { by: 1 }));
     sent(&mut adding).await;
     let mut draining = Box::pin(world.drain());
@@ -83,7 +83,7 @@ async fn an_aggregate_that_failed_does_not_hold_up_the_end() {
 #[tokio::test]
 async fn a_journal_that_never_answers_does_not_hold_up_the_end_for_ever() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut adding = Box::pin(world.told("a", Command::Add { by: 1 }));
     sent(&mut adding).await;
     soon(world.store.commit_arrives()).await;
@@ -97,12 +97,12 @@ async fn a_journal_that_never_answers_does_not_hold_up_the_end_for_ever() {
 async fn a_store_that_is_gone_does_not_hold_up_the_end_for_ever() {
     let world = World::new(config()).await;
     world.add("a", 1).await;
-    let held = world.store.hold_commits().await;
-    world.store.get_into([Trouble::Lost { committed: false }]);
+    let held = world.store.hold_commits();
+    world.store.script([Fault::Lost { committed: false }]);
     let adding = world.go("a", Command::Add { by: 1 }, keyed("k"));
     soon(world.store.commit_arrives()).await;
     drop(held);
-    world.store.set_down(true);
+    world.store.go_down();
     let report = soon(world.engine.drain(Duration::from_millis(10))).await;
     assert!(!report.complete);
     adding.abort();

@@ -1,17 +1,17 @@
 //! No answer leaves before everything it could have seen is durable, and none misses what was answered.
 
 use dormouse_engine::{CommandError, QueryError};
+use dormouse_faults::Fault;
 use dormouse_kernel::Version;
 
 use crate::counter::{Command, Refused};
-use crate::watched::Trouble;
 use crate::world::{World, config, eventually, id, sent, soon, still_waits};
 
 #[tokio::test]
 async fn a_read_waits_for_what_it_shows() {
     let world = World::new(config()).await;
     world.add("a", 1).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut adding = Box::pin(world.told("a", Command::Add { by: 2 }));
     sent(&mut adding).await;
     let of = id("a");
@@ -27,7 +27,7 @@ async fn a_read_waits_for_what_it_shows() {
 async fn a_read_of_what_is_durable_does_not_wait_for_others() {
     let world = World::new(config()).await;
     world.add("a", 1).await;
-    let _held = world.store.hold_commits().await;
+    let _held = world.store.hold_commits();
     let mut adding = Box::pin(world.told("b", Command::Add { by: 2 }));
     sent(&mut adding).await;
     assert_eq!(soon(world.state("a")).await, (1, 1));
@@ -36,7 +36,7 @@ async fn a_read_of_what_is_durable_does_not_wait_for_others() {
 #[tokio::test]
 async fn a_refusal_waits_for_what_it_is_based_on() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut opening = Box::pin(world.told("a", Command::Open));
     sent(&mut opening).await;
     let mut refused = Box::pin(world.told("a", Command::Open));
@@ -53,7 +53,7 @@ async fn a_refusal_waits_for_what_it_is_based_on() {
 #[tokio::test]
 async fn the_position_of_an_answer_without_events_covers_what_it_saw() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut adding = Box::pin(world.told("a", Command::Add { by: 1 }));
     sent(&mut adding).await;
     let mut looking = Box::pin(world.told("a", Command::Look));
@@ -67,8 +67,8 @@ async fn the_position_of_an_answer_without_events_covers_what_it_saw() {
 #[tokio::test]
 async fn what_did_not_become_durable_is_neither_shown_nor_argued_with() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
-    world.store.get_into([Trouble::Refused]);
+    let held = world.store.hold_commits();
+    world.store.script([Fault::Refused]);
     let mut opening = Box::pin(world.told("a", Command::Open));
     sent(&mut opening).await;
     let of = id("a");
@@ -88,7 +88,7 @@ async fn what_did_not_become_durable_is_neither_shown_nor_argued_with() {
 #[tokio::test]
 async fn a_read_after_a_failure_waits_for_what_the_failed_activation_had_submitted() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut adding = Box::pin(world.told("a", Command::Add { by: 2 }));
     sent(&mut adding).await;
     soon(world.store.commit_arrives()).await;
@@ -107,7 +107,7 @@ async fn a_read_after_a_release_waits_for_what_the_failed_activation_had_submitt
     let mut config = config();
     config.supervision.restarts = 0;
     let world = World::new(config).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut adding = Box::pin(world.told("a", Command::Add { by: 2 }));
     sent(&mut adding).await;
     soon(world.store.commit_arrives()).await;

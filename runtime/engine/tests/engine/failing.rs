@@ -18,7 +18,7 @@ async fn a_panic_answers_its_caller_and_hits_nobody_else() {
         let world = World::new(config()).await;
         world.add("a", 1).await;
         world.add("b", 1).await;
-        let held = world.store.hold_reads().await;
+        let held = world.store.hold_reads();
         let mut waiting = Box::pin(world.told("c", misbehaviour.clone()));
         let mut behind = Box::pin(world.told("c", Command::Add { by: 5 }));
         sent(&mut waiting).await;
@@ -36,7 +36,7 @@ async fn a_panic_answers_its_caller_and_hits_nobody_else() {
 #[tokio::test]
 async fn what_was_decided_before_a_panic_is_still_committed_and_answered() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut adding = Box::pin(world.add_as("k", "a", 3));
     sent(&mut adding).await;
     soon(world.store.commit_arrives()).await;

@@ -1,11 +1,10 @@
 //! A journal that does not answer, answers too late, or is taken away.
 
 use dormouse_engine::{CommandError, Lifecycle};
-use dormouse_journal::Store;
+use dormouse_faults::Fault;
 use dormouse_kernel::Version;
 
 use crate::counter::Command;
-use crate::watched::Trouble;
 use crate::world::{Answer, World, config, eventually, key, sent, soon};
 
 /// Retries what a client would retry.
@@ -28,14 +27,14 @@ async fn persistently(world: &World, name: &str, to: &str) -> dormouse_engine::O
 async fn a_journal_that_comes_back_needs_no_restart() {
     let world = World::new(config()).await;
     world.add("a", 1).await;
-    world.store.set_down(true);
+    world.store.go_down();
     for name in ["a", "b"] {
         let refused = soon(world.told(name, Command::Add { by: 100 })).await.unwrap_err();
         assert!(matches!(refused, CommandError::Unavailable(_)), "{refused:?}");
     }
     let refused = soon(world.told("a", Command::Add { by: 100 })).await.unwrap_err();
     assert!(matches!(refused, CommandError::Unavailable(_)), "{refused:?}");
-    world.store.set_down(false);
+    world.store.come_back();
     assert_eq!(persistently(&world, "k", "a").await.reply, 2);
     assert_eq!(persistently(&world, "k", "b").await.reply, 1);
     assert_eq!((world.state("a").await, world.state("b").await), ((2, 2), (1, 1)));
@@ -46,7 +45,7 @@ async fn a_journal_that_comes_back_needs_no_restart() {
 async fn a_command_whose_commit_got_lost_gets_its_answer() {
     for committed in [true, false] {
         let world = World::new(config()).await;
-        world.store.get_into([Trouble::Lost { committed }]);
+        world.store.script([Fault::Lost { committed }]);
         assert_eq!(soon(world.add("a", 1)).await.version, Version(1));
         assert_eq!(soon(world.add("a", 1)).await.version, Version(2));
         assert_eq!(world.stored("a").await, 2);
@@ -57,8 +56,8 @@ async fn a_command_whose_commit_got_lost_gets_its_answer() {
 async fn what_was_decided_behind_a_failed_append_is_undone() {
     let world = World::new(config()).await;
     world.add("a", 1).await;
-    let held = world.store.hold_commits().await;
-    world.store.get_into([Trouble::Refused]);
+    let held = world.store.hold_commits();
+    world.store.script([Fault::Refused]);
     let mut first = Box::pin(world.add_as("first", "a", 10));
     sent(&mut first).await;
     soon(world.store.commit_arrives()).await;
@@ -93,7 +92,7 @@ async fn a_failed_append_undoes_nothing_of_other_aggregates() {
     let world = World::new(config()).await;
     world.add("a", 1).await;
     world.add("b", 1).await;
-    world.store.get_into([Trouble::Refused]);
+    world.store.script([Fault::Refused]);
     soon(world.told("a", Command::Add { by: 1 })).await.unwrap_err();
     world.store.forget_reads();
     persistently(&world, "k", "a").await;
@@ -108,7 +107,7 @@ async fn an_engine_whose_journal_was_taken_over_gives_up() {
     let world = World::new(config).await;
     world.add("a", 1).await;
     world.add("b", 1).await;
-    world.store.inner.acquire(None).await.unwrap();
+    world.store.inner().acquire(None).await.unwrap();
     let refused = soon(world.told("a", Command::Add { by: 1 })).await.unwrap_err();
     assert!(matches!(refused, CommandError::Fenced), "{refused:?}");
     let mut lifecycle = world.engine.lifecycle();
@@ -125,7 +124,7 @@ async fn an_engine_whose_journal_was_taken_over_gives_up() {
 #[tokio::test]
 async fn an_engine_whose_writer_dies_gives_up_and_what_was_under_way_is_unknown() {
     let world = World::new(config()).await;
-    world.store.get_into([Trouble::Panic]);
+    world.store.script([Fault::Panic]);
     let unknown = soon(world.add_as("k", "a", 1)).await.unwrap_err();
     assert!(matches!(unknown, CommandError::OutcomeUnknown), "{unknown:?}");
     let mut lifecycle = world.engine.lifecycle();

@@ -141,7 +141,7 @@ async fn a_key_is_a_key_of_its_aggregate_only() {
 #[tokio::test]
 async fn a_key_in_flight_is_told_so_and_has_its_outcome_afterwards() {
     let world = World::new(config()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut first = Box::pin(world.add_as("k", "a", 1));
     sent(&mut first).await;
     soon(world.store.commit_arrives()).await;
@@ -209,7 +209,7 @@ async fn a_look_up_that_takes_longer_than_the_command_may_is_given_up() {
     config.admission.per_node = 1.try_into().unwrap();
     let world = World::new(config).await;
     world.add_as("k", "a", 1).await.unwrap();
-    let held = world.store.hold_reads().await;
+    let held = world.store.hold_reads();
     let deadline = Some(Instant::now() + Duration::from_millis(50));
     let mut again = Box::pin(world.send("a", Command::Add { by: 1 }, CommandOptions { deadline, ..keyed("k") }));
     still_waits(&mut again).await;

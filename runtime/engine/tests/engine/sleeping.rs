@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use dormouse_engine::QueryError;
+use dormouse_faults::Read;
 use dormouse_kernel::Version;
 
 use crate::counter::Command;
-use crate::watched::Read;
 use crate::world::{World, config, eventually, every, forgetful, sent, sleepy, soon};
 
 #[tokio::test(start_paused = true)]
@@ -60,7 +60,7 @@ async fn what_does_not_exist_does_not_stay() {
 #[tokio::test]
 async fn what_is_in_use_does_not_fall_asleep() {
     let world = World::new(sleepy()).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut adding = Box::pin(world.told("a", Command::Add { by: 1 }));
     sent(&mut adding).await;
     soon(world.store.commit_arrives()).await;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use dormouse_config::SnapshotStrategy;
+use dormouse_faults::Fault;
 use dormouse_journal::{AsOf, Snapshot};
 use dormouse_kernel::{Chain, Version};
 
 use crate::counter::Command;
-use crate::watched::Trouble;
 use crate::world::{World, config, eventually, every, forgetful, id, sent, soon, still_waits};
 
 async fn add_times(world: &World, times: u64) {
@@ -72,13 +72,13 @@ async fn adaptive_takes_one_when_replay_costs_more_than_its_budget() {
 #[tokio::test]
 async fn no_snapshot_is_ahead_of_the_journal() {
     let world = World::new(every(1, config())).await;
-    let held = world.store.hold_commits().await;
+    let held = world.store.hold_commits();
     let mut adding = Box::pin(world.told("a", Command::Add { by: 1 }));
     sent(&mut adding).await;
     soon(world.store.commit_arrives()).await;
     still_waits(&mut adding).await;
     assert_eq!(world.store.snapshotted(), 0);
-    world.store.get_into([Trouble::Refused]);
+    world.store.script([Fault::Refused]);
     drop(held);
     soon(adding).await.unwrap_err();
     world.drain().await;
@@ -100,7 +100,7 @@ async fn a_snapshot_that_cannot_be_used_is_ignored_and_replay_decides() {
         let world = World::new(every(5, config())).await;
         add_times(&world, 7).await;
         let world = world.restart(config()).await;
-        world.store.tamper(tamper);
+        world.store.tamper_with_snapshots(tamper);
         assert_eq!(soon(world.state("a")).await, (7, 7), "{what}");
         assert_eq!(soon(world.add("a", 1)).await.version, Version(8), "{what}");
         let past = world.counters.state_as_of(&id("a"), AsOf::Version(Version(6))).await.unwrap();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dormouse_journal::Store;
 use dormouse_kernel::{Chain, Version};
 
 use crate::world::{World, aggregate};
@@ -53,7 +52,7 @@ impl Ledger {
 
     /// Holds everything against the journal. Every command added its number of events, each 1.
     pub(crate) async fn check(&self, world: &World) {
-        let events = world.store.inner.read_aggregate(&aggregate(self.name), Version::ZERO, 10_000).await.unwrap();
+        let events = world.store.inner().read_aggregate(&aggregate(self.name), Version::ZERO, 10_000).await.unwrap();
         let mut chain = Chain::ROOT;
         let mut commands: HashMap<String, Vec<u64>> = HashMap::new();
         for (index, event) in events.iter().enumerate() {

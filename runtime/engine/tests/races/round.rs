@@ -9,13 +9,11 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use dormouse_config::Config;
 use dormouse_engine::{CommandError, CommandOptions, QueryError};
-use dormouse_journal::Store;
+use dormouse_faults::{Dice, Fault, Faulty};
 use tokio::task::JoinSet;
 
 use crate::counter::Command;
-use crate::dice::Dice;
 use crate::ledger::{Ledger, Told};
-use crate::watched::{Trouble, Watched};
 use crate::world::{PATIENCE, World, aggregate, config, every, keyed};
 
 const CALLERS: u64 = 8;
@@ -35,12 +33,12 @@ pub(crate) struct Scenario {
 
 pub(crate) async fn play(scenario: Scenario, seed: u64) {
     let mut dice = Dice::new(seed);
-    let store = Watched::new();
+    let store = Faulty::in_memory();
     if scenario.failing_commits {
-        let troubles = [Trouble::None, Trouble::Lost { committed: true }, Trouble::Lost { committed: false }];
-        store.get_into((0..6).map(|_| dice.pick(&troubles)));
+        let troubles = [Fault::None, Fault::Lost { committed: true }, Fault::Lost { committed: false }];
+        store.script((0..6).map(|_| dice.pick(&troubles)));
         // One that is refused for good costs the writer's pause: one a round is enough.
-        store.get_into([Trouble::Refused]);
+        store.script([Fault::Refused]);
     }
     let world = World::on(store, hurried(&mut dice)).await;
     let ledgers: Arc<[Ledger]> = NAMES[..1 + dice.below(3) as usize].iter().map(|name| Ledger::new(name)).collect();
@@ -78,7 +76,7 @@ async fn play_on(scenario: Scenario, mut dice: Dice, world: World, ledgers: Arc<
             scenario,
             world: world.clone(),
             ledgers: Arc::clone(&ledgers),
-            dice: Dice::new(dice.next()),
+            dice: Dice::new(dice.roll()),
         };
         callers.spawn(caller.run());
     }
@@ -170,7 +168,7 @@ impl Caller {
             Ok(stated) => {
                 let version = stated.version;
                 assert!(version.0 >= before, "{version} was read after {before} was answered");
-                let durable = self.world.store.inner.versions(&[aggregate(ledger.name)]).await.unwrap()[0];
+                let durable = self.world.store.inner().versions(&[aggregate(ledger.name)]).await.unwrap()[0];
                 assert!(version <= durable, "{version} was read, {durable} is durable");
                 ledger.read(version.0, stated.state.total);
             }

@@ -1,4 +1,4 @@
-//! An engine on a watched store, and short ways to talk to it.
+//! An engine on a store that can fail, and short ways to talk to it.
 
 use std::fmt::Debug;
 use std::future::{Future, poll_fn};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use dormouse_config::{Config, SnapshotStrategy};
 use dormouse_engine::{Aggregates, CommandError, CommandOptions, DrainReport, Engine, Outcome, QueryError, Stated};
+use dormouse_faults::Faulty;
 use dormouse_journal::{Append, Journal, Options, Store};
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, Clock, CommandKey, EventId, Metadata, NewEvent, Timestamp, Uuid,
@@ -18,7 +19,6 @@ use dormouse_kernel::{
 use tokio::task::JoinHandle;
 
 use crate::counter::{Command, Counter, Event, Refused};
-use crate::watched::Watched;
 
 /// Longer than anything here takes, and shorter than anybody waits for a test that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub(crate) type Answer = Result<Outcome<i64>, CommandError<Refused>>;
 
 #[derive(Clone)]
 pub(crate) struct World {
-    pub(crate) store: Arc<Watched>,
+    pub(crate) store: Arc<Faulty>,
     pub(crate) engine: Engine,
     pub(crate) counters: Aggregates<Counter>,
 }
@@ -63,19 +63,19 @@ pub(crate) fn every(threshold: u32, mut config: Config) -> Config {
 
 impl World {
     pub(crate) async fn new(config: Config) -> Self {
-        Self::on(Watched::new(), config).await
+        Self::on(Faulty::in_memory(), config).await
     }
 
-    pub(crate) async fn on(store: Arc<Watched>, config: Config) -> Self {
+    pub(crate) async fn on(store: Arc<Faulty>, config: Config) -> Self {
         Self::build(store, config, |builder| builder).await
     }
 
     pub(crate) async fn at(clock: Arc<dyn Clock>, config: Config) -> Self {
-        Self::build(Watched::new(), config, |builder| builder.clock(clock)).await
+        Self::build(Faulty::in_memory(), config, |builder| builder.clock(clock)).await
     }
 
     async fn build(
-        store: Arc<Watched>,
+        store: Arc<Faulty>,
         config: Config,
         change: impl FnOnce(dormouse_engine::Builder) -> dormouse_engine::Builder,
     ) -> Self {
@@ -139,7 +139,7 @@ impl World {
 
     /// How many events the aggregate has in the store.
     pub(crate) async fn stored(&self, of: &str) -> u64 {
-        self.store.inner.versions(&[aggregate(of)]).await.unwrap()[0].0
+        self.store.inner().versions(&[aggregate(of)]).await.unwrap()[0].0
     }
 
     /// Writes an event past the engine.

@@ -1,10 +1,10 @@
 //! The end of a journal, and what is there when it is opened again.
 
+use dormouse_faults::Faulty;
 use dormouse_journal::{AppendError, CommitError, Health};
 use dormouse_kernel::{Epoch, Position, Version};
 
 use crate::support::{History, PATIENCE, Place, account, key, start, submit, whole_history, whole_log};
-use crate::watched::Watched;
 
 on_every_store! {
     a_close_finishes_what_was_submitted,
@@ -18,9 +18,9 @@ on_every_store! {
 }
 
 async fn a_close_finishes_what_was_submitted(place: Place) {
-    let watched = Watched::new(place.store().await);
-    let journal = start(watched.clone()).await;
-    let held = watched.hold().await;
+    let store = Faulty::over(place.store().await);
+    let journal = start(store.clone()).await;
+    let held = store.hold_commits();
     let mut answers = Vec::new();
     for id in 0..100 {
         answers.push(submit(&journal, History::of(&id.to_string()).next(1)).await);
@@ -34,7 +34,7 @@ async fn a_close_finishes_what_was_submitted(place: Place) {
         answer.await.unwrap().unwrap();
     }
     closing.await.unwrap();
-    assert_eq!(watched.batches().iter().sum::<usize>(), 100);
+    assert_eq!(store.batches().iter().sum::<usize>(), 100);
 }
 
 async fn a_closed_journal_takes_nothing_more(place: Place) {

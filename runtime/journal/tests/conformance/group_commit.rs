@@ -1,9 +1,9 @@
 //! One commit for many: what arrives while a commit is under way makes up the next.
 
+use dormouse_faults::Faulty;
 use dormouse_kernel::Position;
 
 use crate::support::{History, Place, start, submit, submit_all, whole_log};
-use crate::watched::Watched;
 
 on_every_store! {
     a_thousand_appends_at_once_take_few_commits,
@@ -13,11 +13,11 @@ on_every_store! {
 }
 
 async fn a_thousand_appends_at_once_take_few_commits(place: Place) {
-    let watched = Watched::new(place.store().await);
-    let journal = start(watched.clone()).await;
+    let store = Faulty::over(place.store().await);
+    let journal = start(store.clone()).await;
     let outcomes = submit_all(&journal, (0..1000).map(|id| History::of(&id.to_string()).next(1))).await;
     assert!(outcomes.iter().all(Result::is_ok));
-    let commits = watched.batches();
+    let commits = store.batches();
     assert_eq!(commits.iter().sum::<usize>(), 1000);
     // In memory a commit takes hardly longer than a submission, so the writer keeps pace with the submitter.
     let most = if matches!(place, Place::Memory(_)) { 1000 } else { 200 };
@@ -25,11 +25,11 @@ async fn a_thousand_appends_at_once_take_few_commits(place: Place) {
 }
 
 async fn what_arrives_during_a_commit_makes_up_the_next(place: Place) {
-    let watched = Watched::new(place.store().await);
-    let journal = start(watched.clone()).await;
-    let held = watched.hold().await;
+    let store = Faulty::over(place.store().await);
+    let journal = start(store.clone()).await;
+    let held = store.hold_commits();
     let mut answers = vec![submit(&journal, History::of("first").next(1)).await];
-    watched.commit_arrives().await;
+    store.commit_arrives().await;
     for id in 0..1000 {
         answers.push(submit(&journal, History::of(&id.to_string()).next(1)).await);
     }
@@ -37,15 +37,15 @@ async fn what_arrives_during_a_commit_makes_up_the_next(place: Place) {
     for answer in answers {
         answer.await.unwrap().unwrap();
     }
-    assert_eq!(watched.batches(), [1, 1000]);
+    assert_eq!(store.batches(), [1, 1000]);
 }
 
 async fn a_batch_holds_no_more_than_1024_events(place: Place) {
-    let watched = Watched::new(place.store().await);
-    let journal = start(watched.clone()).await;
-    let held = watched.hold().await;
+    let store = Faulty::over(place.store().await);
+    let journal = start(store.clone()).await;
+    let held = store.hold_commits();
     let first = submit(&journal, History::of("first").next(1)).await;
-    watched.commit_arrives().await;
+    store.commit_arrives().await;
     let appends: Vec<_> = (0..5).map(|id| History::of(&id.to_string()).next(500)).collect();
     let mut answers = vec![first];
     for append in appends {
@@ -55,7 +55,7 @@ async fn a_batch_holds_no_more_than_1024_events(place: Place) {
     for answer in answers {
         answer.await.unwrap().unwrap();
     }
-    assert_eq!(watched.batches(), [1, 2, 2, 1]);
+    assert_eq!(store.batches(), [1, 2, 2, 1]);
     assert_eq!(whole_log(&journal).await.len(), 2501);
 }
 

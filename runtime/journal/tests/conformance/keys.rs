@@ -1,10 +1,10 @@
 //! Command keys: the same command is not carried out twice.
 
+use dormouse_faults::Faulty;
 use dormouse_journal::{AppendError, Options};
 use dormouse_kernel::Version;
 
 use crate::support::{History, Place, key, submit, whole_history, whole_log};
-use crate::watched::Watched;
 
 on_every_store! {
     a_known_key_is_refused_with_its_first_version,
@@ -33,12 +33,12 @@ async fn a_known_key_is_refused_with_its_first_version(place: Place) {
 
 async fn a_key_twice_in_one_batch_is_refused(place: Place) {
     for known_new in [true, false] {
-        let watched = Watched::new(place.store().await);
-        let journal = dormouse_journal::Journal::start(watched.clone(), Options::default()).await.unwrap();
+        let store = Faulty::over(place.store().await);
+        let journal = dormouse_journal::Journal::start(store.clone(), Options::default()).await.unwrap();
         let mut account = History::of(&format!("known new: {known_new}"));
-        let held = watched.hold().await;
+        let held = store.hold_commits();
         let before = submit(&journal, History::of(&format!("before {known_new}")).next(1)).await;
-        watched.commit_arrives().await;
+        store.commit_arrives().await;
         let first = submit(&journal, account.keyed("pay", known_new, 2)).await;
         let again = submit(&journal, account.clone().keyed("pay", known_new, 1)).await;
         let other = submit(&journal, account.keyed("pay-2", known_new, 1)).await;
@@ -47,7 +47,7 @@ async fn a_key_twice_in_one_batch_is_refused(place: Place) {
         assert_eq!(first.await.unwrap().unwrap().version, Version(2));
         assert_eq!(again.await.unwrap(), Err(AppendError::KnownKey { first: Version(1) }));
         assert_eq!(other.await.unwrap().unwrap().version, Version(3));
-        assert_eq!(watched.batches(), [1, 2]);
+        assert_eq!(store.batches(), [1, 2]);
         assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 3);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use dormouse_faults::{Fault, Faulty};
 use dormouse_journal::{Append, AppendError, Committed, Journal, Lane, Submission, Undone};
 use dormouse_kernel::{Uuid, Version};
 use tokio::sync::mpsc;
 
 use crate::support::{History, Place, start, submit, whole_history};
-use crate::watched::{Trouble, Watched};
 
 on_every_store! {
     everything_behind_a_failed_append_is_undone,
@@ -70,10 +70,10 @@ impl OnLane {
 }
 
 /// Holds up the writer with an append of somebody else's, so that what follows makes one batch.
-async fn in_one_batch(watched: &Watched, journal: &Journal, submissions: impl AsyncFnOnce()) {
-    let held = watched.hold().await;
+async fn in_one_batch(store: &Faulty, journal: &Journal, submissions: impl AsyncFnOnce()) {
+    let held = store.hold_commits();
     let plug = submit(journal, History::of(&Uuid::new_v4().to_string()).next(1)).await;
-    watched.commit_arrives().await;
+    store.commit_arrives().await;
     submissions().await;
     drop(held);
     plug.await.unwrap().unwrap();
@@ -103,8 +103,8 @@ async fn everything_behind_a_failed_append_is_undone(place: Place) {
 }
 
 async fn what_came_before_a_failed_append_stands(place: Place) {
-    let watched = Watched::new(place.store().await);
-    let journal = start(watched.clone()).await;
+    let store = Faulty::over(place.store().await);
+    let journal = start(store.clone()).await;
     let wrong_size = History::of("a").next(0);
     let mut ahead = History::of("a");
     ahead.next(9);
@@ -112,7 +112,7 @@ async fn what_came_before_a_failed_append_stands(place: Place) {
     for (id, failing) in [("wrong size", wrong_size), ("conflict", conflict)] {
         let mut lane = OnLane::new(&journal);
         let mut account = History::of(id);
-        in_one_batch(&watched, &journal, async || {
+        in_one_batch(&store, &journal, async || {
             lane.append("before", account.next(1)).await;
             lane.barrier("seen before").await;
             lane.append("failing", failing).await;
@@ -126,11 +126,11 @@ async fn what_came_before_a_failed_append_stands(place: Place) {
 }
 
 async fn a_failed_commit_breaks_its_lanes(place: Place) {
-    let watched = Watched::new(place.store().await);
-    let journal = start(watched.clone()).await;
+    let store = Faulty::over(place.store().await);
+    let journal = start(store.clone()).await;
     let mut lane = OnLane::new(&journal);
     let mut account = History::of("a");
-    watched.get_into([Trouble::Refused]);
+    store.script([Fault::Refused]);
     lane.barrier("seen before").await;
     lane.append("refused", account.next(1)).await;
     lane.append("behind", account.next(1)).await;

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use dormouse_faults::{Fault, Faulty};
 use dormouse_journal::{AppendError, Health, Journal};
 use dormouse_kernel::Position;
 
 use crate::support::{History, Place, becomes, start, submit, whole_history, whole_log};
-use crate::watched::{Trouble, Watched};
 
 on_every_store! {
     a_lost_answer_is_found_out,
@@ -19,17 +19,17 @@ on_every_store! {
     a_refused_commit_is_not_in_the_log,
 }
 
-async fn troubled(place: &Place) -> (Arc<Watched>, Journal) {
-    let watched = Watched::new(place.store().await);
-    let journal = start(watched.clone()).await;
-    (watched, journal)
+async fn troubled(place: &Place) -> (Arc<Faulty>, Journal) {
+    let store = Faulty::over(place.store().await);
+    let journal = start(store.clone()).await;
+    (store, journal)
 }
 
 async fn a_lost_answer_is_found_out(place: Place) {
-    let (watched, journal) = troubled(&place).await;
+    let (store, journal) = troubled(&place).await;
     let mut account = History::of("a");
     for (committed, position) in [(true, 1), (false, 2), (true, 3), (false, 4)] {
-        watched.get_into([Trouble::Lost { committed }]);
+        store.script([Fault::Lost { committed }]);
         let append = account.keyed(&position.to_string(), false, 1);
         assert_eq!(journal.append(append).await.unwrap().first, Position(position));
     }
@@ -45,14 +45,14 @@ async fn a_whole_batch_with_a_lost_answer_is_found_out(place: Place) {
             Place::Sqlite(_) => Place::sqlite(),
             Place::Postgres(_) => Place::postgres(),
         };
-        let (watched, journal) = troubled(&place).await;
-        let held = watched.hold().await;
+        let (store, journal) = troubled(&place).await;
+        let held = store.hold_commits();
         let mut answers = vec![submit(&journal, History::of("first").next(1)).await];
-        watched.commit_arrives().await;
+        store.commit_arrives().await;
         for id in 0..100 {
             answers.push(submit(&journal, History::of(&id.to_string()).next(2)).await);
         }
-        watched.get_into([Trouble::Lost { committed }, Trouble::Lost { committed }]);
+        store.script([Fault::Lost { committed }, Fault::Lost { committed }]);
         drop(held);
         let mut next = Position(1);
         for answer in answers {
@@ -65,11 +65,11 @@ async fn a_whole_batch_with_a_lost_answer_is_found_out(place: Place) {
 }
 
 async fn a_store_that_is_gone_after_a_lost_answer_is_waited_for(place: Place) {
-    let (watched, journal) = troubled(&place).await;
+    let (store, journal) = troubled(&place).await;
     let mut account = History::of("a");
     for committed in [true, false] {
-        watched.get_into([Trouble::Lost { committed }]);
-        watched.fail_acquisitions(3);
+        store.script([Fault::Lost { committed }]);
+        store.fail_acquisitions(3);
         journal.append(account.next(1)).await.unwrap();
     }
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 2);
@@ -77,8 +77,8 @@ async fn a_store_that_is_gone_after_a_lost_answer_is_waited_for(place: Place) {
 }
 
 async fn a_batch_that_is_lost_again_and_again_is_refused(place: Place) {
-    let (watched, journal) = troubled(&place).await;
-    watched.get_into([Trouble::Lost { committed: false }; 3]);
+    let (store, journal) = troubled(&place).await;
+    store.script([Fault::Lost { committed: false }; 3]);
     let mut account = History::of("a");
     let refused = journal.append(account.clone().next(1)).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
@@ -89,9 +89,9 @@ async fn a_batch_that_is_lost_again_and_again_is_refused(place: Place) {
 
 async fn a_lost_answer_is_found_out_even_after_a_takeover(place: Place) {
     for committed in [true, false] {
-        let (watched, journal) = troubled(&place).await;
+        let (store, journal) = troubled(&place).await;
         let before = whole_log(&journal).await.len();
-        watched.get_into([Trouble::TakenOver { committed }]);
+        store.script([Fault::TakenOver { committed }]);
         let mut account = History::of(&format!("committed: {committed}"));
         let outcome = journal.append(account.next(1)).await;
         if committed {
@@ -106,34 +106,34 @@ async fn a_lost_answer_is_found_out_even_after_a_takeover(place: Place) {
 }
 
 async fn an_unavailable_store_fails_appends_until_it_is_back(place: Place) {
-    let (watched, journal) = troubled(&place).await;
+    let (store, journal) = troubled(&place).await;
     let mut account = History::of("a");
     journal.append(account.next(1)).await.unwrap();
-    watched.set_down(true);
+    store.go_down();
     for _ in 0..3 {
         let refused = journal.append(account.clone().next(1)).await;
         assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
         assert!(matches!(*journal.health().borrow(), Health::Recovering(_)));
     }
     journal.ping().await.unwrap_err();
-    watched.set_down(false);
+    store.come_back();
     becomes(&journal, |health| *health == Health::Ready).await;
     journal.append(account.next(1)).await.unwrap();
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 2);
 }
 
 async fn a_journal_that_nobody_uses_recovers(place: Place) {
-    let (watched, journal) = troubled(&place).await;
-    watched.get_into([Trouble::Refused]);
-    watched.fail_acquisitions(2);
+    let (store, journal) = troubled(&place).await;
+    store.script([Fault::Refused]);
+    store.fail_acquisitions(2);
     journal.append(History::of("a").next(1)).await.unwrap_err();
     becomes(&journal, |health| *health == Health::Ready).await;
 }
 
 async fn a_refused_commit_is_not_in_the_log(place: Place) {
-    let (watched, journal) = troubled(&place).await;
+    let (store, journal) = troubled(&place).await;
     let mut account = History::of("a");
-    watched.get_into([Trouble::Refused]);
+    store.script([Fault::Refused]);
     let refused = journal.append(account.clone().keyed("pay", false, 2)).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
     assert_eq!(whole_log(&journal).await, []);

@@ -181,6 +181,12 @@ impl<A: Aggregate> Aggregates<A> {
         if count > 1 {
             events = journal.history(&aggregate, before, count).await?;
         }
+        if events.len() < count {
+            let there = events.len();
+            return Err(QueryError::Unreadable(format!(
+                "of the {count} events of the command at {first}, {there} are there"
+            )));
+        }
         Outcome::recorded(&events).map_err(unreadable)
     }
 

@@ -175,9 +175,22 @@ impl Journal {
     /// The events after a position, in order and without gaps, at most `limit`.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// If the store does not answer; [`ReadError::Damaged`] if a position is missing.
     pub async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
-        Ok(self.shared.store.read_log(after, limit).await?)
+        let events = self.shared.store.read_log(after, limit).await?;
+        let mut expected = after.next();
+        for event in &events {
+            if event.position != expected {
+                return Err(damaged(
+                    &event.aggregate,
+                    event.version,
+                    expected,
+                    "this position is missing from the log",
+                ));
+            }
+            expected = expected.next();
+        }
+        Ok(events)
     }
 
     /// The version of the first event of the aggregate's command with this key, if it is durable.

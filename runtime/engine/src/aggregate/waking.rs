@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use dormouse_journal::{AsOf, ReadError};
 use dormouse_kernel::failpoint::{self, Step};
-use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, CodecError};
+use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, CodecError, RecordedEvent, Version};
 use metrics::{counter, histogram};
 use tracing::warn;
 
@@ -103,6 +103,7 @@ async fn replay<A: Aggregate>(
     resident: &mut Resident<A>,
     as_of: AsOf,
 ) -> Result<(), WakeError> {
+    let mut last_command = None;
     loop {
         let events = kind.node.journal.events_after(aggregate, resident.anchor(), PAGE).await?;
         for event in &events {
@@ -111,8 +112,30 @@ async fn replay<A: Aggregate>(
             }
             resident.replay(event, &kind.codec, kind.node.config.commands.recent_keys.get())?;
         }
+        last_command = latest_command(&events)?.or(last_command);
         if events.len() < PAGE {
-            return Ok(());
+            return whole(last_command, resident.version);
         }
+    }
+}
+
+/// The latest command among these events: the version of its first event, and how many it made.
+fn latest_command(events: &[RecordedEvent]) -> Result<Option<(Version, u32)>, CodecError> {
+    for event in events.iter().rev() {
+        if let Some(command) = event.metadata()?.command {
+            return Ok(Some((event.version, command.events)));
+        }
+    }
+    Ok(None)
+}
+
+/// A log that was torn in the middle of a command still has dense versions and a chain that holds. Only the command
+/// itself says that it is not all there, and only the last one can be so.
+fn whole(last_command: Option<(Version, u32)>, version: Version) -> Result<(), WakeError> {
+    match last_command {
+        Some((first, events)) if version.next() < first.plus(u64::from(events)) => Err(WakeError::Unreadable(format!(
+            "the command from version {first} on made {events} events, but the history ends at {version}"
+        ))),
+        _ => Ok(()),
     }
 }

@@ -78,6 +78,8 @@ impl Sweep {
                     idle.push((id.clone(), slot.last_used(), SleepReason::Idle));
                 }
             });
+            // The directory has no order of its own, and the same things should happen in the same order.
+            idle.sort_unstable_by(|(one, last, _), (other, later, _)| (last, one).cmp(&(later, other)));
             for (id, last_used, reason) in idle {
                 kind.put_to_sleep(&id, last_used, reason);
             }
@@ -111,6 +113,7 @@ impl Sweep {
         for kind in &*self.kinds {
             let mut unused = Vec::new();
             kind.unused(&mut |id, slot| unused.push((id.clone(), slot.last_used())));
+            unused.sort_unstable_by(|(one, last), (other, later)| (last, one).cmp(&(later, other)));
             for (id, last_used) in unused {
                 kind.put_to_sleep(&id, last_used, SleepReason::Drain);
             }
@@ -118,13 +121,16 @@ impl Sweep {
     }
 }
 
-/// The `count` least recently used, oldest first.
+/// The `count` least recently used, oldest first; those used in the same millisecond by name.
 fn oldest(mut unused: Vec<Unused>, count: usize) -> Vec<Unused> {
+    let order = |one: &Unused, other: &Unused| {
+        (one.last_used, one.kind, &one.id).cmp(&(other.last_used, other.kind, &other.id))
+    };
     if count < unused.len() {
-        unused.select_nth_unstable_by_key(count, |candidate| candidate.last_used);
+        unused.select_nth_unstable_by(count, order);
         unused.truncate(count);
     }
-    unused.sort_unstable_by_key(|candidate| candidate.last_used);
+    unused.sort_unstable_by(order);
     unused
 }
 

@@ -1,0 +1,145 @@
+//! Holds what everybody was told against the log. It knows nothing of how the product works.
+
+mod truth;
+
+use std::collections::BTreeMap;
+
+use dormouse_kernel::RecordedEvent;
+
+use crate::history::{Answer, Asked, Done, History, Moment, Name, Sent, Told};
+pub(crate) use truth::Noted;
+use truth::{Found, Truth};
+
+/// So long may a node that was taken over show what its successor has changed already, in milliseconds: it looks every
+/// 500 ms whether it still owns the journal, and the look takes its time on a slow store.
+const ZOMBIE_WINDOW: u64 = 500 + 200;
+
+/// Everything that is wrong, in words.
+pub(crate) fn check(log: &[RecordedEvent], history: &History) -> Vec<String> {
+    let truth = Truth::read(log);
+    let mut checker = Checker { history, truth: &truth, violations: truth.violations.clone() };
+    let mut attempts: BTreeMap<&str, Vec<&Sent>> = BTreeMap::new();
+    for sent in &history.sent {
+        if let Some(command) = sent.command() {
+            attempts.entry(command).or_default().push(sent);
+        }
+    }
+    for command in truth.commands.keys().filter(|command| !attempts.contains_key(command.as_str())) {
+        checker.wrong(format!("{command} is in the log, but nobody sent it"));
+    }
+    for (command, attempts) in attempts {
+        checker.command(command, &attempts);
+    }
+    for sent in &history.sent {
+        if let Some(answer) = &sent.answer {
+            checker.answer(sent, answer);
+        }
+    }
+    checker.violations
+}
+
+struct Checker<'a> {
+    history: &'a History,
+    truth: &'a Truth,
+    violations: Vec<String>,
+}
+
+impl Checker<'_> {
+    fn wrong(&mut self, violation: String) {
+        self.violations.push(violation);
+    }
+
+    /// Ok: exactly once, as told, the same each time. Refused: absent. Unknown: at most once.
+    fn command(&mut self, command: &str, attempts: &[&Sent]) {
+        let found = self.truth.commands.get(command).map_or(&[][..], Vec::as_slice);
+        let told: Vec<Option<&Told>> = attempts.iter().map(|sent| sent.told()).collect();
+        let done: Vec<&Done> = told.iter().filter_map(|told| told.and_then(Told::done)).collect();
+        let refused = told.iter().flatten().any(|told| told.is_refusal());
+        let never_tried = told.iter().all(|told| matches!(told, Some(Told::Nothing(_))));
+        if found.len() > 1 {
+            self.wrong(format!("{command} is in the log {} times: {found:?}", found.len()));
+        }
+        if (refused || never_tried) && !found.is_empty() {
+            self.wrong(format!("{command} was told to have no effect, and is in the log: {found:?}"));
+        }
+        if !done.is_empty() && found.is_empty() {
+            self.wrong(format!("{command} was acknowledged, and is not in the log: {done:?}"));
+        }
+        if let (Some(first), Some(found)) = (done.first(), found.first()) {
+            if !found.is_as_told(first) {
+                self.wrong(format!("{command} was acknowledged as {first:?}, and is in the log as {found:?}"));
+            }
+            for again in &done[1..] {
+                if **again != (Done { repeated: true, ..(*first).clone() }) {
+                    self.wrong(format!("{command} was answered {first:?} at first, and then {again:?}"));
+                }
+            }
+        }
+        if let Some(found) = found.first().filter(|found| !attempts.iter().any(|sent| sent.allows(found.before()))) {
+            self.wrong(format!("{command} is in the log against its condition: {found:?}"));
+        }
+        if let (Some(first_attempt), Some(found)) = (attempts.first(), found.first()) {
+            self.comes_after_what_was_known(command, first_attempt, found);
+        }
+    }
+
+    /// Whoever sends a command knows what was answered before: it comes after that.
+    fn comes_after_what_was_known(&mut self, command: &str, sent: &Sent, found: &Found) {
+        let known = self.known(&sent.to, |answer, _| answer.answered < sent.sent);
+        if found.first_version <= known {
+            let version = found.first_version;
+            self.wrong(format!("{command} was sent after version {known} was answered, and became version {version}"));
+        }
+    }
+
+    /// What an answer shows is durable, true, and no older than the answers before.
+    fn answer(&mut self, sent: &Sent, answer: &Answer) {
+        let told = &answer.told;
+        if let Told::Nonsense(what) = told {
+            self.wrong(format!("{} was answered {what}", sent.asked));
+        }
+        if let (Asked::Command { steals_key: true, .. }, Told::Done(_)) = (&sent.asked, told) {
+            self.wrong(format!("{} was carried out under the key of another command", sent.asked));
+        }
+        let Some(version) = told.version() else { return };
+        if version > answer.durable {
+            let durable = answer.durable;
+            self.wrong(format!("{} was answered {told:?} when only version {durable} was durable", sent.asked));
+        }
+        if let Some(state) = told.state() {
+            let truth = self.truth.state(&sent.to, version);
+            if truth != Some(state) {
+                self.wrong(format!("{} was answered {told:?}, but by its events it is {truth:?}", sent.asked));
+            }
+        }
+        // A repeated answer is an old one. New commands are checked as such.
+        if told.done().is_none() {
+            let known = self.known(&sent.to, |answer, node| self.must_be_known(sent, answer, node));
+            if version < known {
+                self.wrong(format!("{} was answered {told:?} after version {known} was answered", sent.asked));
+            }
+        }
+    }
+
+    /// The highest version in the answers about an aggregate that `counts`, given the answer and the node.
+    fn known(&self, of: &Name, counts: impl Fn(&Answer, usize) -> bool) -> u64 {
+        let answers = self.history.sent.iter().filter(|sent| sent.to == *of);
+        let answers = answers.filter_map(|sent| sent.answer.as_ref().map(|answer| (answer, sent.node)));
+        answers
+            .filter(|(answer, node)| counts(answer, *node))
+            .filter_map(|(answer, _)| answer.told.version())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// For a while, a node that was taken over need not know what others answered since.
+    fn must_be_known(&self, asked: &Sent, answer: &Answer, by: usize) -> bool {
+        let before = |moment: Moment| answer.answered < moment;
+        match self.history.nodes[asked.node].ended {
+            Some(ended) if asked.sent.at < ended.at + ZOMBIE_WINDOW => {
+                before(asked.sent) && (by == asked.node || before(ended))
+            }
+            _ => before(asked.sent),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! A client: sends commands, sends them again until it is clear what became of them, reads, hangs up.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use dormouse_engine::{CommandError, CommandOptions, Expected, Outcome, QueryError, Stated};
+use dormouse_faults::Dice;
+use dormouse_kernel::{CommandKey, Version};
+use tokio::time::Instant;
+
+use crate::cluster::{Cluster, Node, id};
+use crate::history::{Asked, Done, Name, Told};
+use crate::register::{Order, Register, TooLittle};
+use crate::run::World;
+use crate::scenario::Scenario;
+use crate::trace::Who;
+
+/// Few, so that clients get into each other's way.
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// After so many attempts, spread over seconds, a client should know what became of its command.
+const ATTEMPTS: u32 = 200;
+
+/// What a client remembers. It outlives the process it talks to.
+#[derive(Debug)]
+pub(crate) struct Client {
+    number: usize,
+    scenario: Scenario,
+    /// It only reads, and stays with its node until that sends it away.
+    watches: bool,
+    dice: Dice,
+    /// Things still to do.
+    left: u32,
+    named: u32,
+    pending: Option<Pending>,
+    /// The last version it saw of each aggregate.
+    seen: [u64; NAMES.len()],
+}
+
+/// A command that it is not sure of.
+#[derive(Clone, Debug)]
+struct Pending {
+    name: String,
+    /// The key goes by another command's name.
+    stolen: Option<String>,
+    to: usize,
+    order: Order,
+    expected: Expected,
+    keyed: bool,
+    attempts: u32,
+    /// It was answered, and is sent once more to get the same answer.
+    again: bool,
+}
+
+/// How long the client waits for an answer.
+#[derive(Clone, Copy, Debug)]
+enum Patience {
+    Enough,
+    Polls(u64),
+    Milliseconds(u64),
+    /// It says so.
+    Deadline(u64),
+}
+
+enum Next {
+    Read(usize),
+    Attempt(Pending),
+}
+
+impl Client {
+    pub(crate) fn new(number: usize, scenario: Scenario, seed: u64, steps: u32) -> Arc<Mutex<Self>> {
+        let dice = Dice::new(seed);
+        Arc::new(Mutex::new(Self {
+            number,
+            scenario,
+            watches: false,
+            dice,
+            left: steps,
+            named: 0,
+            pending: None,
+            seen: [0; 3],
+        }))
+    }
+
+    /// One that only reads, and stays with its node until that sends it away.
+    pub(crate) fn watcher(number: usize, scenario: Scenario, seed: u64, steps: u32) -> Arc<Mutex<Self>> {
+        let watcher = Self::new(number, scenario, seed, steps);
+        watcher.lock().unwrap().watches = true;
+        watcher
+    }
+
+    pub(crate) fn has_finished(&self) -> bool {
+        self.left == 0 && self.pending.is_none()
+    }
+
+    fn next(&mut self) -> Option<Next> {
+        if let Some(pending) = &self.pending {
+            return Some(Next::Attempt(pending.clone()));
+        }
+        self.left = self.left.checked_sub(1)?;
+        let to = self.dice.below(NAMES.len() as u64) as usize;
+        if self.watches || self.dice.one_in(3) {
+            return Some(Next::Read(to));
+        }
+        self.named += 1;
+        let name = format!("{}-{}", self.number, self.named);
+        let order = self.order(&name);
+        let expected = match self.dice.below(8) {
+            0 => Expected::Exactly(Version(self.seen[to])),
+            1 => Expected::Exists,
+            _ => Expected::Any,
+        };
+        let keyed = !self.dice.one_in(6);
+        let pending = Pending { name, stolen: None, to, order, expected, keyed, attempts: 0, again: false };
+        self.pending = Some(pending.clone());
+        Some(Next::Attempt(pending))
+    }
+
+    fn order(&mut self, name: &str) -> Order {
+        let (command, number) = (name.to_owned(), self.dice.below(9) as i64 + 1);
+        match self.dice.below(12) {
+            0 | 1 => Order::Note { command, numbers: vec![number; 3] },
+            2 | 3 => Order::Withdraw { command, number: number * 2 },
+            4 => Order::Look {},
+            5 if self.scenario.panics && self.dice.one_in(2) => Order::Panic {},
+            5 if self.scenario.panics => Order::Poison {},
+            _ => Order::Note { command, numbers: vec![number] },
+        }
+    }
+
+    fn patience(&mut self) -> Patience {
+        match self.dice.below(12) {
+            0 => Patience::Polls(self.dice.below(12)),
+            1 => Patience::Milliseconds(self.dice.below(20)),
+            2 => Patience::Deadline(self.dice.below(20)),
+            _ => Patience::Enough,
+        }
+    }
+
+    fn pause(&mut self) -> u64 {
+        let pauses: &[u64] = if self.watches { &[5, 100, 300, 900] } else { &[0, 0, 0, 1, 2, 5, 20, 300] };
+        self.dice.pick(pauses)
+    }
+
+    /// Most stay with the node they know, until it sends them away or they hear of another.
+    fn next_node(&mut self, node: &Arc<Node>, cluster: &Cluster) -> Arc<Node> {
+        match (self.watches, self.dice.one_in(4)) {
+            (true, _) => Arc::clone(node),
+            (false, true) => cluster.current(),
+            (false, false) => cluster.after(node),
+        }
+    }
+
+    /// Decides whether to go on with the command.
+    fn learns(&mut self, told: &Told) {
+        let Some(mut pending) = self.pending.take() else { return };
+        if let Some(version) = told.version() {
+            self.seen[pending.to] = version;
+        }
+        let goes_on = match told {
+            Told::Done(_) if pending.keyed && !pending.again && pending.stolen.is_none() => {
+                if self.dice.one_in(6) {
+                    // A command of its own, under a key that is taken.
+                    let thief = format!("{}-thief", pending.name);
+                    let key = std::mem::replace(&mut pending.name, thief);
+                    pending.order = Order::Note { command: pending.name.clone(), numbers: vec![100] };
+                    pending.stolen = Some(key);
+                    true
+                } else {
+                    pending.again = self.dice.one_in(3);
+                    pending.again
+                }
+            }
+            told if told.is_final() => false,
+            Told::Unknown if !pending.keyed => false,
+            Told::Unknown => !self.dice.one_in(8),
+            _ => true,
+        };
+        self.pending = goes_on.then_some(pending);
+    }
+}
+
+/// Goes on with whatever the client was doing, until it has done all.
+pub(crate) async fn go_on(client: Arc<Mutex<Client>>, cluster: Arc<Cluster>, world: Arc<World>) {
+    let number = client.lock().unwrap().number;
+    let mut node = cluster.current();
+    {
+        let mut client = client.lock().unwrap();
+        // Its last attempt was under way when the process ended.
+        let cut_off = client.pending.as_ref().is_some_and(|pending| pending.attempts > 0 && !pending.keyed);
+        if cut_off {
+            client.pending = None;
+        }
+    }
+    loop {
+        let pause = client.lock().unwrap().pause();
+        rest(pause).await;
+        let Some(next) = client.lock().unwrap().next() else { return };
+        node = client.lock().unwrap().next_node(&node, &cluster);
+        let told = match next {
+            Next::Read(from) => read(&node, number, from, &world).await,
+            Next::Attempt(pending) => {
+                if pending.attempts == ATTEMPTS {
+                    world.objects(format!("it never becomes clear what became of {pending:?}"));
+                    client.lock().unwrap().pending = None;
+                    continue;
+                }
+                let patience = {
+                    let mut client = client.lock().unwrap();
+                    // From here on it may have been sent, whatever happens to the process.
+                    client.pending.iter_mut().for_each(|pending| pending.attempts += 1);
+                    client.patience()
+                };
+                let told = attempt(&node, number, pending, patience, &world).await;
+                client.lock().unwrap().learns(&told);
+                told
+            }
+        };
+        if let Told::Nothing(_) | Told::Unknown = told {
+            // When an engine gives up, all its clients are told at the same time, in any order: from now on each keeps to
+            // milliseconds of its own.
+            rest(world.until_turn_of(number)).await;
+            node = cluster.current();
+        }
+    }
+}
+
+async fn read(node: &Node, client: usize, from: usize, world: &World) -> Told {
+    let to = Name("register", NAMES[from]);
+    world.note(Who::Client(client), format!("reads {} from node {}", to.1, node.number));
+    let request = world.send(node.number, to.clone(), Asked::State);
+    let told = understand_state(node.registers.state(&id(to.1)).await);
+    world.answer(request, &to, told.clone()).await;
+    world.note(Who::Client(client), format!("read {told:?}"));
+    told
+}
+
+async fn attempt(node: &Node, client: usize, pending: Pending, patience: Patience, world: &World) -> Told {
+    let Pending { name, stolen, to, order, expected, keyed, again, .. } = pending;
+    let to = Name("register", NAMES[to]);
+    let key = keyed.then(|| CommandKey::new(stolen.as_ref().unwrap_or(&name).as_str()).unwrap());
+    let line =
+        format!("{name} to {} at node {}: {order:?} if {expected}, key {key:?}, {patience:?}", to.1, node.number);
+    world.note(Who::Client(client), if again { format!("again {line}") } else { line });
+    let (is_look, misbehaves) = (order == Order::Look {}, matches!(order, Order::Panic {} | Order::Poison {}));
+    let steals_key = stolen.is_some();
+    let request = world.send(node.number, to.clone(), Asked::Command { name, expected, steals_key });
+    let deadline = match patience {
+        Patience::Deadline(milliseconds) => Some(Instant::now() + Duration::from_millis(milliseconds)),
+        _ => None,
+    };
+    let options = CommandOptions { key, expected, deadline, ..CommandOptions::default() };
+    let sending = node.registers.execute(id(to.1), order, options);
+    let answer = match patience {
+        Patience::Enough | Patience::Deadline(_) => Some(sending.await),
+        Patience::Polls(polls) => hang_up_after(polls, sending).await,
+        Patience::Milliseconds(time) => tokio::time::timeout(Duration::from_millis(time), sending).await.ok(),
+    };
+    let told = answer.map_or(Told::Unknown, |answer| understand(answer, is_look, misbehaves));
+    world.answer(request, &to, told.clone()).await;
+    world.note(Who::Client(client), format!("was told {told:?}"));
+    told
+}
+
+fn understand(answer: Result<Outcome<Register>, CommandError<TooLittle>>, is_look: bool, misbehaves: bool) -> Told {
+    match answer {
+        Ok(Outcome { version, reply, .. }) if is_look => Told::State { version: version.0, state: reply },
+        Ok(Outcome { version, position, events, reply, repeated, .. }) => Told::Done(Done {
+            version: version.0,
+            position: position.map_or(0, |position| position.0),
+            events: events.len(),
+            state: Some(reply),
+            repeated,
+        }),
+        Err(CommandError::Rejected(TooLittle { count })) => Told::Refused { version: count },
+        Err(CommandError::VersionMismatch { actual, .. }) => Told::Refused { version: actual.0 },
+        Err(CommandError::KeyReused) => Told::KeyReused,
+        Err(CommandError::Panicked) if misbehaves => Told::Panicked,
+        Err(CommandError::OutcomeUnknown) => Told::Unknown,
+        Err(CommandError::KeyInFlight) => Told::Nothing("its key is in flight"),
+        Err(CommandError::Undone) => Told::Nothing("undone"),
+        Err(CommandError::Unavailable(_)) => Told::Nothing("unavailable"),
+        Err(CommandError::Fenced) => Told::Nothing("fenced"),
+        Err(CommandError::Draining) => Told::Nothing("draining"),
+        Err(CommandError::Expired) => Told::Nothing("expired"),
+        Err(CommandError::Restarting { .. }) => Told::Nothing("restarting"),
+        Err(error) => Told::Nonsense(format!("{error:?}")),
+    }
+}
+
+fn understand_state(answer: Result<Stated<Register>, QueryError>) -> Told {
+    match answer {
+        Ok(Stated { state, version, .. }) => Told::State { version: version.0, state },
+        Err(QueryError::NotFound) => Told::Missing,
+        Err(QueryError::Unavailable(_)) => Told::Nothing("unavailable"),
+        Err(QueryError::Draining) => Told::Nothing("draining"),
+        Err(QueryError::Expired) => Told::Nothing("expired"),
+        Err(QueryError::Restarting { .. }) => Told::Nothing("restarting"),
+        Err(error) => Told::Nonsense(format!("{error:?}")),
+    }
+}
+
+pub(crate) async fn rest(milliseconds: u64) {
+    if milliseconds > 0 {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+}
+
+/// Drops a future after so many polls, if it is not ready by then.
+async fn hang_up_after<T>(polls: u64, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
+}

@@ -1,0 +1,188 @@
+//! What everybody asked and was told, in the order in which it happened.
+
+use dormouse_engine::Expected;
+
+use crate::register::Register;
+
+/// An aggregate of the simulation: type and id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Name(pub(crate) &'static str, pub(crate) &'static str);
+
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    steps: u64,
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) nodes: Vec<Reign>,
+}
+
+/// When a node was in charge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reign {
+    /// When another node began to take over.
+    pub(crate) ended: Option<Moment>,
+}
+
+/// A place in the order of things, and the time then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment {
+    pub(crate) step: u64,
+    pub(crate) at: u64,
+}
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) node: usize,
+    pub(crate) to: Name,
+    pub(crate) asked: Asked,
+    pub(crate) sent: Moment,
+    /// Nothing, if its sender never heard of it again.
+    pub(crate) answer: Option<Answer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Commands have names of their own; a repetition has the same.
+    Command {
+        name: String,
+        /// The condition on the version before it.
+        expected: Expected,
+        /// It goes by the key of another command, so it must not be carried out.
+        steals_key: bool,
+    },
+    State,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) told: Told,
+    pub(crate) answered: Moment,
+    /// The version of the aggregate in the storage at that moment.
+    pub(crate) durable: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Told {
+    /// It was carried out.
+    Done(Done),
+    /// It was refused, as the state at this version demands.
+    Refused { version: u64 },
+    /// Another command had its key.
+    KeyReused,
+    /// The domain's code panicked over it.
+    Panicked,
+    /// It had no effect, and why.
+    Nothing(&'static str),
+    /// It may or may not have happened.
+    Unknown,
+    /// This is the state.
+    State { version: u64, state: Register },
+    /// There is no such aggregate.
+    Missing,
+    /// What nothing in the simulation gives reason for.
+    Nonsense(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// Of the last event.
+    pub(crate) version: u64,
+    /// Of the last event.
+    pub(crate) position: u64,
+    pub(crate) events: usize,
+    /// Rivals are told no state.
+    pub(crate) state: Option<Register>,
+    pub(crate) repeated: bool,
+}
+
+impl History {
+    pub(crate) fn now(&mut self, at: u64) -> Moment {
+        self.steps += 1;
+        Moment { step: self.steps, at }
+    }
+
+    /// Returns the number of the request.
+    pub(crate) fn send(&mut self, at: u64, node: usize, to: Name, asked: Asked) -> usize {
+        let sent = self.now(at);
+        self.sent.push(Sent { node, to, asked, sent, answer: None });
+        self.sent.len() - 1
+    }
+
+    pub(crate) fn answer(&mut self, request: usize, at: u64, durable: u64, told: Told) {
+        let answered = self.now(at);
+        self.sent[request].answer = Some(Answer { told, answered, durable });
+    }
+}
+
+impl Told {
+    /// The version that whoever was told this has seen.
+    pub(crate) fn version(&self) -> Option<u64> {
+        match self {
+            Self::Done(Done { version, .. }) | Self::Refused { version } | Self::State { version, .. } => {
+                Some(*version)
+            }
+            Self::Missing => Some(0),
+            Self::KeyReused | Self::Panicked | Self::Nothing(_) | Self::Unknown | Self::Nonsense(_) => None,
+        }
+    }
+
+    /// Whoever is told this knows what became of the command.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Nothing(_) | Self::Unknown)
+    }
+}
+
+impl Told {
+    pub(crate) fn done(&self) -> Option<&Done> {
+        match self {
+            Self::Done(done) => Some(done),
+            _ => None,
+        }
+    }
+
+    /// It says that the command has no effect, and never will.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::KeyReused | Self::Panicked)
+    }
+
+    /// The state that it shows.
+    pub(crate) fn state(&self) -> Option<&Register> {
+        match self {
+            Self::Done(done) => done.state.as_ref(),
+            Self::State { state, .. } => Some(state),
+            _ => None,
+        }
+    }
+}
+
+impl Sent {
+    /// The name of the command, if it was one.
+    pub(crate) fn command(&self) -> Option<&str> {
+        match &self.asked {
+            Asked::Command { name, .. } => Some(name),
+            Asked::State => None,
+        }
+    }
+
+    /// Whether its condition allows it to follow this version.
+    pub(crate) fn allows(&self, before: u64) -> bool {
+        match self.asked {
+            Asked::Command { expected: Expected::Exactly(expected), .. } => before == expected.0,
+            Asked::Command { expected: Expected::Exists, .. } => before > 0,
+            Asked::Command { expected: Expected::Any, .. } | Asked::State => true,
+        }
+    }
+
+    pub(crate) fn told(&self) -> Option<&Told> {
+        self.answer.as_ref().map(|answer| &answer.told)
+    }
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Command { name, .. } => write!(formatter, "command {name}"),
+            Self::State => formatter.write_str("a read"),
+        }
+    }
+}

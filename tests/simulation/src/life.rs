@@ -1,0 +1,134 @@
+//! One life of the process: what happens in it, and how it ends.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dormouse_faults::{Dice, Odds};
+use tokio::task::JoinSet;
+
+use crate::client::{self, Client};
+use crate::cluster::{Cluster, Node};
+use crate::rival::{self, Rival};
+use crate::run::World;
+use crate::scenario::{Scenario, hurried};
+use crate::trace::Who;
+
+/// Simulated time in which all is done, whatever happens: beyond it, something waits for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is planned for a life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fate {
+    pub(crate) odds: Odds,
+    /// When another node takes over.
+    pub(crate) takeover: Option<Duration>,
+    /// Then everybody goes to the new node, but for those who only watch.
+    pub(crate) clean: bool,
+    /// When it crashes, if it does not before.
+    pub(crate) crash: Option<Duration>,
+    /// When it drains.
+    pub(crate) drain: Option<Duration>,
+}
+
+/// Everybody who outlives a process.
+#[derive(Clone, Debug)]
+pub(crate) struct People {
+    pub(crate) clients: Vec<Arc<Mutex<Client>>>,
+    pub(crate) rivals: Vec<Arc<Mutex<Rival>>>,
+}
+
+impl People {
+    pub(crate) fn have_finished(&self) -> bool {
+        self.clients.iter().all(|client| client.lock().unwrap().has_finished())
+            && self.rivals.iter().all(|rival| rival.lock().unwrap().has_finished())
+    }
+}
+
+impl Fate {
+    pub(crate) fn draw(scenario: &Scenario, dice: &mut Dice) -> Self {
+        let odds = scenario.odds(dice);
+        let mut soon = |happens: bool, odds: u64| {
+            let soon = Duration::from_millis(1 + dice.pick(&[5, 20, 100, 600]) * dice.below(10) / 10);
+            (happens && dice.one_in(odds)).then_some(soon)
+        };
+        Self {
+            odds,
+            takeover: soon(scenario.zombies, 2),
+            crash: soon(scenario.crashes, 2),
+            drain: soon(scenario.drains, 3),
+            clean: dice.one_in(2),
+        }
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn calm() -> Self {
+        Self { odds: Odds::default(), takeover: None, clean: false, crash: None, drain: None }
+    }
+}
+
+/// Lives until everybody is done, or until fate has it. What is left of the process then is to be dropped.
+pub(crate) async fn live(world: Arc<World>, fate: Fate, mut dice: Dice, people: People) {
+    let node = Node::start(&world, dice.roll(), fate.odds, hurried(&mut dice)).await;
+    let cluster = Cluster::of(Arc::clone(&node), fate.clean);
+    let mut tasks = JoinSet::new();
+    for client in &people.clients {
+        tasks.spawn(client::go_on(Arc::clone(client), Arc::clone(&cluster), Arc::clone(&world)));
+    }
+    for rival in &people.rivals {
+        tasks.spawn(rival::go_on(Arc::clone(rival), Arc::clone(&cluster), Arc::clone(&world)));
+    }
+    let all_done = async {
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+    };
+    let taken_over = async {
+        match fate.takeover {
+            Some(moment) => {
+                tokio::time::sleep(moment).await;
+                world.reign_ends(node.number);
+                let odds = Odds { torn: 0, ..fate.odds };
+                cluster.succeed(Node::start(&world, dice.roll(), odds, hurried(&mut dice)).await);
+                std::future::pending().await
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = node.store.crashes() => world.note(Who::World, "crashes in a commit".to_owned()),
+        () = at(fate.crash) => world.note(Who::World, "crashes".to_owned()),
+        () = at(fate.drain) => drain(&world, &cluster).await,
+        () = taken_over => {}
+        () = all_done => drain(&world, &cluster).await,
+        () = tokio::time::sleep(PATIENCE) => world.objects(format!("it hangs: {:?}", cluster.current())),
+    }
+    for node in cluster.nodes() {
+        for violation in node.store.violations() {
+            world.objects(violation);
+        }
+    }
+}
+
+async fn at(moment: Option<Duration>) {
+    match moment {
+        Some(moment) => tokio::time::sleep(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The node in charge ends in good order, unless it crashes over it.
+async fn drain(world: &World, cluster: &Cluster) {
+    let node = cluster.current();
+    world.note(Who::World, format!("node {} drains", node.number));
+    tokio::select! {
+        biased;
+        () = node.store.crashes() => world.note(Who::World, "crashes while it drains".to_owned()),
+        report = node.engine.drain(PATIENCE) => {
+            world.note(Who::World, format!("drained: {report:?}"));
+            if !report.complete {
+                world.objects(format!("node {} did not drain: {report:?}", node.number));
+            }
+        }
+    }
+}

@@ -10,14 +10,17 @@
 //! Everything blocks and panics with a sentence that says what went wrong: that is how a test fails. What a test wants
 //! to see fail has a `Result`: [`ServerBuilder::try_start`], [`Server::try_restart`] and the requests of [`Client`].
 
+mod ability;
 mod alone;
 mod binary;
 mod client;
+mod faulty_disk;
 mod guard;
 mod ledger;
 mod load;
 mod logs;
 mod memory;
+mod own_disk;
 mod postgres;
 mod random;
 mod server;
@@ -26,12 +29,15 @@ mod verdict;
 mod wait;
 mod wire;
 
+pub use ability::Ability;
 pub use alone::alone;
 pub use binary::{bank_example, chaos_binary, dormouse_binary, failing_binary};
 pub use client::{Answer, Client, NoAnswer};
+pub use faulty_disk::{Call, Errno, FaultyDisk};
 pub use ledger::{Attempt, Entry, Ledger, Outcome, Reading};
 pub use load::{Load, Loading, Report, Requested, post_bytes, quantile};
 pub use memory::{forget_peak_resident_bytes, peak_resident_bytes, resident_bytes};
+pub use own_disk::OwnDisk;
 pub use postgres::Postgres;
 pub use random::Random;
 pub use server::{Server, ServerBuilder, StartError};

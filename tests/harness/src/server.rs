@@ -1,6 +1,6 @@
 //! The real binary as a process: started, killed, stopped and continued as a machine or an operator would.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,7 @@ pub struct Server {
 /// How to start a [`Server`].
 #[derive(Debug, Clone, Default)]
 pub struct ServerBuilder {
+    through: Vec<OsString>,
     program: Option<PathBuf>,
     settings: Vec<String>,
     arguments: Vec<OsString>,
@@ -193,6 +194,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Starts it through another command, which must become it (`exec`) in the end.
+    #[must_use]
+    pub(crate) fn through(mut self, command: impl IntoIterator<Item = OsString>) -> Self {
+        self.through = command.into_iter().collect();
+        self
+    }
+
     /// Starts it and waits until it is ready.
     ///
     /// # Panics
@@ -239,7 +247,9 @@ impl std::error::Error for StartError {}
 
 fn launch(settings: &ServerBuilder, directory: &Directory, logs: &Logs) -> Result<(Guarded, SocketAddr), StartError> {
     let program = settings.program.as_deref().unwrap_or_else(|| dormouse_binary());
-    let mut command = guarded(program);
+    let words: Vec<&OsStr> = settings.through.iter().map(OsString::as_os_str).chain([program.as_os_str()]).collect();
+    let mut command = guarded(words[0]);
+    command.args(&words[1..]);
     command.args(["serve", "--set", "gateway.listen=127.0.0.1:0"]);
     for setting in &settings.settings {
         command.args(["--set", setting]);

@@ -1,0 +1,81 @@
+//! What tests ask of the machine beyond running programs, and how to do without.
+//!
+//! What a machine cannot do fails the tests that need it: a test that skips itself shows nothing, and nobody notices.
+//! Whoever knows that a machine cannot says so by name: `DORMOUSE_TESTS_WITHOUT=loop-mount,mount`.
+
+use std::env;
+use std::fmt;
+
+/// A comma-separated list of names of [`Ability`].
+const VARIABLE: &str = "DORMOUSE_TESTS_WITHOUT";
+
+/// Something that not every machine lets a test do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability {
+    /// Mounting a file system in memory, in a mount namespace of one's own. Takes root.
+    Mount,
+    /// The same with an ext4 image. Takes loop devices too.
+    LoopMount,
+}
+
+impl Ability {
+    const ALL: [Self; 2] = [Self::Mount, Self::LoopMount];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Mount => "mount",
+            Self::LoopMount => "loop-mount",
+        }
+    }
+
+    /// Whether somebody has said that this machine cannot do it. The test is to return then, and says so.
+    ///
+    /// # Panics
+    /// When the variable names something else: a misspelt name would switch nothing off.
+    #[must_use]
+    pub fn is_switched_off(self) -> bool {
+        let off = is_listed(self, &env::var(VARIABLE).unwrap_or_default());
+        if off {
+            eprintln!("{self} is switched off by {VARIABLE}: this test shows nothing");
+        }
+        off
+    }
+
+    /// What to tell who runs tests on a machine that turned out not to be able to.
+    pub(crate) fn hint(self) -> String {
+        format!("if this machine cannot do that, switch it off by name: {VARIABLE}={self}")
+    }
+}
+
+impl fmt::Display for Ability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+fn is_listed(ability: Ability, list: &str) -> bool {
+    let names = || list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    for name in names() {
+        let known = Ability::ALL.iter().any(|ability| ability.name() == name);
+        assert!(known, "{VARIABLE} names {name:?}, there are {:?}", Ability::ALL.map(Ability::name));
+    }
+    names().any(|name| name == ability.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_named_is_switched_off() {
+        assert!(!is_listed(Ability::Mount, ""));
+        assert!(!is_listed(Ability::Mount, "loop-mount"));
+        assert!(is_listed(Ability::Mount, "loop-mount, mount"));
+    }
+
+    #[test]
+    #[should_panic(expected = "names \"loopmount\"")]
+    fn a_misspelt_name_switches_nothing_off_quietly() {
+        is_listed(Ability::Mount, "loopmount");
+    }
+}

@@ -28,6 +28,10 @@ pub struct Journal {
     /// Largest encoded payload of one event, in bytes. Default 1 MiB; a larger event refuses its command.
     #[serde(with = "text::size")]
     pub event_size_max: ByteSize,
+    /// How long a start waits for another process that holds the lock of the log (SQLite). Default 30 s; raise it where
+    /// a former owner may hang for longer in a commit.
+    #[serde(with = "text::duration")]
+    pub takeover_timeout: Duration,
     /// PostgreSQL only.
     pub postgres: Postgres,
 }

@@ -57,6 +57,7 @@ impl Config {
             ("gateway.unready_for", gateway.unready_for),
             ("gateway.drain_timeout", gateway.drain_timeout),
             ("journal.postgres.idle_timeout", postgres.idle_timeout),
+            ("journal.takeover_timeout", self.journal.takeover_timeout),
             ("journal.postgres.connect_timeout", postgres.connect_timeout),
             ("journal.postgres.statement_timeout", postgres.statement_timeout),
             ("journal.postgres.lock_timeout", postgres.lock_timeout),

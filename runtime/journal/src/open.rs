@@ -35,7 +35,7 @@ pub async fn open_reader(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
 pub async fn migrate(config: &Config) -> Result<Migrated, OpenError> {
     match &config.journal.url {
         JournalUrl::Memory => Ok(Migrated::default()),
-        JournalUrl::Sqlite(directory) => Sqlite::migrate(directory).await,
+        JournalUrl::Sqlite(directory) => Sqlite::migrate(directory, &config.journal).await,
         JournalUrl::Postgres(url) => Postgres::migrate(url, &config.journal.postgres).await,
     }
 }

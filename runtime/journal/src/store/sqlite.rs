@@ -10,6 +10,7 @@
 mod derived;
 mod error;
 mod files;
+mod holder;
 mod index;
 mod indexer;
 mod log;
@@ -78,7 +79,7 @@ impl Sqlite {
         let snapshots = Snapshots::new(files.clone(), retention, Arc::clone(&readers));
         match access {
             Access::Own => {
-                open::log(&files).await?;
+                open::log(&files, config.takeover_timeout).await?;
                 open::derived(&files, &snapshots).await?;
             }
             Access::Read => open::beside_owner(&files, &readers).await?,
@@ -88,7 +89,7 @@ impl Sqlite {
             bytes: usize::try_from(config.index_tail.as_u64()).unwrap_or(usize::MAX),
         };
         Ok(Self {
-            log: Log::new(files.clone()),
+            log: Log::new(files.clone(), config.takeover_timeout),
             tail: Arc::new(Tail::new(bound)),
             files,
             access,
@@ -103,8 +104,8 @@ impl Sqlite {
     ///
     /// # Errors
     /// As with [`open`](Self::open).
-    pub async fn migrate(directory: &Path) -> Result<Migrated, OpenError> {
-        open::log(&Files::new(directory)).await
+    pub async fn migrate(directory: &Path, config: &dormouse_config::Journal) -> Result<Migrated, OpenError> {
+        open::log(&Files::new(directory), config.takeover_timeout).await
     }
 
     fn indexer(&self) -> Option<Indexer> {

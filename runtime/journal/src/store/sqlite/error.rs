@@ -30,11 +30,17 @@ pub(super) fn is_not_a_database(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(NOTADB)
 }
 
+/// Another connection holds the lock that is needed.
+pub(super) fn is_busy(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(BUSY)
+}
+
 /// What to tell a human: SQLite's own words if it said something.
 pub(super) fn reason(error: &sqlx::Error) -> String {
     match error.as_database_error() {
         Some(database) => match primary_code(error) {
             Some(READONLY) => "it is not writable".to_owned(),
+            Some(BUSY) => "another process holds its lock".to_owned(),
             Some(FULL) => "the disk is full".to_owned(),
             _ => database.message().to_owned(),
         },

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{Epoch, Position};
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::files::Files;
+use super::holder::Patience;
 use super::row;
 use crate::append::Placed;
 use crate::error::{CommitError, StoreError};
@@ -52,6 +54,8 @@ pub(super) struct Log {
     /// A takeover that was begun and not confirmed.
     claim: Mutex<Option<Claim>>,
     closed: AtomicBool,
+    /// How long a first takeover waits for a process that holds the write lock.
+    takeover_timeout: Duration,
 }
 
 /// A takeover whose outcome may be unknown: if its commit did happen, the epoch that was to be replaced is gone, but by
@@ -63,13 +67,14 @@ struct Claim {
 }
 
 impl Log {
-    pub(super) fn new(files: Files) -> Self {
+    pub(super) fn new(files: Files, takeover_timeout: Duration) -> Self {
         Self {
             files,
             connection: Mutex::default(),
             suspect: AtomicBool::new(false),
             claim: Mutex::default(),
             closed: AtomicBool::new(false),
+            takeover_timeout,
         }
     }
 
@@ -77,28 +82,44 @@ impl Log {
     pub(super) async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
         let mut connection = self.connect().await?;
         let claim = self.claim(previous);
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error::store)?;
+        self.begin(&mut connection, previous).await?;
+        // From here to the commit, whatever fails drops the connection, and the transaction with it.
         let epoch: Option<i64> = sqlx::query_scalar(
             "UPDATE log_head SET epoch = epoch + 1, claim = ?2 WHERE ?1 IS NULL OR epoch = ?1 OR claim = ?2
              RETURNING epoch",
         )
         .bind(previous.map(|previous| row::signed(previous.0)))
         .bind(claim)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut connection)
         .await
         .map_err(error::store)?;
         let head: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM events")
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut connection)
             .await
             .map_err(error::store)?;
         // Committed even when fenced: then there is nothing in it.
-        transaction.commit().await.map_err(|failure| {
+        sqlx::raw_sql("COMMIT").execute(&mut connection).await.map_err(|failure| {
             self.suspect.store(true, Ordering::Release);
             error::store(failure)
         })?;
         self.put_back(connection);
         let epoch = Epoch(row::unsigned(epoch.ok_or(StoreError::Fenced)?)?);
         Ok(Ownership { epoch, head: Position(row::unsigned(head.unwrap_or(0))?) })
+    }
+
+    /// Takes the write lock. The first time, a process that holds it is waited for; later there are callers to answer
+    /// meanwhile, and the writer tries again by itself.
+    async fn begin(&self, connection: &mut SqliteConnection, previous: Option<Epoch>) -> Result<(), StoreError> {
+        let patience = Patience::new(self.files.log(), self.takeover_timeout);
+        while let Err(failure) = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await {
+            if previous.is_some() || !error::is_busy(&failure) {
+                return Err(error::store(failure));
+            }
+            if !patience.lasts() {
+                return Err(StoreError::Unavailable(patience.exhausted()));
+            }
+        }
+        Ok(())
     }
 
     /// The takeover has reached whoever asked for it.

@@ -1,11 +1,13 @@
 //! Looking at the files before they are used, and saying clearly why they cannot be.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sqlx::{ConnectOptions, Connection};
 
 use super::error;
 use super::files::Files;
+use super::holder::Patience;
 use super::index::Index;
 use super::readers::Readers;
 use super::schema::{Found, INDEX, LOG, SNAPSHOTS};
@@ -13,18 +15,23 @@ use super::snapshots::Snapshots;
 use crate::error::{OpenError, StoreError};
 use crate::store::Migrated;
 
-/// Makes sure that there is a log, that it is one, and that it is up to date.
-pub(super) async fn log(files: &Files) -> Result<Migrated, OpenError> {
+/// Makes sure that there is a log, that it is one, and that it is up to date. Another process that holds its lock is
+/// waited for, but not for ever.
+pub(super) async fn log(files: &Files, takeover_timeout: Duration) -> Result<Migrated, OpenError> {
     let place = files.place();
     files.create_directory().map_err(|failure| unreachable(&place, failure.to_string()))?;
     inspect_log(files, true).await?;
-    let migrated = async {
-        let mut connection = files.log_writer().connect().await?;
-        let migrated = LOG.migrate(&mut connection).await?;
-        connection.close().await?;
-        Ok::<_, sqlx::Error>(migrated)
+    let patience = Patience::new(files.log(), takeover_timeout);
+    let migrated = loop {
+        match migrate(files).await {
+            Err(failure) if error::is_busy(&failure) => {
+                if !patience.lasts() {
+                    return Err(unreachable(&place, patience.exhausted()));
+                }
+            }
+            outcome => break outcome.map_err(|failure| failed(files, &failure))?,
+        }
     };
-    let migrated = migrated.await.map_err(|failure| failed(files, &failure))?;
     // Another process may have been faster, and newer.
     check_version(files, migrated.to)?;
     Ok(migrated)
@@ -68,6 +75,13 @@ pub(super) async fn beside_owner(files: &Files, readers: &Readers) -> Result<(),
     let reader = readers.borrow().await.map_err(|failure| unreachable(&place, failure.to_string()))?;
     reader.give_back();
     Ok(())
+}
+
+async fn migrate(files: &Files) -> Result<Migrated, sqlx::Error> {
+    let mut connection = files.log_writer().connect().await?;
+    let migrated = LOG.migrate(&mut connection).await?;
+    connection.close().await?;
+    Ok(migrated)
 }
 
 async fn inspect_log(files: &Files, create: bool) -> Result<Found, OpenError> {

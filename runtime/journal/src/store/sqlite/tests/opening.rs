@@ -18,8 +18,8 @@ async fn a_new_directory_is_made_with_all_that_leads_to_it() {
 #[tokio::test]
 async fn migrating_says_what_it_took() {
     let place = Place::new();
-    assert_eq!(Sqlite::migrate(place.path()).await.unwrap(), Migrated { from: 0, to: 1 });
-    assert_eq!(Sqlite::migrate(place.path()).await.unwrap(), Migrated { from: 1, to: 1 });
+    assert_eq!(Sqlite::migrate(place.path(), &place.config).await.unwrap(), Migrated { from: 0, to: 1 });
+    assert_eq!(Sqlite::migrate(place.path(), &place.config).await.unwrap(), Migrated { from: 1, to: 1 });
     place.owner().await;
 }
 
@@ -32,7 +32,7 @@ async fn a_newer_journal_is_refused() {
         let refused = place.open(access).await.unwrap_err();
         assert_eq!(refused, OpenError::Newer { place: place.path().display().to_string(), found: 7, known: 1 });
     }
-    assert!(Sqlite::migrate(place.path()).await.is_err());
+    assert!(Sqlite::migrate(place.path(), &place.config).await.is_err());
 }
 
 #[tokio::test]

@@ -1,0 +1,146 @@
+//! An owner of a SQLite journal that was stopped, taken over, and continues as if nothing had happened.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
+
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use dormouse_harness::{Call, Client, FaultyDisk, Outcome, Server, ServerBuilder, eventually, failing_binary};
+use serde_json::json;
+use tempfile::TempDir;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The file that a commit syncs.
+const LOG: &str = "journal.db-wal";
+
+#[test]
+fn an_owner_stopped_before_a_commit_appends_nothing_once_it_was_taken_over() {
+    let after = stopped_before_a_commit("");
+    assert_ne!(after.answer, Outcome::Ok { version: 4 });
+    assert_eq!(after.history, 3, "its last command was never committed");
+    assert_eq!(after.code, Some(1));
+    assert!(after.said.contains("another process has taken over the journal"), "{}", after.said);
+}
+
+/// The test above proves nothing unless it fails where commits do not check who owns the log.
+#[test]
+fn an_owner_that_is_not_fenced_is_found_out() {
+    let after = stopped_before_a_commit("bug-no-fence=return");
+    assert_eq!(after.answer, Outcome::Ok { version: 4 });
+}
+
+#[test]
+fn an_owner_stopped_inside_a_commit_is_waited_for_and_named() {
+    let place = TempDir::new().unwrap();
+    let (mut zombie, _answer) = stopped_inside_a_commit(place.path());
+    let refused = on(place.path()).set("journal.takeover_timeout=1s").try_start().unwrap_err();
+    let named = format!("process {}, which is stopped, has held the lock of", zombie.pid());
+    assert!(refused.logs().contains(&named), "{refused}");
+    assert!(refused.logs().contains(&format!("kill -KILL {}", zombie.pid())), "{refused}");
+    assert_eq!(refused.status().unwrap().code(), Some(1));
+
+    zombie.kill();
+    let successor = on(place.path()).start();
+    // Its last command is there or not: nobody was told.
+    let before = history(&successor);
+    assert_eq!(deliver(&successor.client(), "after"), Outcome::Ok { version: before + 1 });
+}
+
+#[test]
+fn an_owner_stopped_inside_a_commit_finishes_it_before_it_is_taken_over() {
+    let place = TempDir::new().unwrap();
+    let (mut zombie, answer) = stopped_inside_a_commit(place.path());
+    let successor = thread::spawn({
+        let successor = on(place.path());
+        move || successor.start()
+    });
+    eventually("the successor waits", SOON, || opened_by_another(&zombie, &place.path().join("journal.db")));
+    zombie.resume();
+    // It was before the takeover: an answer, and a true one.
+    assert_eq!(answer.join().unwrap(), Outcome::Ok { version: 1 });
+    let successor = successor.join().unwrap();
+    assert_eq!(history(&successor), 1);
+    assert_eq!(zombie.wait(SOON).code(), Some(1));
+    assert!(zombie.logs().contains("another process has taken over the journal"), "{}", zombie.logs());
+    assert_eq!(deliver(&successor.client(), "after"), Outcome::Ok { version: 2 });
+}
+
+/// What came of an owner.
+struct Afterlife {
+    /// What its client was told about the fourth command, whose commit it was about to make.
+    answer: Outcome,
+    /// Events that its successor knows.
+    history: u64,
+    code: Option<i32>,
+    said: String,
+}
+
+/// The owner is stopped when its fourth batch is checked and about to be committed, and goes on when another server has
+/// taken over. That one commits nothing meanwhile: no position is taken, the epoch alone stands between the two.
+fn stopped_before_a_commit(bug: &str) -> Afterlife {
+    let place = TempDir::new().unwrap();
+    let mut zombie = on(place.path())
+        .program(failing_binary())
+        .environment("FAILPOINTS", format!("committing=3*off->1*sleep(1000);{bug}"))
+        .start();
+    for version in 1..=3 {
+        assert_eq!(deliver(&zombie.client(), &version.to_string()), Outcome::Ok { version });
+    }
+    let client = zombie.client();
+    let answer = thread::spawn(move || deliver(&client, "4"));
+    eventually("the writer is about to commit", SOON, || has_sleeping_thread(&zombie));
+    zombie.suspend();
+
+    let successor = on(place.path()).start();
+    assert_eq!(history(&successor), 3);
+    zombie.resume();
+    let answer = answer.join().unwrap();
+    let status = zombie.wait(SOON);
+    Afterlife { answer, history: history(&successor), code: status.code(), said: zombie.logs() }
+}
+
+/// An owner that holds the write lock of its log, and a client that waits for it.
+fn stopped_inside_a_commit(place: &Path) -> (Server, JoinHandle<Outcome>) {
+    let disk = FaultyDisk::new();
+    let zombie = on(place).on_faulty(&disk).start();
+    disk.hold(Call::Fsync, LOG);
+    let client = zombie.client();
+    let answer = thread::spawn(move || deliver(&client, "1"));
+    eventually("it commits", SOON, || zombie.logs().contains(&FaultyDisk::trace(Call::Fsync, LOG)));
+    zombie.suspend();
+    disk.heal();
+    (zombie, answer)
+}
+
+fn on(place: &Path) -> ServerBuilder {
+    Server::builder().journal(format!("sqlite://{}", place.display()))
+}
+
+fn deliver(client: &Client, key: &str) -> Outcome {
+    let delivery = json!({"change": 1, "reason": "delivery"});
+    Outcome::from(&client.post_with("/v1/inventory/a/update-inventory", &[("Idempotency-Key", key)], &delivery))
+}
+
+fn history(server: &Server) -> u64 {
+    let events = server.client().get("/v1/inventory/a/events").unwrap();
+    if events.status == 404 { 0 } else { events.json()["events"].as_array().unwrap().len() as u64 }
+}
+
+/// Whether a thread sleeps for a fixed time: the server's never do, but at a failpoint that says so.
+fn has_sleeping_thread(server: &Server) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    threads.flatten().any(|thread| {
+        std::fs::read_to_string(thread.path().join("wchan")).is_ok_and(|place| place.contains("nanosleep"))
+    })
+}
+
+fn opened_by_another(server: &Server, file: &Path) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut others = processes.filter(|process| process.file_name().to_string_lossy() != server.pid().to_string());
+    others.any(|process| {
+        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { return false };
+        descriptors.flatten().any(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|target| target == file))
+    })
+}

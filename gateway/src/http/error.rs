@@ -1,6 +1,6 @@
 //! The one table that turns what the engine says into problems.
 //!
-//! 503 means that nothing happened, and a retry is safe; 504 means that something may have happened. What an operator
+//! 503 and 507 mean that nothing happened, and a retry is safe; 504 means that something may have happened. What an operator
 //! needs and a client must not see goes into the log only.
 
 use std::time::Duration;
@@ -15,6 +15,9 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// Until a node that drains is back, or is known to be gone.
 const AFTER_RESTART: Duration = Duration::from_secs(5);
+
+/// Until somebody has made room on a disk.
+const AFTER_CLEARING: Duration = Duration::from_secs(10);
 
 impl<R: Rejection> From<CommandError<R>> for Problem {
     fn from(error: CommandError<R>) -> Self {
@@ -40,6 +43,11 @@ impl<R: Rejection> From<CommandError<R>> for Problem {
             ),
             CommandError::Undone => Self::new(&problem::UNDONE, detail).retry_after(SOON),
             CommandError::Unavailable(reason) => QueryError::Unavailable(reason).into(),
+            CommandError::JournalFull(reason) => {
+                Self::new(&problem::JOURNAL_FULL, "the journal has no room for more events, nothing happened")
+                    .retry_after(AFTER_CLEARING)
+                    .because(reason)
+            }
             CommandError::Fenced => Self::new(&problem::FENCED, detail).retry_after(SOON),
             CommandError::Panicked => Self::new(&problem::PANICKED, detail),
             CommandError::Restarting { retry_after } => QueryError::Restarting { retry_after }.into(),
@@ -125,7 +133,7 @@ mod tests {
         type E = CommandError<NoFunds>;
         let secret = || "pg://db-7".to_owned();
         let seven = Duration::from_secs(7);
-        let table: [(E, u16, &str, Option<&str>); 16] = [
+        let table: [(E, u16, &str, Option<&str>); 17] = [
             (E::Rejected(NoFunds), 422, "rejected", None),
             (E::VersionMismatch { expected: Expected::Exists, actual: Version(0) }, 412, "version-mismatch", None),
             (E::KeyReused, 422, "key-reused", None),
@@ -137,6 +145,7 @@ mod tests {
             (E::OutcomeUnknown, 504, "outcome-unknown", None),
             (E::Undone, 503, "undone", Some("1")),
             (E::Unavailable(secret()), 503, "journal-unavailable", Some("1")),
+            (E::JournalFull(secret()), 507, "journal-full", Some("10")),
             (E::Fenced, 503, "fenced", Some("1")),
             (E::Panicked, 500, "aggregate-failed", None),
             (E::Restarting { retry_after: seven }, 503, "restarting", Some("7")),

@@ -74,6 +74,7 @@ kinds! {
     FENCED = SERVICE_UNAVAILABLE "fenced" "Another node has taken over"
     RESTARTING = SERVICE_UNAVAILABLE "restarting" "The aggregate is restarting"
     QUARANTINED = SERVICE_UNAVAILABLE "quarantined" "The aggregate is quarantined"
+    JOURNAL_FULL = INSUFFICIENT_STORAGE "journal-full" "The journal has no room"
     OUTCOME_UNKNOWN = GATEWAY_TIMEOUT "outcome-unknown" "The outcome of the command is not known"
     TIMEOUT = GATEWAY_TIMEOUT "timeout" "The request took too long"
 }

@@ -47,6 +47,9 @@ pub enum CommandError<R> {
     /// The journal does not answer. Retry later.
     #[error("the journal is unavailable: {0}")]
     Unavailable(String),
+    /// The journal has no room. Retry once somebody has made some.
+    #[error("the journal has no room")]
+    JournalFull(String),
     /// Another node has taken the journal over. Retry there.
     #[error("another node has taken over the journal")]
     Fenced,

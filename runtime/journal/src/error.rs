@@ -28,6 +28,9 @@ pub enum AppendError {
     /// The store cannot take it now; a retry later may succeed.
     #[error("the journal is unavailable: {0}")]
     Unavailable(String),
+    /// The store has no room; a retry succeeds once somebody has made some.
+    #[error("the journal has no room: {0}")]
+    Full(String),
     /// The append has no events, or more than a batch holds. A retry cannot help.
     #[error("an append holds 1 to {limit} events, this one {events}")]
     WrongSize {
@@ -50,6 +53,9 @@ pub enum CommitError {
     /// Nothing was committed, for certain.
     #[error("not committed: {0}")]
     Refused(String),
+    /// Nothing was committed, for certain: there is no room for it.
+    #[error("not committed: {0}")]
+    Full(String),
     /// The commit may or may not have happened. Only acquiring anew and looking can tell.
     #[error("the outcome of the commit is unknown: {0}")]
     Unknown(String),
@@ -64,6 +70,9 @@ pub enum StoreError {
     /// The store does not answer, or not now.
     #[error("the journal is unavailable: {0}")]
     Unavailable(String),
+    /// The store has no room.
+    #[error("the journal has no room: {0}")]
+    Full(String),
     /// What the store holds is not what was written.
     #[error("the journal is damaged: {0}")]
     Damaged(String),
@@ -93,7 +102,9 @@ impl From<StoreError> for ReadError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Fenced => Self::Unavailable("another writer has taken over the journal".to_owned()),
-            StoreError::Unavailable(reason) | StoreError::Damaged(reason) => Self::Unavailable(reason),
+            StoreError::Unavailable(reason) | StoreError::Full(reason) | StoreError::Damaged(reason) => {
+                Self::Unavailable(reason)
+            }
         }
     }
 }

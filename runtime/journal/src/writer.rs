@@ -245,6 +245,7 @@ impl Writer {
                 Err(CommitError::Refused(reason)) => {
                     return Err(self.failed("commit", &StoreError::Unavailable(reason)));
                 }
+                Err(CommitError::Full(reason)) => return Err(self.failed("commit", &StoreError::Full(reason))),
                 Err(CommitError::Unknown(reason)) => {
                     warn!(%reason, "the outcome of a commit is unknown, asking the journal");
                     counter!(metric::ERRORS, "operation" => "commit").increment(1);
@@ -312,8 +313,8 @@ impl Writer {
     }
 
     async fn acquire_again(&mut self) -> Result<Position, AppendError> {
-        if let Some(reason) = self.retry.too_early() {
-            return Err(AppendError::Unavailable(reason));
+        if let Some(error) = self.retry.too_early() {
+            return Err(error);
         }
         match self.store.acquire(Some(self.epoch)).await {
             Ok(ownership) => {
@@ -346,9 +347,13 @@ impl Writer {
         counter!(metric::ERRORS, "operation" => operation).increment(1);
         warn!(operation, %error, "the journal does not take appends");
         self.position = None;
-        self.retry.failed(error.to_string());
+        let refusal = match error {
+            StoreError::Full(reason) => AppendError::Full(reason.clone()),
+            _ => AppendError::Unavailable(error.to_string()),
+        };
+        self.retry.failed(refusal.clone());
         self.health.send_replace(Health::Recovering(error.to_string()));
-        AppendError::Unavailable(error.to_string())
+        refusal
     }
 
     fn fenced(&mut self) -> AppendError {
@@ -362,7 +367,7 @@ impl Writer {
 #[derive(Debug, Default)]
 struct Retry {
     failures: u32,
-    last: Option<(Instant, String)>,
+    last: Option<(Instant, AppendError)>,
 }
 
 impl Retry {
@@ -373,16 +378,17 @@ impl Retry {
         pause
     }
 
-    fn failed(&mut self, reason: String) {
+    fn failed(&mut self, refusal: AppendError) {
         let pause = self.next_pause();
-        self.last = Some((Instant::now() + pause, reason));
+        self.last = Some((Instant::now() + pause, refusal));
     }
 
     fn at(&self) -> Option<Instant> {
         self.last.as_ref().map(|(next, _)| *next)
     }
 
-    fn too_early(&self) -> Option<String> {
-        self.last.as_ref().filter(|(next, _)| Instant::now() < *next).map(|(_, reason)| reason.clone())
+    /// What to answer instead.
+    fn too_early(&self) -> Option<AppendError> {
+        self.last.as_ref().filter(|(next, _)| Instant::now() < *next).map(|(_, refusal)| refusal.clone())
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
                     "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
                     "content": {"application/json": {"schema": outcome(described)}},
                 }),
-                &[400, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504],
+                &[400, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504, 507],
             ),
         });
         if let Some(description) = fields.get("description") {

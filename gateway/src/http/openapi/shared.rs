@@ -83,7 +83,7 @@ pub(super) fn responses() -> Value {
             "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
             "content": {"application/problem+json": {"schema": schema}},
         });
-        if ["409", "429", "503"].contains(&status) {
+        if ["409", "429", "503", "507"].contains(&status) {
             response["headers"]["Retry-After"] = json!({"$ref": "#/components/headers/Retry-After"});
         }
         responses.insert(format!("Problem{status}"), response);

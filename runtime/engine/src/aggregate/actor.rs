@@ -402,6 +402,7 @@ impl<R> From<AppendError> for CommandError<R> {
             AppendError::Fenced => Self::Fenced,
             AppendError::Closed => Self::Draining,
             AppendError::Unavailable(reason) => Self::Unavailable(reason),
+            AppendError::Full(reason) => Self::JournalFull(reason),
             // Another activation wrote in between; this one loads again, and a retry finds it right.
             AppendError::VersionConflict { .. } | AppendError::KnownKey { .. } | AppendError::Undone => Self::Undone,
             AppendError::WrongSize { .. } => Self::Unstorable(error.to_string()),

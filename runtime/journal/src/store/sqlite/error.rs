@@ -50,12 +50,16 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
 
 /// The error of anything but a commit.
 pub(super) fn store(error: sqlx::Error) -> StoreError {
-    if is_damage(&error) { StoreError::Damaged(reason(&error)) } else { StoreError::Unavailable(reason(&error)) }
+    match primary_code(&error) {
+        _ if is_damage(&error) => StoreError::Damaged(reason(&error)),
+        Some(FULL) => StoreError::Full(reason(&error)),
+        _ => StoreError::Unavailable(reason(&error)),
+    }
 }
 
 /// The error of the append statement.
 ///
-/// `Refused` only where SQLite cannot have written a whole commit: it never got the write lock, or gave up before the
+/// `Refused` or `Full` only where SQLite cannot have written a whole commit: it never got the write lock, or gave up before the
 /// last frame of the WAL. That holds for a full disk too: with the default VFS (`POWERSAFE_OVERWRITE`) nothing is
 /// written behind the commit frame, and half a frame fails its checksum. An I/O error may stem from the sync that
 /// follows a complete commit, and so may anything that is not named here.
@@ -65,7 +69,8 @@ pub(super) fn commit(error: &sqlx::Error) -> CommitError {
         return CommitError::Fenced;
     }
     match primary_code(error) {
-        Some(BUSY | READONLY | FULL | TOOBIG | CONSTRAINT | MISMATCH) => CommitError::Refused(reason(error)),
+        Some(FULL) => CommitError::Full(reason(error)),
+        Some(BUSY | READONLY | TOOBIG | CONSTRAINT | MISMATCH) => CommitError::Refused(reason(error)),
         _ => CommitError::Unknown(reason(error)),
     }
 }

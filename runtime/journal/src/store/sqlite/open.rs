@@ -118,7 +118,7 @@ fn foreign(files: &Files, reason: String) -> OpenError {
 
 fn not_derived(files: &Files, file: &Path, failure: StoreError) -> OpenError {
     let reason = match failure {
-        StoreError::Unavailable(reason) | StoreError::Damaged(reason) => reason,
+        StoreError::Unavailable(reason) | StoreError::Full(reason) | StoreError::Damaged(reason) => reason,
         StoreError::Fenced => failure.to_string(),
     };
     unreachable(&files.place(), format!("{}: {reason}", file.display()))

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use crate::append::{Append, Committed};
 use crate::error::{AppendError, ReadError, StoreError};
+use crate::lane::Lane;
 use crate::metric;
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Store;
@@ -100,8 +101,17 @@ impl Journal {
 
     /// Waits until everything submitted before is decided: committed or refused.
     pub async fn flush(&self) {
+        self.barrier(None).await;
+    }
+
+    /// The same for everything that was submitted on one lane, which may be decided earlier.
+    pub async fn flush_lane(&self, lane: &Arc<Lane>) {
+        self.barrier(Some(Arc::clone(lane))).await;
+    }
+
+    async fn barrier(&self, lane: Option<Arc<Lane>>) {
         let (answer, answered) = oneshot::channel();
-        let barrier = Submission::barrier(None, move |_| _ = answer.send(()));
+        let barrier = Submission::barrier(lane, move |_| _ = answer.send(()));
         self.submit(barrier).await;
         // A writer that has gone has decided all it ever will.
         let _gone = answered.await;

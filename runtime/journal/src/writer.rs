@@ -34,6 +34,10 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from
 /// successor has changed already.
 const OWNERSHIP_CHECK: Duration = Duration::from_millis(500);
 
+/// A commit whose outcome is open holds up everything behind it. So long whoever comes waits with it: most stores are
+/// back by then. After that they are told.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How often a batch is committed whose outcome turned out to be "not committed", before it is refused: it may be what
 /// the store breaks over.
 const COMMIT_ATTEMPTS: u32 = 3;
@@ -71,6 +75,8 @@ pub(crate) struct Writer {
     store: Arc<dyn Store>,
     options: Options,
     queue: mpsc::Receiver<Submission>,
+    /// Out of the queue, and for a later round.
+    waiting: VecDeque<Submission>,
     health: watch::Sender<Health>,
     head: watch::Sender<Position>,
     epoch: Epoch,
@@ -96,6 +102,7 @@ impl Writer {
             store,
             options,
             queue,
+            waiting: VecDeque::new(),
             health,
             head,
             epoch: ownership.epoch,
@@ -110,17 +117,16 @@ impl Writer {
     /// Runs until the journal is closed, taken over, or nobody holds a handle on it any more.
     pub(crate) async fn run(mut self) {
         let mut gathered = Vec::new();
-        let mut waiting = VecDeque::new();
         while self.is_owner() {
-            if waiting.is_empty() {
+            if self.waiting.is_empty() {
                 if !self.receive(&mut gathered).await {
                     self.health.send_replace(Health::Closed);
                     return;
                 }
-                waiting.extend(gathered.drain(..));
-                self.let_others_submit(&mut waiting).await;
+                self.waiting.extend(gathered.drain(..));
+                self.let_others_submit().await;
             }
-            let (round, close) = Round::gather(&mut waiting, self.options.batch_events);
+            let (round, close) = Round::gather(&mut self.waiting, self.options.batch_events);
             self.play(round).await;
             if let Some(closed) = close {
                 self.health.send_replace(Health::Closed);
@@ -129,7 +135,7 @@ impl Writer {
                 let _gone = closed.send(());
             }
         }
-        self.refuse_rest(waiting).await;
+        self.refuse_rest().await;
     }
 
     /// Waits until something is submitted: an empty queue waits here, a full one gives all it has, at once. Meanwhile a
@@ -158,12 +164,12 @@ impl Writer {
 
     /// Lets every task run that is ready to, and takes what they submit along: no time passes that the processor would
     /// not have been busy, and under load a batch has several times as many events, of which each costs less.
-    async fn let_others_submit(&mut self, waiting: &mut VecDeque<Submission>) {
+    async fn let_others_submit(&mut self) {
         tokio::task::yield_now().await;
-        while waiting.len() < self.options.batch_events
+        while self.waiting.len() < self.options.batch_events
             && let Ok(submission) = self.queue.try_recv()
         {
-            waiting.push_back(submission);
+            self.waiting.push_back(submission);
         }
     }
 
@@ -181,16 +187,16 @@ impl Writer {
     }
 
     /// Whoever comes now is told that this writer is done.
-    async fn refuse_rest(mut self, mut waiting: VecDeque<Submission>) {
+    async fn refuse_rest(mut self) {
         let error = match *self.health.borrow() {
             Health::Closed => AppendError::Closed,
             _ => AppendError::Fenced,
         };
         self.queue.close();
         while let Some(submission) = self.queue.recv().await {
-            waiting.push_back(submission);
+            self.waiting.push_back(submission);
         }
-        waiting.into_iter().for_each(|submission| submission.refuse(&error));
+        self.waiting.into_iter().for_each(|submission| submission.refuse(&error));
     }
 
     async fn play(&mut self, mut round: Round) {
@@ -200,10 +206,13 @@ impl Writer {
                 Ok(position) if failpoint::is_planted(Bug::AcknowledgeBeforeCommit) => {
                     let batch = round.batch(position);
                     round.answer(&self.metrics);
-                    let committed = self.commit(batch).await;
+                    let committed = self.commit(batch, &mut Round::default()).await;
                     return self.remember(&committed.unwrap_or_default());
                 }
-                Ok(position) => self.commit(round.batch(position)).await,
+                Ok(position) => {
+                    let batch = round.batch(position);
+                    self.commit(batch, &mut round).await
+                }
                 Err(error) => Err(error),
             };
             match outcome {
@@ -225,7 +234,8 @@ impl Writer {
         Ok(position)
     }
 
-    async fn commit(&mut self, batch: Vec<Placed>) -> Result<Vec<Placed>, AppendError> {
+    /// Commits the batch of a round.
+    async fn commit(&mut self, batch: Vec<Placed>, round: &mut Round) -> Result<Vec<Placed>, AppendError> {
         if batch.is_empty() {
             return Ok(batch);
         }
@@ -250,9 +260,9 @@ impl Writer {
                     warn!(%reason, "the outcome of a commit is unknown, asking the journal");
                     counter!(metric::ERRORS, "operation" => "commit").increment(1);
                     if failpoint::is_planted(Bug::RetryUnknownCommit) {
-                        return Box::pin(self.commit_behind(batch)).await;
+                        return Box::pin(self.commit_behind(batch, round)).await;
                     }
-                    if self.settle(&batch).await? {
+                    if self.settle(&batch, round).await? {
                         return Ok(batch);
                     }
                     // Certainly not committed. One that fails like this every time must not keep the writer for ever.
@@ -264,24 +274,25 @@ impl Writer {
     }
 
     /// A planted bug: commits once more what may be committed already, behind whatever is there.
-    async fn commit_behind(&mut self, mut batch: Vec<Placed>) -> Result<Vec<Placed>, AppendError> {
+    async fn commit_behind(&mut self, mut batch: Vec<Placed>, round: &mut Round) -> Result<Vec<Placed>, AppendError> {
         let mut next = self.acquire_again().await?.next();
         for placed in &mut batch {
             placed.first = next;
             next = placed.last().next();
         }
-        self.commit(batch).await
+        self.commit(batch, round).await
     }
 
     /// Finds out whether a batch with an unknown outcome was committed. It does not give up while the journal may still
     /// be ours: an answer now could be wrong.
-    async fn settle(&mut self, batch: &[Placed]) -> Result<bool, AppendError> {
+    async fn settle(&mut self, batch: &[Placed], round: &mut Round) -> Result<bool, AppendError> {
+        let started = Instant::now();
         let mut retry = Retry::default();
         loop {
             match self.store.acquire(Some(self.epoch)).await {
                 Ok(ownership) => {
                     self.epoch = ownership.epoch;
-                    if let Ok(committed) = self.holds(batch).await {
+                    if let Ok(committed) = holds(&*self.store, batch).await {
                         info!(committed, epoch = %self.epoch, "found out about the unknown commit");
                         self.health.send_replace(Health::Ready);
                         return Ok(committed);
@@ -289,7 +300,7 @@ impl Writer {
                 }
                 // Whoever took over did so after our commit or before it: the log tells which.
                 Err(StoreError::Fenced) => {
-                    if let Ok(committed) = self.holds(batch).await {
+                    if let Ok(committed) = holds(&*self.store, batch).await {
                         let fenced = self.fenced();
                         return if committed { Ok(true) } else { Err(fenced) };
                     }
@@ -298,18 +309,33 @@ impl Writer {
                     self.health.send_replace(Health::Recovering(error.to_string()));
                 }
             }
-            tokio::time::sleep(retry.next_pause()).await;
+            let next = Instant::now() + retry.next_pause();
+            if started.elapsed() >= SETTLE_PATIENCE {
+                self.turn_away_until(next, round).await;
+            }
+            tokio::time::sleep_until(next).await;
         }
     }
 
-    /// Whether the log holds this very batch. Batches are atomic, so its first event speaks for all; and the chain of
-    /// an event covers its unique id.
-    async fn holds(&self, batch: &[Placed]) -> Result<bool, StoreError> {
-        let Some(first) = batch.first() else { return Ok(true) };
-        let before = Position(first.first.0.saturating_sub(1));
-        let found = self.store.read_log(before, 1).await?;
-        let (Some(found), Some(ours)) = (found.first(), first.append.events.first()) else { return Ok(false) };
-        Ok(found.aggregate == first.append.aggregate && found.event.chain == ours.chain)
+    /// Answers whoever does not depend on the round whose commit is not settled. Nothing else can be committed, and
+    /// reads need not wait for it.
+    async fn turn_away_until(&mut self, until: Instant, unsettled: &mut Round) {
+        let reason = match &*self.health.borrow() {
+            Health::Recovering(reason) => reason.clone(),
+            _ => "the outcome of a commit is not known yet".to_owned(),
+        };
+        let error = AppendError::Unavailable(reason);
+        let mut depending = VecDeque::new();
+        loop {
+            let waiting = self.waiting.drain(..);
+            depending.extend(waiting.filter_map(|submission| submission.turn_away(&error, unsettled)));
+            match tokio::time::timeout_at(until, self.queue.recv()).await {
+                Ok(Some(submission)) => self.waiting.push_back(submission),
+                // Nobody can submit any more, or it is time.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.waiting = depending;
     }
 
     async fn acquire_again(&mut self) -> Result<Position, AppendError> {
@@ -361,6 +387,16 @@ impl Writer {
         self.health.send_replace(Health::Fenced);
         AppendError::Fenced
     }
+}
+
+/// Whether the log holds this very batch. Batches are atomic, so its first event speaks for all; and the chain of
+/// an event covers its unique id.
+async fn holds(store: &dyn Store, batch: &[Placed]) -> Result<bool, StoreError> {
+    let Some(first) = batch.first() else { return Ok(true) };
+    let before = Position(first.first.0.saturating_sub(1));
+    let found = store.read_log(before, 1).await?;
+    let (Some(found), Some(ours)) = (found.first(), first.append.events.first()) else { return Ok(false) };
+    Ok(found.aggregate == first.append.aggregate && found.event.chain == ours.chain)
 }
 
 /// When to try an unavailable store again: exponential backoff.

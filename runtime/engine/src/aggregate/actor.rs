@@ -98,7 +98,7 @@ impl<A: Aggregate> Memory<A> {
     async fn resident(&mut self) -> Result<&mut Resident<A>, WakeError> {
         if self.resident.is_ok() && self.lane.is_broken() {
             warn!(aggregate = %self.activation.kind.aggregate(&self.activation.id), "an append failed, loading again");
-            self.activation.kind.node.journal.flush().await;
+            self.activation.kind.node.journal.flush_lane(&self.lane).await;
             self.resident = Err(WakeError::Unavailable("it is being loaded again".to_owned()));
         }
         if matches!(self.resident, Err(WakeError::Unavailable(_))) {

@@ -39,6 +39,7 @@ enum Step {
     },
 }
 
+#[derive(Default)]
 pub(super) struct Round {
     steps: Vec<Step>,
 }
@@ -74,6 +75,14 @@ impl Round {
             }
         }
         (Self { steps }, None)
+    }
+
+    /// Whether something that it appends is on this lane.
+    pub(super) fn is_on(&self, lane: &Arc<Lane>) -> bool {
+        self.steps.iter().any(|step| match step {
+            Step::Append { pending, .. } => pending.is_on(lane),
+            Step::Misfit { .. } | Step::Barrier { .. } => false,
+        })
     }
 
     pub(super) fn has_appends(&self) -> bool {
@@ -194,7 +203,7 @@ impl Round {
 }
 
 /// What a barrier is answered if nothing more happens on its lane.
-fn decide(lane: Option<&Lane>) -> Result<(), Undone> {
+pub(super) fn decide(lane: Option<&Lane>) -> Result<(), Undone> {
     if lane.is_some_and(Lane::is_broken) { Err(Undone) } else { Ok(()) }
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::round::{Round, decide};
 use crate::append::{Append, Committed};
 use crate::error::AppendError;
 use crate::lane::Lane;
@@ -57,6 +58,17 @@ impl Submission {
         Self(Kind::Close(answer))
     }
 
+    /// Answers it although `unsettled` is not decided: appends are refused, and so is what waits for them. Given back is
+    /// what has to wait.
+    pub(super) fn turn_away(self, error: &AppendError, unsettled: &Round) -> Option<Self> {
+        match self.0 {
+            Kind::Append(pending) => pending.refuse(error.clone()),
+            Kind::Barrier { lane: Some(lane), answer } if !unsettled.is_on(&lane) => answer(decide(Some(&lane))),
+            waits @ (Kind::Barrier { .. } | Kind::Close(_)) => return Some(Self(waits)),
+        }
+        None
+    }
+
     pub(crate) fn refuse(self, error: &AppendError) {
         match self.0 {
             Kind::Append(pending) => pending.refuse(error.clone()),
@@ -68,6 +80,10 @@ impl Submission {
 }
 
 impl Pending {
+    pub(super) fn is_on(&self, lane: &Arc<Lane>) -> bool {
+        self.lane.as_ref().is_some_and(|own| Arc::ptr_eq(own, lane))
+    }
+
     pub(super) fn is_undone(&self) -> bool {
         self.lane.as_ref().is_some_and(|lane| lane.is_broken())
     }

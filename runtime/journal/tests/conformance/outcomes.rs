@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dormouse_faults::{Fault, Faulty};
-use dormouse_journal::{AppendError, Health, Journal};
-use dormouse_kernel::Position;
+use dormouse_journal::{AppendError, Health, Journal, Lane};
+use dormouse_kernel::{Position, Version};
 
 use crate::support::{History, Place, becomes, start, submit, whole_history, whole_log};
 
@@ -12,6 +12,7 @@ on_every_store! {
     a_lost_answer_is_found_out,
     a_whole_batch_with_a_lost_answer_is_found_out,
     a_store_that_is_gone_after_a_lost_answer_is_waited_for,
+    who_comes_while_an_outcome_is_open_is_told,
     a_batch_that_is_lost_again_and_again_is_refused,
     a_lost_answer_is_found_out_even_after_a_takeover,
     an_unavailable_store_fails_appends_until_it_is_back,
@@ -74,6 +75,22 @@ async fn a_store_that_is_gone_after_a_lost_answer_is_waited_for(place: Place) {
     }
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 2);
     assert_eq!(*journal.health().borrow(), Health::Ready);
+}
+
+async fn who_comes_while_an_outcome_is_open_is_told(place: Place) {
+    let (store, journal) = troubled(&place).await;
+    store.script([Fault::Lost { committed: true }]);
+    store.fail_acquisitions(usize::MAX);
+    let open = submit(&journal, History::of("open").next(1)).await;
+    becomes(&journal, |health| matches!(health, Health::Recovering(_))).await;
+    let mut other = History::of("other");
+    let refused = journal.append(other.clone().next(1)).await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+    // What is not on the lane of the open commit is decided.
+    journal.flush_lane(&Arc::new(Lane::new(Version::ZERO))).await;
+    store.fail_acquisitions(0);
+    assert_eq!(open.await.unwrap().unwrap().first, Position(1));
+    assert_eq!(journal.append(other.next(1)).await.unwrap().first, Position(2));
 }
 
 async fn a_batch_that_is_lost_again_and_again_is_refused(place: Place) {

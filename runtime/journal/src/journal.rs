@@ -139,7 +139,8 @@ impl Journal {
         let again = usize::from(anchor.version > Version::ZERO);
         let after = Version(anchor.version.0.saturating_sub(1));
         let read = self.shared.store.read_aggregate(aggregate, after, limit.saturating_add(again)).await;
-        let mut events = read.inspect_err(|_| counter!(metric::ERRORS, "operation" => "load").increment(1))?;
+        let read = read.inspect_err(|_| counter!(metric::ERRORS, "operation" => "load").increment(1));
+        let mut events = read.map_err(|error| unreadable(aggregate, after, error))?;
         histogram!(metric::LOAD_DURATION).record(started.elapsed());
         if again == 1 {
             let found = events.first().filter(|event| event.version == anchor.version);
@@ -169,7 +170,8 @@ impl Journal {
             return self.events_after(aggregate, Anchor::START, limit).await;
         }
         let before = Version(after.0 - 1);
-        let mut events = self.shared.store.read_aggregate(aggregate, before, limit.saturating_add(1)).await?;
+        let read = self.shared.store.read_aggregate(aggregate, before, limit.saturating_add(1)).await;
+        let mut events = read.map_err(|error| unreadable(aggregate, before, error))?;
         if events.is_empty() {
             return Ok(events);
         }
@@ -320,6 +322,22 @@ fn verify(aggregate: &AggregateRef, anchor: Anchor, events: &[RecordedEvent]) ->
         last = Anchor { version: event.version, chain: event.event.chain };
     }
     Ok(())
+}
+
+/// What a store finds damaged of an aggregate is that aggregate's damage.
+fn unreadable(aggregate: &AggregateRef, after: Version, error: StoreError) -> ReadError {
+    match error {
+        StoreError::Damaged(reason) => {
+            warn!(%aggregate, reason, "events are damaged");
+            damaged(
+                aggregate,
+                after.next(),
+                Position::ZERO,
+                "what is stored here, or behind it, is not what was written",
+            )
+        }
+        other => other.into(),
+    }
 }
 
 fn damaged(aggregate: &AggregateRef, version: Version, position: Position, problem: &'static str) -> ReadError {

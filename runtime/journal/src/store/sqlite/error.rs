@@ -12,6 +12,7 @@ const FULL: i32 = 13;
 const TOOBIG: i32 = 18;
 const CONSTRAINT: i32 = 19;
 const MISMATCH: i32 = 20;
+const CANTOPEN: i32 = 14;
 const NOTADB: i32 = 26;
 
 /// The low byte of an extended result code is its primary code.
@@ -20,9 +21,22 @@ fn primary_code(error: &sqlx::Error) -> Option<i32> {
     Some(code & 0xff)
 }
 
-/// The file is there, but its content is not what was written. (Where one row is asked for, it is always there.)
+/// The file is there, but its content is not what was written. (Where one row is asked for, it is always there, and so
+/// are the tables: an empty file has none.)
 pub(super) fn is_damage(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::RowNotFound) || matches!(primary_code(error), Some(CORRUPT | NOTADB))
+    matches!(error, sqlx::Error::RowNotFound)
+        || matches!(primary_code(error), Some(CORRUPT | NOTADB))
+        || lacks_table(error)
+}
+
+/// SQLite has no code of its own for it.
+fn lacks_table(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().starts_with("no such table"))
+}
+
+/// There is no file.
+pub(super) fn is_missing(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(CANTOPEN)
 }
 
 /// The file is not a database at all.

@@ -116,7 +116,12 @@ impl Work {
         match self.index.take() {
             Some(index) if !self.readers.has_index_damage() => Ok(index),
             None if !self.readers.has_index_damage() => {
-                Index::open(&self.files, || self.readers.report_index_damage()).await
+                let mut index = Index::open(&self.files, || self.readers.report_index_damage()).await?;
+                // Somebody has deleted it, or put an older one back: what it lacks is not in the tail either.
+                if index.watermark().await? < self.tail.start() {
+                    self.readers.report_index_damage();
+                }
+                Ok(index)
             }
             damaged => {
                 warn!(file = %self.files.index().display(), "the index is damaged and is made anew");

@@ -10,7 +10,7 @@ use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, 
 use sqlx::sqlite::SqliteRow;
 
 use super::error;
-use super::readers::{Reader, Readers};
+use super::readers::{Reader, Readers, being_made_anew};
 use super::row::{self, AGGREGATE, OF_AGGREGATE, column, signed, unsigned};
 use crate::error::StoreError;
 
@@ -59,11 +59,16 @@ fn wanted_sql(aggregates: usize) -> String {
     format!("VALUES {}", rows.join(","))
 }
 
+/// LEFT JOIN fixes the order, and shows an event that the log has lost as one of NULLs.
+const INDEX_TO_LOG: &str = "idx.event_index AS i LEFT JOIN main.events AS e ON e.position = i.position";
+
+/// A statement may see a later state of the index than of the log: what came in between is not lost.
+const IN_VIEW: &str = "(e.position IS NOT NULL OR i.position <= (SELECT max(position) FROM main.events))";
+
 static EVENTS_IN_INDEX: LazyLock<String> = LazyLock::new(|| {
-    // CROSS JOIN fixes the order: from the index to the log.
     format!(
-        "SELECT {OF_AGGREGATE} FROM idx.event_index AS i CROSS JOIN main.events AS e ON e.position = i.position
-         WHERE i.aggregate_type = ?1 AND i.aggregate_id = ?2 AND i.version > ?3 AND i.version <= ?4
+        "SELECT {OF_AGGREGATE} FROM {INDEX_TO_LOG}
+         WHERE i.aggregate_type = ?1 AND i.aggregate_id = ?2 AND i.version > ?3 AND i.version <= ?4 AND {IN_VIEW}
          ORDER BY i.version LIMIT ?5"
     )
 });
@@ -71,8 +76,8 @@ static EVENTS_IN_INDEX: LazyLock<String> = LazyLock::new(|| {
 static EVENTS_IN_ALL: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT * FROM (
-            SELECT {OF_AGGREGATE} FROM idx.event_index AS i CROSS JOIN main.events AS e ON e.position = i.position
-            WHERE i.aggregate_type = ?1 AND i.aggregate_id = ?2 AND i.version > ?3 AND i.version <= ?4
+            SELECT {OF_AGGREGATE} FROM {INDEX_TO_LOG}
+            WHERE i.aggregate_type = ?1 AND i.aggregate_id = ?2 AND i.version > ?3 AND i.version <= ?4 AND {IN_VIEW}
             ORDER BY i.version LIMIT ?5
          )
          UNION ALL
@@ -193,7 +198,13 @@ impl Readers {
             .await
             .map_err(error::store)?;
         reader.give_back();
-        rows.iter().map(row::read).collect()
+        let events: Vec<RecordedEvent> = rows.iter().map(row::read).collect::<Result<_, _>>()?;
+        for (event, expected) in events.iter().zip(after.0 + 1..) {
+            if event.position != Position(expected) {
+                return Err(error::damaged(format_args!("the log lacks position {expected}")));
+            }
+        }
+        Ok(events)
     }
 
     /// The position of the last event.
@@ -229,6 +240,7 @@ impl Readers {
     fn index_failed(&self, failure: sqlx::Error) -> StoreError {
         if error::is_damage(&failure) {
             self.report_index_damage();
+            return being_made_anew();
         }
         error::store(failure)
     }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tracing::warn;
 
 use super::error;
 use super::files::Files;
@@ -69,7 +70,7 @@ impl Readers {
         };
         let connection = match idle {
             Some(connection) => connection,
-            None => self.connect().await.map_err(error::store)?,
+            None => self.connect().await?,
         };
         Ok(Reader { readers: self, connection, generation, _permit: permit })
     }
@@ -79,18 +80,28 @@ impl Readers {
         let reader = self.borrow().await?;
         // Asked after it was taken: whatever it has attached by now was whole then.
         if self.has_index_damage() {
-            return Err(StoreError::Unavailable("the index was damaged and is being made anew".to_owned()));
+            return Err(being_made_anew());
         }
         Ok(reader)
     }
 
-    async fn connect(&self) -> Result<SqliteConnection, sqlx::Error> {
-        let mut connection = self.files.reader().connect().await?;
-        for (path, attach) in
-            [(self.files.index(), "ATTACH DATABASE ? AS idx"), (self.files.snapshots(), "ATTACH DATABASE ? AS snap")]
-        {
-            let path = path.to_string_lossy().into_owned();
-            sqlx::query(attach).bind(path).execute(&mut connection).await?;
+    async fn connect(&self) -> Result<SqliteConnection, StoreError> {
+        let mut connection = self.files.reader().connect().await.map_err(error::store)?;
+        let index = self.files.index().to_string_lossy().into_owned();
+        let attached = sqlx::query("ATTACH DATABASE ? AS idx").bind(index).execute(&mut connection).await;
+        if let Err(failure) = attached {
+            // Somebody has deleted it, or put something else there, while the others still read the one that was.
+            if error::is_missing(&failure) || error::is_damage(&failure) {
+                self.report_index_damage();
+                return Err(being_made_anew());
+            }
+            return Err(error::store(failure));
+        }
+        let snapshots = self.files.snapshots().to_string_lossy().into_owned();
+        let attached = sqlx::query("ATTACH DATABASE ? AS snap").bind(snapshots).execute(&mut connection).await;
+        if let Err(failure) = attached {
+            // Who looks for a snapshot finds no table; everybody else can do without.
+            warn!(file = %self.files.snapshots().display(), error = error::reason(&failure), "cannot read snapshots");
         }
         Ok(connection)
     }
@@ -142,6 +153,11 @@ impl Readers {
             let _closed_anyway = sqlx::Connection::close(connection).await;
         }
     }
+}
+
+/// What is told of a damaged index, which is nobody's loss.
+pub(super) fn being_made_anew() -> StoreError {
+    StoreError::Unavailable("the index was damaged and is being made anew".to_owned())
 }
 
 impl Reader<'_> {

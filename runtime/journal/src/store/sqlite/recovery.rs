@@ -64,14 +64,24 @@ impl Sqlite {
     /// Reads what lies between the end of the tail and the head, unless that is too much to hold.
     async fn fill_tail(&self, head: Position) -> Result<(), StoreError> {
         while self.tail.end() < head && (self.tail.is_current() || !self.tail.is_half_full()) {
-            let events = self.readers.log(self.tail.end(), RECOVERED_AT_ONCE).await?;
+            let events = self.readers.log(self.tail.end(), RECOVERED_AT_ONCE).await.map_err(log_damage)?;
             if events.is_empty() {
-                return Err(StoreError::Damaged(format!("the log ends before its head {head}")));
+                return Err(log_damage(StoreError::Damaged(format!("it ends before its head {head}"))));
             }
             let batch: Vec<Placed> = events.into_iter().map(placed).collect();
             self.tail.push(&batch);
         }
         Ok(())
+    }
+}
+
+/// Damage to the log itself: making the index anew would not help, and whose events are missing is unknown.
+fn log_damage(failure: StoreError) -> StoreError {
+    match failure {
+        StoreError::Damaged(reason) => {
+            StoreError::Unavailable(format!("the log is damaged, restore it from a backup: {reason}"))
+        }
+        other => other,
     }
 }
 

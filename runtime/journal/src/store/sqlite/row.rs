@@ -7,7 +7,7 @@ use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Row};
 
-use super::error::{damaged, store};
+use super::error::damaged;
 use crate::append::Placed;
 use crate::error::StoreError;
 
@@ -33,7 +33,7 @@ pub(super) const OF_AGGREGATE: &str = "e.position, e.version, e.event_type, e.sc
                                        e.recorded_at, e.command_key, e.chain";
 
 /// What [`read`] reads behind them.
-pub(super) const AGGREGATE: &str = "e.aggregate_type, e.aggregate_id";
+pub(super) const AGGREGATE: &str = "e.aggregate_type, e.aggregate_id, e.slice";
 
 /// A number as SQLite has them. No position or version comes near the end of an `i64`.
 pub(super) fn signed(number: u64) -> i64 {
@@ -76,7 +76,12 @@ pub(super) fn bind(arguments: &mut SqliteArguments, placed: &Placed) -> Result<(
 pub(super) fn read(row: &SqliteRow) -> Result<RecordedEvent, StoreError> {
     let aggregate_type = AggregateType::new(column::<&str>(row, 9)?).map_err(damaged)?;
     let id = AggregateId::new(column::<&str>(row, 10)?).map_err(damaged)?;
-    read_of(row, AggregateRef::new(aggregate_type, id))
+    let aggregate = AggregateRef::new(aggregate_type, id);
+    // The slice is a checksum of the name: with another name this would be nobody's event, or somebody else's.
+    if column::<i64>(row, 11)? != i64::from(aggregate.slice().number()) {
+        return Err(damaged(format_args!("an event has the slice of another aggregate than {aggregate}")));
+    }
+    read_of(row, aggregate)
 }
 
 /// Reads a row of [`OF_AGGREGATE`].
@@ -104,7 +109,8 @@ pub(super) fn column<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, Store
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
-    row.try_get(index).map_err(store)
+    // Also a NULL where a row should be, and text that is none.
+    row.try_get(index).map_err(damaged)
 }
 
 pub(super) fn timestamp(microseconds: i64) -> Result<Timestamp, StoreError> {

@@ -97,6 +97,12 @@ impl Tail {
         self.state().current
     }
 
+    /// The position before the first append in here.
+    pub(super) fn start(&self) -> Position {
+        let state = self.state();
+        state.order.front().map_or(state.end, |(placed, _)| Position(placed.first.0 - 1))
+    }
+
     /// The last position that is in here, or was.
     pub(super) fn end(&self) -> Position {
         self.state().end
@@ -198,15 +204,6 @@ impl Tail {
                 Due::Never => self.changed.notified().await,
             }
         }
-    }
-}
-
-#[cfg(test)]
-impl Tail {
-    /// The position before the first append in here.
-    pub(super) fn start(&self) -> Position {
-        let state = self.state();
-        state.order.front().map_or(state.end, |(placed, _)| Position(placed.first.0 - 1))
     }
 }
 

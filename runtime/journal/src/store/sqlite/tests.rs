@@ -1,6 +1,7 @@
 //! What the conformance suite cannot see: the files, and what happens when they are not as they were left.
 
 mod batches;
+mod damage;
 mod opening;
 mod owners;
 mod recovery;

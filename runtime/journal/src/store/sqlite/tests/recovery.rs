@@ -90,10 +90,13 @@ async fn an_index_of_another_version_is_made_again() {
 }
 
 #[tokio::test]
-async fn an_index_ahead_of_the_log_is_made_again() {
+async fn a_log_that_lacks_what_the_index_has_is_refused_until_somebody_accepts_the_loss() {
     let place = closed(100, 3).await;
     // As after a restore of the log alone.
     place.tamper("journal.db", "DELETE FROM events WHERE position > 200").await;
+    let refused = place.open(Access::Own).await.unwrap_err().to_string();
+    assert!(refused.contains("it knows of events up to position 300, and the log ends at 200"), "{refused}");
+    std::fs::remove_file(place.path().join("index.db")).unwrap();
     assert_reads_right_and_goes_on(&place, 100, 2).await;
 }
 
@@ -126,7 +129,7 @@ async fn an_index_that_turns_out_damaged_at_a_read_is_made_again_while_the_journ
     let owner = place.owner().await;
     let all: Vec<AggregateRef> = (0..500).map(aggregate).collect();
     let damaged = owner.store.versions(&all).await;
-    assert!(matches!(damaged, Err(StoreError::Damaged(_))), "{damaged:?}");
+    assert!(matches!(damaged, Err(StoreError::Unavailable(_))), "{damaged:?}");
     eventually(async || owner.store.versions(&all).await.is_ok()).await;
     assert_rounds(&owner.store, 500, 4).await;
 }

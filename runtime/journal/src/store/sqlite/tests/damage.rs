@@ -1,0 +1,170 @@
+//! Bits that flip on the disk: what is read is what was written, or an error. Never anything else.
+//!
+//! The chains are real here: the journal's reads check them.
+
+use std::collections::BTreeMap;
+
+use dormouse_harness::Random;
+
+use super::*;
+use crate::journal::{Anchor, Journal};
+use crate::snapshot::{AsOf, Snapshot};
+use crate::writer::Options;
+
+/// Flips per test, each on a fresh copy of the files.
+const FLIPS: usize = 60;
+
+const AGGREGATES: usize = 20;
+
+const COMMANDS: usize = 8;
+
+const FILES: [&str; 3] = ["journal.db", "index.db", "snapshots.db"];
+
+/// A journal that was closed in good order, and all that was written to it.
+struct Written {
+    place: Place,
+    histories: BTreeMap<usize, Vec<RecordedEvent>>,
+    log: Vec<RecordedEvent>,
+    snapshots: BTreeMap<usize, Vec<Snapshot>>,
+}
+
+/// What came of reading everything again.
+#[derive(Debug, Default)]
+struct Tally {
+    refused_to_open: usize,
+    with_errors: usize,
+    unharmed: usize,
+}
+
+#[tokio::test]
+async fn a_flipped_bit_of_the_log_is_an_error_or_harmless() {
+    let tally = Written::new().await.flip_many("journal.db", &[], Random::of_test()).await;
+    assert!(tally.with_errors > FLIPS / 10 && tally.unharmed > 0, "{tally:?}");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_of_the_log_is_an_error_or_harmless_when_the_index_is_made_from_it() {
+    // Always the same: where nothing but a slice tells that an event has another name, one in a thousand flips of a name
+    // goes unnoticed.
+    let tally = Written::new().await.flip_many("journal.db", &["index.db"], Random::seeded(1)).await;
+    assert!(tally.with_errors > FLIPS / 10 && tally.unharmed > 0, "{tally:?}");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_of_a_snapshot_costs_that_snapshot() {
+    let tally = Written::new().await.flip_many("snapshots.db", &[], Random::of_test()).await;
+    // Events do not depend on snapshots, in whatever state they are.
+    assert_eq!((tally.refused_to_open, tally.with_errors), (0, 0), "{tally:?}");
+}
+
+impl Written {
+    async fn new() -> Self {
+        let place = Place::new();
+        let journal = open(&place).await.unwrap();
+        let mut anchors = BTreeMap::new();
+        let mut snapshots: BTreeMap<usize, Vec<Snapshot>> = BTreeMap::new();
+        for round in 0..COMMANDS {
+            for number in 0..AGGREGATES {
+                let anchor = anchors.entry(number).or_insert(Anchor::START);
+                let append = chained(number, anchor, 1 + (number + round) % 3);
+                journal.append(append).await.unwrap();
+                if round % 4 == 3 {
+                    let snapshot = snapshot(number, anchor);
+                    journal.save_snapshot(snapshot.clone()).await;
+                    snapshots.entry(number).or_default().push(snapshot);
+                }
+            }
+        }
+        let mut histories = BTreeMap::new();
+        for number in 0..AGGREGATES {
+            histories.insert(number, journal.events_after(&aggregate(number), Anchor::START, 1000).await.unwrap());
+        }
+        let log = journal.read_log(Position::ZERO, 10_000).await.unwrap();
+        journal.close().await;
+        Self { place, histories, log, snapshots }
+    }
+
+    /// Flips one bit of a file at a time, with other files missing.
+    async fn flip_many(&self, file: &str, missing: &[&str], mut random: Random) -> Tally {
+        let mut tally = Tally::default();
+        for _ in 0..FLIPS {
+            let copy = self.copy(missing);
+            let path = copy.path().join(file);
+            let mut bytes = std::fs::read(&path).unwrap();
+            let (byte, bit) = (random.below(bytes.len() as u64) as usize, random.below(8));
+            bytes[byte] ^= 1 << bit;
+            std::fs::write(&path, bytes).unwrap();
+            match open(&copy).await {
+                Err(_) => tally.refused_to_open += 1,
+                Ok(journal) => {
+                    let errors = self.compare(&journal, &format!("{file}, byte {byte}, bit {bit}")).await;
+                    journal.close().await;
+                    *(if errors > 0 { &mut tally.with_errors } else { &mut tally.unharmed }) += 1;
+                }
+            }
+        }
+        tally
+    }
+
+    fn copy(&self, missing: &[&str]) -> Place {
+        let copy = Place::new();
+        for file in FILES.iter().filter(|file| !missing.contains(file)) {
+            std::fs::copy(self.place.path().join(file), copy.path().join(file)).unwrap();
+        }
+        copy
+    }
+
+    /// Everything that can be read, by every way. Counts the errors.
+    async fn compare(&self, journal: &Journal, flipped: &str) -> usize {
+        let mut errors = 0;
+        for (number, written) in &self.histories {
+            match journal.events_after(&aggregate(*number), Anchor::START, 1000).await {
+                Ok(read) => assert_eq!(read, *written, "{flipped}: aggregate {number}"),
+                Err(_) => errors += 1,
+            }
+            if let Some(snapshot) = journal.snapshot(&aggregate(*number), AsOf::Now).await {
+                let written = &self.snapshots[number];
+                // When it was taken says when it may go, and nothing else.
+                let known = |kept: &Snapshot| Snapshot { taken_at: kept.taken_at, ..snapshot.clone() } == *kept;
+                assert!(written.iter().any(known), "{flipped}: the snapshot of {number}");
+            }
+        }
+        match journal.read_log(Position::ZERO, 10_000).await {
+            // Of an event alone nothing tells whether it is right: its chain needs the one before it.
+            Ok(read) => assert_eq!(read.len(), self.log.len(), "{flipped}: the log"),
+            Err(_) => errors += 1,
+        }
+        errors
+    }
+}
+
+async fn open(place: &Place) -> Result<Journal, String> {
+    let store = place.open(Access::Own).await.map_err(|error| error.to_string())?;
+    Journal::start(Arc::new(store), Options::default()).await.map_err(|error| error.to_string())
+}
+
+/// A command with so many events that follow the anchor, which moves on.
+fn chained(number: usize, anchor: &mut Anchor, events: usize) -> Append {
+    let mut append = append(number, anchor.version, events);
+    let key = append.command_key().cloned();
+    for (index, event) in append.events.iter_mut().enumerate() {
+        event.payload = vec![number as u8; 40];
+        let version = anchor.version.next();
+        event.chain = anchor.chain.next(&append.aggregate, version, key.as_ref().filter(|_| index == 0), event);
+        *anchor = Anchor { version, chain: event.chain };
+    }
+    append
+}
+
+fn snapshot(number: usize, anchor: &Anchor) -> Snapshot {
+    let at = Timestamp::from_second(1_700_000_000).unwrap();
+    Snapshot {
+        aggregate: aggregate(number),
+        version: anchor.version,
+        chain: anchor.chain,
+        recorded_at: at,
+        snapshot_version: 1,
+        body: vec![number as u8; 60],
+        taken_at: at,
+    }
+}

@@ -4,7 +4,9 @@
 //! and did not sync is in the kernel's cache, and not in the copy. The copy is mounted (ext4 replays its own journal) and
 //! opened by a fresh server, which goes on with it.
 
-use dormouse_harness::{OwnDisk, Promise, Server, Shop, Verdict, failing_binary};
+use std::time::Duration;
+
+use dormouse_harness::{Call, Errno, FaultyDisk, OwnDisk, Promise, Server, Shop, Verdict, eventually, failing_binary};
 
 /// Holds the log of all cycles several times over.
 const DISK: OwnDisk = OwnDisk::Ext4 { mebibytes: 256 };
@@ -12,7 +14,12 @@ const DISK: OwnDisk = OwnDisk::Ext4 { mebibytes: 256 };
 const POWER_CUTS: usize = 10;
 
 /// How much must be acknowledged between two cuts, so that each strikes under load.
-const ACKNOWLEDGED_BETWEEN_CUTS: usize = 200;
+const ACKNOWLEDGED_BETWEEN_CUTS: usize = 100;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The file that a commit syncs.
+const LOG: &str = "journal.db-wal";
 
 #[test]
 fn everything_acknowledged_survives_a_loss_of_power() {
@@ -46,8 +53,38 @@ fn a_log_that_is_not_synced_is_found_out_by_a_loss_of_power() {
     assert!(lost > 0, "all was synced: {findings:?}");
 }
 
+/// What was written and not synced looks like what was, until the power goes.
+#[test]
+fn what_could_not_be_synced_is_not_acknowledged() {
+    if DISK.ability().is_switched_off() {
+        return;
+    }
+    let disk = FaultyDisk::new();
+    let mut server = Server::builder().on(DISK).on_faulty(&disk).set("commands.timeout=4s").start();
+    let shop = small_shop(&server);
+    for power_goes_before_it_heals in [true, false] {
+        shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
+        disk.fail(Call::Fsync, LOG, Errno::Io);
+        eventually("the journal is not available", SOON, || {
+            server.client().get("/health/ready").is_ok_and(|answer| answer.status == 503)
+        });
+        if power_goes_before_it_heals {
+            server.lose_power();
+            disk.heal();
+        } else {
+            disk.heal();
+            shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
+            server.lose_power();
+        }
+        server.restart();
+        shop.moved_to(&server.url());
+    }
+    shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
+    Verdict::on(&shop.close(), &server.client()).expect_none();
+}
+
 fn after_power_cuts(server: &mut Server, cuts: usize) -> Verdict {
-    let shop = Shop::open(&server.url());
+    let shop = small_shop(server);
     for _ in 0..cuts {
         shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
         server.lose_power();
@@ -56,4 +93,8 @@ fn after_power_cuts(server: &mut Server, cuts: usize) -> Verdict {
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
     Verdict::on(&shop.close(), &server.client())
+}
+
+fn small_shop(server: &Server) -> Shop {
+    Shop::builder().clients(16).open(&server.url())
 }

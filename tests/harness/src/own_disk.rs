@@ -89,17 +89,21 @@ impl Server {
         Path::new("/proc").join(self.pid().to_string()).join("root").join(inside)
     }
 
-    /// Runs a command in its mount namespace, where its [`OwnDisk`] is mounted, from its working directory.
+    /// Makes its [`OwnDisk::Ext4`] find an error, upon which it turns read-only.
     ///
     /// # Panics
-    /// When that fails.
+    /// When it has no such disk.
     #[track_caller]
-    pub fn run_inside(&self, command: &[&str]) {
-        let target = self.pid().to_string();
-        let wd = format!("--wdns={}", self.working_directory().display());
-        let ran = Command::new("nsenter").args(["--target", &target, "--mount", &wd, "--"]).args(command).output();
-        let ran = ran.expect("nsenter can be run");
-        assert!(ran.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    pub fn turn_read_only(&self) {
+        let device = self.device();
+        let name = device.0.file_name().expect("a device has a name");
+        let trigger = Path::new("/sys/fs/ext4").join(name).join("trigger_fs_error");
+        fs::write(trigger, "1").expect("an ext4 lets root find an error");
+    }
+
+    #[track_caller]
+    fn device(&self) -> LoopDevice {
+        LoopDevice::of(&self.working_directory().join(IMAGE)).expect("the server has an image mounted")
     }
 
     /// Cuts the machine from power: the process is gone, and of its [`OwnDisk::Ext4`] there is what had reached the
@@ -116,7 +120,7 @@ impl Server {
         let left = self.working_directory().join("left.img");
         self.suspend();
         // Whatever the kernel may have been about to write by itself must not be half of it in the copy.
-        let device = LoopDevice::of(&image).expect("the server has an image mounted");
+        let device = self.device();
         loop {
             let before = device.writes();
             copy_sparsely(&image, &left);

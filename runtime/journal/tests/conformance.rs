@@ -30,5 +30,3 @@ mod snapshots;
 
 #[path = "conformance/postgres_faults.rs"]
 mod postgres_faults;
-#[path = "conformance/proxy.rs"]
-mod proxy;

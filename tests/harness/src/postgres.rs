@@ -187,7 +187,7 @@ impl Postgres {
         self.psql(&self.url("postgres"), "SELECT 1").status.success()
     }
 
-    fn psql(&self, url: &str, sql: &str) -> Output {
+    pub(crate) fn psql(&self, url: &str, sql: &str) -> Output {
         Command::new(self.programs.join("psql"))
             .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"])
             .args(["--set", "ON_ERROR_STOP=1", "--dbname", url, "--command", sql])

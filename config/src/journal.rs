@@ -50,10 +50,11 @@ pub struct Postgres {
     /// Time to get a connection, established or from the pool. Default 2 s; raise it across regions.
     #[serde(with = "text::duration")]
     pub connect_timeout: Duration,
-    /// The server cancels a statement that runs longer. Default 30 s; raise it for a slow server.
+    /// The server cancels a statement that runs longer; a connection that is silent for longer counts as lost. Default
+    /// 5 s; raise it for a slow server.
     #[serde(with = "text::duration")]
     pub statement_timeout: Duration,
-    /// The server gives up waiting for a row lock after so long. Default 10 s, at most `statement_timeout`; it is how
+    /// The server gives up waiting for a row lock after so long. Default 2 s, at most `statement_timeout`; it is how
     /// long a paused former owner can hold up its successor.
     #[serde(with = "text::duration")]
     pub lock_timeout: Duration,

@@ -145,7 +145,7 @@ fn values_at_odds_with_one_another_name_both() {
         ("journal.index_tail_events=10", "at least journal.batch_events = 1024 (default)"),
         ("journal.index_tail=1 KiB", "at least journal.event_size_max = \"1 MiB\" (default)"),
         ("journal.postgres.connections_min=21", "at most journal.postgres.connections_max = 20 (default)"),
-        ("journal.postgres.lock_timeout=31s", "at most journal.postgres.statement_timeout = \"30s\" (default)"),
+        ("journal.postgres.lock_timeout=6s", "at most journal.postgres.statement_timeout = \"5s\" (default)"),
         ("admission.per_aggregate=20000", "at most admission.per_node = 16384 (default)"),
         ("supervision.backoff_min=1m", "at most supervision.backoff_max = \"30s\" (default)"),
     ] {

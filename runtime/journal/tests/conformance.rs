@@ -1,7 +1,7 @@
 //! One suite for all stores: what the journal promises, and what it asks of a [`Store`](dormouse_journal::Store).
 //!
 //! Every test is a sentence about a journal in some [`Place`](support::Place), and runs in memory, in SQLite and in
-//! PostgreSQL. What only one store can be asked stands apart: `postgres_faults`.
+//! PostgreSQL. What only one store can be asked stands apart: `postgres_faults`, `postgres_wire`.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
 
@@ -30,3 +30,5 @@ mod snapshots;
 
 #[path = "conformance/postgres_faults.rs"]
 mod postgres_faults;
+#[path = "conformance/postgres_wire.rs"]
+mod postgres_wire;

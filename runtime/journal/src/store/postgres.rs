@@ -1,20 +1,23 @@
 //! The log in PostgreSQL: one table with its unique indexes, and a head row that every append updates.
 //!
 //! The writer has a connection of its own, and another for what it looks up before it appends, so that no reader holds
-//! it up; everybody else shares a pool.
+//! it up; everybody else shares a few.
 
 mod batch;
 mod failure;
 mod ownership;
 mod row;
 mod schema;
+mod server;
 mod session;
 mod snapshots;
+
+use std::pin::Pin;
 
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
 use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
-use sqlx::{Connection, PgPool, query, query_scalar};
+use sqlx::{Connection, PgConnection, query, query_scalar};
 use tokio::time::timeout;
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
@@ -24,9 +27,10 @@ use batch::Batch;
 use failure::Failure;
 use ownership::Acquisitions;
 use row::{signed, unsigned};
-use session::{Purpose, Server, Session};
+use server::{Purpose, Server};
+use session::Sessions;
 
-/// Connections outside the pool: the writer's and that for its checks.
+/// Connections that are not the readers': the writer's and that for its checks.
 const RESERVED: u32 = 2;
 
 const VERSIONS: &str = "
@@ -51,14 +55,18 @@ const READ_LOG: &str = "
         command_key, chain
     FROM events WHERE position > $1 ORDER BY position LIMIT $2";
 
+/// A question under way. It is a function of what it asks about, since no signature says of a closure that borrows that
+/// its future can be sent.
+type Asking<'q, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'q>>;
+
 /// Keeps the log in a PostgreSQL database, in the first schema of the connection's search path.
 #[derive(Debug)]
 pub struct Postgres {
     server: Server,
     retention: Retention,
-    writer: Session,
-    checks: Session,
-    readers: PgPool,
+    writer: Sessions,
+    checks: Sessions,
+    readers: Sessions,
     acquisitions: Acquisitions,
 }
 
@@ -77,9 +85,13 @@ impl Postgres {
         prepare(&server, url, access).await?;
         Ok(Self {
             retention,
-            writer: Session::new(server.clone(), Purpose::Write),
-            checks: Session::new(server.clone(), Purpose::Check),
-            readers: server.pool(RESERVED),
+            writer: Sessions::new(server.clone(), Purpose::Write, 1),
+            checks: Sessions::new(server.clone(), Purpose::Check, 1),
+            readers: Sessions::kept(
+                server.clone(),
+                Purpose::Read,
+                config.postgres.connections_max.get().saturating_sub(RESERVED),
+            ),
             acquisitions: Acquisitions::default(),
             server,
         })
@@ -100,7 +112,33 @@ impl Postgres {
         Failure: From<E>,
     {
         let patience = self.server.patience();
-        Ok(timeout(patience, answer).await.map_err(|_| Failure::no_answer_within(patience))??)
+        let answered = timeout(patience, answer).await;
+        let answered = answered.map_or_else(|_| Err(Failure::no_answer_within(patience)), |found| Ok(found?));
+        if matches!(answered, Err(Failure::Lost(_))) {
+            self.server.doubt();
+        }
+        answered
+    }
+
+    /// Asks what changes nothing. A connection that turns out to be dead is no answer: then it asks once more, on a new
+    /// one.
+    async fn ask<A: Sync, T>(
+        &self,
+        sessions: &Sessions,
+        about: A,
+        question: for<'q> fn(&'q mut PgConnection, &'q A) -> Asking<'q, T>,
+    ) -> Result<T, Failure> {
+        let mut session = sessions.open().await?;
+        let mut answer = self.answer(question(&mut session, &about)).await;
+        if matches!(answer, Err(Failure::Lost(_))) {
+            let Some(renewed) = session.renewed().await? else { return answer };
+            session = renewed;
+            answer = self.answer(question(&mut session, &about)).await;
+        }
+        if answer.is_ok() {
+            session.keep();
+        }
+        answer
     }
 }
 
@@ -135,23 +173,27 @@ impl Store for Postgres {
     async fn versions(&self, aggregates: &[AggregateRef]) -> Result<Vec<Version>, StoreError> {
         let types: Vec<&str> = aggregates.iter().map(|aggregate| aggregate.aggregate_type.as_str()).collect();
         let ids: Vec<&str> = aggregates.iter().map(|aggregate| aggregate.id.as_str()).collect();
-        let mut session = self.checks.open().await?;
-        let select = query_scalar(VERSIONS).bind(types).bind(ids);
-        let found: Vec<i64> = self.answer(select.fetch_all(&mut *session)).await?;
-        session.keep();
-        let versions: Result<_, Failure> = found.into_iter().map(|version| Ok(Version(unsigned(version)?))).collect();
-        Ok(versions?)
+        let select = self.ask(&self.checks, (types, ids), |connection, (types, ids)| {
+            Box::pin(async move {
+                let found: Vec<i64> = query_scalar(VERSIONS).bind(types).bind(ids).fetch_all(connection).await?;
+                found.into_iter().map(|version| Ok(Version(unsigned(version)?))).collect()
+            })
+        });
+        Ok(select.await?)
     }
 
     async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, StoreError> {
-        let mut session = self.checks.open().await?;
-        let select = query_scalar(FIND_COMMAND)
-            .bind(aggregate.aggregate_type.as_str())
-            .bind(aggregate.id.as_str())
-            .bind(key.as_str());
-        let found: Option<i64> = self.answer(select.fetch_optional(&mut *session)).await?;
-        session.keep();
-        Ok(found.map(unsigned).transpose()?.map(Version))
+        let select = self.ask(&self.checks, (aggregate, key), |connection, (aggregate, key)| {
+            Box::pin(async move {
+                let select = query_scalar(FIND_COMMAND)
+                    .bind(aggregate.aggregate_type.as_str())
+                    .bind(aggregate.id.as_str())
+                    .bind(key.as_str());
+                let found: Option<i64> = select.fetch_optional(connection).await?;
+                Ok(found.map(unsigned).transpose()?.map(Version))
+            })
+        });
+        Ok(select.await?)
     }
 
     async fn read_aggregate(
@@ -160,62 +202,64 @@ impl Store for Postgres {
         after: Version,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let select = query(READ_AGGREGATE)
-            .bind(aggregate.aggregate_type.as_str())
-            .bind(aggregate.id.as_str())
-            .bind(signed(after.0))
-            .bind(signed(limit as u64));
-        let rows = self.answer(select.fetch_all(&self.readers)).await?;
-        Ok(rows.iter().map(row::event).collect::<Result<_, _>>()?)
+        let select = self.ask(&self.readers, (aggregate, after, limit), |connection, (aggregate, after, limit)| {
+            Box::pin(async move {
+                let select = query(READ_AGGREGATE)
+                    .bind(aggregate.aggregate_type.as_str())
+                    .bind(aggregate.id.as_str())
+                    .bind(signed(after.0))
+                    .bind(signed(*limit as u64));
+                select.fetch_all(connection).await?.iter().map(row::event).collect()
+            })
+        });
+        Ok(select.await?)
     }
 
     async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        let select = query(READ_LOG).bind(signed(after.0)).bind(signed(limit as u64));
-        let rows = self.answer(select.fetch_all(&self.readers)).await?;
-        Ok(rows.iter().map(row::event).collect::<Result<_, _>>()?)
+        let select = self.ask(&self.readers, (after, limit), |connection, (after, limit)| {
+            Box::pin(async move {
+                let select = query(READ_LOG).bind(signed(after.0)).bind(signed(*limit as u64));
+                select.fetch_all(connection).await?.iter().map(row::event).collect()
+            })
+        });
+        Ok(select.await?)
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
-        let select = query_scalar("SELECT position FROM log_head");
-        let position: i64 = self.answer(select.fetch_one(&self.readers)).await?;
-        Ok(Position(unsigned(position)?))
+        let position = self.ask(&self.readers, (), |connection, ()| {
+            Box::pin(async { Ok(query_scalar("SELECT position FROM log_head").fetch_one(connection).await?) })
+        });
+        Ok(Position(unsigned(position.await?)?))
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
-        let select = query_scalar("SELECT epoch FROM log_head");
-        let epoch: i64 = self.answer(select.fetch_one(&self.readers)).await?;
-        Ok(Epoch(unsigned(epoch)?))
+        let epoch = self.ask(&self.readers, (), |connection, ()| {
+            Box::pin(async { Ok(query_scalar("SELECT epoch FROM log_head").fetch_one(connection).await?) })
+        });
+        Ok(Epoch(unsigned(epoch.await?)?))
     }
 
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
-        let save = async {
-            let mut connection = self.readers.acquire().await?;
-            snapshots::save(snapshots, self.retention, &mut connection).await
-        };
-        Ok(self.answer(save).await?)
+        // To save them again changes nothing, so this too may be asked twice.
+        let save = self.ask(&self.readers, (snapshots, self.retention), |connection, (snapshots, retention)| {
+            Box::pin(async move { Ok(snapshots::save(snapshots, *retention, connection).await?) })
+        });
+        Ok(save.await?)
     }
 
     async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
-        let find = async {
-            let mut connection = self.readers.acquire().await?;
-            snapshots::find(aggregate, as_of, &mut connection).await
-        };
-        Ok(self.answer(find).await?)
+        let find = self.ask(&self.readers, (aggregate, as_of), |connection, (aggregate, as_of)| {
+            Box::pin(snapshots::find(aggregate, *as_of, connection))
+        });
+        Ok(find.await?)
     }
 
     fn connections(&self) -> Connections {
-        let pooled = self.readers.size().saturating_sub(u32::try_from(self.readers.num_idle()).unwrap_or(u32::MAX));
-        let own = [&self.writer, &self.checks].into_iter().filter(|session| session.is_open()).count();
-        Connections {
-            active: pooled + u32::try_from(own).unwrap_or(RESERVED),
-            max: self.readers.options().get_max_connections() + RESERVED,
-        }
+        let counts = [&self.writer, &self.checks, &self.readers].map(Sessions::count);
+        Connections { active: counts.iter().map(|(open, _)| open).sum(), max: counts.iter().map(|(_, max)| max).sum() }
     }
 
     async fn close(&self) {
-        self.writer.close().await;
-        self.checks.close().await;
-        // Readers get their answers, but nobody waits for those that get none.
-        _ = timeout(self.server.patience(), self.readers.close()).await;
+        tokio::join!(self.writer.close(), self.checks.close(), self.readers.close());
     }
 }

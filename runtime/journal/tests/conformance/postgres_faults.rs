@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dormouse_harness::{Cut, Fault, Moment, Postgres as Server, Proxy};
+use dormouse_harness::Postgres as Server;
 use dormouse_journal::store::{Access, Migrated, Placed, Postgres};
 use dormouse_journal::{AppendError, AsOf, CommitError, Health, Journal, OpenError, Snapshot, Store, StoreError};
 use dormouse_kernel::{Chain, CommandKey, Position, Timestamp, Version};
@@ -10,12 +10,6 @@ use dormouse_kernel::{Chain, CommandKey, Position, Timestamp, Version};
 use crate::support::{
     History, PATIENCE, account, becomes, config, postgres_url, retention, start, submit, whole_history, whole_log,
 };
-
-/// A part of the statement that appends, and of no other.
-const APPEND: &str = "INSERT INTO events";
-
-/// A part of the statement that takes the journal over, and of no other.
-const ACQUIRE: &str = "SET epoch = epoch + 1";
 
 const TERMINATE_WRITERS: &str = "
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -114,42 +108,6 @@ async fn a_writer_terminated_during_commits_loses_nothing_and_doubles_nothing() 
         assert_eq!(history.last().unwrap().event.chain, account.chain);
     }
     assert_eq!(whole_log(&journal).await.len(), ACCOUNTS * APPENDS);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_append_whose_answer_is_cut_off_is_found_out() {
-    let proxy = Proxy::before(&Server::shared().create_database());
-    let journal = journal(proxy.url()).await;
-    let mut account = History::of("a");
-    for appended in 1..=3 {
-        proxy.strike(APPEND, Moment::BeforeAnswer, Fault::Cut(Cut::Fin));
-        assert_eq!(journal.append(account.next(2)).await.unwrap().last, Position(appended * 2));
-        assert!(proxy.has_struck());
-    }
-    assert_eq!(whole_log(&journal).await.len(), 6);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_acquisition_whose_answer_is_cut_off_recognizes_itself() {
-    let proxy = Proxy::before(&Server::shared().create_database());
-    let cut_the_answer = || proxy.strike(ACQUIRE, Moment::BeforeAnswer, Fault::Cut(Cut::Reset));
-    let store = open(proxy.url(), Access::Own).await.unwrap();
-    let first = store.acquire(None).await.unwrap();
-    for _ in 0..2 {
-        cut_the_answer();
-        let lost = store.acquire(Some(first.epoch)).await;
-        assert!(matches!(lost, Err(StoreError::Unavailable(_))), "{lost:?}");
-        assert!(proxy.has_struck());
-    }
-    let confirmed = store.acquire(Some(first.epoch)).await.unwrap();
-    assert!(confirmed.epoch > first.epoch.next());
-    // That is over now: the old epoch is like any other.
-    assert_eq!(store.acquire(Some(first.epoch)).await, Err(StoreError::Fenced));
-
-    cut_the_answer();
-    store.acquire(Some(confirmed.epoch)).await.unwrap_err();
-    open(proxy.url(), Access::Own).await.unwrap().acquire(None).await.unwrap();
-    assert_eq!(store.acquire(Some(confirmed.epoch)).await, Err(StoreError::Fenced), "a stranger came after");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,7 +238,7 @@ async fn durability_does_not_depend_on_the_servers_defaults() {
     );
     journal.append(History::of("a").next(1)).await.unwrap();
     let settings = server.query(&url, "SELECT string_agg(value, ', ' ORDER BY name) FROM settings");
-    assert_eq!(settings, "dormouse writer, 10s, 30s, on, read committed");
+    assert_eq!(settings, "dormouse writer, 2s, 5s, on, read committed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

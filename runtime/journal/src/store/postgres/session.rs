@@ -1,198 +1,201 @@
-//! Connections: one of its own for each purpose that nobody may hold up, and a pool for everybody else.
+//! Connections: few for each purpose, so that nobody holds up who must not wait.
+//!
+//! Not sqlx's own pool: it asks each connection that comes back whether it still stands, and waits for that without an
+//! end. On a wire that went silent all of its places are lost that way, for ever.
 
 use std::ops::{Deref, DerefMut};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use dormouse_config::PostgresUrl;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
-use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::timeout;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{sleep, timeout};
 
 use super::failure::Failure;
+use super::server::{Purpose, Server};
 
 /// A connection that was idle for longer is asked whether it still stands before it is used: the server may have been
 /// restarted meanwhile.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// What a session is for. It shows as its `application_name`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Migrations.
-    Schema,
-    /// Taking over and appending.
-    Write,
-    /// What the writer looks up before it appends.
-    Check,
-    /// Everything else.
-    Read,
-}
-
-impl Purpose {
-    const fn application_name(self) -> &'static str {
-        match self {
-            Self::Schema => "dormouse schema",
-            Self::Write => "dormouse writer",
-            Self::Check => "dormouse checks",
-            Self::Read => "dormouse reader",
-        }
-    }
-}
-
-/// Where to connect, and what every connection is told.
-#[derive(Clone, Debug)]
-pub(super) struct Server {
-    options: PgConnectOptions,
-    limits: dormouse_config::Postgres,
-}
-
-impl Server {
-    pub(super) fn new(url: &PostgresUrl, limits: &dormouse_config::Postgres) -> Result<Self, Failure> {
-        let options = PgConnectOptions::from_str(url.expose()).map_err(Failure::from)?;
-        let statement_timeout = limits.statement_timeout.as_millis();
-        let options = options.disable_statement_logging().options([
-            ("statement_timeout", statement_timeout),
-            ("lock_timeout", limits.lock_timeout.as_millis()),
-            // No statement of ours follows another's answer by more than a round trip.
-            ("idle_in_transaction_session_timeout", statement_timeout),
-            // Whoever vanished is noticed within a minute, so that it holds no lock for hours.
-            ("tcp_keepalives_idle", 30),
-            ("tcp_keepalives_interval", 10),
-            ("tcp_keepalives_count", 3),
-        ]);
-        let options = options.options([
-            // A waiting append must see the epoch as it is when its turn comes, not as it was when it was sent.
-            ("default_transaction_isolation", "read committed"),
-            // Every query here has its index. While the tables are small the planner would rather scan them, and
-            // then keep that plan as they grow.
-            ("enable_seqscan", "off"),
-            ("enable_bitmapscan", "off"),
-            // Compiling a statement takes a hundred times longer than running one of ours. The planner would do it,
-            // since a scan that is off counts as endlessly expensive, and `log_head` is scanned: it is one page.
-            ("jit", "off"),
-        ]);
-        Ok(Self { options, limits: limits.clone() })
-    }
-
-    pub(super) async fn connect(&self, purpose: Purpose) -> Result<PgConnection, Failure> {
-        let limit = self.limits.connect_timeout;
-        let options = self.options(purpose);
-        let connection = timeout(limit, PgConnection::connect_with(&options)).await;
-        connection.map_err(|_| Failure::no_connection_within(limit))?.map_err(Failure::no_connection)
-    }
-
-    /// The pool takes what the `reserved` connections leave of the maximum.
-    pub(super) fn pool(&self, reserved: u32) -> PgPool {
-        let limits = &self.limits;
-        let max = limits.connections_max.get().saturating_sub(reserved).max(1);
-        PgPoolOptions::new()
-            .min_connections(limits.connections_min.min(max))
-            .max_connections(max)
-            .idle_timeout(limits.idle_timeout)
-            .acquire_timeout(limits.connect_timeout)
-            // Asking each time would double the round trips.
-            .test_before_acquire(false)
-            .before_acquire(|connection, used| {
-                Box::pin(async move { Ok(used.idle_for < TRUSTED || connection.ping().await.is_ok()) })
-            })
-            .connect_lazy_with(self.options(Purpose::Read))
-    }
-
-    /// How long to wait for an answer: the server gives up before, so then the server or the way to it is gone.
-    pub(super) fn patience(&self) -> Duration {
-        self.limits.statement_timeout + self.limits.connect_timeout
-    }
-
-    fn options(&self, purpose: Purpose) -> PgConnectOptions {
-        // Whatever the server's default: an append is durable when it is answered. Only snapshots are written by
-        // others, and those may get lost.
-        let synchronous_commit = if purpose == Purpose::Read { "off" } else { "on" };
-        let options = self.options.clone().application_name(purpose.application_name());
-        options.options([("synchronous_commit", synchronous_commit)])
-    }
-}
-
-/// A connection for one purpose, opened when it is needed, and dropped whenever something went wrong on it.
+/// Connections for one purpose, opened when they are needed, up to a limit, and dropped whenever something went wrong
+/// on them.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct Sessions {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     server: Server,
     purpose: Purpose,
-    connection: Mutex<Option<Idle>>,
+    max: u32,
+    /// One for each connection in use.
+    places: Semaphore,
+    /// The one used last is at the end, and is taken first.
+    idle: Mutex<Vec<Idle>>,
     closed: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Idle {
     connection: PgConnection,
+    opened: Instant,
     since: Instant,
 }
 
-impl Idle {
-    /// The connection, if it still stands.
-    async fn wake(self, patience: Duration) -> Option<PgConnection> {
-        let Self { mut connection, since } = self;
-        if since.elapsed() < TRUSTED {
-            return Some(connection);
+impl Sessions {
+    /// At most `max` connections; at least one.
+    pub(super) fn new(server: Server, purpose: Purpose, max: u32) -> Self {
+        let max = max.max(1);
+        let (places, idle) = (Semaphore::new(max as usize), Mutex::default());
+        Self { shared: Arc::new(Shared { server, purpose, max, places, idle, closed: AtomicBool::new(false) }) }
+    }
+
+    /// The same, with some kept open while nobody uses them.
+    pub(super) fn kept(server: Server, purpose: Purpose, max: u32) -> Self {
+        let sessions = Self::new(server, purpose, max);
+        tokio::spawn(maintain(Arc::downgrade(&sessions.shared)));
+        sessions
+    }
+
+    /// A connection, for one statement or transaction.
+    pub(super) async fn open(&self) -> Result<Held<'_>, Failure> {
+        let place = self.shared.place().await?;
+        while let Some(Idle { mut connection, opened, since }) = self.shared.take() {
+            if self.shared.still_stands(&mut connection, opened, since).await {
+                return Ok(Held { sessions: &self.shared, place, connection, opened, is_new: false });
+            }
         }
-        matches!(timeout(patience, connection.ping()).await, Ok(Ok(()))).then_some(connection)
+        self.shared.connect(place).await
+    }
+
+    /// A new connection; those that are idle, if any, are dropped first.
+    pub(super) async fn open_anew(&self) -> Result<Held<'_>, Failure> {
+        let place = self.shared.place().await?;
+        self.shared.idle().clear();
+        self.shared.connect(place).await
+    }
+
+    /// How many there are, and may be.
+    pub(super) fn count(&self) -> (u32, u32) {
+        let Shared { max, places, .. } = &*self.shared;
+        let in_use = *max as usize - places.available_permits();
+        // One that is being given back counts on both sides for a moment.
+        let open = in_use + self.shared.idle().len();
+        (open.try_into().unwrap_or(*max).min(*max), *max)
+    }
+
+    /// Waits for those in use, but not for ever, and says goodbye to the rest.
+    pub(super) async fn close(&self) {
+        let Shared { server, max, places, closed, .. } = &*self.shared;
+        closed.store(true, Ordering::Release);
+        // Whoever holds one gets an answer, but nobody waits for those that get none.
+        let _all = timeout(server.patience(), places.acquire_many(*max)).await;
+        while let Some(Idle { connection, .. }) = self.shared.take() {
+            // A courtesy: the server notices anyway.
+            _ = timeout(server.limits().connect_timeout, connection.close()).await;
+        }
     }
 }
 
-impl Session {
-    pub(super) fn new(server: Server, purpose: Purpose) -> Self {
-        Self { server, purpose, connection: Mutex::default(), closed: AtomicBool::new(false) }
+impl Shared {
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection, for one statement.
-    pub(super) async fn open(&self) -> Result<Held<'_>, Failure> {
-        let mut place = self.connection.lock().await;
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Failure::closed());
-        }
-        let standing = match place.take() {
-            Some(idle) => idle.wake(self.server.limits.connect_timeout).await,
-            None => None,
+    fn take(&self) -> Option<Idle> {
+        self.idle().pop()
+    }
+
+    async fn place(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        let limit = match self.purpose {
+            Purpose::Read => self.server.limits().connect_timeout,
+            // Nobody waits there but for one who waits for an answer.
+            _ => self.server.patience(),
         };
-        let connection = match standing {
-            Some(connection) => connection,
-            None => self.server.connect(self.purpose).await?,
-        };
-        Ok(Held { place, connection })
+        let place = timeout(limit, self.places.acquire()).await.map_err(|_| Failure::no_connection_within(limit))?;
+        let place = place.map_err(|_| Failure::closed())?;
+        if self.closed.load(Ordering::Acquire) { Err(Failure::closed()) } else { Ok(place) }
     }
 
-    /// A new connection; the one before, if any, is dropped first.
-    pub(super) async fn open_anew(&self) -> Result<Held<'_>, Failure> {
-        drop(self.connection.lock().await.take());
-        self.open().await
+    async fn connect<'a>(&'a self, place: SemaphorePermit<'a>) -> Result<Held<'a>, Failure> {
+        let connection = self.server.connect(self.purpose).await?;
+        Ok(Held { sessions: self, place, connection, opened: Instant::now(), is_new: true })
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        // Locked means in use.
-        self.connection.try_lock().map_or(true, |connection| connection.is_some())
-    }
-
-    pub(super) async fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        if let Some(Idle { connection, .. }) = self.connection.lock().await.take() {
-            // Saying goodbye is a courtesy: the server notices anyway.
-            _ = timeout(self.server.limits.connect_timeout, connection.close()).await;
+    async fn still_stands(&self, connection: &mut PgConnection, opened: Instant, since: Instant) -> bool {
+        if self.server.is_doubted(opened) {
+            return false;
         }
+        if since.elapsed() < TRUSTED {
+            return true;
+        }
+        let stands = matches!(timeout(self.server.limits().connect_timeout, connection.ping()).await, Ok(Ok(())));
+        if !stands {
+            self.server.doubt();
+        }
+        stands
+    }
+
+    /// Closes what nobody has used for long, and opens what is missing.
+    async fn tidy(&self) {
+        let limits = self.server.limits();
+        let min = limits.connections_min.min(self.max) as usize;
+        {
+            let mut idle = self.idle();
+            let is_stale = |idle: &Idle| idle.since.elapsed() >= limits.idle_timeout;
+            let stale = idle.iter().take_while(|idle| is_stale(idle)).count();
+            let superfluous = idle.len().saturating_sub(min).min(stale);
+            idle.drain(..superfluous);
+        }
+        while self.idle().len() < min && !self.closed.load(Ordering::Acquire) {
+            let Ok(place) = self.places.try_acquire() else { return };
+            // A server that is down is found out about by whoever needs it.
+            let Ok(held) = self.connect(place).await else { return };
+            held.keep();
+        }
+    }
+}
+
+/// Runs until the sessions are dropped or closed.
+async fn maintain(sessions: Weak<Shared>) {
+    while let Some(shared) = sessions.upgrade() {
+        if shared.closed.load(Ordering::Acquire) {
+            return;
+        }
+        shared.tidy().await;
+        let pause = shared.server.limits().idle_timeout;
+        drop(shared);
+        sleep(pause).await;
     }
 }
 
 /// A connection in use. Unless it is [kept](Self::keep), it is dropped: after an error or an answer not waited for,
 /// nobody knows what would come next on it.
 pub(super) struct Held<'a> {
-    place: MutexGuard<'a, Option<Idle>>,
+    sessions: &'a Shared,
+    place: SemaphorePermit<'a>,
     connection: PgConnection,
+    opened: Instant,
+    is_new: bool,
 }
 
 impl Held<'_> {
     pub(super) fn keep(self) {
-        let Self { mut place, connection } = self;
-        *place = Some(Idle { connection, since: Instant::now() });
+        let Self { sessions, place, connection, opened, .. } = self;
+        sessions.idle().push(Idle { connection, opened, since: Instant::now() });
+        // Only now: whoever gets the place finds the connection.
+        drop(place);
+    }
+
+    /// A new connection in place of one that was used before. A new one is not replaced: what fails on it would fail on
+    /// another.
+    pub(super) async fn renewed(self) -> Result<Option<Self>, Failure> {
+        let Self { sessions, place, connection, is_new, .. } = self;
+        drop(connection);
+        if is_new { Ok(None) } else { sessions.connect(place).await.map(Some) }
     }
 }
 

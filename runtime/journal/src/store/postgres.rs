@@ -19,6 +19,7 @@ use dormouse_config::PostgresUrl;
 use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
 use sqlx::{Connection, PgConnection, query, query_scalar};
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
@@ -158,6 +159,9 @@ async fn prepare(server: &Server, url: &PostgresUrl, access: Access) -> Result<M
 impl Store for Postgres {
     async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
         let mut session = self.writer.open_anew().await?;
+        if self.answer(self.acquisitions.end_holders(previous, &mut session)).await? {
+            warn!("ended the session of a former owner that held the journal locked");
+        }
         let acquired = self.answer(self.acquisitions.acquire(previous, &mut session)).await?;
         session.keep();
         acquired.ok_or(StoreError::Fenced)

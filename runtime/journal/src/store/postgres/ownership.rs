@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::failure::Failure;
 use super::row::{signed, unsigned};
+use super::server::Purpose;
 use crate::store::Ownership;
 
 /// This update waits for the lock on the head row, which an append holds until its transaction has ended. So once it
@@ -17,6 +18,18 @@ const ACQUIRE: &str = "
     UPDATE log_head SET epoch = epoch + 1, acquisition = $1
     WHERE $2::bigint IS NULL OR epoch = $2 OR acquisition = ANY($3::text[])
     RETURNING epoch, position";
+
+/// An owner that stopped between an append and its commit, or whose connection was lost there, holds the head row locked.
+/// PostgreSQL has no limit for that: to the server, the rest of what was asked for is still on its way. So whoever may
+/// take over ends the sessions of owners that have the lock and wait for their client. Such an append is rolled back.
+///
+/// Nothing is said of those that are being carried out: they are waited for.
+const END_HOLDERS: &str = "
+    SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'relation' AND relation = 'log_head'::regclass AND mode = 'RowExclusiveLock' AND granted
+        AND datname = current_database() AND pid <> pg_backend_pid() AND application_name = $1
+        AND wait_event = 'ClientRead'
+        AND EXISTS (SELECT FROM log_head WHERE $2::bigint IS NULL OR epoch = $2 OR acquisition = ANY($3::text[]))";
 
 /// Acquisitions of ours that were never answered. One of them may have made the epoch in force: whoever asks again for
 /// the epoch before it must not take itself for a stranger.
@@ -36,13 +49,35 @@ impl Acquisitions {
         let before = self.unanswered();
         let update = sqlx::query(ACQUIRE).bind(&this).bind(previous.map(|epoch| signed(epoch.0))).bind(&before);
         self.change(|unanswered| unanswered.push(this.clone()));
-        let row = update.fetch_optional(connection).await?;
+        let row = match update.fetch_optional(connection).await.map_err(Failure::from) {
+            Ok(row) => row,
+            Err(failure) => {
+                if !matches!(failure, Failure::Lost(_)) {
+                    self.change(|unanswered| unanswered.retain(|one| *one != this));
+                }
+                return Err(failure);
+            }
+        };
         self.change(Vec::clear);
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Ownership {
             epoch: Epoch(unsigned(row.try_get("epoch")?)?),
             head: Position(unsigned(row.try_get("position")?)?),
         }))
+    }
+
+    /// Ends sessions that keep the head row locked, if `previous` may take over. Says whether there were any.
+    pub(super) async fn end_holders(
+        &self,
+        previous: Option<Epoch>,
+        connection: &mut PgConnection,
+    ) -> Result<bool, sqlx::Error> {
+        let end = sqlx::query_scalar(END_HOLDERS)
+            .bind(Purpose::Write.application_name())
+            .bind(previous.map(|epoch| signed(epoch.0)))
+            .bind(self.unanswered());
+        let ended: i64 = end.fetch_one(connection).await?;
+        Ok(ended > 0)
     }
 
     fn unanswered(&self) -> Vec<String> {

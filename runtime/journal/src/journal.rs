@@ -250,6 +250,15 @@ impl Journal {
         self.shared.health.clone()
     }
 
+    /// Why it takes no appends for now, if that is so. It finds out by itself when it does again.
+    #[must_use]
+    pub fn outage(&self) -> Option<String> {
+        match &*self.shared.health.borrow() {
+            Health::Recovering(reason) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
     /// Asks the storage whether it answers.
     ///
     /// # Errors

@@ -97,6 +97,10 @@ impl<A: Aggregate> Memory<A> {
     /// The state to work on. If an append failed, everything decided since rests on nothing: it is loaded anew.
     async fn resident(&mut self) -> Result<&mut Resident<A>, WakeError> {
         if self.resident.is_ok() && self.lane.is_broken() {
+            if let Some(reason) = self.activation.kind.node.journal.outage() {
+                // Not before it is over is it known what there is to load.
+                return Err(WakeError::Unavailable(reason));
+            }
             warn!(aggregate = %self.activation.kind.aggregate(&self.activation.id), "an append failed, loading again");
             self.activation.kind.node.journal.flush_lane(&self.lane).await;
             self.resident = Err(WakeError::Unavailable("it is being loaded again".to_owned()));
@@ -185,6 +189,11 @@ impl<A: Aggregate> Memory<A> {
     ) -> Result<(), ActorProcessingErr> {
         failpoint::reach(Step::Decided);
         let kind = &self.activation.kind;
+        if let Some(reason) = kind.node.journal.outage() {
+            // At once, and before the state follows: so it stays what can be read.
+            answer(reply, permits, Answer::Decided(Err(CommandError::Unavailable(reason))));
+            return Ok(());
+        }
         let Ok(resident) = &mut self.resident else { return Ok(()) };
         let summaries = decision.summaries();
         let recent_keys = kind.node.config.commands.recent_keys.get();

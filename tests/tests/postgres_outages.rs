@@ -1,0 +1,275 @@
+//! PostgreSQL goes away, in every way it can, under the load of 64 clients. What must hold each time: nothing that was
+//! acknowledged is lost, nothing happens twice, 503 means that nothing happened, no request waits longer than its
+//! deadline, what is live is still read, `/health/ready` tells, and within ten seconds of the end commands are carried
+//! out again.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
+
+#[path = "postgres_outages/witness.rs"]
+mod witness;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dormouse_harness::{
+    Cut, Fault, Ledger, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, Verdict, Way, eventually, failing_binary,
+};
+
+use witness::Witness;
+
+/// The deadline of every command.
+const DEADLINE: Duration = Duration::from_secs(4);
+
+/// What may pass between a deadline and its answer: two cores are shared with 64 clients, a server and a database.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// From the end of a fault to the first command that is carried out.
+const SERVED_AGAIN: Duration = Duration::from_secs(10);
+
+/// Enough to know that the load is on, or on again.
+const UNDER_LOAD: usize = 200;
+
+/// A part of the statement that appends, and of no other.
+const APPEND: &str = "INSERT INTO events";
+
+/// A server under load, and somebody who watches it.
+struct Stage {
+    server: Server,
+    shop: Shop,
+    witness: Witness,
+}
+
+impl Stage {
+    fn at(journal: &str) -> Self {
+        Self::of(Server::builder().journal(journal))
+    }
+
+    fn of(server: ServerBuilder) -> Self {
+        let server = server.set(format!("commands.timeout=\"{}s\"", DEADLINE.as_secs())).start();
+        let shop = Shop::builder().patience(DEADLINE + SLACK * 2).open(&server.url());
+        let witness = Witness::of(&server.url());
+        shop.wait_for_acknowledgements(UNDER_LOAD);
+        Self { server, shop, witness }
+    }
+
+    /// An outage that lasts until everything that should show in one has shown.
+    fn outage(&self, begin: impl FnOnce(), end: impl FnOnce()) {
+        let began = Instant::now();
+        begin();
+        self.witness.sees_unreadiness(began);
+        self.witness.sees_refusals(began);
+        self.witness.sees_live_state();
+        end();
+        let (lasted, ended) = (began.elapsed(), Instant::now());
+        println!("an outage of {lasted:.1?}");
+        self.is_served_since(ended);
+    }
+
+    fn is_served_since(&self, ended: Instant) {
+        let took = self.witness.is_served_again(ended, SERVED_AGAIN);
+        println!("served again after {took:.1?}");
+        self.witness.sees_readiness(ended);
+        self.shop.wait_for_acknowledgements(UNDER_LOAD);
+    }
+
+    fn ends_well(self) {
+        let ledger = self.shop.close();
+        Verdict::on(&ledger, &self.server.client()).expect_none();
+        let mut findings = self.witness.leave(&self.server.client(), DEADLINE + SLACK);
+        findings.extend(hanging(&ledger));
+        assert!(findings.is_empty(), "{} findings:\n{}\n{}", findings.len(), findings.join("\n"), self.server.logs());
+    }
+}
+
+/// The clients' requests that were answered later than their deadline, or never.
+fn hanging(ledger: &Ledger) -> Vec<String> {
+    let entries = ledger.entries();
+    let took = entries.iter().map(|entry| entry.answered.map(|answered| answered - entry.invoked));
+    println!("the slowest of {} requests took {:.1?}", entries.len(), took.clone().flatten().max().unwrap());
+    let hanging = entries.iter().zip(took).filter(|(_, took)| took.is_none_or(|took| took > DEADLINE + SLACK));
+    hanging.map(|(entry, took)| format!("waited for {took:?}: {entry:?}")).collect()
+}
+
+#[test]
+fn a_database_that_crashes_and_comes_back() {
+    let mut postgres = Postgres::start();
+    let stage = Stage::at(&postgres.create_database());
+    for _ in 0..2 {
+        let cluster = std::cell::RefCell::new(&mut postgres);
+        stage.outage(|| cluster.borrow_mut().stop_immediate(), || cluster.borrow_mut().start_again());
+    }
+    stage.ends_well();
+}
+
+#[test]
+fn a_connection_that_is_cut_in_mid_commit() {
+    let proxy = Proxy::before(&Postgres::shared().create_database());
+    let stage = Stage::at(proxy.url());
+    for moment in [Moment::BeforeRequest, Moment::BeforeCommit, Moment::BeforeAnswer] {
+        for cut in [Cut::Fin, Cut::Reset] {
+            proxy.strike(APPEND, moment, Fault::Cut(cut));
+            eventually("the cut", Duration::from_secs(10), || proxy.has_struck());
+            stage.is_served_since(Instant::now());
+        }
+    }
+    for cut in [Cut::Fin, Cut::Reset] {
+        proxy.cut(cut);
+        stage.is_served_since(Instant::now());
+    }
+    for way in [Way::Requests, Way::Answers] {
+        proxy.delay(way, Duration::from_millis(20));
+        stage.shop.wait_for_acknowledgements(UNDER_LOAD);
+    }
+    stage.ends_well();
+}
+
+#[test]
+fn a_wire_that_goes_silent_in_mid_commit() {
+    let proxy = Proxy::before(&Postgres::shared().create_database());
+    let stage = Stage::at(proxy.url());
+    for moment in [Moment::BeforeRequest, Moment::BeforeCommit, Moment::BeforeAnswer] {
+        let silence = || {
+            proxy.strike(APPEND, moment, Fault::Silence);
+            eventually("the silence", Duration::from_secs(10), || proxy.has_struck());
+        };
+        stage.outage(silence, || proxy.restore());
+    }
+    stage.ends_well();
+}
+
+#[test]
+fn a_wire_that_is_silent_for_a_moment_only() {
+    let proxy = Proxy::before(&Postgres::shared().create_database());
+    let stage = Stage::at(proxy.url());
+    // Nobody has noticed yet when it is over: the whole of what that takes comes after.
+    proxy.strike(APPEND, Moment::BeforeCommit, Fault::Silence);
+    eventually("the silence", Duration::from_secs(10), || proxy.has_struck());
+    proxy.restore();
+    stage.is_served_since(Instant::now());
+    stage.ends_well();
+}
+
+#[test]
+fn a_database_that_refuses_connections() {
+    let proxy = Proxy::before(&Postgres::shared().create_database());
+    let stage = Stage::at(proxy.url());
+    stage.outage(|| proxy.refuse(), || proxy.restore());
+    stage.ends_well();
+}
+
+#[test]
+fn a_head_row_that_somebody_else_locks() {
+    let postgres = Postgres::shared();
+    let database = postgres.create_database();
+    let stage = Stage::at(&database);
+    thread::scope(|scope| {
+        let lock = || {
+            let hold = "BEGIN; UPDATE log_head SET epoch = epoch; SELECT pg_sleep(120)";
+            // It fails when it is ended.
+            scope.spawn(|| catch_unwind(AssertUnwindSafe(|| postgres.query(&database, hold))).is_err());
+        };
+        let release = || {
+            let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event = 'PgSleep'";
+            assert_eq!(postgres.query(&database, end), "1", "an operator's session is not ended by us");
+        };
+        stage.outage(lock, release);
+    });
+    stage.ends_well();
+}
+
+#[test]
+fn appends_that_take_longer_than_a_statement_may() {
+    let postgres = Postgres::shared();
+    let database = postgres.create_database();
+    // Taking over is quick, so the journal is ready again after each refusal, and commands wait for the next: so long.
+    let limits = ["journal.postgres.statement_timeout=\"500ms\"", "journal.postgres.lock_timeout=\"500ms\""];
+    let server = limits.into_iter().fold(Server::builder().journal(&database), ServerBuilder::set);
+    let stage = Stage::of(server);
+    postgres.query(
+        &database,
+        "CREATE TABLE slowness (seconds int);
+        CREATE FUNCTION be_slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM pg_sleep(seconds) FROM slowness; RETURN NULL; END $$;
+        CREATE TRIGGER be_slow AFTER INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION be_slow()",
+    );
+    let slow = || _ = postgres.query(&database, "INSERT INTO slowness VALUES (60)");
+    let quick = || _ = postgres.query(&database, "TRUNCATE slowness");
+    stage.outage(slow, quick);
+    stage.ends_well();
+}
+
+#[test]
+fn a_database_without_a_free_connection() {
+    let postgres = Postgres::shared();
+    let database = postgres.create_database();
+    let name = database.rsplit('/').next().unwrap();
+    // No limit holds for a superuser.
+    postgres.query(&database, &format!("CREATE ROLE clerk LOGIN; ALTER DATABASE {name} OWNER TO clerk"));
+    let stage = Stage::at(&database.replace("postgres@", "clerk@"));
+    let fill = || {
+        let terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE datname = current_database() AND usename = 'clerk'";
+        postgres.query(&database, &format!("ALTER DATABASE {name} CONNECTION LIMIT 0"));
+        postgres.query(&database, terminate);
+    };
+    stage.outage(fill, || _ = postgres.query(&database, &format!("ALTER DATABASE {name} CONNECTION LIMIT -1")));
+    stage.ends_well();
+}
+
+/// Loses the answers to commits under load, one after the other, and says which answers to clients were not so.
+fn answers_that_get_lost(server: ServerBuilder) -> Vec<String> {
+    /// Each strikes a batch; the witness has a command in most.
+    const LOST: usize = 12;
+
+    let proxy = Proxy::before(&Postgres::shared().create_database());
+    let stage = Stage::of(server.journal(proxy.url()));
+    for _ in 0..LOST {
+        proxy.strike(APPEND, Moment::BeforeAnswer, Fault::Cut(Cut::Reset));
+        eventually("the loss", Duration::from_secs(10), || proxy.has_struck());
+        stage.shop.wait_for_acknowledgements(UNDER_LOAD / 4);
+    }
+    let ledger = stage.shop.close();
+    Verdict::on(&ledger, &stage.server.client()).expect_none();
+    stage.witness.leave(&stage.server.client(), DEADLINE + SLACK)
+}
+
+#[test]
+fn answers_to_commits_that_get_lost_are_found_out() {
+    assert_eq!(answers_that_get_lost(Server::builder()), Vec::<String>::new());
+}
+
+/// PostgreSQL's unique indexes refuse what is committed twice, so nothing is doubled. But the refusal is then taken for
+/// an answer about what has happened already.
+#[test]
+fn committing_again_without_asking_is_found() {
+    let broken =
+        Server::builder().program(failing_binary()).environment("FAILPOINTS", "bug-retry-unknown-commit=return");
+    let findings = answers_that_get_lost(broken);
+    println!("{} findings, such as: {:?}", findings.len(), findings.first());
+    assert!(findings.iter().any(|finding| finding.starts_with("503 says that nothing happened")), "{findings:?}");
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_during_an_outage_ends_in_time() {
+    const DRAIN: Duration = Duration::from_secs(2);
+    /// The engine's and the process's own bounds for closing the journal come on top.
+    const CLOSING: Duration = Duration::from_secs(8);
+
+    let proxy = Proxy::before(&Postgres::shared().create_database());
+    let mut server =
+        Server::builder().journal(proxy.url()).set(format!("gateway.drain_timeout=\"{}s\"", DRAIN.as_secs())).start();
+    let shop = Shop::open(&server.url());
+    shop.wait_for_acknowledgements(UNDER_LOAD);
+    proxy.strike(APPEND, Moment::BeforeAnswer, Fault::Silence);
+    eventually("the silence", Duration::from_secs(10), || proxy.has_struck());
+    server.terminate();
+    server.wait(DRAIN + CLOSING);
+
+    proxy.restore();
+    server.restart();
+    shop.moved_to(&server.url());
+    shop.wait_for_acknowledgements(UNDER_LOAD);
+    Verdict::on(&shop.close(), &server.client()).expect_none();
+}

@@ -1,0 +1,140 @@
+//! An owner is stopped, another process takes the journal over, the owner goes on: it appends nothing, says so, and ends.
+
+use std::time::{Duration, Instant};
+
+use dormouse_harness::{
+    Fault, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, Verdict, eventually, failing_binary,
+};
+
+/// Enough to know that the load is on.
+const UNDER_LOAD: usize = 200;
+
+/// How long a successor may take to start, whatever the owner before it holds.
+const TAKEOVER: Duration = Duration::from_secs(10);
+
+/// How long a zombie may take to notice what it is, and to end.
+const END: Duration = Duration::from_secs(15);
+
+/// A client that waits for a stopped server hangs up after this.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A part of the statement that appends, and of no other.
+const APPEND: &str = "INSERT INTO events";
+
+const SAYS_SO: &str = "another writer has taken over the journal, nothing more is appended here";
+
+#[test]
+fn an_owner_that_was_stopped_under_load_appends_nothing_when_it_goes_on() {
+    let database = Postgres::shared().create_database();
+    let mut owner = Server::builder().journal(&database).start();
+    let shop = Shop::builder().patience(PATIENCE).open(&owner.url());
+    shop.wait_for_acknowledgements(UNDER_LOAD);
+    owner.suspend();
+    let successor = Server::builder().journal(&database).start();
+    shop.moved_to(&successor.url());
+    shop.wait_for_acknowledgements(UNDER_LOAD);
+
+    // Its clients have hung up, but what they asked for is still waiting in its sockets.
+    owner.resume();
+    assert_eq!(how_it_ended(&mut owner), Vec::<String>::new());
+    shop.wait_for_acknowledgements(UNDER_LOAD);
+    Verdict::on(&shop.close(), &successor.client()).expect_none();
+}
+
+#[test]
+fn an_append_that_arrives_after_the_takeover_is_not_made() {
+    let Overtaken { findings, shop, successor } = overtaken(Server::builder(), Moment::BeforeRequest);
+    assert_eq!(findings, Vec::<String>::new());
+    goes_on(shop, &successor);
+}
+
+#[test]
+fn an_append_that_was_not_committed_before_the_takeover_is_not_made() {
+    let Overtaken { findings, shop, successor } = overtaken(Server::builder(), Moment::BeforeCommit);
+    assert_eq!(findings, Vec::<String>::new());
+    assert!(successor.logs().contains("ended the session of a former owner"), "{}", successor.logs());
+    goes_on(shop, &successor);
+}
+
+#[test]
+fn an_append_that_was_committed_before_the_takeover_is_acknowledged_or_unknown() {
+    let Overtaken { findings, shop, successor } = overtaken(Server::builder(), Moment::BeforeAnswer);
+    // Acknowledged by the zombie, but not appended by it: it was so before.
+    let appended: Vec<_> = findings.iter().filter(|finding| !finding.contains("acknowledged")).collect();
+    assert!(appended.is_empty(), "{appended:?}");
+    goes_on(shop, &successor);
+}
+
+#[test]
+fn an_owner_without_a_fence_is_found() {
+    let broken = Server::builder().program(failing_binary()).environment("FAILPOINTS", "bug-no-fence=return");
+    let Overtaken { findings, .. } = overtaken(broken, Moment::BeforeRequest);
+    println!("{findings:?}");
+    assert!(findings.iter().any(|finding| finding.contains("the zombie appended")), "{findings:?}");
+}
+
+struct Overtaken {
+    findings: Vec<String>,
+    shop: Shop,
+    successor: Server,
+}
+
+/// Stops an owner with an append at that moment, lets a successor take over, and the owner go on.
+fn overtaken(owner: ServerBuilder, moment: Moment) -> Overtaken {
+    let postgres = Postgres::shared();
+    let database = postgres.create_database();
+    let head = || postgres.query(&database, "SELECT position FROM log_head");
+    let proxy = Proxy::before(&database);
+    let mut owner = owner.journal(proxy.url()).start();
+    let shop = Shop::builder().clients(16).patience(PATIENCE).open(&owner.url());
+    shop.wait_for_acknowledgements(UNDER_LOAD);
+    proxy.strike(APPEND, moment, Fault::Hold);
+    eventually("an append is on its way", Duration::from_secs(10), || proxy.has_struck());
+    owner.suspend();
+
+    let began = Instant::now();
+    let successor = Server::builder().journal(&database).start();
+    let took = began.elapsed();
+    println!("taken over after {took:.1?}");
+    let (head_before, acknowledged_before) = (head(), shop.acknowledged());
+
+    owner.resume();
+    proxy.restore();
+    let mut findings = how_it_ended(&mut owner);
+    if took > TAKEOVER {
+        findings.push(format!("the successor had to wait for {took:?}"));
+    }
+    if head() != head_before {
+        findings.push(format!("the zombie appended: the log ended at {head_before}, and now at {}", head()));
+    }
+    if shop.acknowledged() != acknowledged_before {
+        findings.push(format!("the zombie acknowledged {} commands", shop.acknowledged() - acknowledged_before));
+    }
+    Overtaken { findings, shop, successor }
+}
+
+/// What is wrong with how a zombie ended.
+fn how_it_ended(zombie: &mut Server) -> Vec<String> {
+    let deadline = Instant::now() + END;
+    while zombie.is_running() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    if zombie.is_running() {
+        return vec!["the zombie goes on".to_owned()];
+    }
+    let mut findings = Vec::new();
+    if zombie.wait(Duration::ZERO).success() {
+        findings.push("the zombie ended as if all were well".to_owned());
+    }
+    if !zombie.logs().contains(SAYS_SO) {
+        findings.push(format!("the zombie does not say why it ended: {}", zombie.logs()));
+    }
+    findings
+}
+
+/// Clients find everything where it should be, at the successor.
+fn goes_on(shop: Shop, successor: &Server) {
+    shop.moved_to(&successor.url());
+    shop.wait_for_acknowledgements(UNDER_LOAD);
+    Verdict::on(&shop.close(), &successor.client()).expect_none();
+}

@@ -1,18 +1,27 @@
 //! Nothing acknowledged is lost, nothing is applied twice: the real binary, real databases, real SIGKILL.
 
+use std::ops::Range;
+use std::thread::sleep;
 use std::time::Duration;
 
-use dormouse_harness::{Postgres, Server, ServerBuilder, Shop, Verdict};
+use dormouse_harness::{Postgres, Random, Server, ServerBuilder, Shop, Verdict, cycles, glance};
 
 /// How often the server is killed in one test.
-const KILLS: usize = 3;
+const KILLS: usize = 30;
 
-/// How much must be acknowledged between two kills, so that each strikes under load.
-const ACKNOWLEDGED_BETWEEN_KILLS: usize = 300;
+/// How long it lives: from hardly started to well under load.
+const LIFE: Range<Duration> = Duration::from_millis(50)..Duration::from_millis(1500);
+
+/// How much must be acknowledged before the first kill, and after the last.
+const ACKNOWLEDGED_BETWEEN: usize = 300;
+
+/// How long a drain may take under load.
+const DRAIN_BOUND: Duration = Duration::from_secs(30);
 
 #[test]
 fn everything_acknowledged_survives_sigkill_on_sqlite() {
-    survives_sigkill(Server::builder());
+    // The index follows closely, so that kills strike it as well.
+    survives_sigkill(Server::builder().set("journal.batch_events=200").set("journal.index_tail_events=400"));
 }
 
 #[test]
@@ -21,29 +30,40 @@ fn everything_acknowledged_survives_sigkill_on_postgres() {
     survives_sigkill(Server::builder().journal(postgres.create_database()));
 }
 
-/// Small limits beside the load, so that it also meets passivation, snapshots and wake-ups from every source.
 fn survives_sigkill(server: ServerBuilder) {
-    let mut server = server
+    let mut random = Random::of_test();
+    let mut server = with_little_room(server).start();
+    let shop = Shop::open(&server.url());
+    shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN);
+    let mut seen = 0;
+    for cycle in 1..=cycles(KILLS) {
+        let life = random.duration(LIFE);
+        sleep(life);
+        server.kill();
+        server.restart();
+        let findings = glance(shop.ledger(), seen, &server.client());
+        assert!(findings.is_empty(), "after kill {cycle}, at {life:?}: {findings:#?}");
+        seen = shop.ledger().len();
+        shop.moved_to(&server.url());
+    }
+    shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN);
+    let ledger = shop.close();
+    let verdict = Verdict::on(&ledger, &server.client());
+    println!("after the last kill: {verdict}");
+    verdict.expect_none();
+
+    // Once more, in good order: what a drain leaves behind is as good as what a kill does.
+    server.terminate();
+    assert!(server.wait(DRAIN_BOUND).success(), "{}", server.logs());
+    server.restart();
+    Verdict::on(&ledger, &server.client()).expect_none();
+}
+
+/// Small limits beside the load, so that it also meets passivation, snapshots and wake-ups from every source.
+fn with_little_room(server: ServerBuilder) -> ServerBuilder {
+    server
         .set("passivation.max_live=12")
         .set("passivation.sweep_interval=\"20ms\"")
         .set("snapshots.strategy=\"every_n\"")
         .set("snapshots.threshold=10")
-        .start();
-    let shop = Shop::open(&server.url());
-    for _ in 0..KILLS {
-        shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_KILLS);
-        server.kill();
-        server.restart();
-        shop.moved_to(&server.url());
-    }
-    shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_KILLS);
-    let ledger = shop.close();
-
-    Verdict::on(&ledger, &server.client()).expect_none();
-
-    // Once more, in good order: what a drain leaves behind is as good as what a kill does.
-    server.terminate();
-    assert!(server.wait(Duration::from_secs(30)).success(), "{}", server.logs());
-    server.restart();
-    Verdict::on(&ledger, &server.client()).expect_none();
 }

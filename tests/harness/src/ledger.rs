@@ -198,6 +198,18 @@ impl Ledger {
         self.lock().readings.push(reading);
     }
 
+    /// How many attempts there are so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// All attempts so far, in the order of their invocation.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {

@@ -3,6 +3,7 @@
 
 mod dense;
 mod finding;
+mod glance;
 mod order;
 mod outcomes;
 mod states;
@@ -11,6 +12,7 @@ mod tests;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use crate::{Client, Entry, Ledger, Outcome, Reading};
 pub use finding::{Finding, Promise};
+pub use glance::glance;
 use told::Told;
 
 /// Threads that ask the server.
@@ -104,13 +107,11 @@ impl Verdict {
     /// How many attempts were acknowledged.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
-        self.entries.iter().filter(|entry| matches!(entry.outcome, Outcome::Ok { .. })).count()
+        self.count(|outcome| matches!(outcome, Outcome::Ok { .. }))
     }
 
-    /// How many reads were answered.
-    #[must_use]
-    pub fn reads(&self) -> usize {
-        self.readings.len()
+    fn count(&self, counts: impl Fn(&Outcome) -> bool) -> usize {
+        self.entries.iter().filter(|entry| counts(&entry.outcome)).count()
     }
 
     fn recorded(&self) -> HashMap<&str, Recorded<'_>> {
@@ -135,6 +136,22 @@ impl Verdict {
         outcomes::check(aggregate, told, &recorded.entries, findings);
         order::check(aggregate, &recorded.entries, &recorded.readings, findings);
         states::check(aggregate, told, &recorded.readings, findings);
+    }
+}
+
+impl fmt::Display for Verdict {
+    /// What it stands on, in numbers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refused = self.count(|outcome| matches!(outcome, Outcome::Refused { .. }));
+        let unknown = self.count(|outcome| *outcome == Outcome::Unknown);
+        write!(
+            f,
+            "{} attempts acknowledged, {refused} refused, {unknown} unknown; {} reads; {} aggregates, {} commands sent again",
+            self.acknowledged(),
+            self.readings.len(),
+            self.told.len(),
+            self.retried.len(),
+        )
     }
 }
 

@@ -41,11 +41,8 @@ pub(super) struct Command {
 
 /// Asks for everything; `Err` is what the server said instead.
 pub(super) fn ask(client: &Client, aggregate: &str) -> Result<Told, String> {
-    let mut told = Told::default();
-    if let Some(mut shown) = get(client, &format!("/v1/{aggregate}"))? {
-        told.version = shown["version"].as_u64().ok_or("a state without a version")?;
-        told.state = shown["state"].take();
-    }
+    let (version, state) = state(client, aggregate)?;
+    let mut told = Told { events: Vec::new(), version, state };
     let mut next = Some(format!("/v1/{aggregate}/events?limit={PAGE}"));
     while let Some(path) = next {
         let Some(mut page) = get(client, &path)? else { break };
@@ -57,6 +54,18 @@ pub(super) fn ask(client: &Client, aggregate: &str) -> Result<Told, String> {
         }
     }
     Ok(told)
+}
+
+/// Asks for the version alone.
+pub(super) fn version(client: &Client, aggregate: &str) -> Result<u64, String> {
+    state(client, aggregate).map(|(version, _)| version)
+}
+
+/// The version and the state; zero and null if there is none.
+fn state(client: &Client, aggregate: &str) -> Result<(u64, Value), String> {
+    let Some(mut shown) = get(client, &format!("/v1/{aggregate}"))? else { return Ok((0, Value::Null)) };
+    let version = shown["version"].as_u64().ok_or("a state without a version")?;
+    Ok((version, shown["state"].take()))
 }
 
 /// `None` if it is not there.

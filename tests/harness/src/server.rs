@@ -135,6 +135,13 @@ impl Server {
         self.logs.all()
     }
 
+    /// An environment variable for this and every later start: a failpoint that is to be met only now, or no more.
+    pub fn set_environment(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        let name = name.into();
+        self.settings.environment.retain(|(present, _)| *present != name);
+        self.settings.environment.push((name, value.into()));
+    }
+
     /// Starts it again with the same settings in the same directory, on a new port; kills it first if it still runs.
     ///
     /// # Panics

@@ -1,0 +1,108 @@
+//! Whatever step the process dies at, nothing acknowledged is lost: every failpoint, on every store that keeps anything.
+//!
+//! The memory store loses everything with its process; its failures are simulated inside of one.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use dormouse_harness::{Postgres, Server, ServerBuilder, Shop, Verdict, failing_binary};
+use dormouse_kernel::failpoint::Step;
+
+/// How a process ends that aborts.
+const SIGABRT: i32 = 6;
+
+/// How long it may take under load until the process has died.
+const DEATH_BOUND: Duration = Duration::from_secs(60);
+
+/// How much must be acknowledged after the last start, or while a step is not reached.
+const ACKNOWLEDGED: usize = 200;
+
+/// How long a drain may take under load.
+const DRAIN_BOUND: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Store {
+    Sqlite,
+    Postgres,
+}
+
+#[test]
+fn dying_at_any_step_loses_nothing_on_sqlite() {
+    dies_at_every_step(Store::Sqlite, || {
+        // So small that the index is written every 200 events.
+        Server::builder().set("journal.batch_events=200").set("journal.index_tail_events=400")
+    });
+}
+
+#[test]
+fn dying_at_any_step_loses_nothing_on_postgres() {
+    let postgres = Postgres::start();
+    dies_at_every_step(Store::Postgres, || Server::builder().journal(postgres.create_database()));
+}
+
+fn dies_at_every_step(store: Store, server: impl Fn() -> ServerBuilder) {
+    for &step in Step::ALL {
+        let server = server()
+            .program(failing_binary())
+            .set("passivation.max_live=12")
+            .set("passivation.sweep_interval=\"20ms\"")
+            .set("snapshots.strategy=\"every_n\"")
+            .set("snapshots.threshold=10");
+        if is_reached(store, step) { dies_at(step, server) } else { passes_without(step, server) }
+    }
+}
+
+/// A new step counts as reached until it is named here.
+fn is_reached(store: Store, step: Step) -> bool {
+    match (store, step) {
+        // PostgreSQL's indexes are written in the statement that appends.
+        (Store::Postgres, Step::Indexing | Step::Indexed) => false,
+        (Store::Sqlite | Store::Postgres, _) => true,
+    }
+}
+
+/// How often the step is passed before the process dies at it: often enough to be under load.
+fn passes(step: Step) -> usize {
+    match step {
+        // Once for each half of the tail.
+        Step::Indexing | Step::Indexed => 2,
+        // Once for as many snapshots as there are.
+        Step::Snapshotting | Step::Snapshotted => 30,
+        // Once for a batch.
+        Step::Gathered | Step::Committing | Step::Committed => 100,
+        // Once for each of 12 places.
+        Step::FallingAsleep | Step::Waking => 100,
+        _ => 300,
+    }
+}
+
+/// Twice: under load, and at the first pass after the restart, amid recovery.
+fn dies_at(step: Step, server: ServerBuilder) {
+    let dying = |passes: usize| format!("{}={passes}*off->1*return(abort)", step.name());
+    let mut server = server.environment("FAILPOINTS", dying(passes(step))).start();
+    let shop = Shop::open(&server.url());
+    for next in [dying(0), String::new()] {
+        let status = server.wait(DEATH_BOUND);
+        assert_eq!(status.signal(), Some(SIGABRT), "{step:?}: it ended with {status}\n{}", server.logs());
+        server.set_environment("FAILPOINTS", next);
+        server.restart();
+        shop.moved_to(&server.url());
+    }
+    shop.wait_for_acknowledgements(ACKNOWLEDGED);
+    let ledger = shop.close();
+    let verdict = Verdict::on(&ledger, &server.client());
+    println!("{step:?}: {verdict}");
+    verdict.expect_none();
+}
+
+/// The process would die at the first pass, and does not, neither under load nor while it drains.
+fn passes_without(step: Step, server: ServerBuilder) {
+    let mut server = server.environment("FAILPOINTS", format!("{}=return(abort)", step.name())).start();
+    let shop = Shop::open(&server.url());
+    shop.wait_for_acknowledgements(ACKNOWLEDGED);
+    drop(shop.close());
+    server.terminate();
+    let status = server.wait(DRAIN_BOUND);
+    assert!(status.success(), "{step:?} was not to be reached, it ended with {status}\n{}", server.logs());
+    println!("{step:?}: not reached");
+}

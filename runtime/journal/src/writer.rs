@@ -200,8 +200,8 @@ impl Writer {
     }
 
     async fn play(&mut self, mut round: Round) {
-        failpoint::reach(Step::Gathered);
         if round.has_appends() {
+            failpoint::reach(Step::Gathered);
             let outcome = match self.prepare(&mut round).await {
                 Ok(position) if failpoint::is_planted(Bug::AcknowledgeBeforeCommit) => {
                     let batch = round.batch(position);
@@ -243,9 +243,9 @@ impl Writer {
         for _ in 0..COMMIT_ATTEMPTS {
             let started = Instant::now();
             failpoint::reach(Step::Committing);
-            match self.store.commit(self.epoch, &batch).await {
+            let committed = self.store.commit(self.epoch, &batch).await;
+            match committed.and_then(|()| answer_of_store()) {
                 Ok(()) => {
-                    failpoint::reach(Step::Committed);
                     let events: usize = batch.iter().map(|placed| placed.append.events.len()).sum();
                     self.metrics.duration.record(started.elapsed());
                     self.metrics.batch_events.record(events as f64);
@@ -397,6 +397,11 @@ async fn holds(store: &dyn Store, batch: &[Placed]) -> Result<bool, StoreError> 
     let found = store.read_log(before, 1).await?;
     let (Some(found), Some(ours)) = (found.first(), first.append.events.first()) else { return Ok(false) };
     Ok(found.aggregate == first.append.aggregate && found.event.chain == ours.chain)
+}
+
+/// What the store says after a commit, unless a test makes its answer get lost.
+fn answer_of_store() -> Result<(), CommitError> {
+    failpoint::failure(Step::Committed).map_or(Ok(()), |reason| Err(CommitError::Unknown(reason)))
 }
 
 /// When to try an unavailable store again: exponential backoff.

@@ -36,7 +36,8 @@ named! {
         Gathered = "gathered",
         /// The batch was checked, and is about to be committed.
         Committing = "committing",
-        /// The store has committed a batch; nobody knows yet.
+        /// The store has committed a batch; nobody knows yet. It can fail here: then the store's answer is lost, and
+        /// what came of the batch is unknown.
         Committed = "committed",
         /// One command of a batch is about to be answered; others may have been.
         Answering = "answering",
@@ -73,11 +74,11 @@ named! {
         IndexAheadOfLog = "bug-index-ahead-of-log",
         /// An aggregate goes to sleep, and keeps its state, while commits of it are under way.
         EvictWithCommitsInFlight = "bug-evict-with-commits-in-flight",
-        /// A snapshot is taken of what is not durable yet.
+        /// A snapshot is taken of what is not durable yet, and believed later whatever the journal has.
         SnapshotAheadOfJournal = "bug-snapshot-ahead-of-journal",
         /// A batch with an unknown outcome is committed once more without asking, behind what is there.
         RetryUnknownCommit = "bug-retry-unknown-commit",
-        /// A node that drains acknowledges what it no longer submits.
+        /// A node that leaves acknowledges what it no longer submits.
         DropOnDrain = "bug-drop-on-drain",
     }
 }

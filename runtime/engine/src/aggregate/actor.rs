@@ -18,6 +18,7 @@ use super::message::{Current, Message, Reading, SleepReason};
 use super::trust::hand_on_what_was_woken;
 use super::waking::{WakeError, wake};
 use super::{Activation, Resident};
+use crate::Lifecycle;
 use crate::admission::Permits;
 use crate::delivery::{Answer, Delivery, Parts, Undelivered};
 use crate::error::{CommandError, QueryError};
@@ -234,7 +235,7 @@ impl<A: Aggregate> Memory<A> {
             failpoint::reach(Step::Answering);
             answer(reply, permits, Answer::Decided(decided.map_err(CommandError::from)));
         };
-        if failpoint::is_planted(Bug::DropOnDrain) && kind.node.is_stopping() {
+        if failpoint::is_planted(Bug::DropOnDrain) && *kind.node.lifecycle().borrow() != Lifecycle::Running {
             let version = append.last_version();
             told(Ok(Committed { first: Position::ZERO, last: Position::ZERO, version }));
             return Ok(());

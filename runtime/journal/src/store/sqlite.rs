@@ -48,6 +48,9 @@ use tail::{Bound, Tail};
 /// that long means that the index cannot be written at all.
 const BACKPRESSURE: Duration = Duration::from_secs(10);
 
+/// Of a planted bug: what it takes to index half a tail.
+const TIME_TO_GET_AHEAD: Duration = Duration::from_millis(20);
+
 /// Keeps the log in a directory.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -144,6 +147,8 @@ impl Store for Sqlite {
         let ahead = failpoint::is_planted(Bug::IndexAheadOfLog);
         if ahead {
             self.tail.push(batch);
+            // Without it the log would nearly always win.
+            tokio::time::sleep(TIME_TO_GET_AHEAD).await;
         }
         match self.log.append(epoch, batch).await {
             Ok(()) if ahead => {}

@@ -1,0 +1,210 @@
+//! Tests that cannot tell a broken process from a sound one prove nothing: here the classic bugs of event-sourced systems
+//! are planted, and the checks must find each. The same hunt without the bug must come home with nothing.
+//!
+//! `tests/README.md` lists which test catches which bug, also those of other files.
+
+use std::os::unix::process::ExitStatusExt;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use dormouse_harness::{Finding, Promise, Server, Shop, Verdict, failing_binary};
+use dormouse_kernel::failpoint::Bug;
+
+/// How often a hunt is repeated before the bug counts as missed. Nearly all find it at once.
+const HUNTS: usize = 6;
+
+/// How much is acknowledged before the end.
+const ACKNOWLEDGED: usize = 200;
+
+/// A broken process may acknowledge nothing more: then this is the end.
+const LOAD_BOUND: Duration = Duration::from_secs(20);
+
+/// How long a drain may take, or dying at a failpoint.
+const END_BOUND: Duration = Duration::from_secs(60);
+
+const POLL: Duration = Duration::from_millis(5);
+
+/// How a process ends that aborts.
+const SIGABRT: i32 = 6;
+
+/// A setting in which a bug shows.
+struct Hunt {
+    bug: Bug,
+    /// Another bug without which this one does no harm, and what that breaks alone.
+    beside: Option<(Bug, Promise)>,
+    /// What else fails: mostly a pause, where the bug needs a moment.
+    failpoints: &'static str,
+    settings: &'static [&'static str],
+    skus: usize,
+    onlookers: usize,
+    end: End,
+}
+
+/// How the process ends before the verdict.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Killed,
+    /// By one of the hunt's failpoints.
+    Aborted,
+    Drained,
+    /// It goes on.
+    Not,
+}
+
+impl Default for Hunt {
+    fn default() -> Self {
+        Self { bug: Bug::NoFence, beside: None, failpoints: "", settings: &[], skus: 12, onlookers: 0, end: End::Not }
+    }
+}
+
+#[test]
+fn acknowledging_before_the_commit_is_found() {
+    let hunt = Hunt {
+        bug: Bug::AcknowledgeBeforeCommit,
+        // Each batch waits so long to be committed: the process most likely dies meanwhile.
+        failpoints: "committing=sleep(400)",
+        end: End::Killed,
+        ..Hunt::default()
+    };
+    hunt.finds(&[Promise::AcknowledgedIsThere]);
+}
+
+#[test]
+fn an_index_ahead_of_the_log_is_found() {
+    let hunt = Hunt {
+        bug: Bug::IndexAheadOfLog,
+        // So small that the index is written every 50 events.
+        settings: &["journal.batch_events=100", "journal.index_tail_events=100"],
+        ..Hunt::default()
+    };
+    hunt.finds(&[Promise::AcknowledgedIsThere, Promise::Readable]);
+}
+
+#[test]
+fn evicting_with_commits_in_flight_is_found() {
+    let hunt = Hunt {
+        bug: Bug::EvictWithCommitsInFlight,
+        // Everything is evicted at each sweep and looked at right after, while it is still being committed.
+        failpoints: "committing=sleep(100)",
+        settings: &[
+            "passivation.idle_after=\"0s\"",
+            "passivation.sweep_interval=\"200ms\"",
+            "passivation.dormant_budget=\"0 B\"",
+        ],
+        skus: 40,
+        onlookers: 32,
+        ..Hunt::default()
+    };
+    hunt.finds(&[Promise::ReadsAreFresh]);
+}
+
+/// As long as each aggregate has one activation, the writer has nothing to refuse: the check is there for the day when
+/// another bug lets two activations work at once.
+#[test]
+fn a_writer_without_a_version_check_is_found() {
+    let hunt = Hunt {
+        bug: Bug::NoVersionCheck,
+        beside: Some((Bug::EvictWithCommitsInFlight, Promise::ReadsAreFresh)),
+        failpoints: "committing=sleep(5)",
+        settings: &[
+            "passivation.idle_after=\"0s\"",
+            "passivation.sweep_interval=\"5ms\"",
+            "passivation.dormant_budget=\"0 B\"",
+        ],
+        ..Hunt::default()
+    };
+    hunt.finds(&[Promise::HistoryIsDense, Promise::AcknowledgedIsThere, Promise::Readable]);
+}
+
+#[test]
+fn a_snapshot_ahead_of_the_journal_is_found() {
+    let hunt = Hunt {
+        bug: Bug::SnapshotAheadOfJournal,
+        // What was decided waits long enough for its snapshots to be written, and then it dies.
+        failpoints: "gathered=sleep(300);committing=8*off->1*return(abort)",
+        settings: &["snapshots.strategy=\"every_n\"", "snapshots.threshold=1"],
+        end: End::Aborted,
+        ..Hunt::default()
+    };
+    hunt.finds(&[Promise::StateIsFold]);
+}
+
+#[test]
+fn committing_an_unknown_batch_twice_is_found() {
+    let hunt = Hunt {
+        bug: Bug::RetryUnknownCommit,
+        // It was committed, and nobody is told.
+        failpoints: "committed=10*off->1*return(lost)->10*off->1*return(lost)",
+        ..Hunt::default()
+    };
+    hunt.finds(&[Promise::HistoryIsDense, Promise::Readable]);
+}
+
+#[test]
+fn dropping_what_comes_while_draining_is_found() {
+    let hunt = Hunt {
+        bug: Bug::DropOnDrain,
+        // So long it still serves.
+        settings: &["gateway.unready_for=\"300ms\""],
+        end: End::Drained,
+        ..Hunt::default()
+    };
+    hunt.finds(&[Promise::AcknowledgedIsThere]);
+}
+
+impl Hunt {
+    fn finds(&self, broken: &[Promise]) {
+        let is_known = |finding: &Finding| self.beside.is_some_and(|(_, breaks)| finding.broken == breaks);
+        let sound: Vec<Finding> = self.run("").into_iter().filter(|finding| !is_known(finding)).collect();
+        assert_eq!(sound, [], "without {:?}", self.bug);
+
+        let planted = format!("{}=return", self.bug.name());
+        for hunt in 1..=HUNTS {
+            let findings = self.run(&planted);
+            if let Some(finding) = findings.iter().find(|finding| broken.contains(&finding.broken)) {
+                println!("{:?} was found at hunt {hunt}, {} findings, such as {finding}", self.bug, findings.len());
+                return;
+            }
+            println!("{:?} was missed, {} other findings", self.bug, findings.len());
+        }
+        panic!("{:?} was not found in {HUNTS} hunts", self.bug);
+    }
+
+    fn run(&self, planted: &str) -> Vec<Finding> {
+        let beside = self.beside.map(|(bug, _)| format!("{}=return", bug.name())).unwrap_or_default();
+        let server = Server::builder()
+            .program(failing_binary())
+            .environment("FAILPOINTS", format!("{planted};{beside};{}", self.failpoints));
+        let mut server = self.settings.iter().fold(server, |server, setting| server.set(*setting)).start();
+        let began = Instant::now();
+        let shop = Shop::builder().skus(self.skus).onlookers(self.onlookers).open(&server.url());
+        match self.end {
+            End::Aborted => {
+                let status = server.wait(END_BOUND);
+                assert_eq!(status.signal(), Some(SIGABRT), "it ended with {status}\n{}", server.logs());
+            }
+            _ => {
+                while shop.acknowledged() < ACKNOWLEDGED && began.elapsed() < LOAD_BOUND {
+                    sleep(POLL);
+                }
+            }
+        }
+        match self.end {
+            End::Killed => server.kill(),
+            End::Drained => {
+                server.terminate();
+                server.wait(END_BOUND);
+            }
+            End::Aborted | End::Not => {}
+        }
+        let ledger = shop.close();
+        if self.end != End::Not {
+            // The bug is still there, and nothing else fails any more.
+            server.set_environment("FAILPOINTS", planted);
+            server.restart();
+        }
+        let verdict = Verdict::on(&ledger, &server.client()).alone();
+        println!("`{planted}`: {verdict}");
+        verdict.findings()
+    }
+}

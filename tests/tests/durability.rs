@@ -48,7 +48,7 @@ fn survives_sigkill(server: ServerBuilder) {
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN);
     let ledger = shop.close();
-    let verdict = Verdict::on(&ledger, &server.client());
+    let verdict = Verdict::on(&ledger, &server.client()).alone();
     println!("after the last kill: {verdict}");
     verdict.expect_none();
 
@@ -56,7 +56,7 @@ fn survives_sigkill(server: ServerBuilder) {
     server.terminate();
     assert!(server.wait(DRAIN_BOUND).success(), "{}", server.logs());
     server.restart();
-    Verdict::on(&ledger, &server.client()).expect_none();
+    Verdict::on(&ledger, &server.client()).alone().expect_none();
 }
 
 /// Small limits beside the load, so that it also meets passivation, snapshots and wake-ups from every source.

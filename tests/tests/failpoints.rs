@@ -90,7 +90,7 @@ fn dies_at(step: Step, server: ServerBuilder) {
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
     let ledger = shop.close();
-    let verdict = Verdict::on(&ledger, &server.client());
+    let verdict = Verdict::on(&ledger, &server.client()).alone();
     println!("{step:?}: {verdict}");
     verdict.expect_none();
 }

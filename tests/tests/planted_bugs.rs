@@ -16,13 +16,20 @@ const HUNTS: usize = 6;
 /// How much is acknowledged before the end.
 const ACKNOWLEDGED: usize = 200;
 
-/// A broken process may acknowledge nothing more: then this is the end.
+/// How long to wait for that.
 const LOAD_BOUND: Duration = Duration::from_secs(20);
 
 /// How long a drain may take, or dying at a failpoint.
 const END_BOUND: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(5);
+
+/// A batch is gathered, the writer hangs, and the process dies right before that batch is committed. Three batches hang,
+/// in case that one before was not worth a commit.
+const DIES_LATE: &str = "gathered=8*off->3*sleep(1500);committing=8*off->1*return(abort)";
+
+/// A process that answers nobody for so long hangs.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// How a process ends that aborts.
 const SIGABRT: i32 = 6;
@@ -43,7 +50,8 @@ struct Hunt {
 /// How the process ends before the verdict.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    Killed,
+    /// By SIGKILL, when nobody is answered any more.
+    KilledInSilence,
     /// By one of the hunt's failpoints.
     Aborted,
     Drained,
@@ -61,9 +69,9 @@ impl Default for Hunt {
 fn acknowledging_before_the_commit_is_found() {
     let hunt = Hunt {
         bug: Bug::AcknowledgeBeforeCommit,
-        // Each batch waits so long to be committed: the process most likely dies meanwhile.
-        failpoints: "committing=sleep(400)",
-        end: End::Killed,
+        // While one batch waits another gathers, a large one. That waits until the process dies.
+        failpoints: "committing=8*off->1*sleep(700)->1*sleep(5000)",
+        end: End::KilledInSilence,
         ..Hunt::default()
     };
     hunt.finds(&[Promise::AcknowledgedIsThere]);
@@ -84,18 +92,14 @@ fn an_index_ahead_of_the_log_is_found() {
 fn evicting_with_commits_in_flight_is_found() {
     let hunt = Hunt {
         bug: Bug::EvictWithCommitsInFlight,
-        // Everything is evicted at each sweep and looked at right after, while it is still being committed.
-        failpoints: "committing=sleep(100)",
-        settings: &[
-            "passivation.idle_after=\"0s\"",
-            "passivation.sweep_interval=\"200ms\"",
-            "passivation.dormant_budget=\"0 B\"",
-        ],
-        skus: 40,
-        onlookers: 32,
+        // What was decided waits long enough to be evicted and looked at, and is never committed.
+        failpoints: DIES_LATE,
+        settings: &["passivation.idle_after=\"0s\"", "passivation.sweep_interval=\"20ms\""],
+        onlookers: 8,
+        end: End::Aborted,
         ..Hunt::default()
     };
-    hunt.finds(&[Promise::ReadsAreFresh]);
+    hunt.finds(&[Promise::ReadsAreTrue]);
 }
 
 /// As long as each aggregate has one activation, the writer has nothing to refuse: the check is there for the day when
@@ -120,8 +124,8 @@ fn a_writer_without_a_version_check_is_found() {
 fn a_snapshot_ahead_of_the_journal_is_found() {
     let hunt = Hunt {
         bug: Bug::SnapshotAheadOfJournal,
-        // What was decided waits long enough for its snapshots to be written, and then it dies.
-        failpoints: "gathered=sleep(300);committing=8*off->1*return(abort)",
+        // What was decided waits long enough for its snapshots to be written, and is never committed.
+        failpoints: DIES_LATE,
         settings: &["snapshots.strategy=\"every_n\"", "snapshots.threshold=1"],
         end: End::Aborted,
         ..Hunt::default()
@@ -176,26 +180,22 @@ impl Hunt {
             .program(failing_binary())
             .environment("FAILPOINTS", format!("{planted};{beside};{}", self.failpoints));
         let mut server = self.settings.iter().fold(server, |server, setting| server.set(*setting)).start();
-        let began = Instant::now();
         let shop = Shop::builder().skus(self.skus).onlookers(self.onlookers).open(&server.url());
         match self.end {
+            End::KilledInSilence => {
+                wait_for_silence(&shop);
+                server.kill();
+            }
             End::Aborted => {
                 let status = server.wait(END_BOUND);
                 assert_eq!(status.signal(), Some(SIGABRT), "it ended with {status}\n{}", server.logs());
             }
-            _ => {
-                while shop.acknowledged() < ACKNOWLEDGED && began.elapsed() < LOAD_BOUND {
-                    sleep(POLL);
-                }
-            }
-        }
-        match self.end {
-            End::Killed => server.kill(),
             End::Drained => {
+                wait_for_load(&shop);
                 server.terminate();
                 server.wait(END_BOUND);
             }
-            End::Aborted | End::Not => {}
+            End::Not => wait_for_load(&shop),
         }
         let ledger = shop.close();
         if self.end != End::Not {
@@ -206,5 +206,24 @@ impl Hunt {
         let verdict = Verdict::on(&ledger, &server.client()).alone();
         println!("`{planted}`: {verdict}");
         verdict.findings()
+    }
+}
+
+/// Not `wait_for_acknowledgements`: a broken process may acknowledge nothing more, which the verdict is to see.
+fn wait_for_load(shop: &Shop) {
+    let began = Instant::now();
+    while shop.acknowledged() < ACKNOWLEDGED && began.elapsed() < LOAD_BOUND {
+        sleep(POLL);
+    }
+}
+
+fn wait_for_silence(shop: &Shop) {
+    shop.wait_for_acknowledgements(1);
+    let (mut acknowledged, mut since) = (shop.acknowledged(), Instant::now());
+    while since.elapsed() < SILENCE {
+        sleep(POLL);
+        if shop.acknowledged() != acknowledged {
+            (acknowledged, since) = (shop.acknowledged(), Instant::now());
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod books;
 mod client;
+mod onlooker;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use crate::{Ledger, eventually};
 pub(crate) use books::{comparable, open as open_book};
 use client::ClientAtWork;
+use onlooker::Onlooker;
 
 const CLIENTS: usize = 64;
 
@@ -45,6 +47,7 @@ pub struct Shop {
 pub struct ShopBuilder {
     name: String,
     clients: usize,
+    onlookers: usize,
     skus: usize,
     commands: usize,
     patience: Duration,
@@ -72,12 +75,13 @@ struct Place {
 }
 
 impl Shop {
-    /// 64 clients, twelve skus.
+    /// 64 clients, twelve skus, no onlookers.
     #[must_use]
     pub fn builder() -> ShopBuilder {
         ShopBuilder {
             name: "shop".to_owned(),
             clients: CLIENTS,
+            onlookers: 0,
             skus: SKUS,
             commands: MOST_COMMANDS,
             patience: PATIENCE,
@@ -167,6 +171,13 @@ impl ShopBuilder {
         self
     }
 
+    /// How many more there are who only look at the stock, again and again. None by default: clients read as well.
+    #[must_use]
+    pub const fn onlookers(mut self, onlookers: usize) -> Self {
+        self.onlookers = onlookers;
+        self
+    }
+
     /// How many skus the clients share.
     #[must_use]
     pub const fn skus(mut self, skus: usize) -> Self {
@@ -198,7 +209,7 @@ impl ShopBuilder {
     /// Opens it at this server.
     #[must_use]
     pub fn open(self, url: &str) -> Shop {
-        let clients = self.clients;
+        let (clients, onlookers) = (self.clients, self.onlookers);
         let shared = Arc::new(Shared {
             settings: self,
             ledger: Arc::new(Ledger::new()),
@@ -212,7 +223,11 @@ impl ShopBuilder {
             let client = ClientAtWork::new(number, Arc::clone(&shared));
             thread::spawn(|| client.work())
         };
-        let clients = (0..clients).map(client).collect();
+        let onlooker = |number| {
+            let onlooker = Onlooker::new(number, Arc::clone(&shared));
+            thread::spawn(|| onlooker.look())
+        };
+        let clients = (0..clients).map(client).chain((0..onlookers).map(onlooker)).collect();
         Shop { shared, clients }
     }
 }

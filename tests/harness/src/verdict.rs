@@ -4,6 +4,7 @@
 mod dense;
 mod finding;
 mod glance;
+mod inquiry;
 mod order;
 mod outcomes;
 mod states;
@@ -16,11 +17,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use crate::{Client, Entry, Ledger, Outcome, Reading};
 pub use finding::{Finding, Promise};
 pub use glance::glance;
+use inquiry::Inquiry;
 use told::Told;
 
 /// Threads that ask the server.
@@ -28,10 +29,6 @@ const READERS: usize = 4;
 
 /// Most acknowledged commands that are sent again.
 const RETRIES: usize = 1_000;
-
-/// A retry that finds the server busy comes again.
-const RETRY_ATTEMPTS: u32 = 20;
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 /// Findings that a failure shows; there may be thousands, all of one cause.
 const SHOWN: usize = 20;
@@ -46,6 +43,8 @@ pub struct Verdict {
     told: BTreeMap<String, Result<Told, String>>,
     /// Acknowledged commands that were sent again, and what came back.
     retried: Vec<(Entry, Outcome)>,
+    /// Nobody else has written to the journal.
+    alone: bool,
 }
 
 /// What the clients wrote down about one aggregate.
@@ -60,17 +59,26 @@ impl Verdict {
     /// must have gone, or wait.
     #[must_use]
     pub fn on(ledger: &Ledger, client: &Client) -> Self {
+        let inquiry = Inquiry::of(client);
         let entries = ledger.entries();
         let named: BTreeSet<&str> = entries.iter().map(|entry| entry.aggregate.as_str()).collect();
         let named: Vec<&str> = named.into_iter().collect();
-        let told = in_parallel(&named, |name| (String::from(*name), told::ask(client, name)));
+        let told = in_parallel(&named, |name| (String::from(*name), inquiry.ask(name)));
         // After the histories were read: a retry that is carried out once more must not hide that it was lost before.
         let acknowledged: Vec<&Entry> =
             entries.iter().filter(|entry| matches!(entry.outcome, Outcome::Ok { .. })).collect();
         let every = acknowledged.len().div_ceil(RETRIES).max(1);
         let again: Vec<&Entry> = acknowledged.into_iter().step_by(every).collect();
-        let retried = in_parallel(&again, |entry| (Entry::clone(entry), retry(entry, client)));
-        Self { retried, told: told.into_iter().collect(), readings: ledger.readings(), entries }
+        let retried = in_parallel(&again, |entry| (Entry::clone(entry), inquiry.again(entry)));
+        Self { retried, told: told.into_iter().collect(), readings: ledger.readings(), entries, alone: false }
+    }
+
+    /// Nobody but these clients has ever written to the journal: then each position of the log must be one of theirs, and
+    /// a batch that was written twice is found by the positions of the copy, which no history shows.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
+        self
     }
 
     /// Every promise that was not kept.
@@ -84,6 +92,9 @@ impl Verdict {
                 Ok(told) => Self::check(aggregate, told, &recorded[aggregate.as_str()], &mut positions, &mut findings),
                 Err(said) => findings.push(Finding::new(Promise::Readable, aggregate, said)),
             }
+        }
+        if self.alone && self.told.values().all(Result::is_ok) {
+            dense::check_log(&positions, &mut findings);
         }
         findings.extend(self.retried.iter().filter(|(entry, again)| entry.outcome != *again).map(|(entry, again)| {
             let seen = format!("{} got {:?}, and {again:?} when it was sent again", entry.key, entry.outcome);
@@ -153,21 +164,6 @@ impl fmt::Display for Verdict {
             self.retried.len(),
         )
     }
-}
-
-/// Sends a command once more, with its key.
-fn retry(entry: &Entry, client: &Client) -> Outcome {
-    let path = entry.command["path"].as_str().expect("a command in a ledger has a path");
-    let body = &entry.command["body"];
-    let mut outcome = Outcome::Unknown;
-    for _ in 0..RETRY_ATTEMPTS {
-        outcome = Outcome::from(&client.post_with(path, &[("Idempotency-Key", &entry.key)], body));
-        if outcome != Outcome::Unknown {
-            break;
-        }
-        thread::sleep(RETRY_PAUSE);
-    }
-    outcome
 }
 
 /// What `work` makes of each item, by a few threads.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::onlooker::look_at;
 use super::{Place, Shared};
 use crate::{Client, Outcome};
 
@@ -89,22 +90,7 @@ impl ClientAtWork {
         }
         self.answered += 1;
         if self.answered.is_multiple_of(ANSWERS_PER_READ) {
-            self.look_at(&aggregate);
-        }
-    }
-
-    /// Reads the state. Without an answer it saw nothing, and tries no more.
-    fn look_at(&self, aggregate: &str) {
-        let invoked = self.shared.ledger.now();
-        let Ok(answer) = self.connection.get(&format!("/v1/{aggregate}")) else { return };
-        match answer.status {
-            200 => {
-                let mut shown = answer.json();
-                let version = shown["version"].as_u64().unwrap_or_default();
-                self.shared.ledger.saw(aggregate, invoked, version, shown["state"].take());
-            }
-            404 => self.shared.ledger.saw(aggregate, invoked, 0, Value::Null),
-            _ => {}
+            look_at(&aggregate, &self.connection, &self.shared.ledger);
         }
     }
 

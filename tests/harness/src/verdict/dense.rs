@@ -24,3 +24,12 @@ pub(super) fn check(aggregate: &str, told: &Told, positions: &mut HashSet<u64>, 
         last = event.position;
     }
 }
+
+/// Every position from the first to the last belongs to an event.
+pub(super) fn check_log(positions: &HashSet<u64>, findings: &mut Vec<Finding>) {
+    let last = positions.iter().max().copied().unwrap_or_default();
+    let gaps = (1..=last).filter(|position| !positions.contains(position));
+    findings.extend(gaps.map(|position| {
+        Finding::new(Promise::HistoryIsDense, "the log", format!("position {position} of {last} is in no history"))
+    }));
+}

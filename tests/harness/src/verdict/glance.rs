@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::finding::{Finding, Promise};
-use super::told::version;
+use super::inquiry::Inquiry;
 use crate::{Client, Ledger, Outcome};
 
 /// Aggregates that are looked at: those acknowledged last.
@@ -23,7 +23,8 @@ pub fn glance(ledger: &Ledger, since: usize, client: &Client) -> Vec<Finding> {
             *highest = version.max(*highest);
         }
     }
-    let lost = told.into_iter().filter_map(|(aggregate, told)| match version(client, &aggregate) {
+    let inquiry = Inquiry::of(client);
+    let lost = told.into_iter().filter_map(|(aggregate, told)| match inquiry.version(&aggregate) {
         Ok(version) if version >= told => None,
         Ok(version) => {
             let seen = format!("its state has version {version}, and {told} was told");

@@ -40,6 +40,7 @@ fn kept() -> Verdict {
         readings: (1..=3).map(reading).collect(),
         told: BTreeMap::from([(AGGREGATE.to_owned(), Ok(told))]),
         retried: vec![(entry(2), Outcome::Ok { version: 2 })],
+        alone: false,
     }
 }
 
@@ -158,6 +159,20 @@ fn gaps_and_shared_positions_are_found() {
         verdict.entries.push(heard);
     });
     assert_eq!(shared, [Promise::HistoryIsDense]);
+}
+
+#[test]
+fn positions_without_an_event_are_found_where_nobody_else_writes() {
+    let alone = |last| {
+        broken(|verdict| {
+            verdict.alone = true;
+            for (event, position) in told(verdict).events.iter_mut().zip([1, 2, last]) {
+                event.position = position;
+            }
+        })
+    };
+    assert_eq!(alone(3), []);
+    assert_eq!(alone(5), [Promise::HistoryIsDense]);
 }
 
 #[test]

@@ -76,12 +76,14 @@ fn passes(step: Step) -> usize {
     }
 }
 
-/// Twice: under load, and at the first pass after the restart, amid recovery.
+/// Twice: under load, where the step hangs for a moment before the process dies, and everything else goes on; and at once
+/// at the first pass after the restart, amid recovery.
 fn dies_at(step: Step, server: ServerBuilder) {
-    let dying = |passes: usize| format!("{}={passes}*off->1*return(abort)", step.name());
-    let mut server = server.environment("FAILPOINTS", dying(passes(step))).start();
+    let under_load = format!("{}={}*off->1*return(abort-late)", step.name(), passes(step));
+    let amid_recovery = format!("{}=return(abort)", step.name());
+    let mut server = server.environment("FAILPOINTS", under_load).start();
     let shop = Shop::open(&server.url());
-    for next in [dying(0), String::new()] {
+    for next in [amid_recovery, String::new()] {
         let status = server.wait(DEATH_BOUND);
         assert_eq!(status.signal(), Some(SIGABRT), "{step:?}: it ended with {status}\n{}", server.logs());
         server.set_environment("FAILPOINTS", next);

@@ -2,6 +2,7 @@
 //! to see whether the tests would catch them. Without the feature `failpoints` all of it compiles to nothing.
 //!
 //! `FAILPOINTS="committed=100*off->1*return(abort)"` ends the process right after its 101st commit;
+//! `abort-late` hangs there for a moment first, while all other threads go on, so that what was done too early shows.
 //! `FAILPOINTS="bug-no-version-check=return"` plants a bug. The language of actions is that of the crate `fail`.
 
 macro_rules! named {
@@ -85,7 +86,12 @@ named! {
 
 #[cfg(feature = "failpoints")]
 mod active {
+    use std::time::Duration;
+
     use super::{Bug, Step};
+
+    /// Time for an answer to leave that should not have.
+    const LATE: Duration = Duration::from_millis(300);
 
     /// Reads `FAILPOINTS`. To be called once, before anything else runs.
     pub fn set_up() {
@@ -104,10 +110,14 @@ mod active {
     #[must_use]
     pub fn failure(step: Step) -> Option<String> {
         let action = fail::eval(step.name(), Option::unwrap_or_default)?;
-        if action == "abort" {
-            std::process::abort();
+        match action.as_str() {
+            "abort" => std::process::abort(),
+            "abort-late" => {
+                std::thread::sleep(LATE);
+                std::process::abort();
+            }
+            _ => Some(action),
         }
-        Some(action)
     }
 
     /// Whether a test has planted this bug.

@@ -9,7 +9,7 @@ mod client;
 mod onlooker;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ struct Shared {
     closing: AtomicBool,
     sent: AtomicUsize,
     acknowledged: AtomicUsize,
+    /// Why the first client gave up that did.
+    failure: OnceLock<String>,
 }
 
 /// Where the server is.
@@ -111,11 +113,14 @@ impl Shop {
     /// Waits until so many more commands are acknowledged.
     ///
     /// # Panics
-    /// When they are not within a minute.
+    /// When they are not within a minute, or a client gave up.
     #[track_caller]
     pub fn wait_for_acknowledgements(&self, count: usize) {
         let enough = self.acknowledged() + count;
-        eventually("clients are answered", ACKNOWLEDGEMENT_BOUND, || self.acknowledged() >= enough);
+        eventually("an answer to the clients", ACKNOWLEDGEMENT_BOUND, || {
+            self.expect_no_failure();
+            self.acknowledged() >= enough
+        });
     }
 
     /// What was recorded so far.
@@ -127,23 +132,25 @@ impl Shop {
     /// Lets every client finish the attempt it is at, and gives what they wrote down.
     ///
     /// # Panics
-    /// When a client did: it got no answer for too long.
+    /// When a client gave up: it got no answer for too long.
     #[must_use]
     #[track_caller]
     pub fn close(mut self) -> Arc<Ledger> {
-        self.send_home();
+        self.shared.send_home();
         for client in self.clients.drain(..) {
             if let Err(panic) = client.join() {
                 std::panic::resume_unwind(panic);
             }
         }
+        self.expect_no_failure();
         Arc::clone(&self.shared.ledger)
     }
 
-    fn send_home(&self) {
-        let _place = self.shared.place();
-        self.shared.closing.store(true, Ordering::SeqCst);
-        self.shared.moved.notify_all();
+    #[track_caller]
+    fn expect_no_failure(&self) {
+        if let Some(failure) = self.shared.failure.get() {
+            panic!("{failure}");
+        }
     }
 }
 
@@ -152,7 +159,7 @@ impl Drop for Shop {
         if thread::panicking() {
             self.shared.ledger.keep();
         }
-        self.send_home();
+        self.shared.send_home();
     }
 }
 
@@ -199,7 +206,7 @@ impl ShopBuilder {
         self
     }
 
-    /// How long a client tries to get one command answered before it fails the test.
+    /// How long a client tries to get one command answered before it gives up, which fails the test.
     #[must_use]
     pub const fn longest_outage(mut self, longest_outage: Duration) -> Self {
         self.longest_outage = longest_outage;
@@ -218,6 +225,7 @@ impl ShopBuilder {
             closing: AtomicBool::new(false),
             sent: AtomicUsize::new(0),
             acknowledged: AtomicUsize::new(0),
+            failure: OnceLock::new(),
         });
         let client = |number| {
             let client = ClientAtWork::new(number, Arc::clone(&shared));
@@ -239,6 +247,19 @@ impl Shared {
 
     fn is_closing(&self) -> bool {
         self.closing.load(Ordering::SeqCst)
+    }
+
+    fn send_home(&self) {
+        let _place = self.place();
+        self.closing.store(true, Ordering::SeqCst);
+        self.moved.notify_all();
+    }
+
+    /// A client gives up, and the others need not go on.
+    fn give_up(&self, failure: String) {
+        // Of many that give up at once, one is enough.
+        let _others = self.failure.set(failure);
+        self.send_home();
     }
 
     /// Waits for so long, or until the server has moved from where it was after so many moves, or the shop closes.

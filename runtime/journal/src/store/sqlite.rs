@@ -5,14 +5,18 @@
 //! is in memory (the tail) as long as this process owns the log, and in the log itself always. Whoever reads puts both
 //! together. `snapshots.db` is a cache. Losing either derived file, or the tail, loses nothing.
 //!
-//! Background tasks: one, the [`Indexer`]. It ends with [`close`](Store::close), or when the store is dropped.
+//! Background tasks: the [`Indexer`], which ends with [`close`](Store::close) or when the store is dropped, and the
+//! [loaders](loads), which end when nothing waits for them.
 
 mod derived;
 mod error;
+mod events;
 mod files;
 mod holder;
 mod index;
 mod indexer;
+mod latest;
+mod loads;
 mod log;
 mod open;
 mod read;
@@ -36,6 +40,7 @@ use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
 use crate::snapshot::{AsOf, Snapshot};
+use events::{Events, Wanted};
 use files::Files;
 use indexer::Indexer;
 use log::Log;
@@ -60,6 +65,7 @@ pub struct Sqlite {
     log: Log,
     tail: Arc<Tail>,
     readers: Arc<Readers>,
+    events: Events,
     snapshots: Snapshots,
     /// Runs while this process owns the log.
     indexer: Mutex<Option<Indexer>>,
@@ -97,6 +103,7 @@ impl Sqlite {
             files,
             access,
             bound,
+            events: Events::new(Arc::clone(&readers)),
             readers,
             snapshots,
             indexer: Mutex::default(),
@@ -187,16 +194,13 @@ impl Store for Sqlite {
         after: Version,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
+        let mut wanted = Wanted { aggregate: aggregate.clone(), after, last: Version(u64::MAX), limit };
         // The tail first: what leaves it meanwhile is in the index by then.
         let Some(part) = self.tail.appends(aggregate, after, limit) else {
-            return self.readers.events(Scope::All, aggregate, after, Version(u64::MAX), limit).await;
+            return self.events.all(wanted).await;
         };
-        let last_indexed = part.start.unwrap_or(Version(u64::MAX));
-        let mut events = if last_indexed <= after {
-            Vec::new()
-        } else {
-            self.readers.events(Scope::Index, aggregate, after, last_indexed, limit).await?
-        };
+        wanted.last = part.start.unwrap_or(wanted.last);
+        let mut events = if wanted.last <= after { Vec::new() } else { self.events.indexed(wanted).await? };
         let rest = limit - events.len();
         let in_tail = part.appends.iter().flat_map(Placed::rows).skip_while(|event| event.version <= after);
         events.extend(in_tail.take(rest));

@@ -22,6 +22,10 @@ const INDEX_CHECKPOINT_PAGES: &str = "16000";
 /// Pages of the index that its writer caches, in KiB when negative: 64 MiB, one transaction's worth.
 const INDEX_CACHE: &str = "-65536";
 
+/// Rows that a reading connection may be ahead of whoever takes them: all that a load for many finds. At a full buffer
+/// its thread would go to sleep, to be woken for a few rows more.
+const ROWS_AHEAD: usize = 2048;
+
 /// Where the files of a journal are.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
@@ -116,6 +120,7 @@ impl Files {
         options(&self.log())
             .read_only(true)
             .pragma("query_only", "ON")
+            .row_buffer_size(ROWS_AHEAD)
             .thread_name(|number| format!("journal-read-{number}"))
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of the files.
+//! What is asked of the files, but for the events of an aggregate.
 //!
 //! There are two ways to see all events of an aggregate. The owner asks the index for what has left the tail. Whoever
 //! has no tail asks, in one statement and so in one view of the files, the index for what it has and the log for what
@@ -58,38 +58,6 @@ fn wanted_sql(aggregates: usize) -> String {
     let rows: Vec<String> = (0..aggregates).map(|number| format!("({number},?,?)")).collect();
     format!("VALUES {}", rows.join(","))
 }
-
-/// LEFT JOIN fixes the order, and shows an event that the log has lost as one of NULLs.
-const INDEX_TO_LOG: &str = "idx.event_index AS i LEFT JOIN main.events AS e ON e.position = i.position";
-
-/// A statement may see a later state of the index than of the log: what came in between is not lost.
-const IN_VIEW: &str = "(e.position IS NOT NULL OR i.position <= (SELECT max(position) FROM main.events))";
-
-static EVENTS_IN_INDEX: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT {OF_AGGREGATE} FROM {INDEX_TO_LOG}
-         WHERE i.aggregate_type = ?1 AND i.aggregate_id = ?2 AND i.version > ?3 AND i.version <= ?4 AND {IN_VIEW}
-         ORDER BY i.version LIMIT ?5"
-    )
-});
-
-static EVENTS_IN_ALL: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT * FROM (
-            SELECT {OF_AGGREGATE} FROM {INDEX_TO_LOG}
-            WHERE i.aggregate_type = ?1 AND i.aggregate_id = ?2 AND i.version > ?3 AND i.version <= ?4 AND {IN_VIEW}
-            ORDER BY i.version LIMIT ?5
-         )
-         UNION ALL
-         SELECT * FROM (
-            SELECT {OF_AGGREGATE} FROM main.events AS e
-            WHERE e.position > (SELECT position FROM idx.watermark)
-              AND e.aggregate_type = ?1 AND e.aggregate_id = ?2 AND e.version > ?3 AND e.version <= ?4
-            ORDER BY e.position LIMIT ?5
-         )
-         ORDER BY 2 LIMIT ?5"
-    )
-});
 
 static LOG: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {OF_AGGREGATE}, {AGGREGATE} FROM main.events AS e WHERE e.position > ? ORDER BY e.position LIMIT ?")
@@ -154,40 +122,6 @@ impl Readers {
         found.map(|version| unsigned(version).map(Version)).transpose()
     }
 
-    /// The events of an aggregate with versions in (after, last], at most `limit`.
-    pub(super) async fn events(
-        &self,
-        scope: Scope,
-        aggregate: &AggregateRef,
-        after: Version,
-        last: Version,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let sql = if scope == Scope::Index { EVENTS_IN_INDEX.as_str() } else { EVENTS_IN_ALL.as_str() };
-        let mut reader = self.borrow_in(scope).await?;
-        let rows = sqlx::query(sql)
-            .bind(aggregate.aggregate_type.shared())
-            .bind(aggregate.id.shared())
-            .bind(signed(after.0))
-            .bind(signed(last.0))
-            .bind(signed(limit as u64))
-            .fetch_all(&mut reader.connection)
-            .await;
-        let rows = match rows {
-            Ok(rows) => rows,
-            Err(failure) => {
-                drop(reader);
-                // The index or the log: if it is the index, asking it alone shows that.
-                if error::is_damage(&failure) && scope == Scope::Index {
-                    self.versions(Scope::Index, &[aggregate]).await?;
-                }
-                return Err(error::store(failure));
-            }
-        };
-        reader.give_back();
-        rows.iter().map(|row| row::read_of(row, aggregate.clone())).collect()
-    }
-
     /// The events after a position, at most `limit`.
     pub(super) async fn log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
         let mut reader = self.borrow().await?;
@@ -229,7 +163,7 @@ impl Readers {
         Ok(Epoch(unsigned(epoch)?))
     }
 
-    async fn borrow_in(&self, scope: Scope) -> Result<Reader<'_>, StoreError> {
+    pub(super) async fn borrow_in(&self, scope: Scope) -> Result<Reader<'_>, StoreError> {
         match scope {
             Scope::Index => self.borrow_for_index().await,
             Scope::All => self.borrow().await,

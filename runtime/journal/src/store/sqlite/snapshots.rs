@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dormouse_kernel::{AggregateRef, Version};
-use sqlx::sqlite::SqliteRow;
+use dormouse_kernel::AggregateRef;
 use sqlx::{Connection, SqliteConnection};
 use tracing::warn;
 
 use super::files::Files;
+use super::latest::{self, Latest, Wanted};
+use super::loads::Loads;
 use super::readers::Readers;
-use super::row::{chain, column, signed, timestamp, unsigned};
+use super::row::{column, signed};
 use super::{derived, error, schema};
 use crate::error::StoreError;
 use crate::snapshot::{AsOf, Snapshot};
@@ -24,8 +25,13 @@ pub(super) struct Snapshots {
     readers: Arc<Readers>,
     /// Out of here while it is in use, and dropped instead of put back after an error.
     writer: Mutex<Option<SqliteConnection>>,
+    latest: Latest,
+    shared: Loads<Latest>,
     /// The file is to be replaced at the next write.
-    damaged: AtomicBool,
+    damaged: Arc<AtomicBool>,
+    /// There was none when this process became the one that writes them, and it has written none since. If another
+    /// process does all the same, they are missed: a cache may be.
+    empty: AtomicBool,
 }
 
 const SAVE: &str = "INSERT OR REPLACE INTO snapshots
@@ -40,24 +46,28 @@ const DROP_SUPERFLUOUS: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1 
         ORDER BY version DESC LIMIT 1 OFFSET ?4 - 1
      ))";
 
-const FIND: &str = "SELECT version, chain, recorded_at, snapshot_version, body, taken_at, checksum FROM snap.snapshots
-     WHERE aggregate_type = ? AND aggregate_id = ? AND version <= ? AND recorded_at <= ?
-     ORDER BY version DESC LIMIT 1";
-
 impl Snapshots {
     pub(super) fn new(files: Files, retention: Retention, readers: Arc<Readers>) -> Self {
-        Self { files, retention, readers, writer: Mutex::default(), damaged: AtomicBool::new(false) }
+        let damaged = Arc::new(AtomicBool::new(false));
+        let latest = Latest::new(Arc::clone(&readers), Arc::clone(&damaged));
+        let shared = Loads::new(latest.clone());
+        let empty = AtomicBool::new(false);
+        Self { files, retention, readers, writer: Mutex::default(), latest, shared, damaged, empty }
     }
 
     /// Makes sure that there is a file to read and write.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
-        let connection = derived::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await?;
+        let mut connection = derived::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await?;
+        let any = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM snapshots)").fetch_one(&mut connection).await;
+        // Whatever is wrong with the file is found when it is read.
+        self.empty.store(any.is_ok_and(|any: bool| !any), Ordering::Release);
         self.put_back(connection);
         Ok(())
     }
 
     /// See [`Store::save_snapshots`](crate::Store::save_snapshots).
     pub(super) async fn save(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
+        self.empty.store(false, Ordering::Release);
         let mut connection = self.writer().await?;
         match self.try_save(&mut connection, snapshots).await {
             Ok(()) => {
@@ -101,45 +111,23 @@ impl Snapshots {
 
     /// See [`Store::snapshot`](crate::Store::snapshot).
     pub(super) async fn find(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
-        let (mut last, recorded) = match as_of {
-            AsOf::Now => (i64::MAX, i64::MAX),
-            AsOf::Version(version) => (signed(version.0), i64::MAX),
-            AsOf::Time(time) => (i64::MAX, time.as_microsecond()),
-        };
-        let mut reader = self.readers.borrow().await?;
-        loop {
-            let row = sqlx::query(FIND)
-                .bind(aggregate.aggregate_type.shared())
-                .bind(aggregate.id.shared())
-                .bind(last)
-                .bind(recorded)
-                .fetch_optional(&mut reader.connection)
-                .await;
-            let row = match row {
-                Ok(row) => row,
-                Err(failure) if error::is_damage(&failure) => {
-                    warn!(%aggregate, error = error::reason(&failure), "the snapshots are damaged");
-                    self.damaged.store(true, Ordering::Release);
-                    return Ok(None);
-                }
-                Err(failure) => return Err(error::store(failure)),
-            };
-            let Some(row) = row else {
-                reader.give_back();
-                return Ok(None);
-            };
-            match read(&row, aggregate) {
-                Ok(snapshot) => {
-                    reader.give_back();
-                    return Ok(Some(snapshot));
-                }
+        if self.empty.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let mut wanted = Wanted::new(aggregate, as_of);
+        let mut found = self.shared.read(wanted.clone()).await?;
+        while let Some(row) = found {
+            match latest::read(&row, aggregate) {
+                Ok(snapshot) => return Ok(Some(snapshot)),
                 Err(failure) => {
                     let version: i64 = column(&row, 0)?;
                     warn!(%aggregate, version, error = %failure, "a damaged snapshot is skipped");
-                    last = version.saturating_sub(1);
+                    wanted = wanted.before(&row)?;
+                    found = self.latest.find(&wanted).await?;
                 }
             }
         }
+        Ok(None)
     }
 
     /// Lets go of the file.
@@ -167,22 +155,5 @@ impl Snapshots {
 
     fn put_back(&self, connection: SqliteConnection) {
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-    }
-}
-
-fn read(row: &SqliteRow, aggregate: &AggregateRef) -> Result<Snapshot, StoreError> {
-    let snapshot = Snapshot {
-        aggregate: aggregate.clone(),
-        version: Version(unsigned(column(row, 0)?)?),
-        chain: chain(column(row, 1)?)?,
-        recorded_at: timestamp(column(row, 2)?)?,
-        snapshot_version: u32::try_from(column::<i64>(row, 3)?).map_err(error::damaged)?,
-        body: column(row, 4)?,
-        taken_at: timestamp(column(row, 5)?)?,
-    };
-    if snapshot.checksum() == chain(column(row, 6)?)? {
-        Ok(snapshot)
-    } else {
-        Err(error::damaged("its checksum differs"))
     }
 }

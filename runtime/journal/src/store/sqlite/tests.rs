@@ -2,6 +2,7 @@
 
 mod batches;
 mod damage;
+mod loads;
 mod opening;
 mod owners;
 mod recovery;

@@ -135,6 +135,35 @@ async fn an_index_that_turns_out_damaged_at_a_read_is_made_again_while_the_journ
 }
 
 #[tokio::test]
+async fn an_index_that_turns_out_damaged_at_reads_made_together_is_made_again_while_the_journal_runs() {
+    let place = closed(500, 4).await;
+    damage_inside(&place);
+    let store = Arc::new(place.owner().await.store);
+    let mut failures = 0;
+    eventually(async || {
+        let reads: Vec<_> = (0..500)
+            .map(|number| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move { store.read_aggregate(&aggregate(number), Version::ZERO, 512).await })
+            })
+            .collect();
+        let mut all_read = true;
+        for read in reads {
+            // An error, or all four: never a part.
+            match read.await.unwrap() {
+                Ok(events) => assert_eq!(events.len(), 4),
+                Err(_) => all_read = false,
+            }
+        }
+        failures += usize::from(!all_read);
+        all_read
+    })
+    .await;
+    assert!(failures > 0);
+    assert_rounds(&store, 500, 4).await;
+}
+
+#[tokio::test]
 async fn an_index_that_turns_out_damaged_at_a_write_is_made_again_while_the_journal_runs() {
     let mut place = closed(500, 4).await;
     damage_inside(&place);

@@ -74,3 +74,38 @@ async fn snapshots_that_turn_out_damaged_are_none_and_begin_anew() {
     assert_eq!(owner.store.snapshot(&aggregate(7), AsOf::Now).await.unwrap(), Some(snapshot(7, 11)));
     assert_eq!(owner.store.snapshot(&aggregate(8), AsOf::Now).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn many_who_look_at_once_find_each_its_own() {
+    let place = Place::new();
+    let owner = place.owner().await;
+    let all: Vec<Snapshot> = (0..100).flat_map(|number| [snapshot(number, 10), snapshot(number, 20)]).collect();
+    owner.store.save_snapshots(&all).await.unwrap();
+    place
+        .tamper("snapshots.db", "UPDATE snapshots SET body = x'00' WHERE aggregate_id = 'o-00007' AND version = 20")
+        .await;
+    let store = Arc::new(owner.store);
+    let looks: Vec<_> = (0..=100)
+        .flat_map(|number| [(number, AsOf::Now, 20), (number, AsOf::Version(Version(19)), 10)])
+        .map(|(number, as_of, version)| {
+            let store = Arc::clone(&store);
+            (number, version, tokio::spawn(async move { store.snapshot(&aggregate(number), as_of).await.unwrap() }))
+        })
+        .collect();
+    for (number, version, look) in looks {
+        let left = if number == 7 { 10 } else { version };
+        assert_eq!(look.await.unwrap(), (number < 100).then(|| snapshot(number, left)));
+    }
+}
+
+#[tokio::test]
+async fn snapshots_are_found_again_after_a_start() {
+    let place = Place::new();
+    let owner = place.owner().await;
+    assert_eq!(owner.store.snapshot(&aggregate(1), AsOf::Now).await.unwrap(), None);
+    owner.store.save_snapshots(&[snapshot(1, 10)]).await.unwrap();
+    assert_eq!(owner.store.snapshot(&aggregate(1), AsOf::Now).await.unwrap(), Some(snapshot(1, 10)));
+    owner.store.close().await;
+    let owner = place.owner().await;
+    assert_eq!(owner.store.snapshot(&aggregate(1), AsOf::Now).await.unwrap(), Some(snapshot(1, 10)));
+}

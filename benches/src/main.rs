@@ -86,7 +86,7 @@ impl Measurement {
 
     fn run(self, arguments: &Arguments) -> Result<Vec<Figure>> {
         match self {
-            Self::InProcess => in_process::measure(arguments).map(|figure| vec![figure]),
+            Self::InProcess => in_process::measure(arguments),
             Self::Sqlite => http::sqlite(arguments),
             Self::Postgres => http::postgres(arguments),
             Self::Redis => http::redis(arguments).map(|figure| vec![figure]),

@@ -166,6 +166,7 @@ impl Api {
             Health::Ready if has_died => (Status::Down, "dead"),
             Health::Ready => (Status::Ok, "ready"),
             Health::Recovering(_) => (Status::Down, "recovering"),
+            Health::Full(_) => (Status::Down, "full"),
             Health::Fenced => (Status::Down, "fenced"),
             Health::Closed => (Status::Down, "closed"),
         };

@@ -256,9 +256,10 @@ impl Journal {
 
     /// Why it takes no appends for now, if that is so. It finds out by itself when it does again.
     #[must_use]
-    pub fn outage(&self) -> Option<String> {
+    pub fn outage(&self) -> Option<AppendError> {
         match &*self.shared.health.borrow() {
-            Health::Recovering(reason) => Some(reason.clone()),
+            Health::Recovering(reason) => Some(AppendError::Unavailable(reason.clone())),
+            Health::Full(reason) => Some(AppendError::Full(reason.clone())),
             _ => None,
         }
     }

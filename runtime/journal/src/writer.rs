@@ -65,6 +65,8 @@ pub enum Health {
     Ready,
     /// The store does not answer; the writer keeps trying.
     Recovering(String),
+    /// The store has no room; what is there can be read, and the writer keeps trying.
+    Full(String),
     /// Another writer has taken over. This one is done for good.
     Fenced,
     /// It was closed in good order.
@@ -373,12 +375,12 @@ impl Writer {
         counter!(metric::ERRORS, "operation" => operation).increment(1);
         warn!(operation, %error, "the journal does not take appends");
         self.position = None;
-        let refusal = match error {
-            StoreError::Full(reason) => AppendError::Full(reason.clone()),
-            _ => AppendError::Unavailable(error.to_string()),
+        let (refusal, health) = match error {
+            StoreError::Full(reason) => (AppendError::Full(reason.clone()), Health::Full(reason.clone())),
+            _ => (AppendError::Unavailable(error.to_string()), Health::Recovering(error.to_string())),
         };
         self.retry.failed(refusal.clone());
-        self.health.send_replace(Health::Recovering(error.to_string()));
+        self.health.send_replace(health);
         refusal
     }
 

@@ -98,7 +98,7 @@ impl<A: Aggregate> Memory<A> {
     /// The state to work on. If an append failed, everything decided since rests on nothing: it is loaded anew.
     async fn resident(&mut self) -> Result<&mut Resident<A>, WakeError> {
         if self.resident.is_ok() && self.lane.is_broken() {
-            if let Some(reason) = self.activation.kind.node.journal.outage() {
+            if let Some(AppendError::Unavailable(reason)) = self.activation.kind.node.journal.outage() {
                 // Not before it is over is it known what there is to load.
                 return Err(WakeError::Unavailable(reason));
             }
@@ -190,9 +190,9 @@ impl<A: Aggregate> Memory<A> {
     ) -> Result<(), ActorProcessingErr> {
         failpoint::reach(Step::Decided);
         let kind = &self.activation.kind;
-        if let Some(reason) = kind.node.journal.outage() {
+        if let Some(outage) = kind.node.journal.outage() {
             // At once, and before the state follows: so it stays what can be read.
-            answer(reply, permits, Answer::Decided(Err(CommandError::Unavailable(reason))));
+            answer(reply, permits, Answer::Decided(Err(outage.into())));
             return Ok(());
         }
         let Ok(resident) = &mut self.resident else { return Ok(()) };

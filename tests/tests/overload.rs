@@ -60,10 +60,11 @@ const ATTEMPTS: usize = 4;
 const QUEUE: usize = 100;
 const QUEUE_PERMITS: usize = 4;
 
-/// A disk that takes a fifth of a second to sync: some tens of commands a second. The rest of the store is memory, so that
-/// the real disk has no say.
+/// A disk that takes a fifth of a second to sync at most four events: twenty commands a second, however they fall into
+/// batches. The rest of the store is memory, so that the real disk has no say.
 fn slow_disk() -> ServerBuilder {
-    Server::builder().program(failing_binary()).journal("memory:").environment("FAILPOINTS", "committing=sleep(200)")
+    let server = Server::builder().program(failing_binary()).journal("memory:").set("journal.batch_events=4");
+    server.environment("FAILPOINTS", "committing=sleep(200)")
 }
 
 #[test]

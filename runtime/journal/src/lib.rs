@@ -16,6 +16,7 @@ mod metric;
 mod open;
 mod snapshot;
 pub mod store;
+mod turn;
 mod writer;
 
 pub use append::{Append, AppendKey, Committed};

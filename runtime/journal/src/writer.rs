@@ -21,6 +21,7 @@ use crate::append::Placed;
 use crate::error::{AppendError, CommitError, StoreError};
 use crate::metric::{self, CommitMetrics};
 use crate::store::{Ownership, Store};
+use crate::turn::let_others_go_first;
 use round::Round;
 pub use submission::{Submission, Undone};
 
@@ -167,7 +168,7 @@ impl Writer {
     /// Lets every task run that is ready to, and takes what they submit along: no time passes that the processor would
     /// not have been busy, and under load a batch has several times as many events, of which each costs less.
     async fn let_others_submit(&mut self) {
-        tokio::task::yield_now().await;
+        let_others_go_first().await;
         while self.waiting.len() < self.options.batch_events
             && let Ok(submission) = self.queue.try_recv()
         {

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::StoreError;
+use crate::turn::let_others_go_first;
 
 /// Reads that one load takes. More make the first of them wait longer and cost as much each.
 pub(super) const READS_PER_LOAD: usize = 32;
@@ -130,7 +131,7 @@ impl<L: Load> Loader<L> {
     async fn run(mut self) {
         loop {
             // Who can run asks first, and goes along.
-            tokio::task::yield_now().await;
+            let_others_go_first().await;
             let Some(reads) = self.take() else { return };
             // Those who have gone need not be asked for.
             let reads = reads.into_iter().filter(|read| !read.answer.is_closed());

@@ -97,11 +97,12 @@ impl<A: Aggregate> Memory<A> {
 
     /// The state to work on. If an append failed, everything decided since rests on nothing: it is loaded anew.
     async fn resident(&mut self) -> Result<&mut Resident<A>, WakeError> {
+        let must_load = self.lane.is_broken() || matches!(self.resident, Err(WakeError::Unavailable(_)));
+        if must_load && let Some(AppendError::Unavailable(reason)) = self.activation.kind.node.journal.outage() {
+            // Not before it is over is it known what there is to load, and trying would keep everybody waiting.
+            return Err(WakeError::Unavailable(reason));
+        }
         if self.resident.is_ok() && self.lane.is_broken() {
-            if let Some(AppendError::Unavailable(reason)) = self.activation.kind.node.journal.outage() {
-                // Not before it is over is it known what there is to load.
-                return Err(WakeError::Unavailable(reason));
-            }
             warn!(aggregate = %self.activation.kind.aggregate(&self.activation.id), "an append failed, loading again");
             self.activation.kind.node.journal.flush_lane(&self.lane).await;
             self.resident = Err(WakeError::Unavailable("it is being loaded again".to_owned()));

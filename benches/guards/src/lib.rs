@@ -2,14 +2,17 @@
 //! on what else the machine does.
 //!
 //! A [`Subject`] is something the product does over and over. The program `dormouse-guards` does it so often, inside
-//! [`measured_section`], and [`count`] runs that program under callgrind, which counts inside that function only. The
-//! test `instructions` holds the counts against those in `instructions.toml`.
+//! [`measured_section`], and [`count`] runs that program under callgrind, which counts inside that function only, and
+//! reads from its [`Profile`] what the whole took and what its [`Part`]s did. The test `instructions` holds the counts
+//! against those in `instructions.toml`.
 
 mod callgrind;
+mod profile;
 mod subject;
 
-pub use callgrind::count;
-pub use subject::{Prepared, Subject};
+pub use callgrind::{Count, count};
+pub use profile::{Calls, Function, Profile};
+pub use subject::{Part, Prepared, Subject};
 
 use std::pin::Pin;
 

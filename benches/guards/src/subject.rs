@@ -43,7 +43,53 @@ enum Work {
     Http(TcpStream, Vec<u8>),
 }
 
+/// Some of what a subject does, in which a change shows that is lost in the whole.
+pub struct Part {
+    /// As `instructions.toml` calls it.
+    pub name: &'static str,
+    /// What the names of its functions contain. They count with all that they call.
+    pub functions: &'static [&'static str],
+}
+
+const DECIDE_AND_ENCODE: Part = Part { name: "decide-and-encode", functions: &["Resident<A>>::decide"] };
+
+const BATCH_BUILDING: Part = Part {
+    name: "batch-building",
+    functions: &["Round::gather", "Round::unknown", "Round::check_append", "Round::batch", "Round::answer"],
+};
+
+const HTTP_PARSING: Part = Part {
+    name: "http-parsing",
+    functions: &[
+        "h1::role::Server as hyper::proto::h1::Http1Transaction>::parse",
+        "conditions::options",
+        "decode::command",
+    ],
+};
+
 impl Subject {
+    /// As `instructions.toml` calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decide => "decide",
+            Self::Batch => "batch",
+            Self::Command => "command",
+            Self::Http => "http",
+        }
+    }
+
+    /// What is counted apart, too.
+    #[must_use]
+    pub const fn parts(self) -> &'static [Part] {
+        match self {
+            Self::Decide => &[DECIDE_AND_ENCODE],
+            Self::Batch => &[BATCH_BUILDING],
+            Self::Command => &[],
+            Self::Http => &[HTTP_PARSING],
+        }
+    }
+
     /// Gets ready to do it at most so often.
     ///
     /// # Errors

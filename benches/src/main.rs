@@ -104,7 +104,7 @@ fn main() -> Result<()> {
         return echo::serve();
     }
     if arguments.steps {
-        println!("{}", steps::measure(&arguments)?);
+        println!("{}", steps::measure()?);
         return Ok(());
     }
     if !arguments.json {

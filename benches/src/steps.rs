@@ -1,22 +1,23 @@
 //! What one command costs, step by step: the instructions of the real server on SQLite under load, counted by callgrind
-//! and added up by what the functions belong to.
+//! and added up by the steps that the functions belong to, or are called for.
 
-mod part;
-mod profile;
+mod attribution;
+mod step;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use dormouse_harness::{Server, dormouse_binary};
+use dormouse_guards::Profile;
+use dormouse_harness::Server;
 
-use crate::Arguments;
 use crate::wrk::{Aggregates, Wrk};
-use part::Part;
-use profile::Profile;
+use attribution::Attribution;
+use step::Step;
 
 /// Few enough that all are awake before counting begins, however slow the machine is under callgrind.
 const AGGREGATES: usize = 500;
@@ -24,40 +25,68 @@ const AGGREGATES: usize = 500;
 /// Fewer than elsewhere: under callgrind the server is fifty times slower, and nobody should wait for seconds.
 const CONNECTIONS: usize = 64;
 
-const WARM_UP_SECONDS: u64 = 5;
+const WARM_UP_COMMANDS: f64 = 5_000.0;
+
+/// Enough that what happens once does not show.
+const COMMANDS: f64 = 10_000.0;
+
+/// The load comes in pieces, until there were so many commands: how fast they are is the machine's affair.
+const PIECE_SECONDS: u64 = 2;
+
+/// Events are indexed ten seconds after they came, if they are few. Those of the warm-up must be before counting begins,
+/// those that count before it ends.
+const INDEXED_AFTER: Duration = Duration::from_secs(15);
+
+/// Of each step, below the table.
+const FUNCTIONS_SHOWN: usize = 6;
 
 /// Writing the profile takes a while.
 const END_BOUND: Duration = Duration::from_secs(60);
 
-/// Instructions of user space per command, by part.
+/// Each thread's profile is a file with this and a number.
+const PROFILE: &str = "profile";
+
+/// Instructions of user space, by step.
 pub(crate) struct Steps {
     commands: f64,
-    instructions: BTreeMap<Part, u64>,
-    /// The largest of what belongs to no part.
-    unknown: Vec<(String, u64)>,
+    all: Attribution,
 }
 
-pub(crate) fn measure(arguments: &Arguments) -> Result<Steps> {
+pub(crate) fn measure() -> Result<Steps> {
     let directory = tempfile::Builder::new().prefix("dormouse-steps-").tempdir()?;
-    let profile = directory.path().join("profile");
     let program = directory.path().join("dormouse-under-callgrind");
-    let (profile_path, server_path) = (profile.display(), dormouse_binary().display());
-    let callgrind = format!("--tool=callgrind --instr-atstart=no --callgrind-out-file='{profile_path}'");
-    std::fs::write(&program, format!("#!/bin/sh\nexec valgrind {callgrind} '{server_path}' \"$@\"\n"))?;
+    // Built with this program, by benches/run.
+    let server = std::env::current_exe()?.with_file_name("dormouse");
+    ensure!(server.exists(), "{} is missing: benches/run builds it", server.display());
+    let (profile, server) = (directory.path().join(PROFILE), server.display());
+    let threads = "--separate-threads=yes";
+    let callgrind =
+        format!("--tool=callgrind --instr-atstart=no {threads} --callgrind-out-file='{}'", profile.display());
+    std::fs::write(&program, format!("#!/bin/sh\nexec valgrind {callgrind} '{server}' \"$@\"\n"))?;
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
 
     let mut server = Server::builder().program(program).set("log.level=\"error\"").start();
     let wrk = Wrk { connections: CONNECTIONS, aggregates: Aggregates::Random(AGGREGATES), keys: false };
     eprintln!("steps: warming up");
-    wrk.run_slowly(&server.url(), WARM_UP_SECONDS)?;
+    load(&wrk, &server, WARM_UP_COMMANDS)?;
+    sleep(INDEXED_AFTER);
     eprintln!("steps: counting");
     instrumentation(&server, "on")?;
-    let load = wrk.run_slowly(&server.url(), arguments.seconds)?;
+    let commands = load(&wrk, &server, COMMANDS)?;
+    sleep(INDEXED_AFTER);
     instrumentation(&server, "off")?;
     server.terminate();
     server.wait(END_BOUND);
-    let profile = Profile::parse(&std::fs::read_to_string(&profile)?)?;
-    Ok(Steps::add_up(&profile, load.requests))
+    Ok(Steps { commands, all: add_up(&profiles(directory.path())?) })
+}
+
+/// At least so many commands; says how many.
+fn load(wrk: &Wrk, server: &Server, commands: f64) -> Result<f64> {
+    let mut done = 0.0;
+    while done < commands {
+        done += wrk.run_slowly(&server.url(), PIECE_SECONDS)?.requests;
+    }
+    Ok(done)
 }
 
 fn instrumentation(server: &Server, state: &str) -> Result<()> {
@@ -68,35 +97,61 @@ fn instrumentation(server: &Server, state: &str) -> Result<()> {
     Ok(())
 }
 
-impl Steps {
-    fn add_up(profile: &Profile, commands: f64) -> Self {
-        let mut instructions = BTreeMap::new();
-        let mut unknown = Vec::new();
-        for (function, own) in profile.functions() {
-            let part = Part::of(function);
-            *instructions.entry(part).or_default() += own;
-            if part == Part::Elsewhere {
-                unknown.push((function.name.clone(), own));
-            }
+/// One per thread.
+fn profiles(directory: &Path) -> Result<Vec<Profile>> {
+    let mut profiles = Vec::new();
+    for file in std::fs::read_dir(directory)? {
+        let file = file?;
+        if file.file_name().to_string_lossy().starts_with(PROFILE) {
+            profiles.push(Profile::parse(&std::fs::read_to_string(file.path())?)?);
         }
-        unknown.sort_by_key(|(_, own)| std::cmp::Reverse(*own));
-        unknown.truncate(10);
-        Self { commands, instructions, unknown }
     }
+    ensure!(profiles.iter().any(|profile| profile.total() > 0), "callgrind counted nothing");
+    Ok(profiles)
+}
+
+/// SQLite runs on a thread per connection. The one that syncs is the log's; the others serve the index, which does not.
+fn add_up(profiles: &[Profile]) -> Attribution {
+    let log = profiles.iter().map(syncs).max();
+    let mut all = Attribution::default();
+    for profile in profiles {
+        all.add(match (runs_sqlite(profile), Some(syncs(profile)) == log) {
+            (true, true) => Attribution::to(Step::Execution, profile),
+            (true, false) => Attribution::to(Step::Index, profile),
+            (false, _) => Attribution::of(profile),
+        });
+    }
+    all
+}
+
+fn runs_sqlite(profile: &Profile) -> bool {
+    profile.functions().any(|(function, _)| function.name == "sqlite3_step")
+}
+
+fn syncs(profile: &Profile) -> u64 {
+    let names: Vec<_> = profile.functions().map(|(function, _)| function.name.as_str()).collect();
+    let into_sync = profile.calls().filter(|(_, to, _)| ["fsync", "fdatasync"].contains(&names[*to]));
+    into_sync.map(|(_, _, calls)| calls.count).sum()
 }
 
 impl fmt::Display for Steps {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total: u64 = self.instructions.values().sum();
-        writeln!(formatter, "| Part | Instructions per command | Share |\n|---|---|---|")?;
-        for (part, own) in &self.instructions {
-            let share = 100.0 * *own as f64 / total as f64;
-            writeln!(formatter, "| {part} | {:.0} | {share:.0} % |", *own as f64 / self.commands)?;
+        let total: f64 = self.all.instructions.iter().sum();
+        writeln!(formatter, "| Step | Instructions per command | Share |\n|---|---:|---:|")?;
+        for step in Step::ALL {
+            let own = self.all.instructions[step as usize];
+            if own < self.commands {
+                continue;
+            }
+            writeln!(formatter, "| {step} | {:.0} | {:.1} % |", own / self.commands, 100.0 * own / total)?;
         }
-        writeln!(formatter, "| all | {:.0} | 100 % |\n", total as f64 / self.commands)?;
-        writeln!(formatter, "{} commands were counted. The largest of what is elsewhere:\n", self.commands)?;
-        for (name, own) in &self.unknown {
-            writeln!(formatter, "    {:>6.0}  {name}", *own as f64 / self.commands)?;
+        writeln!(formatter, "| all | {:.0} | 100 % |\n", total / self.commands)?;
+        writeln!(formatter, "{} commands were counted. The largest functions of each step:", self.commands)?;
+        for step in Step::ALL.into_iter().filter(|step| self.all.instructions[*step as usize] >= self.commands) {
+            writeln!(formatter, "\n{step}")?;
+            for (name, own) in self.all.largest(step, FUNCTIONS_SHOWN) {
+                writeln!(formatter, "    {:>6.0}  {name}", own / self.commands)?;
+            }
         }
         Ok(())
     }

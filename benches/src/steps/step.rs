@@ -1,0 +1,108 @@
+//! Which step of a command a function belongs to.
+
+use std::fmt;
+
+use dormouse_guards::Function;
+
+/// In the order in which a command meets them; what serves all of them comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    Connection,
+    Routing,
+    Json,
+    Admission,
+    Actor,
+    Decide,
+    Encode,
+    Chain,
+    Submit,
+    Batch,
+    Statement,
+    Execution,
+    Answer,
+    Response,
+    Index,
+    Runtime,
+}
+
+pub(super) const STEPS: usize = Step::Runtime as usize + 1;
+
+/// What the names of functions contain; the first that fits decides. A function that fits none works for whoever calls
+/// it, as one does that the compiler put into its caller.
+const RULES: &[(Step, &[&str])] = &[
+    (Step::Json, &["dormouse::http::decode", "serde_ignored", "serde_json::de", "serde_json::read"]),
+    (Step::Response, &["dormouse::http::outcome", "Http1Transaction>::encode", "::poll_flush", "::write_head"]),
+    (Step::Admission, &["dormouse::http::resource", "dormouse_engine::aggregates", "directory", "admission"]),
+    (Step::Chain, &["dormouse_kernel::chain", "blake3"]),
+    (Step::Encode, &["dormouse_kernel::codec", "dormouse_kernel::variant", "rmp::", "rmp_serde"]),
+    (Step::Decide, &["dormouse_aggregates", "dormouse_engine::aggregate::decision", "dormouse_kernel::context"]),
+    (
+        Step::Answer,
+        &[
+            "Round::answer",
+            "dormouse_engine::aggregate::actor::answer",
+            "aggregate::actor::Memory<A>::commit::{{closure}}::{{closure}}",
+        ],
+    ),
+    (Step::Submit, &["dormouse_journal::journal::Journal::submit", "dormouse_journal::writer::submission"]),
+    (Step::Index, &["store::sqlite::tail", "store::sqlite::index", "store::sqlite::read"]),
+    (Step::Statement, &["dormouse_journal::store::sqlite", "sqlx_"]),
+    (Step::Batch, &["dormouse_journal::"]),
+    (Step::Actor, &["dormouse_engine", "ractor"]),
+    (Step::Routing, &["dormouse::", "axum", "matchit", "tower"]),
+    (Step::Connection, &["hyper", "httparse"]),
+];
+
+impl Step {
+    pub(super) const ALL: [Self; STEPS] = [
+        Self::Connection,
+        Self::Routing,
+        Self::Json,
+        Self::Admission,
+        Self::Actor,
+        Self::Decide,
+        Self::Encode,
+        Self::Chain,
+        Self::Submit,
+        Self::Batch,
+        Self::Statement,
+        Self::Execution,
+        Self::Answer,
+        Self::Response,
+        Self::Index,
+        Self::Runtime,
+    ];
+
+    /// Of a function that has a step of its own.
+    pub(super) fn of(function: &Function) -> Option<Self> {
+        let name = function.name.as_str();
+        // Named for what is dropped, or read or written, wherever that happens.
+        if name.starts_with("core::ptr::drop_in_place") || name.contains("::_::<impl serde") {
+            return None;
+        }
+        RULES.iter().find(|(_, needles)| needles.iter().any(|needle| name.contains(needle))).map(|(step, _)| *step)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Connection => "HTTP: the connection, reading and parsing the request",
+            Self::Routing => "HTTP: routing, headers into options, request id, trace, metrics",
+            Self::Json => "JSON body into the command",
+            Self::Admission => "admission, directory, waiting for the answer",
+            Self::Actor => "mailbox and actor",
+            Self::Decide => "domain: checking values, decide, evolve",
+            Self::Encode => "encoding event, metadata and reply",
+            Self::Chain => "hash chain",
+            Self::Submit => "submitting to the writer",
+            Self::Batch => "batch building: gathering, checking, placing",
+            Self::Statement => "SQLite statement: binding, and the way to SQLite's thread and back",
+            Self::Execution => "SQLite statement: execution, with WAL and checkpoints",
+            Self::Answer => "answering the caller",
+            Self::Response => "response: JSON and writing",
+            Self::Index => "index behind: the tail in memory, and SQLite's threads for it",
+            Self::Runtime => "runtime: threads, tasks, timers, the network's events, and what no step calls",
+        })
+    }
+}

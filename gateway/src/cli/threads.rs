@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// So many workers at least, however few the processors: all but one may be stuck at a time, and the rest is served. More
-/// would cost throughput, because threads beyond the processors only take turns.
+/// So many workers at least, however few the processors: all but one may be stuck at a time, and the rest is served.
+/// More would cost throughput, because threads beyond the processors only take turns.
 const WORKERS_MIN: NonZeroUsize = NonZeroUsize::new(4).expect("it is not zero");
 
 /// So long may the network be without a listener. An idle server does not notice that it is looked at so often.

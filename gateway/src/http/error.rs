@@ -1,7 +1,7 @@
 //! The one table that turns what the engine says into problems.
 //!
-//! 503 and 507 mean that nothing happened, and a retry is safe; 504 means that something may have happened. What an operator
-//! needs and a client must not see goes into the log only.
+//! 503 and 507 mean that nothing happened, and a retry is safe; 504 means that something may have happened. What an
+//! operator needs and a client must not see goes into the log only.
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@
 //! [`Given`] tests all of it without a runtime.
 //!
 //! Invariant: no I/O, no clock, no randomness, no tokio in here beyond [`SystemClock`] and [`SystemIds`], which a
-//! runtime passes in.
+//! runtime passes in, and [`failpoint`], which is empty outside tests.
 
 mod aggregate;
 mod chain;

@@ -9,7 +9,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,7 @@ pub struct Load {
 /// A load under way. Dropping it ends it.
 pub struct Loading {
     enough: Arc<AtomicBool>,
+    ended: Arc<AtomicUsize>,
     started: Instant,
     clients: Option<JoinHandle<Vec<Requested>>>,
 }
@@ -106,18 +107,20 @@ impl Load {
         } else {
             Duration::ZERO
         };
-        let (seen, started) = (Arc::clone(&enough), Instant::now() + arrival);
+        let ended = Arc::new(AtomicUsize::new(0));
+        let (seen, counter, started) = (Arc::clone(&enough), Arc::clone(&ended), Instant::now() + arrival);
         let clients = std::thread::spawn(move || {
             runtime.block_on(async {
                 let mut clients = JoinSet::new();
                 for number in 0..self.clients {
-                    let client = Client { number, sent: 0, enough: Arc::clone(&seen), requests: Vec::new() };
+                    let (enough, ended) = (Arc::clone(&seen), Arc::clone(&counter));
+                    let client = Client { number, sent: 0, enough, ended, requests: Vec::new() };
                     clients.spawn(client.work(self.address, self.interval(), started, Arc::clone(&self.request)));
                 }
                 clients.join_all().await.into_iter().flatten().collect()
             })
         });
-        Loading { enough, started, clients: Some(clients) }
+        Loading { enough, ended, started, clients: Some(clients) }
     }
 
     /// Between two requests of one client.
@@ -127,6 +130,12 @@ impl Load {
 }
 
 impl Loading {
+    /// Requests that have an answer by now, or will have none.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::Relaxed)
+    }
+
     /// Lets every client have its last answer, and reports.
     ///
     /// # Panics
@@ -201,6 +210,7 @@ struct Client {
     number: usize,
     sent: u64,
     enough: Arc<AtomicBool>,
+    ended: Arc<AtomicUsize>,
     requests: Vec<Requested>,
 }
 
@@ -240,6 +250,7 @@ impl Client {
                 let (took, waited) = (sent.elapsed(), due.unwrap_or(sent).elapsed());
                 let (status, retry_after) = answer.as_ref().map_or((None, false), |answer| (Some(answer.0), answer.1));
                 self.requests.push(Requested { client: self.number, status, retry_after, took, waited });
+                self.ended.fetch_add(1, Ordering::Relaxed);
                 if answer.is_err() {
                     tokio::time::sleep(RECONNECT_PAUSE).await;
                     break;
@@ -308,6 +319,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::eventually;
 
     /// Answers every second request with 503, and hangs up after six.
     fn moody_server() -> SocketAddr {
@@ -337,7 +349,8 @@ mod tests {
     #[test]
     fn every_answer_is_counted_and_a_broken_connection_is_none() {
         let load = Load::new(moody_server(), 3, |_, _| post_bytes("/", "{}")).start();
-        std::thread::sleep(Duration::from_millis(300));
+        // Each client goes through three connections at least: seven requests each, the last without an answer.
+        eventually("there are enough requests", Duration::from_secs(30), || load.ended() >= 63);
         let report = load.stop();
         let (good, refused) = (report.count(200), report.count(503));
         let broken = report.requests.iter().filter(|request| request.status.is_none()).count();

@@ -75,12 +75,6 @@ impl ServerBuilder {
 }
 
 impl Server {
-    /// The directory of its journal on its [`OwnDisk`], for this process to reach; for as long as the server runs.
-    #[must_use]
-    pub fn own_journal(&self) -> PathBuf {
-        self.own_disk().join("data")
-    }
-
     /// Its [`OwnDisk`], for this process to reach; for as long as the server runs.
     #[must_use]
     pub fn own_disk(&self) -> PathBuf {

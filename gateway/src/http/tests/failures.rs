@@ -198,7 +198,7 @@ async fn too_much_is_refused_at_once_and_says_when_to_come_again() {
         server.shut_gate();
         let (router, body) = (server.router.clone(), Body::from("{\"owner\": \"Ada\"}"));
         let first = tokio::spawn(router.oneshot(request(Method::POST, CREATE, &[JSON], body)));
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.has_under_way(1).await;
         let answer = server.post("/v1/cart/c-1/look", &json!({})).await;
         answer.is_problem(status, slug);
         assert_eq!(answer.header("retry-after"), Some("1"));
@@ -214,7 +214,7 @@ async fn a_key_whose_command_is_in_flight_is_told_so() {
     let headers = [JSON, ("idempotency-key", "k-1")];
     let (router, body) = (server.router.clone(), Body::from("{\"owner\": \"Ada\"}"));
     let first = tokio::spawn(router.oneshot(request(Method::POST, CREATE, &headers, body)));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.has_under_way(1).await;
     let again = server.post_with(CREATE, &[("idempotency-key", "k-1")], &json!({"owner": "Ada"})).await;
     again.is_problem(409, "key-in-flight");
     assert_eq!(again.header("retry-after"), Some("1"));

@@ -1,6 +1,7 @@
 //! A shopping cart, an API that serves it, and requests to that API.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -153,6 +154,16 @@ impl Server {
 
     pub(super) fn open_gate(&self) {
         self.shut.lock().unwrap().clear();
+    }
+
+    /// Waits until the engine has taken so many requests that it has not answered.
+    pub(super) async fn has_under_way(&self, requests: usize) {
+        let all_taken = async {
+            while self.engine.requests_under_way() < requests {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), all_taken).await.expect("the engine takes what it is sent");
     }
 
     pub(super) async fn send(&self, request: Request) -> Answer {

@@ -2,8 +2,9 @@
 //!
 //! An [`Api`] is what the routes need. Each aggregate type stands behind a [`Resource`](resource::Resource), which is
 //! where its Rust types end; everything around it (addresses, headers, bodies, problems) is the same for all types.
-//! One layer, the [`Envelope`], goes around every route: it gives a request its id, ends it in time, and writes its
-//! problem if it has one. `problem` lists every kind of error, `error` is the one table from the engine's errors to them.
+//! A request comes to the [`Site`]. What is in `envelope` goes around every one of them: it gives a request its id, and
+//! writes its problem if it has one. Commands then go straight to `execute`, everything else through axum's router.
+//! `problem` lists every kind of error, `error` is the one table from the engine's errors to them.
 
 mod address;
 mod admin;
@@ -26,21 +27,22 @@ mod problem;
 pub(crate) mod refusal;
 mod resource;
 mod schema;
+mod site;
 mod state;
 #[cfg(test)]
 mod tests;
 mod trace;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::Response;
-use axum::routing::{get, post};
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
 use dormouse_config::Config;
 use dormouse_engine::Engine;
 use dormouse_kernel::{Aggregate, kebab_case, variant_names};
@@ -48,12 +50,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 
 use commands::{Commands, RESERVED_SEGMENTS, unknown};
-use envelope::Envelope;
 pub(crate) use event::event_json;
 use openapi::OpenApi;
 use problem::Problem;
 use resource::{Resource, Typed};
 use schema::VariantSchemas;
+pub(crate) use site::Site;
 
 /// Aggregate types cannot have these names: `/v1/{name}/…` leads elsewhere, or will.
 pub(crate) const RESERVED_TYPES: [&str; 4] = ["commands", "events", "operations", "views"];
@@ -64,7 +66,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) struct Api {
     engine: Engine,
     metrics: PrometheusHandle,
-    resources: HashMap<&'static str, Box<dyn Resource>>,
+    resources: BTreeMap<&'static str, Box<dyn Resource>>,
     openapi: Bytes,
     command_timeout: Duration,
     max_body: u64,
@@ -75,7 +77,7 @@ pub(crate) struct Api {
 /// Collects the aggregate types of an [`Api`].
 pub(crate) struct ApiBuilder {
     config: Config,
-    resources: HashMap<&'static str, Box<dyn Resource>>,
+    resources: BTreeMap<&'static str, Box<dyn Resource>>,
     openapi: OpenApi,
 }
 
@@ -134,7 +136,7 @@ pub(crate) fn check<A: Aggregate>() -> Result<(), Unroutable> {
 impl Api {
     /// The API of the application `name`.
     pub(crate) fn builder(name: &str, config: &Config) -> ApiBuilder {
-        ApiBuilder { config: config.clone(), resources: HashMap::new(), openapi: OpenApi::new(name) }
+        ApiBuilder { config: config.clone(), resources: BTreeMap::new(), openapi: OpenApi::new(name) }
     }
 
     /// The aggregates that a path segment names.
@@ -159,11 +161,10 @@ impl ApiBuilder {
         self
     }
 
-    /// All routes, with all layers.
-    pub(crate) fn router(self, engine: Engine, metrics: PrometheusHandle) -> Router {
+    /// All routes.
+    pub(crate) fn site(self, engine: Engine, metrics: PrometheusHandle) -> Site {
         let gateway = &self.config.gateway;
-        let envelope = Envelope { timeout: gateway.request_timeout, max_body: gateway.max_body.as_u64() };
-        let api = Api {
+        let api = Arc::new(Api {
             engine,
             metrics,
             resources: self.resources,
@@ -172,9 +173,9 @@ impl ApiBuilder {
             max_body: gateway.max_body.as_u64(),
             page_size: gateway.page_size.get(),
             page_size_max: gateway.page_size_max.get(),
-        };
-        Router::new()
-            .route("/v1/{type}/{id}/{command}", post(execute::execute))
+        });
+        let router = Router::new()
+            .route("/v1/{type}/{id}/{command}", any(only_posted))
             .route("/v1/{type}/{id}", get(state::state))
             .route("/v1/{type}/{id}/events", get(history::history))
             .route("/v1/commands/{type}/{id}/{key}", get(outcome::by_key))
@@ -189,13 +190,18 @@ impl ApiBuilder {
             .route("/admin/aggregates/{type}/{id}/release", post(admin::release))
             .fallback(unknown_route)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(envelope)
-            .with_state(Arc::new(api))
+            .with_state(Arc::clone(&api));
+        Site { api, router, request_timeout: gateway.request_timeout }
     }
 }
 
 async fn unknown_route() -> Problem {
     Problem::new(&problem::UNKNOWN_ROUTE, "see /docs for what there is")
+}
+
+/// Commands do not come this way: whatever is sent to the address of one, and was not posted, is none.
+async fn only_posted() -> impl IntoResponse {
+    ([(ALLOW, HeaderValue::from_static("POST"))], method_not_allowed().await)
 }
 
 async fn method_not_allowed() -> Problem {

@@ -11,6 +11,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_config::{Config, Violation};
@@ -100,7 +101,11 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
         }
     };
     let api = app.add_to_api(Api::builder(app.name(), &config), &engine);
-    let router = api.router(engine.clone(), metrics.clone());
+    let site = Arc::new(api.site(engine.clone(), metrics.clone()));
+    let answer = move |request| {
+        let site = Arc::clone(&site);
+        async move { site.answer(request).await }
+    };
     let (listener, address) = match listen(socket) {
         Ok(listening) => listening,
         Err(error) => {
@@ -111,7 +116,7 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
 
     let (shutdown, told) = oneshot::channel();
     let mut server = JoinSet::new();
-    server.spawn(server::serve(listener, router, server::Options::from_config(&config.gateway), told));
+    server.spawn(server::serve(listener, answer, server::Options::from_config(&config.gateway), told));
     let mut upkeep = JoinSet::new();
     upkeep.spawn(telemetry::upkeep(metrics));
     info!(%address, journal = %config.journal.url, "running");

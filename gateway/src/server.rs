@@ -16,8 +16,10 @@ mod tests;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::Router;
+use axum::response::Response;
 use dormouse_config::Gateway;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
@@ -51,17 +53,18 @@ impl Options {
     }
 }
 
-/// Serves until `shutdown` names a deadline: then nothing more is accepted, idle connections are closed, and those with
+/// Serves what `answer` says until `shutdown` names a deadline: then nothing more is accepted, idle connections are closed, and those with
 /// a request under way get until the deadline to finish it. If the sender of `shutdown` goes without a word, or this
 /// future is dropped, everything is cut off at once.
-pub(crate) async fn serve(
+pub(crate) async fn serve<A, F>(
     listener: TcpListener,
-    router: Router,
+    answer: A,
     options: Options,
     mut shutdown: oneshot::Receiver<Instant>,
-) {
-    // A router that knows it has all its state does less for each request.
-    let router = router.with_state(());
+) where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
     http.max_buf_size(limits::HEAD_BYTES).max_headers(limits::HEADERS);
@@ -73,7 +76,7 @@ pub(crate) async fn serve(
             stream = accept(&listener), if connections.count() < options.max_connections => {
                 let (tell, told) = oneshot::channel();
                 let socket = Socket::new(stream, options.write_timeout);
-                connections.add(serve_connection(socket, http.clone(), router.clone(), told), tell);
+                connections.add(serve_connection(socket, http.clone(), answer.clone(), told), tell);
             }
         }
     };

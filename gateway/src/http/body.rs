@@ -1,6 +1,7 @@
 //! Request bodies: what they may be, how large, and how slow.
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::BoxError;
+use axum::body::{Bytes, HttpBody};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -9,7 +10,11 @@ use tokio::time::{Instant, timeout_at};
 use super::problem::{self, Problem};
 
 /// The whole body, if it is JSON (or nothing), not larger than `max` bytes, and there by the deadline.
-pub(super) async fn read(headers: &HeaderMap, body: Body, max: u64, deadline: Instant) -> Result<Bytes, Problem> {
+pub(super) async fn read<B>(headers: &HeaderMap, body: B, max: u64, deadline: Instant) -> Result<Bytes, Problem>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
     refuse_encoded(headers)?;
     // A body of known size that is not empty is judged before it is read.
     let media_type = MediaType::of(headers);

@@ -1,6 +1,6 @@
 //! The commands of one aggregate type, by the path segments that name them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use dormouse_kernel::{Aggregate, kebab_case, variant_names};
 
@@ -21,7 +21,7 @@ pub(super) struct Command {
 
 /// All commands of a type.
 #[derive(Debug)]
-pub(super) struct Commands(HashMap<String, Command>);
+pub(super) struct Commands(BTreeMap<String, Command>);
 
 impl Commands {
     pub(super) fn of<A: Aggregate>(schemas: &VariantSchemas) -> Self {

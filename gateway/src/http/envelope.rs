@@ -1,21 +1,15 @@
-//! What every request and every answer goes through: ids, time limit, panics, problems, the log.
-//!
-//! One layer does all of it, because each further one costs every request a boxed future.
+//! What every request and every answer goes through: ids, panics, problems, the log.
 
 use std::any::Any;
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::pin::pin;
+use std::task::Poll;
 
-use axum::extract::Request;
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use axum::response::{IntoResponse, Response};
-use tokio::time::{Instant, timeout};
-use tower::{Layer, Service};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use axum::response::Response;
+use tokio::time::Instant;
 use tracing::{debug, error, info};
 use uuid::Uuid;
 
@@ -28,7 +22,7 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// Characters in an id that a client gives its request: enough for a UUID with a prefix.
 const REQUEST_ID_CHARS: usize = 128;
 
-/// What is known of a request before its route is. In the request's extensions.
+/// What is known of a request before it is handled. Handlers behind the router find it in the request's extensions.
 #[derive(Clone, Debug)]
 pub(super) struct Arrival {
     /// When it came: deadlines count from here.
@@ -46,66 +40,39 @@ impl Arrival {
     }
 }
 
-/// Limits of every request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Envelope {
-    pub(super) timeout: Duration,
-    pub(super) max_body: u64,
-}
-
-impl<S> Layer<S> for Envelope {
-    type Service = Enveloped<S>;
-
-    fn layer(&self, inner: S) -> Enveloped<S> {
-        Enveloped { limits: *self, inner }
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Enveloped<S> {
-    limits: Envelope,
-    inner: S,
-}
-
-impl<S> Service<Request> for Enveloped<S>
+/// Answers a request: handles it, unless it announces a body of more than `max_body` bytes, and makes one answer of
+/// whatever comes of that, be it a response, a problem, a response that carries a problem, or a panic.
+pub(super) async fn answer<B, F>(
+    request: Request<B>,
+    max_body: u64,
+    handle: impl FnOnce(Arrival, Request<B>) -> F,
+) -> Response
 where
-    S: Service<Request, Response = Response, Error = Infallible>,
-    S::Future: Send + 'static,
+    F: Future<Output = Result<Response, Problem>>,
 {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let at = Instant::now();
-        let (request_id, trace, answered_trace) = identify(request.headers());
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let limits = self.limits;
-        let answer = if announced_body(request.headers()) > limits.max_body {
-            Err(too_large(limits.max_body))
-        } else {
-            request.extensions_mut().insert(Arrival { at, request_id: request_id.clone(), trace });
-            Ok(self.inner.call(request))
-        };
-        Box::pin(async move {
-            let mut response = match answer {
-                Ok(answer) => within(limits.timeout, answer).await.unwrap_or_else(Problem::into_response),
-                Err(refused) => refused.into_response(),
-            };
+    let at = Instant::now();
+    let (request_id, trace, answered_trace) = identify(request.headers());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let handled = if announced_body(request.headers()) > max_body {
+        Err(too_large(max_body))
+    } else {
+        let arrival = Arrival { at, request_id: request_id.clone(), trace };
+        unwound(handle(arrival, request)).await
+    };
+    let (mut response, problem) = match handled {
+        Ok(mut response) => {
             let problem = response.extensions_mut().remove::<Problem>();
-            log(&request_id, &method, &uri, &response, problem.as_ref(), at);
-            if let Some(problem) = problem {
-                response = problem.write(response, request_id.to_str().unwrap_or_default());
-            }
-            response.headers_mut().insert(X_REQUEST_ID, request_id);
-            response.headers_mut().insert(TRACEPARENT, answered_trace);
-            Ok(response)
-        })
+            (response, problem)
+        }
+        Err(problem) => (Response::default(), Some(problem)),
+    };
+    log(&request_id, &method, &uri, &response, problem.as_ref(), at);
+    if let Some(problem) = problem {
+        response = problem.write(response, request_id.to_str().unwrap_or_default());
     }
+    response.headers_mut().insert(X_REQUEST_ID, request_id);
+    response.headers_mut().insert(TRACEPARENT, answered_trace);
+    response
 }
 
 /// The request's id, the trace it came with, and the trace to answer with. One random draw serves both ids: whoever has
@@ -141,28 +108,15 @@ fn announced_body(headers: &HeaderMap) -> u64 {
     length.unwrap_or(0)
 }
 
-/// Waits for an answer, but neither for ever nor through a panic.
-async fn within<F>(limit: Duration, answer: F) -> Result<Response, Problem>
-where
-    F: Future<Output = Result<Response, Infallible>>,
-{
-    match timeout(limit, unwound(answer)).await {
-        Ok(Ok(Ok(response))) => Ok(response),
-        Ok(Err(panic)) => {
-            error!(panic, "a request handler panicked");
-            Err(Problem::new(&problem::INTERNAL, "the request could not be handled"))
-        }
-        Err(_) => Err(Problem::new(&problem::TIMEOUT, format!("the request took longer than {limit:?}"))),
-    }
-}
-
-/// The future's output, or the message it panicked with.
-async fn unwound<F: Future>(future: F) -> Result<F::Output, String> {
-    let mut future = pin!(future);
+/// What comes of handling a request; a problem if that panics.
+async fn unwound(handling: impl Future<Output = Result<Response, Problem>>) -> Result<Response, Problem> {
+    let mut handling = pin!(handling);
     // Nothing of the future is used after a panic, except to drop it.
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-        Ok(polled) => polled.map(Ok),
-        Err(panic) => Poll::Ready(Err(message(&*panic))),
+    poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context))).unwrap_or_else(|panic| {
+            error!(panic = message(&*panic), "a request handler panicked");
+            Poll::Ready(Err(Problem::new(&problem::INTERNAL, "the request could not be handled")))
+        })
     })
     .await
 }

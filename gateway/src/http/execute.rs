@@ -1,15 +1,15 @@
 //! `POST /v1/{type}/{id}/{command}`: the hot path.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::body::{Bytes, HttpBody};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use dormouse_engine::CommandError;
 use dormouse_kernel::failpoint::{self, Step};
 use tokio::time::Instant;
 
 use super::address::{Parameters, aggregate_id, segments};
+use super::commands::RESERVED_SEGMENTS;
 use super::conditions::{self, PREFER};
 use super::envelope::Arrival;
 use super::problem::Problem;
@@ -17,19 +17,46 @@ use super::{Api, body};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-pub(super) async fn execute(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let mut path = segments(&parts.uri).skip(1);
-    let mut segment = || path.next().unwrap_or_default();
-    let resource = api.resource(segment())?;
-    let id = aggregate_id(segment())?;
-    let command = resource.command(segment())?;
-    // The layer around all routes has put it there.
-    let arrival = parts.extensions.get::<Arrival>().expect("every request has arrived");
-    let mut options = conditions::options(&parts.headers, arrival, api.command_timeout)?;
-    options.dry_run = Parameters::of(&parts.uri, &["dry_run"])?.flag("dry_run")?;
+/// Where a command is sent to: the segments of its path, as they came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CommandAddress<'u> {
+    aggregate_type: &'u str,
+    id: &'u str,
+    command: &'u str,
+}
+
+impl<'u> CommandAddress<'u> {
+    /// What is posted to, if it has the form of a command's address.
+    pub(super) fn of(request: &'u Parts) -> Option<Self> {
+        if request.method != Method::POST {
+            return None;
+        }
+        let mut path = segments(&request.uri);
+        let (root, aggregate_type, id, command) = (path.next()?, path.next()?, path.next()?, path.next()?);
+        let is_named = !command.is_empty() && !RESERVED_SEGMENTS.contains(&command);
+        (root == "v1" && is_named && path.next().is_none()).then_some(Self { aggregate_type, id, command })
+    }
+}
+
+/// Carries out a command. It ends by its deadline, which is before that of any request.
+pub(super) async fn execute<B>(
+    api: &Api,
+    arrival: &Arrival,
+    address: CommandAddress<'_>,
+    request: &Parts,
+    body: B,
+) -> Result<Response, Problem>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<axum::BoxError>,
+{
+    let resource = api.resource(address.aggregate_type)?;
+    let id = aggregate_id(address.id)?;
+    let command = resource.command(address.command)?;
+    let mut options = conditions::options(&request.headers, arrival, api.command_timeout)?;
+    options.dry_run = Parameters::of(&request.uri, &["dry_run"])?.flag("dry_run")?;
     let deadline = options.deadline.unwrap_or(arrival.at + api.command_timeout);
-    let body = body::read(&parts.headers, body, api.max_body, deadline).await?;
+    let body = body::read(&request.headers, body, api.max_body, deadline).await?;
     if deadline <= Instant::now() {
         // There was no time, or its body took all of it. Nobody has seen it yet, so this much is known.
         return Err(CommandError::<std::convert::Infallible>::Expired.into());
@@ -37,9 +64,47 @@ pub(super) async fn execute(State(api): State<Arc<Api>>, request: Request) -> Re
     let mut response = resource.execute(command, id, body, options).await?;
     failpoint::reach(Step::Responding);
     let wait = deadline - arrival.at;
-    if parts.headers.contains_key(PREFER) && wait < api.command_timeout {
+    if request.headers.contains_key(PREFER) && wait < api.command_timeout {
         let applied = HeaderValue::try_from(format!("wait={}", wait.as_secs()));
         response.headers_mut().insert(PREFERENCE_APPLIED, applied.expect("digits are visible ASCII"));
     }
     Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn address(method: &str, uri: &str) -> Option<(String, String, String)> {
+        let (parts, ()) = Request::builder().method(method).uri(uri).body(()).unwrap().into_parts();
+        let address = CommandAddress::of(&parts)?;
+        Some((address.aggregate_type.to_owned(), address.id.to_owned(), address.command.to_owned()))
+    }
+
+    #[test]
+    fn a_command_is_posted_to_a_type_an_id_and_a_name() {
+        let found = |one: &str, two: &str, three: &str| Some((one.to_owned(), two.to_owned(), three.to_owned()));
+        assert_eq!(address("POST", "/v1/cart/c-1/clear"), found("cart", "c-1", "clear"));
+        assert_eq!(address("POST", "/v1/cart/c%2F1/clear?dry_run=true"), found("cart", "c%2F1", "clear"));
+        assert_eq!(address("POST", "http://host/v1/cart/c-1/clear"), found("cart", "c-1", "clear"));
+        assert_eq!(address("POST", "/v1/cart//clear"), found("cart", "", "clear"));
+    }
+
+    #[test]
+    fn anything_else_is_for_the_router() {
+        for (method, uri) in [
+            ("GET", "/v1/cart/c-1/clear"),
+            ("POST", "/v1/cart/c-1/events"),
+            ("POST", "/v1/cart/c-1"),
+            ("POST", "/v1/cart/c-1/"),
+            ("POST", "/v1/cart/c-1/clear/"),
+            ("POST", "/v2/cart/c-1/clear"),
+            ("POST", "/admin/aggregates/cart/c-1/release"),
+            ("POST", "*"),
+        ] {
+            assert_eq!(address(method, uri), None, "{method} {uri}");
+        }
+    }
 }

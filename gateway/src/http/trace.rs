@@ -48,10 +48,11 @@ impl TraceParent {
 
     /// A trace that begins with this request, and is not sampled.
     pub(super) fn begun_here(id: Uuid) -> Self {
-        let trace = id.as_simple().to_string();
+        let mut text = *b"00-trace-trace-trace-trace-trace-tr-parent-parent-pa-00";
+        id.as_simple().encode_lower(&mut text[3..35]);
         // The second half of a UUIDv4 holds its variant, so it is never zero.
-        let value = format!("00-{trace}-{}-00", &trace[16..]);
-        Self(HeaderValue::try_from(value).expect("it is hexadecimal"))
+        text.copy_within(19..35, 36);
+        Self(HeaderValue::from_bytes(&text).expect("it is hexadecimal"))
     }
 
     pub(super) fn header(&self) -> HeaderValue {

@@ -1,24 +1,33 @@
 //! One connection, from the first byte to the last.
 
+use std::convert::Infallible;
 use std::pin::pin;
 
-use axum::Router;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use tokio::sync::oneshot;
 use tracing::trace;
 
 use super::socket::Socket;
 
 /// Answers the requests of a connection, until the client has no more or `told` says that the one under way is the last.
-pub(super) async fn serve_connection(
+pub(super) async fn serve_connection<F>(
     socket: Socket,
     http: http1::Builder,
-    router: Router,
+    answer: impl Fn(Request<Incoming>) -> F,
     told: oneshot::Receiver<()>,
-) {
-    let mut connection = pin!(http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router)));
+) where
+    F: Future<Output = Response>,
+{
+    let service = service_fn(move |request| {
+        let answered = answer(request);
+        async { Ok::<_, Infallible>(answered.await) }
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(socket), service));
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
+use tower::ServiceExt;
 
 use super::{Options, serve};
 
@@ -41,7 +42,11 @@ impl Serving {
         let mut options = Options { max_connections: 100, header_timeout: SOON * 2, write_timeout: SOON * 2 };
         change(&mut options);
         let (shutdown, deadline) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, router, options, deadline));
+        let answer = move |request| {
+            let routed = router.clone().oneshot(request);
+            async { routed.await.unwrap() }
+        };
+        let task = tokio::spawn(serve(listener, answer, options, deadline));
         Self { address, shutdown, task }
     }
 

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
@@ -13,10 +12,8 @@ use axum::routing::get;
 use hyper::body::Frame;
 use serde_json::json;
 use tokio::time::Instant;
-use tower::ServiceExt;
 
 use super::support::{Server, request};
-use crate::http::envelope::Envelope;
 
 /// A body in pieces that does not say how long it is, and may not end.
 struct Pieces {
@@ -137,10 +134,10 @@ async fn a_body_that_stalls_is_waited_for_until_the_deadline_of_its_command() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_takes_too_long_is_ended() {
-    let envelope = Envelope { timeout: Duration::from_secs(1), max_body: 1 };
-    let router = Router::new().route("/", get(std::future::pending::<()>)).layer(envelope);
-    let response = router.oneshot(request(Method::GET, "/", &[], Body::empty())).await.unwrap();
-    assert_eq!(response.status(), 504);
+    let server = Server::routing(Router::new().route("/", get(std::future::pending::<()>))).await;
+    let asked = Instant::now();
+    server.get("/").await.is_problem(504, "timeout");
+    assert_eq!(asked.elapsed().as_secs(), 35);
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,16 +154,11 @@ async fn a_commit_that_takes_too_long_leaves_the_outcome_unknown() {
 
 #[tokio::test]
 async fn a_handler_that_panics_is_answered_for_without_saying_where() {
-    let envelope = Envelope { timeout: Duration::from_secs(1), max_body: 1 };
     async fn handler() -> &'static str {
         panic!("at /secret/path")
     }
-    let router = Router::new().route("/", get(handler)).layer(envelope);
-    let response = router.oneshot(request(Method::GET, "/", &[], Body::empty())).await.unwrap();
-    assert_eq!(response.status(), 500);
-    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
-    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(problem["type"], "urn:dormouse:problem:internal");
+    let server = Server::routing(Router::new().route("/", get(handler))).await;
+    let problem = server.get("/").await.is_problem(500, "internal");
     assert!(!problem.to_string().contains("secret"));
 }
 
@@ -196,14 +188,14 @@ async fn too_much_is_refused_at_once_and_says_when_to_come_again() {
     let per_node = Server::with(|config| config.admission.per_node = 1.try_into().unwrap()).await;
     for (server, status, slug) in [(per_aggregate, 429, "aggregate-overloaded"), (per_node, 503, "node-overloaded")] {
         server.shut_gate();
-        let (router, body) = (server.router.clone(), Body::from("{\"owner\": \"Ada\"}"));
-        let first = tokio::spawn(router.oneshot(request(Method::POST, CREATE, &[JSON], body)));
+        let body = Body::from("{\"owner\": \"Ada\"}");
+        let first = server.begin(request(Method::POST, CREATE, &[JSON], body));
         server.has_under_way(1).await;
         let answer = server.post("/v1/cart/c-1/look", &json!({})).await;
         answer.is_problem(status, slug);
         assert_eq!(answer.header("retry-after"), Some("1"));
         server.open_gate();
-        assert_eq!(first.await.unwrap().unwrap().status(), 200);
+        assert_eq!(first.await.unwrap().status, 200);
     }
 }
 
@@ -212,12 +204,12 @@ async fn a_key_whose_command_is_in_flight_is_told_so() {
     let server = Server::start().await;
     server.shut_gate();
     let headers = [JSON, ("idempotency-key", "k-1")];
-    let (router, body) = (server.router.clone(), Body::from("{\"owner\": \"Ada\"}"));
-    let first = tokio::spawn(router.oneshot(request(Method::POST, CREATE, &headers, body)));
+    let body = Body::from("{\"owner\": \"Ada\"}");
+    let first = server.begin(request(Method::POST, CREATE, &headers, body));
     server.has_under_way(1).await;
     let again = server.post_with(CREATE, &[("idempotency-key", "k-1")], &json!({"owner": "Ada"})).await;
     again.is_problem(409, "key-in-flight");
     assert_eq!(again.header("retry-after"), Some("1"));
     server.open_gate();
-    assert_eq!(first.await.unwrap().unwrap().status(), 200);
+    assert_eq!(first.await.unwrap().status, 200);
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Method;
+use dormouse_engine::Lifecycle;
 use serde_json::{Value, json};
 
 use super::support::{Cart, Server, request};
@@ -79,16 +80,14 @@ async fn a_server_that_stops_is_alive_but_not_ready() {
         &[("content-type", "application/json")],
         Body::from("{\"owner\":\"A\"}"),
     );
-    let first = tokio::spawn({
-        let router = server.router.clone();
-        async move { tower::ServiceExt::oneshot(router, create).await }
-    });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let first = server.begin(create);
+    server.has_under_way(1).await;
     let drained = tokio::spawn({
         let engine = server.engine.clone();
         async move { engine.drain(Duration::from_secs(10)).await }
     });
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut lifecycle = server.engine.lifecycle();
+    lifecycle.wait_for(|lifecycle| *lifecycle == Lifecycle::Draining).await.unwrap();
     let ready = server.get("/health/ready").await;
     assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("draining")));
     assert_eq!(server.get("/health/live").await.status, 200);
@@ -97,7 +96,7 @@ async fn a_server_that_stops_is_alive_but_not_ready() {
     refused.is_problem(503, "draining");
     assert!(refused.header("retry-after").is_some());
     server.open_gate();
-    assert_eq!(first.await.unwrap().unwrap().status(), 200);
+    assert_eq!(first.await.unwrap().status, 200);
     drained.await.unwrap();
     assert_eq!(server.head(), 1);
     let health = server.get("/health").await;

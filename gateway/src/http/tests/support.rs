@@ -18,9 +18,9 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tower::ServiceExt;
+use tokio::task::JoinHandle;
 
-use crate::http::Api;
+use crate::http::{Api, Site};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Cart {
@@ -117,7 +117,7 @@ impl Aggregate for Cart {
 
 /// An API on an engine on a journal in memory.
 pub(super) struct Server {
-    pub(super) router: Router,
+    pub(super) site: Arc<Site>,
     pub(super) engine: Engine,
     store: Arc<Faulty>,
     shut: Mutex<Vec<Held>>,
@@ -143,8 +143,16 @@ impl Server {
         let journal = Journal::start(Arc::clone(&store) as _, Options::default()).await.unwrap();
         let engine = Engine::builder(config.clone()).aggregate::<Cart>().start(journal).await.unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let router = Api::builder("shop", &config).aggregate::<Cart>(&engine).router(engine.clone(), metrics);
-        Self { router, engine, store, shut: Mutex::default() }
+        let api = Api::builder("shop", &config).aggregate::<Cart>(&engine);
+        let site = Arc::new(api.site(engine.clone(), metrics));
+        Self { site, engine, store, shut: Mutex::default() }
+    }
+
+    /// Routes everything but commands to somewhere else than the API.
+    pub(super) async fn routing(router: Router) -> Self {
+        let server = Self::start().await;
+        let site = Site { api: Arc::clone(&server.site.api), router, request_timeout: server.site.request_timeout };
+        Self { site: Arc::new(site), ..server }
     }
 
     /// Lets nothing be committed until the gate opens, and no ping answered.
@@ -167,7 +175,13 @@ impl Server {
     }
 
     pub(super) async fn send(&self, request: Request) -> Answer {
-        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+        Answer::read(self.site.answer(request).await).await
+    }
+
+    /// Sends a request, and lets its sender wait for the answer.
+    pub(super) fn begin(&self, request: Request) -> JoinHandle<Answer> {
+        let site = Arc::clone(&self.site);
+        tokio::spawn(async move { Answer::read(site.answer(request).await).await })
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use axum::http::header::CONTENT_LENGTH;
@@ -57,7 +57,7 @@ where
         Err(too_large(max_body))
     } else {
         let arrival = Arrival { at, request_id: request_id.clone(), trace };
-        unwound(handle(arrival, request)).await
+        unwound(pin!(handle(arrival, request))).await
     };
     let (mut response, problem) = match handled {
         Ok(mut response) => {
@@ -109,8 +109,7 @@ fn announced_body(headers: &HeaderMap) -> u64 {
 }
 
 /// What comes of handling a request; a problem if that panics.
-async fn unwound(handling: impl Future<Output = Result<Response, Problem>>) -> Result<Response, Problem> {
-    let mut handling = pin!(handling);
+async fn unwound(mut handling: Pin<&mut impl Future<Output = Result<Response, Problem>>>) -> Result<Response, Problem> {
     // Nothing of the future is used after a panic, except to drop it.
     poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context))).unwrap_or_else(|panic| {

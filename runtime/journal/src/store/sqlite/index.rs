@@ -129,7 +129,7 @@ impl Index {
             "INSERT OR IGNORE INTO event_index (aggregate_type, aggregate_id, version, position)
              SELECT aggregate_type, aggregate_id, version, position FROM log.events
              WHERE position > ?1 AND position <= ?2
-             ORDER BY aggregate_type, aggregate_id, version",
+             ORDER BY aggregate_id, aggregate_type, version",
         );
         let indexed = events.bind(from).bind(to).execute(&mut *transaction).await?.rows_affected();
         if i64::try_from(indexed) != Ok(to - from) && !failpoint::is_planted(Bug::IndexAheadOfLog) {
@@ -139,7 +139,7 @@ impl Index {
             "INSERT OR IGNORE INTO command_index (aggregate_type, aggregate_id, command_key, version)
              SELECT aggregate_type, aggregate_id, command_key, version FROM log.events
              WHERE position > ?1 AND position <= ?2 AND command_key IS NOT NULL
-             ORDER BY aggregate_type, aggregate_id, command_key",
+             ORDER BY aggregate_id, aggregate_type, command_key",
             "UPDATE watermark SET position = ?2, chain = (SELECT chain FROM log.events WHERE position = ?2)
              WHERE position = ?1",
         ];

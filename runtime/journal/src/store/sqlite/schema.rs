@@ -47,22 +47,25 @@ CREATE TABLE log_head (
 INSERT INTO log_head VALUES (1, 0, NULL);
 ";
 
+/// The id comes before the type: it nearly always settles a comparison, of rows that are sorted as of places in a tree,
+/// where the type hardly ever differs. Ids that come in order stay together.
+///
 /// The watermark: every event up to this position is indexed. The chain of that event shows that the index belongs to
 /// this log.
 const INDEX_1: &str = "
 CREATE TABLE event_index (
-    aggregate_type TEXT NOT NULL,
     aggregate_id TEXT NOT NULL,
+    aggregate_type TEXT NOT NULL,
     version INTEGER NOT NULL,
     position INTEGER NOT NULL,
-    PRIMARY KEY (aggregate_type, aggregate_id, version)
+    PRIMARY KEY (aggregate_id, aggregate_type, version)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE command_index (
-    aggregate_type TEXT NOT NULL,
     aggregate_id TEXT NOT NULL,
+    aggregate_type TEXT NOT NULL,
     command_key TEXT NOT NULL,
     version INTEGER NOT NULL,
-    PRIMARY KEY (aggregate_type, aggregate_id, command_key)
+    PRIMARY KEY (aggregate_id, aggregate_type, command_key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE watermark (
     id INTEGER PRIMARY KEY CHECK (id = 1),

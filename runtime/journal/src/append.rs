@@ -44,8 +44,7 @@ impl Append {
     /// How much memory the events take, about.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        const ROW: usize = 160;
-        self.events.iter().map(|event| event.payload.len() + event.metadata.len() + ROW).sum()
+        self.events.iter().map(NewEvent::size_bytes).sum()
     }
 }
 

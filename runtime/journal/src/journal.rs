@@ -12,11 +12,12 @@ use tracing::warn;
 
 use crate::append::{Append, Committed};
 use crate::error::{AppendError, ReadError, StoreError};
+use crate::feed::{Feed, Ring};
 use crate::lane::Lane;
 use crate::metric;
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Store;
-use crate::writer::{Health, Options, Submission, Writer};
+use crate::writer::{Announcer, Health, Options, Submission, Writer};
 
 /// Snapshots waiting to be written. They are a cache: past this, new ones are dropped, and taken again later.
 const SNAPSHOT_QUEUE: usize = 256;
@@ -37,6 +38,7 @@ struct Shared {
     snapshots: mpsc::Sender<SnapshotTask>,
     health: watch::Receiver<Health>,
     head: watch::Receiver<Position>,
+    ring: Arc<Ring>,
 }
 
 /// A point in an aggregate's history from which to read on: everything up to it is known already.
@@ -65,10 +67,12 @@ impl Journal {
         let (health_sender, health) = watch::channel(Health::Ready);
         let (head_sender, head) = watch::channel(ownership.head);
         let (snapshots, snapshot_tasks) = mpsc::channel(SNAPSHOT_QUEUE);
-        let writer = Writer::new(Arc::clone(&store), options, ownership, submissions, health_sender, head_sender);
+        let ring = Arc::new(Ring::default());
+        let announcer = Announcer { head: head_sender, ring: Arc::clone(&ring) };
+        let writer = Writer::new(Arc::clone(&store), options, ownership, submissions, health_sender, announcer);
         tokio::spawn(writer.run());
         tokio::spawn(write_snapshots(Arc::clone(&store), snapshot_tasks));
-        Ok(Self { shared: Arc::new(Shared { store, queue, snapshots, health, head }) })
+        Ok(Self { shared: Arc::new(Shared { store, queue, snapshots, health, head, ring }) })
     }
 
     /// Gives the writer something to do. It is answered through the submission, in every case; here one only waits for
@@ -207,6 +211,16 @@ impl Journal {
             expected = expected.next();
         }
         Ok(events)
+    }
+
+    /// Follows the log: the events after a position, as they are committed.
+    #[must_use]
+    pub fn feed(&self, after: Position) -> Feed {
+        Feed::new(self.clone(), after)
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.shared.ring
     }
 
     /// The version of the first event of the aggregate's command with this key, if it is durable.

@@ -3,13 +3,14 @@
 //! A [`Journal`] is the handle everybody holds. Behind it one writer collects what aggregates [submit](Submission),
 //! checks versions and command keys, and commits what has gathered in one statement (group commit). A [`Store`] keeps
 //! the rows: [`Memory`](store::Memory), `Sqlite` or `Postgres`, all held to the
-//! contract on the trait by one conformance suite. [`Snapshot`]s are a cache beside the log: losing them loses nothing.
+//! contract on the trait by one conformance suite. A [`Feed`] follows the log as it grows. [`Snapshot`]s are a cache beside the log: losing them loses nothing.
 //!
 //! Invariant: an answer of success leaves only after the commit it speaks of is durable. An outcome that is not known
 //! is found out from the store, never guessed.
 
 mod append;
 mod error;
+mod feed;
 mod journal;
 mod lane;
 mod metric;
@@ -21,6 +22,7 @@ mod writer;
 
 pub use append::{Append, AppendKey, Committed};
 pub use error::{AppendError, CommitError, OpenError, ReadError, StoreError};
+pub use feed::Feed;
 pub use journal::{Anchor, Journal};
 pub use lane::Lane;
 pub use metric::BATCH_BUCKETS;

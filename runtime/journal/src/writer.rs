@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::append::Placed;
 use crate::error::{AppendError, CommitError, StoreError};
+use crate::feed::Ring;
 use crate::metric::{self, CommitMetrics};
 use crate::store::{Ownership, Store};
 use crate::turn::let_others_go_first;
@@ -74,6 +75,20 @@ pub enum Health {
     Closed,
 }
 
+/// Where a commit is made known to those who follow the log.
+pub(crate) struct Announcer {
+    pub(crate) head: watch::Sender<Position>,
+    pub(crate) ring: Arc<Ring>,
+}
+
+impl Announcer {
+    /// The events first: whoever is woken by the head finds them.
+    fn announce(&self, last: Position, batch: Vec<Placed>) {
+        self.ring.push(batch);
+        self.head.send_replace(last);
+    }
+}
+
 pub(crate) struct Writer {
     store: Arc<dyn Store>,
     options: Options,
@@ -81,7 +96,7 @@ pub(crate) struct Writer {
     /// Out of the queue, and for a later round.
     waiting: VecDeque<Submission>,
     health: watch::Sender<Health>,
-    head: watch::Sender<Position>,
+    announcer: Announcer,
     epoch: Epoch,
     /// The end of the log, as of the last commit. `None`: the journal must be acquired anew before the next.
     position: Option<Position>,
@@ -99,7 +114,7 @@ impl Writer {
         ownership: Ownership,
         queue: mpsc::Receiver<Submission>,
         health: watch::Sender<Health>,
-        head: watch::Sender<Position>,
+        announcer: Announcer,
     ) -> Self {
         Self {
             store,
@@ -107,7 +122,7 @@ impl Writer {
             queue,
             waiting: VecDeque::new(),
             health,
-            head,
+            announcer,
             epoch: ownership.epoch,
             position: Some(ownership.head),
             versions: LruCache::new(REMEMBERED_VERSIONS),
@@ -210,7 +225,7 @@ impl Writer {
                     let batch = round.batch(position);
                     round.answer(&self.metrics);
                     let committed = self.commit(batch, &mut Round::default()).await;
-                    return self.remember(&committed.unwrap_or_default());
+                    return self.remember(committed.unwrap_or_default());
                 }
                 Ok(position) => {
                     let batch = round.batch(position);
@@ -219,7 +234,7 @@ impl Writer {
                 Err(error) => Err(error),
             };
             match outcome {
-                Ok(batch) => self.remember(&batch),
+                Ok(batch) => self.remember(batch),
                 Err(error) => round.fail(&error),
             }
         }
@@ -359,12 +374,12 @@ impl Writer {
         }
     }
 
-    fn remember(&mut self, batch: &[Placed]) {
+    fn remember(&mut self, batch: Vec<Placed>) {
         if let Some(last) = batch.last().map(Placed::last) {
             // After a takeover that we learned of while settling, the log may go on without us.
             self.position = Some(last);
             self.confirmed = Instant::now();
-            self.head.send_replace(last);
+            self.announcer.announce(last, batch);
             self.metrics.head.set(last.0 as f64);
         }
     }

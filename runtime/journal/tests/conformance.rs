@@ -13,6 +13,8 @@ mod support;
 mod appending;
 #[path = "conformance/closing.rs"]
 mod closing;
+#[path = "conformance/feed.rs"]
+mod feed;
 #[path = "conformance/group_commit.rs"]
 mod group_commit;
 #[path = "conformance/keys.rs"]

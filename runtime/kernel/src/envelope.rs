@@ -111,6 +111,15 @@ pub struct NewEvent {
     pub chain: Chain,
 }
 
+impl NewEvent {
+    /// How much memory it takes, about.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        const ROW: usize = 160;
+        self.payload.len() + self.metadata.len() + ROW
+    }
+}
+
 /// An event in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEvent {

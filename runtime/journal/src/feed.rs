@@ -1,0 +1,356 @@
+//! Following the log: what was just committed comes from memory, what is older from the store.
+//!
+//! The writer puts each batch it has committed into one ring that all subscribers share, and that forgets the oldest
+//! when it is full. A subscriber is a position: if the ring still has what follows it, that is what it gets; otherwise
+//! it reads the log, until the ring has what follows. So nothing needs to be told or remembered to switch over, and
+//! somebody slow costs the writer nothing.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dormouse_kernel::{Position, RecordedEvent};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use crate::append::{Append, Placed};
+use crate::error::ReadError;
+use crate::journal::Journal;
+
+/// Events in the ring. A subscriber that needs half a second for a batch stays in memory at 60,000 events a second.
+const RING_EVENTS: usize = 32_768;
+
+/// Their memory, in bytes: the bound that matters when events are large.
+const RING_BYTES: usize = 32 << 20;
+
+/// What one page of a subscriber may take in memory, in bytes, about.
+const PAGE_BYTES: usize = 8 << 20;
+
+/// Events in the first page read from the log, before it is known how large they are.
+const FIRST_PAGE: usize = 64;
+
+/// So often the store is asked for the head: what others have appended is not announced here.
+const POLL: Duration = Duration::from_millis(500);
+
+/// The latest batches, as long as somebody wants them.
+#[derive(Debug, Default)]
+pub(crate) struct Ring {
+    subscribers: AtomicUsize,
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    /// Without gaps.
+    batches: VecDeque<Batch>,
+    events: usize,
+    bytes: usize,
+}
+
+/// What was committed at once; never empty.
+#[derive(Clone, Debug)]
+struct Batch {
+    appends: Arc<[Placed]>,
+    events: usize,
+    bytes: usize,
+}
+
+impl Ring {
+    /// Takes a batch that is durable. Without subscribers there is nothing to do.
+    pub(crate) fn push(&self, committed: Vec<Placed>) {
+        if self.subscribers.load(Ordering::Relaxed) == 0 || committed.is_empty() {
+            return;
+        }
+        let appends = || committed.iter().map(|placed| &*placed.append);
+        let events = appends().map(|append| append.events.len()).sum();
+        let bytes = appends().map(Append::size_bytes).sum();
+        let batch = Batch { appends: committed.into(), events, bytes };
+        let forgotten = {
+            let mut recent = self.recent();
+            // The last subscriber may have gone since.
+            if self.subscribers.load(Ordering::Relaxed) == 0 { Vec::new() } else { recent.push(batch) }
+        };
+        drop(forgotten);
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        // Every change below is made whole before the guard goes.
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscribe(&self) {
+        self.subscribers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn unsubscribe(&self) {
+        let forgotten = {
+            let mut recent = self.recent();
+            let was_last = self.subscribers.fetch_sub(1, Ordering::Relaxed) == 1;
+            if was_last { std::mem::take(&mut *recent) } else { Recent::default() }
+        };
+        drop(forgotten);
+    }
+
+    /// The batches that hold the events after a position, up to so many events and [`PAGE_BYTES`]. Empty: there are
+    /// none yet. `None`: they are no longer here, or never were.
+    fn after(&self, position: Position, limit: usize) -> Option<Vec<Batch>> {
+        let recent = self.recent();
+        let first = recent.batches.front()?.first();
+        if position.next() < first {
+            return None;
+        }
+        let start = recent.batches.partition_point(|batch| batch.last() <= position);
+        let (mut events, mut bytes) = (0, 0);
+        let wanted = recent.batches.range(start..).take_while(|batch| {
+            let has_room = events < limit && bytes < PAGE_BYTES;
+            // Of the first one, a part may be known already.
+            let known = (position.0 + 1).saturating_sub(batch.first().0);
+            events += batch.events - usize::try_from(known).unwrap_or(batch.events);
+            bytes += batch.bytes;
+            has_room
+        });
+        Some(wanted.cloned().collect())
+    }
+}
+
+impl Recent {
+    /// Gives back what there is no more room for.
+    fn push(&mut self, batch: Batch) -> Vec<Batch> {
+        let mut forgotten = Vec::new();
+        if self.batches.back().is_some_and(|last| last.last().next() != batch.first()) {
+            // Somebody else appended in between.
+            forgotten.extend(std::mem::take(self).batches);
+        }
+        self.events += batch.events;
+        self.bytes += batch.bytes;
+        self.batches.push_back(batch);
+        while self.events > RING_EVENTS || self.bytes > RING_BYTES {
+            let Some(oldest) = self.batches.pop_front() else { break };
+            self.events -= oldest.events;
+            self.bytes -= oldest.bytes;
+            forgotten.push(oldest);
+        }
+        forgotten
+    }
+}
+
+impl Batch {
+    fn first(&self) -> Position {
+        self.appends.first().map_or(Position::ZERO, |placed| placed.first)
+    }
+
+    fn last(&self) -> Position {
+        self.appends.last().map_or(Position::ZERO, Placed::last)
+    }
+}
+
+/// Follows a journal's log from a position on: every event once, in order, without gaps.
+///
+/// Events that were just committed here come from memory, without a read; a feed that has fallen behind reads the log
+/// until it has caught up. Whoever takes long holds up nobody, and costs no memory.
+#[derive(Debug)]
+pub struct Feed {
+    journal: Journal,
+    head: watch::Receiver<Position>,
+    /// The last event that was given out.
+    position: Position,
+    /// The last that is known to be in the log.
+    known: Position,
+    /// When the store was last asked.
+    asked: Instant,
+    /// Events in a page read from the log, so that it takes about [`PAGE_BYTES`].
+    page: usize,
+}
+
+impl Feed {
+    pub(crate) fn new(journal: Journal, after: Position) -> Self {
+        journal.ring().subscribe();
+        let head = journal.head();
+        Self { journal, head, position: after, known: after, asked: Instant::now(), page: FIRST_PAGE }
+    }
+
+    /// The position of the last event it has given; of where it began, before the first.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The events that follow, at least one, at most `limit` (zero counts as one) and about 8 MiB. Waits until there
+    /// are any: events that this journal commits come at once, those of other nodes within half a second.
+    ///
+    /// Nothing is lost if the future is dropped: the same events come again.
+    ///
+    /// # Errors
+    /// As with [`Journal::read_log`], and if the journal is closed; asking again goes on where it was.
+    pub async fn next(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+        let limit = limit.max(1);
+        loop {
+            let events = self.take(limit).await?;
+            if let Some(last) = events.last() {
+                self.position = last.position;
+                return Ok(events);
+            }
+            self.wait_for_more().await?;
+        }
+    }
+
+    /// What follows and is there already.
+    async fn take(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+        // Seen before the ring is asked: what is committed later wakes whoever waits.
+        let committed = (*self.head.borrow_and_update()).max(self.known);
+        if let Some(batches) = self.journal.ring().after(self.position, limit)
+            && !batches.is_empty()
+        {
+            let appends = batches.iter().flat_map(|batch| &*batch.appends);
+            let unseen = appends.skip_while(|placed| placed.last() <= self.position).flat_map(Placed::rows);
+            return Ok(unseen.skip_while(|event| event.position <= self.position).take(limit).collect());
+        }
+        if committed <= self.position {
+            return Ok(Vec::new());
+        }
+        let events = self.journal.read_log(self.position, limit.min(self.page)).await?;
+        let bytes: usize = events.iter().map(|event| event.event.size_bytes()).sum();
+        self.page = (events.len() * PAGE_BYTES).checked_div(bytes).unwrap_or(FIRST_PAGE).max(1);
+        Ok(events)
+    }
+
+    /// Waits until there may be more, or it is time to look.
+    async fn wait_for_more(&mut self) -> Result<(), ReadError> {
+        let due = self.asked + POLL;
+        let told = match timeout_at(due, self.head.changed()).await {
+            Ok(Ok(())) => true,
+            // The writer is gone. Others may still append.
+            Ok(Err(_)) => {
+                tokio::time::sleep_until(due).await;
+                false
+            }
+            Err(_) => false,
+        };
+        if !told {
+            self.asked = Instant::now();
+            self.known = self.journal.ping().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.journal.ring().unsubscribe();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, NewEvent, Timestamp, Version};
+
+    use super::*;
+
+    fn batch(first: u64, appends: u64, events: usize, payload: usize) -> Vec<Placed> {
+        let aggregate = AggregateRef::new(AggregateType::new("a").unwrap(), AggregateId::new("a").unwrap());
+        let event = NewEvent {
+            event_type: "happened".into(),
+            schema_version: 1,
+            payload: vec![0; payload],
+            metadata: Vec::new(),
+            recorded_at: Timestamp::UNIX_EPOCH,
+            chain: Chain::ROOT,
+        };
+        let placed = |number: u64| {
+            let first = first + number * events as u64;
+            let expected = Version(first - 1);
+            let append =
+                Append { aggregate: aggregate.clone(), expected, key: None, events: vec![event.clone(); events] };
+            Placed { first: Position(first), append: Arc::new(append) }
+        };
+        (0..appends).map(placed).collect()
+    }
+
+    fn subscribed() -> Ring {
+        let ring = Ring::default();
+        ring.subscribe();
+        ring
+    }
+
+    fn extent(batches: &[Batch]) -> (u64, u64) {
+        (batches.first().map_or(0, |batch| batch.first().0), batches.last().map_or(0, |batch| batch.last().0))
+    }
+
+    #[test]
+    fn nothing_is_kept_for_nobody() {
+        let ring = Ring::default();
+        let committed = batch(1, 3, 1, 1);
+        let append = Arc::clone(&committed[0].append);
+        ring.push(committed.clone());
+        drop(committed);
+        assert_eq!(Arc::strong_count(&append), 1);
+        ring.subscribe();
+        ring.push(batch(4, 3, 1, 1));
+        ring.unsubscribe();
+        assert!(ring.recent().batches.is_empty());
+    }
+
+    #[test]
+    fn a_batch_is_shared_and_not_copied() {
+        let ring = subscribed();
+        let committed = batch(1, 1, 1, 1);
+        let append = Arc::clone(&committed[0].append);
+        ring.push(committed);
+        for _ in 0..10 {
+            let taken = ring.after(Position(0), 100).unwrap();
+            assert!(Arc::ptr_eq(&taken[0].appends[0].append, &append));
+        }
+        assert_eq!(Arc::strong_count(&append), 2);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_events_and_by_bytes() {
+        for (payload, appends) in [(0, 1024), (1 << 20, 4)] {
+            let ring = subscribed();
+            for number in 0..100 {
+                ring.push(batch(1 + number * appends, appends, 1, payload));
+            }
+            let recent = ring.recent();
+            assert!(recent.events <= RING_EVENTS && recent.bytes <= RING_BYTES, "{} {}", recent.events, recent.bytes);
+            assert!(recent.events > RING_EVENTS / 2 || recent.bytes > RING_BYTES / 2);
+            assert_eq!(recent.events, recent.batches.iter().map(|batch| batch.events).sum::<usize>());
+            assert_eq!(recent.bytes, recent.batches.iter().map(|batch| batch.bytes).sum::<usize>());
+            assert_eq!(recent.batches.back().unwrap().last(), Position(100 * appends));
+        }
+    }
+
+    #[test]
+    fn one_batch_larger_than_the_ring_is_left_to_the_log() {
+        let ring = subscribed();
+        ring.push(batch(1, 1, 1, 1));
+        ring.push(batch(2, 1, 1, RING_BYTES));
+        assert!(ring.after(Position(0), 10).is_none());
+    }
+
+    #[test]
+    fn what_follows_a_position_is_found_or_known_to_be_missing() {
+        let ring = subscribed();
+        assert!(ring.after(Position(0), 10).is_none());
+        for first in [11, 17, 23] {
+            ring.push(batch(first, 3, 2, 1));
+        }
+        assert!(ring.after(Position(9), 10).is_none(), "the tenth is older than all that is kept");
+        assert_eq!(extent(&ring.after(Position(10), usize::MAX).unwrap()), (11, 28));
+        assert_eq!(extent(&ring.after(Position(16), usize::MAX).unwrap()), (17, 28));
+        assert_eq!(extent(&ring.after(Position(19), usize::MAX).unwrap()), (17, 28));
+        assert_eq!(extent(&ring.after(Position(19), 3).unwrap()), (17, 22));
+        assert_eq!(extent(&ring.after(Position(19), 4).unwrap()), (17, 28));
+        assert!(ring.after(Position(28), 10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn behind_a_gap_it_begins_anew() {
+        let ring = subscribed();
+        ring.push(batch(1, 1, 1, 1));
+        ring.push(batch(5, 1, 1, 1));
+        assert!(ring.after(Position(0), 10).is_none());
+        assert_eq!(extent(&ring.after(Position(4), 10).unwrap()), (5, 5));
+        assert_eq!(ring.recent().events, 1);
+    }
+}

@@ -1,0 +1,185 @@
+//! Following the log: nothing is skipped, nothing comes twice, and whoever is slow is nobody's trouble.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dormouse_journal::{Feed, Health, Journal};
+use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
+use tokio::time::timeout;
+
+use crate::support::{History, PATIENCE, Place, becomes, submit_all, whole_log};
+
+on_every_store! {
+    a_feed_gives_what_was_there_and_then_what_comes,
+    a_feed_begins_where_it_is_told,
+    a_feed_waits_until_there_is_more,
+    feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_once,
+    a_feed_that_nobody_reads_costs_the_writer_nothing,
+    events_of_another_owner_are_seen_too,
+    a_feed_that_was_dropped_while_it_waited_has_lost_nothing,
+    a_feed_of_a_closed_journal_says_so_in_the_end,
+}
+
+async fn next(feed: &mut Feed, limit: usize) -> Vec<RecordedEvent> {
+    timeout(PATIENCE, feed.next(limit)).await.expect("events come in time").unwrap()
+}
+
+/// Everything up to a position, each event once.
+async fn follow(feed: &mut Feed, to: Position, limit: usize) -> Vec<RecordedEvent> {
+    let mut seen: Vec<RecordedEvent> = Vec::new();
+    while feed.position() < to {
+        let before = feed.position();
+        let events = next(feed, limit).await;
+        assert!(!events.is_empty() && events.len() <= limit.max(1));
+        assert!(events.iter().zip(before.0 + 1..).all(|(event, position)| event.position.0 == position));
+        seen.extend(events);
+    }
+    seen
+}
+
+async fn append(journal: &Journal, history: &mut History, events: usize) {
+    journal.append(history.next(events)).await.unwrap();
+}
+
+async fn a_feed_gives_what_was_there_and_then_what_comes(place: Place) {
+    let journal = place.journal().await;
+    let mut account = History::of("a");
+    append(&journal, &mut account, 3).await;
+    let mut feed = journal.feed(Position::ZERO);
+    append(&journal, &mut account, 2).await;
+    let mut seen = follow(&mut feed, Position(5), 2).await;
+    append(&journal, &mut account, 4).await;
+    seen.extend(follow(&mut feed, Position(9), 3).await);
+    assert_eq!(seen, whole_log(&journal).await);
+}
+
+async fn a_feed_begins_where_it_is_told(place: Place) {
+    let journal = place.journal().await;
+    append(&journal, &mut History::of("a"), 5).await;
+    for after in 0..5 {
+        let mut feed = journal.feed(Position(after));
+        assert_eq!(next(&mut feed, 1).await[0].position, Position(after + 1));
+    }
+    // No limit at all would be an answer that never comes.
+    assert_eq!(next(&mut journal.feed(Position::ZERO), 0).await.len(), 1);
+}
+
+async fn a_feed_waits_until_there_is_more(place: Place) {
+    let journal = place.journal().await;
+    let mut feed = journal.feed(Position::ZERO);
+    let waiting = tokio::spawn(async move { next(&mut feed, 10).await });
+    append(&journal, &mut History::of("a"), 1).await;
+    let seen = timeout(PATIENCE, waiting).await.unwrap().unwrap();
+    assert_eq!(seen, whole_log(&journal).await);
+}
+
+async fn feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_once(place: Place) {
+    const WRITERS: u64 = 32;
+    const APPENDS: u64 = 40;
+    const LAST: Position = Position(WRITERS * APPENDS * 2);
+
+    let journal = place.journal().await;
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let journal = journal.clone();
+            tokio::spawn(async move {
+                let mut account = History::of(&writer.to_string());
+                for appended in 0..APPENDS as usize {
+                    append(&journal, &mut account, 1 + 2 * (appended % 2)).await;
+                }
+            })
+        })
+        .collect();
+    let readers: Vec<_> = [1, 3, 64, 1000]
+        .into_iter()
+        .map(|limit| {
+            let journal = journal.clone();
+            tokio::spawn(async move {
+                let mut feed = journal.feed(Position::ZERO);
+                let mut seen: Vec<RecordedEvent> = Vec::new();
+                while feed.position() < LAST {
+                    // As one that starts again now and then: what follows its position may not be in memory yet.
+                    if seen.len() % 7 == 3 {
+                        feed = journal.feed(feed.position());
+                    }
+                    let to = feed.position().next();
+                    seen.extend(follow(&mut feed, to, limit).await);
+                }
+                seen
+            })
+        })
+        .collect();
+    for writer in writers {
+        timeout(PATIENCE, writer).await.unwrap().unwrap();
+    }
+    let log = whole_log(&journal).await;
+    assert_eq!(log.len() as u64, LAST.0);
+    let mut versions: HashMap<AggregateRef, Version> = HashMap::new();
+    for event in &log {
+        let version = versions.entry(event.aggregate.clone()).or_default();
+        *version = version.next();
+        assert_eq!(event.version, *version);
+    }
+    for reader in readers {
+        assert_eq!(timeout(PATIENCE, reader).await.unwrap().unwrap(), log);
+    }
+}
+
+async fn a_feed_that_nobody_reads_costs_the_writer_nothing(place: Place) {
+    // More than is kept in memory, in batches of the largest size.
+    const APPENDS: usize = 40;
+    const EVENTS: usize = 1000;
+
+    let journal = place.journal().await;
+    let mut slow = journal.feed(Position::ZERO);
+    let mut quick = journal.feed(Position::ZERO);
+    let mut account = History::of("a");
+    let last = Position((APPENDS * EVENTS) as u64);
+    let reader = tokio::spawn(async move { follow(&mut quick, last, 5000).await.len() });
+    let appends: Vec<_> = (0..APPENDS).map(|_| account.next(EVENTS)).collect();
+    for outcome in submit_all(&journal, appends).await {
+        outcome.unwrap();
+    }
+    assert_eq!(timeout(PATIENCE, reader).await.unwrap().unwrap(), APPENDS * EVENTS);
+    // The first are in memory no more; the log has them.
+    assert_eq!(follow(&mut slow, last, 1000).await.len(), APPENDS * EVENTS);
+}
+
+async fn events_of_another_owner_are_seen_too(place: Place) {
+    let (first, mut account) = (place.journal().await, History::of("a"));
+    append(&first, &mut account, 1).await;
+    let mut feed = first.feed(Position::ZERO);
+    assert_eq!(next(&mut feed, 10).await.len(), 1);
+    let second = place.journal().await;
+    append(&second, &mut account, 2).await;
+    becomes(&first, |health| *health == Health::Fenced).await;
+    append(&second, &mut account, 3).await;
+    assert_eq!(follow(&mut feed, Position(6), 10).await, whole_log(&second).await[1..]);
+}
+
+async fn a_feed_that_was_dropped_while_it_waited_has_lost_nothing(place: Place) {
+    let journal = place.journal().await;
+    let mut account = History::of("a");
+    let mut feed = journal.feed(Position::ZERO);
+    let mut seen = Vec::new();
+    while seen.len() < 60 {
+        append(&journal, &mut account, 2).await;
+        // It may be anywhere in it when time is up.
+        let patience = Duration::from_micros(seen.len() as u64 * 20);
+        if let Ok(events) = timeout(patience, feed.next(3)).await {
+            seen.extend(events.unwrap());
+        }
+    }
+    let log = whole_log(&journal).await;
+    assert_eq!(seen, log[..seen.len()]);
+}
+
+async fn a_feed_of_a_closed_journal_says_so_in_the_end(place: Place) {
+    let journal = place.journal().await;
+    append(&journal, &mut History::of("a"), 1).await;
+    let mut feed = journal.feed(Position::ZERO);
+    assert_eq!(next(&mut feed, 10).await.len(), 1);
+    journal.close().await;
+    let end = timeout(PATIENCE, feed.next(10)).await.expect("it does not wait for ever");
+    assert!(end.is_err(), "{end:?}");
+}

@@ -14,7 +14,7 @@ use crate::error::{CommitError, StoreError};
 use crate::snapshot::{AsOf, Snapshot};
 pub use memory::Memory;
 pub use postgres::Postgres;
-pub use sqlite::Sqlite;
+pub use sqlite::{Sqlite, derived_file};
 
 /// An ownership of the journal, and where the log ended when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

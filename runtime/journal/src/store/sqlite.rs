@@ -49,6 +49,14 @@ use readers::Readers;
 use snapshots::Snapshots;
 use tail::{Bound, Tail};
 
+/// What files that are derived from a log have in common, also those that others keep beside it: they are recognized by
+/// an id in their header, and whatever is wrong with one, it is made anew.
+pub mod derived_file {
+    pub use super::derived::{create, open};
+    pub use super::error::store as error;
+    pub use super::schema::Schema;
+}
+
 /// How long a commit waits for the index to catch up before it is refused. A full tail takes a second or so to index:
 /// that long means that the index cannot be written at all.
 const BACKPRESSURE: Duration = Duration::from_secs(10);

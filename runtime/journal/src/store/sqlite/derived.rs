@@ -20,7 +20,10 @@ enum Problem {
 }
 
 /// Opens a derived file. One that is not what it should be is replaced by an empty one, after `before_replacing`.
-pub(super) async fn open(
+///
+/// # Errors
+/// If it cannot be opened or made now.
+pub async fn open(
     options: SqliteConnectOptions,
     schema: &Schema,
     before_replacing: impl FnOnce(),
@@ -38,7 +41,10 @@ pub(super) async fn open(
 }
 
 /// Replaces a derived file by an empty one.
-pub(super) async fn create(options: SqliteConnectOptions, schema: &Schema) -> Result<SqliteConnection, StoreError> {
+///
+/// # Errors
+/// If it cannot be deleted or made now.
+pub async fn create(options: SqliteConnectOptions, schema: &Schema) -> Result<SqliteConnection, StoreError> {
     delete(options.get_filename())?;
     match attempt(&options, schema).await {
         Ok(connection) => Ok(connection),

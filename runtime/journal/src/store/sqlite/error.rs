@@ -62,8 +62,9 @@ pub(super) fn reason(error: &sqlx::Error) -> String {
     }
 }
 
-/// The error of anything but a commit.
-pub(super) fn store(error: sqlx::Error) -> StoreError {
+/// The error of anything but a commit to the log.
+#[must_use]
+pub fn store(error: sqlx::Error) -> StoreError {
     match primary_code(&error) {
         _ if is_damage(&error) => StoreError::Damaged(reason(&error)),
         Some(FULL) => StoreError::Full(reason(&error)),

@@ -6,7 +6,7 @@ use crate::store::Migrated;
 
 /// One kind of file: how it is recognized, and the steps that lead to its latest version.
 #[derive(Debug)]
-pub(super) struct Schema {
+pub struct Schema {
     /// Written into the header of the file (`PRAGMA application_id`); fixed for ever.
     application_id: i64,
     /// Step n leads from version n to n + 1. Steps are never changed, only added.
@@ -14,13 +14,13 @@ pub(super) struct Schema {
 }
 
 /// The log. "DORJ" in ASCII.
-pub(super) static LOG: Schema = Schema { application_id: 0x444f_524a, migrations: &[LOG_1] };
+pub(super) static LOG: Schema = Schema::new(0x444f_524a, &[LOG_1]);
 
 /// The index. "DORI" in ASCII.
-pub(super) static INDEX: Schema = Schema { application_id: 0x444f_5249, migrations: &[INDEX_1] };
+pub(super) static INDEX: Schema = Schema::new(0x444f_5249, &[INDEX_1]);
 
 /// The snapshots. "DORS" in ASCII.
-pub(super) static SNAPSHOTS: Schema = Schema { application_id: 0x444f_5253, migrations: &[SNAPSHOTS_1] };
+pub(super) static SNAPSHOTS: Schema = Schema::new(0x444f_5253, &[SNAPSHOTS_1]);
 
 /// No index here: a commit must touch only the end of one table. The claim tells an owner whose takeover had an unknown
 /// outcome that it was its own.
@@ -103,6 +103,12 @@ pub(super) enum Found {
 }
 
 impl Schema {
+    /// A kind of file with an application id, which nobody else may use, and the steps that lead to its latest version.
+    #[must_use]
+    pub const fn new(application_id: i64, migrations: &'static [&'static str]) -> Self {
+        Self { application_id, migrations }
+    }
+
     /// The latest version this binary knows.
     pub(super) fn latest(&self) -> i64 {
         self.migrations.len() as i64

@@ -1,0 +1,164 @@
+//! What a view store needs to know of a projection: its name, its version, its declared fields.
+
+use crate::fields::Fields;
+use crate::limits::{FIELD_CHARS, NAME_CHARS};
+use crate::projection::Projection;
+
+/// A view as its store knows it. What is in it is checked: names can stand in SQL as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    name: &'static str,
+    version: u32,
+    fields: Fields,
+    table: String,
+}
+
+/// Why a projection cannot be run. Each is a mistake in its code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DefinitionError {
+    /// Its name is none.
+    #[error("projection {name:?}: a name is lower-case words with dashes, at most {NAME_CHARS} characters")]
+    Name {
+        /// The name.
+        name: &'static str,
+    },
+    /// A declared field cannot be one.
+    #[error("projection {projection}: the field {path:?} {problem}")]
+    Field {
+        /// The projection.
+        projection: &'static str,
+        /// The field.
+        path: &'static str,
+        /// What is wrong, as the end of a sentence.
+        problem: String,
+    },
+    /// It names no aggregate type.
+    #[error("projection {projection} has no sources")]
+    NoSources {
+        /// The projection.
+        projection: &'static str,
+    },
+    /// It names an aggregate type twice.
+    #[error("projection {projection} names the aggregate type {aggregate} twice")]
+    DuplicateSource {
+        /// The projection.
+        projection: &'static str,
+        /// The aggregate type.
+        aggregate: &'static str,
+    },
+    /// The events of an aggregate cannot be decoded by name.
+    #[error("projection {projection}: the events of {aggregate} are no enum: {reason}")]
+    NotAnEnum {
+        /// The projection.
+        projection: &'static str,
+        /// The aggregate type.
+        aggregate: &'static str,
+        /// How that shows.
+        reason: String,
+    },
+    /// Two projections have one name.
+    #[error("there are two projections {projection}")]
+    Duplicate {
+        /// The name.
+        projection: &'static str,
+    },
+}
+
+impl Definition {
+    /// What a store needs to know of `P`.
+    ///
+    /// # Errors
+    /// If its name or a declared field cannot be one.
+    pub fn of<P: Projection>() -> Result<Self, DefinitionError> {
+        let (name, fields) = (P::NAME, P::fields());
+        if !is_name(name) {
+            return Err(DefinitionError::Name { name });
+        }
+        let mut paths: Vec<&str> = Vec::new();
+        for field in fields.iter() {
+            let path = field.path;
+            let refused = |problem: String| DefinitionError::Field { projection: name, path, problem };
+            if !is_path(path) {
+                return Err(refused(format!(
+                    "is not made of letters, digits and underscores with dots between them, at most {FIELD_CHARS} characters"
+                )));
+            }
+            // Names of indexes know no case and no dots.
+            if paths.iter().any(|known| folded(known) == folded(path)) {
+                return Err(refused("is declared twice, or differs from another one only in case or dots".to_owned()));
+            }
+            paths.push(path);
+        }
+        Ok(Self { name, version: P::VERSION, fields, table: format!("view_{}", name.replace('-', "_")) })
+    }
+
+    /// The name of the projection, which is that of its view.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The version of its code.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The declared fields.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// The name of the table: lower-case words with underscores.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_word =
+        |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    name.len() <= NAME_CHARS
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.split('-').all(is_word)
+}
+
+fn is_path(path: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    path.len() <= FIELD_CHARS && path.split('.').all(is_name)
+}
+
+/// As it stands in the name of an index.
+pub(crate) fn folded(path: &str) -> String {
+    path.to_ascii_lowercase().replace('.', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_lower_case_words() {
+        for name in ["orders", "order-totals", "v2"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "Orders", "order_totals", "-a", "a-", "a--b", "2a", "a;drop", "größe", &"a".repeat(29)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn paths_are_names_with_dots() {
+        for path in ["status", "customer.email", "_x", "totalCents", "a1.b2.c3"] {
+            assert!(is_path(path), "{path}");
+        }
+        for path in ["", ".", "a.", ".a", "a..b", "1a", "a b", "a'b", "a\"b", "a$", &"a".repeat(29)] {
+            assert!(!is_path(path), "{path}");
+        }
+    }
+}

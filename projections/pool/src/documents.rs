@@ -1,0 +1,237 @@
+//! The documents a worker has in its hands: those of the batch it is at, and the latest ones of earlier batches.
+//!
+//! What is kept between batches is exactly what is stored: only one worker at a time can move a view on, and whenever
+//! something goes wrong all of this is [forgotten](Documents::forget).
+
+use dormouse_kernel::Position;
+use lru::LruCache;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::key::Key;
+use crate::limits::ENTRY_BYTES;
+use crate::store::Row;
+
+/// Documents by key, and which of them have changed.
+#[derive(Debug)]
+pub(crate) struct Documents<D> {
+    entries: LruCache<Key, Entry<D>>,
+    changed: Vec<Key>,
+    bytes: usize,
+    budget_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry<D> {
+    /// `None`: there is no such document.
+    document: Option<D>,
+    /// As JSON, when it was last stored, or zero.
+    bytes: usize,
+    /// The last event that changed it since it was last stored.
+    changed: Option<Position>,
+}
+
+/// A document that JSON cannot hold, or whose JSON cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the document {key:?} {problem}")]
+pub(crate) struct Unfit {
+    pub(crate) key: Key,
+    pub(crate) problem: String,
+}
+
+/// What a document was before an event that might go wrong.
+pub(crate) struct Before {
+    key: Key,
+    json: Option<String>,
+    changed: Option<Position>,
+}
+
+impl<D: Serialize + DeserializeOwned> Documents<D> {
+    /// Between batches, it keeps documents of about so many bytes.
+    pub(crate) fn new(budget_bytes: usize) -> Self {
+        Self { entries: LruCache::unbounded(), changed: Vec::new(), bytes: 0, budget_bytes }
+    }
+
+    /// Those of `keys` that must be loaded, sorted. The others become the latest used.
+    pub(crate) fn missing<'k>(&mut self, keys: impl Iterator<Item = &'k Key>) -> Vec<Key> {
+        let mut missing: Vec<Key> = keys.filter(|key| self.entries.get(*key).is_none()).cloned().collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing
+    }
+
+    /// Takes what was loaded; the keys that were not found have no document.
+    pub(crate) fn insert(&mut self, wanted: Vec<Key>, found: Vec<(Key, String)>) -> Result<(), Unfit> {
+        for (key, json) in found {
+            let document = Some(from_json(&key, &json)?);
+            self.put(key, Entry { document, bytes: json.len(), changed: None });
+        }
+        for key in wanted {
+            if !self.entries.contains(&key) {
+                self.put(key, Entry { document: None, bytes: 0, changed: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, key: Key, entry: Entry<D>) {
+        self.bytes += size_bytes(&key, &entry);
+        if let Some((key, replaced)) = self.entries.push(key, entry) {
+            self.bytes -= size_bytes(&key, &replaced);
+        }
+    }
+
+    /// Replaces a document, which must have been [loaded](Self::insert), because of the event at a position. If `next`
+    /// panics, the document is lost: [`restore`](Self::restore) it, or [`forget`](Self::forget) them all.
+    pub(crate) fn change(&mut self, key: &Key, position: Position, next: impl FnOnce(Option<D>) -> Option<D>) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            unreachable!("the documents of a batch are loaded before it is projected");
+        };
+        if entry.changed.replace(position).is_none() {
+            self.changed.push(key.clone());
+        }
+        entry.document = next(entry.document.take());
+    }
+
+    /// What has changed, sorted by key: rows to write, and keys whose documents are gone.
+    pub(crate) fn changes(&mut self) -> Result<(Vec<Row>, Vec<Key>), Unfit> {
+        self.changed.sort_unstable();
+        let (mut rows, mut gone) = (Vec::with_capacity(self.changed.len()), Vec::new());
+        for key in &self.changed {
+            let Some(entry) = self.entries.peek_mut(key) else { continue };
+            let before = entry.bytes;
+            match (&entry.document, entry.changed) {
+                (Some(document), Some(position)) => {
+                    let json = to_json(key, document)?;
+                    entry.bytes = json.len();
+                    rows.push(Row { key: key.clone(), document: json, position });
+                }
+                (None, Some(_)) => {
+                    entry.bytes = 0;
+                    gone.push(key.clone());
+                }
+                (_, None) => {}
+            }
+            self.bytes = self.bytes + entry.bytes - before;
+        }
+        Ok((rows, gone))
+    }
+
+    /// All that has changed is stored: from here on it may be kept, as far as there is room.
+    pub(crate) fn stored(&mut self) {
+        for key in self.changed.drain(..) {
+            if let Some(entry) = self.entries.peek_mut(&key) {
+                entry.changed = None;
+            }
+        }
+        while self.bytes > self.budget_bytes {
+            let Some((key, entry)) = self.entries.pop_lru() else { break };
+            self.bytes -= size_bytes(&key, &entry);
+        }
+    }
+
+    /// Nothing is known any more.
+    pub(crate) fn forget(&mut self) {
+        self.entries.clear();
+        self.changed.clear();
+        self.bytes = 0;
+    }
+
+    /// Notes what some documents are, so that they can be [restored](Self::restore).
+    pub(crate) fn before<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<Vec<Before>, Unfit> {
+        let mut noted: Vec<Before> = Vec::new();
+        for key in keys {
+            let Some(entry) = self.entries.peek(key) else { continue };
+            if noted.iter().all(|before| before.key != *key) {
+                let json = entry.document.as_ref().map(|document| to_json(key, document)).transpose()?;
+                noted.push(Before { key: key.clone(), json, changed: entry.changed });
+            }
+        }
+        Ok(noted)
+    }
+
+    /// Undoes what has happened to them since.
+    pub(crate) fn restore(&mut self, noted: Vec<Before>) -> Result<(), Unfit> {
+        for Before { key, json, changed } in noted {
+            let document = json.map(|json| from_json(&key, &json)).transpose()?;
+            if let Some(entry) = self.entries.peek_mut(&key) {
+                (entry.document, entry.changed) = (document, changed);
+            }
+            if changed.is_none() {
+                self.changed.retain(|known| *known != key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether these documents can be stored and come back.
+    pub(crate) fn check<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<(), Unfit> {
+        for key in keys {
+            if let Some(document) = self.entries.peek(key).and_then(|entry| entry.document.as_ref()) {
+                from_json::<D>(key, &to_json(key, document)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn size_bytes<D>(key: &Key, entry: &Entry<D>) -> usize {
+    entry.bytes + key.as_str().len() + ENTRY_BYTES
+}
+
+fn to_json<D: Serialize>(key: &Key, document: &D) -> Result<String, Unfit> {
+    serde_json::to_string(document)
+        .map_err(|error| Unfit { key: key.clone(), problem: format!("cannot be written as JSON: {error}") })
+}
+
+pub(crate) fn from_json<D: DeserializeOwned>(key: &Key, json: &str) -> Result<D, Unfit> {
+    serde_json::from_str(json)
+        .map_err(|error| Unfit { key: key.clone(), problem: format!("cannot be read, was VERSION raised? {error}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> Key {
+        Key::from(format!("k-{number}"))
+    }
+
+    fn loaded(documents: &mut Documents<String>, keys: std::ops::Range<usize>) {
+        let keys: Vec<Key> = keys.map(key).collect();
+        let missing = documents.missing(keys.iter());
+        documents.insert(missing, Vec::new()).unwrap();
+    }
+
+    #[test]
+    fn what_is_kept_between_batches_is_bounded_and_what_a_batch_needs_is_not() {
+        let mut documents = Documents::new(10 * ENTRY_BYTES);
+        for batch in 0..20 {
+            loaded(&mut documents, batch * 50..batch * 50 + 50);
+            for number in batch * 50..batch * 50 + 50 {
+                documents.change(&key(number), Position(1), |_| Some("document".repeat(number % 7)));
+            }
+            assert!(documents.entries.len() >= 50);
+            assert_eq!(documents.changes().unwrap().0.len(), 50);
+            documents.stored();
+            assert!(documents.bytes <= 10 * ENTRY_BYTES);
+            let counted: usize = documents.entries.iter().map(|(key, entry)| size_bytes(key, entry)).sum();
+            assert_eq!(documents.bytes, counted);
+        }
+        assert!(documents.entries.len() > 3);
+    }
+
+    #[test]
+    fn a_change_that_is_undone_leaves_no_trace() {
+        let mut documents = Documents::new(1 << 20);
+        loaded(&mut documents, 0..2);
+        documents.change(&key(0), Position(1), |_| Some("first".to_owned()));
+        let noted = documents.before([key(0), key(1), key(0)].iter()).unwrap();
+        documents.change(&key(0), Position(2), |_| None);
+        documents.change(&key(1), Position(2), |_| Some("second".to_owned()));
+        documents.restore(noted).unwrap();
+        let (rows, gone) = documents.changes().unwrap();
+        assert_eq!(rows, [Row { key: key(0), document: "\"first\"".to_owned(), position: Position(1) }]);
+        assert!(gone.is_empty());
+    }
+}

@@ -1,0 +1,224 @@
+//! Given/when/then: tests of a projection that need no runtime.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Debug;
+
+use dormouse_kernel::{
+    Aggregate, AggregateId, AggregateRef, AggregateType, Chain, EventCodec, EventId, Metadata, NewEvent, Position,
+    RecordedEvent, Timestamp, Uuid, Version, encode,
+};
+
+use crate::definition::Definition;
+use crate::documents::{Documents, from_json};
+use crate::key::Key;
+use crate::projection::{Project, Projection};
+use crate::round::Round;
+use crate::sources::{AnySource, Sources};
+use crate::store::Row;
+
+/// A view, and the events that made it what it is. Every event goes through its codec and every document through JSON,
+/// so a test also shows that they can be stored.
+///
+/// See [`Projection`] for an example.
+pub struct Given<P: Projection> {
+    sources: HashMap<&'static str, AnySource<P>>,
+    documents: HashMap<Key, String>,
+    versions: HashMap<AggregateRef, Version>,
+    position: Position,
+    now: Timestamp,
+    subject: Option<String>,
+    checked: bool,
+}
+
+impl<P: Projection> Given<P> {
+    /// Nothing has happened yet.
+    ///
+    /// # Panics
+    /// If `P` cannot be run: see [`DefinitionError`](crate::DefinitionError).
+    #[must_use]
+    pub fn nothing() -> Self {
+        Definition::of::<P>().unwrap_or_else(|error| panic!("{error}"));
+        Self {
+            sources: Sources::named().unwrap_or_else(|error| panic!("{error}")),
+            documents: HashMap::new(),
+            versions: HashMap::new(),
+            position: Position::ZERO,
+            now: Timestamp::UNIX_EPOCH,
+            subject: None,
+            checked: true,
+        }
+    }
+
+    /// What comes now happens at this time (otherwise at the epoch).
+    #[must_use]
+    pub fn at(mut self, now: Timestamp) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// What comes now happens on behalf of `subject` (otherwise of nobody).
+    #[must_use]
+    pub fn by(mut self, subject: &str) -> Self {
+        self.subject = Some(subject.to_owned());
+        self
+    }
+
+    /// These events happen to an aggregate, one after the other.
+    ///
+    /// # Panics
+    /// If one cannot be stored or projected, or `id` is no id.
+    #[must_use]
+    #[track_caller]
+    pub fn when<A: Aggregate>(mut self, id: &str, events: impl IntoIterator<Item = A::Event>) -> Self
+    where
+        P: Project<A>,
+    {
+        let codec = EventCodec::<A::Event>::new().unwrap_or_else(|error| panic!("{error}"));
+        for event in events {
+            let encoded = codec.encode(&event).unwrap_or_else(|error| panic!("{error}"));
+            let recorded = self.recorded(A::TYPE, id, encoded.name, encoded.schema_version, encoded.fields);
+            self.project(recorded);
+        }
+        self.checked = false;
+        self
+    }
+
+    /// An event as it was written by older code: its name, the version of its schema, its fields.
+    ///
+    /// # Panics
+    /// If it cannot be stored or projected, or `id` is no id.
+    #[must_use]
+    #[track_caller]
+    pub fn when_written<A: Aggregate>(
+        mut self,
+        id: &str,
+        name: &'static str,
+        schema_version: u32,
+        fields: &impl serde::Serialize,
+    ) -> Self
+    where
+        P: Project<A>,
+    {
+        let fields = encode(fields).unwrap_or_else(|error| panic!("{error}"));
+        let recorded = self.recorded(A::TYPE, id, name, schema_version, fields);
+        self.project(recorded);
+        self.checked = false;
+        self
+    }
+
+    /// The document under this key is now as expected.
+    ///
+    /// # Panics
+    /// If it is not.
+    #[track_caller]
+    pub fn then(mut self, key: &str, expected: &P::Document) -> Self
+    where
+        P::Document: Debug + PartialEq,
+    {
+        self.checked = true;
+        assert_eq!(self.document(key).as_ref(), Some(expected), "{key}");
+        self
+    }
+
+    /// There is no document under this key.
+    ///
+    /// # Panics
+    /// If there is one.
+    #[track_caller]
+    pub fn then_gone(mut self, key: &str) -> Self
+    where
+        P::Document: Debug,
+    {
+        self.checked = true;
+        if let Some(document) = self.document(key) {
+            panic!("{key} is there: {document:?}");
+        }
+        self
+    }
+
+    /// These are all keys there are, in order.
+    ///
+    /// # Panics
+    /// If there are others.
+    #[track_caller]
+    pub fn then_keys(mut self, expected: &[&str]) -> Self {
+        self.checked = true;
+        let mut keys: Vec<&str> = self.documents.keys().map(Key::as_str).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, expected);
+        self
+    }
+
+    fn document(&self, key: &str) -> Option<P::Document> {
+        let key = Key::from(key);
+        let json = self.documents.get(&key)?;
+        Some(from_json(&key, json).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    fn recorded(
+        &mut self,
+        aggregate_type: &'static str,
+        id: &str,
+        name: &'static str,
+        schema_version: u32,
+        payload: Vec<u8>,
+    ) -> RecordedEvent {
+        let aggregate_type = AggregateType::new(aggregate_type).unwrap_or_else(|error| panic!("{error}"));
+        let id = AggregateId::new(id).unwrap_or_else(|error| panic!("{error}"));
+        let aggregate = AggregateRef::new(aggregate_type, id);
+        self.position = self.position.next();
+        let version = self.versions.entry(aggregate.clone()).or_default();
+        *version = version.next();
+        let metadata = Metadata {
+            event_id: EventId(Uuid::from_u128(u128::from(self.position.0))),
+            correlation: None,
+            causation: None,
+            subject: self.subject.clone(),
+            tenant: None,
+            traceparent: None,
+            command: None,
+        };
+        let event = NewEvent {
+            event_type: name.into(),
+            schema_version,
+            payload,
+            metadata: encode(&metadata).unwrap_or_else(|error| panic!("{error}")),
+            recorded_at: self.now,
+            chain: Chain::ROOT,
+        };
+        RecordedEvent { position: self.position, aggregate, version: *version, command_key: None, event }
+    }
+
+    fn project(&mut self, recorded: RecordedEvent) {
+        let mut round = Round::read(vec![recorded], &self.sources, &HashSet::new());
+        let mut documents = Documents::new(0);
+        let missing = documents.missing(round.keys());
+        let found = missing.iter().filter_map(|key| Some((key.clone(), self.documents.get(key)?.clone()))).collect();
+        documents.insert(missing, found).unwrap_or_else(|error| panic!("{error}"));
+        for number in 0..round.len() {
+            let projected = round.project_carefully(number, &mut HashSet::new(), &mut documents);
+            projected.unwrap_or_else(|error| panic!("{error}"));
+        }
+        if let Some(parked) = round.into_parked().first() {
+            panic!("{}", parked.reason.as_deref().unwrap_or_default());
+        }
+        let (rows, gone) = documents.changes().unwrap_or_else(|error| panic!("{error}"));
+        self.documents.extend(rows.into_iter().map(|Row { key, document, .. }| (key, document)));
+        gone.iter().for_each(|key| _ = self.documents.remove(key));
+    }
+}
+
+/// A test that asks nothing shows nothing.
+impl<P: Projection> Drop for Given<P> {
+    fn drop(&mut self) {
+        if !self.checked && !std::thread::panicking() {
+            panic!("`when` without a `then`: this test cannot fail");
+        }
+    }
+}
+
+impl<P: Projection> Debug for Given<P> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Given").field("documents", &self.documents).finish_non_exhaustive()
+    }
+}

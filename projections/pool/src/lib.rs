@@ -1,0 +1,31 @@
+//! The read side: projections turn events into JSON documents, workers keep them up to date, views read them.
+//!
+//! A [`Projection`] says which aggregates it reads; for each of them, [`Project`] names the documents that an event
+//! concerns and makes their next version. Both are pure: [`Given`] tests them without a runtime. A [`ViewStore`] keeps
+//! the documents, with how far they have come. [`Projections`] runs one worker per projection, supervised: it follows
+//! the journal's feed, and writes the documents of a batch and the new offset in one transaction. A [`View`] reads
+//! what a worker wrote, and waits for it.
+//!
+//! Invariants: rows and offset are committed together, so that every event has its effect once, whatever dies when.
+//! An event that cannot be projected holds up its aggregate, and nothing else. No ractor type in a public signature.
+
+mod definition;
+mod documents;
+mod event;
+mod fields;
+mod given;
+mod key;
+mod limits;
+mod projection;
+mod round;
+mod sources;
+pub mod store;
+
+pub use definition::{Definition, DefinitionError};
+pub use event::Event;
+pub use fields::{Field, Fields, Kind};
+pub use given::Given;
+pub use key::{Key, Keys};
+pub use projection::{Project, Projection};
+pub use sources::Sources;
+pub use store::ViewStore;

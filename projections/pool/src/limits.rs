@@ -1,0 +1,20 @@
+//! The limits of the read side, each with its reason.
+
+/// Bytes in a key. PostgreSQL's index takes 2,700; ids have up to 128 characters, so a few of them fit.
+pub(crate) const KEY_BYTES: usize = 1024;
+
+/// Characters in the name of a projection. `view_<name>__<field>` must fit PostgreSQL's 63 for an identifier.
+pub(crate) const NAME_CHARS: usize = 28;
+
+/// Characters in the path of a declared field, for the same reason.
+pub(crate) const FIELD_CHARS: usize = 28;
+
+/// Events that are projected before other tasks have their turn: well under a millisecond.
+pub(crate) const EVENTS_AT_A_TIME: usize = 256;
+
+/// Aggregates of one projection that may be parked. A worker has them in memory; and if so many cannot be projected, it
+/// is the projection that is wrong, and going on would only hide that.
+pub(crate) const PARKED_AGGREGATES: usize = 10_000;
+
+/// What an entry of the cache of documents takes beside its document and key, in bytes, about.
+pub(crate) const ENTRY_BYTES: usize = 200;

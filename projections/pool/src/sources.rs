@@ -1,0 +1,115 @@
+//! Where a projection's events come from, and how they are decoded.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use dormouse_kernel::{Aggregate, CodecError, Decoded, EventCodec, RecordedEvent};
+
+use crate::definition::DefinitionError;
+use crate::documents::Documents;
+use crate::event::Event;
+use crate::key::{Key, Keys};
+use crate::projection::{Project, Projection};
+
+/// A source, whatever its aggregate type.
+pub(crate) type AnySource<P> = Box<dyn Source<P>>;
+
+/// Collects the aggregate types that a projection reads.
+pub struct Sources<P: Projection> {
+    sources: Vec<(&'static str, Result<AnySource<P>, DefinitionError>)>,
+}
+
+impl<P: Projection> Sources<P> {
+    /// And the events of this type.
+    #[must_use]
+    pub fn of<A: Aggregate>(mut self) -> Self
+    where
+        P: Project<A>,
+    {
+        let source = EventCodec::<A::Event>::new()
+            .map(|codec| Box::new(Typed::<A> { codec, aggregate: PhantomData }) as AnySource<P>)
+            .map_err(|error| DefinitionError::NotAnEnum {
+                projection: P::NAME,
+                aggregate: A::TYPE,
+                reason: error.to_string(),
+            });
+        self.sources.push((A::TYPE, source));
+        self
+    }
+
+    /// Those that the projection names, by aggregate type.
+    pub(crate) fn named() -> Result<HashMap<&'static str, AnySource<P>>, DefinitionError> {
+        let mut named = HashMap::new();
+        for (aggregate, source) in P::sources(Self { sources: Vec::new() }).sources {
+            if named.insert(aggregate, source?).is_some() {
+                return Err(DefinitionError::DuplicateSource { projection: P::NAME, aggregate });
+            }
+        }
+        if named.is_empty() { Err(DefinitionError::NoSources { projection: P::NAME }) } else { Ok(named) }
+    }
+}
+
+impl<P: Projection> fmt::Debug for Sources<P> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.sources.iter().map(|(aggregate, _)| aggregate)).finish()
+    }
+}
+
+/// Reads the events of one aggregate type for a projection.
+pub(crate) trait Source<P: Projection>: Send + Sync {
+    /// Decodes an event and asks which documents it concerns. It may panic where the projection does.
+    fn read(&self, recorded: RecordedEvent) -> Result<Box<dyn Change<P>>, CodecError>;
+}
+
+/// An event that was decoded, whatever its aggregate type.
+pub(crate) trait Change<P: Projection>: Send {
+    fn recorded(&self) -> &RecordedEvent;
+
+    /// The keys of the documents it concerns; one may come more than once.
+    fn visit_keys<'c>(&'c self, visit: &mut dyn FnMut(&'c Key));
+
+    /// Lets the projection make the next versions of these documents, which must all be there. It may panic where the
+    /// projection does, and the document is lost then.
+    fn project(&self, documents: &mut Documents<P::Document>);
+}
+
+struct Typed<A: Aggregate> {
+    codec: EventCodec<A::Event>,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+impl<A: Aggregate, P: Project<A>> Source<P> for Typed<A> {
+    fn read(&self, recorded: RecordedEvent) -> Result<Box<dyn Change<P>>, CodecError> {
+        let stored = &recorded.event;
+        let bodies = self.codec.decode(&stored.event_type, stored.schema_version, &stored.payload)?;
+        let keys = bodies.as_slice().iter().map(|body| P::keys(&Event::new(body, &recorded))).collect();
+        Ok(Box::new(TypedChange::<A> { recorded, bodies, keys }))
+    }
+}
+
+struct TypedChange<A: Aggregate> {
+    recorded: RecordedEvent,
+    bodies: Decoded<A::Event>,
+    /// One for each body.
+    keys: Vec<Keys>,
+}
+
+impl<A: Aggregate, P: Project<A>> Change<P> for TypedChange<A> {
+    fn recorded(&self) -> &RecordedEvent {
+        &self.recorded
+    }
+
+    fn visit_keys<'c>(&'c self, visit: &mut dyn FnMut(&'c Key)) {
+        self.keys.iter().flat_map(Keys::iter).for_each(visit);
+    }
+
+    fn project(&self, documents: &mut Documents<P::Document>) {
+        for (body, keys) in self.bodies.as_slice().iter().zip(&self.keys) {
+            let event = Event::<A>::new(body, &self.recorded);
+            for key in keys.iter() {
+                documents.change(key, self.recorded.position, |current| P::project(current, &event, key));
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The statements that work on views. A statement costs thread hops, a row does not: so everything goes in one bind.
+
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+
+use super::signed;
+use crate::definition::Definition;
+use crate::key::Key;
+use crate::store::{Advance, Parked, Row};
+
+/// Key and document of those [keys](keys) that are there.
+pub(super) fn load(view: &Definition) -> String {
+    format!("SELECT key, document FROM {} WHERE key IN (SELECT value FROM json_each(?))", view.table())
+}
+
+/// The position of a view, and one of its documents with its position. One statement sees one state.
+pub(super) fn get(view: &Definition) -> String {
+    format!(
+        "SELECT views.position, found.document, found.position FROM views
+         LEFT JOIN {} AS found ON found.key = ?2 WHERE views.view = ?1",
+        view.table()
+    )
+}
+
+/// Keys as a JSON array.
+pub(super) fn keys(keys: &[Key]) -> String {
+    json(keys.iter().map(Key::as_str))
+}
+
+/// See [`ViewStore::commit`](crate::ViewStore::commit). An error says where the view is instead.
+pub(super) async fn commit(
+    connection: &mut SqliteConnection,
+    view: &Definition,
+    advance: Advance,
+) -> Result<Result<(), Option<i64>>, sqlx::Error> {
+    let Advance { from, to, rows, gone, parked } = advance;
+    // Dropped, it is rolled back.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let moved =
+        sqlx::query("UPDATE views SET position = ?1, chain = ?2 WHERE view = ?3 AND version = ?4 AND position = ?5")
+            .bind(signed(to.position.0))
+            .bind(to.chain.0.as_slice())
+            .bind(view.name())
+            .bind(i64::from(view.version()))
+            .bind(signed(from.0))
+            .execute(&mut *transaction)
+            .await?;
+    if moved.rows_affected() != 1 {
+        let found = sqlx::query_scalar("SELECT position FROM views WHERE view = ? AND version = ?")
+            .bind(view.name())
+            .bind(i64::from(view.version()))
+            .fetch_optional(&mut *transaction)
+            .await?;
+        transaction.rollback().await?;
+        return Ok(Err(found));
+    }
+    let table = view.table();
+    if !rows.is_empty() {
+        let upsert = format!(
+            "INSERT INTO {table} (key, document, position)
+             SELECT value ->> 0, value -> 1, value ->> 2 FROM json_each(?) WHERE true
+             ON CONFLICT (key) DO UPDATE SET document = excluded.document, position = excluded.position"
+        );
+        sqlx::query(AssertSqlSafe(upsert)).bind(documents(&rows)).execute(&mut *transaction).await?;
+    }
+    if !gone.is_empty() {
+        let delete = format!("DELETE FROM {table} WHERE key IN (SELECT value FROM json_each(?))");
+        sqlx::query(AssertSqlSafe(delete)).bind(keys(&gone)).execute(&mut *transaction).await?;
+    }
+    if !parked.is_empty() {
+        sqlx::query(
+            "INSERT INTO parked (view, position, aggregate_type, aggregate_id, version, reason)
+             SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?2)",
+        )
+        .bind(view.name())
+        .bind(json(parked.iter().map(columns)))
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(Ok(()))
+}
+
+/// Rows as a JSON array. The documents are JSON already.
+fn documents(rows: &[Row]) -> String {
+    const AROUND: usize = 32;
+    let length = rows.iter().map(|row| row.key.as_str().len() + row.document.len() + AROUND).sum();
+    let mut array = String::with_capacity(length);
+    array.push('[');
+    for row in rows {
+        if array.len() > 1 {
+            array.push(',');
+        }
+        array.push('[');
+        array.push_str(&json_text(row.key.as_str()));
+        array.push(',');
+        array.push_str(&row.document);
+        array.push(',');
+        array.push_str(&row.position.0.to_string());
+        array.push(']');
+    }
+    array.push(']');
+    array
+}
+
+fn columns(event: &Parked) -> (u64, &str, &str, u64, Option<&str>) {
+    let Parked { aggregate, version, position, reason } = event;
+    (position.0, aggregate.aggregate_type.as_str(), aggregate.id.as_str(), version.0, reason.as_deref())
+}
+
+fn json<T: Serialize>(items: impl Iterator<Item = T>) -> String {
+    let items: Vec<T> = items.collect();
+    json_text(&items)
+}
+
+fn json_text<T: Serialize + ?Sized>(value: &T) -> String {
+    let Ok(text) = serde_json::to_string(value) else { unreachable!("texts and numbers are JSON") };
+    text
+}

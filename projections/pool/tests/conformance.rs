@@ -1,0 +1,19 @@
+//! One suite for all view stores: what [`ViewStore`](dormouse_projections::ViewStore) promises.
+//!
+//! Every test is a sentence about views in some [`Place`](support::Place), and runs in memory and in SQLite.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
+
+#[path = "conformance/support.rs"]
+#[macro_use]
+mod support;
+
+#[path = "conformance/committing.rs"]
+mod committing;
+#[path = "conformance/parking.rs"]
+mod parking;
+#[path = "conformance/preparing.rs"]
+mod preparing;
+
+#[path = "conformance/sqlite.rs"]
+mod sqlite;

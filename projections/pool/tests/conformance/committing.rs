@@ -1,0 +1,191 @@
+//! Rows and offset move together, and only from where the view is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dormouse_kernel::Position;
+use dormouse_projections::ViewStore;
+use dormouse_projections::store::{Advance, CommitError, Found};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use crate::support::{Place, first, key, offset, row, second, step};
+
+on_every_store! {
+    what_was_committed_is_read,
+    a_document_that_is_gone_is_not_there,
+    of_keys_without_documents_nothing_is_loaded,
+    a_view_that_is_elsewhere_is_not_moved,
+    of_several_who_move_a_view_from_one_place_one_succeeds,
+    a_reader_never_sees_a_row_without_its_offset,
+    every_json_and_every_key_comes_back_as_it_was,
+    views_do_not_touch_each_other,
+    a_closed_store_refuses,
+}
+
+async fn what_was_committed_is_read(place: Place) {
+    let (store, view) = (place.store().await, first());
+    store.prepare(&view).await.unwrap();
+    let rows = vec![row("a", r#"{"n":1}"#, 3), row("b", r#"{"n":2}"#, 2)];
+    store.commit(&view, Advance { rows, ..step(0, 3) }).await.unwrap();
+    store.commit(&view, Advance { rows: vec![row("b", "[]", 5)], ..step(3, 7) }).await.unwrap();
+    let found = |document: &str, changed, at| Found {
+        document: Some((document.to_owned(), Position(changed))),
+        at: Position(at),
+    };
+    assert_eq!(store.get(&view, &key("a")).await.unwrap(), found(r#"{"n":1}"#, 3, 7));
+    assert_eq!(store.get(&view, &key("b")).await.unwrap(), found("[]", 5, 7));
+    assert_eq!(store.get(&view, &key("c")).await.unwrap(), Found { document: None, at: Position(7) });
+    assert_eq!(store.prepare(&view).await.unwrap(), offset(7));
+    // Another opening sees the same.
+    assert_eq!(place.store().await.prepare(&view).await.unwrap(), offset(7));
+}
+
+async fn a_document_that_is_gone_is_not_there(place: Place) {
+    let (store, view) = (place.store().await, first());
+    store.prepare(&view).await.unwrap();
+    let rows = vec![row("a", "1", 1), row("b", "2", 2), row("c", "3", 3)];
+    store.commit(&view, Advance { rows, ..step(0, 3) }).await.unwrap();
+    store.commit(&view, Advance { gone: vec![key("a"), key("c"), key("d")], ..step(3, 4) }).await.unwrap();
+    assert_eq!(store.get(&view, &key("a")).await.unwrap(), Found { document: None, at: Position(4) });
+    let loaded = store.load(&view, &["a", "b", "c", "d"].map(key)).await.unwrap();
+    assert_eq!(loaded, [(key("b"), "2".to_owned())]);
+}
+
+async fn of_keys_without_documents_nothing_is_loaded(place: Place) {
+    let (store, view) = (place.store().await, first());
+    store.prepare(&view).await.unwrap();
+    assert_eq!(store.load(&view, &[]).await.unwrap(), []);
+    assert_eq!(store.load(&view, &[key("a")]).await.unwrap(), []);
+}
+
+async fn a_view_that_is_elsewhere_is_not_moved(place: Place) {
+    let (store, view) = (place.store().await, first());
+    store.prepare(&view).await.unwrap();
+    store.commit(&view, Advance { rows: vec![row("a", "1", 5)], ..step(0, 5) }).await.unwrap();
+    for from in [0, 4, 6] {
+        let late = Advance { rows: vec![row("a", "2", 9)], gone: vec![key("b")], ..step(from, 9) };
+        let refused = store.commit(&view, late).await.unwrap_err();
+        assert_eq!(refused, CommitError::Moved { expected: Position(from), found: Some(Position(5)) });
+    }
+    let found = store.get(&view, &key("a")).await.unwrap();
+    assert_eq!(found, Found { document: Some(("1".to_owned(), Position(5))), at: Position(5) });
+    store.commit(&view, step(5, 6)).await.unwrap();
+}
+
+async fn of_several_who_move_a_view_from_one_place_one_succeeds(place: Place) {
+    let view = first();
+    let stores = [place.store().await, place.store().await];
+    stores[0].prepare(&view).await.unwrap();
+    for round in 0..20 {
+        let movers: Vec<_> = (0..6)
+            .map(|mover| {
+                let (store, view) = (Arc::clone(&stores[mover % 2]), view.clone());
+                let rows = vec![row("who", &mover.to_string(), round + 1)];
+                tokio::spawn(async move { store.commit(&view, Advance { rows, ..step(round, round + 1) }).await })
+            })
+            .collect();
+        let mut winners = Vec::new();
+        for (number, mover) in movers.into_iter().enumerate() {
+            match mover.await.unwrap() {
+                Ok(()) => winners.push(number.to_string()),
+                Err(error) => assert!(matches!(error, CommitError::Moved { .. }), "{error}"),
+            }
+        }
+        assert_eq!(winners.len(), 1);
+        let found = stores[1].get(&view, &key("who")).await.unwrap();
+        assert_eq!(found.document.unwrap().0, winners[0]);
+    }
+}
+
+async fn a_reader_never_sees_a_row_without_its_offset(place: Place) {
+    const STEPS: u64 = 300;
+
+    let (store, view) = (place.store().await, first());
+    store.prepare(&view).await.unwrap();
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, view) = (Arc::clone(&store), view.clone());
+            tokio::spawn(async move {
+                let mut last = Position::ZERO;
+                while last < Position(STEPS) {
+                    let Found { document, at } = store.get(&view, &key("n")).await.unwrap();
+                    assert!(at >= last);
+                    last = at;
+                    // Every step writes its number.
+                    assert_eq!(document.map_or(0, |(document, _)| document.parse::<u64>().unwrap()), at.0);
+                }
+            })
+        })
+        .collect();
+    for number in 1..=STEPS {
+        let rows = vec![row("n", &number.to_string(), number)];
+        store.commit(&view, Advance { rows, ..step(number - 1, number) }).await.unwrap();
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}
+
+async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<u64>().prop_map(Into::into),
+            any::<f64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::btree_map(any::<String>(), inner, 0..4)
+                    .prop_map(|map| { serde_json::Value::Object(map.into_iter().collect()) }),
+            ]
+        })
+    }
+
+    let (store, view) = (place.store().await, second());
+    store.prepare(&view).await.unwrap();
+    let mut runner = TestRunner::deterministic();
+    let documents = prop::collection::btree_map("[^\0]{1,20}", json(), 1..30);
+    let mut expected: BTreeMap<String, String> = BTreeMap::new();
+    for number in 0..40 {
+        let batch = documents.new_tree(&mut runner).unwrap().current();
+        let batch: BTreeMap<String, String> = batch.into_iter().map(|(key, json)| (key, json.to_string())).collect();
+        let rows = batch.iter().map(|(key, json)| row(key, json, number + 1)).collect();
+        store.commit(&view, Advance { rows, ..step(number, number + 1) }).await.unwrap();
+        expected.extend(batch);
+    }
+    let keys: Vec<_> = expected.keys().map(|name| key(name)).collect();
+    let loaded = store.load(&view, &keys).await.unwrap();
+    let loaded: BTreeMap<String, String> = loaded.into_iter().map(|(key, json)| (key.to_string(), json)).collect();
+    assert_eq!(loaded, expected);
+    for (name, json) in &expected {
+        assert_eq!(store.get(&view, &key(name)).await.unwrap().document.unwrap().0, *json);
+    }
+}
+
+async fn views_do_not_touch_each_other(place: Place) {
+    let (store, one, other) = (place.store().await, first(), second());
+    store.prepare(&one).await.unwrap();
+    store.prepare(&other).await.unwrap();
+    store.commit(&one, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
+    store.commit(&other, Advance { rows: vec![row("a", "2", 4)], ..step(0, 4) }).await.unwrap();
+    store.reset(&one).await.unwrap();
+    assert_eq!(store.get(&one, &key("a")).await.unwrap(), Found { document: None, at: Position(0) });
+    let found = store.get(&other, &key("a")).await.unwrap();
+    assert_eq!(found, Found { document: Some(("2".to_owned(), Position(4))), at: Position(4) });
+}
+
+async fn a_closed_store_refuses(place: Place) {
+    let (store, view): (Arc<dyn ViewStore>, _) = (place.store().await, first());
+    store.prepare(&view).await.unwrap();
+    store.close().await;
+    assert!(store.prepare(&view).await.is_err());
+    assert!(store.get(&view, &key("a")).await.is_err());
+    assert!(store.load(&view, &[key("a")]).await.is_err());
+    assert!(store.commit(&view, step(0, 1)).await.is_err());
+}

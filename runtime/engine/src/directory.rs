@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry as MapEntry};
-use dormouse_kernel::{Aggregate, AggregateId};
+use dormouse_kernel::{Aggregate, AggregateId, Failures, Verdict};
 use ractor::ActorRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::admission::{Admitted, Slot};
 use crate::aggregate::{Message, SleepReason};
-use crate::supervision::{Failures, Verdict};
 
 /// One activation at a time: the entry decides.
 pub(crate) struct Directory<A: Aggregate> {
@@ -124,7 +123,7 @@ impl<A: Aggregate> Directory<A> {
     pub(crate) fn failed(&self, id: &AggregateId, slot: &Arc<Slot>, failures: Failures, verdict: Verdict) {
         let Some(mut entry) = self.entries.get_mut(id).filter(|entry| entry.is_of(slot)) else { return };
         *entry = match verdict {
-            Verdict::Restart { until } => Entry::Failed { failures, until },
+            Verdict::Restart { until } => Entry::Failed { failures, until: Instant::from_std(until) },
             Verdict::GiveUp { reason } => Entry::Quarantined { reason },
         };
     }
@@ -283,7 +282,7 @@ mod tests {
     async fn a_failed_one_starts_again_when_it_may_and_knows_that_it_failed() {
         let world = World::new();
         drop(world.admit());
-        let until = Instant::now() + Duration::from_secs(1);
+        let until = Instant::now().into_std() + Duration::from_secs(1);
         world.directory.failed(&id(), &world.slot(), Failures::default(), Verdict::Restart { until });
         assert!(matches!(world.admit(), Admission::Restarting(_)));
         tokio::time::advance(Duration::from_secs(1)).await;

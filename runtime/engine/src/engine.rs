@@ -19,7 +19,7 @@ use crate::error::StartError;
 use crate::kind::{AnyKind, Kind, Node, Residency};
 use crate::metric;
 use crate::passivation::Sweep;
-use crate::supervision::{Limits, Root, RootMessage, Startup};
+use crate::supervision::{self, Root, RootMessage, Startup};
 
 /// What closing the journal may take beyond the time for draining: one slow commit, and the snapshots of the last.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -100,7 +100,7 @@ impl Builder {
     /// If the types do not fit together.
     pub async fn start(self, journal: Journal) -> Result<Engine, StartError> {
         metric::describe();
-        let limits = Limits::from_config(&self.config.supervision);
+        let limits = supervision::limits(&self.config.supervision);
         let node = Arc::new(Node::new(journal, self.clock, self.ids, self.config));
         let mut kinds = Vec::new();
         let mut handles = HashMap::new();

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use dormouse_config::Config;
 use dormouse_journal::Journal;
 use dormouse_kernel::{
-    Aggregate, AggregateId, AggregateRef, AggregateType, Clock, EventCodec, IdSource, Slice, variant_names,
+    Aggregate, AggregateId, AggregateRef, AggregateType, Clock, EventCodec, IdSource, Limits, Slice, variant_names,
 };
 use metrics::{Gauge, Histogram, gauge, histogram};
 use ractor::{ActorCell, ActorRef};
@@ -22,7 +22,7 @@ use crate::error::StartError;
 use crate::metric::{self, CommandMetrics};
 use crate::passivation::SweepMessage;
 use crate::snapshotting::{Policy, ReplayCost};
-use crate::supervision::Limits;
+use crate::supervision;
 
 /// What all aggregates of a node share.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Node {
             places: Arc::new(Places::new(config.admission.per_node.get())),
             dormant: DormantTier::new(dormant_budget),
             snapshots: Policy::from_config(&config.snapshots),
-            failure_limits: Limits::from_config(&config.supervision),
+            failure_limits: supervision::limits(&config.supervision),
             live: AtomicUsize::new(0),
             falling_asleep: AtomicUsize::new(0),
             started: Instant::now(),

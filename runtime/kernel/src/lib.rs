@@ -16,6 +16,7 @@ mod codec;
 mod context;
 mod envelope;
 pub mod failpoint;
+mod failures;
 mod given;
 mod id;
 pub mod limits;
@@ -29,6 +30,7 @@ pub use clock::{Clock, IdSource, ManualClock, SequentialIds, SystemClock, System
 pub use codec::{CodecError, Decoded, EncodedEvent, EventCodec, decode, encode};
 pub use context::Context;
 pub use envelope::{CommandRecord, Fingerprint, Metadata, NewEvent, RecordedEvent};
+pub use failures::{Failures, Limits, Verdict};
 pub use given::{Given, When};
 pub use id::{AggregateId, AggregateRef, AggregateType, CommandKey, EventId, InvalidId};
 pub use jiff::Timestamp;

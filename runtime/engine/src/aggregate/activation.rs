@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dormouse_kernel::{Aggregate, AggregateId};
+use dormouse_kernel::{Aggregate, AggregateId, Verdict};
 use metrics::counter;
 use ractor::ActorRef;
 use tokio::time::Instant;
@@ -13,7 +13,6 @@ use crate::admission::Slot;
 use crate::directory::Past;
 use crate::kind::Kind;
 use crate::metric;
-use crate::supervision::Verdict;
 
 /// Tells the directory how the activation ended. Dropped without [`asleep`](Self::asleep), it has failed: a panic, a
 /// kill, or an actor that never came up all end here.
@@ -75,7 +74,7 @@ impl<A: Aggregate> Drop for Activation<A> {
 impl<A: Aggregate> Activation<A> {
     fn tell_directory(&mut self) {
         let mut failures = std::mem::take(&mut self.past.failures);
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         let verdict = match std::mem::replace(&mut self.end, End::Asleep) {
             End::Asleep => return,
             // The engine ends, and its actors with it: no fault of theirs.

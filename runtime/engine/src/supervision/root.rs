@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use dormouse_journal::Health;
+use dormouse_kernel::{Failures, Limits, Verdict};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::{Failures, Limits, Shard, Verdict};
+use super::Shard;
 use crate::engine::Lifecycle;
 use crate::kind::Node;
 use crate::passivation::{Sweep, Sweeper};
@@ -107,10 +108,11 @@ impl Actor for Root {
         let known = state.children.iter_mut().find(|(_, id, _)| *id == ended.get_id());
         let Some((child, _, failures)) = known else { return Ok(()) };
         let child = *child;
-        match failures.record(Instant::now(), &limits, &problem) {
+        let now = Instant::now().into_std();
+        match failures.record(now, &limits, &problem) {
             Verdict::Restart { until } => {
                 warn!(?child, problem, "restarting");
-                let pause = until.saturating_duration_since(Instant::now());
+                let pause = until.saturating_duration_since(now);
                 myself.send_after(pause, move || RootMessage::Restart(child));
             }
             Verdict::GiveUp { reason } => give_up(&state.node, format!("{child:?}: {reason}"), &myself),

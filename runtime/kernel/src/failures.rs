@@ -1,47 +1,43 @@
 //! How often something may fail before those above give it up.
 
 use std::collections::VecDeque;
-use std::time::Duration;
-
-use dormouse_config::Supervision;
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 /// So many restarts in so much time, with growing pauses between them.
 #[derive(Clone, Debug)]
-pub(crate) struct Limits {
-    restarts: usize,
-    window: Duration,
-    backoff_min: Duration,
-    backoff_max: Duration,
-}
-
-impl Limits {
-    pub(crate) fn from_config(config: &Supervision) -> Self {
-        Self {
-            restarts: config.restarts as usize,
-            window: config.window,
-            backoff_min: config.backoff_min,
-            backoff_max: config.backoff_max,
-        }
-    }
+pub struct Limits {
+    /// Restarts within the window before it is given up.
+    pub restarts: usize,
+    /// The time over which failures are counted.
+    pub window: Duration,
+    /// The pause before the second restart, doubled with each further one.
+    pub backoff_min: Duration,
+    /// The longest pause.
+    pub backoff_max: Duration,
 }
 
 /// The recent failures of one actor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Failures(VecDeque<Instant>);
+pub struct Failures(VecDeque<Instant>);
 
 /// What to do about a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Start it again, but not before then.
-    Restart { until: Instant },
+    Restart {
+        /// From then on it may run.
+        until: Instant,
+    },
     /// It has failed too often.
-    GiveUp { reason: String },
+    GiveUp {
+        /// The last problem, and how often it failed.
+        reason: String,
+    },
 }
 
 impl Failures {
     /// Notes a failure. The first restart is immediate; each further one within the window waits twice as long.
-    pub(crate) fn record(&mut self, now: Instant, limits: &Limits, problem: &str) -> Verdict {
+    pub fn record(&mut self, now: Instant, limits: &Limits, problem: &str) -> Verdict {
         self.0.retain(|failure| now.saturating_duration_since(*failure) <= limits.window);
         self.0.push_back(now);
         let count = self.0.len();
@@ -70,8 +66,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn pauses_grow_up_to_their_limit_and_then_it_is_given_up() {
+    #[test]
+    fn pauses_grow_up_to_their_limit_and_then_it_is_given_up() {
         let (now, mut failures) = (Instant::now(), Failures::default());
         let pauses: Vec<_> = (0..4).map(|_| failures.record(now, &limits(), "it broke")).collect();
         let restart = |millis| Verdict::Restart { until: now + Duration::from_millis(millis) };
@@ -79,8 +75,8 @@ mod tests {
         assert!(matches!(&pauses[3], Verdict::GiveUp { reason } if reason.contains("4 times")));
     }
 
-    #[tokio::test]
-    async fn failures_outside_the_window_are_forgotten() {
+    #[test]
+    fn failures_outside_the_window_are_forgotten() {
         let (mut now, mut failures) = (Instant::now(), Failures::default());
         for _ in 0..10 {
             assert_eq!(failures.record(now, &limits(), "it broke"), Verdict::Restart { until: now });

@@ -190,13 +190,14 @@ impl<P: Projection> Given<P> {
     }
 
     fn project(&mut self, recorded: RecordedEvent) {
-        let mut round = Round::read(vec![recorded], &self.sources, &HashSet::new());
+        let mut round = Round::of(1);
+        round.read(recorded, &self.sources, &HashSet::new());
         let mut documents = Documents::new(0);
         let missing = documents.missing(round.keys());
         let found = missing.iter().filter_map(|key| Some((key.clone(), self.documents.get(key)?.clone()))).collect();
         documents.insert(missing, found).unwrap_or_else(|error| panic!("{error}"));
         for number in 0..round.len() {
-            let projected = round.project_carefully(number, &mut HashSet::new(), &mut documents);
+            let projected = round.project_carefully(number, &mut documents);
             projected.unwrap_or_else(|error| panic!("{error}"));
         }
         if let Some(parked) = round.into_parked().first() {

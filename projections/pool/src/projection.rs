@@ -89,7 +89,8 @@ pub trait Projection: Send + Sync + Sized + 'static {
     /// anew.
     const VERSION: u32 = 1;
 
-    /// What is kept under a key. It must come back from JSON as it was: what serde skips is lost at some moment.
+    /// What is kept under a key. Whatever the events make of it must come back from JSON as it was: not every version of
+    /// a document is stored, so what serde skips or cannot write is lost, or noticed, at some moment, but not at each.
     type Document: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 
     /// What lists can be filtered and sorted by. They may change without a new [`VERSION`](Self::VERSION).

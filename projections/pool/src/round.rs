@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use dormouse_kernel::{AggregateRef, RecordedEvent};
+use dormouse_kernel::{AggregateRef, Position, RecordedEvent};
 
 use crate::documents::{Documents, Unfit};
 use crate::key::Key;
@@ -17,6 +17,8 @@ use crate::store::Parked;
 pub(crate) struct Round<P: Projection> {
     changes: Vec<Box<dyn Change<P>>>,
     parked: Vec<Parked>,
+    /// The aggregates of which an event cannot be projected, and where the first one is that was found so far.
+    stuck: HashMap<AggregateRef, Position>,
 }
 
 /// The projection's code panicked over one of the events: what it was at is lost.
@@ -24,33 +26,35 @@ pub(crate) struct Round<P: Projection> {
 pub(crate) struct Panicked;
 
 impl<P: Projection> Round<P> {
-    /// Decodes the events of a batch. What cannot be decoded is parked, and so is every event of an aggregate of which an
-    /// earlier one is: `waiting` says which those are.
+    /// Room for a batch of so many events.
+    pub(crate) fn of(events: usize) -> Self {
+        Self { changes: Vec::with_capacity(events), parked: Vec::new(), stuck: HashMap::new() }
+    }
+
+    /// Decodes the next event of the batch, if it concerns the projection. What cannot be decoded is parked, and so is
+    /// every event of an aggregate of which an earlier one is: here, or as `waiting` says.
     pub(crate) fn read(
-        events: Vec<RecordedEvent>,
+        &mut self,
+        recorded: RecordedEvent,
         sources: &HashMap<&'static str, AnySource<P>>,
         waiting: &HashSet<AggregateRef>,
-    ) -> Self {
-        let mut round = Self { changes: Vec::with_capacity(events.len()), parked: Vec::new() };
-        let mut stuck: HashSet<AggregateRef> = HashSet::new();
-        for recorded in events {
-            let Some(source) = sources.get(recorded.aggregate.aggregate_type.as_str()) else { continue };
-            let is_stuck = |aggregate| stuck.contains(aggregate) || waiting.contains(aggregate);
-            if (!waiting.is_empty() || !stuck.is_empty()) && is_stuck(&recorded.aggregate) {
-                round.parked.push(Parked::behind(&recorded));
-                continue;
-            }
-            // Most of it is decoding; what is parked needs no more than this.
-            let event = Parked::behind(&recorded);
-            match read_one(&**source, recorded) {
-                Ok(change) => round.changes.extend(change),
-                Err(reason) => {
-                    stuck.insert(event.aggregate.clone());
-                    round.parked.push(Parked { reason: Some(reason), ..event });
-                }
-            }
+    ) {
+        let Some(source) = sources.get(recorded.aggregate.aggregate_type.as_str()) else { return };
+        let event = Parked::behind(&recorded);
+        if self.stuck.contains_key(&event.aggregate) || waiting.contains(&event.aggregate) {
+            self.parked.push(event);
+            return;
         }
-        round
+        match read_one(&**source, recorded) {
+            Ok(change) => self.changes.extend(change),
+            Err(reason) => self.park(event, reason),
+        }
+    }
+
+    fn park(&mut self, event: Parked, reason: String) {
+        let first = self.stuck.entry(event.aggregate.clone()).or_insert(event.position);
+        *first = event.position.min(*first);
+        self.parked.push(Parked { reason: Some(reason), ..event });
     }
 
     /// How many events there are to project.
@@ -74,16 +78,16 @@ impl<P: Projection> Round<P> {
     }
 
     /// Projects one of the events so that it can be undone: if it cannot be projected, or what it makes of a document
-    /// cannot be stored, it is parked as if it had not come. `stuck` has the aggregates of which that is so.
+    /// cannot be stored, it is parked as if it had not come.
     pub(crate) fn project_carefully(
         &mut self,
         number: usize,
-        stuck: &mut HashSet<AggregateRef>,
         documents: &mut Documents<P::Document>,
     ) -> Result<(), Unfit> {
         let change = &self.changes[number];
         let event = Parked::behind(change.recorded());
-        if stuck.contains(&event.aggregate) {
+        // One that could not be decoded stands behind all that could.
+        if self.stuck.get(&event.aggregate).is_some_and(|first| *first < event.position) {
             self.parked.push(event);
             return Ok(());
         }
@@ -97,8 +101,7 @@ impl<P: Projection> Round<P> {
         };
         if let Some(reason) = reason {
             documents.restore(before)?;
-            stuck.insert(event.aggregate.clone());
-            self.parked.push(Parked { reason: Some(reason), ..event });
+            self.park(event, reason);
         }
         Ok(())
     }
@@ -106,6 +109,12 @@ impl<P: Projection> Round<P> {
     /// What is parked, in order.
     pub(crate) fn into_parked(mut self) -> Vec<Parked> {
         self.parked.sort_unstable_by_key(|event| event.position);
+        for event in &mut self.parked {
+            // Whatever else is wrong with an aggregate's later events, they wait behind its first.
+            if self.stuck.get(&event.aggregate) != Some(&event.position) {
+                event.reason = None;
+            }
+        }
         self.parked
     }
 }

@@ -63,7 +63,7 @@ pub(crate) trait Source<P: Projection>: Send + Sync {
 }
 
 /// An event that was decoded, whatever its aggregate type.
-pub(crate) trait Change<P: Projection>: Send {
+pub(crate) trait Change<P: Projection>: Send + Sync {
     fn recorded(&self) -> &RecordedEvent;
 
     /// The keys of the documents it concerns; one may come more than once.

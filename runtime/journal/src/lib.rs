@@ -29,4 +29,5 @@ pub use metric::BATCH_BUCKETS;
 pub use open::{migrate, open, open_reader};
 pub use snapshot::{AsOf, Snapshot};
 pub use store::Store;
+pub use turn::let_others_go_first;
 pub use writer::{Health, Options, Submission, Undone};

@@ -7,7 +7,7 @@ use std::task::Poll;
 ///
 /// Not [`tokio::task::yield_now`]: that waits until this very thread comes to look at the network again. Should one of
 /// those tasks keep it (domain code that loops), nobody else could take this one over.
-pub(crate) async fn let_others_go_first() {
+pub async fn let_others_go_first() {
     let mut have_gone = false;
     poll_fn(|context| {
         if have_gone {

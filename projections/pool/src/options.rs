@@ -1,0 +1,36 @@
+//! How workers work.
+
+use std::num::NonZeroUsize;
+
+use dormouse_config::{Config, Supervision};
+use dormouse_kernel::Limits;
+
+/// How workers work.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Most events in one batch, which is one transaction of the view store. Default 8,192: from 2,000 to 8,000 it gained
+    /// 60 % on SQLite, and a live view gets smaller ones anyway. Lower it to spare memory with large events.
+    pub batch_events: NonZeroUsize,
+    /// Documents that a worker keeps between batches, in bytes of their JSON and some overhead. Default 32 MiB for each
+    /// projection; zero keeps none. Raise it for views whose busy documents are many.
+    pub cache_bytes: usize,
+    /// How often a worker is restarted before its projection is stopped, and how long anything is retried later.
+    pub supervision: Supervision,
+}
+
+impl Options {
+    pub(crate) fn limits(&self) -> Limits {
+        let Supervision { restarts, window, backoff_min, backoff_max } = self.supervision;
+        Limits { restarts: restarts as usize, window, backoff_min, backoff_max }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            batch_events: NonZeroUsize::new(8192).unwrap_or(NonZeroUsize::MIN),
+            cache_bytes: 32 << 20,
+            supervision: Config::embedded().supervision,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The projections of a node: built, run, stopped.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dormouse_journal::Journal;
+use ractor::ActorRuntime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::definition::DefinitionError;
+use crate::options::Options;
+use crate::progress::{Progress, State};
+use crate::projection::Projection;
+use crate::projector::Projector;
+use crate::store::ViewStore;
+use crate::supervision::{Root, Startup};
+use crate::view::View;
+use crate::worker::AnyProjector;
+
+/// Running projections. Cheap to clone; they stop when the last handle goes.
+#[derive(Clone)]
+pub struct Projections {
+    views: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
+    projectors: Arc<Vec<Arc<dyn AnyProjector>>>,
+    stop: Arc<watch::Sender<bool>>,
+    /// Its sender goes when everything has ended.
+    ended: watch::Receiver<()>,
+}
+
+/// Collects the projections to run.
+pub struct Builder {
+    journal: Journal,
+    store: Arc<dyn ViewStore>,
+    options: Options,
+    projectors: Vec<Result<Added, DefinitionError>>,
+}
+
+struct Added {
+    name: &'static str,
+    projector: Arc<dyn AnyProjector>,
+    view: Arc<dyn Any + Send + Sync>,
+}
+
+/// Why the projections cannot be run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// One of them is no projection.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// The supervisor did not come up.
+    #[error("cannot start the workers: {0}")]
+    Supervision(String),
+}
+
+impl Builder {
+    /// Runs this projection as well.
+    #[must_use]
+    pub fn projection<P: Projection>(mut self) -> Self {
+        let projector = Projector::<P>::new(self.journal.clone(), Arc::clone(&self.store), self.options.clone());
+        self.projectors.push(projector.map(|projector| {
+            let projector = Arc::new(projector);
+            let view = View::new(Arc::clone(&projector));
+            Added { name: P::NAME, projector, view: Arc::new(view) }
+        }));
+        self
+    }
+
+    /// Starts a worker for each of them. The journal and the view store stay open when they are stopped.
+    ///
+    /// # Errors
+    /// If one of them cannot be run, or two have one name. What a store has to say comes later: see [`Progress`].
+    pub async fn start(self) -> Result<Projections, StartError> {
+        let (mut views, mut projectors) = (HashMap::new(), Vec::new());
+        for added in self.projectors {
+            let Added { name, projector, view } = added?;
+            if views.insert(name, view).is_some() {
+                return Err(DefinitionError::Duplicate { projection: name }.into());
+            }
+            projectors.push(projector);
+        }
+        let stop = watch::Sender::new(false);
+        let startup = Startup { projectors: projectors.clone(), limits: self.options.limits(), stop: stop.subscribe() };
+        let (_root, root_ended) = ActorRuntime::spawn(None, Root, startup)
+            .await
+            .map_err(|error| StartError::Supervision(error.to_string()))?;
+        let (ending, ended) = watch::channel(());
+        watch_root(root_ended, projectors.clone(), ending);
+        Ok(Projections { views: Arc::new(views), projectors: Arc::new(projectors), stop: Arc::new(stop), ended })
+    }
+}
+
+impl Projections {
+    /// Projections to be: of this journal's events, into that store.
+    #[must_use]
+    pub fn builder(journal: Journal, store: Arc<dyn ViewStore>, options: Options) -> Builder {
+        Builder { journal, store, options, projectors: Vec::new() }
+    }
+
+    /// The view of a projection, if it runs here.
+    #[must_use]
+    pub fn view<P: Projection>(&self) -> Option<View<P>> {
+        self.views.get(P::NAME)?.downcast_ref::<View<P>>().cloned()
+    }
+
+    /// How far each projection is, and how it fares.
+    #[must_use]
+    pub fn progress(&self) -> Vec<Progress> {
+        self.projectors.iter().map(|projector| projector.progress().borrow().clone()).collect()
+    }
+
+    /// Lets each worker finish the batch it is at, and take no more. Returns when all have ended.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let mut ended = self.ended.clone();
+        // Nothing is ever sent: it returns when the sender has gone.
+        while ended.changed().await.is_ok() {}
+    }
+}
+
+/// Nobody supervises the root: should it end on its own, its workers end with it.
+fn watch_root(root_ended: JoinHandle<()>, projectors: Vec<Arc<dyn AnyProjector>>, ending: watch::Sender<()>) {
+    tokio::spawn(async move {
+        // It makes no difference how it ended.
+        let _ended = root_ended.await;
+        for projector in projectors {
+            if !projector.progress().borrow().state.is_final() {
+                projector.set_state(State::Stopped("the supervisor of the workers ended".to_owned()));
+            }
+        }
+        drop(ending);
+    });
+}
+
+impl std::fmt::Debug for Projections {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Projections").field("progress", &self.progress()).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Builder").field("projections", &self.projectors.len()).finish_non_exhaustive()
+    }
+}

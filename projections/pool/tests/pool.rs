@@ -1,0 +1,21 @@
+//! Projections at work: on a journal that grows, with stores that fail, processes that die, and events that are poison.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
+
+#[path = "pool/bank.rs"]
+mod bank;
+#[path = "pool/faulty.rs"]
+mod faulty;
+#[path = "pool/world.rs"]
+mod world;
+
+#[path = "pool/batches.rs"]
+mod batches;
+#[path = "pool/exactly_once.rs"]
+mod exactly_once;
+#[path = "pool/poison.rs"]
+mod poison;
+#[path = "pool/supervision.rs"]
+mod supervision;
+#[path = "pool/watermark.rs"]
+mod watermark;

@@ -1,0 +1,97 @@
+//! How events fall into batches, and what is kept between them, makes no difference.
+
+use std::sync::Arc;
+
+use dormouse_kernel::Position;
+use dormouse_projections::store::Parked;
+use dormouse_projections::{Options, View};
+use proptest::prelude::*;
+
+use crate::bank::{AccountEvent, Balances, How};
+use crate::world::{Teller, assert_balances, batches_of, caught_up, head, journal, memory, options, run};
+
+#[derive(Clone, Debug)]
+enum Written {
+    Event(AccountEvent),
+    Gibberish,
+    Elsewhere,
+}
+
+fn written() -> impl Strategy<Value = (u8, Written)> {
+    // Not `CannotBeWritten`: a document that is no JSON only for a while, within a batch, is never written and so not noticed.
+    let how = prop_oneof![
+        Just(How::PanicsOverKeys),
+        Just(How::PanicsHalfWay),
+        Just(How::HasNoKey),
+        Just(How::HasDamagedMetadata),
+    ];
+    let event = prop_oneof![
+        12 => (-100..100i64).prop_map(|amount| Written::Event(AccountEvent::Deposited { amount })),
+        8 => (0..8u8, 0..100i64).prop_map(|(to, amount)| {
+            Written::Event(AccountEvent::Transferred { to: to.to_string(), amount })
+        }),
+        3 => Just(Written::Event(AccountEvent::Closed {})),
+        1 => how.prop_map(|how| Written::Event(AccountEvent::Poison { how })),
+        1 => Just(Written::Gibberish),
+        1 => Just(Written::Elsewhere),
+    ];
+    (0..8u8, event)
+}
+
+fn keeping(cache_bytes: usize, batch: usize) -> Options {
+    Options { cache_bytes, ..batches_of(batch) }
+}
+
+async fn parked(view: &View<Balances>) -> Vec<Parked> {
+    view.parked(Position::ZERO, usize::MAX).await.unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn views_do_not_depend_on_batches_nor_on_what_is_kept_between_them(
+        history in prop::collection::vec(written(), 1..120),
+        batch in 1..40usize,
+        cache_bytes in prop_oneof![Just(0), 1..2000usize],
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let journal = journal().await;
+            let mut teller = Teller::new(&journal);
+            for (id, written) in &history {
+                match written {
+                    Written::Event(event) => teller.write(&id.to_string(), std::slice::from_ref(event)).await,
+                    Written::Gibberish => teller.write_gibberish(&id.to_string()).await,
+                    Written::Elsewhere => teller.write_elsewhere().await,
+                };
+            }
+            let mut told = Vec::new();
+            for options in [keeping(0, 1), keeping(cache_bytes, batch), keeping(1 << 20, batch), options()] {
+                let projections = run(&journal, memory(), options).await;
+                caught_up(&projections, &journal).await;
+                assert_balances(&projections, &journal).await;
+                told.push(parked(&projections.view::<Balances>().unwrap()).await);
+                projections.stop().await;
+            }
+            assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_far_behind_and_one_that_is_live_come_to_the_same() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    let store = memory();
+    let live = run(&journal, Arc::clone(&store), options()).await;
+    for number in 0..3000 {
+        teller.deposit(&(number % 50).to_string(), number).await;
+    }
+    caught_up(&live, &journal).await;
+    assert_balances(&live, &journal).await;
+    let late = run(&journal, memory(), batches_of(64)).await;
+    caught_up(&late, &journal).await;
+    assert_balances(&late, &journal).await;
+    assert_eq!(head(&journal).await.0, 3000);
+}

@@ -1,0 +1,142 @@
+//! A view store that gets into trouble when a test wants it to.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use dormouse_faults::Dice;
+use dormouse_kernel::{AggregateRef, Position};
+use dormouse_projections::store::{Advance, CommitError, Error, Found, Offset, Parked};
+use dormouse_projections::{Definition, Key, ViewStore};
+use tokio::sync::Notify;
+
+/// What becomes of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// It fails before anything happens.
+    Refused,
+    /// It happens, and its answer is lost.
+    Lost,
+    /// Nothing happens, and no answer ever comes.
+    HangsBefore,
+    /// It happens, and no answer ever comes.
+    HangsAfter,
+}
+
+/// The calls that can be struck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Prepare,
+    Load,
+    Commit,
+}
+
+#[derive(Debug)]
+pub(crate) struct Faulty {
+    inner: Arc<dyn ViewStore>,
+    script: Mutex<VecDeque<(Call, Fault)>>,
+    dice: Mutex<Option<Dice>>,
+    hangs: Notify,
+}
+
+impl Faulty {
+    pub(crate) fn over(inner: Arc<dyn ViewStore>) -> Arc<Self> {
+        Arc::new(Self { inner, script: Mutex::default(), dice: Mutex::default(), hangs: Notify::new() })
+    }
+
+    /// The next calls of this kind end so.
+    pub(crate) fn strike(&self, call: Call, fault: Fault) {
+        self.script.lock().unwrap().push_back((call, fault));
+    }
+
+    /// Every third call or so fails in some way that lets go of its caller.
+    pub(crate) fn gamble(&self, dice: Option<Dice>) {
+        *self.dice.lock().unwrap() = dice;
+    }
+
+    /// Waits until a call hangs.
+    pub(crate) async fn hangs(&self) {
+        self.hangs.notified().await;
+    }
+
+    fn fault(&self, call: Call) -> Fault {
+        let mut script = self.script.lock().unwrap();
+        if script.front().is_some_and(|(next, _)| *next == call) {
+            return script.pop_front().unwrap().1;
+        }
+        match &mut *self.dice.lock().unwrap() {
+            Some(dice) => dice.pick(&[Fault::None, Fault::None, Fault::None, Fault::None, Fault::Refused, Fault::Lost]),
+            None => Fault::None,
+        }
+    }
+
+    async fn strikes<T>(
+        &self,
+        call: Call,
+        inner: impl Future<Output = Result<T, CommitError>>,
+    ) -> Result<T, CommitError> {
+        let unavailable = |what: &str| CommitError::Failed(Error::Unavailable(what.to_owned()));
+        match self.fault(call) {
+            Fault::None => inner.await,
+            Fault::Refused => Err(unavailable("a test wants it")),
+            Fault::Lost => {
+                inner.await?;
+                Err(unavailable("the answer got lost"))
+            }
+            Fault::HangsBefore => {
+                self.hangs.notify_one();
+                std::future::pending().await
+            }
+            Fault::HangsAfter => {
+                inner.await?;
+                self.hangs.notify_one();
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+fn plain(error: CommitError) -> Error {
+    match error {
+        CommitError::Failed(error) => error,
+        CommitError::Moved { .. } => unreachable!("only a commit finds that"),
+    }
+}
+
+#[async_trait]
+impl ViewStore for Faulty {
+    async fn prepare(&self, view: &Definition) -> Result<Offset, Error> {
+        let prepared = async { Ok(self.inner.prepare(view).await?) };
+        self.strikes(Call::Prepare, prepared).await.map_err(plain)
+    }
+
+    async fn reset(&self, view: &Definition) -> Result<(), Error> {
+        self.inner.reset(view).await
+    }
+
+    async fn load(&self, view: &Definition, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
+        let loaded = async { Ok(self.inner.load(view, keys).await?) };
+        self.strikes(Call::Load, loaded).await.map_err(plain)
+    }
+
+    async fn commit(&self, view: &Definition, advance: Advance) -> Result<(), CommitError> {
+        self.strikes(Call::Commit, self.inner.commit(view, advance)).await
+    }
+
+    async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
+        self.inner.get(view, key).await
+    }
+
+    async fn parked(&self, view: &Definition, after: Position, limit: usize) -> Result<Vec<Parked>, Error> {
+        self.inner.parked(view, after, limit).await
+    }
+
+    async fn parked_aggregates(&self, view: &Definition, limit: usize) -> Result<Vec<AggregateRef>, Error> {
+        self.inner.parked_aggregates(view, limit).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

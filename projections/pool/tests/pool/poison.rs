@@ -1,0 +1,105 @@
+//! An event that cannot be projected stops its aggregate, in order, and nothing else.
+
+use dormouse_kernel::Position;
+use dormouse_projections::store::{Parked, Sqlite};
+use std::sync::Arc;
+
+use crate::bank::{AccountEvent, Balances, How};
+use crate::world::{Teller, account, assert_balances, batches_of, caught_up, get, journal, memory, options, run};
+
+const ALL: [How; 5] =
+    [How::PanicsOverKeys, How::PanicsHalfWay, How::HasNoKey, How::CannotBeWritten, How::HasDamagedMetadata];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wrong_with_an_event_only_its_aggregate_stops_and_keeps_its_order() {
+    for how in ALL {
+        for batch in [1, 1000] {
+            let journal = journal().await;
+            let mut teller = Teller::new(&journal);
+            teller.deposit("sick", 5).await;
+            teller.deposit("shared", 1).await;
+            let poison = teller.write("sick", &[AccountEvent::Poison { how }]).await;
+            teller.deposit("well", 1).await;
+            let behind = teller.deposit("sick", 7).await;
+            teller.deposit("shared", 1).await;
+            let last = teller.deposit("sick", 8).await;
+
+            let projections = run(&journal, memory(), batches_of(batch)).await;
+            caught_up(&projections, &journal).await;
+            let view = projections.view::<Balances>().unwrap();
+            assert_eq!(get(&view, "sick").await.document.unwrap().content.amount, 5, "{how:?}");
+            assert_eq!(get(&view, "well").await.document.unwrap().content.amount, 1);
+            assert_eq!(get(&view, "shared").await.document.unwrap().content.amount, 2, "{how:?}");
+            assert_balances(&projections, &journal).await;
+            let parked = view.parked(Position::ZERO, 10).await.unwrap();
+            let positions: Vec<Position> = parked.iter().map(|event| event.position).collect();
+            assert_eq!(positions, [poison, behind, last], "{how:?}");
+            assert!(parked.iter().all(|event| event.aggregate == account("sick")));
+            assert!(parked[0].reason.is_some());
+            assert!(parked[1..].iter().all(|event| event.reason.is_none()));
+            assert_eq!(view.progress().borrow().parked, 1);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_no_code_knows_is_parked_and_says_why() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    teller.deposit("sick", 5).await;
+    teller.write_gibberish("sick").await;
+    let projections = run(&journal, memory(), options()).await;
+    caught_up(&projections, &journal).await;
+    let parked = projections.view::<Balances>().unwrap().parked(Position::ZERO, 10).await.unwrap();
+    assert!(parked[0].reason.as_ref().unwrap().contains("Gibberish"), "{parked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reason_of_a_panic_is_what_it_said() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    teller.write("sick", &[AccountEvent::Poison { how: How::PanicsHalfWay }]).await;
+    let projections = run(&journal, memory(), options()).await;
+    caught_up(&projections, &journal).await;
+    let parked = projections.view::<Balances>().unwrap().parked(Position::ZERO, 10).await.unwrap();
+    assert_eq!(parked[0].reason.as_deref(), Some("the projection panicked: half way"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_parked_stays_so_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    let mut all: Vec<Parked> = Vec::new();
+    for round in 0..3 {
+        let store = Arc::new(Sqlite::open(directory.path(), 1).await.unwrap());
+        let projections = run(&journal, store, options()).await;
+        if round == 0 {
+            teller.write_gibberish("sick").await;
+        }
+        teller.deposit("sick", 1).await;
+        teller.deposit("well", 1).await;
+        caught_up(&projections, &journal).await;
+        assert_balances(&projections, &journal).await;
+        let view = projections.view::<Balances>().unwrap();
+        let parked = view.parked(Position::ZERO, 10).await.unwrap();
+        assert_eq!(parked.len(), round + 2);
+        assert_eq!(parked[..all.len()], all);
+        assert_eq!(view.progress().borrow().parked, 1);
+        all = parked;
+        projections.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_projections_make_of_a_poisonous_event_is_their_own() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    teller.write("sick", &[AccountEvent::Poison { how: How::PanicsOverKeys }]).await;
+    teller.deposit("sick", 1).await;
+    let projections = run(&journal, memory(), options()).await;
+    caught_up(&projections, &journal).await;
+    let parked: Vec<usize> = projections.progress().iter().map(|progress| progress.parked).collect();
+    assert_eq!(parked, [1, 0]);
+    assert_eq!(crate::world::all(&projections).await.document.unwrap().content.movements, 2);
+}

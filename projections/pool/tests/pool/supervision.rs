@@ -1,0 +1,124 @@
+//! Workers fail on their own, are restarted within limits, and are given up on their own.
+
+use std::sync::Arc;
+
+use dormouse_journal::Journal;
+use dormouse_kernel::{Chain, Position};
+use dormouse_projections::store::{Advance, Offset, Row};
+use dormouse_projections::{Definition, DefinitionError, Key, Projections, StartError, State, ViewStore, WaitError};
+
+use crate::bank::{Balances, Everything};
+use crate::faulty::{Call, Fault, Faulty};
+use crate::world::{PATIENCE, Teller, all, assert_balances, becomes, caught_up, journal, memory, options, run};
+
+/// Puts something into the view that its code cannot read.
+async fn spoil(store: &Arc<dyn ViewStore>, journal: &Journal) {
+    let view = Definition::of::<Balances>().unwrap();
+    store.prepare(&view).await.unwrap();
+    let first = &journal.read_log(Position::ZERO, 1).await.unwrap()[0];
+    let row = Row { key: Key::from("a"), document: "\"spoilt\"".to_owned(), position: Position(1) };
+    let to = Offset::at(first);
+    let spoilt = Advance { from: Position::ZERO, to, rows: vec![row], gone: Vec::new(), parked: Vec::new() };
+    store.commit(&view, spoilt).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_that_keeps_failing_is_stopped_and_says_why_while_others_go_on() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    teller.deposit("a", 1).await;
+    let store = memory();
+    spoil(&store, &journal).await;
+    let last = teller.deposit("a", 1).await;
+    let projections = run(&journal, store, options()).await;
+    let view = projections.view::<Balances>().unwrap();
+    let stopped = becomes(&view, |progress| progress.state.is_final()).await;
+    let State::Stopped(reason) = &stopped.state else { panic!("{stopped:?}") };
+    assert!(reason.contains("VERSION") && reason.contains("4 times"), "{reason}");
+    let refused = view.wait_for(last, PATIENCE).await.unwrap_err();
+    assert_eq!(refused, WaitError::Stopped { at: Position(1), reason: reason.clone() });
+
+    let last = teller.deposit("b", 1).await;
+    let other = projections.view::<Everything>().unwrap();
+    assert_eq!(other.wait_for(last, PATIENCE).await.unwrap(), last);
+    assert_eq!(all(&projections).await.document.unwrap().content.movements, 3);
+    projections.stop().await;
+    assert!(matches!(projections.progress()[0].state, State::Stopped(_)), "what it is stays to be seen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_does_not_answer_is_asked_until_it_does() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    let store = Faulty::over(memory());
+    // Far more often than a worker is restarted.
+    (0..30).for_each(|_| store.strike(Call::Prepare, Fault::Refused));
+    let projections = run(&journal, Arc::clone(&store) as _, options()).await;
+    let view = projections.view::<Balances>().unwrap();
+    becomes(&view, |progress| matches!(&progress.state, State::Retrying(reason) if reason.contains("a test"))).await;
+    teller.deposit("a", 1).await;
+    caught_up(&projections, &journal).await;
+    becomes(&view, |progress| progress.state == State::Running).await;
+    assert_balances(&projections, &journal).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_of_another_journal_is_built_anew() {
+    let store = memory();
+    for deposits in [5, 2, 9] {
+        let journal = journal().await;
+        let mut teller = Teller::new(&journal);
+        for number in 0..deposits {
+            teller.deposit(&number.to_string(), 1).await;
+        }
+        let projections = run(&journal, Arc::clone(&store), options()).await;
+        let head = crate::world::head(&journal).await;
+        let view = projections.view::<Balances>().unwrap();
+        becomes(&view, |progress| progress.position == head && progress.state == State::Running).await;
+        assert_balances(&projections, &journal).await;
+        assert_eq!(view.get(&Key::from("4")).await.unwrap().document.is_some(), deposits > 4);
+        projections.stop().await;
+    }
+    // The chain tells, not the position.
+    assert_eq!(Offset::START.chain, Chain::ROOT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_ends_all_workers_also_those_that_wait_or_retry() {
+    let journal = journal().await;
+    let store = Faulty::over(memory());
+    let projections = run(&journal, Arc::clone(&store) as _, options()).await;
+    let view = projections.view::<Balances>().unwrap();
+    becomes(&view, |progress| progress.state == State::Running).await;
+    tokio::time::timeout(PATIENCE, projections.stop()).await.unwrap();
+    assert!(projections.progress().iter().all(|progress| progress.state == State::Ended));
+    assert!(matches!(view.wait_for(Position(1), PATIENCE).await, Err(WaitError::Stopped { .. })));
+
+    let mut patient = options();
+    patient.supervision.backoff_min = PATIENCE;
+    patient.supervision.backoff_max = PATIENCE;
+    (0..2).for_each(|_| store.strike(Call::Prepare, Fault::Refused));
+    let projections = run(&journal, store, patient).await;
+    let view = projections.view::<Balances>().unwrap();
+    becomes(&view, |progress| matches!(progress.state, State::Retrying(_))).await;
+    tokio::time::timeout(PATIENCE / 2, projections.stop()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_end_with_the_last_handle() {
+    let journal = journal().await;
+    let projections = run(&journal, memory(), options()).await;
+    let view = projections.view::<Balances>().unwrap();
+    let another = projections.clone();
+    drop(projections);
+    becomes(&view, |progress| progress.state == State::Running).await;
+    drop(another);
+    becomes(&view, |progress| progress.state == State::Ended).await;
+}
+
+#[tokio::test]
+async fn two_projections_of_one_name_do_not_start() {
+    let builder = Projections::builder(journal().await, memory(), options());
+    let refused = builder.projection::<Balances>().projection::<Balances>().start().await.unwrap_err();
+    assert_eq!(refused, StartError::Definition(DefinitionError::Duplicate { projection: "balances" }));
+}

@@ -32,6 +32,11 @@ pub(crate) struct Projector<P: Projection> {
 /// A projection under way: it believes that the view is at its offset, and that nobody else moves it.
 pub(crate) struct Run<P: Projection> {
     pub(crate) feed: Feed,
+    pub(crate) view: Standing<P>,
+}
+
+/// Where a view is, and what is known of it.
+pub(crate) struct Standing<P: Projection> {
     offset: Offset,
     documents: Documents<P::Document>,
     /// The aggregates whose events are parked.
@@ -86,7 +91,7 @@ impl<P: Projection> Projector<P> {
             progress.state = State::Running;
         });
         let documents = Documents::new(self.options.cache_bytes);
-        Ok(Run { feed: self.journal.feed(offset.position), offset, documents, waiting })
+        Ok(Run { feed: self.journal.feed(offset.position), view: Standing { offset, documents, waiting } })
     }
 
     /// Whether the last event that is in the view is the one at that position of the log.
@@ -98,36 +103,36 @@ impl<P: Projection> Projector<P> {
 
     /// Projects the events that follow, and moves the view on. After an error, [resume](Self::resume): whether it has
     /// moved is not known.
-    pub(crate) async fn advance(&self, run: &mut Run<P>, events: Vec<RecordedEvent>) -> Result<(), Trouble> {
+    pub(crate) async fn advance(&self, view: &mut Standing<P>, events: Vec<RecordedEvent>) -> Result<(), Trouble> {
         let Some(to) = events.last().map(Offset::at) else { return Ok(()) };
         let mut round = Round::of(events.len());
         for (number, event) in events.into_iter().enumerate() {
-            round.read(event, &self.sources, &run.waiting);
+            round.read(event, &self.sources, &view.waiting);
             give_way(number).await;
         }
-        self.load(&round, &mut run.documents).await?;
-        let (rows, gone) = match project(&round, &mut run.documents).await {
+        self.load(&round, &mut view.documents).await?;
+        let (rows, gone) = match project(&round, &mut view.documents).await {
             Some(changes) => changes,
             None => {
                 // What it was at is lost. Once more from what is stored, and now so that each step can be undone.
-                run.documents.forget();
-                self.load(&round, &mut run.documents).await?;
+                view.documents.forget();
+                self.load(&round, &mut view.documents).await?;
                 for number in 0..round.len() {
-                    round.project_carefully(number, &mut run.documents)?;
+                    round.project_carefully(number, &mut view.documents)?;
                     give_way(number).await;
                 }
-                run.documents.changes()?
+                view.documents.changes()?
             }
         };
         let parked = round.into_parked();
-        self.note_parked(&parked, &mut run.waiting)?;
-        let advance = Advance { from: run.offset.position, to, rows, gone, parked };
+        self.note_parked(&parked, &mut view.waiting)?;
+        let advance = Advance { from: view.offset.position, to, rows, gone, parked };
         self.store.commit(&self.definition, advance).await?;
-        run.offset = to;
-        run.documents.stored();
+        view.offset = to;
+        view.documents.stored();
         self.progress.send_modify(|progress| {
             progress.position = to.position;
-            progress.parked = run.waiting.len();
+            progress.parked = view.waiting.len();
         });
         Ok(())
     }

@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use dormouse_journal::{Feed, ReadError};
+use dormouse_kernel::RecordedEvent;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime};
 use tokio::sync::watch;
 use tracing::warn;
@@ -25,6 +27,8 @@ pub(crate) struct Work<P: Projection> {
     stop: watch::Receiver<bool>,
     /// `None`: where the view is must be found out.
     run: Option<Run<P>>,
+    /// What the run has read ahead.
+    ahead: Vec<RecordedEvent>,
     /// Attempts in a row that met with passing trouble.
     attempts: u32,
 }
@@ -62,16 +66,24 @@ impl<P: Projection> Actor for Worker<P> {
 impl<P: Projection> Work<P> {
     async fn step(&mut self) -> Result<Went, Trouble> {
         // Taken: what is left of it after an error, or a panic, must not be used.
-        let mut run = match self.run.take() {
-            Some(run) => run,
-            None => self.projector.resume().await?,
+        let (run, ahead) = (self.run.take(), std::mem::take(&mut self.ahead));
+        let (mut run, ahead) = match run {
+            Some(run) => (run, ahead),
+            None => (self.projector.resume().await?, Vec::new()),
         };
+        let limit = self.projector.options.batch_events.get();
         let events = tokio::select! {
             biased;
             () = stopped(&mut self.stop) => return Ok(Went::Away),
-            events = run.feed.next(self.projector.options.batch_events.get()) => events?,
+            events = next(&mut run.feed, ahead, limit) => events?,
         };
-        self.projector.advance(&mut run, events).await?;
+        // A full batch: it is behind, and the next one can be read meanwhile. One that is live would only get less.
+        let is_behind = events.len() >= limit;
+        let Run { feed, view } = &mut run;
+        let reading_ahead = async { if is_behind { feed.ready(limit).await } else { Ok(Vec::new()) } };
+        let (advanced, ahead) = tokio::join!(self.projector.advance(view, events), reading_ahead);
+        advanced?;
+        self.ahead = ahead?;
         self.run = Some(run);
         self.attempts = 0;
         Ok(Went::On)
@@ -90,6 +102,11 @@ impl<P: Projection> Work<P> {
             () = tokio::time::sleep(pause) => Went::On,
         }
     }
+}
+
+/// What was read ahead, or else what comes.
+async fn next(feed: &mut Feed, ahead: Vec<RecordedEvent>, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+    if ahead.is_empty() { feed.next(limit).await } else { Ok(ahead) }
 }
 
 /// Returns when everything stops, also because nobody holds a handle any more.
@@ -119,7 +136,7 @@ impl<P: Projection> AnyProjector for Projector<P> {
         stop: watch::Receiver<bool>,
         supervisor: ActorCell,
     ) -> Result<ActorId, ActorProcessingErr> {
-        let work = Work { projector: self, stop, run: None, attempts: 0 };
+        let work = Work { projector: self, stop, run: None, ahead: Vec::new(), attempts: 0 };
         let (worker, _) = ActorRuntime::spawn_linked(None, Worker(PhantomData), work, supervisor).await?;
         Ok(worker.get_id())
     }

@@ -184,15 +184,25 @@ impl Feed {
     /// # Errors
     /// As with [`Journal::read_log`], and if the journal is closed; asking again goes on where it was.
     pub async fn next(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
-        let limit = limit.max(1);
         loop {
-            let events = self.take(limit).await?;
-            if let Some(last) = events.last() {
-                self.position = last.position;
+            let events = self.ready(limit).await?;
+            if !events.is_empty() {
                 return Ok(events);
             }
             self.wait_for_more().await?;
         }
+    }
+
+    /// The same without waiting: none, if there are none yet. For those who read ahead because they are behind.
+    ///
+    /// # Errors
+    /// As with [`next`](Self::next).
+    pub async fn ready(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+        let events = self.take(limit.max(1)).await?;
+        if let Some(last) = events.last() {
+            self.position = last.position;
+        }
+        Ok(events)
     }
 
     /// What follows and is there already.

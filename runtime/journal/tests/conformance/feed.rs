@@ -13,6 +13,7 @@ on_every_store! {
     a_feed_gives_what_was_there_and_then_what_comes,
     a_feed_begins_where_it_is_told,
     a_feed_waits_until_there_is_more,
+    what_is_ready_comes_without_waiting,
     feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_once,
     a_feed_that_nobody_reads_costs_the_writer_nothing,
     events_of_another_owner_are_seen_too,
@@ -71,6 +72,20 @@ async fn a_feed_waits_until_there_is_more(place: Place) {
     append(&journal, &mut History::of("a"), 1).await;
     let seen = timeout(PATIENCE, waiting).await.unwrap().unwrap();
     assert_eq!(seen, whole_log(&journal).await);
+}
+
+async fn what_is_ready_comes_without_waiting(place: Place) {
+    let journal = place.journal().await;
+    let mut account = History::of("a");
+    let mut feed = journal.feed(Position::ZERO);
+    assert_eq!(feed.ready(10).await.unwrap(), []);
+    append(&journal, &mut account, 3).await;
+    let mut seen = feed.ready(2).await.unwrap();
+    seen.extend(feed.ready(2).await.unwrap());
+    assert_eq!(seen, whole_log(&journal).await);
+    assert_eq!(feed.ready(2).await.unwrap(), []);
+    append(&journal, &mut account, 1).await;
+    assert_eq!(next(&mut feed, 2).await[0].position, Position(4));
 }
 
 async fn feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_once(place: Place) {

@@ -111,6 +111,7 @@ impl Reserve {
         state.waiting -= 1;
     }
 
+    #[cfg(test)]
     fn waiting(&self) -> usize {
         self.state().waiting
     }
@@ -149,8 +150,9 @@ impl Watch {
                     called.form(&runtime, in_reserve);
                     called_at = None;
                 }
-                // If all of them wait, one of them listens.
-                if prompt.was_seen() && workers_at_work(&runtime) > called.waiting() {
+                // If all of them wait, one of them listens. But one in reserve may have taken tasks along, which only
+                // somebody who looks for work finds.
+                if prompt.was_seen() && (in_reserve > 0 || workers_at_work(&runtime) > 0) {
                     prompt = Prompt::give(&runtime);
                 }
             }

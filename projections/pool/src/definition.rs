@@ -3,6 +3,7 @@
 use crate::fields::Fields;
 use crate::limits::{FIELD_CHARS, NAME_CHARS};
 use crate::projection::Projection;
+use crate::store::BuildNumber;
 
 /// A view as its store knows it. What is in it is checked: names can stand in SQL as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub struct Definition {
     name: &'static str,
     version: u32,
     fields: Fields,
-    table: String,
+    relation: String,
 }
 
 /// Why a projection cannot be run. Each is a mistake in its code.
@@ -89,7 +90,7 @@ impl Definition {
             }
             paths.push(path);
         }
-        Ok(Self { name, version: P::VERSION, fields, table: format!("view_{}", name.replace('-', "_")) })
+        Ok(Self { name, version: P::VERSION, fields, relation: relation(name) })
     }
 
     /// The name of the projection, which is that of its view.
@@ -110,11 +111,21 @@ impl Definition {
         &self.fields
     }
 
-    /// The name of the table: lower-case words with underscores.
+    /// Under which name SQL shows what is served: `view_`, then the name with underscores.
     #[must_use]
-    pub fn table(&self) -> &str {
-        &self.table
+    pub fn relation(&self) -> &str {
+        &self.relation
     }
+
+    /// The table of a build.
+    pub(crate) fn table(&self, build: BuildNumber) -> String {
+        format!("{}_{}", self.relation, build.0)
+    }
+}
+
+/// The name in SQL of the view of that name.
+pub(crate) fn relation(name: &str) -> String {
+    format!("view_{}", name.replace('-', "_"))
 }
 
 fn is_name(name: &str) -> bool {
@@ -147,7 +158,7 @@ mod tests {
         for name in ["orders", "order-totals", "v2"] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", "Orders", "order_totals", "-a", "a-", "a--b", "2a", "a;drop", "größe", &"a".repeat(29)] {
+        for name in ["", "Orders", "order_totals", "-a", "a-", "a--b", "2a", "a;drop", "größe", &"a".repeat(25)] {
             assert!(!is_name(name), "{name}");
         }
     }
@@ -157,7 +168,7 @@ mod tests {
         for path in ["status", "customer.email", "_x", "totalCents", "a1.b2.c3"] {
             assert!(is_path(path), "{path}");
         }
-        for path in ["", ".", "a.", ".a", "a..b", "1a", "a b", "a'b", "a\"b", "a$", &"a".repeat(29)] {
+        for path in ["", ".", "a.", ".a", "a..b", "1a", "a b", "a'b", "a\"b", "a$", &"a".repeat(25)] {
             assert!(!is_path(path), "{path}");
         }
     }

@@ -10,8 +10,8 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<Field>);
 
-/// A declared field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A declared field. In a document it holds what it should, or null, or is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Where it is in the document: names with dots between them, as they stand in its JSON.
     pub path: &'static str,

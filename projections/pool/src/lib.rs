@@ -3,8 +3,8 @@
 //! A [`Projection`] says which aggregates it reads; for each of them, [`Project`] names the documents that an event
 //! concerns and makes their next version. Both are pure: [`Given`] tests them without a runtime. A [`ViewStore`] keeps
 //! the documents, with how far they have come. [`Projections`] runs one worker per projection, supervised: it follows
-//! the journal's feed, and writes the documents of a batch and the new offset in one transaction. A [`View`] reads
-//! what a worker wrote, and waits for it.
+//! the journal's feed, and writes the documents of a batch and the new offset in one transaction. A [`View`] (in
+//! the projection's types) or a [`Reader`] (in JSON) reads what a worker wrote, and waits for it.
 //!
 //! Invariants: rows and offset are committed together, so that every event has its effect once, whatever dies when.
 //! An event that cannot be projected holds up its aggregate, and nothing else. No ractor type in a public signature.
@@ -21,6 +21,8 @@ mod pool;
 mod progress;
 mod projection;
 mod projector;
+mod query;
+mod reader;
 mod round;
 mod sources;
 pub mod store;
@@ -37,6 +39,8 @@ pub use options::Options;
 pub use pool::{Builder, Projections, StartError};
 pub use progress::{Progress, State};
 pub use projection::{Project, Projection};
+pub use query::{Filter, Page, Place, Query, QueryError, Sort, Test, Value};
+pub use reader::{Reader, WaitError};
 pub use sources::Sources;
 pub use store::ViewStore;
-pub use view::{Answer, Document, ReadError, View, WaitError};
+pub use view::{Answer, Document, ReadError, View};

@@ -3,11 +3,21 @@
 /// Bytes in a key. PostgreSQL's index takes 2,700; ids have up to 128 characters, so a few of them fit.
 pub(crate) const KEY_BYTES: usize = 1024;
 
-/// Characters in the name of a projection. `view_<name>__<field>` must fit PostgreSQL's 63 for an identifier.
-pub(crate) const NAME_CHARS: usize = 28;
+/// Characters in the name of a projection. `view_<name>_<build>__<field>` must fit PostgreSQL's 63 for an identifier, with
+/// seven digits for the build.
+pub(crate) const NAME_CHARS: usize = 24;
 
 /// Characters in the path of a declared field, for the same reason.
-pub(crate) const FIELD_CHARS: usize = 28;
+pub(crate) const FIELD_CHARS: usize = 24;
+
+/// Fields by which a list can be sorted at once: each adds a comparison to every step of a cursor.
+pub(crate) const SORT_FIELDS: usize = 3;
+
+/// Conditions in one query, and values in one `in`: a query is a line of an address, not a program.
+pub(crate) const FILTERS: usize = 16;
+
+/// See [`FILTERS`].
+pub(crate) const VALUES: usize = 100;
 
 /// Events that are projected before other tasks have their turn: well under a millisecond.
 pub(crate) const EVENTS_AT_A_TIME: usize = 256;

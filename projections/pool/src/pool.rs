@@ -1,7 +1,7 @@
 //! The projections of a node: built, run, stopped.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use dormouse_journal::Journal;
@@ -14,6 +14,7 @@ use crate::options::Options;
 use crate::progress::{Progress, State};
 use crate::projection::Projection;
 use crate::projector::Projector;
+use crate::reader::Reader;
 use crate::store::ViewStore;
 use crate::supervision::{Root, Startup};
 use crate::view::View;
@@ -23,6 +24,7 @@ use crate::worker::AnyProjector;
 #[derive(Clone)]
 pub struct Projections {
     views: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
+    readers: Arc<BTreeMap<&'static str, Reader>>,
     projectors: Arc<Vec<Arc<dyn AnyProjector>>>,
     stop: Arc<watch::Sender<bool>>,
     /// Its sender goes when everything has ended.
@@ -41,6 +43,7 @@ struct Added {
     name: &'static str,
     projector: Arc<dyn AnyProjector>,
     view: Arc<dyn Any + Send + Sync>,
+    reader: Reader,
 }
 
 /// Why the projections cannot be run.
@@ -61,8 +64,8 @@ impl Builder {
         let projector = Projector::<P>::new(self.journal.clone(), Arc::clone(&self.store), self.options.clone());
         self.projectors.push(projector.map(|projector| {
             let projector = Arc::new(projector);
-            let view = View::new(Arc::clone(&projector));
-            Added { name: P::NAME, projector, view: Arc::new(view) }
+            let reader = projector.reader();
+            Added { name: P::NAME, projector, view: Arc::new(View::<P>::new(reader.clone())), reader }
         }));
         self
     }
@@ -72,9 +75,10 @@ impl Builder {
     /// # Errors
     /// If one of them cannot be run, or two have one name. What a store has to say comes later: see [`Progress`].
     pub async fn start(self) -> Result<Projections, StartError> {
-        let (mut views, mut projectors) = (HashMap::new(), Vec::new());
+        let (mut views, mut readers, mut projectors) = (HashMap::new(), BTreeMap::new(), Vec::new());
         for added in self.projectors {
-            let Added { name, projector, view } = added?;
+            let Added { name, projector, view, reader } = added?;
+            readers.insert(name, reader);
             if views.insert(name, view).is_some() {
                 return Err(DefinitionError::Duplicate { projection: name }.into());
             }
@@ -87,7 +91,13 @@ impl Builder {
             .map_err(|error| StartError::Supervision(error.to_string()))?;
         let (ending, ended) = watch::channel(());
         watch_root(root_ended, projectors.clone(), ending);
-        Ok(Projections { views: Arc::new(views), projectors: Arc::new(projectors), stop: Arc::new(stop), ended })
+        Ok(Projections {
+            views: Arc::new(views),
+            readers: Arc::new(readers),
+            projectors: Arc::new(projectors),
+            stop: Arc::new(stop),
+            ended,
+        })
     }
 }
 
@@ -102,6 +112,17 @@ impl Projections {
     #[must_use]
     pub fn view<P: Projection>(&self) -> Option<View<P>> {
         self.views.get(P::NAME)?.downcast_ref::<View<P>>().cloned()
+    }
+
+    /// Reads the view of that name, if its projection runs here.
+    #[must_use]
+    pub fn reader(&self, name: &str) -> Option<&Reader> {
+        self.readers.get(name)
+    }
+
+    /// Reads each of the views, in the order of their names.
+    pub fn readers(&self) -> impl Iterator<Item = &Reader> {
+        self.readers.values()
     }
 
     /// How far each projection is, and how it fares.

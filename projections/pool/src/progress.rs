@@ -2,11 +2,15 @@
 
 use dormouse_kernel::Position;
 
+use crate::store::BuildNumber;
+
 /// How far a projection is, and how it fares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The name of the projection.
     pub name: &'static str,
+    /// What is served. `None` before it is known.
+    pub build: Option<BuildNumber>,
     /// Everything up to this event is in its view, or parked.
     pub position: Position,
     /// Aggregates whose events are parked.

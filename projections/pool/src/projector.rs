@@ -15,13 +15,14 @@ use crate::limits::{EVENTS_AT_A_TIME, PARKED_AGGREGATES};
 use crate::options::Options;
 use crate::progress::{Progress, State};
 use crate::projection::Projection;
+use crate::reader::Reader;
 use crate::round::Round;
 use crate::sources::{AnySource, Sources};
-use crate::store::{Advance, CommitError, Error, Offset, Parked, Row, ViewStore};
+use crate::store::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Offset, Parked, Row, ViewStore};
 
 /// What all who have to do with a projection share.
 pub(crate) struct Projector<P: Projection> {
-    pub(crate) definition: Definition,
+    pub(crate) definition: Arc<Definition>,
     pub(crate) store: Arc<dyn ViewStore>,
     pub(crate) options: Options,
     pub(crate) progress: watch::Sender<Progress>,
@@ -37,6 +38,7 @@ pub(crate) struct Run<P: Projection> {
 
 /// Where a view is, and what is known of it.
 pub(crate) struct Standing<P: Projection> {
+    build: BuildNumber,
     offset: Offset,
     documents: Documents<P::Document>,
     /// The aggregates whose events are parked.
@@ -56,9 +58,14 @@ pub(crate) enum Trouble {
 
 impl<P: Projection> Projector<P> {
     pub(crate) fn new(journal: Journal, store: Arc<dyn ViewStore>, options: Options) -> Result<Self, DefinitionError> {
-        let definition = Definition::of::<P>()?;
-        let progress =
-            Progress { name: definition.name(), position: Position::ZERO, parked: 0, state: State::Starting };
+        let definition = Arc::new(Definition::of::<P>()?);
+        let progress = Progress {
+            name: definition.name(),
+            build: None,
+            position: Position::ZERO,
+            parked: 0,
+            state: State::Starting,
+        };
         Ok(Self {
             definition,
             store,
@@ -69,6 +76,11 @@ impl<P: Projection> Projector<P> {
         })
     }
 
+    /// Reads what it makes.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.definition), Arc::clone(&self.store), self.progress.subscribe())
+    }
+
     pub(crate) fn set_state(&self, state: State) {
         self.progress.send_modify(|progress| progress.state = state);
     }
@@ -76,22 +88,34 @@ impl<P: Projection> Projector<P> {
     /// Finds out where the view is, and goes on from there.
     pub(crate) async fn resume(&self) -> Result<Run<P>, Trouble> {
         let view = &self.definition;
-        let mut offset = self.store.prepare(view).await?;
-        if !self.is_of_journal(offset).await? {
-            warn!(view = view.name(), position = %offset.position, "a view is not of this journal and is built anew");
-            self.store.reset(view).await?;
-            offset = Offset::START;
-        }
-        let waiting = self.store.parked_aggregates(view, PARKED_AGGREGATES + 1).await?;
+        let Builds { serving, .. } = self.store.prepare(view).await?;
+        let Build { number, offset, .. } = match serving {
+            Some(build) if build.version != view.version() => {
+                warn!(view = view.name(), version = build.version, wanted = view.version(), "a view is built anew");
+                self.store.begin(view, Offset::START, Begin::Instead).await?
+            }
+            Some(build) if !self.is_of_journal(build.offset).await? => {
+                let position = build.offset.position;
+                warn!(view = view.name(), %position, "a view is not of this journal and is built anew");
+                self.store.begin(view, Offset::START, Begin::Instead).await?
+            }
+            Some(build) => build,
+            None => self.store.begin(view, Offset::START, Begin::Instead).await?,
+        };
+        let waiting = self.store.parked_aggregates(number, PARKED_AGGREGATES + 1).await?;
         let waiting: HashSet<AggregateRef> = waiting.into_iter().collect();
         info!(view = view.name(), position = %offset.position, parked = waiting.len(), "projecting");
         self.progress.send_modify(|progress| {
+            progress.build = Some(number);
             progress.position = offset.position;
             progress.parked = waiting.len();
             progress.state = State::Running;
         });
         let documents = Documents::new(self.options.cache_bytes);
-        Ok(Run { feed: self.journal.feed(offset.position), view: Standing { offset, documents, waiting } })
+        Ok(Run {
+            feed: self.journal.feed(offset.position),
+            view: Standing { build: number, offset, documents, waiting },
+        })
     }
 
     /// Whether the last event that is in the view is the one at that position of the log.
@@ -110,13 +134,13 @@ impl<P: Projection> Projector<P> {
             round.read(event, &self.sources, &view.waiting);
             give_way(number).await;
         }
-        self.load(&round, &mut view.documents).await?;
+        self.load(view.build, &round, &mut view.documents).await?;
         let (rows, gone) = match project(&round, &mut view.documents).await {
             Some(changes) => changes,
             None => {
                 // What it was at is lost. Once more from what is stored, and now so that each step can be undone.
                 view.documents.forget();
-                self.load(&round, &mut view.documents).await?;
+                self.load(view.build, &round, &mut view.documents).await?;
                 for number in 0..round.len() {
                     round.project_carefully(number, &mut view.documents)?;
                     give_way(number).await;
@@ -126,8 +150,8 @@ impl<P: Projection> Projector<P> {
         };
         let parked = round.into_parked();
         self.note_parked(&parked, &mut view.waiting)?;
-        let advance = Advance { from: view.offset.position, to, rows, gone, parked };
-        self.store.commit(&self.definition, advance).await?;
+        let advance = Advance { from: view.offset.position, to, rows, gone, parked, released: Vec::new() };
+        self.store.commit(&self.definition, view.build, advance).await?;
         view.offset = to;
         view.documents.stored();
         self.progress.send_modify(|progress| {
@@ -137,10 +161,15 @@ impl<P: Projection> Projector<P> {
         Ok(())
     }
 
-    async fn load(&self, round: &Round<P>, documents: &mut Documents<P::Document>) -> Result<(), Trouble> {
+    async fn load(
+        &self,
+        build: BuildNumber,
+        round: &Round<P>,
+        documents: &mut Documents<P::Document>,
+    ) -> Result<(), Trouble> {
         let missing = documents.missing(round.keys());
         if !missing.is_empty() {
-            let found = self.store.load(&self.definition, &missing).await?;
+            let found = self.store.load(&self.definition, build, &missing).await?;
             documents.insert(missing, found)?;
         }
         Ok(())

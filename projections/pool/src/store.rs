@@ -1,5 +1,6 @@
 //! Where views are kept: the contract, and the stores that keep it.
 
+mod listing;
 mod memory;
 mod sqlite;
 
@@ -10,6 +11,7 @@ use dormouse_kernel::{AggregateRef, Chain, Position, RecordedEvent, Version};
 
 use crate::definition::Definition;
 use crate::key::Key;
+use crate::query::{Page, Query};
 pub use memory::Memory;
 pub use sqlite::Sqlite;
 
@@ -66,19 +68,56 @@ impl Parked {
     }
 }
 
-/// What a batch of events does to a view.
+/// One making of a view: it has rows, an offset and parked events of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// Which one.
+    pub number: BuildNumber,
+    /// The version of the code that makes it.
+    pub version: u32,
+    /// How far it is.
+    pub offset: Offset,
+}
+
+/// Names a build. No number of a store comes again, whatever becomes of its build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BuildNumber(pub u64);
+
+/// What there is of a view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Builds {
+    /// The one that readers get.
+    pub serving: Option<Build>,
+    /// The one that is made beside it, and will take its place.
+    pub next: Option<Build>,
+    /// An operator wants it to stay where it is.
+    pub is_paused: bool,
+}
+
+/// What becomes of the build that is served when another one is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// It is served until the new one [takes its place](ViewStore::serve).
+    Beside,
+    /// It is dropped, and the new one is served at once.
+    Instead,
+}
+
+/// What a batch of events does to a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advance {
-    /// Where the view must be.
+    /// Where the build must be.
     pub from: Position,
-    /// Where it is then.
+    /// Where it is then. The same place, if only parked events are projected.
     pub to: Offset,
     /// The documents that are new or have changed, sorted by key, each key once.
     pub rows: Vec<Row>,
     /// The documents that are gone, sorted; none of them among the rows.
     pub gone: Vec<Key>,
-    /// The events that wait from now on, in order.
+    /// The events that wait from now on, in order. One that waits already has its reason replaced.
     pub parked: Vec<Parked>,
+    /// The positions of events that wait no longer, in order; none of them among the parked.
+    pub released: Vec<Position>,
 }
 
 /// A document as it was found, and how far the view was at that moment.
@@ -104,15 +143,15 @@ pub enum Error {
     Damaged(String),
 }
 
-/// Why a view was not moved on.
+/// Why a build was not moved on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// The view is somewhere else: another worker has moved it on, or it was built anew. Nothing was changed.
+    /// The build is somewhere else: another worker has moved it on, or it was dropped. Nothing was changed.
     #[error("the view is at {found:?}, expected was {expected}")]
     Moved {
         /// Where it should have been.
         expected: Position,
-        /// Where it is, if this version of it exists.
+        /// Where it is, if it is still there.
         found: Option<Position>,
     },
     /// It may or may not have happened: [`ViewStore::prepare`] tells.
@@ -122,38 +161,69 @@ pub enum CommitError {
 
 /// Keeps views.
 ///
+/// A view has at most two builds: the one that is served, and one that is made beside it. Workers move a build on,
+/// readers read what is served. Operators find it in SQL under the name [`Definition::relation`].
+///
 /// Every method may be called from many tasks at once. A future may be dropped at any moment: what it was at has then
 /// happened as a whole, or will, or never.
 #[async_trait]
 pub trait ViewStore: Debug + Send + Sync + 'static {
-    /// Makes sure that a view is there, with an index for each declared field and no other, and says how far it is. A
-    /// view of another version than this one, or one that was damaged, is empty then, and at the start.
-    async fn prepare(&self, view: &Definition) -> Result<Offset, Error>;
+    /// What there is of a view. Storage that was found to be damaged is made anew before, and holds nothing then. The
+    /// builds that the view's code makes (those of its version) have an index for each declared field then, and no other.
+    async fn prepare(&self, view: &Definition) -> Result<Builds, Error>;
 
-    /// Empties a view, and moves it to the start. What was parked is forgotten.
-    async fn reset(&self, view: &Definition) -> Result<(), Error>;
+    /// Begins a build of the view's version: empty, at `after`. One that was being made beside the one that is served is
+    /// dropped. Where none is served, the new one is, in either case.
+    async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error>;
+
+    /// Puts a build in the place of the one that is served, which is dropped with its rows. Readers see the old one or
+    /// the new one, never a mixture, and never one that is not as far as what they have seen.
+    ///
+    /// False, and nothing has changed: the build is not as far as the one that is served, or is not there.
+    async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error>;
+
+    /// Drops the build that is made beside the one that is served, if there is one.
+    async fn abandon(&self, view: &Definition) -> Result<(), Error>;
+
+    /// Drops everything there is of a view, by its name: its code may be gone. A view that is not there is no error.
+    async fn drop_view(&self, name: &str) -> Result<(), Error>;
+
+    /// The names of all views of which there is anything, sorted.
+    async fn names(&self) -> Result<Vec<String>, Error>;
+
+    /// Remembers whether a view is to stay where it is.
+    async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error>;
 
     /// The documents of these keys, as JSON, in any order; those that are not there are left out. Everything whose
     /// commit had returned before the call is seen.
-    async fn load(&self, view: &Definition, keys: &[Key]) -> Result<Vec<(Key, String)>, Error>;
+    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key]) -> Result<Vec<(Key, String)>, Error>;
 
-    /// Moves a view on: all that [`Advance`] says, or nothing.
+    /// Moves a build on: all that [`Advance`] says, or nothing.
     ///
     /// It need not survive a loss of power, but then all of it is lost, and of everything that came after it.
     ///
     /// # Errors
-    /// [`CommitError::Moved`] if the view, in this version, is not where it must be.
-    async fn commit(&self, view: &Definition, advance: Advance) -> Result<(), CommitError>;
+    /// [`CommitError::Moved`] if the build is not where it must be.
+    async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError>;
 
-    /// A document, and how far the view was: what it is after all events up to there, and none later. Everything whose
-    /// commit had returned before the call is seen.
+    /// A document of what is served, and how far that was: what it is after all events up to there, and none later.
+    /// Everything whose commit had returned before the call is seen.
     async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error>;
 
-    /// The events that wait, after a position, in order, at most `limit`.
-    async fn parked(&self, view: &Definition, after: Position, limit: usize) -> Result<Vec<Parked>, Error>;
+    /// A page of what is served: one state, as with [`get`](Self::get).
+    async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error>;
+
+    /// The events that wait, after a position, in order, at most `limit`; of one aggregate, if one is named.
+    async fn parked(
+        &self,
+        build: BuildNumber,
+        of: Option<&AggregateRef>,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Parked>, Error>;
 
     /// The aggregates whose events wait, in any order, at most `limit`.
-    async fn parked_aggregates(&self, view: &Definition, limit: usize) -> Result<Vec<AggregateRef>, Error>;
+    async fn parked_aggregates(&self, build: BuildNumber, limit: usize) -> Result<Vec<AggregateRef>, Error>;
 
     /// Lets go of the storage. Everything fails afterwards.
     async fn close(&self);

@@ -1,15 +1,19 @@
 //! Views in memory: for tests, and for what need not last.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{self, AtomicBool};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Position};
 
-use super::{Advance, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
+use super::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
 use crate::definition::Definition;
 use crate::key::Key;
+use crate::query::{Page, Place, Query};
+
+mod matching;
 
 /// Keeps everything in memory, and so loses everything with the process.
 #[derive(Debug, Default)]
@@ -18,21 +22,29 @@ pub struct Memory {
     is_closed: AtomicBool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
+struct Views {
+    by_name: BTreeMap<String, View>,
+    builds: HashMap<BuildNumber, Made>,
+    /// The number of the latest build.
+    latest: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
 struct View {
+    serving: Option<BuildNumber>,
+    next: Option<BuildNumber>,
+    is_paused: bool,
+}
+
+/// What has been made of a build.
+#[derive(Debug)]
+struct Made {
     version: u32,
     offset: Offset,
     rows: HashMap<Key, (String, Position)>,
     parked: BTreeMap<Position, Parked>,
 }
-
-impl View {
-    fn empty(version: u32) -> Self {
-        Self { version, offset: Offset::START, rows: HashMap::new(), parked: BTreeMap::new() }
-    }
-}
-
-type Views = HashMap<&'static str, View>;
 
 impl Memory {
     /// No views.
@@ -42,16 +54,25 @@ impl Memory {
     }
 
     fn with<T>(&self, what: impl FnOnce(&mut Views) -> Result<T, Error>) -> Result<T, Error> {
-        if self.is_closed.load(Ordering::Acquire) {
+        if self.is_closed.load(atomic::Ordering::Acquire) {
             return Err(Error::Unavailable("they were closed".to_owned()));
         }
         what(&mut self.lock())
     }
 
-    fn with_view<T>(&self, view: &Definition, what: impl FnOnce(&mut View) -> T) -> Result<T, Error> {
-        self.with(|views| match views.get_mut(view.name()) {
-            Some(view) => Ok(what(view)),
-            None => Err(Error::Unavailable(format!("there is no view {}", view.name()))),
+    /// What is served of a view.
+    fn with_served<T>(&self, view: &Definition, what: impl FnOnce(&Made) -> T) -> Result<T, Error> {
+        self.with(|views| {
+            let serving = views.by_name.get(view.name()).and_then(|view| view.serving);
+            let made = serving.and_then(|number| views.builds.get(&number));
+            made.map(what).ok_or_else(|| unknown(view))
+        })
+    }
+
+    fn with_build<T>(&self, build: BuildNumber, what: impl FnOnce(&Made) -> T) -> Result<T, Error> {
+        self.with(|views| {
+            let gone = || Error::Unavailable(format!("there is no build {}", build.0));
+            views.builds.get(&build).map(what).ok_or_else(gone)
         })
     }
 
@@ -61,67 +82,186 @@ impl Memory {
     }
 }
 
+fn unknown(view: &Definition) -> Error {
+    Error::Unavailable(format!("there is no view {}", view.name()))
+}
+
+impl Views {
+    fn build(&self, number: BuildNumber) -> Option<Build> {
+        let Made { version, offset, .. } = self.builds.get(&number)?;
+        Some(Build { number, version: *version, offset: *offset })
+    }
+}
+
 #[async_trait]
 impl ViewStore for Memory {
-    async fn prepare(&self, view: &Definition) -> Result<Offset, Error> {
+    async fn prepare(&self, view: &Definition) -> Result<Builds, Error> {
         self.with(|views| {
-            let standing = views.entry(view.name()).or_insert_with(|| View::empty(view.version()));
-            if standing.version != view.version() {
-                *standing = View::empty(view.version());
-            }
-            Ok(standing.offset)
+            let View { serving, next, is_paused } = views.by_name.get(view.name()).copied().unwrap_or_default();
+            let build = |number: Option<BuildNumber>| number.and_then(|number| views.build(number));
+            Ok(Builds { serving: build(serving), next: build(next), is_paused })
         })
     }
 
-    async fn reset(&self, view: &Definition) -> Result<(), Error> {
+    async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error> {
         self.with(|views| {
-            views.insert(view.name(), View::empty(view.version()));
+            views.latest += 1;
+            let number = BuildNumber(views.latest);
+            let version = view.version();
+            let made = Made { version, offset: after, rows: HashMap::new(), parked: BTreeMap::new() };
+            views.builds.insert(number, made);
+            let standing = views.by_name.entry(view.name().to_owned()).or_default();
+            let mut dropped = [standing.next.take(), None];
+            if how == Begin::Beside && standing.serving.is_some() {
+                standing.next = Some(number);
+            } else {
+                dropped[1] = standing.serving.replace(number);
+            }
+            dropped.into_iter().flatten().for_each(|build| _ = views.builds.remove(&build));
+            Ok(Build { number, version, offset: after })
+        })
+    }
+
+    async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error> {
+        self.with(|views| {
+            let Some(standing) = views.by_name.get_mut(view.name()).filter(|view| view.next == Some(build)) else {
+                return Ok(false);
+            };
+            let at = |number| views.builds.get(&number).map(|made| made.offset.position);
+            if at(build) < standing.serving.and_then(at) {
+                return Ok(false);
+            }
+            standing.next = None;
+            if let Some(old) = standing.serving.replace(build) {
+                views.builds.remove(&old);
+            }
+            Ok(true)
+        })
+    }
+
+    async fn abandon(&self, view: &Definition) -> Result<(), Error> {
+        self.with(|views| {
+            let next = views.by_name.get_mut(view.name()).and_then(|view| view.next.take());
+            next.into_iter().for_each(|build| _ = views.builds.remove(&build));
             Ok(())
         })
     }
 
-    async fn load(&self, view: &Definition, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
-        self.with_view(view, |view| {
-            keys.iter().filter_map(|key| Some((key.clone(), view.rows.get(key)?.0.clone()))).collect()
+    async fn drop_view(&self, name: &str) -> Result<(), Error> {
+        self.with(|views| {
+            let View { serving, next, .. } = views.by_name.remove(name).unwrap_or_default();
+            serving.into_iter().chain(next).for_each(|build| _ = views.builds.remove(&build));
+            Ok(())
         })
     }
 
-    async fn commit(&self, view: &Definition, advance: Advance) -> Result<(), CommitError> {
-        let Advance { from, to, rows, gone, parked } = advance;
+    async fn names(&self) -> Result<Vec<String>, Error> {
+        self.with(|views| Ok(views.by_name.keys().cloned().collect()))
+    }
+
+    async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error> {
+        self.with(|views| {
+            views.by_name.entry(view.name().to_owned()).or_default().is_paused = is_paused;
+            Ok(())
+        })
+    }
+
+    async fn load(&self, _: &Definition, build: BuildNumber, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
+        self.with_build(build, |made| {
+            keys.iter().filter_map(|key| Some((key.clone(), made.rows.get(key)?.0.clone()))).collect()
+        })
+    }
+
+    async fn commit(&self, _: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {
+        let Advance { from, to, rows, gone, parked, released } = advance;
         let committed = self.with(|views| {
-            let standing = views.get_mut(view.name()).filter(|standing| standing.version == view.version());
-            let Some(standing) = standing else { return Ok(Err(None)) };
-            if standing.offset.position != from {
-                return Ok(Err(Some(standing.offset.position)));
+            let Some(made) = views.builds.get_mut(&build) else { return Ok(Err(None)) };
+            if made.offset.position != from {
+                return Ok(Err(Some(made.offset.position)));
             }
-            standing.offset = to;
+            made.offset = to;
             let rows = rows.into_iter().map(|Row { key, document, position }| (key, (document, position)));
-            standing.rows.extend(rows);
-            gone.iter().for_each(|key| _ = standing.rows.remove(key));
-            standing.parked.extend(parked.into_iter().map(|parked| (parked.position, parked)));
+            made.rows.extend(rows);
+            gone.iter().for_each(|key| _ = made.rows.remove(key));
+            made.parked.extend(parked.into_iter().map(|parked| (parked.position, parked)));
+            released.iter().for_each(|position| _ = made.parked.remove(position));
             Ok(Ok(()))
         });
         committed?.map_err(|found| CommitError::Moved { expected: from, found })
     }
 
     async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
-        self.with_view(view, |view| Found { document: view.rows.get(key).cloned(), at: view.offset.position })
+        self.with_served(view, |made| Found { document: made.rows.get(key).cloned(), at: made.offset.position })
     }
 
-    async fn parked(&self, view: &Definition, after: Position, limit: usize) -> Result<Vec<Parked>, Error> {
-        self.with_view(view, |view| {
-            view.parked.range(after.next()..).take(limit).map(|(_, event)| event.clone()).collect()
+    async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error> {
+        self.with_served(view, |made| page(made, query))
+    }
+
+    async fn parked(
+        &self,
+        build: BuildNumber,
+        of: Option<&AggregateRef>,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Parked>, Error> {
+        self.with_build(build, |made| {
+            let later = made.parked.range(after.next()..).map(|(_, event)| event);
+            later.filter(|event| of.is_none_or(|of| event.aggregate == *of)).take(limit).cloned().collect()
         })
     }
 
-    async fn parked_aggregates(&self, view: &Definition, limit: usize) -> Result<Vec<AggregateRef>, Error> {
-        self.with_view(view, |view| {
-            let aggregates: HashSet<&AggregateRef> = view.parked.values().map(|event| &event.aggregate).collect();
+    async fn parked_aggregates(&self, build: BuildNumber, limit: usize) -> Result<Vec<AggregateRef>, Error> {
+        self.with_build(build, |made| {
+            let aggregates: HashSet<&AggregateRef> = made.parked.values().map(|event| &event.aggregate).collect();
             aggregates.into_iter().take(limit).cloned().collect()
         })
     }
 
     async fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
+        self.is_closed.store(true, atomic::Ordering::Release);
     }
 }
+
+fn page(made: &Made, query: &Query) -> Page {
+    let sorted: BTreeSet<Listed> = made
+        .rows
+        .iter()
+        .filter_map(|(key, (document, position))| {
+            let row = Row { key: key.clone(), document: document.clone(), position: *position };
+            matching::place(query, &row).map(|place| Listed { query, place, row })
+        })
+        .collect();
+    let total = query.is_counting().then_some(sorted.len() as u64);
+    let is_behind =
+        |listed: &Listed| query.begins_after().is_none_or(|place| matching::order(query, &listed.place, place).is_gt());
+    let rest = sorted.into_iter().filter(is_behind).map(|listed| (listed.row, listed.place.values));
+    Page::of(query, rest.take(query.limit() + 1).collect(), made.offset.position, total)
+}
+
+/// A document and its place in a list.
+struct Listed<'q> {
+    query: &'q Query,
+    place: Place,
+    row: Row,
+}
+
+impl Ord for Listed<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        matching::order(self.query, &self.place, &other.place)
+    }
+}
+
+impl PartialOrd for Listed<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Listed<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Listed<'_> {}

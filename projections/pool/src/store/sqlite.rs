@@ -1,7 +1,7 @@
 //! Views in SQLite: one file beside the journal's, derived from it and made anew if anything is wrong with it.
 //!
-//! `views.db` has a table `view_<name>` for each view, which operators may read, and two of our own: `views` says how
-//! far each view is, `parked` which events wait. One connection writes, others read. A power cut may take the latest
+//! `views.db` has a table for each build of a view, a SQL view `view_<name>` on the one that is served, which operators may
+//! read, and tables of our own: `builds` says how far each is, `parked` which events wait, `paused` what stays as it is. One connection writes, others read. A power cut may take the latest
 //! commits away (`synchronous=NORMAL`), rows and offsets alike: the journal has the events.
 
 mod connections;
@@ -19,9 +19,12 @@ use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Position,
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
 
-use super::{Advance, CommitError, Error, Found, Offset, Parked, ViewStore};
+use super::listing::Bind;
+use super::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
 use crate::definition::Definition;
+use crate::fields::Kind;
 use crate::key::Key;
+use crate::query::{Page, Query, Value};
 use connections::Connections;
 use schema::VIEWS;
 
@@ -37,6 +40,8 @@ const CACHE: &str = "-65536";
 
 /// Rows that a reading connection may be ahead of whoever takes them: at a full buffer its thread would go to sleep.
 const ROWS_AHEAD: usize = 2048;
+
+type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 /// Keeps views in a file.
 #[derive(Debug)]
@@ -108,25 +113,25 @@ impl Sqlite {
     /// Runs a statement or a transaction on the connection that writes.
     async fn write<T>(
         &self,
-        view: &Definition,
+        about: Subject<'_>,
         what: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Error> {
-        self.on(&self.writer, view, what).await
+        self.on(&self.writer, about, what).await
     }
 
     /// Runs a statement on a connection that reads.
     async fn read<T>(
         &self,
-        view: &Definition,
+        about: Subject<'_>,
         what: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Error> {
-        self.on(&self.readers, view, what).await
+        self.on(&self.readers, about, what).await
     }
 
     async fn on<T>(
         &self,
         connections: &Connections,
-        view: &Definition,
+        about: Subject<'_>,
         what: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Error> {
         let mut borrowed = connections.borrow().await?;
@@ -138,20 +143,25 @@ impl Sqlite {
             Err(failure) => {
                 drop(borrowed);
                 match failed(failure) {
-                    // A table that was never made is no damage.
-                    Error::Damaged(_) if self.is_unknown(view).await => Err(unknown(view)),
+                    // A table that was never made, or was dropped, is no damage.
+                    Error::Damaged(_) if self.is_missing(about).await => Err(missing(about)),
                     error => Err(self.note(error)),
                 }
             }
         }
     }
 
-    /// Whether the view was never prepared, for certain.
-    async fn is_unknown(&self, view: &Definition) -> bool {
+    /// Whether what a statement was about is not there, for certain.
+    async fn is_missing(&self, about: Subject<'_>) -> bool {
         let Ok(mut reader) = self.readers.borrow().await else { return false };
-        let known = sqlx::query("SELECT 1 FROM views WHERE view = ?").bind(view.name());
-        let known = known.fetch_optional(&mut reader.connection).await;
-        known.is_ok_and(|known| known.is_none())
+        let find = match about {
+            Subject::Store => return false,
+            Subject::Served(view) => {
+                sqlx::query("SELECT 1 FROM builds WHERE view = ? AND is_serving = 1").bind(view.name())
+            }
+            Subject::Build(build) => sqlx::query("SELECT 1 FROM builds WHERE build = ?").bind(signed(build.0)),
+        };
+        find.fetch_optional(&mut reader.connection).await.is_ok_and(|found| found.is_none())
     }
 
     /// Damage is remembered, and mended when a view is prepared.
@@ -167,59 +177,125 @@ impl Sqlite {
     }
 }
 
+/// What a statement is about.
+#[derive(Clone, Copy, Debug)]
+enum Subject<'a> {
+    /// Our own tables, which are always there.
+    Store,
+    /// What is served of a view.
+    Served(&'a Definition),
+    /// A build, served or not.
+    Build(BuildNumber),
+}
+
 #[async_trait]
 impl ViewStore for Sqlite {
-    async fn prepare(&self, view: &Definition) -> Result<Offset, Error> {
+    async fn prepare(&self, view: &Definition) -> Result<Builds, Error> {
         self.replace_if_damaged().await?;
-        let (position, chain) = self.write(view, async |connection| schema::prepare(connection, view).await).await?;
-        offset(position, &chain).map_err(|error| self.note(error))
+        let (rows, is_paused) =
+            self.write(Subject::Store, async |connection| schema::prepare(connection, view).await).await?;
+        let mut builds = Builds { is_paused, ..Builds::default() };
+        for (number, is_serving, version, position, chain) in rows {
+            let build = Build {
+                number: BuildNumber(unsigned(number)),
+                version: u32::try_from(version).unwrap_or(0),
+                offset: offset(position, &chain).map_err(|error| self.note(error))?,
+            };
+            *(if is_serving { &mut builds.serving } else { &mut builds.next }) = Some(build);
+        }
+        Ok(builds)
     }
 
-    async fn reset(&self, view: &Definition) -> Result<(), Error> {
-        self.write(view, async |connection| schema::make_anew(connection, view).await).await
+    async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error> {
+        let begun = self.write(Subject::Store, async |connection| schema::begin(connection, view, after, how).await);
+        Ok(Build { number: BuildNumber(unsigned(begun.await?)), version: view.version(), offset: after })
     }
 
-    async fn load(&self, view: &Definition, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
+    async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error> {
+        self.write(Subject::Store, async |connection| schema::serve(connection, view, build).await).await
+    }
+
+    async fn abandon(&self, view: &Definition) -> Result<(), Error> {
+        self.write(Subject::Store, async |connection| schema::abandon(connection, view).await).await
+    }
+
+    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let (sql, keys) = (statements::load(view), statements::keys(keys));
+        let (sql, keys) = (statements::load(view, build), statements::keys(keys));
         // On the connection that writes: it has the hot pages in its cache.
         let rows = self
-            .write(view, async |connection| sqlx::query(AssertSqlSafe(sql)).bind(keys).fetch_all(connection).await)
+            .write(Subject::Build(build), async |connection| {
+                sqlx::query(AssertSqlSafe(sql)).bind(keys).fetch_all(connection).await
+            })
             .await?;
         self.decoded(&rows, |row| Ok((Key::from(column::<&str>(row, 0)?), column(row, 1)?)))
     }
 
-    async fn commit(&self, view: &Definition, advance: Advance) -> Result<(), CommitError> {
+    async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {
         let from = advance.from;
-        let committed =
-            self.write(view, async |connection| statements::commit(connection, view, advance).await).await?;
+        let committed = self
+            .write(Subject::Build(build), async |connection| statements::commit(connection, view, build, advance).await)
+            .await?;
         committed.map_err(|found| CommitError::Moved { expected: from, found: found.map(position) })
     }
 
     async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
         let sql = statements::get(view);
-        let found = self.read(view, async |connection| {
+        let found = self.read(Subject::Served(view), async |connection| {
             let query = sqlx::query_as(AssertSqlSafe(sql)).bind(view.name()).bind(key.shared());
             query.fetch_optional(connection).await
         });
         let found: Option<(i64, Option<String>, Option<i64>)> = found.await?;
         let Some((at, document, changed)) = found else {
-            return Err(unknown(view));
+            return Err(missing(Subject::Served(view)));
         };
         Ok(Found { document: document.zip(changed.map(position)), at: position(at) })
     }
 
-    async fn parked(&self, view: &Definition, after: Position, limit: usize) -> Result<Vec<Parked>, Error> {
-        let rows = self.read(view, async |connection| {
+    async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error> {
+        let (sql, binds) = statements::list(view, query);
+        let rows = self.read(Subject::Served(view), async |connection| {
+            let statement = sqlx::query(AssertSqlSafe(sql)).bind(view.name());
+            binds.into_iter().fold(statement, bind).fetch_all(connection).await
+        });
+        let rows = rows.await?;
+        let first = rows.first().ok_or_else(|| missing(Subject::Served(view)))?;
+        let (at, total) = (position(column(first, 0)?), column::<Option<i64>>(first, 1)?.map(unsigned));
+        let listed = rows.iter().filter(|row| !matches!(column(row, 2), Ok(None::<&str>)));
+        let listed = listed.map(|row| {
+            let found = Row {
+                key: column::<&str>(row, 2)?.into(),
+                document: column(row, 3)?,
+                position: position(column(row, 4)?),
+            };
+            let values =
+                query.sorted_by().iter().enumerate().map(|(number, sort)| value(row, 5 + number, sort.field.kind));
+            Ok((found, values.collect::<Result<Vec<_>, Error>>()?))
+        });
+        let listed = listed.collect::<Result<Vec<_>, Error>>().map_err(|error| self.note(error))?;
+        Ok(Page::of(query, listed, at, total))
+    }
+
+    async fn parked(
+        &self,
+        build: BuildNumber,
+        of: Option<&AggregateRef>,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Parked>, Error> {
+        let rows = self.read(Subject::Build(build), async |connection| {
             sqlx::query(
                 "SELECT aggregate_type, aggregate_id, version, position, reason FROM parked
-                 WHERE view = ? AND position > ? ORDER BY position LIMIT ?",
+                 WHERE build = ?1 AND position > ?2
+                    AND (?4 IS NULL OR aggregate_type = ?4 AND aggregate_id = ?5) ORDER BY position LIMIT ?3",
             )
-            .bind(view.name())
+            .bind(signed(build.0))
             .bind(signed(after.0))
             .bind(signed(limit as u64))
+            .bind(of.map(|of| of.aggregate_type.as_str()))
+            .bind(of.map(|of| of.id.as_str()))
             .fetch_all(connection)
             .await
         });
@@ -233,15 +309,38 @@ impl ViewStore for Sqlite {
         })
     }
 
-    async fn parked_aggregates(&self, view: &Definition, limit: usize) -> Result<Vec<AggregateRef>, Error> {
-        let rows = self.read(view, async |connection| {
-            sqlx::query("SELECT DISTINCT aggregate_type, aggregate_id FROM parked WHERE view = ? LIMIT ?")
-                .bind(view.name())
+    async fn parked_aggregates(&self, build: BuildNumber, limit: usize) -> Result<Vec<AggregateRef>, Error> {
+        let rows = self.read(Subject::Build(build), async |connection| {
+            sqlx::query("SELECT DISTINCT aggregate_type, aggregate_id FROM parked WHERE build = ? LIMIT ?")
+                .bind(signed(build.0))
                 .bind(signed(limit as u64))
                 .fetch_all(connection)
                 .await
         });
         self.decoded(&rows.await?, aggregate)
+    }
+
+    async fn drop_view(&self, name: &str) -> Result<(), Error> {
+        self.write(Subject::Store, async |connection| schema::drop_view(connection, name).await).await
+    }
+
+    async fn names(&self) -> Result<Vec<String>, Error> {
+        self.read(Subject::Store, async |connection| {
+            let names = sqlx::query_scalar("SELECT view FROM builds UNION SELECT view FROM paused ORDER BY 1");
+            names.fetch_all(connection).await
+        })
+        .await
+    }
+
+    async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error> {
+        let sql = if is_paused {
+            "INSERT OR IGNORE INTO paused (view) VALUES (?)"
+        } else {
+            "DELETE FROM paused WHERE view = ?"
+        };
+        self.write(Subject::Store, async |connection| sqlx::query(sql).bind(view.name()).execute(connection).await)
+            .await?;
+        Ok(())
     }
 
     async fn close(&self) {
@@ -251,8 +350,32 @@ impl ViewStore for Sqlite {
     }
 }
 
-fn unknown(view: &Definition) -> Error {
-    Error::Unavailable(format!("there is no view {}", view.name()))
+fn missing(about: Subject<'_>) -> Error {
+    Error::Unavailable(match about {
+        Subject::Store => "the tables are missing".to_owned(),
+        Subject::Served(view) => format!("there is no view {}", view.name()),
+        Subject::Build(build) => format!("there is no build {}", build.0),
+    })
+}
+
+fn bind(statement: Statement<'_>, value: Bind) -> Statement<'_> {
+    match value {
+        Bind::Key(text) | Bind::Value(Value::Text(text)) => statement.bind(text),
+        Bind::Value(Value::Integer(number)) => statement.bind(number),
+        Bind::Value(Value::Real(number)) => statement.bind(number),
+        // As SQLite has them in JSON.
+        Bind::Value(Value::Boolean(truth)) => statement.bind(i64::from(truth)),
+    }
+}
+
+/// What a list is sorted by, as a row has it. What is of another kind counts as missing.
+fn value(row: &SqliteRow, index: usize, kind: Kind) -> Result<Option<Value>, Error> {
+    Ok(match kind {
+        Kind::Text => column::<Option<String>>(row, index)?.map(Value::Text),
+        Kind::Integer => column::<Option<i64>>(row, index)?.map(Value::Integer),
+        Kind::Real => column::<Option<f64>>(row, index)?.map(Value::Real),
+        Kind::Boolean => column::<Option<i64>>(row, index)?.map(|truth| Value::Boolean(truth != 0)),
+    })
 }
 
 fn offset(at: i64, chain: &[u8]) -> Result<Offset, Error> {

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dormouse_kernel::Position;
-use dormouse_projections::ViewStore;
 use dormouse_projections::store::{Advance, CommitError, Found};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::support::{Place, first, key, offset, row, second, step};
+use crate::support::{Place, begun, first, key, offset, row, second, served, step};
 
 on_every_store! {
     what_was_committed_is_read,
@@ -26,10 +25,10 @@ on_every_store! {
 
 async fn what_was_committed_is_read(place: Place) {
     let (store, view) = (place.store().await, first());
-    store.prepare(&view).await.unwrap();
+    let build = begun(&store, &view).await;
     let rows = vec![row("a", r#"{"n":1}"#, 3), row("b", r#"{"n":2}"#, 2)];
-    store.commit(&view, Advance { rows, ..step(0, 3) }).await.unwrap();
-    store.commit(&view, Advance { rows: vec![row("b", "[]", 5)], ..step(3, 7) }).await.unwrap();
+    store.commit(&view, build, Advance { rows, ..step(0, 3) }).await.unwrap();
+    store.commit(&view, build, Advance { rows: vec![row("b", "[]", 5)], ..step(3, 7) }).await.unwrap();
     let found = |document: &str, changed, at| Found {
         document: Some((document.to_owned(), Position(changed))),
         at: Position(at),
@@ -37,53 +36,55 @@ async fn what_was_committed_is_read(place: Place) {
     assert_eq!(store.get(&view, &key("a")).await.unwrap(), found(r#"{"n":1}"#, 3, 7));
     assert_eq!(store.get(&view, &key("b")).await.unwrap(), found("[]", 5, 7));
     assert_eq!(store.get(&view, &key("c")).await.unwrap(), Found { document: None, at: Position(7) });
-    assert_eq!(store.prepare(&view).await.unwrap(), offset(7));
+    assert_eq!(served(&store, &view).await, (build, offset(7)));
     // Another opening sees the same.
-    assert_eq!(place.store().await.prepare(&view).await.unwrap(), offset(7));
+    assert_eq!(served(&place.store().await, &view).await, (build, offset(7)));
 }
 
 async fn a_document_that_is_gone_is_not_there(place: Place) {
     let (store, view) = (place.store().await, first());
-    store.prepare(&view).await.unwrap();
+    let build = begun(&store, &view).await;
     let rows = vec![row("a", "1", 1), row("b", "2", 2), row("c", "3", 3)];
-    store.commit(&view, Advance { rows, ..step(0, 3) }).await.unwrap();
-    store.commit(&view, Advance { gone: vec![key("a"), key("c"), key("d")], ..step(3, 4) }).await.unwrap();
+    store.commit(&view, build, Advance { rows, ..step(0, 3) }).await.unwrap();
+    store.commit(&view, build, Advance { gone: vec![key("a"), key("c"), key("d")], ..step(3, 4) }).await.unwrap();
     assert_eq!(store.get(&view, &key("a")).await.unwrap(), Found { document: None, at: Position(4) });
-    let loaded = store.load(&view, &["a", "b", "c", "d"].map(key)).await.unwrap();
+    let loaded = store.load(&view, build, &["a", "b", "c", "d"].map(key)).await.unwrap();
     assert_eq!(loaded, [(key("b"), "2".to_owned())]);
 }
 
 async fn of_keys_without_documents_nothing_is_loaded(place: Place) {
     let (store, view) = (place.store().await, first());
-    store.prepare(&view).await.unwrap();
-    assert_eq!(store.load(&view, &[]).await.unwrap(), []);
-    assert_eq!(store.load(&view, &[key("a")]).await.unwrap(), []);
+    let build = begun(&store, &view).await;
+    assert_eq!(store.load(&view, build, &[]).await.unwrap(), []);
+    assert_eq!(store.load(&view, build, &[key("a")]).await.unwrap(), []);
 }
 
 async fn a_view_that_is_elsewhere_is_not_moved(place: Place) {
     let (store, view) = (place.store().await, first());
-    store.prepare(&view).await.unwrap();
-    store.commit(&view, Advance { rows: vec![row("a", "1", 5)], ..step(0, 5) }).await.unwrap();
+    let build = begun(&store, &view).await;
+    store.commit(&view, build, Advance { rows: vec![row("a", "1", 5)], ..step(0, 5) }).await.unwrap();
     for from in [0, 4, 6] {
         let late = Advance { rows: vec![row("a", "2", 9)], gone: vec![key("b")], ..step(from, 9) };
-        let refused = store.commit(&view, late).await.unwrap_err();
+        let refused = store.commit(&view, build, late).await.unwrap_err();
         assert_eq!(refused, CommitError::Moved { expected: Position(from), found: Some(Position(5)) });
     }
     let found = store.get(&view, &key("a")).await.unwrap();
     assert_eq!(found, Found { document: Some(("1".to_owned(), Position(5))), at: Position(5) });
-    store.commit(&view, step(5, 6)).await.unwrap();
+    store.commit(&view, build, step(5, 6)).await.unwrap();
 }
 
 async fn of_several_who_move_a_view_from_one_place_one_succeeds(place: Place) {
     let view = first();
     let stores = [place.store().await, place.store().await];
-    stores[0].prepare(&view).await.unwrap();
+    let build = begun(&stores[0], &view).await;
     for round in 0..20 {
         let movers: Vec<_> = (0..6)
             .map(|mover| {
                 let (store, view) = (Arc::clone(&stores[mover % 2]), view.clone());
                 let rows = vec![row("who", &mover.to_string(), round + 1)];
-                tokio::spawn(async move { store.commit(&view, Advance { rows, ..step(round, round + 1) }).await })
+                tokio::spawn(
+                    async move { store.commit(&view, build, Advance { rows, ..step(round, round + 1) }).await },
+                )
             })
             .collect();
         let mut winners = Vec::new();
@@ -103,7 +104,7 @@ async fn a_reader_never_sees_a_row_without_its_offset(place: Place) {
     const STEPS: u64 = 300;
 
     let (store, view) = (place.store().await, first());
-    store.prepare(&view).await.unwrap();
+    let build = begun(&store, &view).await;
     let readers: Vec<_> = (0..3)
         .map(|_| {
             let (store, view) = (Arc::clone(&store), view.clone());
@@ -121,7 +122,7 @@ async fn a_reader_never_sees_a_row_without_its_offset(place: Place) {
         .collect();
     for number in 1..=STEPS {
         let rows = vec![row("n", &number.to_string(), number)];
-        store.commit(&view, Advance { rows, ..step(number - 1, number) }).await.unwrap();
+        store.commit(&view, build, Advance { rows, ..step(number - 1, number) }).await.unwrap();
     }
     for reader in readers {
         reader.await.unwrap();
@@ -148,7 +149,7 @@ async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
     }
 
     let (store, view) = (place.store().await, second());
-    store.prepare(&view).await.unwrap();
+    let build = begun(&store, &view).await;
     let mut runner = TestRunner::deterministic();
     let documents = prop::collection::btree_map("[^\0]{1,20}", json(), 1..30);
     let mut expected: BTreeMap<String, String> = BTreeMap::new();
@@ -156,11 +157,11 @@ async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
         let batch = documents.new_tree(&mut runner).unwrap().current();
         let batch: BTreeMap<String, String> = batch.into_iter().map(|(key, json)| (key, json.to_string())).collect();
         let rows = batch.iter().map(|(key, json)| row(key, json, number + 1)).collect();
-        store.commit(&view, Advance { rows, ..step(number, number + 1) }).await.unwrap();
+        store.commit(&view, build, Advance { rows, ..step(number, number + 1) }).await.unwrap();
         expected.extend(batch);
     }
     let keys: Vec<_> = expected.keys().map(|name| key(name)).collect();
-    let loaded = store.load(&view, &keys).await.unwrap();
+    let loaded = store.load(&view, build, &keys).await.unwrap();
     let loaded: BTreeMap<String, String> = loaded.into_iter().map(|(key, json)| (key.to_string(), json)).collect();
     assert_eq!(loaded, expected);
     for (name, json) in &expected {
@@ -170,22 +171,21 @@ async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
 
 async fn views_do_not_touch_each_other(place: Place) {
     let (store, one, other) = (place.store().await, first(), second());
-    store.prepare(&one).await.unwrap();
-    store.prepare(&other).await.unwrap();
-    store.commit(&one, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
-    store.commit(&other, Advance { rows: vec![row("a", "2", 4)], ..step(0, 4) }).await.unwrap();
-    store.reset(&one).await.unwrap();
+    let (first_build, second_build) = (begun(&store, &one).await, begun(&store, &other).await);
+    store.commit(&one, first_build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
+    store.commit(&other, second_build, Advance { rows: vec![row("a", "2", 4)], ..step(0, 4) }).await.unwrap();
+    begun(&store, &one).await;
     assert_eq!(store.get(&one, &key("a")).await.unwrap(), Found { document: None, at: Position(0) });
     let found = store.get(&other, &key("a")).await.unwrap();
     assert_eq!(found, Found { document: Some(("2".to_owned(), Position(4))), at: Position(4) });
 }
 
 async fn a_closed_store_refuses(place: Place) {
-    let (store, view): (Arc<dyn ViewStore>, _) = (place.store().await, first());
-    store.prepare(&view).await.unwrap();
+    let (store, view) = (place.store().await, first());
+    let build = begun(&store, &view).await;
     store.close().await;
     assert!(store.prepare(&view).await.is_err());
     assert!(store.get(&view, &key("a")).await.is_err());
-    assert!(store.load(&view, &[key("a")]).await.is_err());
-    assert!(store.commit(&view, step(0, 1)).await.is_err());
+    assert!(store.load(&view, build, &[key("a")]).await.is_err());
+    assert!(store.commit(&view, build, step(0, 1)).await.is_err());
 }

@@ -1,14 +1,16 @@
 //! What waits outside a view waits durably, in order.
 
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position, Version};
-use dormouse_projections::store::{Advance, Parked};
+use dormouse_projections::store::{Advance, Found, Parked};
 
-use crate::support::{Place, first, second, step};
+use crate::support::{Place, begun, first, key, row, second, step};
 
 on_every_store! {
     what_is_parked_is_told_in_order,
     a_step_that_is_refused_parks_nothing,
-    a_view_that_is_reset_has_nothing_parked,
+    a_view_that_is_begun_anew_has_nothing_parked,
+    events_of_one_aggregate_are_told_alone,
+    what_is_released_waits_no_longer_and_its_documents_come_with_it,
 }
 
 fn parked(id: &str, version: u64, position: u64, reason: Option<&str>) -> Parked {
@@ -27,35 +29,61 @@ fn events() -> Vec<Parked> {
 
 async fn what_is_parked_is_told_in_order(place: Place) {
     let (store, view) = (place.store().await, first());
-    store.prepare(&view).await.unwrap();
+    let build = begun(&store, &view).await;
     let all = events();
-    store.commit(&view, Advance { parked: all[..1].to_vec(), ..step(0, 2) }).await.unwrap();
-    store.commit(&view, Advance { parked: all[1..].to_vec(), ..step(2, 9) }).await.unwrap();
-    assert_eq!(store.parked(&view, Position(0), 10).await.unwrap(), all);
-    assert_eq!(store.parked(&view, Position(2), 1).await.unwrap(), all[1..2]);
-    assert_eq!(store.parked(&view, Position(5), 10).await.unwrap(), []);
-    let mut aggregates = store.parked_aggregates(&view, 10).await.unwrap();
+    store.commit(&view, build, Advance { parked: all[..1].to_vec(), ..step(0, 2) }).await.unwrap();
+    store.commit(&view, build, Advance { parked: all[1..].to_vec(), ..step(2, 9) }).await.unwrap();
+    assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap(), all);
+    assert_eq!(store.parked(build, None, Position(2), 1).await.unwrap(), all[1..2]);
+    assert_eq!(store.parked(build, None, Position(5), 10).await.unwrap(), []);
+    let mut aggregates = store.parked_aggregates(build, 10).await.unwrap();
     aggregates.sort();
     assert_eq!(aggregates, [all[0].aggregate.clone(), all[2].aggregate.clone()]);
-    assert_eq!(store.parked_aggregates(&view, 1).await.unwrap().len(), 1);
-    assert_eq!(place.store().await.parked(&view, Position(0), 10).await.unwrap(), all);
+    assert_eq!(store.parked_aggregates(build, 1).await.unwrap().len(), 1);
+    assert_eq!(place.store().await.parked(build, None, Position(0), 10).await.unwrap(), all);
 }
 
 async fn a_step_that_is_refused_parks_nothing(place: Place) {
     let (store, view) = (place.store().await, first());
-    store.prepare(&view).await.unwrap();
-    store.commit(&view, Advance { parked: events(), ..step(4, 9) }).await.unwrap_err();
-    assert_eq!(store.parked(&view, Position(0), 10).await.unwrap(), []);
+    let build = begun(&store, &view).await;
+    store.commit(&view, build, Advance { parked: events(), ..step(4, 9) }).await.unwrap_err();
+    assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap(), []);
 }
 
-async fn a_view_that_is_reset_has_nothing_parked(place: Place) {
+async fn a_view_that_is_begun_anew_has_nothing_parked(place: Place) {
     let (store, one, other) = (place.store().await, first(), second());
+    let mut builds = Vec::new();
     for view in [&one, &other] {
-        store.prepare(view).await.unwrap();
-        store.commit(view, Advance { parked: events(), ..step(0, 9) }).await.unwrap();
+        let build = begun(&store, view).await;
+        store.commit(view, build, Advance { parked: events(), ..step(0, 9) }).await.unwrap();
+        builds.push(build);
     }
-    store.reset(&one).await.unwrap();
-    assert_eq!(store.parked(&one, Position(0), 10).await.unwrap(), []);
-    assert_eq!(store.parked_aggregates(&one, 10).await.unwrap(), []);
-    assert_eq!(store.parked(&other, Position(0), 10).await.unwrap(), events());
+    let anew = begun(&store, &one).await;
+    assert_eq!(store.parked(anew, None, Position(0), 10).await.unwrap(), []);
+    assert_eq!(store.parked_aggregates(anew, 10).await.unwrap(), []);
+    assert_eq!(store.parked(builds[1], None, Position(0), 10).await.unwrap(), events());
+}
+
+async fn events_of_one_aggregate_are_told_alone(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let build = begun(&store, &view).await;
+    store.commit(&view, build, Advance { parked: events(), ..step(0, 9) }).await.unwrap();
+    let (all, of) = (events(), events()[0].aggregate.clone());
+    assert_eq!(store.parked(build, Some(&of), Position(0), 10).await.unwrap(), all[..2]);
+    assert_eq!(store.parked(build, Some(&of), Position(2), 10).await.unwrap(), all[1..2]);
+    assert_eq!(store.parked(build, Some(&of), Position(0), 1).await.unwrap(), all[..1]);
+}
+
+async fn what_is_released_waits_no_longer_and_its_documents_come_with_it(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let build = begun(&store, &view).await;
+    store.commit(&view, build, Advance { parked: events(), ..step(0, 9) }).await.unwrap();
+    let released = vec![Position(2)];
+    let again = parked("a", 2, 3, Some("another reason"));
+    let rows = vec![row("a", "1", 2)];
+    let advance = Advance { rows, released, parked: vec![again.clone()], ..step(9, 9) };
+    store.commit(&view, build, advance).await.unwrap();
+    assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap(), [again, events().remove(2)]);
+    let found = store.get(&view, &key("a")).await.unwrap();
+    assert_eq!(found, Found { document: Some(("1".to_owned(), Position(2))), at: Position(9) });
 }

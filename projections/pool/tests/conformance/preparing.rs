@@ -1,71 +1,212 @@
-//! Views come to be, and are built anew when their code has another version.
+//! Builds come to be, beside what is served or instead of it, take its place, and go.
 
 use dormouse_kernel::Position;
-use dormouse_projections::store::{Advance, CommitError, Offset};
+use dormouse_projections::store::{Advance, Begin, Build, Builds, CommitError, Offset};
 
-use crate::support::{Place, first, key, offset, row, step, view};
+use crate::support::{Place, begun, first, key, offset, row, served, step, view};
 
 on_every_store! {
-    a_new_view_is_at_the_start,
+    of_a_new_view_there_is_nothing,
+    the_first_build_is_served_at_once,
     preparing_again_changes_nothing,
-    a_view_of_another_version_is_empty_and_at_the_start,
-    a_worker_of_another_version_cannot_move_a_view,
+    a_build_beside_the_one_that_is_served_is_not_seen,
+    a_build_that_is_far_enough_takes_the_place_of_the_old_one,
+    a_build_that_is_behind_what_is_served_does_not_take_its_place,
+    a_build_that_is_not_the_next_one_is_never_served,
+    only_one_build_is_made_beside_what_is_served,
+    a_build_begun_instead_is_served_at_once_and_may_begin_anywhere,
+    an_abandoned_build_is_gone_and_what_is_served_stays,
+    nobody_moves_a_build_that_is_gone,
+    no_number_comes_again,
+    a_dropped_view_is_gone_with_its_name,
+    a_pause_is_remembered,
     fields_may_change_without_a_new_version,
-    what_was_never_prepared_is_not_there,
+    what_was_never_begun_is_not_there,
 }
 
-async fn a_new_view_is_at_the_start(place: Place) {
-    assert_eq!(place.store().await.prepare(&first()).await.unwrap(), Offset::START);
+async fn of_a_new_view_there_is_nothing(place: Place) {
+    let store = place.store().await;
+    assert_eq!(store.prepare(&first()).await.unwrap(), Builds::default());
+    assert_eq!(store.names().await.unwrap(), [""; 0]);
+}
+
+async fn the_first_build_is_served_at_once(place: Place) {
+    for (view, how) in [(first(), Begin::Beside), (view::<2, 3, 0>(), Begin::Instead)] {
+        let store = place.store().await;
+        let build = store.begin(&view, Offset::START, how).await.unwrap();
+        assert_eq!((build.version, build.offset), (view.version(), Offset::START));
+        let expected = Builds { serving: Some(build), next: None, is_paused: false };
+        assert_eq!(store.prepare(&view).await.unwrap(), expected);
+        assert_eq!(store.get(&view, &key("a")).await.unwrap().at, Position(0));
+    }
+    assert_eq!(place.store().await.names().await.unwrap(), ["first", "second"]);
 }
 
 async fn preparing_again_changes_nothing(place: Place) {
     let (store, view) = (place.store().await, first());
-    store.prepare(&view).await.unwrap();
-    store.commit(&view, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
+    let build = begun(&store, &view).await;
+    store.commit(&view, build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
     for store in [store, place.store().await] {
-        assert_eq!(store.prepare(&view).await.unwrap(), offset(1));
+        assert_eq!(served(&store, &view).await, (build, offset(1)));
         assert!(store.get(&view, &key("a")).await.unwrap().document.is_some());
     }
 }
 
-async fn a_view_of_another_version_is_empty_and_at_the_start(place: Place) {
-    let store = place.store().await;
-    store.prepare(&first()).await.unwrap();
-    store.commit(&first(), Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
-    let newer = view::<1, 2, 1>();
-    assert_eq!(store.prepare(&newer).await.unwrap(), Offset::START);
-    assert_eq!(store.get(&newer, &key("a")).await.unwrap().document, None);
+async fn a_build_beside_the_one_that_is_served_is_not_seen(place: Place) {
+    let (store, old, new) = (place.store().await, first(), view::<1, 2, 1>());
+    let build = begun(&store, &old).await;
+    store.commit(&old, build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
+    let next = store.begin(&new, Offset::START, Begin::Beside).await.unwrap();
+    store.commit(&new, next.number, Advance { rows: vec![row("a", "2", 1)], ..step(0, 5) }).await.unwrap();
+    for store in [store, place.store().await] {
+        for view in [&old, &new] {
+            let found = store.get(view, &key("a")).await.unwrap();
+            assert_eq!((found.document.unwrap().0.as_str(), found.at), ("1", Position(1)));
+        }
+        assert_eq!(store.load(&new, next.number, &[key("a")]).await.unwrap(), [(key("a"), "2".to_owned())]);
+        let Builds { serving, next: Some(found), .. } = store.prepare(&new).await.unwrap() else { panic!("no next") };
+        assert_eq!(serving.unwrap(), Build { number: build, version: 1, offset: offset(1) });
+        assert_eq!(found, Build { offset: offset(5), ..next });
+    }
 }
 
-async fn a_worker_of_another_version_cannot_move_a_view(place: Place) {
-    let store = place.store().await;
-    store.prepare(&first()).await.unwrap();
-    store.prepare(&view::<1, 2, 1>()).await.unwrap();
-    let refused = store.commit(&first(), step(0, 1)).await.unwrap_err();
+async fn a_build_that_is_far_enough_takes_the_place_of_the_old_one(place: Place) {
+    let (store, old, new) = (place.store().await, first(), view::<1, 2, 1>());
+    let build = begun(&store, &old).await;
+    store.commit(&old, build, Advance { rows: vec![row("a", "1", 1), row("b", "1", 1)], ..step(0, 4) }).await.unwrap();
+    let next = store.begin(&new, Offset::START, Begin::Beside).await.unwrap().number;
+    store.commit(&new, next, Advance { rows: vec![row("a", "2", 1)], ..step(0, 4) }).await.unwrap();
+    assert!(store.serve(&new, next).await.unwrap());
+    for store in [store, place.store().await] {
+        assert_eq!(served(&store, &new).await, (next, offset(4)));
+        assert_eq!(store.prepare(&new).await.unwrap().next, None);
+        assert_eq!(store.get(&new, &key("a")).await.unwrap().document.unwrap().0, "2");
+        assert_eq!(store.get(&new, &key("b")).await.unwrap().document, None);
+        assert!(store.load(&old, build, &[key("a")]).await.is_err());
+    }
+}
+
+async fn a_build_that_is_behind_what_is_served_does_not_take_its_place(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let build = begun(&store, &view).await;
+    store.commit(&view, build, step(0, 4)).await.unwrap();
+    let next = store.begin(&view, Offset::START, Begin::Beside).await.unwrap().number;
+    store.commit(&view, next, step(0, 3)).await.unwrap();
+    assert!(!store.serve(&view, next).await.unwrap());
+    assert_eq!(served(&store, &view).await, (build, offset(4)));
+    store.commit(&view, next, step(3, 4)).await.unwrap();
+    assert!(store.serve(&view, next).await.unwrap());
+}
+
+async fn a_build_that_is_not_the_next_one_is_never_served(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let build = begun(&store, &view).await;
+    assert!(!store.serve(&view, build).await.unwrap());
+    let other = begun(&store, &super::support::second()).await;
+    assert!(!store.serve(&view, other).await.unwrap());
+    assert_eq!(served(&store, &view).await, (build, Offset::START));
+}
+
+async fn only_one_build_is_made_beside_what_is_served(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let build = begun(&store, &view).await;
+    let given_up = store.begin(&view, Offset::START, Begin::Beside).await.unwrap().number;
+    let next = store.begin(&view, Offset::START, Begin::Beside).await.unwrap();
+    assert_eq!(store.prepare(&view).await.unwrap().next, Some(next));
+    assert!(!store.serve(&view, given_up).await.unwrap());
+    assert_eq!(served(&store, &view).await.0, build);
+}
+
+async fn a_build_begun_instead_is_served_at_once_and_may_begin_anywhere(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let old = begun(&store, &view).await;
+    store.commit(&view, old, Advance { rows: vec![row("a", "1", 1)], ..step(0, 9) }).await.unwrap();
+    store.begin(&view, Offset::START, Begin::Beside).await.unwrap();
+    let build = store.begin(&view, offset(5), Begin::Instead).await.unwrap();
+    let expected = Builds { serving: Some(build), next: None, is_paused: false };
+    assert_eq!(store.prepare(&view).await.unwrap(), expected);
+    assert_eq!(served(&store, &view).await, (build.number, offset(5)));
+    let found = store.get(&view, &key("a")).await.unwrap();
+    assert_eq!((found.document, found.at), (None, Position(5)));
+}
+
+async fn an_abandoned_build_is_gone_and_what_is_served_stays(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let build = begun(&store, &view).await;
+    store.commit(&view, build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
+    let next = store.begin(&view, Offset::START, Begin::Beside).await.unwrap().number;
+    for _ in 0..2 {
+        store.abandon(&view).await.unwrap();
+        assert_eq!(store.prepare(&view).await.unwrap().next, None);
+    }
+    assert!(!store.serve(&view, next).await.unwrap());
+    assert!(store.get(&view, &key("a")).await.unwrap().document.is_some());
+}
+
+async fn nobody_moves_a_build_that_is_gone(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let gone = begun(&store, &view).await;
+    begun(&store, &view).await;
+    let refused = store.commit(&view, gone, step(0, 1)).await.unwrap_err();
     assert_eq!(refused, CommitError::Moved { expected: Position(0), found: None });
+    assert!(store.load(&view, gone, &[key("a")]).await.is_err());
+}
+
+async fn no_number_comes_again(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        numbers.push(begun(&store, &view).await);
+        numbers.push(store.begin(&view, Offset::START, Begin::Beside).await.unwrap().number);
+        store.drop_view(view.name()).await.unwrap();
+    }
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+}
+
+async fn a_dropped_view_is_gone_with_its_name(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let build = begun(&store, &view).await;
+    store.commit(&view, build, step(0, 1)).await.unwrap();
+    store.begin(&view, Offset::START, Begin::Beside).await.unwrap();
+    store.set_paused(&view, true).await.unwrap();
+    for name in ["first", "first", "unheard-of"] {
+        store.drop_view(name).await.unwrap();
+    }
+    assert_eq!(store.prepare(&view).await.unwrap(), Builds::default());
+    assert_eq!(store.names().await.unwrap(), [""; 0]);
+    assert!(store.get(&view, &key("a")).await.is_err());
+    assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap_or_default(), []);
+}
+
+async fn a_pause_is_remembered(place: Place) {
+    let (store, view) = (place.store().await, first());
+    for is_paused in [true, true, false, false] {
+        store.set_paused(&view, is_paused).await.unwrap();
+        for store in [&store, &place.store().await] {
+            assert_eq!(store.prepare(&view).await.unwrap().is_paused, is_paused);
+        }
+    }
 }
 
 async fn fields_may_change_without_a_new_version(place: Place) {
     let store = place.store().await;
-    store.prepare(&first()).await.unwrap();
+    let build = begun(&store, &first()).await;
     let rows = vec![row("a", r#"{"status":"open","customer":{"age":7},"paid":true}"#, 1)];
-    store.commit(&first(), Advance { rows, ..step(0, 1) }).await.unwrap();
+    store.commit(&first(), build, Advance { rows, ..step(0, 1) }).await.unwrap();
     for view in [view::<1, 1, 2>(), view::<1, 1, 0>(), first()] {
-        assert_eq!(store.prepare(&view).await.unwrap(), offset(1));
+        assert_eq!(served(&store, &view).await, (build, offset(1)));
         assert!(store.get(&view, &key("a")).await.unwrap().document.is_some());
     }
 }
 
-async fn what_was_never_prepared_is_not_there(place: Place) {
-    let (store, missing) = (place.store().await, first());
+async fn what_was_never_begun_is_not_there(place: Place) {
+    let (store, missing, other) = (place.store().await, first(), super::support::second());
+    let build = begun(&store, &other).await;
+    store.commit(&other, build, step(0, 1)).await.unwrap();
     assert!(store.get(&missing, &key("a")).await.is_err());
-    assert!(store.load(&missing, &[key("a")]).await.is_err());
-    assert!(store.commit(&missing, step(0, 1)).await.is_err());
+    let nowhere = dormouse_projections::store::BuildNumber(build.0 + 1);
+    assert!(store.load(&missing, nowhere, &[key("a")]).await.is_err());
+    assert!(store.commit(&missing, nowhere, step(0, 1)).await.is_err());
     // To ask for it harms nobody else.
-    let other = view::<2, 1, 0>();
-    store.prepare(&other).await.unwrap();
-    store.commit(&other, step(0, 1)).await.unwrap();
-    assert!(store.get(&missing, &key("a")).await.is_err());
-    assert_eq!(store.prepare(&missing).await.unwrap(), Offset::START);
-    assert_eq!(store.prepare(&other).await.unwrap(), offset(1));
+    assert_eq!(served(&store, &other).await, (build, offset(1)));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dormouse_kernel::{Aggregate, Chain, Context, DomainEvent, Position};
-use dormouse_projections::store::{Advance, Memory, Offset, Row, Sqlite};
+use dormouse_projections::store::{Advance, Begin, Build, BuildNumber, Memory, Offset, Row, Sqlite};
 use dormouse_projections::{
     Definition, DefinitionError, Event, Fields, Key, Keys, Project, Projection, Sources, ViewStore,
 };
@@ -135,5 +135,23 @@ pub(crate) fn row(name: &str, document: &str, position: u64) -> Row {
 
 /// A step that does nothing else.
 pub(crate) fn step(from: u64, to: u64) -> Advance {
-    Advance { from: Position(from), to: offset(to), rows: Vec::new(), gone: Vec::new(), parked: Vec::new() }
+    Advance {
+        from: Position(from),
+        to: offset(to),
+        rows: Vec::new(),
+        gone: Vec::new(),
+        parked: Vec::new(),
+        released: Vec::new(),
+    }
+}
+
+/// A view that is served, and empty so far.
+pub(crate) async fn begun(store: &Arc<dyn ViewStore>, view: &Definition) -> BuildNumber {
+    store.begin(view, Offset::START, Begin::Instead).await.unwrap().number
+}
+
+/// What is served, and how far it is.
+pub(crate) async fn served(store: &Arc<dyn ViewStore>, view: &Definition) -> (BuildNumber, Offset) {
+    let Build { number, offset, .. } = store.prepare(view).await.unwrap().serving.expect("something is served");
+    (number, offset)
 }

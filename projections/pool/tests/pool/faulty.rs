@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use dormouse_faults::Dice;
 use dormouse_kernel::{AggregateRef, Position};
-use dormouse_projections::store::{Advance, CommitError, Error, Found, Offset, Parked};
-use dormouse_projections::{Definition, Key, ViewStore};
+use dormouse_projections::store::{
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked,
+};
+use dormouse_projections::{Definition, Key, Page, Query, ViewStore};
 use tokio::sync::Notify;
 
 /// What becomes of one call.
@@ -28,6 +30,8 @@ pub(crate) enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Prepare,
+    Begin,
+    Serve,
     Load,
     Commit,
 }
@@ -106,34 +110,66 @@ fn plain(error: CommitError) -> Error {
 
 #[async_trait]
 impl ViewStore for Faulty {
-    async fn prepare(&self, view: &Definition) -> Result<Offset, Error> {
+    async fn prepare(&self, view: &Definition) -> Result<Builds, Error> {
         let prepared = async { Ok(self.inner.prepare(view).await?) };
         self.strikes(Call::Prepare, prepared).await.map_err(plain)
     }
 
-    async fn reset(&self, view: &Definition) -> Result<(), Error> {
-        self.inner.reset(view).await
+    async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error> {
+        let begun = async { Ok(self.inner.begin(view, after, how).await?) };
+        self.strikes(Call::Begin, begun).await.map_err(plain)
     }
 
-    async fn load(&self, view: &Definition, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
-        let loaded = async { Ok(self.inner.load(view, keys).await?) };
+    async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error> {
+        let served = async { Ok(self.inner.serve(view, build).await?) };
+        self.strikes(Call::Serve, served).await.map_err(plain)
+    }
+
+    async fn abandon(&self, view: &Definition) -> Result<(), Error> {
+        self.inner.abandon(view).await
+    }
+
+    async fn drop_view(&self, name: &str) -> Result<(), Error> {
+        self.inner.drop_view(name).await
+    }
+
+    async fn names(&self) -> Result<Vec<String>, Error> {
+        self.inner.names().await
+    }
+
+    async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error> {
+        self.inner.set_paused(view, is_paused).await
+    }
+
+    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
+        let loaded = async { Ok(self.inner.load(view, build, keys).await?) };
         self.strikes(Call::Load, loaded).await.map_err(plain)
     }
 
-    async fn commit(&self, view: &Definition, advance: Advance) -> Result<(), CommitError> {
-        self.strikes(Call::Commit, self.inner.commit(view, advance)).await
+    async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {
+        self.strikes(Call::Commit, self.inner.commit(view, build, advance)).await
     }
 
     async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
         self.inner.get(view, key).await
     }
 
-    async fn parked(&self, view: &Definition, after: Position, limit: usize) -> Result<Vec<Parked>, Error> {
-        self.inner.parked(view, after, limit).await
+    async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error> {
+        self.inner.list(view, query).await
     }
 
-    async fn parked_aggregates(&self, view: &Definition, limit: usize) -> Result<Vec<AggregateRef>, Error> {
-        self.inner.parked_aggregates(view, limit).await
+    async fn parked(
+        &self,
+        build: BuildNumber,
+        of: Option<&AggregateRef>,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Parked>, Error> {
+        self.inner.parked(build, of, after, limit).await
+    }
+
+    async fn parked_aggregates(&self, build: BuildNumber, limit: usize) -> Result<Vec<AggregateRef>, Error> {
+        self.inner.parked_aggregates(build, limit).await
     }
 
     async fn close(&self) {

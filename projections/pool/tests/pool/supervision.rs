@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dormouse_journal::Journal;
 use dormouse_kernel::{Chain, Position};
-use dormouse_projections::store::{Advance, Offset, Row};
+use dormouse_projections::store::{Advance, Begin, Offset, Row};
 use dormouse_projections::{Definition, DefinitionError, Key, Projections, StartError, State, ViewStore, WaitError};
 
 use crate::bank::{Balances, Everything};
@@ -14,12 +14,19 @@ use crate::world::{PATIENCE, Teller, all, assert_balances, becomes, caught_up, j
 /// Puts something into the view that its code cannot read.
 async fn spoil(store: &Arc<dyn ViewStore>, journal: &Journal) {
     let view = Definition::of::<Balances>().unwrap();
-    store.prepare(&view).await.unwrap();
+    let build = store.begin(&view, Offset::START, Begin::Instead).await.unwrap().number;
     let first = &journal.read_log(Position::ZERO, 1).await.unwrap()[0];
     let row = Row { key: Key::from("a"), document: "\"spoilt\"".to_owned(), position: Position(1) };
     let to = Offset::at(first);
-    let spoilt = Advance { from: Position::ZERO, to, rows: vec![row], gone: Vec::new(), parked: Vec::new() };
-    store.commit(&view, spoilt).await.unwrap();
+    let spoilt = Advance {
+        from: Position::ZERO,
+        to,
+        rows: vec![row],
+        gone: Vec::new(),
+        parked: Vec::new(),
+        released: Vec::new(),
+    };
+    store.commit(&view, build, spoilt).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

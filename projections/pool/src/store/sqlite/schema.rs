@@ -1,92 +1,198 @@
-//! The tables: our own, and one for each view.
+//! The tables: our own, and one for each build of a view.
 
 use dormouse_journal::store::derived_file::Schema;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use crate::definition::{Definition, folded};
+use super::{Sqlite, signed, unsigned};
+use crate::definition::{Definition, folded, relation};
+use crate::fields::Field;
+use crate::store::listing::Dialect;
+use crate::store::{Begin, BuildNumber, Offset};
 
 /// The views. "DORV" in ASCII.
 pub(super) static VIEWS: Schema = Schema::new(0x444f_5256, &[VIEWS_1]);
 
-/// The chain is that of the event at the position: it shows that a view belongs to the journal.
+/// A build's chain is that of the event at its position: it shows that the view belongs to the journal. At most one build
+/// of a view is served and at most one is not.
 const VIEWS_1: &str = "
-CREATE TABLE views (
-    view TEXT PRIMARY KEY,
+CREATE TABLE builds (
+    build INTEGER PRIMARY KEY AUTOINCREMENT,
+    view TEXT NOT NULL,
+    is_serving INTEGER NOT NULL,
     version INTEGER NOT NULL,
     position INTEGER NOT NULL,
-    chain BLOB NOT NULL
+    chain BLOB NOT NULL,
+    UNIQUE (view, is_serving)
+) STRICT;
+CREATE TABLE paused (
+    view TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE parked (
-    view TEXT NOT NULL,
+    build INTEGER NOT NULL,
     position INTEGER NOT NULL,
     aggregate_type TEXT NOT NULL,
     aggregate_id TEXT NOT NULL,
     version INTEGER NOT NULL,
     reason TEXT,
-    PRIMARY KEY (view, position)
+    PRIMARY KEY (build, position)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX parked_by_aggregate ON parked (view, aggregate_type, aggregate_id, position);
+CREATE INDEX parked_by_aggregate ON parked (build, aggregate_type, aggregate_id, position);
 ";
 
-/// See [`ViewStore::prepare`](crate::ViewStore::prepare): the position and the chain.
+/// A row of `builds`: build, whether it is served, version, position, chain.
+pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>);
+
+/// See [`ViewStore::prepare`](crate::ViewStore::prepare): the builds, and whether the view is paused.
 pub(super) async fn prepare(
     connection: &mut SqliteConnection,
     view: &Definition,
-) -> Result<(i64, Vec<u8>), sqlx::Error> {
-    let standing: Option<(i64, i64, Vec<u8>)> =
-        sqlx::query_as("SELECT version, position, chain FROM views WHERE view = ?")
+) -> Result<(Vec<BuildRow>, bool), sqlx::Error> {
+    let builds: Vec<BuildRow> =
+        sqlx::query_as("SELECT build, is_serving, version, position, chain FROM builds WHERE view = ?")
             .bind(view.name())
-            .fetch_optional(&mut *connection)
+            .fetch_all(&mut *connection)
             .await?;
-    match standing {
-        Some((version, position, chain)) if version == i64::from(view.version()) => {
-            index(connection, view).await?;
-            Ok((position, chain))
-        }
-        other => {
-            if let Some((version, ..)) = other {
-                tracing::warn!(view = view.name(), version, wanted = view.version(), "another version is built anew");
-            }
-            make_anew(connection, view).await?;
-            Ok((0, vec![0; 16]))
+    for (build, _, version, ..) in &builds {
+        if *version == i64::from(view.version()) {
+            index(connection, view, &table(view, *build)).await?;
         }
     }
+    let paused: Option<i64> = sqlx::query_scalar("SELECT 1 FROM paused WHERE view = ?")
+        .bind(view.name())
+        .fetch_optional(&mut *connection)
+        .await?;
+    Ok((builds, paused.is_some()))
 }
 
-/// Makes a view that is empty, whatever was there.
-pub(super) async fn make_anew(connection: &mut SqliteConnection, view: &Definition) -> Result<(), sqlx::Error> {
-    let table = view.table();
+/// See [`ViewStore::begin`](crate::ViewStore::begin): the number of the build.
+pub(super) async fn begin(
+    connection: &mut SqliteConnection,
+    view: &Definition,
+    after: Offset,
+    how: Begin,
+) -> Result<i64, sqlx::Error> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let served = build_of(&mut transaction, view.name(), true).await?;
+    let is_served = how == Begin::Instead || served.is_none();
+    for is_serving in [true, false] {
+        if is_served || !is_serving {
+            drop_build(&mut transaction, view.name(), is_serving).await?;
+        }
+    }
+    let build: i64 = sqlx::query_scalar(
+        "INSERT INTO builds (view, is_serving, version, position, chain) VALUES (?, ?, ?, ?, ?) RETURNING build",
+    )
+    .bind(view.name())
+    .bind(is_served)
+    .bind(i64::from(view.version()))
+    .bind(signed(after.position.0))
+    .bind(after.chain.0.as_slice())
+    .fetch_one(&mut *transaction)
+    .await?;
+    let table = table(view, build);
     // With a rowid: documents may be large, and rows larger than a fraction of a page slow a tree without one.
-    let tables = format!(
-        "DROP TABLE IF EXISTS {table};
-         CREATE TABLE {table} (
+    let create = format!(
+        "CREATE TABLE {table} (
             key TEXT NOT NULL PRIMARY KEY,
             document TEXT NOT NULL,
             position INTEGER NOT NULL
-         ) STRICT;"
+         ) STRICT"
     );
-    sqlx::raw_sql(AssertSqlSafe(tables)).execute(&mut *transaction).await?;
-    for (_, sql) in indexes(view) {
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *transaction).await?;
+    for (_, sql) in indexes(view, &table) {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
     }
-    sqlx::query("DELETE FROM parked WHERE view = ?").bind(view.name()).execute(&mut *transaction).await?;
-    sqlx::query("INSERT OR REPLACE INTO views (view, version, position, chain) VALUES (?, ?, 0, zeroblob(16))")
-        .bind(view.name())
-        .bind(i64::from(view.version()))
+    if is_served {
+        show(&mut transaction, view, build).await?;
+    }
+    transaction.commit().await?;
+    Ok(build)
+}
+
+/// See [`ViewStore::serve`](crate::ViewStore::serve).
+pub(super) async fn serve(
+    connection: &mut SqliteConnection,
+    view: &Definition,
+    build: BuildNumber,
+) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let is_far_enough: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM builds AS next WHERE build = ?1 AND view = ?2 AND NOT is_serving AND position >= coalesce(
+            (SELECT position FROM builds WHERE view = ?2 AND is_serving), 0)",
+    )
+    .bind(signed(build.0))
+    .bind(view.name())
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if is_far_enough.is_none() {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    drop_build(&mut transaction, view.name(), true).await?;
+    sqlx::query("UPDATE builds SET is_serving = 1 WHERE build = ?")
+        .bind(signed(build.0))
         .execute(&mut *transaction)
         .await?;
+    show(&mut transaction, view, signed(build.0)).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// See [`ViewStore::abandon`](crate::ViewStore::abandon).
+pub(super) async fn abandon(connection: &mut SqliteConnection, view: &Definition) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    drop_build(&mut transaction, view.name(), false).await?;
     transaction.commit().await
 }
 
+/// See [`ViewStore::drop_view`](crate::ViewStore::drop_view).
+pub(super) async fn drop_view(connection: &mut SqliteConnection, name: &str) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for is_serving in [true, false] {
+        drop_build(&mut transaction, name, is_serving).await?;
+    }
+    sqlx::query("DELETE FROM paused WHERE view = ?").bind(name).execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
+/// Lets SQL see a build under the name of its view.
+async fn show(connection: &mut SqliteConnection, view: &Definition, build: i64) -> Result<(), sqlx::Error> {
+    let (relation, table) = (view.relation(), table(view, build));
+    let create = format!("CREATE VIEW {relation} AS SELECT key, document, position FROM {table}");
+    sqlx::raw_sql(AssertSqlSafe(create)).execute(connection).await?;
+    Ok(())
+}
+
+/// Drops the build of a view that is served, or the other one, if there is one.
+async fn drop_build(connection: &mut SqliteConnection, name: &str, is_serving: bool) -> Result<(), sqlx::Error> {
+    let Some(build) = build_of(connection, name, is_serving).await? else { return Ok(()) };
+    // The name came with a checked definition, or was found here as one that did.
+    let relation = relation(name);
+    if is_serving {
+        let hide = format!("DROP VIEW IF EXISTS {relation}");
+        sqlx::raw_sql(AssertSqlSafe(hide)).execute(&mut *connection).await?;
+    }
+    let drop = format!("DROP TABLE IF EXISTS {relation}_{build}");
+    sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await?;
+    for forget in ["DELETE FROM parked WHERE build = ?", "DELETE FROM builds WHERE build = ?"] {
+        sqlx::query(forget).bind(build).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn build_of(connection: &mut SqliteConnection, name: &str, is_serving: bool) -> Result<Option<i64>, sqlx::Error> {
+    let build = sqlx::query_scalar("SELECT build FROM builds WHERE view = ? AND is_serving = ?");
+    build.bind(name).bind(is_serving).fetch_optional(connection).await
+}
+
 /// Makes the indexes that are missing, and drops those that are no longer declared.
-async fn index(connection: &mut SqliteConnection, view: &Definition) -> Result<(), sqlx::Error> {
+async fn index(connection: &mut SqliteConnection, view: &Definition, table: &str) -> Result<(), sqlx::Error> {
     let there: Vec<(String, String)> =
         sqlx::query_as("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL")
-            .bind(view.table())
+            .bind(table)
             .fetch_all(&mut *connection)
             .await?;
-    let wanted = indexes(view);
+    let wanted = indexes(view, table);
     if there.len() == wanted.len() && there.iter().all(|index| wanted.contains(index)) {
         return Ok(());
     }
@@ -101,12 +207,15 @@ async fn index(connection: &mut SqliteConnection, view: &Definition) -> Result<(
 }
 
 /// Name and statement of each index. The key makes the order of equal values certain.
-fn indexes(view: &Definition) -> Vec<(String, String)> {
-    let table = view.table();
-    let index = |path: &str| {
-        let name = format!("{table}__{}", folded(path));
-        let sql = format!("CREATE INDEX {name} ON {table} (document ->> '$.{path}', key)");
+fn indexes(view: &Definition, table: &str) -> Vec<(String, String)> {
+    let index = |field: &Field| {
+        let name = format!("{table}__{}", folded(field.path));
+        let sql = format!("CREATE INDEX {name} ON {table} ({}, key)", Sqlite::field(*field));
         (name, sql)
     };
-    view.fields().iter().map(|field| index(field.path)).collect()
+    view.fields().iter().map(index).collect()
+}
+
+fn table(view: &Definition, build: i64) -> String {
+    view.table(BuildNumber(unsigned(build)))
 }

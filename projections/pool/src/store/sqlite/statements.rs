@@ -3,23 +3,56 @@
 use serde::Serialize;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::signed;
+use super::{Sqlite, signed};
 use crate::definition::Definition;
+use crate::fields::Field;
 use crate::key::Key;
-use crate::store::{Advance, Parked, Row};
+use crate::query::Query;
+use crate::store::listing::{Bind, Dialect, Listing};
+use crate::store::{Advance, BuildNumber, Parked, Row};
 
 /// Key and document of those [keys](keys) that are there.
-pub(super) fn load(view: &Definition) -> String {
-    format!("SELECT key, document FROM {} WHERE key IN (SELECT value FROM json_each(?))", view.table())
+pub(super) fn load(view: &Definition, build: BuildNumber) -> String {
+    format!("SELECT key, document FROM {} WHERE key IN (SELECT value FROM json_each(?))", view.table(build))
 }
 
 /// The position of a view, and one of its documents with its position. One statement sees one state.
 pub(super) fn get(view: &Definition) -> String {
     format!(
-        "SELECT views.position, found.document, found.position FROM views
-         LEFT JOIN {} AS found ON found.key = ?2 WHERE views.view = ?1",
-        view.table()
+        "SELECT builds.position, found.document, found.position FROM builds
+         LEFT JOIN {} AS found ON found.key = ?2 WHERE builds.view = ?1 AND builds.is_serving = 1",
+        view.relation()
     )
+}
+
+/// A row for each document of a list, behind the position of the view and how many there are in all; one row without
+/// a document if there are none. One statement sees one state.
+pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
+    let Listing { rows, count, binds } = Listing::of::<Sqlite>(query, view.relation(), 1);
+    let count = if query.is_counting() { count } else { "NULL".to_owned() };
+    let sql = format!(
+        "SELECT builds.position AS at, ({count}) AS total, found.* FROM builds
+         LEFT JOIN ({rows}) AS found WHERE builds.view = ?1 AND builds.is_serving = 1"
+    );
+    (sql, binds)
+}
+
+impl Dialect for Sqlite {
+    fn field(field: Field) -> String {
+        format!("document ->> '$.{}'", field.path)
+    }
+
+    fn parameter(number: usize, _: Field) -> String {
+        format!("?{number}")
+    }
+
+    fn key_parameter(number: usize) -> String {
+        format!("?{number}")
+    }
+
+    const DIFFERS: &'static str = "IS NOT";
+    const ASCENDING: &'static str = "ASC";
+    const DESCENDING: &'static str = "DESC";
 }
 
 /// Keys as a JSON array.
@@ -31,30 +64,28 @@ pub(super) fn keys(keys: &[Key]) -> String {
 pub(super) async fn commit(
     connection: &mut SqliteConnection,
     view: &Definition,
+    build: BuildNumber,
     advance: Advance,
 ) -> Result<Result<(), Option<i64>>, sqlx::Error> {
-    let Advance { from, to, rows, gone, parked } = advance;
+    let Advance { from, to, rows, gone, parked, released } = advance;
     // Dropped, it is rolled back.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let moved =
-        sqlx::query("UPDATE views SET position = ?1, chain = ?2 WHERE view = ?3 AND version = ?4 AND position = ?5")
-            .bind(signed(to.position.0))
-            .bind(to.chain.0.as_slice())
-            .bind(view.name())
-            .bind(i64::from(view.version()))
-            .bind(signed(from.0))
-            .execute(&mut *transaction)
-            .await?;
+    let moved = sqlx::query("UPDATE builds SET position = ?1, chain = ?2 WHERE build = ?3 AND position = ?4")
+        .bind(signed(to.position.0))
+        .bind(to.chain.0.as_slice())
+        .bind(signed(build.0))
+        .bind(signed(from.0))
+        .execute(&mut *transaction)
+        .await?;
     if moved.rows_affected() != 1 {
-        let found = sqlx::query_scalar("SELECT position FROM views WHERE view = ? AND version = ?")
-            .bind(view.name())
-            .bind(i64::from(view.version()))
+        let found = sqlx::query_scalar("SELECT position FROM builds WHERE build = ?")
+            .bind(signed(build.0))
             .fetch_optional(&mut *transaction)
             .await?;
         transaction.rollback().await?;
         return Ok(Err(found));
     }
-    let table = view.table();
+    let table = view.table(build);
     if !rows.is_empty() {
         let upsert = format!(
             "INSERT INTO {table} (key, document, position)
@@ -69,13 +100,20 @@ pub(super) async fn commit(
     }
     if !parked.is_empty() {
         sqlx::query(
-            "INSERT INTO parked (view, position, aggregate_type, aggregate_id, version, reason)
+            "INSERT OR REPLACE INTO parked (build, position, aggregate_type, aggregate_id, version, reason)
              SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?2)",
         )
-        .bind(view.name())
+        .bind(signed(build.0))
         .bind(json(parked.iter().map(columns)))
         .execute(&mut *transaction)
         .await?;
+    }
+    if !released.is_empty() {
+        sqlx::query("DELETE FROM parked WHERE build = ?1 AND position IN (SELECT value FROM json_each(?2))")
+            .bind(signed(build.0))
+            .bind(json(released.iter().map(|position| position.0)))
+            .execute(&mut *transaction)
+            .await?;
     }
     transaction.commit().await?;
     Ok(Ok(()))

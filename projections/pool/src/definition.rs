@@ -1,4 +1,7 @@
-//! What a view store needs to know of a projection: its name, its version, its declared fields.
+//! What is known of a projection without running it: its name, its version, its declared fields, what its queries are
+//! called.
+
+use std::borrow::Cow;
 
 use crate::fields::Fields;
 use crate::limits::{FIELD_CHARS, NAME_CHARS};
@@ -12,6 +15,8 @@ pub struct Definition {
     version: u32,
     fields: Fields,
     relation: String,
+    query_one: Cow<'static, str>,
+    query_all: Cow<'static, str>,
 }
 
 /// Why a projection cannot be run. Each is a mistake in its code.
@@ -90,7 +95,8 @@ impl Definition {
             }
             paths.push(path);
         }
-        Ok(Self { name, version: P::VERSION, fields, relation: relation(name) })
+        let (query_one, query_all) = (P::query_one(), P::query_all());
+        Ok(Self { name, version: P::VERSION, fields, relation: relation(name), query_one, query_all })
     }
 
     /// The name of the projection, which is that of its view.
@@ -115,6 +121,18 @@ impl Definition {
     #[must_use]
     pub fn relation(&self) -> &str {
         &self.relation
+    }
+
+    /// What reading one document is called, in metrics and permissions.
+    #[must_use]
+    pub fn query_one(&self) -> &str {
+        &self.query_one
+    }
+
+    /// What reading a list is called.
+    #[must_use]
+    pub fn query_all(&self) -> &str {
+        &self.query_all
     }
 
     /// The table of a build.
@@ -152,6 +170,42 @@ pub(crate) fn folded(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sources::Sources;
+
+    struct OrderTotals;
+
+    impl Projection for OrderTotals {
+        const NAME: &'static str = "order-totals";
+        type Document = u64;
+
+        fn sources(sources: Sources<Self>) -> Sources<Self> {
+            sources
+        }
+    }
+
+    /// Its name is the plural, and one of them is not.
+    struct People;
+
+    impl Projection for People {
+        const NAME: &'static str = "people";
+        type Document = String;
+
+        fn sources(sources: Sources<Self>) -> Sources<Self> {
+            sources
+        }
+
+        fn query_one() -> Cow<'static, str> {
+            "GetPerson".into()
+        }
+    }
+
+    #[test]
+    fn queries_are_called_after_the_projection_unless_it_says_otherwise() {
+        let totals = Definition::of::<OrderTotals>().unwrap();
+        assert_eq!((totals.query_one(), totals.query_all()), ("GetOrderTotals", "GetAllOrderTotals"));
+        let people = Definition::of::<People>().unwrap();
+        assert_eq!((people.query_one(), people.query_all()), ("GetPerson", "GetAllPeople"));
+    }
 
     #[test]
     fn names_are_lower_case_words() {

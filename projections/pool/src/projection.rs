@@ -1,5 +1,7 @@
 //! What a user writes: a projection, and what it makes of the events of each aggregate type.
 
+use std::borrow::Cow;
+
 use dormouse_kernel::Aggregate;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -102,6 +104,19 @@ pub trait Projection: Send + Sync + Sized + 'static {
     /// The aggregate types whose events it reads: `sources.of::<Order>().of::<Inventory>()`.
     #[must_use]
     fn sources(sources: Sources<Self>) -> Sources<Self>;
+
+    /// What reading one document is called, in metrics and permissions. Default: `Get` and the name in camel case,
+    /// `GetOrderTotals`.
+    #[must_use]
+    fn query_one() -> Cow<'static, str> {
+        format!("Get{}", camel_case(Self::NAME)).into()
+    }
+
+    /// What reading a list is called. Default: `GetAll` and the name in camel case, `GetAllOrderTotals`.
+    #[must_use]
+    fn query_all() -> Cow<'static, str> {
+        format!("GetAll{}", camel_case(Self::NAME)).into()
+    }
 }
 
 /// What a projection makes of the events of one aggregate type.
@@ -115,4 +130,25 @@ pub trait Project<A: Aggregate>: Projection {
     /// The next version of the document under `key`, which is one of those that [`keys`](Self::keys) named. `current`
     /// is what the events before made of it. `None`: there is no such document any more.
     fn project(current: Option<Self::Document>, event: &Event<'_, A>, key: &Key) -> Option<Self::Document>;
+}
+
+/// `order-totals` as `OrderTotals`.
+fn camel_case(name: &str) -> String {
+    let capitalized = |word: &str| {
+        let mut characters = word.chars();
+        characters.next().map(|first| first.to_ascii_uppercase().to_string() + characters.as_str())
+    };
+    name.split('-').filter_map(capitalized).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_in_camel_case_has_its_words_without_dashes() {
+        for (name, expected) in [("orders", "Orders"), ("order-totals", "OrderTotals"), ("by-2nd-v3", "By2ndV3")] {
+            assert_eq!(camel_case(name), expected);
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod create;
 mod line;
 mod rejection;
 mod ship;
+mod standing;
 #[cfg(test)]
 mod stories;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::line::{Line, NewLine};
 pub use self::rejection::OrderRejection;
+pub use self::standing::Standing;
 use crate::commerce::{Cents, Email, Quantity, Sku, Text};
 
 /// An order and all that is known of it.
@@ -113,16 +115,25 @@ pub enum OrderEvent {
     OrderConfirmed {
         /// What all lines cost together: the sum that the customer agreed to.
         total_cents: Cents,
+        /// What the order was just before. Events that were written before they said so have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was: Option<Standing>,
     },
     /// It left the house.
     OrderShipped {
         /// What the carrier calls the parcel.
         tracking: Text,
+        /// What the order was just before. Events that were written before they said so have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was: Option<Standing>,
     },
     /// It never will.
     OrderCancelled {
         /// Why.
         reason: Text,
+        /// What the order was just before. Events that were written before they said so have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        was: Option<Standing>,
     },
 }
 
@@ -168,11 +179,11 @@ impl Aggregate for Order {
                 self.take(Line { sku: sku.clone(), quantity: *quantity, unit_price_cents: *unit_price_cents });
             }
             OrderEvent::OrderConfirmed { .. } => self.status = Some(OrderStatus::Confirmed),
-            OrderEvent::OrderShipped { tracking } => {
+            OrderEvent::OrderShipped { tracking, .. } => {
                 self.status = Some(OrderStatus::Shipped);
                 self.tracking = Some(tracking.clone());
             }
-            OrderEvent::OrderCancelled { reason } => {
+            OrderEvent::OrderCancelled { reason, .. } => {
                 self.status = Some(OrderStatus::Cancelled);
                 self.cancelled_because = Some(reason.clone());
             }
@@ -184,6 +195,11 @@ impl Order {
     /// How far it has come, for all commands but the first.
     fn created(&self) -> Result<OrderStatus, OrderRejection> {
         self.status.ok_or(OrderRejection::NotCreated)
+    }
+
+    /// What is said of it to those who see its next event, and not the order.
+    fn standing(&self) -> Option<Standing> {
+        Some(Standing { customer: self.customer.clone()?, status: self.status?, total_cents: self.total_cents })
     }
 
     /// The total with `lines` added.

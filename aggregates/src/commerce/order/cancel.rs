@@ -12,7 +12,7 @@ impl Order {
             OrderStatus::Shipped => return Err(OrderRejection::AlreadyShipped),
             OrderStatus::Cancelled => return Err(OrderRejection::AlreadyCancelled),
         }
-        context.emit(OrderEvent::OrderCancelled { reason });
+        context.emit(OrderEvent::OrderCancelled { reason, was: self.standing() });
         Ok(OrderReply { status: OrderStatus::Cancelled, total_cents: self.total_cents })
     }
 }
@@ -23,14 +23,15 @@ mod tests {
 
     use super::*;
     use crate::commerce::OrderCommand::CancelOrder;
-    use crate::commerce::order::stories::{cancelled, cents, confirmed, created, line, shipped, text};
+    use crate::commerce::order::stories::{cancelled, cents, confirmed, created, line, shipped, text, was};
 
     #[test]
     fn an_order_is_cancelled_while_it_is_open_or_confirmed() {
-        for past in [vec![created([line("tea", 2, 350)])], confirmed()] {
+        let open = vec![created([line("tea", 2, 350)])];
+        for (past, status) in [(open, OrderStatus::Open), (confirmed(), OrderStatus::Confirmed)] {
             let after = Given::<Order>::events(past)
                 .when(CancelOrder { reason: text("too late") })
-                .then([OrderEvent::OrderCancelled { reason: text("too late") }])
+                .then([OrderEvent::OrderCancelled { reason: text("too late"), was: was(status) }])
                 .and_replies(&OrderReply { status: OrderStatus::Cancelled, total_cents: cents(700) });
             assert_eq!(after.state().status, Some(OrderStatus::Cancelled));
             assert_eq!(after.state().cancelled_because, Some(text("too late")));

@@ -10,7 +10,7 @@ impl Order {
         if status != OrderStatus::Open {
             return Err(OrderRejection::NotOpen { status });
         }
-        context.emit(OrderEvent::OrderConfirmed { total_cents: self.total_cents });
+        context.emit(OrderEvent::OrderConfirmed { total_cents: self.total_cents, was: self.standing() });
         Ok(OrderReply { status: OrderStatus::Confirmed, total_cents: self.total_cents })
     }
 }
@@ -21,13 +21,13 @@ mod tests {
 
     use super::*;
     use crate::commerce::OrderCommand::ConfirmOrder;
-    use crate::commerce::order::stories::{cancelled, cents, confirmed, created, line, shipped};
+    use crate::commerce::order::stories::{cancelled, cents, confirmed, created, line, shipped, was};
 
     #[test]
     fn an_open_order_is_confirmed_with_its_total() {
         let after = Given::<Order>::events([created([line("tea", 2, 350)])])
             .when(ConfirmOrder)
-            .then([OrderEvent::OrderConfirmed { total_cents: cents(700) }])
+            .then([OrderEvent::OrderConfirmed { total_cents: cents(700), was: was(OrderStatus::Open) }])
             .and_replies(&OrderReply { status: OrderStatus::Confirmed, total_cents: cents(700) });
         assert_eq!(after.state().status, Some(OrderStatus::Confirmed));
     }

@@ -11,7 +11,7 @@ impl Order {
         if status != OrderStatus::Confirmed {
             return Err(OrderRejection::NotConfirmed { status });
         }
-        context.emit(OrderEvent::OrderShipped { tracking });
+        context.emit(OrderEvent::OrderShipped { tracking, was: self.standing() });
         Ok(OrderReply { status: OrderStatus::Shipped, total_cents: self.total_cents })
     }
 }
@@ -22,13 +22,13 @@ mod tests {
 
     use super::*;
     use crate::commerce::OrderCommand::ShipOrder;
-    use crate::commerce::order::stories::{cancelled, cents, confirmed, created, line, shipped, text};
+    use crate::commerce::order::stories::{cancelled, cents, confirmed, created, line, shipped, text, was};
 
     #[test]
     fn a_confirmed_order_is_shipped() {
         let after = Given::<Order>::events(confirmed())
             .when(ShipOrder { tracking: text("1Z999") })
-            .then([OrderEvent::OrderShipped { tracking: text("1Z999") }])
+            .then([OrderEvent::OrderShipped { tracking: text("1Z999"), was: was(OrderStatus::Confirmed) }])
             .and_replies(&OrderReply { status: OrderStatus::Shipped, total_cents: cents(700) });
         assert_eq!(after.state().status, Some(OrderStatus::Shipped));
         assert_eq!(after.state().tracking, Some(text("1Z999")));

@@ -1,6 +1,6 @@
 //! What the tests of the commands have in common: Ada orders two packets of tea, and what can become of that.
 
-use super::{Line, NewLine, OrderCommand, OrderEvent};
+use super::{Line, NewLine, OrderCommand, OrderEvent, OrderStatus, Standing};
 use crate::commerce::{Cents, Email, Quantity, Sku, Text};
 
 pub(super) fn create(lines: impl Into<Vec<NewLine>>) -> OrderCommand {
@@ -22,15 +22,23 @@ pub(super) fn line_added(sku: &str, quantity: i64, unit_price_cents: i64) -> Ord
 }
 
 pub(super) fn confirmed() -> Vec<OrderEvent> {
-    vec![created([line("tea", 2, 350)]), OrderEvent::OrderConfirmed { total_cents: cents(700) }]
+    let agreed = OrderEvent::OrderConfirmed { total_cents: cents(700), was: was(OrderStatus::Open) };
+    vec![created([line("tea", 2, 350)]), agreed]
 }
 
 pub(super) fn shipped() -> Vec<OrderEvent> {
-    [confirmed(), vec![OrderEvent::OrderShipped { tracking: text("1Z999") }]].concat()
+    let shipped = OrderEvent::OrderShipped { tracking: text("1Z999"), was: was(OrderStatus::Confirmed) };
+    [confirmed(), vec![shipped]].concat()
 }
 
 pub(super) fn cancelled() -> Vec<OrderEvent> {
-    [confirmed(), vec![OrderEvent::OrderCancelled { reason: text("too late") }]].concat()
+    let cancelled = OrderEvent::OrderCancelled { reason: text("too late"), was: was(OrderStatus::Confirmed) };
+    [confirmed(), vec![cancelled]].concat()
+}
+
+/// Ada's order of tea, when it had come so far.
+pub(super) fn was(status: OrderStatus) -> Option<Standing> {
+    Some(Standing { customer: text("Ada"), status, total_cents: cents(700) })
 }
 
 pub(super) fn new_line(sku: &str, quantity: i64, unit_price_cents: i64) -> NewLine {

@@ -1,0 +1,232 @@
+//! The orders: each as it stands, by its id.
+
+use std::borrow::Cow;
+
+use dormouse_aggregates::commerce::{Cents, Email, Line, Order, OrderEvent, OrderStatus, Text};
+use dormouse_kernel::AggregateId;
+use dormouse_projections::{Event, Fields, Key, Keys, Project, Projection, Sources};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Moment;
+
+/// The view `orders`: one document for each order, under the order's id.
+#[derive(Clone, Copy, Debug)]
+pub struct Orders;
+
+/// An order as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlacedOrder {
+    /// The order's id.
+    #[schemars(with = "String")]
+    pub order: AggregateId,
+    /// How far it has come.
+    pub status: OrderStatus,
+    /// Who wants it.
+    pub customer: Text,
+    /// Where the customer can be reached.
+    pub email: Email,
+    /// What is wanted, in the order it was added.
+    pub lines: Vec<Line>,
+    /// What all lines cost together, in cents.
+    pub total_cents: Cents,
+    /// What the carrier calls the parcel, once it is shipped.
+    pub tracking: Option<Text>,
+    /// Why it was cancelled, if it was.
+    pub cancelled_because: Option<Text>,
+    /// When it began.
+    pub placed_at: Moment,
+    /// When the customer decided, if so.
+    pub confirmed_at: Option<Moment>,
+    /// When it left the house, if it did.
+    pub shipped_at: Option<Moment>,
+    /// When it was cancelled, if it was.
+    pub cancelled_at: Option<Moment>,
+    /// When something last happened to it.
+    pub updated_at: Moment,
+}
+
+impl Projection for Orders {
+    const NAME: &'static str = "orders";
+    type Document = PlacedOrder;
+
+    fn fields() -> Fields {
+        Fields::none().text("status").text("customer").integer("total_cents").text("placed_at").text("updated_at")
+    }
+
+    fn sources(sources: Sources<Self>) -> Sources<Self> {
+        sources.of::<Order>()
+    }
+
+    fn query_one() -> Cow<'static, str> {
+        "GetOrder".into()
+    }
+}
+
+impl Project<Order> for Orders {
+    fn keys(event: &Event<'_, Order>) -> Keys {
+        Keys::one(event.id())
+    }
+
+    fn project(current: Option<PlacedOrder>, event: &Event<'_, Order>, _: &Key) -> Option<PlacedOrder> {
+        let now = Moment::from(event.recorded_at());
+        let mut order = match (current, event.body()) {
+            (Some(order), _) => order,
+            (None, OrderEvent::OrderCreated { customer, email, .. }) => PlacedOrder {
+                order: event.id().clone(),
+                status: OrderStatus::Open,
+                customer: customer.clone(),
+                email: email.clone(),
+                lines: Vec::new(),
+                total_cents: Cents::default(),
+                tracking: None,
+                cancelled_because: None,
+                placed_at: now,
+                confirmed_at: None,
+                shipped_at: None,
+                cancelled_at: None,
+                updated_at: now,
+            },
+            // Whatever becomes of an order, it has begun before.
+            (None, _) => return None,
+        };
+        match event.body() {
+            OrderEvent::OrderCreated { lines, .. } => lines.iter().for_each(|line| order.take(line.clone())),
+            OrderEvent::LineAdded { sku, quantity, unit_price_cents } => {
+                order.take(Line { sku: sku.clone(), quantity: *quantity, unit_price_cents: *unit_price_cents });
+            }
+            OrderEvent::OrderConfirmed { .. } => {
+                order.status = OrderStatus::Confirmed;
+                order.confirmed_at = Some(now);
+            }
+            OrderEvent::OrderShipped { tracking, .. } => {
+                order.status = OrderStatus::Shipped;
+                order.tracking = Some(tracking.clone());
+                order.shipped_at = Some(now);
+            }
+            OrderEvent::OrderCancelled { reason, .. } => {
+                order.status = OrderStatus::Cancelled;
+                order.cancelled_because = Some(reason.clone());
+                order.cancelled_at = Some(now);
+            }
+        }
+        order.updated_at = now;
+        Some(order)
+    }
+}
+
+impl PlacedOrder {
+    fn take(&mut self, line: Line) {
+        self.total_cents = self.total_cents.saturating_add(line.total().unwrap_or(Cents::MAX));
+        self.lines.push(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dormouse_projections::Given;
+
+    use super::*;
+    use crate::commerce::stories::{
+        at, cancelled, cents, confirmed, created, email, line, line_added, shipped, text, was,
+    };
+
+    /// What becomes of Ada's order of tea in the first second.
+    fn tea() -> PlacedOrder {
+        PlacedOrder {
+            order: AggregateId::new("o-1").unwrap(),
+            status: OrderStatus::Open,
+            customer: text("Ada"),
+            email: email(),
+            lines: vec![line("tea", 2, 350)],
+            total_cents: cents(700),
+            tracking: None,
+            cancelled_because: None,
+            placed_at: at(1).into(),
+            confirmed_at: None,
+            shipped_at: None,
+            cancelled_at: None,
+            updated_at: at(1).into(),
+        }
+    }
+
+    fn given_tea() -> Given<Orders> {
+        Given::nothing().at(at(1)).when::<Order>("o-1", [created([line("tea", 2, 350)])]).then("o-1", &tea())
+    }
+
+    #[test]
+    fn an_order_begins_open_with_its_lines() {
+        let lines = [line("tea", 2, 350), line("cup", 1, 1200)];
+        given_tea()
+            .at(at(2))
+            .when::<Order>("o-2", [created(lines.clone())])
+            .then_keys(&["o-1", "o-2"])
+            .then("o-1", &tea())
+            .then(
+                "o-2",
+                &PlacedOrder {
+                    order: AggregateId::new("o-2").unwrap(),
+                    lines: lines.to_vec(),
+                    total_cents: cents(1900),
+                    placed_at: at(2).into(),
+                    updated_at: at(2).into(),
+                    ..tea()
+                },
+            );
+    }
+
+    #[test]
+    fn a_line_adds_to_the_total() {
+        given_tea().at(at(2)).when::<Order>("o-1", [line_added(line("cup", 3, 100))]).then(
+            "o-1",
+            &PlacedOrder {
+                lines: vec![line("tea", 2, 350), line("cup", 3, 100)],
+                total_cents: cents(1000),
+                updated_at: at(2).into(),
+                ..tea()
+            },
+        );
+    }
+
+    #[test]
+    fn an_order_is_confirmed_and_shipped_each_at_its_time() {
+        let confirmed_order = PlacedOrder {
+            status: OrderStatus::Confirmed,
+            confirmed_at: Some(at(2).into()),
+            updated_at: at(2).into(),
+            ..tea()
+        };
+        given_tea()
+            .at(at(2))
+            .when::<Order>("o-1", [confirmed(700)])
+            .then("o-1", &confirmed_order)
+            .at(at(3))
+            .when::<Order>("o-1", [shipped(700)])
+            .then(
+                "o-1",
+                &PlacedOrder {
+                    status: OrderStatus::Shipped,
+                    tracking: Some(text("1Z999")),
+                    shipped_at: Some(at(3).into()),
+                    updated_at: at(3).into(),
+                    ..confirmed_order
+                },
+            );
+    }
+
+    #[test]
+    fn a_cancelled_order_stays_and_says_why() {
+        for past in [was(OrderStatus::Open, 700), None] {
+            given_tea().at(at(2)).when::<Order>("o-1", [cancelled(past)]).then(
+                "o-1",
+                &PlacedOrder {
+                    status: OrderStatus::Cancelled,
+                    cancelled_because: Some(text("too late")),
+                    cancelled_at: Some(at(2).into()),
+                    updated_at: at(2).into(),
+                    ..tea()
+                },
+            );
+        }
+    }
+}

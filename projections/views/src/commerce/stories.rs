@@ -1,0 +1,83 @@
+//! What the tests of the views have in common: Ada orders tea, and what becomes of that.
+
+use dormouse_aggregates::commerce::{
+    Cents, Email, InventoryEvent, Line, OrderEvent, OrderId, OrderStatus, Quantity, Sku, Standing, Text,
+};
+use dormouse_kernel::Timestamp;
+
+/// So many seconds after everything began.
+pub(super) fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + second).unwrap()
+}
+
+pub(super) fn created(lines: impl Into<Vec<Line>>) -> OrderEvent {
+    created_by("Ada", lines)
+}
+
+pub(super) fn created_by(customer: &str, lines: impl Into<Vec<Line>>) -> OrderEvent {
+    OrderEvent::OrderCreated { customer: text(customer), email: email(), lines: lines.into() }
+}
+
+pub(super) fn line_added(Line { sku, quantity, unit_price_cents }: Line) -> OrderEvent {
+    OrderEvent::LineAdded { sku, quantity, unit_price_cents }
+}
+
+pub(super) fn confirmed(total_cents: i64) -> OrderEvent {
+    OrderEvent::OrderConfirmed { total_cents: cents(total_cents), was: was(OrderStatus::Open, total_cents) }
+}
+
+pub(super) fn shipped(total_cents: i64) -> OrderEvent {
+    OrderEvent::OrderShipped { tracking: text("1Z999"), was: was(OrderStatus::Confirmed, total_cents) }
+}
+
+pub(super) fn cancelled(was: Option<Standing>) -> OrderEvent {
+    OrderEvent::OrderCancelled { reason: text("too late"), was }
+}
+
+pub(super) fn was(status: OrderStatus, total_cents: i64) -> Option<Standing> {
+    was_of("Ada", status, total_cents)
+}
+
+pub(super) fn was_of(customer: &str, status: OrderStatus, total_cents: i64) -> Option<Standing> {
+    Some(Standing { customer: text(customer), status, total_cents: cents(total_cents) })
+}
+
+pub(super) fn updated(change: i64) -> InventoryEvent {
+    InventoryEvent::InventoryUpdated { change, reason: text("counted") }
+}
+
+pub(super) fn reserved(id: &str, pieces: i64) -> InventoryEvent {
+    InventoryEvent::StockReserved { order: order(id), quantity: quantity(pieces) }
+}
+
+pub(super) fn released(id: &str, pieces: i64) -> InventoryEvent {
+    InventoryEvent::StockReleased { order: order(id), quantity: quantity(pieces) }
+}
+
+pub(super) fn committed(id: &str, pieces: i64) -> InventoryEvent {
+    InventoryEvent::StockCommitted { order: order(id), quantity: quantity(pieces) }
+}
+
+pub(super) fn line(sku: &str, pieces: i64, unit_price_cents: i64) -> Line {
+    Line { sku: Sku::new(sku).unwrap(), quantity: quantity(pieces), unit_price_cents: cents(unit_price_cents) }
+}
+
+pub(super) fn cents(number: i64) -> Cents {
+    Cents::new(number).unwrap()
+}
+
+pub(super) fn text(text: &str) -> Text {
+    Text::new(text).unwrap()
+}
+
+pub(super) fn email() -> Email {
+    Email::new("ada@example.org").unwrap()
+}
+
+fn order(id: &str) -> OrderId {
+    OrderId::new(id).unwrap()
+}
+
+fn quantity(pieces: i64) -> Quantity {
+    Quantity::new(pieces).unwrap()
+}

@@ -1,0 +1,170 @@
+//! A shop at work: real orders and inventories, deciding what random commands ask of them, while time goes on.
+
+use std::collections::BTreeMap;
+
+use dormouse_aggregates::commerce::{
+    Cents, Email, Inventory, InventoryCommand, InventoryEvent, NewLine, Order, OrderCommand, OrderEvent, OrderId,
+    Quantity, Sku, Text,
+};
+use dormouse_kernel::{Aggregate, AggregateId, Context, SequentialIds, Timestamp, Version};
+use dormouse_projections::{Given, Project, Projection};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// What is asked of the shop, and how many microseconds after the request before it.
+pub(crate) type Requests = Vec<(i64, Request)>;
+
+/// A command for one aggregate.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    Order(&'static str, OrderCommand),
+    Inventory(&'static str, InventoryCommand),
+}
+
+/// A command that was accepted: what the aggregate was before and what it was after, which nobody needs events to know.
+pub(crate) struct Change<A> {
+    pub(crate) id: &'static str,
+    pub(crate) at: Timestamp,
+    pub(crate) before: A,
+    pub(crate) after: A,
+}
+
+/// All that happened in a shop.
+#[derive(Default)]
+pub(crate) struct Shop {
+    pub(crate) orders: Vec<Change<Order>>,
+    pub(crate) inventories: Vec<Change<Inventory>>,
+    events: Vec<(Timestamp, &'static str, Happened)>,
+}
+
+enum Happened {
+    Order(OrderEvent),
+    Inventory(InventoryEvent),
+}
+
+impl Shop {
+    /// The shop after these requests. What the domain refuses does not happen.
+    pub(crate) fn after(requests: Requests) -> Self {
+        let mut shop = Self::default();
+        let mut now = Timestamp::from_second(1_795_000_000).unwrap();
+        for (microseconds, request) in requests {
+            now = Timestamp::from_microsecond(now.as_microsecond() + microseconds).unwrap();
+            match request {
+                Request::Order(id, command) => {
+                    let events = decide(id, command, now, &mut shop.orders);
+                    shop.events.extend(events.into_iter().map(|event| (now, id, Happened::Order(event))));
+                }
+                Request::Inventory(id, command) => {
+                    let events = decide(id, command, now, &mut shop.inventories);
+                    shop.events.extend(events.into_iter().map(|event| (now, id, Happened::Inventory(event))));
+                }
+            }
+        }
+        shop
+    }
+
+    /// What a view of orders has come to.
+    pub(crate) fn seen_by_orders<P: Project<Order>>(&self) -> Given<P> {
+        self.events.iter().fold(Given::nothing(), |given, (at, id, happened)| match happened {
+            Happened::Order(event) => given.at(*at).when::<Order>(id, [event.clone()]),
+            Happened::Inventory(_) => given,
+        })
+    }
+
+    /// What a view of inventories has come to.
+    pub(crate) fn seen_by_inventories<P: Project<Inventory>>(&self) -> Given<P> {
+        self.events.iter().fold(Given::nothing(), |given, (at, id, happened)| match happened {
+            Happened::Inventory(event) => given.at(*at).when::<Inventory>(id, [event.clone()]),
+            Happened::Order(_) => given,
+        })
+    }
+}
+
+/// The view has these documents, and no others.
+pub(crate) fn holds<P: Projection>(given: Given<P>, expected: &BTreeMap<String, P::Document>)
+where
+    P::Document: std::fmt::Debug + PartialEq,
+{
+    let keys: Vec<&str> = expected.keys().map(String::as_str).collect();
+    let given = given.then_keys(&keys);
+    expected.iter().fold(given, |given, (key, document)| given.then(key, document));
+}
+
+fn decide<A: Aggregate>(
+    id: &'static str,
+    command: A::Command,
+    at: Timestamp,
+    changes: &mut Vec<Change<A>>,
+) -> Vec<A::Event> {
+    let before = changes.iter().rfind(|change| change.id == id).map(|change| change.after.clone()).unwrap_or_default();
+    let (aggregate, ids) = (AggregateId::new(id).unwrap(), SequentialIds::default());
+    let mut context = Context::new(&aggregate, &before, Version(1), at, &ids);
+    if before.decide(command, &mut context).is_err() {
+        return Vec::new();
+    }
+    let (events, _) = context.into_emitted();
+    let mut after = before.clone();
+    events.iter().for_each(|event| after.evolve(event));
+    changes.push(Change { id, at, before, after });
+    events
+}
+
+/// A few aggregates, so that much happens to each, over several days.
+pub(crate) fn requests() -> impl Strategy<Value = Requests> {
+    const HOUR: i64 = 3_600_000_000;
+    let pause = prop_oneof![2 => 0..3i64, 3 => 0..HOUR, 1 => 0..30 * HOUR];
+    let order = (select(&["o-1", "o-2", "o-3", "o-4", "o-5"]), order_command());
+    let inventory = (select(&["tea", "cup"]), inventory_command());
+    let request = prop_oneof![
+        2 => order.prop_map(|(id, command)| Request::Order(id, command)),
+        1 => inventory.prop_map(|(id, command)| Request::Inventory(id, command)),
+    ];
+    vec((pause, request), 0..120)
+}
+
+fn order_command() -> impl Strategy<Value = OrderCommand> {
+    let create = (select(&["Ada", "Grace", "Hedy / Lamarr"]), vec(line(), 1..4));
+    prop_oneof![
+        3 => create.prop_map(|(customer, lines)| OrderCommand::CreateOrder {
+            customer: text(customer),
+            email: Email::new("somebody@example.org").unwrap(),
+            lines,
+        }),
+        3 => line().prop_map(|NewLine { sku, quantity, unit_price_cents }| OrderCommand::AddLine {
+            sku,
+            quantity,
+            unit_price_cents,
+        }),
+        3 => Just(OrderCommand::ConfirmOrder),
+        1 => Just(OrderCommand::ShipOrder { tracking: text("1Z999") }),
+        1 => Just(OrderCommand::CancelOrder { reason: text("too late") }),
+    ]
+}
+
+fn inventory_command() -> impl Strategy<Value = InventoryCommand> {
+    let order = || select(&["o-1", "o-2", "o-3"]).prop_map(|id| OrderId::new(id).unwrap());
+    prop_oneof![
+        3 => (-30..=60i64).prop_map(|change| InventoryCommand::UpdateInventory { change, reason: text("counted") }),
+        3 => (order(), quantity()).prop_map(|(order, quantity)| InventoryCommand::ReserveStock { order, quantity }),
+        1 => order().prop_map(|order| InventoryCommand::ReleaseStock { order }),
+        1 => order().prop_map(|order| InventoryCommand::CommitStock { order }),
+    ]
+}
+
+fn line() -> impl Strategy<Value = NewLine> {
+    let price = prop_oneof![9 => 0..=100_000i64, 1 => 0..=1_000_000_000_000_000i64];
+    (select(&["tea", "cup"]), quantity(), price).prop_map(|(sku, quantity, cents)| NewLine {
+        sku: Sku::new(sku).unwrap(),
+        quantity,
+        unit_price_cents: Cents::new(cents).unwrap(),
+    })
+}
+
+fn quantity() -> impl Strategy<Value = Quantity> {
+    (1..=20i64).prop_map(|pieces| Quantity::new(pieces).unwrap())
+}
+
+fn text(text: &str) -> Text {
+    Text::new(text).unwrap()
+}

@@ -54,7 +54,7 @@ impl<P: Projection> Round<P> {
     fn park(&mut self, event: Parked, reason: String) {
         let first = self.stuck.entry(event.aggregate.clone()).or_insert(event.position);
         *first = event.position.min(*first);
-        self.parked.push(Parked { reason: Some(reason), ..event });
+        self.parked.push(Parked { reason: Some(reason), attempts: 1, ..event });
     }
 
     /// How many events there are to project.
@@ -112,7 +112,7 @@ impl<P: Projection> Round<P> {
         for event in &mut self.parked {
             // Whatever else is wrong with an aggregate's later events, they wait behind its first.
             if self.stuck.get(&event.aggregate) != Some(&event.position) {
-                event.reason = None;
+                (event.reason, event.attempts) = (None, 0);
             }
         }
         self.parked

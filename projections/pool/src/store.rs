@@ -57,6 +57,8 @@ pub struct Parked {
     pub position: Position,
     /// Why it cannot be projected. `None`: it only waits behind an earlier one.
     pub reason: Option<String>,
+    /// How often it was tried. Zero: never, because it waits behind an earlier one.
+    pub attempts: u32,
 }
 
 impl Parked {
@@ -64,7 +66,7 @@ impl Parked {
     #[must_use]
     pub fn behind(event: &RecordedEvent) -> Self {
         let RecordedEvent { aggregate, version, position, .. } = event;
-        Self { aggregate: aggregate.clone(), version: *version, position: *position, reason: None }
+        Self { aggregate: aggregate.clone(), version: *version, position: *position, reason: None, attempts: 0 }
     }
 }
 

@@ -287,7 +287,7 @@ impl ViewStore for Sqlite {
     ) -> Result<Vec<Parked>, Error> {
         let rows = self.read(Subject::Build(build), async |connection| {
             sqlx::query(
-                "SELECT aggregate_type, aggregate_id, version, position, reason FROM parked
+                "SELECT aggregate_type, aggregate_id, version, position, reason, attempts FROM parked
                  WHERE build = ?1 AND position > ?2
                     AND (?4 IS NULL OR aggregate_type = ?4 AND aggregate_id = ?5) ORDER BY position LIMIT ?3",
             )
@@ -305,6 +305,7 @@ impl ViewStore for Sqlite {
                 version: Version(unsigned(column(row, 2)?)),
                 position: position(column(row, 3)?),
                 reason: column(row, 4)?,
+                attempts: column(row, 5)?,
             })
         })
     }

@@ -16,7 +16,9 @@ on_every_store! {
 fn parked(id: &str, version: u64, position: u64, reason: Option<&str>) -> Parked {
     let aggregate = AggregateRef::new(AggregateType::new("account").unwrap(), AggregateId::new(id).unwrap());
     let (version, position) = (Version(version), Position(position));
-    Parked { aggregate, version, position, reason: reason.map(str::to_owned) }
+    // Large ones, too, come back.
+    let attempts = if reason.is_some() { u32::MAX - position.0 as u32 } else { 0 };
+    Parked { aggregate, version, position, reason: reason.map(str::to_owned), attempts }
 }
 
 fn events() -> Vec<Parked> {

@@ -34,6 +34,7 @@ CREATE TABLE parked (
     aggregate_id TEXT NOT NULL,
     version INTEGER NOT NULL,
     reason TEXT,
+    attempts INTEGER NOT NULL,
     PRIMARY KEY (build, position)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX parked_by_aggregate ON parked (build, aggregate_type, aggregate_id, position);

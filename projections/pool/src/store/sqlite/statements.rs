@@ -100,8 +100,8 @@ pub(super) async fn commit(
     }
     if !parked.is_empty() {
         sqlx::query(
-            "INSERT OR REPLACE INTO parked (build, position, aggregate_type, aggregate_id, version, reason)
-             SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?2)",
+            "INSERT OR REPLACE INTO parked (build, position, aggregate_type, aggregate_id, version, reason, attempts)
+             SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?2)",
         )
         .bind(signed(build.0))
         .bind(json(parked.iter().map(columns)))
@@ -141,9 +141,9 @@ fn documents(rows: &[Row]) -> String {
     array
 }
 
-fn columns(event: &Parked) -> (u64, &str, &str, u64, Option<&str>) {
-    let Parked { aggregate, version, position, reason } = event;
-    (position.0, aggregate.aggregate_type.as_str(), aggregate.id.as_str(), version.0, reason.as_deref())
+fn columns(event: &Parked) -> (u64, &str, &str, u64, Option<&str>, u32) {
+    let Parked { aggregate, version, position, reason, attempts } = event;
+    (position.0, aggregate.aggregate_type.as_str(), aggregate.id.as_str(), version.0, reason.as_deref(), *attempts)
 }
 
 fn json<T: Serialize>(items: impl Iterator<Item = T>) -> String {

@@ -75,14 +75,24 @@ impl Placed {
         self.first.plus(self.append.events.len() as u64 - 1)
     }
 
-    /// The events as rows. The command key stands on the first.
+    /// The events as rows.
     pub fn rows(&self) -> impl Iterator<Item = RecordedEvent> + '_ {
-        self.append.events.iter().enumerate().map(|(index, event)| RecordedEvent {
+        (0..self.append.events.len()).map(|index| self.row(index))
+    }
+
+    /// One of the events as a row. The command key stands on the first.
+    pub(crate) fn row(&self, index: usize) -> RecordedEvent {
+        RecordedEvent {
             position: self.first.plus(index as u64),
             aggregate: self.append.aggregate.clone(),
             version: self.append.expected.plus(index as u64 + 1),
             command_key: self.append.command_key().filter(|_| index == 0).cloned(),
-            event: event.clone(),
-        })
+            event: self.append.events[index].clone(),
+        }
+    }
+
+    /// Where each event stands in the log, and in the append.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Position, usize, &Self)> {
+        (0..self.append.events.len()).map(move |index| (self.first.plus(index as u64), index, self))
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dormouse_kernel::{Position, RecordedEvent};
+use dormouse_kernel::{AggregateRef, NewEvent, Position, RecordedEvent};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -24,7 +24,7 @@ const RING_EVENTS: usize = 32_768;
 /// Their memory, in bytes: the bound that matters when events are large.
 const RING_BYTES: usize = 32 << 20;
 
-/// What one page of a subscriber may take in memory, in bytes, about.
+/// What one page of a subscriber may take in memory, in bytes, about, unless it wants less.
 const PAGE_BYTES: usize = 8 << 20;
 
 /// Events in the first page read from the log, before it is known how large they are.
@@ -159,18 +159,36 @@ pub struct Feed {
     known: Position,
     /// When the store was last asked.
     asked: Instant,
-    /// Events in a page read from the log, so that it takes about [`PAGE_BYTES`].
+    /// What a page may take in memory, in bytes, about.
+    page_bytes: usize,
+    /// Events in a page read from the log, so that it takes about so much.
     page: usize,
+}
+
+/// The events of a page while they are collected.
+#[derive(Default)]
+struct Page {
+    events: Vec<RecordedEvent>,
+    looked_at: usize,
+    bytes: usize,
 }
 
 impl Feed {
     pub(crate) fn new(journal: Journal, after: Position) -> Self {
         journal.ring().subscribe();
         let head = journal.head();
-        Self { journal, head, position: after, known: after, asked: Instant::now(), page: FIRST_PAGE }
+        let (asked, page_bytes, page) = (Instant::now(), PAGE_BYTES, FIRST_PAGE);
+        Self { journal, head, position: after, known: after, asked, page_bytes, page }
     }
 
-    /// The position of the last event it has given; of where it began, before the first.
+    /// With pages of about so many bytes rather than 8 MiB: for feeds of which there are many.
+    #[must_use]
+    pub fn page_bytes(mut self, page_bytes: usize) -> Self {
+        self.page_bytes = page_bytes.max(1);
+        self
+    }
+
+    /// The position of the last event it has given or passed over; of where it began, before the first.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
@@ -198,31 +216,56 @@ impl Feed {
     /// # Errors
     /// As with [`next`](Self::next).
     pub async fn ready(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
-        let events = self.take(limit.max(1)).await?;
-        if let Some(last) = events.last() {
-            self.position = last.position;
-        }
-        Ok(events)
+        self.ready_where(limit, |_, _| true).await
     }
 
-    /// What follows and is there already.
-    async fn take(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+    /// Of the next `limit` events that are there already, those that are wanted: none does not mean that no more are
+    /// there, only an unchanged [`position`](Self::position) does. What is not wanted is passed over where it stands in
+    /// memory, and not copied.
+    ///
+    /// # Errors
+    /// As with [`next`](Self::next).
+    pub async fn ready_where(
+        &mut self,
+        limit: usize,
+        wanted: impl Fn(&AggregateRef, &NewEvent) -> bool,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let limit = limit.max(1);
+        let mut page = Page::default();
         // Seen before the ring is asked: what is committed later wakes whoever waits.
         let committed = (*self.head.borrow_and_update()).max(self.known);
         if let Some(batches) = self.journal.ring().after(self.position, limit)
             && !batches.is_empty()
         {
+            let seen = self.position;
             let appends = batches.iter().flat_map(|batch| &*batch.appends);
-            let unseen = appends.skip_while(|placed| placed.last() <= self.position).flat_map(Placed::rows);
-            return Ok(unseen.skip_while(|event| event.position <= self.position).take(limit).collect());
+            let unseen = appends.skip_while(|placed| placed.last() <= seen).flat_map(Placed::places);
+            for (position, index, placed) in unseen.skip_while(|(position, ..)| *position <= seen) {
+                if page.is_full(limit, self.page_bytes) {
+                    break;
+                }
+                let is_wanted = wanted(&placed.append.aggregate, &placed.append.events[index]);
+                page.add(is_wanted.then(|| placed.row(index)));
+                self.position = position;
+            }
+            return Ok(page.events);
         }
         if committed <= self.position {
-            return Ok(Vec::new());
+            return Ok(page.events);
         }
-        let events = self.journal.read_log(self.position, limit.min(self.page)).await?;
-        let bytes: usize = events.iter().map(|event| event.event.size_bytes()).sum();
-        self.page = (events.len() * PAGE_BYTES).checked_div(bytes).unwrap_or(FIRST_PAGE).max(1);
-        Ok(events)
+        let read = self.journal.read_log(self.position, limit.min(self.page)).await?;
+        let bytes: usize = read.iter().map(|event| event.event.size_bytes()).sum();
+        self.page = (read.len() * self.page_bytes).checked_div(bytes).unwrap_or(FIRST_PAGE).max(1);
+        for event in read {
+            // What is there, but not known to be durable, may be about to be undone.
+            if page.is_full(limit, self.page_bytes) || event.position > committed {
+                break;
+            }
+            self.position = event.position;
+            let is_wanted = wanted(&event.aggregate, &event.event);
+            page.add(is_wanted.then_some(event));
+        }
+        Ok(page.events)
     }
 
     /// Waits until there may be more, or it is time to look.
@@ -242,6 +285,19 @@ impl Feed {
             self.known = self.journal.ping().await?;
         }
         Ok(())
+    }
+}
+
+impl Page {
+    fn is_full(&self, limit: usize, bytes: usize) -> bool {
+        self.looked_at >= limit || self.bytes >= bytes
+    }
+
+    /// Adds an event, if it was wanted.
+    fn add(&mut self, event: Option<RecordedEvent>) {
+        self.looked_at += 1;
+        self.bytes += event.as_ref().map_or(0, |event| event.event.size_bytes());
+        self.events.extend(event);
     }
 }
 

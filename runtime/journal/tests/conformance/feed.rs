@@ -14,6 +14,9 @@ on_every_store! {
     a_feed_begins_where_it_is_told,
     a_feed_waits_until_there_is_more,
     what_is_ready_comes_without_waiting,
+    what_is_not_wanted_is_passed_over_and_the_position_says_how_far,
+    pages_take_as_much_memory_as_they_may,
+    what_is_not_known_to_be_durable_is_not_given,
     feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_once,
     a_feed_that_nobody_reads_costs_the_writer_nothing,
     events_of_another_owner_are_seen_too,
@@ -86,6 +89,59 @@ async fn what_is_ready_comes_without_waiting(place: Place) {
     assert_eq!(feed.ready(2).await.unwrap(), []);
     append(&journal, &mut account, 1).await;
     assert_eq!(next(&mut feed, 2).await[0].position, Position(4));
+}
+
+async fn what_is_not_wanted_is_passed_over_and_the_position_says_how_far(place: Place) {
+    let journal = place.journal().await;
+    let (mut one, mut other) = (History::of("one"), History::of("other"));
+    let live = journal.feed(Position::ZERO);
+    for _ in 0..5 {
+        append(&journal, &mut one, 1).await;
+        append(&journal, &mut other, 3).await;
+    }
+    // From memory, from the log, and from both.
+    let later = place.journal().await;
+    for mut feed in [live, later.feed(Position::ZERO)] {
+        let mut seen = Vec::new();
+        while feed.position() < Position(20) {
+            let before = feed.position();
+            seen.extend(feed.ready_where(3, |aggregate, _| aggregate.id.as_str() == "one").await.unwrap());
+            assert!((1..=3).contains(&(feed.position().0 - before.0)), "{before}: {}", feed.position());
+        }
+        assert_eq!(seen.iter().map(|event| event.position.0).collect::<Vec<_>>(), [1, 5, 9, 13, 17]);
+        assert_eq!(feed.ready_where(3, |_, _| true).await.unwrap(), []);
+        assert_eq!(feed.position(), Position(20));
+    }
+}
+
+async fn pages_take_as_much_memory_as_they_may(place: Place) {
+    let journal = place.journal().await;
+    let live = journal.feed(Position::ZERO);
+    append(&journal, &mut History::of("a"), 100).await;
+    let event_bytes = whole_log(&journal).await[0].event.size_bytes();
+    let later = place.journal().await;
+    for feed in [live, later.feed(Position::ZERO)] {
+        let mut feed = feed.page_bytes(event_bytes * 3);
+        let mut seen = 0;
+        while seen < 100 {
+            let page = feed.ready(100).await.unwrap();
+            let bytes: usize = page.iter().map(|event| event.event.size_bytes()).sum();
+            assert!(!page.is_empty() && bytes < event_bytes * 5, "{bytes} bytes for {} at most", event_bytes * 3);
+            seen += page.len();
+        }
+    }
+}
+
+async fn what_is_not_known_to_be_durable_is_not_given(place: Place) {
+    let journal = place.journal().await;
+    let mut account = History::of("a");
+    append(&journal, &mut account, 2).await;
+    let mut feed = journal.feed(Position::ZERO);
+    // What another owner appends is in the log, but nobody here has been told that it is there to stay.
+    append(&place.journal().await, &mut account, 3).await;
+    assert_eq!(feed.ready(10).await.unwrap().len(), 2);
+    assert_eq!(feed.ready(10).await.unwrap(), []);
+    assert_eq!(next(&mut feed, 10).await.len(), 3);
 }
 
 async fn feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_once(place: Place) {

@@ -26,6 +26,7 @@ pub(crate) struct Baseline {
 pub(crate) enum Unit {
     PerSecond,
     Bytes,
+    Milliseconds,
 }
 
 /// A row of the design (§8). Where the aim is below the floor, less is better.
@@ -60,6 +61,15 @@ impl Figure {
             (Some(_), _) => format!("{value:.2}"),
             (None, Unit::PerSecond) => format!("{value:.0}/s"),
             (None, Unit::Bytes) => format!("{:.1} KiB", value / 1024.0),
+            (None, Unit::Milliseconds) => format!("{value:.1} ms"),
+        }
+    }
+
+    /// As exact as it makes sense in its unit.
+    fn rounded(&self, value: f64) -> f64 {
+        match self.unit {
+            Unit::PerSecond | Unit::Bytes => value.round(),
+            Unit::Milliseconds => (value * 1000.0).round() / 1000.0,
         }
     }
 
@@ -67,11 +77,12 @@ impl Figure {
         let unit = match self.unit {
             Unit::PerSecond => "per second",
             Unit::Bytes => "bytes",
+            Unit::Milliseconds => "milliseconds",
         };
         serde_json::json!({
-            "name": self.name, "what": self.what, "unit": unit, "measured": self.measured.round(),
+            "name": self.name, "what": self.what, "unit": unit, "measured": self.rounded(self.measured),
             "baseline": self.baseline.as_ref().map(|baseline| baseline.what),
-            "baseline_measured": self.baseline.as_ref().map(|baseline| baseline.measured.round()),
+            "baseline_measured": self.baseline.as_ref().map(|baseline| self.rounded(baseline.measured)),
             "result": self.result(), "floor": self.target.map(|target| target.floor),
             "aim": self.target.map(|target| target.aim), "verdict": self.verdict(),
             "p99_milliseconds": self.p99_milliseconds,
@@ -107,10 +118,12 @@ impl fmt::Display for Figure {
             self.verdict(),
             self.what
         )?;
-        let measured = format!("{:.0}", self.measured);
+        let measured = self.rounded(self.measured).to_string();
         let p99 = self.p99_milliseconds.map_or(String::new(), |p99| format!(", p99 {p99:.1} ms"));
         match &self.baseline {
-            Some(baseline) => write!(formatter, " ({measured}{p99}) ÷ {} ({:.0})", baseline.what, baseline.measured),
+            Some(baseline) => {
+                write!(formatter, " ({measured}{p99}) ÷ {} ({})", baseline.what, self.rounded(baseline.measured))
+            }
             None => write!(formatter, " ({measured}{p99})"),
         }
     }

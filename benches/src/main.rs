@@ -8,6 +8,7 @@ mod figure;
 mod footprint;
 mod http;
 mod in_process;
+mod projecting;
 mod redis;
 mod steps;
 mod waking;
@@ -67,6 +68,10 @@ enum Measurement {
     Waking,
     /// Memory of the server per live, idle aggregate.
     Footprint,
+    /// Events into views: live, and from the start of the log, beside sqlx writing such documents alone.
+    Projecting,
+    /// How long after its commit an event is in the views, while commands run at half of capacity.
+    Lag,
 }
 
 impl Measurement {
@@ -81,6 +86,8 @@ impl Measurement {
             Self::Hot => "hot",
             Self::Waking => "waking",
             Self::Footprint => "footprint",
+            Self::Projecting => "projecting",
+            Self::Lag => "lag",
         }
     }
 
@@ -94,6 +101,8 @@ impl Measurement {
             Self::Hot => http::hot(arguments).map(|figure| vec![figure]),
             Self::Waking => waking::measure(arguments),
             Self::Footprint => footprint::measure(arguments).map(|figure| vec![figure]),
+            Self::Projecting => projecting::measure(arguments),
+            Self::Lag => projecting::lag(arguments),
         }
     }
 }

@@ -1,0 +1,159 @@
+//! How fast events come into views: live, while they are written, and from the start, as in a rebuild. Beside sqlx alone,
+//! which writes documents as large, as many at once.
+
+mod bare;
+mod events;
+mod lag;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use dormouse_config::Config;
+use dormouse_journal::store::{Access, Memory, Retention, Sqlite as SqliteJournal};
+use dormouse_journal::{Append, Journal, Submission};
+use dormouse_kernel::Position;
+use dormouse_projections::store::Sqlite;
+use dormouse_projections::{Options, Projections, ViewStore};
+use dormouse_views::commerce::{CustomerTotals, DailySales, InventoryLevels, Orders};
+use tempfile::TempDir;
+
+use crate::figure::{Baseline, Figure, Target, Unit};
+use crate::{Arguments, Measurement};
+pub(crate) use lag::lag;
+
+/// DESIGN §8, of one view in SQLite.
+const LIVE: Target = Target { floor: 60_000.0, aim: 120_000.0 };
+const REBUILD: Target = Target { floor: 150_000.0, aim: 250_000.0 };
+
+/// Enough that a pass takes a second or more.
+const EVENTS: usize = 400_000;
+
+/// How many aggregates the events are of: so many documents there are of each kind.
+const AGGREGATES: usize = 5_000;
+
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Which views follow, and so which events there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Views {
+    /// The levels of the stock; all events are about the stock.
+    One,
+    /// All of commerce. Half of the events are about orders, and most of those concern three of the views.
+    Four,
+}
+
+/// Events per second, the best of all rounds.
+#[derive(Default)]
+struct Best {
+    live: f64,
+    rebuild: f64,
+    bare: f64,
+}
+
+pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Figure>> {
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let mut figures = Vec::new();
+        for views in [Views::One, Views::Four] {
+            let appends = events::appends(views == Views::Four, EVENTS, AGGREGATES)?;
+            let directory = directory()?;
+            let journal = journal_in_sqlite(&directory).await?;
+            write(&journal, appends.clone()).await;
+            let mut best = Best::default();
+            for round in 1..=arguments.rounds {
+                eprintln!("projecting into {} in SQLite: round {round} of {}", views.name(), arguments.rounds);
+                best.bare = best.bare.max(bare::sqlite(EVENTS, AGGREGATES).await?);
+                best.live = best.live.max(live(views, appends.clone()).await?);
+                best.rebuild = best.rebuild.max(rebuild(views, &journal).await?);
+            }
+            journal.close().await;
+            figures.extend(best.figures("SQLite", views));
+        }
+        Ok(figures)
+    })
+}
+
+/// Events per second, while they are written to a journal in memory: what a view can follow.
+async fn live(views: Views, appends: Vec<Append>) -> Result<f64> {
+    let retention = Retention::from_config(&Config::embedded().snapshots);
+    let journal = Journal::start(Arc::new(Memory::new(retention)), dormouse_journal::Options::default()).await?;
+    let directory = directory()?;
+    let projections = start(views, &journal, &directory).await?;
+    let started = Instant::now();
+    write(&journal, appends).await;
+    let rate = follow(&projections, started).await?;
+    journal.close().await;
+    Ok(rate)
+}
+
+/// Events per second, from the log of a journal in SQLite.
+async fn rebuild(views: Views, journal: &Journal) -> Result<f64> {
+    let directory = directory()?;
+    let started = Instant::now();
+    let projections = start(views, journal, &directory).await?;
+    follow(&projections, started).await
+}
+
+async fn start(views: Views, journal: &Journal, directory: &TempDir) -> Result<Projections> {
+    let store: Arc<dyn ViewStore> = Arc::new(Sqlite::open(directory.path(), 2).await?);
+    let builder = Projections::builder(journal.clone(), store, Options::default()).projection::<InventoryLevels>();
+    let builder = match views {
+        Views::One => builder,
+        Views::Four => builder.projection::<Orders>().projection::<CustomerTotals>().projection::<DailySales>(),
+    };
+    Ok(builder.start().await?)
+}
+
+/// Waits until all views have seen everything: events per second since then.
+async fn follow(projections: &Projections, started: Instant) -> Result<f64> {
+    for reader in projections.readers() {
+        reader.wait_for(Position(EVENTS as u64), PATIENCE).await?;
+    }
+    let rate = EVENTS as f64 / started.elapsed().as_secs_f64();
+    projections.stop().await;
+    Ok(rate)
+}
+
+async fn write(journal: &Journal, appends: Vec<Append>) {
+    for append in appends {
+        // Whatever was not written is missed by whoever follows.
+        journal.submit(Submission::append(append, None, |_| ())).await;
+    }
+    journal.flush().await;
+}
+
+async fn journal_in_sqlite(directory: &TempDir) -> Result<Journal> {
+    let config = Config::embedded();
+    let retention = Retention::from_config(&config.snapshots);
+    let store = SqliteJournal::open(directory.path(), &config.journal, retention, Access::Own).await?;
+    Ok(Journal::start(Arc::new(store), dormouse_journal::Options::default()).await?)
+}
+
+fn directory() -> Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("dormouse-bench-").tempdir()?)
+}
+
+impl Views {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::One => "one view",
+            Self::Four => "four views",
+        }
+    }
+}
+
+impl Best {
+    fn figures(self, store: &str, views: Views) -> [Figure; 2] {
+        let has_target = store == "SQLite" && views == Views::One;
+        let figure = |how: &str, rate_per_second: f64, target| Figure {
+            name: Measurement::Projecting.name(),
+            what: format!("events into {} in {store}, {AGGREGATES} aggregates, {how}", views.name()),
+            measured: rate_per_second,
+            unit: Unit::PerSecond,
+            baseline: Some(Baseline { what: "sqlx, documents alone", measured: self.bare }),
+            target: if has_target { Some(target) } else { None },
+            p99_milliseconds: None,
+        };
+        [figure("live", self.live, LIVE), figure("from the start", self.rebuild, REBUILD)]
+    }
+}

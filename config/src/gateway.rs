@@ -43,4 +43,10 @@ pub struct Gateway {
     pub page_size: NonZeroU32,
     /// Most entries a request may ask for on one page. Default 1,000; raise it for exports, lower it for large events.
     pub page_size_max: NonZeroU32,
+    /// Streams of events open at once; further ones are refused. Default 1,000, each on one of `max_connections`; raise it
+    /// for more clients that follow, with half a megabyte of memory for each in mind.
+    pub max_streams: NonZeroUsize,
+    /// Longest silence on a stream. Default 15 s, at least 100 ms; keep it below the idle timeout of every proxy between.
+    #[serde(with = "text::duration")]
+    pub stream_heartbeat: Duration,
 }

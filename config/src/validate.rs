@@ -19,6 +19,9 @@ const EVENT_SIZE_MAX: ByteSize = ByteSize::mib(256);
 /// Times are added to the clock's, which overflows after some centuries, and nothing here runs for this long.
 const DURATION_MAX: Duration = Duration::from_secs(3650 * 86_400);
 
+/// A stream reads the journal between two heartbeats, which takes time.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+
 /// PostgreSQL counts its timeouts in milliseconds as a 32-bit integer, and 0 switches them off.
 const POSTGRES_TIMEOUT_MIN: Duration = Duration::from_millis(1);
 const POSTGRES_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 86_400);
@@ -56,6 +59,7 @@ impl Config {
             ("gateway.request_timeout", gateway.request_timeout),
             ("gateway.unready_for", gateway.unready_for),
             ("gateway.drain_timeout", gateway.drain_timeout),
+            ("gateway.stream_heartbeat", gateway.stream_heartbeat),
             ("journal.postgres.idle_timeout", postgres.idle_timeout),
             ("journal.takeover_timeout", self.journal.takeover_timeout),
             ("journal.postgres.connect_timeout", postgres.connect_timeout),
@@ -100,6 +104,13 @@ impl Config {
                 key: "gateway.request_timeout",
                 expected: "more than".to_owned(),
                 other: Some("commands.timeout"),
+            });
+        }
+        if gateway.stream_heartbeat < HEARTBEAT_MIN {
+            return Err(Violation {
+                key: "gateway.stream_heartbeat",
+                expected: "at least 100ms".to_owned(),
+                other: None,
             });
         }
         at_most(("gateway.page_size", gateway.page_size), ("gateway.page_size_max", gateway.page_size_max))

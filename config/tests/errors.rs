@@ -112,6 +112,8 @@ fn every_kind_of_bad_value_is_refused_with_what_is_expected() {
         ("gateway.request_timeout=35", "a duration with its unit"),
         ("gateway.request_timeout=", "a duration with its unit"),
         ("gateway.header_timeout=0s", "a duration longer than zero"),
+        ("gateway.stream_heartbeat=99ms", "at least 100ms"),
+        ("gateway.max_streams=0", "a whole number from 1"),
         ("auth.mode=jwt", "`none`"),
         ("journal.url=mysql://db", "\"sqlite://DIRECTORY\""),
         ("journal.url=./data", "\"sqlite://DIRECTORY\""),

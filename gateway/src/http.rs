@@ -19,6 +19,7 @@ mod event;
 mod execute;
 mod health;
 mod history;
+mod log;
 mod messagepack;
 mod metrics;
 mod openapi;
@@ -29,6 +30,7 @@ mod resource;
 mod schema;
 mod site;
 mod state;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -56,6 +58,7 @@ use problem::Problem;
 use resource::{Resource, Typed};
 use schema::VariantSchemas;
 pub(crate) use site::Site;
+pub(crate) use stream::Streams;
 
 /// Aggregate types cannot have these names: `/v1/{name}/…` leads elsewhere, or will.
 pub(crate) const RESERVED_TYPES: [&str; 4] = ["commands", "events", "operations", "views"];
@@ -67,6 +70,7 @@ pub(crate) struct Api {
     engine: Engine,
     metrics: PrometheusHandle,
     resources: BTreeMap<&'static str, Box<dyn Resource>>,
+    streams: Streams,
     openapi: Bytes,
     command_timeout: Duration,
     max_body: u64,
@@ -163,11 +167,13 @@ impl ApiBuilder {
 
     /// All routes.
     pub(crate) fn site(self, engine: Engine, metrics: PrometheusHandle) -> Site {
+        metrics::describe();
         let gateway = &self.config.gateway;
         let api = Arc::new(Api {
             engine,
             metrics,
             resources: self.resources,
+            streams: Streams::from_config(gateway),
             openapi: self.openapi.document(),
             command_timeout: self.config.commands.timeout,
             max_body: gateway.max_body.as_u64(),
@@ -178,6 +184,7 @@ impl ApiBuilder {
             .route("/v1/{type}/{id}/{command}", any(only_posted))
             .route("/v1/{type}/{id}", get(state::state))
             .route("/v1/{type}/{id}/events", get(history::history))
+            .route("/v1/events", get(log::log))
             .route("/v1/commands/{type}/{id}/{key}", get(outcome::by_key))
             .route("/health", get(health::all))
             .route("/health/live", get(health::live))

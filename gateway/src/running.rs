@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
 use crate::app::App;
-use crate::http::Api;
+use crate::http::{Api, Streams};
 use crate::{server, telemetry};
 
 /// Connections that may wait to be accepted; the kernel's own limit (`net.core.somaxconn`) may be lower.
@@ -44,6 +44,7 @@ pub struct Running {
     engine: Engine,
     unready_for: Duration,
     drain_timeout: Duration,
+    streams: Streams,
     shutdown: oneshot::Sender<Instant>,
     server: JoinSet<()>,
     upkeep: JoinSet<()>,
@@ -102,6 +103,7 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
     };
     let api = app.add_to_api(Api::builder(app.name(), &config), &engine);
     let site = Arc::new(api.site(engine.clone(), metrics.clone()));
+    let streams = site.streams();
     let answer = move |request| {
         let site = Arc::clone(&site);
         async move { site.answer(request).await }
@@ -121,7 +123,7 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
     upkeep.spawn(telemetry::upkeep(metrics));
     info!(%address, journal = %config.journal.url, "running");
     let (unready_for, drain_timeout) = (config.gateway.unready_for, config.gateway.drain_timeout);
-    Ok(Running { address, engine, unready_for, drain_timeout, shutdown, server, upkeep })
+    Ok(Running { address, engine, unready_for, drain_timeout, streams, shutdown, server, upkeep })
 }
 
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
@@ -173,6 +175,9 @@ impl Running {
         let grace = if failed { self.drain_timeout.min(FAILED_GRACE) } else { self.drain_timeout };
         let deadline = Instant::now() + grace;
         info!(timeout = ?grace, "draining");
+        // Streams end by themselves never. Not earlier: those who come back must find this server closed, or they would
+        // begin here again.
+        self.streams.end();
         // A server that has gone already was told by its end.
         let _gone = self.shutdown.send(deadline);
         while let Some(ended) = self.server.join_next().await {

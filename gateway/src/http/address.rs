@@ -90,6 +90,16 @@ impl<'u> Parameters<'u> {
     }
 }
 
+/// The query of an address as it came, without one parameter; each other one begins with `&`.
+pub(super) fn query_without(uri: &Uri, parameter: &str) -> String {
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let others = pairs.filter(|pair| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        query_text(name).is_ok_and(|name| name != parameter)
+    });
+    others.map(|pair| format!("&{pair}")).collect()
+}
+
 /// A query parameter with a value that cannot be.
 pub(super) fn invalid(parameter: &str, what: &str) -> Problem {
     let detail = format!("the parameter {parameter:?} {what}");
@@ -131,6 +141,13 @@ mod tests {
         assert_eq!(of("atx=1"), Err("unknown-parameter"));
         assert_eq!(of("at=1&at=2"), Err("invalid-parameter"));
         assert_eq!(of("at=%FF"), Err("invalid-parameter"));
+    }
+
+    #[test]
+    fn a_query_without_a_parameter_has_the_others_as_they_came() {
+        let uri: Uri = "/path?%61fter=1&event=A%2CB&&after=2&x".parse().unwrap();
+        assert_eq!(query_without(&uri, "after"), "&event=A%2CB&x");
+        assert_eq!(query_without(&Uri::from_static("/path"), "after"), "");
     }
 
     #[test]

@@ -110,7 +110,11 @@ fn wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     Ok(None)
 }
 
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName, shown: &'static str) -> Result<Option<&'h str>, Problem> {
+pub(super) fn single<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+    shown: &'static str,
+) -> Result<Option<&'h str>, Problem> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -120,7 +124,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName, shown: &'static str) ->
     Ok(Some(text.trim()))
 }
 
-fn invalid(header: &'static str, detail: String) -> Problem {
+pub(super) fn invalid(header: &'static str, detail: String) -> Problem {
     Problem::new(&problem::INVALID_HEADER, format!("{header}: {detail}")).with("header", header)
 }
 

@@ -5,13 +5,15 @@ use serde_json::{Map, Value, json};
 
 use super::messagepack::{Json, base64};
 
-/// A stored event: where it stands, what it is, its payload as it was written (not upcast), and its metadata.
+/// A stored event: whose it is, where it stands, what it is, its payload as it was written (not upcast), and its metadata.
 ///
 /// What JSON does not have: bytes become base64 text, and keys that are no text become text. A payload or metadata that
 /// cannot be read becomes base64 text as a whole, with a note beside it.
 pub(crate) fn event_json(recorded: &RecordedEvent) -> Value {
     let event = &recorded.event;
     let mut shown = json!({
+        "aggregate": recorded.aggregate.aggregate_type.as_str(),
+        "id": recorded.aggregate.id.as_str(),
         "version": recorded.version,
         "position": recorded.position,
         "type": event.event_type,

@@ -1,20 +1,55 @@
-//! `GET /v1/{type}/{id}/events`: the events of an aggregate as they were stored, page by page.
+//! `GET /v1/{type}/{id}/events`: the events of an aggregate as they were stored, page by page or as a stream.
+
+mod follow;
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use dormouse_engine::QueryError;
 use dormouse_kernel::{RecordedEvent, Version};
+use follow::History;
 use serde_json::{Value, json};
 
 use super::address::{Parameters, aggregate_id, invalid, segments};
 use super::event::event_json;
+use super::log::Filter;
 use super::problem::Problem;
+use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
 use super::{Api, json};
 
 pub(super) async fn history(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    let uri = request.uri();
+    let (request, _) = request.into_parts();
+    let wants_stream = wants_stream(&request.headers);
+    let answer = if wants_stream { follow(&api, &request).await } else { page(&api, &request).await }?;
+    Ok(([VARY_ACCEPT], answer).into_response())
+}
+
+async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
+    let mut path = segments(&request.uri).skip(1);
+    let aggregate_type = path.next().unwrap_or_default();
+    let resource = api.resource(aggregate_type)?;
+    let id = aggregate_id(path.next().unwrap_or_default())?;
+    let parameters = Parameters::of(&request.uri, &["after", "event"])?;
+    let filter = Filter::of_type(api, aggregate_type, &parameters)?;
+    let after = match Start::of_headers(&request.headers)? {
+        Some(version) => version,
+        None => parameters.number("after")?.unwrap_or(0),
+    };
+    let place = api.streams.open()?;
+    let known = resource.history(&id, Version(after.saturating_sub(1)), 1).await?;
+    let Some(RecordedEvent { aggregate, .. }) = known.into_iter().next() else {
+        if after == 0 || resource.history(&id, Version::ZERO, 1).await?.is_empty() {
+            return Err(QueryError::NotFound.into());
+        }
+        return Err(beyond(&format!("the aggregate has no version {after}")));
+    };
+    Ok(stream::answer(History::follow(api.engine.journal(), aggregate, Version(after), filter), place))
+}
+
+async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
+    let uri = &request.uri;
     let mut path = segments(uri).skip(1);
     let mut segment = || path.next().unwrap_or_default();
     let resource = api.resource(segment())?;
@@ -39,7 +74,7 @@ pub(super) async fn history(State(api): State<Arc<Api>>, request: Request) -> Re
 
 impl Api {
     /// How many entries a page has: `limit`, within the configured bounds.
-    fn page_limit(&self, parameters: &Parameters<'_>) -> Result<usize, Problem> {
+    pub(super) fn page_limit(&self, parameters: &Parameters<'_>) -> Result<usize, Problem> {
         let limit = parameters.number("limit")?.unwrap_or(self.page_size.into());
         let max = u64::from(self.page_size_max);
         if !(1..=max).contains(&limit) {

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use dormouse_engine::{Aggregates, CommandOptions, QueryError};
 use dormouse_journal::AsOf;
-use dormouse_kernel::{Aggregate, AggregateId, CommandKey, RecordedEvent, Version};
+use dormouse_kernel::{Aggregate, AggregateId, CommandKey, RecordedEvent, Version, variant_names};
 
 use super::commands::{Command, Commands};
 use super::problem::{self, Problem};
@@ -21,6 +21,9 @@ pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(super) trait Resource: Send + Sync {
     /// The command that a path segment names.
     fn command(&self, segment: &str) -> Result<&Command, Problem>;
+
+    /// The names of its events today.
+    fn events(&self) -> &'static [&'static str];
 
     /// Decodes a command and carries it out.
     fn execute<'a>(
@@ -59,6 +62,10 @@ pub(super) struct Typed<A: Aggregate> {
 impl<A: Aggregate> Resource for Typed<A> {
     fn command(&self, segment: &str) -> Result<&Command, Problem> {
         self.commands.find(A::TYPE, segment)
+    }
+
+    fn events(&self) -> &'static [&'static str] {
+        variant_names::<A::Event>().unwrap_or_default()
     }
 
     fn execute<'a>(

@@ -14,6 +14,7 @@ use super::Api;
 use super::envelope::{self, Arrival};
 use super::execute::{CommandAddress, execute};
 use super::problem::{self, Problem};
+use super::stream::Streams;
 
 /// The whole API, ready to answer.
 pub(crate) struct Site {
@@ -23,6 +24,11 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// The streams it serves, which somebody has to end.
+    pub(crate) fn streams(&self) -> Streams {
+        self.api.streams.clone()
+    }
+
     /// Answers a request, whatever happens.
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response
     where

@@ -2,7 +2,9 @@
 
 mod commands;
 mod failures;
+mod following;
 mod headers;
 mod operations;
 mod reading;
+mod streams;
 mod support;

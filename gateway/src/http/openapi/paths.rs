@@ -5,6 +5,11 @@ use serde_json::{Map, Value, json};
 use super::Described;
 use crate::http::schema::example;
 
+/// What every stream of events is like.
+const STREAM: &str = "Each message has an id, and an event as on pages as its data; none has a name, so that EventSource \
+                      hands all of them to onmessage. Messages with an id alone tell how far the log was read. An id \
+                      beyond what there is is refused (409): it is from another journal.";
+
 /// How deep examples go; deeper than that they are no help.
 const EXAMPLE_DEPTH: u8 = 6;
 
@@ -64,15 +69,20 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
     let history = json!({
         "operationId": format!("{name}.events"),
         "summary": format!("The events of one {name}, as they were stored"),
+        "description": format!("With Accept: text/event-stream, a stream that goes on with what comes. {STREAM} The id is \
+                                the event's version; event, a filter of streams, takes names separated by commas."),
         "tags": [name],
-        "parameters": parameters(&["id", "after", "limit", "X-Request-Id", "traceparent"]),
+        "parameters": parameters(&["id", "after", "limit", "event", "Last-Event-ID", "X-Request-Id", "traceparent"]),
         "responses": responses(
             json!({
-                "description": "A page of events.",
+                "description": "A page of events, or a stream of them.",
                 "headers": headers(&["X-Request-Id"]),
-                "content": {"application/json": {"schema": page(described)}},
+                "content": {
+                    "application/json": {"schema": page(described)},
+                    "text/event-stream": {"schema": {"type": "string"}},
+                },
             }),
-            &[400, 404, 500, 503, 504],
+            &[400, 404, 409, 500, 503, 504],
         ),
     });
     paths.insert(format!("/v1/{name}/{{id}}/events"), json!({ "get": history }));
@@ -94,6 +104,37 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
 }
 
 pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
+    let log = json!({
+        "operationId": "events",
+        "summary": "The events of all aggregates, in the order of their commits",
+        "description": format!("With Accept: text/event-stream, a stream that goes on with what comes. {STREAM} The id is \
+                                the event's position."),
+        "tags": ["log"],
+        "parameters": parameters(&["after_position", "limit", "type_filter", "event", "Last-Event-ID", "X-Request-Id",
+                                   "traceparent"]),
+        "responses": responses(
+            json!({
+                "description": "A page of events, or a stream of them. With filters, a page may be empty and yet not the \
+                                last: what counts is next.",
+                "headers": headers(&["X-Request-Id"]),
+                "content": {
+                    "application/json": {"schema": {
+                        "type": "object",
+                        "required": ["events", "next", "position"],
+                        "properties": {
+                            "events": {"type": "array", "items": event("The name under which it was stored.")},
+                            "next": {"type": ["string", "null"], "description": "The address of the next page."},
+                            "position": {"type": "integer", "description": "How far the log was looked at: what comes \
+                                                                            later comes after this."},
+                        },
+                    }},
+                    "text/event-stream": {"schema": {"type": "string"}},
+                },
+            }),
+            &[400, 404, 409, 500, 503, 504],
+        ),
+    });
+    paths.insert("/v1/events".to_owned(), json!({ "get": log }));
     let health = |id: &str, summary: &str, path: &[&str]| {
         let shown = json!({"application/json": {"schema": {"type": "object"}}});
         json!({"get": {
@@ -171,20 +212,27 @@ fn page(described: &Described) -> Value {
         "type": "object",
         "required": ["events", "next"],
         "properties": {
-            "events": {"type": "array", "items": {
-                "type": "object",
-                "required": ["version", "position", "type", "schema_version", "recorded_at", "data", "metadata"],
-                "properties": {
-                    "version": {"type": "integer"},
-                    "position": {"type": "integer"},
-                    "type": {"type": "string", "description": format!("Today's: {}", described.events.join(", "))},
-                    "schema_version": {"type": "integer"},
-                    "recorded_at": {"type": "string", "format": "date-time"},
-                    "data": {"description": "The payload as it was written. Bytes are base64 text."},
-                    "metadata": {"type": "object"},
-                },
-            }},
+            "events": {"type": "array", "items": event(&format!("Today's: {}", described.events.join(", ")))},
             "next": {"type": ["string", "null"], "description": "The address of the next page."},
+        },
+    })
+}
+
+/// An event, on a page or in a message.
+fn event(types: &str) -> Value {
+    json!({
+        "type": "object",
+        "required": ["aggregate", "id", "version", "position", "type", "schema_version", "recorded_at", "data", "metadata"],
+        "properties": {
+            "aggregate": {"type": "string"},
+            "id": {"type": "string"},
+            "version": {"type": "integer"},
+            "position": {"type": "integer"},
+            "type": {"type": "string", "description": types},
+            "schema_version": {"type": "integer"},
+            "recorded_at": {"type": "string", "format": "date-time"},
+            "data": {"description": "The payload as it was written. Bytes are base64 text."},
+            "metadata": {"type": "object"},
         },
     })
 }

@@ -47,12 +47,20 @@ pub(super) fn parameters() -> Value {
         "version": query("version", "The state at this version.", json!({"type": "integer", "minimum": 0})),
         "at": query("at", "The state at this time.", json!({"type": "string", "format": "date-time"})),
         "after": query("after", "Events after this version.", json!({"type": "integer", "minimum": 0})),
+        "after_position": {"name": "after", "in": "query", "description": "Events after this position; latest: those that \
+                           come from now on.",
+                           "schema": {"oneOf": [{"type": "integer", "minimum": 0}, {"const": "latest"}]}},
+        "type_filter": {"name": "type", "in": "query", "description": "Events of these aggregate types, separated by commas.",
+                        "schema": {"type": "string"}},
+        "event": query("event", "Events of these types, separated by commas.", json!({"type": "string"})),
         "limit": query("limit", "Most events on the page.", json!({"type": "integer", "minimum": 1})),
         "Idempotency-Key": header("Idempotency-Key", "Sent again with the same content, it gets the first answer again."),
         "If-Match": header("If-Match", "The version required, as an entity tag (\"18\"), or * for any."),
         "If-None-Match": header("If-None-Match", "For commands *: the aggregate must not exist yet. For states the \
                                                   entity tags that the client has."),
         "Prefer": header("Prefer", "wait=N: do not begin after N seconds."),
+        "Last-Event-ID": header("Last-Event-ID", "For streams: the id of the last message, behind which to go on. It is \
+                                                  preferred to after."),
         "X-Request-Id": header("X-Request-Id", "What the request is called in answers and logs."),
         "X-Correlation-Id": header("X-Correlation-Id", "The conversation that the events belong to."),
         "traceparent": header("traceparent", "W3C Trace Context."),

@@ -216,6 +216,11 @@ impl Server {
         assert_eq!(filled.status, 200, "{filled:?}");
     }
 
+    /// How often the events of an aggregate were read from the store.
+    pub(super) fn reads(&self) -> usize {
+        self.store.reads().len()
+    }
+
     pub(super) fn head(&self) -> u64 {
         self.engine.journal().head().borrow().0
     }

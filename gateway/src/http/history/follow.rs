@@ -1,0 +1,107 @@
+//! The events of one aggregate as they come.
+
+use dormouse_journal::{Feed, Journal, ReadError};
+use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
+use tokio::sync::watch;
+use tokio::task::consume_budget;
+
+use crate::http::log::Filter;
+use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source};
+
+/// Events read at once from a history.
+const READ: usize = 100;
+
+/// A stream this far behind the head reads the aggregate's history rather than everybody's events: most of those are not
+/// its own. What is nearer, the journal has in memory.
+const FAR_BEHIND: u64 = 16 << 10;
+
+/// Follows an aggregate: its history first, then what the log shows of it.
+pub(super) struct History {
+    journal: Journal,
+    aggregate: AggregateRef,
+    filter: Filter,
+    /// The last one given, or passed over by the filter.
+    version: Version,
+    /// What it has of the log, once it has caught up.
+    feed: Option<Feed>,
+    head: watch::Receiver<Position>,
+    rest: Rest,
+}
+
+impl History {
+    pub(super) fn follow(journal: &Journal, aggregate: AggregateRef, after: Version, filter: Filter) -> Self {
+        let (journal, head) = (journal.clone(), journal.head());
+        Self { journal, aggregate, filter, version: after, feed: None, head, rest: Rest::default() }
+    }
+
+    /// A page of the history. The last one ends where the log is followed from.
+    async fn read(&mut self) -> Result<Vec<RecordedEvent>, ReadError> {
+        // Taken before the history is read: what is committed meanwhile comes from the feed.
+        let head = *self.head.borrow();
+        let feed = self.journal.feed(head).page_bytes(PAGE_BYTES);
+        let mut events = self.journal.history(&self.aggregate, self.version, READ).await?;
+        let mut bytes = 0;
+        let fitting = events.iter().take_while(|event| {
+            let has_room = bytes < PAGE_BYTES;
+            bytes += event.event.size_bytes();
+            has_room
+        });
+        let fitting = fitting.count();
+        self.feed = (events.len() < READ && fitting == events.len()).then_some(feed);
+        events.truncate(fitting);
+        // What is there, but was not announced, may be about to be undone.
+        events.retain(|event| event.position <= head);
+        Ok(events)
+    }
+
+    /// Moves on to behind these events, and keeps those that are wanted.
+    fn pass(&mut self, mut events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, ReadError> {
+        for event in &events {
+            if event.version != self.version.next() {
+                return Err(ReadError::Damaged {
+                    aggregate: self.aggregate.clone(),
+                    version: self.version.next(),
+                    position: event.position,
+                    problem: "the log has another version here",
+                });
+            }
+            self.version = event.version;
+        }
+        events.retain(|event| self.filter.wants(&event.aggregate, &event.event));
+        Ok(events)
+    }
+}
+
+impl Source for History {
+    async fn next(&mut self) -> Result<Vec<RecordedEvent>, ReadError> {
+        loop {
+            let head = *self.head.borrow();
+            let events = match &mut self.feed {
+                Some(feed) if head.0.saturating_sub(feed.position().0) <= FAR_BEHIND => {
+                    let before = feed.position();
+                    let events = feed.ready_where(LOOK, |aggregate, _| *aggregate == self.aggregate).await?;
+                    if feed.position() == before {
+                        self.rest.until_past(&mut self.head, before).await;
+                    } else if events.is_empty() {
+                        self.rest.in_vain();
+                    }
+                    events
+                }
+                _ => self.read().await?,
+            };
+            let events = self.pass(events)?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            consume_budget().await;
+        }
+    }
+
+    fn id(event: &RecordedEvent) -> u64 {
+        event.version.0
+    }
+
+    fn reached(&self) -> u64 {
+        self.version.0
+    }
+}

@@ -1,0 +1,84 @@
+//! The streams there are: so many at once, and an end for all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dormouse_config::Gateway;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::http::problem::{self, Problem};
+
+/// Until some other stream has ended, perhaps.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Places for streams. Cheap to clone; clones share the places.
+#[derive(Clone, Debug)]
+pub(crate) struct Streams {
+    places: Arc<Semaphore>,
+    max: usize,
+    heartbeat: Duration,
+    ending: Arc<watch::Sender<bool>>,
+}
+
+/// The place of one stream; dropping it makes room for another.
+#[derive(Debug)]
+pub(in crate::http) struct Place {
+    heartbeat: Duration,
+    ending: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Streams {
+    pub(crate) fn from_config(gateway: &Gateway) -> Self {
+        let max = gateway.max_streams.get().min(Semaphore::MAX_PERMITS);
+        Self {
+            places: Arc::new(Semaphore::new(max)),
+            max,
+            heartbeat: gateway.stream_heartbeat,
+            ending: Arc::new(watch::Sender::new(false)),
+        }
+    }
+
+    /// Ends all streams, and opens no more: whoever waits for answers to end waits for them, too.
+    pub(crate) fn end(&self) {
+        self.ending.send_replace(true);
+    }
+
+    pub(in crate::http) fn max(&self) -> usize {
+        self.max
+    }
+
+    pub(in crate::http) fn open_now(&self) -> usize {
+        self.max - self.places.available_permits()
+    }
+
+    /// A place for one more stream.
+    pub(in crate::http) fn open(&self) -> Result<Place, Problem> {
+        let ending = self.ending.subscribe();
+        if *ending.borrow() {
+            return Err(dormouse_engine::QueryError::Draining.into());
+        }
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let detail = format!("{} streams are open, and this node takes no more (gateway.max_streams)", self.max);
+            Problem::new(&problem::TOO_MANY_STREAMS, detail).retry_after(RETRY_AFTER)
+        })?;
+        Ok(Place { heartbeat: self.heartbeat, ending, _permit: permit })
+    }
+}
+
+impl Place {
+    /// How long a client may hear nothing.
+    pub(super) fn heartbeat(&self) -> Duration {
+        self.heartbeat
+    }
+
+    pub(super) fn is_ending(&self) -> bool {
+        *self.ending.borrow()
+    }
+
+    /// Waits until all streams are to end.
+    pub(super) async fn ending(&mut self) {
+        // Whoever would tell has gone, and with it the server: that is an end, too.
+        let _gone = self.ending.wait_for(|ending| *ending).await;
+    }
+}

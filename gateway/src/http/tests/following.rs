@@ -1,0 +1,125 @@
+//! A client of streams, and what it hears.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Method};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::support::{Answer, Server, request};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A stream, as far as it was taken.
+pub(super) struct Following {
+    pub(super) headers: HeaderMap,
+    body: Body,
+    text: String,
+}
+
+/// One message.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Message {
+    pub(super) id: Option<u64>,
+    pub(super) data: Option<Value>,
+}
+
+impl Server {
+    /// Follows events from an address on.
+    pub(super) async fn follow(&self, path: &str) -> Following {
+        self.follow_with(path, &[]).await
+    }
+
+    /// Comes back to a stream, having seen an event.
+    pub(super) async fn follow_on(&self, path: &str, last_id: u64) -> Following {
+        self.follow_with(path, &[("last-event-id", &last_id.to_string())]).await
+    }
+
+    pub(super) async fn follow_with(&self, path: &str, headers: &[(&str, &str)]) -> Following {
+        let response = self.site.answer(stream_request(path, headers)).await;
+        let (parts, body) = response.into_parts();
+        assert_eq!(parts.status, 200, "{path}");
+        Following { headers: parts.headers, body, text: String::new() }
+    }
+
+    /// What somebody who asks for a stream gets instead.
+    pub(super) async fn refuses_to_stream(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let answer = self.send(stream_request(path, headers)).await;
+        assert!(answer.status >= 400, "{answer:?}");
+        answer
+    }
+}
+
+fn stream_request(path: &str, headers: &[(&str, &str)]) -> axum::extract::Request {
+    let headers: Vec<_> = headers.iter().copied().chain([("accept", "text/event-stream")]).collect();
+    request(Method::GET, path, &headers, Body::empty())
+}
+
+impl Following {
+    /// The next message; none if the stream has ended.
+    pub(super) async fn hear(&mut self) -> Option<Message> {
+        loop {
+            if let Some((message, rest)) = self.text.split_once("\n\n") {
+                let message = Message::parse(message);
+                self.text = rest.to_owned();
+                return Some(message);
+            }
+            let frame = timeout(PATIENCE, self.body.frame()).await.expect("the stream says something")?;
+            let bytes: Bytes = frame.unwrap().into_data().unwrap();
+            self.text.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+    }
+
+    /// The next message with an event in it.
+    pub(super) async fn event(&mut self) -> (u64, Value) {
+        loop {
+            if let Message { id, data: Some(data) } = self.hear().await.expect("the stream goes on") {
+                return (id.unwrap(), data);
+            }
+        }
+    }
+
+    /// So many events.
+    pub(super) async fn events(&mut self, count: usize) -> Vec<(u64, Value)> {
+        let mut events = Vec::new();
+        while events.len() < count {
+            events.push(self.event().await);
+        }
+        events
+    }
+
+    /// Goes on until it is told this id without an event.
+    pub(super) async fn told(&mut self, id: u64) {
+        while self.hear().await.expect("the stream goes on") != (Message { id: Some(id), data: None }) {}
+    }
+
+    /// Goes on until the stream says that it is still there.
+    pub(super) async fn comment(&mut self) {
+        while self.hear().await.expect("the stream goes on") != Message::default() {}
+    }
+
+    /// Makes sure that nothing but signs of life comes any more.
+    pub(super) async fn ends(mut self) {
+        while let Some(message) = self.hear().await {
+            assert_eq!(message.data, None);
+        }
+    }
+}
+
+impl Message {
+    #[track_caller]
+    fn parse(text: &str) -> Self {
+        let mut message = Self::default();
+        for line in text.lines() {
+            match line.split_once(':').unwrap() {
+                ("", _) => {}
+                ("id", id) => message.id = Some(id.trim().parse().unwrap()),
+                ("data", data) => message.data = Some(serde_json::from_str(data).unwrap()),
+                other => panic!("{other:?} is no field of a message here"),
+            }
+        }
+        message
+    }
+}

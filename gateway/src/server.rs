@@ -43,6 +43,11 @@ pub(crate) struct Options {
     pub(crate) write_timeout: Duration,
 }
 
+/// Marks a response (as an extension) whose body does not end before it is told to. It is told before the server is, so
+/// a client that has not taken the rest a moment later takes nothing, and nobody waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Endless;
+
 impl Options {
     pub(crate) fn from_config(gateway: &Gateway) -> Self {
         Self {

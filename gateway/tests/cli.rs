@@ -7,6 +7,8 @@ mod commands;
 mod refusals;
 #[path = "cli/serving.rs"]
 mod serving;
+#[path = "cli/streams.rs"]
+mod streams;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -36,6 +36,7 @@ pub(super) use rest::Rest;
 pub(super) use start::{Start, beyond};
 
 use super::event::event_json;
+use crate::server::Endless;
 
 /// What nginx, and proxies that learnt from it, take as "pass on at once".
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -71,6 +72,7 @@ pub(super) fn answer(source: impl Source, place: Place) -> Response {
         Some((Ok::<_, Infallible>(message), stream))
     });
     let mut response = Sse::new(messages).into_response();
+    response.extensions_mut().insert(Endless);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));

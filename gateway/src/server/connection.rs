@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::Response;
 use hyper::Request;
@@ -10,9 +11,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tracing::trace;
 
 use super::socket::Socket;
+use super::{Endless, limits};
 
 /// Answers the requests of a connection, until the client has no more or `told` says that the one under way is the last.
 pub(super) async fn serve_connection<F>(
@@ -23,9 +26,14 @@ pub(super) async fn serve_connection<F>(
 ) where
     F: Future<Output = Response>,
 {
+    let is_endless = &AtomicBool::new(false);
     let service = service_fn(move |request| {
         let answered = answer(request);
-        async { Ok::<_, Infallible>(answered.await) }
+        async move {
+            let response = answered.await;
+            is_endless.store(response.extensions().get::<Endless>().is_some(), Ordering::Relaxed);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(socket), service));
     let ended = tokio::select! {
@@ -33,7 +41,11 @@ pub(super) async fn serve_connection<F>(
         ended = connection.as_mut() => ended,
         _ = told => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            if is_endless.load(Ordering::Relaxed) {
+                timeout(limits::STREAM_END, connection).await.unwrap_or(Ok(()))
+            } else {
+                connection.await
+            }
         }
     };
     if let Err(error) = ended {

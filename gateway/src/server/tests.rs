@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
 use axum::routing::get;
+use axum::{Extension, Router};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
 
-use super::{Options, serve};
+use super::{Endless, Options, serve};
 
 const SOON: Duration = Duration::from_secs(10);
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -24,7 +24,7 @@ struct Serving {
 }
 
 impl Serving {
-    /// `/` answers at once, `/slow` after a while, `/large` at length, `/never` never.
+    /// `/` answers at once, `/slow` after a while, `/large` and `/stream` at length, `/never` never.
     async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let router = Router::new()
             .route("/", get(async || "here"))
@@ -36,6 +36,7 @@ impl Serving {
                 }),
             )
             .route("/large", get(async || " ".repeat(32 << 20)))
+            .route("/stream", get(async || (Extension(Endless), " ".repeat(32 << 20))))
             .route("/never", get(async || std::future::pending::<()>().await));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -210,6 +211,18 @@ async fn a_request_that_does_not_finish_in_time_is_cut_off() {
     sleep(A_WHILE / 3).await;
     serving.shut_down_within(A_WHILE).await;
     assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_stream_that_its_client_does_not_take_holds_up_nobody() {
+    let serving = Serving::with(|_| {}).await;
+    let mut client = serving.connect().await;
+    client.ask("/stream").await;
+    client.receive("200").await;
+    let started = Instant::now();
+    serving.shut_down_within(SOON).await;
+    assert!(started.elapsed() < SOON / 2);
+    assert!(client.rest().await.len() < 32 << 20, "it was given all of it");
 }
 
 #[tokio::test]

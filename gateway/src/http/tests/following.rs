@@ -10,7 +10,8 @@ use tokio::time::timeout;
 
 use super::support::{Answer, Server, request};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Signs of life are nothing to wait for, so this bounds what is waited for, however much else is heard.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A stream, as far as it was taken.
 pub(super) struct Following {
@@ -74,11 +75,14 @@ impl Following {
 
     /// The next message with an event in it.
     pub(super) async fn event(&mut self) -> (u64, Value) {
-        loop {
-            if let Message { id, data: Some(data) } = self.hear().await.expect("the stream goes on") {
-                return (id.unwrap(), data);
+        let event = async {
+            loop {
+                if let Message { id, data: Some(data) } = self.hear().await.expect("the stream goes on") {
+                    return (id.unwrap(), data);
+                }
             }
-        }
+        };
+        timeout(PATIENCE, event).await.expect("the stream shows an event")
     }
 
     /// So many events.
@@ -92,19 +96,27 @@ impl Following {
 
     /// Goes on until it is told this id without an event.
     pub(super) async fn told(&mut self, id: u64) {
-        while self.hear().await.expect("the stream goes on") != (Message { id: Some(id), data: None }) {}
+        self.goes_on_to(&Message { id: Some(id), data: None }).await;
     }
 
     /// Goes on until the stream says that it is still there.
     pub(super) async fn comment(&mut self) {
-        while self.hear().await.expect("the stream goes on") != Message::default() {}
+        self.goes_on_to(&Message::default()).await;
+    }
+
+    async fn goes_on_to(&mut self, message: &Message) {
+        let heard = async { while self.hear().await.expect("the stream goes on") != *message {} };
+        timeout(PATIENCE, heard).await.unwrap_or_else(|_| panic!("the stream never says {message:?}"));
     }
 
     /// Makes sure that nothing but signs of life comes any more.
     pub(super) async fn ends(mut self) {
-        while let Some(message) = self.hear().await {
-            assert_eq!(message.data, None);
-        }
+        let rest = async {
+            while let Some(message) = self.hear().await {
+                assert_eq!(message.data, None);
+            }
+        };
+        timeout(PATIENCE, rest).await.expect("the stream ends");
     }
 }
 

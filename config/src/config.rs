@@ -1,6 +1,8 @@
 //! The whole configuration, its embedded defaults and profiles.
 
-use crate::{Admission, Auth, Commands, Gateway, Journal, Log, Passivation, Runtime, Snapshots, Supervision};
+use crate::{
+    Admission, Auth, Commands, Gateway, Journal, Log, Passivation, Projections, Runtime, Snapshots, Supervision, Views,
+};
 use serde::{Deserialize, Serialize};
 
 /// The commented default file, as `dormouse config default` prints it.
@@ -35,6 +37,10 @@ pub struct Config {
     pub runtime: Runtime,
     /// When live aggregates go back to sleep.
     pub passivation: Passivation,
+    /// How views are kept up to date.
+    pub projections: Projections,
+    /// Where the views are, and how they are read.
+    pub views: Views,
     /// What happens after a panic or a lost component.
     pub supervision: Supervision,
     /// Logs.

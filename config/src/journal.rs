@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::{JournalUrl, text};
+use crate::{JournalUrl, PostgresUrl, text};
 
 /// Everything durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ use crate::{JournalUrl, text};
 pub struct Journal {
     /// Where events are kept. Default `sqlite://./data`; PostgreSQL when several nodes share the work.
     pub url: JournalUrl,
+    /// Databases that follow the one of `url` and may be read in its place. Default none; PostgreSQL only.
+    pub replicas: Vec<PostgresUrl>,
     /// Most events in one commit, and the most one command may emit. Default 1,024, the most allowed; lower it to cap
     /// the latency of a single commit on slow disks.
     pub batch_events: NonZeroUsize,

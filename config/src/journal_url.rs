@@ -95,6 +95,21 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
+impl Serialize for PostgresUrl {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PostgresUrl {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        text::parsed(from, r#""postgres://user:password@host/database""#, |text| match text.parse() {
+            Ok(JournalUrl::Postgres(url)) => Some(url),
+            _ => None,
+        })
+    }
+}
+
 impl Serialize for JournalUrl {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)

@@ -45,9 +45,13 @@ impl Known {
         let likeness = |key: &str| {
             let whole = strsim::normalized_damerau_levenshtein(key, unknown);
             let last = strsim::normalized_damerau_levenshtein(last_part(key), last_part(unknown));
-            whole.max(0.7 * last)
+            // Many sections have a key of one name: then the whole decides.
+            (whole.max(0.7 * last), whole)
         };
-        let nearest = self.iter().map(|(key, _)| key).max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let order = |(one, whole): (f64, f64), (other, other_whole): (f64, f64)| {
+            one.total_cmp(&other).then(whole.total_cmp(&other_whole))
+        };
+        let nearest = self.iter().map(|(key, _)| key).max_by(|a, b| order(likeness(a), likeness(b)));
         nearest.unwrap_or_default()
     }
 }

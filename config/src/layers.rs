@@ -117,8 +117,12 @@ impl Layers {
         for (key, (value, _)) in &self.settings {
             insert(&mut root, key, value.clone());
         }
-        let config: Config = serde_path_to_error::deserialize(Value::Table(root))
-            .map_err(|error| self.refused(&error.path().to_string(), expected_in(error.inner().message())))?;
+        let config: Config = serde_path_to_error::deserialize(Value::Table(root)).map_err(|error| {
+            let path = error.path().to_string();
+            // Of what is wrong inside a list, the list is the key: `views.replicas[0]`.
+            let key = path.split_once('[').map_or(path.as_str(), |(list, _)| list);
+            self.refused(key, expected_in(error.inner().message()))
+        })?;
         config.validate().map_err(|violation| {
             let against = violation.other.and_then(|other| self.settings.get(other).zip(Some(other)));
             let expected = match against {
@@ -175,6 +179,7 @@ fn expected_in(message: &str) -> String {
         "a nonzero u32" => format!("a whole number from 1 to {}", u32::MAX),
         "a nonzero usize" => "a whole number from 1".to_owned(),
         "u32" => format!("a whole number from 0 to {}", u32::MAX),
+        "a sequence" => "a list".to_owned(),
         "a boolean" => "true or false".to_owned(),
         other => one_line(other),
     }

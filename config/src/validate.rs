@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::{AuthMode, Config};
+use crate::{AuthMode, Config, JournalUrl};
 
 /// There are 1024 slices, for ever, and a shard is at least one.
 const SHARDS_MAX: u32 = 1024;
@@ -15,6 +15,9 @@ const BATCH_EVENTS_MAX: usize = 1024;
 
 /// Payload and log row must stay far below SQLite's and PostgreSQL's limit of a value (1 GB).
 const EVENT_SIZE_MAX: ByteSize = ByteSize::mib(256);
+
+/// What a batch of a projection may hold in memory: more gained nothing from 8,192 on.
+const PROJECTED_EVENTS_MAX: usize = 65_536;
 
 /// Times are added to the clock's, which overflows after some centuries, and nothing here runs for this long.
 const DURATION_MAX: Duration = Duration::from_secs(3650 * 86_400);
@@ -47,12 +50,13 @@ impl Config {
         self.validate_durations()?;
         self.validate_gateway()?;
         self.validate_journal()?;
-        self.validate_engine()
+        self.validate_engine()?;
+        self.validate_read_side()
     }
 
     /// Every duration there is, before they are compared: what is out of bounds is what to change.
     fn validate_durations(&self) -> Result<(), Violation> {
-        let Self { gateway, commands, snapshots, passivation, supervision, .. } = self;
+        let Self { gateway, commands, snapshots, passivation, projections, views, supervision, .. } = self;
         let postgres = &self.journal.postgres;
         let durations = [
             ("gateway.header_timeout", gateway.header_timeout),
@@ -71,6 +75,10 @@ impl Config {
             ("commands.slow_after", commands.slow_after),
             ("passivation.idle_after", passivation.idle_after),
             ("passivation.sweep_interval", passivation.sweep_interval),
+            ("projections.stalled_after", projections.stalled_after),
+            ("views.wait_timeout", views.wait_timeout),
+            ("views.slow_after", views.slow_after),
+            ("views.max_age", views.max_age),
             ("supervision.window", supervision.window),
             ("supervision.backoff_min", supervision.backoff_min),
             ("supervision.backoff_max", supervision.backoff_max),
@@ -126,6 +134,7 @@ impl Config {
         within("journal.event_size_max", journal.event_size_max, ByteSize::b(1), EVENT_SIZE_MAX)?;
         at_least(("journal.index_tail", journal.index_tail), ("journal.event_size_max", journal.event_size_max))?;
 
+        postgres_if_any("journal.replicas", journal.replicas.len(), ("journal.url", &journal.url))?;
         let postgres = &journal.postgres;
         at_most(
             ("journal.postgres.connections_min", postgres.connections_min),
@@ -158,6 +167,21 @@ impl Config {
             ("supervision.backoff_max", self.supervision.backoff_max),
         )
     }
+
+    fn validate_read_side(&self) -> Result<(), Violation> {
+        let Self { views, projections, .. } = self;
+        postgres_if_any("views.replicas", views.replicas.len(), ("views.url", views.url.place(&self.journal.url)))?;
+        within("projections.batch_events", projections.batch_events.get(), 1, PROJECTED_EVENTS_MAX)?;
+        some_time("projections.stalled_after", projections.stalled_after)
+    }
+}
+
+/// Only PostgreSQL has replicas.
+fn postgres_if_any(key: &'static str, replicas: usize, of: (&'static str, &JournalUrl)) -> Result<(), Violation> {
+    if replicas == 0 || of.1.postgres_url().is_some() {
+        return Ok(());
+    }
+    Err(Violation { key, expected: "none without PostgreSQL in".to_owned(), other: Some(of.0) })
 }
 
 fn at_most<T: PartialOrd>(value: (&'static str, T), limit: (&'static str, T)) -> Result<(), Violation> {

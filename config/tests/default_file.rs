@@ -53,6 +53,8 @@ fn the_defaults_are_the_ones_promised() {
     assert_eq!(config.gateway.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.journal.url.to_string(), "sqlite://./data");
     assert_eq!(config.journal.event_size_max.as_u64(), 1 << 20);
+    assert_eq!(config.views.url.to_string(), "journal");
+    assert_eq!((config.projections.workers.get(), config.projections.parallelism.get()), (5, 10));
     assert_eq!(config.passivation.idle_after.as_secs(), 172_800);
     assert_eq!(config.snapshots.max_age.as_secs(), 90 * 86_400);
     assert_eq!(config, load(&Sources::default()).unwrap().config);

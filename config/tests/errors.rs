@@ -122,6 +122,16 @@ fn every_kind_of_bad_value_is_refused_with_what_is_expected() {
         ("journal.postgres.connections_min=-1", "a whole number from 0"),
         ("journal.postgres.lock_timeout=0s", "1ms to 24d"),
         ("journal.postgres.statement_timeout=100d", "1ms to 24d"),
+        ("journal.replicas=postgres://db/x", "a list"),
+        ("views.url=./views", "\"journal\", \"sqlite://DIRECTORY\""),
+        ("views.replicas=[\"sqlite://x\"]", "\"postgres://user:password@host/database\""),
+        ("views.read_connections=0", "a whole number from 1"),
+        ("views.wait_timeout=5", "a duration with its unit"),
+        ("projections.workers=0", "a whole number from 1"),
+        ("projections.batch_events=65537", "1 to 65536"),
+        ("projections.cache=32", "a size with its unit"),
+        ("projections.poison_attempts=0", "a whole number from 1"),
+        ("projections.stalled_after=0s", "a duration longer than zero"),
         ("snapshots.strategy=sometimes", "`every_n`"),
         ("runtime.shards=0", "a whole number from 1"),
         ("runtime.shards=1025", "1 to 1024"),
@@ -148,6 +158,11 @@ fn values_at_odds_with_one_another_name_both() {
         ("journal.index_tail=1 KiB", "at least journal.event_size_max = \"1 MiB\" (default)"),
         ("journal.postgres.connections_min=21", "at most journal.postgres.connections_max = 20 (default)"),
         ("journal.postgres.lock_timeout=6s", "at most journal.postgres.statement_timeout = \"5s\" (default)"),
+        (
+            "journal.replicas=[\"postgres://h/d\"]",
+            "none without PostgreSQL in journal.url = \"sqlite://./data\" (default)",
+        ),
+        ("views.replicas=[\"postgres://h/d\"]", "none without PostgreSQL in views.url = \"journal\" (default)"),
         ("admission.per_aggregate=20000", "at most admission.per_node = 16384 (default)"),
         ("supervision.backoff_min=1m", "at most supervision.backoff_max = \"30s\" (default)"),
     ] {
@@ -163,11 +178,28 @@ fn an_open_address_is_accepted_when_asked_for() {
 }
 
 #[test]
+fn replicas_are_accepted_where_postgresql_is() {
+    let replica = "[\"postgres://app:hunter2@db-2/x\"]";
+    let overrides = vec![
+        "journal.url=postgres://app@db/x".into(),
+        format!("journal.replicas={replica}"),
+        format!("views.replicas={replica}"),
+    ];
+    let loaded = load(&Sources { overrides, ..Sources::default() }).unwrap();
+    assert_eq!(loaded.config.views.replicas[0].expose(), "postgres://app:hunter2@db-2/x");
+    assert_eq!(loaded.config.journal.replicas.len(), 1);
+    assert!(!loaded.to_toml().contains("hunter2"), "{}", loaded.to_toml());
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+}
+
+#[test]
 fn refused_secrets_are_masked() {
     let url = "postgrs://app:hunter2@db/x";
     for line in [
         set(&[&format!("journal.url={url}")]),
         set(&[&format!("journal.url=[\"{url}\"]")]),
+        set(&[&format!("views.url={url}")]),
+        set(&[&format!("views.replicas=[\"{url}\"]")]),
         set(&[&format!("runtime.shards={url}")]),
         set(&[&format!("log.level={url}")]),
         set(&[&format!("journal.url{url}")]),

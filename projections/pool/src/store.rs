@@ -5,6 +5,7 @@ mod memory;
 mod sqlite;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Chain, Position, RecordedEvent, Version};
@@ -125,8 +126,8 @@ pub struct Advance {
 /// A document as it was found, and how far the view was at that moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The document as JSON, with the last event that changed it; `None` if there is none.
-    pub document: Option<(String, Position)>,
+    /// The document as JSON, with the last event that changed it; `None` if there is none. Shared: it goes to many readers.
+    pub document: Option<(Arc<str>, Position)>,
     /// Where the view was.
     pub at: Position,
 }

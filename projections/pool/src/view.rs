@@ -1,6 +1,7 @@
 //! Reading what a projection made, in its own types.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_kernel::Position;
@@ -59,7 +60,7 @@ impl<P: Projection> View<P> {
     /// If the store does not answer, or the document is not what this code expects.
     pub async fn get(&self, key: &Key) -> Result<Answer<P::Document>, ReadError> {
         let store::Found { document, at } = self.reader.get(key).await?;
-        let read = |(json, position): (String, Position)| {
+        let read = |(json, position): (Arc<str>, Position)| {
             let content = from_json(key, &json).map_err(|unfit| ReadError::Unreadable(unfit.to_string()))?;
             Ok::<_, ReadError>(Document { content, position })
         };

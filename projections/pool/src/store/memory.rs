@@ -191,7 +191,10 @@ impl ViewStore for Memory {
     }
 
     async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
-        self.with_served(view, |made| Found { document: made.rows.get(key).cloned(), at: made.offset.position })
+        self.with_served(view, |made| {
+            let document = made.rows.get(key).map(|(document, position)| (document.as_str().into(), *position));
+            Found { document, at: made.offset.position }
+        })
     }
 
     async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error> {

@@ -9,6 +9,7 @@ mod schema;
 mod statements;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -244,14 +245,11 @@ impl ViewStore for Sqlite {
     async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
         let sql = statements::get(view);
         let found = self.read(Subject::Served(view), async |connection| {
-            let query = sqlx::query_as(AssertSqlSafe(sql)).bind(view.name()).bind(key.shared());
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(view.name()).bind(key.shared());
             query.fetch_optional(connection).await
         });
-        let found: Option<(i64, Option<String>, Option<i64>)> = found.await?;
-        let Some((at, document, changed)) = found else {
-            return Err(missing(Subject::Served(view)));
-        };
-        Ok(Found { document: document.zip(changed.map(position)), at: position(at) })
+        let row = found.await?.ok_or_else(|| missing(Subject::Served(view)))?;
+        found_in(&row).map_err(|error| self.note(error))
     }
 
     async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error> {
@@ -377,6 +375,13 @@ fn value(row: &SqliteRow, index: usize, kind: Kind) -> Result<Option<Value>, Err
         Kind::Real => column::<Option<f64>>(row, index)?.map(Value::Real),
         Kind::Boolean => column::<Option<i64>>(row, index)?.map(|truth| Value::Boolean(truth != 0)),
     })
+}
+
+/// Copied once, from where SQLite has it.
+fn found_in(row: &SqliteRow) -> Result<Found, Error> {
+    let document = column::<Option<&str>>(row, 1)?.map(Arc::from);
+    let changed = column::<Option<i64>>(row, 2)?.map(position);
+    Ok(Found { document: document.zip(changed), at: position(column(row, 0)?) })
 }
 
 fn offset(at: i64, chain: &[u8]) -> Result<Offset, Error> {

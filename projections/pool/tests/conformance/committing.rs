@@ -29,10 +29,8 @@ async fn what_was_committed_is_read(place: Place) {
     let rows = vec![row("a", r#"{"n":1}"#, 3), row("b", r#"{"n":2}"#, 2)];
     store.commit(&view, build, Advance { rows, ..step(0, 3) }).await.unwrap();
     store.commit(&view, build, Advance { rows: vec![row("b", "[]", 5)], ..step(3, 7) }).await.unwrap();
-    let found = |document: &str, changed, at| Found {
-        document: Some((document.to_owned(), Position(changed))),
-        at: Position(at),
-    };
+    let found =
+        |document: &str, changed, at| Found { document: Some((document.into(), Position(changed))), at: Position(at) };
     assert_eq!(store.get(&view, &key("a")).await.unwrap(), found(r#"{"n":1}"#, 3, 7));
     assert_eq!(store.get(&view, &key("b")).await.unwrap(), found("[]", 5, 7));
     assert_eq!(store.get(&view, &key("c")).await.unwrap(), Found { document: None, at: Position(7) });
@@ -69,7 +67,7 @@ async fn a_view_that_is_elsewhere_is_not_moved(place: Place) {
         assert_eq!(refused, CommitError::Moved { expected: Position(from), found: Some(Position(5)) });
     }
     let found = store.get(&view, &key("a")).await.unwrap();
-    assert_eq!(found, Found { document: Some(("1".to_owned(), Position(5))), at: Position(5) });
+    assert_eq!(found, Found { document: Some(("1".into(), Position(5))), at: Position(5) });
     store.commit(&view, build, step(5, 6)).await.unwrap();
 }
 
@@ -96,7 +94,7 @@ async fn of_several_who_move_a_view_from_one_place_one_succeeds(place: Place) {
         }
         assert_eq!(winners.len(), 1);
         let found = stores[1].get(&view, &key("who")).await.unwrap();
-        assert_eq!(found.document.unwrap().0, winners[0]);
+        assert_eq!(found.document.unwrap().0.as_ref(), winners[0]);
     }
 }
 
@@ -165,7 +163,7 @@ async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
     let loaded: BTreeMap<String, String> = loaded.into_iter().map(|(key, json)| (key.to_string(), json)).collect();
     assert_eq!(loaded, expected);
     for (name, json) in &expected {
-        assert_eq!(store.get(&view, &key(name)).await.unwrap().document.unwrap().0, *json);
+        assert_eq!(store.get(&view, &key(name)).await.unwrap().document.unwrap().0.as_ref(), *json);
     }
 }
 
@@ -177,7 +175,7 @@ async fn views_do_not_touch_each_other(place: Place) {
     begun(&store, &one).await;
     assert_eq!(store.get(&one, &key("a")).await.unwrap(), Found { document: None, at: Position(0) });
     let found = store.get(&other, &key("a")).await.unwrap();
-    assert_eq!(found, Found { document: Some(("2".to_owned(), Position(4))), at: Position(4) });
+    assert_eq!(found, Found { document: Some(("2".into(), Position(4))), at: Position(4) });
 }
 
 async fn a_closed_store_refuses(place: Place) {

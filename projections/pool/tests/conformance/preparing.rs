@@ -61,7 +61,7 @@ async fn a_build_beside_the_one_that_is_served_is_not_seen(place: Place) {
     for store in [store, place.store().await] {
         for view in [&old, &new] {
             let found = store.get(view, &key("a")).await.unwrap();
-            assert_eq!((found.document.unwrap().0.as_str(), found.at), ("1", Position(1)));
+            assert_eq!((found.document.unwrap().0.as_ref(), found.at), ("1", Position(1)));
         }
         assert_eq!(store.load(&new, next.number, &[key("a")]).await.unwrap(), [(key("a"), "2".to_owned())]);
         let Builds { serving, next: Some(found), .. } = store.prepare(&new).await.unwrap() else { panic!("no next") };
@@ -80,7 +80,7 @@ async fn a_build_that_is_far_enough_takes_the_place_of_the_old_one(place: Place)
     for store in [store, place.store().await] {
         assert_eq!(served(&store, &new).await, (next, offset(4)));
         assert_eq!(store.prepare(&new).await.unwrap().next, None);
-        assert_eq!(store.get(&new, &key("a")).await.unwrap().document.unwrap().0, "2");
+        assert_eq!(store.get(&new, &key("a")).await.unwrap().document.unwrap().0.as_ref(), "2");
         assert_eq!(store.get(&new, &key("b")).await.unwrap().document, None);
         assert!(store.load(&old, build, &[key("a")]).await.is_err());
     }

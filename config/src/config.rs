@@ -1,7 +1,8 @@
 //! The whole configuration, its embedded defaults and profiles.
 
 use crate::{
-    Admission, Auth, Commands, Gateway, Journal, Log, Passivation, Projections, Runtime, Snapshots, Supervision, Views,
+    Admission, Auth, Cache, Commands, Gateway, Journal, Log, Passivation, Projections, Runtime, Snapshots, Supervision,
+    Views,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub projections: Projections,
     /// Where the views are, and how they are read.
     pub views: Views,
+    /// Answers to queries that are kept in memory.
+    pub cache: Cache,
     /// What happens after a panic or a lost component.
     pub supervision: Supervision,
     /// Logs.

@@ -21,6 +21,7 @@ mod validate;
 
 mod admission;
 mod auth;
+mod cache;
 mod commands;
 mod gateway;
 mod journal;
@@ -45,6 +46,7 @@ mod views_url;
 
 pub use admission::Admission;
 pub use auth::{Auth, AuthMode};
+pub use cache::Cache;
 pub use commands::Commands;
 pub use config::{Config, DEFAULT_TOML, profiles};
 pub use error::Error;

@@ -51,12 +51,13 @@ impl Config {
         self.validate_gateway()?;
         self.validate_journal()?;
         self.validate_engine()?;
-        self.validate_read_side()
+        self.validate_read_side()?;
+        self.validate_cache()
     }
 
     /// Every duration there is, before they are compared: what is out of bounds is what to change.
     fn validate_durations(&self) -> Result<(), Violation> {
-        let Self { gateway, commands, snapshots, passivation, projections, views, supervision, .. } = self;
+        let Self { gateway, commands, snapshots, passivation, projections, views, cache, supervision, .. } = self;
         let postgres = &self.journal.postgres;
         let durations = [
             ("gateway.header_timeout", gateway.header_timeout),
@@ -79,6 +80,7 @@ impl Config {
             ("views.wait_timeout", views.wait_timeout),
             ("views.slow_after", views.slow_after),
             ("views.max_age", views.max_age),
+            ("cache.ttl", cache.ttl),
             ("supervision.window", supervision.window),
             ("supervision.backoff_min", supervision.backoff_min),
             ("supervision.backoff_max", supervision.backoff_max),
@@ -173,6 +175,11 @@ impl Config {
         postgres_if_any("views.replicas", views.replicas.len(), ("views.url", views.url.place(&self.journal.url)))?;
         within("projections.batch_events", projections.batch_events.get(), 1, PROJECTED_EVENTS_MAX)?;
         some_time("projections.stalled_after", projections.stalled_after)
+    }
+
+    fn validate_cache(&self) -> Result<(), Violation> {
+        some_time("cache.ttl", self.cache.ttl)?;
+        some_bytes("cache.size", self.cache.size)
     }
 }
 

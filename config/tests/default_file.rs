@@ -57,6 +57,10 @@ fn the_defaults_are_the_ones_promised() {
     assert_eq!((config.projections.workers.get(), config.projections.parallelism.get()), (5, 10));
     assert_eq!(config.passivation.idle_after.as_secs(), 172_800);
     assert_eq!(config.snapshots.max_age.as_secs(), 90 * 86_400);
+    assert_eq!(
+        (config.cache.ttl.as_secs(), config.cache.entries.get(), config.cache.size.as_u64()),
+        (1800, 5000, 512 << 20)
+    );
     assert_eq!(config, load(&Sources::default()).unwrap().config);
 }
 

@@ -13,7 +13,7 @@ pub use crate::append::Placed;
 use crate::error::{CommitError, StoreError};
 use crate::snapshot::{AsOf, Snapshot};
 pub use memory::Memory;
-pub use postgres::Postgres;
+pub use postgres::{Postgres, postgres_sessions};
 pub use sqlite::{Sqlite, derived_file};
 
 /// An ownership of the journal, and where the log ended when it began.

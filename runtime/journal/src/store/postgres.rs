@@ -12,27 +12,55 @@ mod server;
 mod session;
 mod snapshots;
 
-use std::pin::Pin;
-
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
 use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
-use sqlx::{Connection, PgConnection, query, query_scalar};
-use tokio::time::timeout;
+use sqlx::{Connection, query, query_scalar};
 use tracing::warn;
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
 use crate::snapshot::{AsOf, Snapshot};
 use batch::Batch;
-use failure::Failure;
 use ownership::Acquisitions;
 use row::{signed, unsigned};
 use server::{Purpose, Server};
 use session::Sessions;
 
+/// Connections as the journal keeps them, for others who keep something in PostgreSQL.
+pub mod postgres_sessions {
+    pub use super::failure::Failure;
+    pub use super::server::{Purpose, Server};
+    pub use super::session::{Asking, Held, Sessions};
+}
+
 /// Connections that are not the readers': the writer's and that for its checks.
 const RESERVED: u32 = 2;
+
+/// Every query here has its index. While the tables are small the planner would rather scan them, and then keep that
+/// plan as they grow. `log_head` is scanned nevertheless: it is one page.
+const BY_INDEX: [(&str, &str); 2] = [("enable_seqscan", "off"), ("enable_bitmapscan", "off")];
+
+/// Whatever the server's default: an append is durable when it is answered.
+const DURABLE: &[(&str, &str)] = &[BY_INDEX[0], BY_INDEX[1], ("synchronous_commit", "on")];
+
+/// Migrations.
+const SCHEMA: Purpose =
+    Purpose { name: "dormouse schema", settings: DURABLE, statement_timeout: None, is_urgent: true };
+
+/// Taking over and appending.
+const WRITE: Purpose = Purpose { name: "dormouse writer", ..SCHEMA };
+
+/// What the writer looks up before it appends.
+const CHECK: Purpose = Purpose { name: "dormouse checks", ..SCHEMA };
+
+/// Everything else. Only snapshots are written there, and those may get lost.
+const READ: Purpose = Purpose {
+    name: "dormouse reader",
+    settings: &[BY_INDEX[0], BY_INDEX[1], ("synchronous_commit", "off")],
+    is_urgent: false,
+    ..SCHEMA
+};
 
 const VERSIONS: &str = "
     SELECT coalesce(last.version, 0)
@@ -56,14 +84,9 @@ const READ_LOG: &str = "
         command_key, chain
     FROM events WHERE position > $1 ORDER BY position LIMIT $2";
 
-/// A question under way. It is a function of what it asks about, since no signature says of a closure that borrows that
-/// its future can be sent.
-type Asking<'q, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'q>>;
-
 /// Keeps the log in a PostgreSQL database, in the first schema of the connection's search path.
 #[derive(Debug)]
 pub struct Postgres {
-    server: Server,
     retention: Retention,
     writer: Sessions,
     checks: Sessions,
@@ -86,15 +109,10 @@ impl Postgres {
         prepare(&server, url, access).await?;
         Ok(Self {
             retention,
-            writer: Sessions::new(server.clone(), Purpose::Write, 1),
-            checks: Sessions::new(server.clone(), Purpose::Check, 1),
-            readers: Sessions::kept(
-                server.clone(),
-                Purpose::Read,
-                config.postgres.connections_max.get().saturating_sub(RESERVED),
-            ),
+            writer: Sessions::new(server.clone(), WRITE, 1),
+            checks: Sessions::new(server.clone(), CHECK, 1),
+            readers: Sessions::kept(server, READ, config.postgres.connections_max.get().saturating_sub(RESERVED)),
             acquisitions: Acquisitions::default(),
-            server,
         })
     }
 
@@ -106,45 +124,10 @@ impl Postgres {
         let server = Server::new(url, config).map_err(|failure| failure.into_open(url))?;
         prepare(&server, url, Access::Own).await
     }
-
-    /// Waits for an answer, but not for ever: a server that vanished says nothing.
-    async fn answer<T, E>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
-    where
-        Failure: From<E>,
-    {
-        let patience = self.server.patience();
-        let answered = timeout(patience, answer).await;
-        let answered = answered.map_or_else(|_| Err(Failure::no_answer_within(patience)), |found| Ok(found?));
-        if matches!(answered, Err(Failure::Lost(_))) {
-            self.server.doubt();
-        }
-        answered
-    }
-
-    /// Asks what changes nothing. A connection that turns out to be dead is no answer: then it asks once more, on a new
-    /// one.
-    async fn ask<A: Sync, T>(
-        &self,
-        sessions: &Sessions,
-        about: A,
-        question: for<'q> fn(&'q mut PgConnection, &'q A) -> Asking<'q, T>,
-    ) -> Result<T, Failure> {
-        let mut session = sessions.open().await?;
-        let mut answer = self.answer(question(&mut session, &about)).await;
-        if matches!(answer, Err(Failure::Lost(_))) {
-            let Some(renewed) = session.renewed().await? else { return answer };
-            session = renewed;
-            answer = self.answer(question(&mut session, &about)).await;
-        }
-        if answer.is_ok() {
-            session.keep();
-        }
-        answer
-    }
 }
 
 async fn prepare(server: &Server, url: &PostgresUrl, access: Access) -> Result<Migrated, OpenError> {
-    let connected = server.connect(Purpose::Schema).await;
+    let connected = server.connect(&SCHEMA).await;
     let mut connection = connected.map_err(|failure| failure.into_open(url))?;
     let migrated = match access {
         Access::Own => schema::migrate(&mut connection, url).await?,
@@ -159,17 +142,17 @@ async fn prepare(server: &Server, url: &PostgresUrl, access: Access) -> Result<M
 impl Store for Postgres {
     async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
         let mut session = self.writer.open_anew().await?;
-        if self.answer(self.acquisitions.end_holders(previous, &mut session)).await? {
+        if self.writer.answer(self.acquisitions.end_holders(previous, &mut session)).await? {
             warn!("ended the session of a former owner that held the journal locked");
         }
-        let acquired = self.answer(self.acquisitions.acquire(previous, &mut session)).await?;
+        let acquired = self.writer.answer(self.acquisitions.acquire(previous, &mut session)).await?;
         session.keep();
         acquired.ok_or(StoreError::Fenced)
     }
 
     async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
         let mut session = self.writer.open().await?;
-        let is_in_force = self.answer(Batch::new(batch).append(epoch, &mut session)).await?;
+        let is_in_force = self.writer.answer(Batch::new(batch).append(epoch, &mut session)).await?;
         session.keep();
         if is_in_force { Ok(()) } else { Err(CommitError::Fenced) }
     }
@@ -177,7 +160,7 @@ impl Store for Postgres {
     async fn versions(&self, aggregates: &[AggregateRef]) -> Result<Vec<Version>, StoreError> {
         let types: Vec<&str> = aggregates.iter().map(|aggregate| aggregate.aggregate_type.as_str()).collect();
         let ids: Vec<&str> = aggregates.iter().map(|aggregate| aggregate.id.as_str()).collect();
-        let select = self.ask(&self.checks, (types, ids), |connection, (types, ids)| {
+        let select = self.checks.ask((types, ids), |connection, (types, ids)| {
             Box::pin(async move {
                 let found: Vec<i64> = query_scalar(VERSIONS).bind(types).bind(ids).fetch_all(connection).await?;
                 found.into_iter().map(|version| Ok(Version(unsigned(version)?))).collect()
@@ -187,7 +170,7 @@ impl Store for Postgres {
     }
 
     async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, StoreError> {
-        let select = self.ask(&self.checks, (aggregate, key), |connection, (aggregate, key)| {
+        let select = self.checks.ask((aggregate, key), |connection, (aggregate, key)| {
             Box::pin(async move {
                 let select = query_scalar(FIND_COMMAND)
                     .bind(aggregate.aggregate_type.as_str())
@@ -206,7 +189,7 @@ impl Store for Postgres {
         after: Version,
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, StoreError> {
-        let select = self.ask(&self.readers, (aggregate, after, limit), |connection, (aggregate, after, limit)| {
+        let select = self.readers.ask((aggregate, after, limit), |connection, (aggregate, after, limit)| {
             Box::pin(async move {
                 let select = query(READ_AGGREGATE)
                     .bind(aggregate.aggregate_type.as_str())
@@ -220,7 +203,7 @@ impl Store for Postgres {
     }
 
     async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        let select = self.ask(&self.readers, (after, limit), |connection, (after, limit)| {
+        let select = self.readers.ask((after, limit), |connection, (after, limit)| {
             Box::pin(async move {
                 let select = query(READ_LOG).bind(signed(after.0)).bind(signed(*limit as u64));
                 select.fetch_all(connection).await?.iter().map(row::event).collect()
@@ -230,14 +213,14 @@ impl Store for Postgres {
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
-        let position = self.ask(&self.readers, (), |connection, ()| {
+        let position = self.readers.ask((), |connection, ()| {
             Box::pin(async { Ok(query_scalar("SELECT position FROM log_head").fetch_one(connection).await?) })
         });
         Ok(Position(unsigned(position.await?)?))
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
-        let epoch = self.ask(&self.readers, (), |connection, ()| {
+        let epoch = self.readers.ask((), |connection, ()| {
             Box::pin(async { Ok(query_scalar("SELECT epoch FROM log_head").fetch_one(connection).await?) })
         });
         Ok(Epoch(unsigned(epoch.await?)?))
@@ -245,14 +228,14 @@ impl Store for Postgres {
 
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {
         // To save them again changes nothing, so this too may be asked twice.
-        let save = self.ask(&self.readers, (snapshots, self.retention), |connection, (snapshots, retention)| {
+        let save = self.readers.ask((snapshots, self.retention), |connection, (snapshots, retention)| {
             Box::pin(async move { Ok(snapshots::save(snapshots, *retention, connection).await?) })
         });
         Ok(save.await?)
     }
 
     async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
-        let find = self.ask(&self.readers, (aggregate, as_of), |connection, (aggregate, as_of)| {
+        let find = self.readers.ask((aggregate, as_of), |connection, (aggregate, as_of)| {
             Box::pin(snapshots::find(aggregate, *as_of, connection))
         });
         Ok(find.await?)

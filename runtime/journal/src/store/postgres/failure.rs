@@ -10,9 +10,15 @@ use crate::error::{CommitError, OpenError, StoreError};
 
 /// Why a statement brought no result.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// It has not been carried out, and will not be: it was never sent, or the server says that it rolled it back.
     Refused(String),
+    /// So too, because somebody else held for too long what it needs.
+    Busy(String),
+    /// So too, because there is no room.
+    Full(String),
+    /// So too, because what it names is not there, or not as we made it.
+    Unfit(String),
     /// It may have been carried out, or still be under way: the answer never came.
     Lost(String),
     /// It was answered, with something that we never wrote.
@@ -37,8 +43,20 @@ impl Failure {
     }
 
     pub(super) fn into_open(self, url: &PostgresUrl) -> OpenError {
-        let (Self::Refused(reason) | Self::Lost(reason) | Self::Damaged(reason)) = self;
-        OpenError::Unreachable { place: url.to_string(), reason }
+        OpenError::Unreachable { place: url.to_string(), reason: self.into_reason() }
+    }
+
+    /// What the server or the system said.
+    #[must_use]
+    pub fn into_reason(self) -> String {
+        match self {
+            Self::Refused(reason)
+            | Self::Busy(reason)
+            | Self::Full(reason)
+            | Self::Unfit(reason)
+            | Self::Lost(reason)
+            | Self::Damaged(reason) => reason,
+        }
     }
 }
 
@@ -65,6 +83,14 @@ impl From<sqlx::Error> for Failure {
 fn from_answer(answer: &dyn DatabaseError) -> Failure {
     const CANCELED: &str = "57014";
     const COMPLETION_UNKNOWN: &str = "40003";
+    const NO_ROOM: &str = "53100";
+    // A serialization failure, a deadlock, a lock that was not given in time.
+    const BUSY: [&str; 3] = ["40001", "40P01", "55P03"];
+    // Of what it names, or finds under that name: no table, no column, no schema, no operator, another type, another
+    // kind of relation, no unique index.
+    const UNFIT: [&str; 7] = ["42P01", "42703", "3F000", "42883", "42804", "42809", "42P10"];
+    // Of what is stored: data or an index that the server finds to be corrupted.
+    const CORRUPTED: [&str; 2] = ["XX001", "XX002"];
     let code = answer.code().unwrap_or_default();
     let is_error = answer
         .try_downcast_ref::<PgDatabaseError>()
@@ -74,13 +100,22 @@ fn from_answer(answer: &dyn DatabaseError) -> Failure {
         || code == COMPLETION_UNKNOWN
         || code.is_empty();
     let reason = format!("{} (SQLSTATE {code})", answer.message());
-    if is_error && !is_lost { Failure::Refused(reason) } else { Failure::Lost(reason) }
+    match code.as_ref() {
+        _ if is_lost || !is_error => Failure::Lost(reason),
+        NO_ROOM => Failure::Full(reason),
+        code if BUSY.contains(&code) => Failure::Busy(reason),
+        code if UNFIT.contains(&code) || CORRUPTED.contains(&code) => Failure::Unfit(reason),
+        _ => Failure::Refused(reason),
+    }
 }
 
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Refused(reason) | Failure::Lost(reason) => Self::Unavailable(reason),
+            Failure::Refused(reason) | Failure::Busy(reason) | Failure::Unfit(reason) | Failure::Lost(reason) => {
+                Self::Unavailable(reason)
+            }
+            Failure::Full(reason) => Self::Full(reason),
             Failure::Damaged(reason) => Self::Damaged(reason),
         }
     }
@@ -89,7 +124,8 @@ impl From<Failure> for StoreError {
 impl From<Failure> for CommitError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Refused(reason) => Self::Refused(reason),
+            Failure::Refused(reason) | Failure::Busy(reason) | Failure::Unfit(reason) => Self::Refused(reason),
+            Failure::Full(reason) => Self::Full(reason),
             Failure::Lost(reason) | Failure::Damaged(reason) => Self::Unknown(reason),
         }
     }

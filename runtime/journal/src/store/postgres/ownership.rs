@@ -6,9 +6,9 @@ use dormouse_kernel::{Epoch, Position};
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
+use super::WRITE;
 use super::failure::Failure;
 use super::row::{signed, unsigned};
-use super::server::Purpose;
 use crate::store::Ownership;
 
 /// This update waits for the lock on the head row, which an append holds until its transaction has ended. So once it
@@ -73,7 +73,7 @@ impl Acquisitions {
         connection: &mut PgConnection,
     ) -> Result<bool, sqlx::Error> {
         let end = sqlx::query_scalar(END_HOLDERS)
-            .bind(Purpose::Write.application_name())
+            .bind(WRITE.name)
             .bind(previous.map(|epoch| signed(epoch.0)))
             .bind(self.unanswered());
         let ended: i64 = end.fetch_one(connection).await?;

@@ -4,6 +4,7 @@
 //! end. On a wire that went silent all of its places are lost that way, for ever.
 
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -15,6 +16,10 @@ use tokio::time::{sleep, timeout};
 use super::failure::Failure;
 use super::server::{Purpose, Server};
 
+/// A question under way. It is a function of what it asks about, since no signature says of a closure that borrows that
+/// its future can be sent.
+pub type Asking<'q, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'q>>;
+
 /// A connection that was idle for longer is asked whether it still stands before it is used: the server may have been
 /// restarted meanwhile.
 const TRUSTED: Duration = Duration::from_secs(1);
@@ -22,7 +27,7 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// Connections for one purpose, opened when they are needed, up to a limit, and dropped whenever something went wrong
 /// on them.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub struct Sessions {
     shared: Arc<Shared>,
 }
 
@@ -47,21 +52,26 @@ struct Idle {
 
 impl Sessions {
     /// At most `max` connections; at least one.
-    pub(super) fn new(server: Server, purpose: Purpose, max: u32) -> Self {
+    #[must_use]
+    pub fn new(server: Server, purpose: Purpose, max: u32) -> Self {
         let max = max.max(1);
         let (places, idle) = (Semaphore::new(max as usize), Mutex::default());
         Self { shared: Arc::new(Shared { server, purpose, max, places, idle, closed: AtomicBool::new(false) }) }
     }
 
     /// The same, with some kept open while nobody uses them.
-    pub(super) fn kept(server: Server, purpose: Purpose, max: u32) -> Self {
+    #[must_use]
+    pub fn kept(server: Server, purpose: Purpose, max: u32) -> Self {
         let sessions = Self::new(server, purpose, max);
         tokio::spawn(maintain(Arc::downgrade(&sessions.shared)));
         sessions
     }
 
     /// A connection, for one statement or transaction.
-    pub(super) async fn open(&self) -> Result<Held<'_>, Failure> {
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub async fn open(&self) -> Result<Held<'_>, Failure> {
         let place = self.shared.place().await?;
         while let Some(Idle { mut connection, opened, since }) = self.shared.take() {
             if self.shared.still_stands(&mut connection, opened, since).await {
@@ -72,14 +82,59 @@ impl Sessions {
     }
 
     /// A new connection; those that are idle, if any, are dropped first.
-    pub(super) async fn open_anew(&self) -> Result<Held<'_>, Failure> {
+    ///
+    /// # Errors
+    /// If there is none in time.
+    pub async fn open_anew(&self) -> Result<Held<'_>, Failure> {
         let place = self.shared.place().await?;
         self.shared.idle().clear();
         self.shared.connect(place).await
     }
 
+    /// Waits for an answer, but not for ever: a server that vanished says nothing.
+    ///
+    /// # Errors
+    /// What the statement brought instead of a result; [`Failure::Lost`] if it brought nothing.
+    pub async fn answer<T, E>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+    where
+        Failure: From<E>,
+    {
+        let Shared { server, purpose, .. } = &*self.shared;
+        let patience = server.patience(purpose);
+        let answered = timeout(patience, answer).await;
+        let answered = answered.map_or_else(|_| Err(Failure::no_answer_within(patience)), |found| Ok(found?));
+        if matches!(answered, Err(Failure::Lost(_))) {
+            server.doubt();
+        }
+        answered
+    }
+
+    /// Asks what changes nothing. A connection that turns out to be dead is no answer: then it asks once more, on a new
+    /// one.
+    ///
+    /// # Errors
+    /// What the question brought instead of an answer.
+    pub async fn ask<A: Sync, T>(
+        &self,
+        about: A,
+        question: for<'q> fn(&'q mut PgConnection, &'q A) -> Asking<'q, T>,
+    ) -> Result<T, Failure> {
+        let mut session = self.open().await?;
+        let mut answer = self.answer(question(&mut session, &about)).await;
+        if matches!(answer, Err(Failure::Lost(_))) {
+            let Some(renewed) = session.renewed().await? else { return answer };
+            session = renewed;
+            answer = self.answer(question(&mut session, &about)).await;
+        }
+        if answer.is_ok() {
+            session.keep();
+        }
+        answer
+    }
+
     /// How many there are, and may be.
-    pub(super) fn count(&self) -> (u32, u32) {
+    #[must_use]
+    pub fn count(&self) -> (u32, u32) {
         let Shared { max, places, .. } = &*self.shared;
         let in_use = *max as usize - places.available_permits();
         // One that is being given back counts on both sides for a moment.
@@ -88,11 +143,11 @@ impl Sessions {
     }
 
     /// Waits for those in use, but not for ever, and says goodbye to the rest.
-    pub(super) async fn close(&self) {
-        let Shared { server, max, places, closed, .. } = &*self.shared;
+    pub async fn close(&self) {
+        let Shared { server, purpose, max, places, closed, .. } = &*self.shared;
         closed.store(true, Ordering::Release);
         // Whoever holds one gets an answer, but nobody waits for those that get none.
-        let _all = timeout(server.patience(), places.acquire_many(*max)).await;
+        let _all = timeout(server.patience(purpose), places.acquire_many(*max)).await;
         while let Some(Idle { connection, .. }) = self.shared.take() {
             // A courtesy: the server notices anyway.
             _ = timeout(server.limits().connect_timeout, connection.close()).await;
@@ -110,10 +165,10 @@ impl Shared {
     }
 
     async fn place(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        let limit = match self.purpose {
-            Purpose::Read => self.server.limits().connect_timeout,
-            // Nobody waits there but for one who waits for an answer.
-            _ => self.server.patience(),
+        let limit = if self.purpose.is_urgent {
+            self.server.patience(&self.purpose)
+        } else {
+            self.server.limits().connect_timeout
         };
         let place = timeout(limit, self.places.acquire()).await.map_err(|_| Failure::no_connection_within(limit))?;
         let place = place.map_err(|_| Failure::closed())?;
@@ -121,7 +176,7 @@ impl Shared {
     }
 
     async fn connect<'a>(&'a self, place: SemaphorePermit<'a>) -> Result<Held<'a>, Failure> {
-        let connection = self.server.connect(self.purpose).await?;
+        let connection = self.server.connect(&self.purpose).await?;
         Ok(Held { sessions: self, place, connection, opened: Instant::now(), is_new: true })
     }
 
@@ -174,7 +229,8 @@ async fn maintain(sessions: Weak<Shared>) {
 
 /// A connection in use. Unless it is [kept](Self::keep), it is dropped: after an error or an answer not waited for,
 /// nobody knows what would come next on it.
-pub(super) struct Held<'a> {
+#[derive(Debug)]
+pub struct Held<'a> {
     sessions: &'a Shared,
     place: SemaphorePermit<'a>,
     connection: PgConnection,
@@ -183,7 +239,8 @@ pub(super) struct Held<'a> {
 }
 
 impl Held<'_> {
-    pub(super) fn keep(self) {
+    /// Gives it back, for others to use.
+    pub fn keep(self) {
         let Self { sessions, place, connection, opened, .. } = self;
         sessions.idle().push(Idle { connection, opened, since: Instant::now() });
         // Only now: whoever gets the place finds the connection.

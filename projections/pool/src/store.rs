@@ -2,6 +2,7 @@
 
 mod listing;
 mod memory;
+mod postgres;
 mod sqlite;
 
 use std::fmt::Debug;
@@ -14,6 +15,7 @@ use crate::definition::Definition;
 use crate::key::Key;
 use crate::query::{Page, Query};
 pub use memory::Memory;
+pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
 /// How far a view has come: everything up to this event is in it, or parked.

@@ -1,6 +1,7 @@
 //! One suite for all view stores: what [`ViewStore`](dormouse_projections::ViewStore) promises.
 //!
-//! Every test is a sentence about views in some [`Place`](support::Place), and runs in memory and in SQLite.
+//! Every test is a sentence about views in some [`Place`](support::Place), and runs in memory, in SQLite and in
+//! PostgreSQL.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use dormouse_config::{Config, JournalUrl, PostgresUrl};
+use dormouse_harness::Postgres as PostgresServer;
 use dormouse_kernel::{Aggregate, Chain, Context, DomainEvent, Position};
-use dormouse_projections::store::{Advance, Begin, Build, BuildNumber, Memory, Offset, Row, Sqlite};
+use dormouse_projections::store::{Advance, Begin, Build, BuildNumber, Memory, Offset, Postgres, Row, Sqlite};
 use dormouse_projections::{
     Definition, DefinitionError, Event, Fields, Key, Keys, Project, Projection, Sources, ViewStore,
 };
@@ -11,11 +13,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-/// Runs the tests, which take a [`Place`], in modules `memory` and `sqlite`.
+/// Runs the tests, which take a [`Place`], in modules `memory`, `sqlite` and `postgres`.
 macro_rules! on_every_store {
     ($($test:ident),+ $(,)?) => {
         on_every_store!(@in memory: $($test),+);
         on_every_store!(@in sqlite: $($test),+);
+        on_every_store!(@in postgres: $($test),+);
     };
     (@in $store:ident: $($test:ident),+) => {
         mod $store {
@@ -33,6 +36,7 @@ macro_rules! on_every_store {
 pub(crate) enum Place {
     Memory(Arc<Memory>),
     Sqlite(TempDir),
+    Postgres(PostgresUrl),
 }
 
 impl Place {
@@ -44,12 +48,31 @@ impl Place {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
+    pub(crate) fn postgres() -> Self {
+        Self::Postgres(postgres_url(&PostgresServer::shared().create_database()))
+    }
+
     pub(crate) async fn store(&self) -> Arc<dyn ViewStore> {
         match self {
             Self::Memory(memory) => Arc::clone(memory) as _,
             Self::Sqlite(directory) => Arc::new(Sqlite::open(directory.path(), 4).await.unwrap()),
+            Self::Postgres(url) => Arc::new(Postgres::open(url, Postgres::SCHEMA, 4, &limits()).await.unwrap()),
         }
     }
+}
+
+pub(crate) fn postgres_url(url: &str) -> PostgresUrl {
+    match url.parse() {
+        Ok(JournalUrl::Postgres(url)) => url,
+        other => panic!("not a PostgreSQL URL: {other:?}"),
+    }
+}
+
+/// The default, with no more connections than are needed: many tests share one server.
+pub(crate) fn limits() -> dormouse_config::Postgres {
+    let mut limits = Config::embedded().journal.postgres;
+    limits.connections_min = 0;
+    limits
 }
 
 /// An aggregate, of which only the name matters.

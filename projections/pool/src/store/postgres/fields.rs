@@ -1,0 +1,64 @@
+//! What a document has in a declared field, as PostgreSQL computes it: for its indexes, and for the lists that use them.
+//!
+//! No document may make a write fail. So whatever in it is not of the declared kind counts as missing, and is never
+//! converted; and of a text only as much is compared as fits an index.
+
+use crate::fields::{Field, Kind};
+use crate::store::listing::Dialect;
+
+/// Characters of a text that are compared. An entry of an index takes 2,704 bytes at most: these, with up to four bytes
+/// each, and a [key](crate::Key).
+const TEXT_CHARS: usize = 400;
+
+/// How JSON writes a whole number of 64 bits, and some that are a little too large.
+const INTEGER: &str = "^-?[0-9]{1,19}$";
+
+/// How JSON writes a number of reasonable length.
+const REAL: &str = "^-?[0-9]{1,400}(?:[.][0-9]{1,400})?(?:[eE][-+]?[0-9]{1,3})?$";
+
+/// The expressions and parameters of lists.
+#[derive(Debug)]
+pub(super) struct Expressions;
+
+impl Dialect for Expressions {
+    fn field(field: Field) -> String {
+        let path = field.path.replace('.', ",");
+        // As it stands in the document: texts have quotes around them.
+        let written = format!("(document #> '{{{path}}}')::text COLLATE \"C\"");
+        match field.kind {
+            Kind::Text => format!("(left(document #>> '{{{path}}}', {TEXT_CHARS}) COLLATE \"C\")"),
+            Kind::Integer => {
+                let number = format!("substring({written} from '{INTEGER}')");
+                format!("(CASE WHEN {number}::numeric BETWEEN {} AND {} THEN {number}::bigint END)", i64::MIN, i64::MAX)
+            }
+            // Converted from the text that was made from the number, it is that number again; a decimal would be another.
+            Kind::Real => {
+                let number = format!("substring({written} from '{REAL}')");
+                format!(
+                    "(CASE WHEN abs({number}::numeric) BETWEEN 5e-324 AND {:e} THEN {number}::double precision \
+                     WHEN {number}::numeric = 0 THEN 0 END)",
+                    f64::MAX
+                )
+            }
+            Kind::Boolean => format!("(CASE {written} WHEN 'true' THEN true WHEN 'false' THEN false END)"),
+        }
+    }
+
+    fn parameter(number: usize, field: Field) -> String {
+        match field.kind {
+            Kind::Text => format!("left(${number}::text, {TEXT_CHARS})"),
+            Kind::Integer => format!("${number}::bigint"),
+            Kind::Real => format!("${number}::double precision"),
+            Kind::Boolean => format!("${number}::boolean"),
+        }
+    }
+
+    fn key_parameter(number: usize) -> String {
+        format!("${number}::text")
+    }
+
+    const DIFFERS: &'static str = "IS DISTINCT FROM";
+    // As in the index, which can be read from either end.
+    const ASCENDING: &'static str = "ASC NULLS FIRST";
+    const DESCENDING: &'static str = "DESC NULLS LAST";
+}

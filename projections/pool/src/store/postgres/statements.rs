@@ -1,0 +1,122 @@
+//! The statements that work on views. Each is one round trip, and sees one state.
+
+use sqlx::postgres::PgArguments;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::fields::Expressions;
+use super::signed;
+use crate::definition::Definition;
+use crate::query::{Query, Value};
+use crate::store::listing::{Bind, Listing};
+use crate::store::{Advance, BuildNumber};
+
+pub(super) type Statement<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
+
+/// Key and document of those keys that are there. One row without them, if there are none; no row, if there is no such
+/// build.
+pub(super) fn load(view: &Definition, build: BuildNumber) -> String {
+    format!(
+        "SELECT held.key, held.document::text FROM builds LEFT JOIN {} AS held ON held.key = ANY($2)
+         WHERE builds.build = $1",
+        view.table(build)
+    )
+}
+
+/// The position of a view, and one of its documents with its position.
+pub(super) fn get(view: &Definition) -> String {
+    format!(
+        "SELECT builds.position, found.document::text, found.position FROM builds
+         LEFT JOIN {} AS found ON found.key = $2 WHERE builds.view = $1 AND builds.is_serving",
+        view.relation()
+    )
+}
+
+/// A row for each document of a list, behind the position of the view and how many there are in all; one row without
+/// a document if there are none. After them comes what the list is sorted by.
+pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
+    let Listing { rows, count, binds } = Listing::of::<Expressions>(query, view.relation(), 1);
+    let count = if query.is_counting() { count } else { "NULL::bigint".to_owned() };
+    let values: String = (0..query.sorted_by().len()).map(|number| format!(", found.s{number}")).collect();
+    let sql = format!(
+        "SELECT builds.position, ({count}), found.key, found.document::text, found.position{values}
+         FROM builds LEFT JOIN (SELECT *, row_number() OVER () AS number FROM ({rows}) AS listed) AS found ON true
+         WHERE builds.view = $1 AND builds.is_serving ORDER BY found.number"
+    );
+    (sql, binds)
+}
+
+pub(super) fn bind<'q>(statement: Statement<'q>, value: &Bind) -> Statement<'q> {
+    match value {
+        Bind::Key(text) | Bind::Value(Value::Text(text)) => statement.bind(storable(text)),
+        Bind::Value(Value::Integer(number)) => statement.bind(*number),
+        Bind::Value(Value::Real(number)) => statement.bind(*number),
+        Bind::Value(Value::Boolean(truth)) => statement.bind(*truth),
+    }
+}
+
+/// PostgreSQL has no NUL in a text, and no document or key has one either. To compare with, the next character does as
+/// well; in what is only read by people, it is as good.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{1}")
+}
+
+/// See [`ViewStore::commit`](crate::ViewStore::commit): whether the build was where it must be. Everything depends on
+/// that, in one statement, and so in one transaction.
+pub(super) async fn commit(
+    connection: &mut PgConnection,
+    view: &Definition,
+    build: BuildNumber,
+    advance: &Advance,
+) -> Result<bool, sqlx::Error> {
+    let Advance { from, to, rows, gone, parked, released } = advance;
+    let table = view.table(build);
+    let waits = !parked.is_empty() || !released.is_empty();
+    let parking = if waits {
+        ", parking AS (
+            INSERT INTO parked (build, position, aggregate_type, aggregate_id, version, reason, attempts)
+            SELECT moved.build, event.* FROM moved, unnest(
+                $9::bigint[], $10::text[], $11::text[], $12::bigint[], $13::text[], $14::bigint[]) AS event
+            ON CONFLICT (build, position) DO UPDATE SET
+                aggregate_type = excluded.aggregate_type, aggregate_id = excluded.aggregate_id,
+                version = excluded.version, reason = excluded.reason, attempts = excluded.attempts
+        ), releasing AS (
+            DELETE FROM parked USING moved WHERE parked.build = moved.build AND parked.position = ANY($15::bigint[])
+        )"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "WITH moved AS (
+            UPDATE builds SET position = $3, chain = $4 WHERE build = $1 AND position = $2 RETURNING build
+        ), writing AS (
+            INSERT INTO {table} (key, document, position)
+            SELECT changed.key, changed.document::json, changed.position
+            FROM moved, unnest($5::text[], $6::text[], $7::bigint[]) AS changed (key, document, position)
+            ON CONFLICT (key) DO UPDATE SET document = excluded.document, position = excluded.position
+        ), deleting AS (
+            DELETE FROM {table} USING moved WHERE key = ANY($8::text[])
+        ){parking}
+        SELECT count(*) FROM moved"
+    );
+    let mut statement = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(signed(build.0))
+        .bind(signed(from.0))
+        .bind(signed(to.position.0))
+        .bind(to.chain.0.as_slice())
+        .bind(rows.iter().map(|row| row.key.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.document.as_str()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| signed(row.position.0)).collect::<Vec<_>>())
+        .bind(gone.iter().map(|key| key.as_str()).collect::<Vec<_>>());
+    if waits {
+        statement = statement
+            .bind(parked.iter().map(|event| signed(event.position.0)).collect::<Vec<_>>())
+            .bind(parked.iter().map(|event| event.aggregate.aggregate_type.as_str()).collect::<Vec<_>>())
+            .bind(parked.iter().map(|event| event.aggregate.id.as_str()).collect::<Vec<_>>())
+            .bind(parked.iter().map(|event| signed(event.version.0)).collect::<Vec<_>>())
+            .bind(parked.iter().map(|event| event.reason.as_deref().map(storable)).collect::<Vec<_>>())
+            .bind(parked.iter().map(|event| i64::from(event.attempts)).collect::<Vec<_>>())
+            .bind(released.iter().map(|position| signed(position.0)).collect::<Vec<_>>());
+    }
+    let moved: i64 = statement.fetch_one(connection).await?;
+    Ok(moved == 1)
+}

@@ -3,7 +3,8 @@
 //!
 //! [`Postgres`] is a cluster in a temporary directory, [`Server`] the binary on a free port, [`Client`] a plain blocking
 //! HTTP client, [`eventually`] the only way to wait. Faults strike under the load of a [`Shop`]; its clients keep a
-//! [`Ledger`] of what they asked and what they were told, and a [`Verdict`] holds that against what the server tells.
+//! [`Ledger`] of what they asked and what they were told, and a [`Verdict`] holds that against what the server tells. What
+//! views must show is the [`Fold`] of the log.
 //! [`Load`] is many clients at once, [`Wire`] a connection for one that does as it likes. All processes end when the
 //! test process ends, however it ends (`guard.rs`).
 //!
@@ -16,6 +17,7 @@ mod binary;
 mod client;
 mod cycles;
 mod faulty_disk;
+mod fold;
 mod guard;
 mod ledger;
 mod load;
@@ -37,6 +39,7 @@ pub use binary::{bank_example, chaos_binary, dormouse_binary, failing_binary};
 pub use client::{Answer, Client, NoAnswer};
 pub use cycles::cycles;
 pub use faulty_disk::{Call, Errno, FaultyDisk};
+pub use fold::{Difference, Fold, Kept, Log, Shown, VIEWS, Wrong, differences, wait_for_views};
 pub use ledger::{Attempt, Entry, Ledger, Outcome, Reading};
 pub use load::{Load, Loading, Report, Requested, post_bytes, quantile};
 pub use memory::{forget_peak_resident_bytes, peak_resident_bytes, resident_bytes};

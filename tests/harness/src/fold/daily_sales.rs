@@ -1,0 +1,67 @@
+//! The view `daily-sales`.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::Kept;
+use super::moment::day;
+use super::orders::Order;
+
+/// What happened on each day.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Days(BTreeMap<String, Day>);
+
+#[derive(Debug, Clone, Default)]
+struct Day {
+    placed: u64,
+    confirmed: u64,
+    shipped: u64,
+    cancelled: u64,
+    sold_cents: i64,
+    cancelled_cents: i64,
+    position: u64,
+}
+
+impl Days {
+    /// Takes in what happens to an order, which is as it was before.
+    pub(super) fn enter(&mut self, name: &str, order: &Order, now: &str, position: u64) {
+        if name == "LineAdded" {
+            return;
+        }
+        let day = self.0.entry(day(now).to_owned()).or_default();
+        day.position = position;
+        match name {
+            "OrderCreated" => day.placed += 1,
+            "OrderConfirmed" => {
+                day.confirmed += 1;
+                day.sold_cents += order.total_cents;
+            }
+            "OrderShipped" => day.shipped += 1,
+            _ => {
+                day.cancelled += 1;
+                day.cancelled_cents += if order.was_confirmed { order.total_cents } else { 0 };
+            }
+        }
+    }
+
+    pub(super) fn kept(&self) -> BTreeMap<String, Kept> {
+        self.0.iter().map(|(date, day)| (date.clone(), day.kept(date))).collect()
+    }
+}
+
+impl Day {
+    fn kept(&self, date: &str) -> Kept {
+        let document = json!({
+            "day": date,
+            "placed": self.placed,
+            "confirmed": self.confirmed,
+            "shipped": self.shipped,
+            "cancelled": self.cancelled,
+            "sold_cents": self.sold_cents,
+            "cancelled_cents": self.cancelled_cents,
+            "revenue_cents": self.sold_cents - self.cancelled_cents,
+        });
+        Kept { document, position: self.position }
+    }
+}

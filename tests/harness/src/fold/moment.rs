@@ -1,0 +1,13 @@
+//! Times as documents have them.
+
+/// `2026-11-21T12:23:45.5Z` with all six digits of a second. The log leaves out zeros at the end.
+pub(super) fn written(recorded_at: &str) -> String {
+    let time = recorded_at.trim_end_matches('Z');
+    let (second, fraction) = time.split_once('.').unwrap_or((time, ""));
+    format!("{second}.{fraction:0<6}Z")
+}
+
+/// The day it is on.
+pub(super) fn day(moment: &str) -> &str {
+    moment.split('T').next().unwrap_or(moment)
+}

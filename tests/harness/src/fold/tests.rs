@@ -1,0 +1,288 @@
+//! A checker that finds nothing proves nothing: here is one log with the views it amounts to, written by hand, and each
+//! way in which a view can be wrong.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Ada orders tea, adds a cup and confirms; Bob orders and cancels what he had confirmed; tea is delivered, and some of
+/// it promised.
+fn events() -> Vec<Value> {
+    let line = |sku: &str, pieces: u64, cents: u64| json!({"sku": sku, "quantity": pieces, "unit_price_cents": cents});
+    let created = |customer: &str| json!({"customer": customer, "email": "a@b.c", "lines": [line("tea", 2, 350)]});
+    let written = [
+        ("order", "o-1", 1, "OrderCreated", created("Ada")),
+        ("inventory", "tea", 1, "InventoryUpdated", json!({"change": 20, "reason": "delivery"})),
+        ("order", "o-1", 2, "LineAdded", line("cup", 1, 1200)),
+        ("order", "o-2", 1, "OrderCreated", created("Bob")),
+        ("inventory", "tea", 2, "StockReserved", json!({"order": "o-1", "quantity": 12})),
+        ("order", "o-2", 2, "OrderConfirmed", json!({"total_cents": 700})),
+        ("order", "o-1", 3, "OrderConfirmed", json!({"total_cents": 1900})),
+        ("order", "o-2", 3, "OrderCancelled", json!({"reason": "too late"})),
+        ("inventory", "tea", 3, "StockCommitted", json!({"order": "o-1", "quantity": 12})),
+        ("order", "o-1", 4, "OrderShipped", json!({"tracking": "1Z"})),
+    ];
+    let event = |(position, (aggregate, id, version, kind, data)): (u64, _)| {
+        // The last two come a day later.
+        let recorded_at = if position < 9 { format!("2026-11-20T10:00:0{position}Z") } else { LATER.to_owned() };
+        json!({
+            "aggregate": aggregate, "id": id, "version": version, "position": position, "type": kind,
+            "recorded_at": recorded_at, "data": data,
+        })
+    };
+    (1..).zip(written).map(event).collect()
+}
+
+const LATER: &str = "2026-11-21T10:00:00.5Z";
+
+fn at(second: u64) -> String {
+    format!("2026-11-20T10:00:0{second}.000000Z")
+}
+
+/// What the server shows of each view when all is well.
+fn shown(view: &str) -> Shown {
+    let later = "2026-11-21T10:00:00.500000Z";
+    let tea = json!({"sku": "tea", "quantity": 2, "unit_price_cents": 350});
+    let order = |id: &str, customer: &str| json!({"order": id, "customer": customer, "email": "a@b.c"});
+    let documents = match view {
+        "orders" => vec![
+            (
+                "o-1",
+                10,
+                with(
+                    order("o-1", "Ada"),
+                    json!({
+                        "status": "shipped", "lines": [tea, {"sku": "cup", "quantity": 1, "unit_price_cents": 1200}],
+                        "total_cents": 1900, "tracking": "1Z", "cancelled_because": null, "placed_at": at(1),
+                        "confirmed_at": at(7), "shipped_at": later, "cancelled_at": null, "updated_at": later,
+                    }),
+                ),
+            ),
+            (
+                "o-2",
+                8,
+                with(
+                    order("o-2", "Bob"),
+                    json!({
+                        "status": "cancelled", "lines": [tea], "total_cents": 700, "tracking": null,
+                        "cancelled_because": "too late", "placed_at": at(4), "confirmed_at": at(6),
+                        "shipped_at": null, "cancelled_at": at(8), "updated_at": at(8),
+                    }),
+                ),
+            ),
+        ],
+        "customer-totals" => vec![
+            (
+                "Ada",
+                10,
+                json!({
+                    "customer": "Ada", "orders": 1, "open": 0, "confirmed": 0, "shipped": 1, "cancelled": 0,
+                    "total_cents": 1900, "cancelled_cents": 0, "last_order_at": at(1), "updated_at": later,
+                }),
+            ),
+            (
+                "Bob",
+                8,
+                json!({
+                    "customer": "Bob", "orders": 1, "open": 0, "confirmed": 0, "shipped": 0, "cancelled": 1,
+                    "total_cents": 0, "cancelled_cents": 700, "last_order_at": at(4), "updated_at": at(8),
+                }),
+            ),
+        ],
+        "inventory" => vec![(
+            "tea",
+            9,
+            json!({
+                "sku": "tea", "on_hand": 8, "reserved": 0, "available": 8, "reservations": 0, "low_stock": true,
+                "updated_at": later,
+            }),
+        )],
+        _ => vec![
+            ("2026-11-20", 8, day("2026-11-20", [2, 2, 0, 1], [2600, 700, 1900])),
+            ("2026-11-21", 10, day("2026-11-21", [0, 0, 1, 0], [0, 0, 0])),
+        ],
+    };
+    let kept = |(key, position, document): (&str, u64, Value)| (key.to_owned(), Kept { document, position });
+    Shown { at: 10, documents: documents.into_iter().map(kept).collect(), repeated: Vec::new() }
+}
+
+fn day(day: &str, [placed, confirmed, shipped, cancelled]: [u64; 4], [sold, lost, revenue]: [i64; 3]) -> Value {
+    json!({
+        "day": day, "placed": placed, "confirmed": confirmed, "shipped": shipped, "cancelled": cancelled,
+        "sold_cents": sold, "cancelled_cents": lost, "revenue_cents": revenue,
+    })
+}
+
+fn with(mut document: Value, more: Value) -> Value {
+    let (Value::Object(fields), Value::Object(more)) = (&mut document, more) else { unreachable!() };
+    fields.extend(more);
+    document
+}
+
+fn fold_of(events: &[Value]) -> Fold {
+    let mut fold = Fold::new();
+    events.iter().for_each(|event| fold.enter(event).unwrap());
+    fold
+}
+
+/// What is found wrong with what the server shows of a view, after this was done to it.
+#[track_caller]
+fn wrong(view: &'static str, break_it: impl FnOnce(&mut Shown)) -> Vec<Wrong> {
+    let mut shown = shown(view);
+    break_it(&mut shown);
+    fold_of(&events()).differences(view, &shown).iter().map(|difference| difference.wrong).collect()
+}
+
+fn document<'a>(shown: &'a mut Shown, key: &str) -> &'a mut Kept {
+    shown.documents.get_mut(key).unwrap()
+}
+
+#[test]
+fn views_that_are_what_the_events_amount_to_differ_in_nothing() {
+    for view in VIEWS {
+        assert_eq!(fold_of(&events()).differences(view, &shown(view)), [], "{view}");
+    }
+}
+
+#[test]
+fn a_document_that_is_missing_is_found() {
+    assert_eq!(wrong("orders", |shown| drop(shown.documents.remove("o-1"))), [Wrong::Missing]);
+    assert_eq!(wrong("daily-sales", |shown| drop(shown.documents.remove("2026-11-21"))), [Wrong::Missing]);
+}
+
+#[test]
+fn a_document_too_many_is_found() {
+    let add = |shown: &mut Shown| {
+        let tea = shown.documents["tea"].clone();
+        shown.documents.insert("cup".to_owned(), tea);
+    };
+    assert_eq!(wrong("inventory", add), [Wrong::Unexpected]);
+    assert_eq!(wrong("inventory", |shown| shown.repeated.push("tea".to_owned())), [Wrong::Repeated]);
+}
+
+#[test]
+fn a_wrong_amount_is_found_wherever_it_is() {
+    for view in VIEWS {
+        let documents = shown(view).documents;
+        let fields = |kept: &Kept| kept.document.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let all = documents.iter().flat_map(|(key, kept)| fields(kept).into_iter().map(move |field| (key, field)));
+        for (key, field) in all {
+            let change = |shown: &mut Shown| document(shown, key).document[&field] = json!("something else");
+            assert_eq!(wrong(view, change), [Wrong::Content], "{view}/{key}: {field}");
+        }
+    }
+    assert_eq!(wrong("customer-totals", |shown| document(shown, "Ada").document["new"] = json!(1)), [Wrong::Content]);
+}
+
+#[test]
+fn a_position_that_is_not_the_right_one_is_found() {
+    assert_eq!(wrong("orders", |shown| shown.at = 9), [Wrong::Position]);
+    assert_eq!(wrong("orders", |shown| shown.at = 11), [Wrong::Position]);
+    assert_eq!(wrong("customer-totals", |shown| document(shown, "Bob").position = 7), [Wrong::Changed]);
+}
+
+/// Each event once left out of what the server made of the log, and each once twice: every one of them shows in some
+/// view, although a later one may cover it up in others.
+#[test]
+fn an_event_that_was_left_out_or_counted_twice_is_found() {
+    let all = events();
+    for (place, event) in all.iter().enumerate() {
+        let (mut skipped, mut repeated) = (Unchecked::default(), Unchecked::default());
+        for (other, event) in all.iter().enumerate() {
+            repeated.enter(event);
+            if other == place {
+                repeated.enter(event);
+            } else {
+                skipped.enter(event);
+            }
+        }
+        for made in [skipped, repeated] {
+            let differs = |view: &'static str| !fold_of(&all).differences(view, &made.shown(view)).is_empty();
+            assert!(VIEWS.into_iter().any(differs), "{event}");
+        }
+    }
+}
+
+/// Views as a careless product makes them: it adds to numbers whatever comes.
+#[derive(Default)]
+struct Unchecked {
+    lines: BTreeMap<String, Vec<Value>>,
+    counted: BTreeMap<String, i64>,
+}
+
+impl Unchecked {
+    fn enter(&mut self, event: &Value) {
+        let (id, kind, data) = (event["id"].as_str().unwrap(), event["type"].as_str().unwrap(), &event["data"]);
+        match kind {
+            "OrderCreated" => self.lines.entry(id.to_owned()).or_default().push(data["lines"][0].clone()),
+            "LineAdded" => self.lines.entry(id.to_owned()).or_default().push(data.clone()),
+            _ => {}
+        }
+        let amount = data["change"].as_i64().or_else(|| data["quantity"].as_i64()).unwrap_or(1);
+        *self.counted.entry(kind.to_owned()).or_default() += amount;
+    }
+
+    /// What is right, but for the numbers that it has counted itself.
+    fn shown(&self, view: &str) -> Shown {
+        let counted = |kind: &str| self.counted.get(kind).copied().unwrap_or_default();
+        let mut shown = shown(view);
+        match view {
+            "orders" => {
+                for (id, kept) in &mut shown.documents {
+                    kept.document["lines"] = json!(self.lines.get(id).cloned().unwrap_or_default());
+                }
+            }
+            "inventory" => {
+                let tea = &mut document(&mut shown, "tea").document;
+                tea["on_hand"] = json!(counted("InventoryUpdated") - counted("StockCommitted"));
+                tea["reserved"] = json!(counted("StockReserved") - counted("StockCommitted"));
+            }
+            "daily-sales" => {
+                let friday = &mut document(&mut shown, "2026-11-20").document;
+                friday["placed"] = json!(counted("OrderCreated"));
+                friday["confirmed"] = json!(counted("OrderConfirmed"));
+                friday["cancelled"] = json!(counted("OrderCancelled"));
+                document(&mut shown, "2026-11-21").document["shipped"] = json!(counted("OrderShipped"));
+            }
+            _ => {}
+        }
+        shown
+    }
+}
+
+#[test]
+fn what_is_no_log_is_refused() {
+    let refused = |break_it: fn(&mut Vec<Value>)| {
+        let (mut events, mut fold) = (events(), Fold::new());
+        break_it(&mut events);
+        events.iter().find_map(|event| fold.enter(event).err()).expect("somebody notices")
+    };
+    assert_eq!(refused(|events| drop(events.remove(3))), "position 5 follows 3");
+    assert_eq!(refused(|events| events[3]["position"] = json!(3)), "position 3 follows 3");
+    assert_eq!(refused(|events| events[4]["version"] = json!(3)), "version 3 of inventory/tea follows 1");
+    assert_eq!(
+        refused(|events| events[6]["type"] = json!("LineAdded")),
+        "OrderShipped of order o-1, which was Some(Open)"
+    );
+    assert!(refused(|events| events[0] = json!({"position": 1})).starts_with("an event without version"));
+}
+
+#[test]
+fn a_fold_stops_where_it_is_told_to() {
+    let fold = fold_of(&events()[..4]);
+    assert_eq!(fold.at(), 4);
+    assert_eq!(fold.document("orders", "o-1").unwrap().document["status"], "open");
+    assert_eq!(fold.document("customer-totals", "Ada").unwrap().position, 1);
+    assert_eq!(fold.document("inventory", "tea").unwrap().document["on_hand"], 20);
+    assert_eq!(fold.document("inventory", "cup"), None);
+}
+
+#[test]
+fn pages_are_put_together() {
+    let item = |key: &str| json!({"key": key, "position": 3, "document": {"sku": key}});
+    let mut shown = Shown::default();
+    shown.add(json!({"items": [item("a"), item("b")], "next": "…", "position": 7})).unwrap();
+    shown.add(json!({"items": [item("b"), item("c")], "next": null, "position": 8})).unwrap();
+    assert_eq!((shown.at, shown.documents.len(), shown.repeated), (8, 3, vec!["b".to_owned()]));
+    assert_eq!(Shown::default().add(json!({"position": 1, "items": [{"key": "a"}]})), None);
+}

@@ -11,6 +11,8 @@ mod world;
 
 #[path = "pool/batches.rs"]
 mod batches;
+#[path = "pool/crowd.rs"]
+mod crowd;
 #[path = "pool/exactly_once.rs"]
 mod exactly_once;
 #[path = "pool/poison.rs"]

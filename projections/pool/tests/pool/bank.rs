@@ -91,7 +91,7 @@ impl Balance {
     }
 }
 
-fn trail(before: u64, position: Position) -> u64 {
+pub(crate) fn trail(before: u64, position: Position) -> u64 {
     before.wrapping_mul(1_000_003).wrapping_add(position.0)
 }
 

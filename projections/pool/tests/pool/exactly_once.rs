@@ -141,34 +141,6 @@ async fn a_store_that_fails_and_loses_answers_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_32_concurrent_writers_no_event_is_skipped_and_none_is_seen_twice() {
-    const WRITERS: usize = 32;
-    const COMMANDS: usize = 100;
-
-    let directory = tempfile::tempdir().unwrap();
-    let journal = journal().await;
-    let projections = run(&journal, sqlite(directory.path()).await, options()).await;
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| {
-            let journal = journal.clone();
-            tokio::spawn(async move {
-                let mut teller = Teller::new(&journal);
-                for number in 0..COMMANDS {
-                    let to = ((writer + number) % WRITERS).to_string();
-                    let transfer = AccountEvent::Transferred { to, amount: 1 };
-                    teller.write(&writer.to_string(), &[transfer, AccountEvent::Deposited { amount: 2 }]).await;
-                }
-            })
-        })
-        .collect();
-    for writer in writers {
-        writer.await.unwrap();
-    }
-    assert_eq!(head(&journal).await.0, (WRITERS * COMMANDS * 2) as u64);
-    assert_all_is_right(&projections, &journal).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn two_who_project_into_one_store_do_nothing_twice() {
     let journal = journal().await;
     let (mut teller, mut dice) = (Teller::new(&journal), Dice::new(3));

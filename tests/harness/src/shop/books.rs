@@ -67,6 +67,8 @@ impl Book for Order {
                 self.total_cents += price(data);
             }
             ("OrderConfirmed", Some("open")) => self.status = json!("confirmed"),
+            ("OrderShipped", Some("confirmed")) => self.status = json!("shipped"),
+            ("OrderCancelled", Some("open" | "confirmed")) => self.status = json!("cancelled"),
             (_, status) => return Err(format!("{kind} while the order was {}", status.unwrap_or("not there"))),
         }
         Ok(())

@@ -14,6 +14,9 @@ use crate::{Client, Outcome};
 /// the processor it needs to come back.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(160));
 
+/// Several clients order for one customer.
+const CUSTOMERS: usize = 7;
+
 /// A client reads what it was answered about after so many answers.
 const ANSWERS_PER_READ: usize = 3;
 
@@ -41,7 +44,8 @@ impl ClientAtWork {
             let order = format!("{shop}-{}-{round}", self.number);
             let sku = format!("sku-{}", (self.number + round) % self.shared.settings.skus);
             let line = json!({"sku": sku, "quantity": 2, "unit_price_cents": 995});
-            let create = json!({"customer": "c-1", "email": "ada@example.org", "lines": [line]});
+            let customer = format!("c-{}", self.number % CUSTOMERS);
+            let create = json!({"customer": customer, "email": "ada@example.org", "lines": [line]});
             let last = if round % 2 == 0 { "commit-stock" } else { "release-stock" };
             self.command("order", &order, "create-order", create);
             self.command("order", &order, "add-line", line);
@@ -50,6 +54,11 @@ impl ClientAtWork {
             // Refused, whatever happened before: nobody has so much.
             self.command("inventory", &sku, "update-inventory", json!({"change": -1_000_000_000, "reason": "fire"}));
             self.command("order", &order, "confirm-order", json!({}));
+            match round % 4 {
+                0 => self.command("order", &order, "ship-order", json!({"tracking": order})),
+                1 => self.command("order", &order, "cancel-order", json!({"reason": "too late"})),
+                _ => {}
+            }
             self.command("inventory", &sku, last, json!({"order": order}));
         }
     }

@@ -177,7 +177,7 @@ fn expected_in(message: &str) -> String {
     let expected = message.rsplit_once("expected ").map_or(message, |(_, expected)| expected);
     match expected {
         "a nonzero u32" => format!("a whole number from 1 to {}", u32::MAX),
-        "a nonzero usize" => "a whole number from 1".to_owned(),
+        "a nonzero usize" | "a nonzero u64" => "a whole number from 1".to_owned(),
         "u32" => format!("a whole number from 0 to {}", u32::MAX),
         "a sequence" => "a list".to_owned(),
         "a boolean" => "true or false".to_owned(),

@@ -393,7 +393,7 @@ impl ViewStore for Postgres {
         });
         match found.await {
             Ok(Some((at, document, changed))) => {
-                Ok(Found { document: document.zip(changed.map(position)), at: position(at) })
+                Ok(Found { document: document.map(Into::into).zip(changed.map(position)), at: position(at) })
             }
             Ok(None) => Err(missing(Subject::Served(view))),
             Err(failure) => Err(self.failed(failure, Subject::Served(view)).await),

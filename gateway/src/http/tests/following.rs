@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::support::{Answer, Server, request};
+use crate::server::Endless;
 
 /// Signs of life are nothing to wait for, so this bounds what is waited for, however much else is heard.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,6 +43,7 @@ impl Server {
         let response = self.site.answer(stream_request(path, headers)).await;
         let (parts, body) = response.into_parts();
         assert_eq!(parts.status, 200, "{path}");
+        assert!(parts.extensions.get::<Endless>().is_some(), "the server would wait for its end");
         Following { headers: parts.headers, body, text: String::new() }
     }
 

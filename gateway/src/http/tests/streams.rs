@@ -106,6 +106,21 @@ async fn a_stream_of_an_aggregate_shows_its_events_and_no_others() {
 }
 
 #[tokio::test]
+async fn what_is_committed_while_the_history_is_read_comes_once() {
+    let server = Server::start().await;
+    server.fill_cart("c-1").await;
+    let mut following = server.follow("/v1/cart/c-1/events").await;
+    following.hear().await;
+    let held = server.hold_reads();
+    let hearing = tokio::spawn(async move { following.events(5).await });
+    // It knows the head of before, and reads a history that is longer.
+    add_line(&server, "c-1").await;
+    drop(held);
+    add_line(&server, "c-1").await;
+    assert_eq!(ids(&hearing.await.unwrap()), [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
 async fn a_long_history_is_streamed_whole() {
     let server = Server::start().await;
     let lines: Vec<_> = (0..250).map(|quantity| json!({"sku": "tea", "quantity": quantity})).collect();

@@ -216,6 +216,11 @@ impl Server {
         assert_eq!(filled.status, 200, "{filled:?}");
     }
 
+    /// Lets nobody read the events of an aggregate for a while.
+    pub(super) fn hold_reads(&self) -> Held {
+        self.store.hold_reads()
+    }
+
     /// How often the events of an aggregate were read from the store.
     pub(super) fn reads(&self) -> usize {
         self.store.reads().len()

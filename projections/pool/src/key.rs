@@ -28,7 +28,8 @@ impl Key {
     }
 
     /// Why it is no key, if so.
-    pub(crate) fn problem(&self) -> Option<String> {
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
         match self.0.len() {
             0 => Some("a key is empty".to_owned()),
             length if length > KEY_BYTES => Some(format!("a key has {length} bytes, at most {KEY_BYTES} are allowed")),

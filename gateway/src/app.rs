@@ -1,16 +1,17 @@
-//! The builder of an application: which aggregates it has, and then it runs.
+//! The builder of an application: which aggregates and projections it has, and then it runs.
 
 use std::process::ExitCode;
 
 use dormouse_config::Config;
 use dormouse_engine::Engine;
 use dormouse_kernel::Aggregate;
+use dormouse_projections::Projection;
 
 use crate::http::{self, ApiBuilder, Unroutable};
 use crate::running::{Running, StartError};
 use crate::{cli, running};
 
-/// An application: a name and its aggregates.
+/// An application: a name, its aggregates, and what is made of their events for reading.
 ///
 /// ```no_run
 /// # use dormouse::{Aggregate, Context, DomainEvent};
@@ -59,6 +60,7 @@ use crate::{cli, running};
 pub struct App {
     name: &'static str,
     aggregates: Vec<Registration>,
+    projections: Vec<ReadRegistration>,
 }
 
 /// How an aggregate type gets into an engine and its API; the type itself is in the functions.
@@ -69,11 +71,18 @@ struct Registration {
     api: fn(ApiBuilder, &Engine) -> ApiBuilder,
 }
 
+/// How a projection gets into a read side and its API.
+#[derive(Clone, Copy, Debug)]
+struct ReadRegistration {
+    projections: fn(dormouse_projections::Builder) -> dormouse_projections::Builder,
+    api: fn(ApiBuilder) -> ApiBuilder,
+}
+
 impl App {
     /// An application of this name, which is what its command line calls itself and its API is titled. Make it the name
     /// of the executable.
     pub fn new(name: &'static str) -> Self {
-        Self { name, aggregates: Vec::new() }
+        Self { name, aggregates: Vec::new(), projections: Vec::new() }
     }
 
     /// Gives it an aggregate type.
@@ -82,6 +91,15 @@ impl App {
             check: http::check::<A>,
             engine: dormouse_engine::Builder::aggregate::<A>,
             api: ApiBuilder::aggregate::<A>,
+        });
+        self
+    }
+
+    /// Gives it a projection: its view is kept up to date, and served at `/v1/views/{name}`.
+    pub fn projection<P: Projection>(mut self) -> Self {
+        self.projections.push(ReadRegistration {
+            projections: dormouse_projections::Builder::projection::<P>,
+            api: ApiBuilder::projection::<P>,
         });
         self
     }
@@ -113,8 +131,8 @@ impl App {
     /// ```
     ///
     /// # Errors
-    /// If the configuration contradicts itself, the journal cannot be opened, the aggregates do not fit together, or the
-    /// address cannot be listened on.
+    /// If the configuration contradicts itself, the journal or the views cannot be opened, the aggregates or projections do
+    /// not fit together, or the address cannot be listened on.
     pub async fn start(&self, config: Config) -> Result<Running, StartError> {
         running::start(self, config).await
     }
@@ -132,7 +150,17 @@ impl App {
         self.aggregates.iter().fold(builder, |builder, aggregate| (aggregate.engine)(builder))
     }
 
+    /// Whether there is anything to keep views for.
+    pub(crate) fn has_projections(&self) -> bool {
+        !self.projections.is_empty()
+    }
+
+    pub(crate) fn add_to_projections(&self, builder: dormouse_projections::Builder) -> dormouse_projections::Builder {
+        self.projections.iter().fold(builder, |builder, projection| (projection.projections)(builder))
+    }
+
     pub(crate) fn add_to_api(&self, builder: ApiBuilder, engine: &Engine) -> ApiBuilder {
-        self.aggregates.iter().fold(builder, |builder, aggregate| (aggregate.api)(builder, engine))
+        let builder = self.aggregates.iter().fold(builder, |builder, aggregate| (aggregate.api)(builder, engine));
+        self.projections.iter().fold(builder, |builder, projection| (projection.api)(builder))
     }
 }

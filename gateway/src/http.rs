@@ -1,10 +1,10 @@
-//! The HTTP API: commands, states and histories of aggregates, health, metrics, and its own description.
+//! The HTTP API: commands, states and histories of aggregates, views, health, metrics, and its own description.
 //!
 //! An [`Api`] is what the routes need. Each aggregate type stands behind a [`Resource`](resource::Resource), which is
 //! where its Rust types end; everything around it (addresses, headers, bodies, problems) is the same for all types.
 //! A request comes to the [`Site`]. What is in `envelope` goes around every one of them: it gives a request its id, and
 //! writes its problem if it has one. Commands then go straight to `execute`, everything else through axum's router.
-//! `problem` lists every kind of error, `error` is the one table from the engine's errors to them.
+//! `problem` lists every kind of error, `error` is the one table from the errors of engine and projections to them.
 
 mod address;
 mod admin;
@@ -34,6 +34,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod views;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -48,6 +49,7 @@ use axum::routing::{any, get, post};
 use dormouse_config::Config;
 use dormouse_engine::Engine;
 use dormouse_kernel::{Aggregate, kebab_case, variant_names};
+use dormouse_projections::{Projection, Projections};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 
@@ -59,6 +61,7 @@ use resource::{Resource, Typed};
 use schema::VariantSchemas;
 pub(crate) use site::Site;
 pub(crate) use stream::Streams;
+use views::{Shape, Views};
 
 /// Aggregate types cannot have these names: `/v1/{name}/…` leads elsewhere, or will.
 pub(crate) const RESERVED_TYPES: [&str; 4] = ["commands", "events", "operations", "views"];
@@ -71,6 +74,7 @@ pub(crate) struct Api {
     metrics: PrometheusHandle,
     resources: BTreeMap<&'static str, Box<dyn Resource>>,
     streams: Streams,
+    views: Views,
     openapi: Bytes,
     command_timeout: Duration,
     max_body: u64,
@@ -78,10 +82,11 @@ pub(crate) struct Api {
     page_size_max: u32,
 }
 
-/// Collects the aggregate types of an [`Api`].
+/// Collects the aggregate types and views of an [`Api`].
 pub(crate) struct ApiBuilder {
     config: Config,
     resources: BTreeMap<&'static str, Box<dyn Resource>>,
+    shapes: BTreeMap<&'static str, Shape>,
     openapi: OpenApi,
 }
 
@@ -140,7 +145,8 @@ pub(crate) fn check<A: Aggregate>() -> Result<(), Unroutable> {
 impl Api {
     /// The API of the application `name`.
     pub(crate) fn builder(name: &str, config: &Config) -> ApiBuilder {
-        ApiBuilder { config: config.clone(), resources: BTreeMap::new(), openapi: OpenApi::new(name) }
+        let (resources, shapes) = (BTreeMap::new(), BTreeMap::new());
+        ApiBuilder { config: config.clone(), resources, shapes, openapi: OpenApi::new(name) }
     }
 
     /// The aggregates that a path segment names.
@@ -165,8 +171,16 @@ impl ApiBuilder {
         self
     }
 
-    /// All routes.
-    pub(crate) fn site(self, engine: Engine, metrics: PrometheusHandle) -> Site {
+    /// Adds the routes of the view of a projection.
+    pub(crate) fn projection<P: Projection>(mut self) -> Self {
+        self.openapi.projection::<P>();
+        self.shapes.insert(P::NAME, Shape::of::<P::Document>());
+        self
+    }
+
+    /// All routes. Views are those of `projections`.
+    pub(crate) fn site(self, engine: Engine, projections: Option<Projections>, metrics: PrometheusHandle) -> Site {
+        let views = Views::new(&self.config, projections.as_ref(), self.shapes);
         metrics::describe();
         let gateway = &self.config.gateway;
         let api = Arc::new(Api {
@@ -174,6 +188,7 @@ impl ApiBuilder {
             metrics,
             resources: self.resources,
             streams: Streams::from_config(gateway),
+            views,
             openapi: self.openapi.document(),
             command_timeout: self.config.commands.timeout,
             max_body: gateway.max_body.as_u64(),
@@ -186,6 +201,9 @@ impl ApiBuilder {
             .route("/v1/{type}/{id}/events", get(history::history))
             .route("/v1/events", get(log::log))
             .route("/v1/commands/{type}/{id}/{key}", get(outcome::by_key))
+            .route("/v1/views", get(views::all))
+            .route("/v1/views/{view}", get(views::list::list))
+            .route("/v1/views/{view}/{key}", get(views::document::document))
             .route("/health", get(health::all))
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))

@@ -1,16 +1,18 @@
 //! An application on Dormouse: its builder, its HTTP API, and its command line.
 //!
-//! A user writes [`Aggregate`]s and hands them to an [`App`], which is the whole of an application's `main`: it parses
-//! the command line (`cli`), loads the configuration, opens the journal, runs the engine on it and serves the API
+//! A user writes [`Aggregate`]s, and [`Projection`]s of their events, and hands them to an [`App`], which is the whole of an application's `main`: it parses
+//! the command line (`cli`), loads the configuration, opens the journal and the views, runs the engine and the projections (`read_side`) and serves the API
 //! (`http`) over connections of its own (`server`). [`App::start`] does the same inside another program, such as a test
 //! or a benchmark, and gives back a [`Running`] application.
 //!
-//! Everything needed to write an aggregate is re-exported here, so that an application depends on this crate alone
+//! Everything needed to write an aggregate or a projection is re-exported here, so that an application depends on this crate alone
 //! (besides `serde` and `schemars`, whose derives name their own crates). `examples/bank.rs` is a complete one.
 
 mod app;
 mod cli;
 mod http;
+mod metric;
+mod read_side;
 mod running;
 mod server;
 mod telemetry;
@@ -22,4 +24,8 @@ pub use dormouse_kernel::{
     Aggregate, AggregateId, CodecError, Context, DomainEvent, Given, RawEvent, Rejection, Timestamp, Upcasters, Uuid,
     Version, When,
 };
+pub use dormouse_projections::{
+    Event, Fields, Given as GivenEvents, Key, Keys, Project, Projection, Projections, Sources, View,
+};
+pub use read_side::ViewsError;
 pub use running::{Running, StartError};

@@ -7,7 +7,8 @@
 //! | `server` | accepts connections; each is a task of its own, which ends with it | told by `shutdown`, or when dropped |
 //! | `upkeep` | keeps the metrics recorder small | aborted when dropped |
 //!
-//! The journal and the engine have their own, which [`Engine::drain`] stops.
+//! The journal and the engine have their own, which [`Engine::drain`] stops; so do the projections, which [`ReadSide::stop`]
+//! stops.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ use std::time::Duration;
 use dormouse_config::{Config, Violation};
 use dormouse_engine::{DrainReport, Engine, Lifecycle};
 use dormouse_journal::OpenError;
+use dormouse_kernel::Position;
+use dormouse_projections::{Projection, Projections, View};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -25,6 +28,7 @@ use tracing::{error, info, warn};
 
 use crate::app::App;
 use crate::http::{Api, Streams};
+use crate::read_side::{self, ReadSide, ViewsError};
 use crate::{server, telemetry};
 
 /// Connections that may wait to be accepted; the kernel's own limit (`net.core.somaxconn`) may be lower.
@@ -33,7 +37,7 @@ const BACKLOG: u32 = 1024;
 /// What requests under way get when nothing they wait for can succeed any more.
 const FAILED_GRACE: Duration = Duration::from_secs(1);
 
-/// A journal that does not let go after all this is left alone: what is acknowledged is durable in any case.
+/// A journal, or views, that do not let go after all this are left alone: what is acknowledged is durable in any case.
 const CLOSE_BOUND: Duration = Duration::from_secs(5);
 
 /// An application that runs inside this process. Dropping it cuts off its requests and leaves its engine to itself;
@@ -42,6 +46,8 @@ const CLOSE_BOUND: Duration = Duration::from_secs(5);
 pub struct Running {
     address: SocketAddr,
     engine: Engine,
+    /// `None`: it has no projections.
+    read_side: Option<ReadSide>,
     unready_for: Duration,
     drain_timeout: Duration,
     streams: Streams,
@@ -73,6 +79,10 @@ pub enum StartError {
     /// The aggregates do not fit together.
     #[error(transparent)]
     Engine(#[from] dormouse_engine::StartError),
+    /// The views cannot be opened, or a projection is none. Only this refuses a start: views that fail later, or have to
+    /// be built anew, keep no command from being served.
+    #[error(transparent)]
+    Views(#[from] ViewsError),
 }
 
 fn listen_hint(error: &io::Error) -> &'static str {
@@ -101,8 +111,16 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
             return Err(error.into());
         }
     };
+    let read_side = match read_side::start(app, &config, &journal).await {
+        Ok(read_side) => read_side,
+        Err(error) => {
+            engine.drain(Duration::ZERO).await;
+            return Err(error.into());
+        }
+    };
     let api = app.add_to_api(Api::builder(app.name(), &config), &engine);
-    let site = Arc::new(api.site(engine.clone(), metrics.clone()));
+    let projections = read_side.as_ref().map(|read_side| read_side.projections().clone());
+    let site = Arc::new(api.site(engine.clone(), projections, metrics.clone()));
     let streams = site.streams();
     let answer = move |request| {
         let site = Arc::clone(&site);
@@ -112,6 +130,9 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
         Ok(listening) => listening,
         Err(error) => {
             engine.drain(Duration::ZERO).await;
+            if let Some(read_side) = read_side {
+                read_side.stop(Position::ZERO, Instant::now(), Instant::now() + CLOSE_BOUND).await;
+            }
             return Err(not_listening(error));
         }
     };
@@ -123,7 +144,7 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
     upkeep.spawn(telemetry::upkeep(metrics));
     info!(%address, journal = %config.journal.url, "running");
     let (unready_for, drain_timeout) = (config.gateway.unready_for, config.gateway.drain_timeout);
-    Ok(Running { address, engine, unready_for, drain_timeout, streams, shutdown, server, upkeep })
+    Ok(Running { address, engine, read_side, unready_for, drain_timeout, streams, shutdown, server, upkeep })
 }
 
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
@@ -153,6 +174,18 @@ impl Running {
         &self.engine
     }
 
+    /// Its projections: how far they are, and their views. `None` if it has none.
+    #[must_use]
+    pub fn projections(&self) -> Option<&Projections> {
+        self.read_side.as_ref().map(ReadSide::projections)
+    }
+
+    /// The view of a projection, to read from inside the process, in its own types.
+    #[must_use]
+    pub fn view<P: Projection>(&self) -> Option<View<P>> {
+        self.projections()?.view()
+    }
+
     /// Waits until it has failed beyond repair, and says why: then it should be stopped, and the process should end.
     pub async fn failed(&self) -> String {
         let mut lifecycle = self.engine.lifecycle();
@@ -164,7 +197,7 @@ impl Running {
     }
 
     /// Says that it is unready, and serves on for `gateway.unready_for`; then accepts no more connections, finishes the
-    /// requests under way, and drains the engine, all within `gateway.drain_timeout`. What has been acknowledged is
+    /// requests under way, drains the engine, and lets the views catch up, all within `gateway.drain_timeout`. What has been acknowledged is
     /// durable however this goes.
     pub async fn stop(mut self) -> DrainReport {
         self.engine.leave();
@@ -194,6 +227,10 @@ impl Running {
                 DrainReport { complete: false, still_live }
             }
         };
+        if let Some(read_side) = self.read_side {
+            let head = *self.engine.journal().head().borrow();
+            read_side.stop(head, deadline, deadline + CLOSE_BOUND).await;
+        }
         self.upkeep.shutdown().await;
         info!(complete = report.complete, still_live = report.still_live, "stopped");
         report

@@ -8,7 +8,7 @@ use dormouse_kernel::AggregateId;
 use super::problem::{self, Problem};
 
 /// The largest version, position or count that a store can hold.
-const LARGEST: u64 = i64::MAX as u64;
+pub(super) const LARGEST: u64 = i64::MAX as u64;
 
 /// The segments of a path, as they were sent.
 pub(super) fn segments(uri: &Uri) -> impl Iterator<Item = &str> {
@@ -47,14 +47,15 @@ pub(super) fn aggregate_id(segment: &str) -> Result<AggregateId, Problem> {
 pub(super) struct Parameters<'u>(Vec<(Cow<'u, str>, Cow<'u, str>)>);
 
 impl<'u> Parameters<'u> {
-    /// Takes the query apart; only `known` parameters may be in it.
+    /// Takes the query apart; only `known` parameters may be in it. One that is known as `name[…]` is a family: whatever is
+    /// in the brackets.
     pub(super) fn of(uri: &'u Uri, known: &[&'static str]) -> Result<Self, Problem> {
         let mut parameters = Vec::new();
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = query_text(name).map_err(|what| invalid(name, what))?;
             let value = query_text(value).map_err(|what| invalid(&name, what))?;
-            if !known.contains(&name.as_ref()) {
+            if !known.iter().any(|known| is_one_of(known, &name)) {
                 let all = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let detail = format!("there is no parameter {name:?} here; known: {all}");
                 return Err(Problem::new(&problem::UNKNOWN_PARAMETER, detail).with("parameter", name.as_ref()));
@@ -69,6 +70,14 @@ impl<'u> Parameters<'u> {
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_ref())
+    }
+
+    /// The parameters `name[…]`, each with what is in its brackets (without the outermost) and its value.
+    pub(super) fn family(&self, name: &str) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.0.iter().filter_map(move |(full, value)| {
+            let inside = full.strip_prefix(name)?.strip_prefix('[')?.strip_suffix(']')?;
+            Some((full.as_ref(), inside, value.as_ref()))
+        })
     }
 
     pub(super) fn flag(&self, name: &str) -> Result<bool, Problem> {
@@ -100,6 +109,13 @@ pub(super) fn query_without(uri: &Uri, parameter: &str) -> String {
     others.map(|pair| format!("&{pair}")).collect()
 }
 
+fn is_one_of(known: &str, name: &str) -> bool {
+    match known.strip_suffix("[…]") {
+        Some(family) => name.strip_prefix(family).is_some_and(|rest| rest.starts_with('[') && rest.ends_with(']')),
+        None => known == name,
+    }
+}
+
 /// A query parameter with a value that cannot be.
 pub(super) fn invalid(parameter: &str, what: &str) -> Problem {
     let detail = format!("the parameter {parameter:?} {what}");
@@ -107,7 +123,7 @@ pub(super) fn invalid(parameter: &str, what: &str) -> Problem {
 }
 
 /// In queries, forms write a blank as a plus sign.
-fn query_text(text: &str) -> Result<Cow<'_, str>, &'static str> {
+pub(super) fn query_text(text: &str) -> Result<Cow<'_, str>, &'static str> {
     if text.contains('+') {
         decoded(&text.replace('+', "%20")).map(|text| Cow::Owned(text.into_owned()))
     } else {
@@ -148,6 +164,20 @@ mod tests {
         let uri: Uri = "/path?%61fter=1&event=A%2CB&&after=2&x".parse().unwrap();
         assert_eq!(query_without(&uri, "after"), "&event=A%2CB&x");
         assert_eq!(query_without(&Uri::from_static("/path"), "after"), "");
+    }
+
+    #[test]
+    fn a_family_of_parameters_is_told_apart_by_what_is_in_their_brackets() {
+        let uri: Uri = "/path?filter[a.b]=1&filter%5Bc%5D[gt]=2&sort=x&filter[]=3".parse().unwrap();
+        let parameters = Parameters::of(&uri, &["filter[…]", "sort"]).unwrap();
+        let family: Vec<_> = parameters.family("filter").map(|(_, inside, value)| (inside, value)).collect();
+        assert_eq!(family, [("a.b", "1"), ("c][gt", "2"), ("", "3")]);
+        for unknown in ["filter=1", "filter[a=1", "filtera]=1", "filter[…]x=1"] {
+            let uri: Uri = format!("/path?{}", unknown.replace('…', "%E2%80%A6")).parse().unwrap();
+            assert!(Parameters::of(&uri, &["filter[…]"]).is_err(), "{unknown}");
+        }
+        let uri: Uri = "/path?filter[a]=1&filter%5Ba%5D=2".parse().unwrap();
+        assert_eq!(Parameters::of(&uri, &["filter[…]"]).unwrap_err().kind().slug, "invalid-parameter");
     }
 
     #[test]

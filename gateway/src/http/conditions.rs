@@ -34,13 +34,13 @@ pub(super) fn entity_tag(version: Version) -> HeaderValue {
     HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotes are visible ASCII")
 }
 
-/// Whether `If-None-Match` names this version, so that its sender has it already. Compared weakly (RFC 9110, 13.1.2).
-pub(super) fn has_already(headers: &HeaderMap, version: Version) -> bool {
-    let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    tags.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| {
-        let tag = tag.strip_prefix("W/").unwrap_or(tag);
-        tag == "*" || quoted_version(tag) == Some(version)
-    })
+/// Whether `If-None-Match` names this tag (without commas in it), so that its sender has it already. Compared weakly (RFC
+/// 9110, 13.1.2).
+pub(super) fn has_already(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    let wanted = opaque(tag.as_bytes());
+    let tags = headers.get_all(IF_NONE_MATCH).iter().flat_map(|tags| tags.as_bytes().split(|byte| *byte == b','));
+    tags.map(<[u8]>::trim_ascii).any(|tag| tag == b"*" || opaque(tag) == wanted)
 }
 
 fn key(headers: &HeaderMap) -> Result<Option<CommandKey>, Problem> {
@@ -95,7 +95,7 @@ fn quoted_version(tag: &str) -> Option<Version> {
 }
 
 /// `Prefer: wait=N` in seconds (RFC 7240, 4.3). Other preferences are ignored, as they may be.
-fn wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+pub(super) fn wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     for preference in values.flat_map(|value| value.split([',', ';'])) {
         let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
@@ -206,7 +206,7 @@ mod tests {
     fn a_reader_has_a_version_already_if_one_of_its_tags_says_so() {
         let has = |value| {
             let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
-            has_already(&headers, Version(18))
+            has_already(&headers, &entity_tag(Version(18)))
         };
         assert!(has("\"18\"") && has("W/\"18\"") && has("\"17\", \"18\"") && has("*"));
         assert!(!has("\"17\"") && !has("18") && !has(""));

@@ -1,4 +1,4 @@
-//! The one table that turns what the engine says into problems.
+//! The one table that turns what the engine and the projections say into problems.
 //!
 //! 503 and 507 mean that nothing happened, and a retry is safe; 504 means that something may have happened. What an
 //! operator needs and a client must not see goes into the log only.
@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use dormouse_engine::{CommandError, QueryError};
 use dormouse_kernel::Rejection;
+use dormouse_projections::{QueryError as ListError, WaitError, store};
 
+use super::commands::unknown;
 use super::problem::{self, Problem};
 
 /// A moment: until a commit is through, a mailbox shorter, a lease found.
@@ -90,6 +92,60 @@ impl From<QueryError> for Problem {
     }
 }
 
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Unavailable(reason) => {
+                Self::new(&problem::VIEWS_UNAVAILABLE, "the views do not answer").retry_after(SOON).because(reason)
+            }
+            // Who reads needs no room, but may be the one who is told.
+            store::Error::Full(reason) => Self::new(&problem::VIEWS_UNAVAILABLE, "the views have no room")
+                .retry_after(AFTER_CLEARING)
+                .because(reason),
+            store::Error::Damaged(reason) => {
+                Self::new(&problem::VIEW_DAMAGED, "the view is damaged and is being built anew from the journal")
+                    .retry_after(AFTER_RESTART)
+                    .because(reason)
+            }
+        }
+    }
+}
+
+impl From<WaitError> for Problem {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Behind { at, wanted } => {
+                Self::new(&problem::VIEW_BEHIND, format!("the view is at {at}, asked was for {wanted}"))
+                    .with("position", at.0)
+                    .with("wanted", wanted.0)
+                    .retry_after(SOON)
+            }
+            WaitError::Stopped { at, reason } => {
+                Self::new(&problem::VIEW_STOPPED, format!("the view stopped at {at}, and waits for an operator"))
+                    .with("position", at.0)
+                    .because(reason)
+            }
+        }
+    }
+}
+
+impl From<ListError> for Problem {
+    fn from(error: ListError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ListError::UndeclaredField { path, known } => {
+                let what = format!("the view does not declare the field {path:?}");
+                unknown(&problem::UNDECLARED_FIELD, &what, &path, known.iter().copied()).with("declared", known)
+            }
+            ListError::WrongKind { .. }
+            | ListError::NoPrefix { .. }
+            | ListError::SortedTwice { .. }
+            | ListError::TooMany { .. } => Self::new(&problem::INVALID_PARAMETER, detail),
+            ListError::ForeignPlace => Self::new(&problem::FOREIGN_CURSOR, detail),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt;
@@ -98,7 +154,8 @@ mod tests {
     use axum::http::header::RETRY_AFTER;
     use axum::response::Response;
     use dormouse_engine::Expected;
-    use dormouse_kernel::Version;
+    use dormouse_kernel::{Position, Version};
+    use dormouse_projections::Kind;
     use serde_json::Value;
 
     use super::*;
@@ -189,6 +246,41 @@ mod tests {
             let (found, again, body) = written(error.clone()).await;
             assert_eq!((found, again.as_deref()), (status, retry_after), "{error}");
             assert!(!body.to_string().contains("db-7"), "{error} leaks: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_failure_of_a_view_has_its_status_and_tells_no_secrets() {
+        let secret = || "/var/db-7".to_owned();
+        let (at, wanted) = (Position(3), Position(5));
+        let table: [(Problem, u16, &str, Option<&str>); 11] = [
+            (store::Error::Unavailable(secret()).into(), 503, "views-unavailable", Some("1")),
+            (store::Error::Full(secret()).into(), 503, "views-unavailable", Some("10")),
+            (store::Error::Damaged(secret()).into(), 503, "view-damaged", Some("5")),
+            (WaitError::Behind { at, wanted }.into(), 503, "view-behind", Some("1")),
+            (WaitError::Stopped { at, reason: secret() }.into(), 503, "view-stopped", None),
+            (
+                ListError::UndeclaredField { path: "x".to_owned(), known: vec!["y"] }.into(),
+                400,
+                "undeclared-field",
+                None,
+            ),
+            (
+                ListError::WrongKind { path: "x", kind: Kind::Integer, given: "y".to_owned() }.into(),
+                400,
+                "invalid-parameter",
+                None,
+            ),
+            (ListError::NoPrefix { path: "x", kind: Kind::Integer }.into(), 400, "invalid-parameter", None),
+            (ListError::SortedTwice { path: "x" }.into(), 400, "invalid-parameter", None),
+            (ListError::TooMany { what: "filters", most: 16 }.into(), 400, "invalid-parameter", None),
+            (ListError::ForeignPlace.into(), 400, "foreign-cursor", None),
+        ];
+        for (problem, status, slug, retry_after) in table {
+            let (found, again, body) = written(problem).await;
+            assert_eq!((found, again.as_deref()), (status, retry_after), "{slug}");
+            assert_eq!(body["type"], format!("urn:dormouse:problem:{slug}"));
+            assert!(!body.to_string().contains("db-7"), "{slug} leaks: {body}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `/health`: whether it lives, whether it is ready, and how each component does.
 
+mod projections;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +18,12 @@ use super::address::{decoded, segments};
 use super::commands::unknown;
 use super::problem::{self, Problem};
 use super::{Api, json};
+pub(super) use projections::Standstill;
 
 /// A storage that takes longer to say where its log ends is as good as gone; probes give up after a second or two.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-const COMPONENTS: [&str; 4] = ["aggregates", "database", "event-store", "runtime"];
+const COMPONENTS: [&str; 5] = ["aggregates", "database", "event-store", "projections", "runtime"];
 
 /// From best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +126,7 @@ impl Api {
             "aggregates" => self.aggregates(),
             "database" => self.database().await,
             "event-store" => self.event_store(),
+            "projections" => self.projections().await,
             "runtime" => self.runtime(),
             _ => return None,
         })

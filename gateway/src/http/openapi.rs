@@ -2,6 +2,7 @@
 
 mod paths;
 mod shared;
+mod views;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use dormouse_kernel::{Aggregate, kebab_case, variant_names};
+use dormouse_projections::{Field, Projection};
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
@@ -27,6 +29,7 @@ pub(super) struct OpenApi {
     name: String,
     generator: SchemaGenerator,
     types: Vec<Described>,
+    views: Vec<DescribedView>,
 }
 
 /// What the document says of one aggregate type.
@@ -38,9 +41,16 @@ struct Described {
     events: &'static [&'static str],
 }
 
+/// What the document says of one view.
+struct DescribedView {
+    name: &'static str,
+    document: Value,
+    fields: Vec<Field>,
+}
+
 impl OpenApi {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), generator: schema::generator(), types: Vec::new() }
+        Self { name: name.to_owned(), generator: schema::generator(), types: Vec::new(), views: Vec::new() }
     }
 
     /// Where the schemas of types come from, and what they refer to is kept.
@@ -62,6 +72,14 @@ impl OpenApi {
         });
     }
 
+    pub(super) fn projection<P: Projection>(&mut self) {
+        self.views.push(DescribedView {
+            name: P::NAME,
+            document: self.generator.subschema_for::<P::Document>().to_value(),
+            fields: P::fields().iter().copied().collect(),
+        });
+    }
+
     /// The finished document, as it is served.
     pub(super) fn document(mut self) -> Bytes {
         let mut components = schema::definitions(&mut self.generator);
@@ -69,15 +87,22 @@ impl OpenApi {
         for described in &self.types {
             paths::of_type(described, &components, &mut paths);
         }
+        for described in &self.views {
+            views::of_view(described, &mut paths);
+        }
         paths::of_everybody(&mut paths);
         components.extend(shared::schemas());
-        let tags: Vec<Value> = self.types.iter().map(|described| json!({ "name": described.name })).collect();
+        let names = self.types.iter().map(|described| described.name);
+        let mut tags: Vec<Value> = names.map(|name| json!({ "name": name })).collect();
+        if !self.views.is_empty() {
+            tags.push(json!({ "name": views::TAG }));
+        }
         let document = json!({
             "openapi": "3.1.0",
             "info": {
                 "title": self.name,
                 "version": "1",
-                "description": "Commands, states and histories of event-sourced aggregates. Errors are problem details \
+                "description": "Commands, states and histories of event-sourced aggregates, and views of them. Errors are problem details \
                                 (RFC 9457); branch on their type.",
             },
             "paths": paths,

@@ -56,7 +56,8 @@ pub(super) fn answer<A: Serialize>(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let mut response = Response::default();
-    if has_already(headers, stated.version) {
+    let tag = entity_tag(stated.version);
+    if has_already(headers, &tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
         let (version, recorded_at) = (stated.version.0, stated.recorded_at);
@@ -67,7 +68,7 @@ pub(super) fn answer<A: Serialize>(
         *response.body_mut() = Body::from(body);
         response.headers_mut().insert(CONTENT_TYPE, JSON);
     }
-    response.headers_mut().insert(ETAG, entity_tag(stated.version));
+    response.headers_mut().insert(ETAG, tag);
     // A cache may keep it, but must ask whether it still holds.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)

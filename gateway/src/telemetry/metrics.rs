@@ -8,13 +8,19 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
 
+use crate::metric::{self, RESULT_BUCKETS};
+
 /// How often values recorded since are put into their buckets; until then, or until somebody reads the metrics, they
 /// take memory each.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// Which metrics get which buckets, by the end of their names. One that is not here becomes a summary.
-const BUCKETS: [(&str, &[f64]); 3] =
-    [("_duration", DURATION_BUCKETS), ("_seconds", DURATION_BUCKETS), ("_batch_events", BATCH_BUCKETS)];
+const BUCKETS: [(&str, &[f64]); 4] = [
+    ("_duration", DURATION_BUCKETS),
+    ("_seconds", DURATION_BUCKETS),
+    ("_batch_events", BATCH_BUCKETS),
+    ("_result_count", RESULT_BUCKETS),
+];
 
 /// Reads the metrics of this process. The first call installs the recorder.
 pub(crate) fn recorder() -> PrometheusHandle {
@@ -25,6 +31,7 @@ pub(crate) fn recorder() -> PrometheusHandle {
         if metrics::set_global_recorder(recorder).is_err() {
             warn!("this process has another recorder of metrics: ours stay empty");
         }
+        metric::describe();
         handle
     });
     handle.clone()

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Described;
+use super::{Described, views};
 use crate::http::schema::example;
 
 /// What every stream of events is like.
@@ -148,6 +148,7 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
             },
         }})
     };
+    paths.insert("/v1/views".to_owned(), views::overview());
     paths.insert("/health".to_owned(), health("health", "Everything in one answer", &[]));
     paths.insert("/health/live".to_owned(), health("health.live", "Whether the process lives", &[]));
     let mut ready = health("health.ready", "Whether to send requests here", &[]);
@@ -237,16 +238,16 @@ fn event(types: &str) -> Value {
     })
 }
 
-fn parameters(names: &[&str]) -> Value {
+pub(super) fn parameters(names: &[&str]) -> Value {
     names.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect()
 }
 
-fn headers(names: &[&str]) -> Value {
+pub(super) fn headers(names: &[&str]) -> Value {
     let reference = |name: &&str| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
     Value::Object(names.iter().map(reference).collect())
 }
 
-fn responses(success: Value, problems: &[u16]) -> Value {
+pub(super) fn responses(success: Value, problems: &[u16]) -> Value {
     let mut responses = Map::from_iter([("200".to_owned(), success)]);
     responses.extend(problems.iter().map(|status| (status.to_string(), problem(*status))));
     Value::Object(responses)

@@ -24,6 +24,9 @@ pub(super) fn schemas() -> Map<String, Value> {
             "parameter": {"type": "string", "description": "The name of a wrong query parameter."},
             "header": {"type": "string", "description": "The name of a wrong header."},
             "version": {"type": "integer", "description": "The version that the aggregate has."},
+            "position": {"type": "integer", "description": "How far the view, or the journal, is."},
+            "wanted": {"type": "integer", "description": "How far it should be."},
+            "declared": {"type": "array", "items": {"type": "string"}, "description": "The fields there are."},
             "retry_after": {"type": "integer", "description": "Seconds, as in the header Retry-After."},
         },
     });
@@ -42,7 +45,7 @@ pub(super) fn parameters() -> Value {
         "type": {"name": "type", "in": "path", "required": true, "description": "The aggregate type.",
                  "schema": {"type": "string"}},
         "component": {"name": "component", "in": "path", "required": true, "schema": {"type": "string",
-                      "enum": ["aggregates", "database", "event-store", "runtime"]}},
+                      "enum": ["aggregates", "database", "event-store", "projections", "runtime"]}},
         "dry_run": query("dry_run", "Decide and answer, but change nothing.", json!({"type": "boolean"})),
         "version": query("version", "The state at this version.", json!({"type": "integer", "minimum": 0})),
         "at": query("at", "The state at this time.", json!({"type": "string", "format": "date-time"})),
@@ -54,11 +57,22 @@ pub(super) fn parameters() -> Value {
                         "schema": {"type": "string"}},
         "event": query("event", "Events of these types, separated by commas.", json!({"type": "string"})),
         "limit": query("limit", "Most events on the page.", json!({"type": "integer", "minimum": 1})),
+        "document": {"name": "key", "in": "path", "required": true, "description": "The key of the document; %2F for a slash in it.",
+                     "schema": {"type": "string", "minLength": 1}},
+        "sort": query("sort", "Declared fields with commas between them, the most important first; with a minus sign, the \
+                               largest first.", json!({"type": "string"})),
+        "page": query("limit", "Most documents on the page.", json!({"type": "integer", "minimum": 1})),
+        "cursor": query("cursor", "Where the page begins, as an answer's `next` has it.", json!({"type": "string"})),
+        "fields": query("fields", "Only these parts of each document, by their paths, with commas between them.",
+                        json!({"type": "string"})),
+        "total": query("total", "Count all documents that meet the filters.", json!({"type": "boolean"})),
+        "Dormouse-Min-Position": header("Dormouse-Min-Position", "Wait until the view has seen this: the Dormouse-Position of \
+                                        a command's answer."),
         "Idempotency-Key": header("Idempotency-Key", "Sent again with the same content, it gets the first answer again."),
         "If-Match": header("If-Match", "The version required, as an entity tag (\"18\"), or * for any."),
-        "If-None-Match": header("If-None-Match", "For commands *: the aggregate must not exist yet. For states the \
+        "If-None-Match": header("If-None-Match", "For commands *: the aggregate must not exist yet. For what is read the \
                                                   entity tags that the client has."),
-        "Prefer": header("Prefer", "wait=N: do not begin after N seconds."),
+        "Prefer": header("Prefer", "wait=N: do not begin, or do not wait, after N seconds."),
         "Last-Event-ID": header("Last-Event-ID", "For streams: the id of the last message, behind which to go on. It is \
                                                   preferred to after."),
         "X-Request-Id": header("X-Request-Id", "What the request is called in answers and logs."),
@@ -70,8 +84,9 @@ pub(super) fn parameters() -> Value {
 pub(super) fn headers() -> Value {
     let header = |description| json!({"description": description, "schema": {"type": "string"}});
     json!({
-        "ETag": header("The version, as an entity tag."),
-        "Dormouse-Position": header("An opaque token for where the last event stands."),
+        "ETag": header("The version, or a hash of the answer, as an entity tag."),
+        "Dormouse-Position": header("An opaque token: where the last event stands, or how far the view was."),
+        "Cache-Control": header("What caches may do with it."),
         "Idempotency-Replayed": header("true if this is the answer to an earlier command with the same key."),
         "X-Request-Id": header("What the request is called in logs."),
         "traceparent": header("W3C Trace Context."),

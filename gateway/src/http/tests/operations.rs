@@ -24,10 +24,10 @@ async fn a_well_server_says_so() {
     assert!(body["timestamp"].as_str().unwrap().ends_with('Z'));
     let checks = body["checks"].as_object().unwrap();
     let names: Vec<&str> = checks.keys().map(String::as_str).collect();
-    assert_eq!(names, ["aggregates", "database", "event-store", "runtime"]);
+    assert_eq!(names, ["aggregates", "database", "event-store", "projections", "runtime"]);
     assert_eq!(checks["event-store"]["head"], 3);
     assert_eq!(checks["aggregates"], json!({"status": "ok", "live": 1, "quarantined": 0}));
-    for path in ["live", "ready", "aggregates", "database", "event-store", "runtime"] {
+    for path in ["live", "ready", "aggregates", "database", "event-store", "projections", "runtime"] {
         let answer = server.get(&format!("/health/{path}")).await;
         assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("ok")), "{path}");
     }
@@ -184,7 +184,7 @@ async fn the_description_is_openapi_and_every_reference_in_it_leads_somewhere() 
     }
 }
 
-fn collect_references<'v>(value: &'v Value, references: &mut Vec<&'v str>) {
+pub(super) fn collect_references<'v>(value: &'v Value, references: &mut Vec<&'v str>) {
     match value {
         Value::Object(object) => {
             references.extend(object.get("$ref").and_then(Value::as_str));

@@ -144,7 +144,7 @@ impl Server {
         let engine = Engine::builder(config.clone()).aggregate::<Cart>().start(journal).await.unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let api = Api::builder("shop", &config).aggregate::<Cart>(&engine);
-        let site = Arc::new(api.site(engine.clone(), metrics));
+        let site = Arc::new(api.site(engine.clone(), None, metrics));
         Self { site, engine, store, shut: Mutex::default() }
     }
 

@@ -1,0 +1,118 @@
+//! How the projections do: how far each is behind the log, and whether it still moves.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use dormouse_kernel::{Position, Timestamp};
+use dormouse_projections::{Progress, State};
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+
+use super::{Check, PING_TIMEOUT, Status};
+use crate::http::Api;
+use crate::http::views::{Served, state_name};
+
+/// A view that is so many events behind is out of date for those who read it.
+const BEHIND: u64 = 1000;
+
+/// Since when a view has been behind without moving, as far as anybody has looked.
+#[derive(Debug, Default)]
+pub(in crate::http) struct Standstill(Mutex<Option<(Position, Instant)>>);
+
+impl Standstill {
+    /// Looks again, at a view that is there while the log ends at `head`. How long it has stood still, if it is behind.
+    pub(in crate::http) fn look(&self, position: Position, head: Position, now: Instant) -> Option<Duration> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if position >= head {
+            *seen = None;
+            return None;
+        }
+        let since = match *seen {
+            Some((last, since)) if last == position => since,
+            _ => now,
+        };
+        *seen = Some((position, since));
+        Some(now.saturating_duration_since(since))
+    }
+}
+
+impl Api {
+    /// Never down: commands, and the other views, go on without it.
+    pub(super) async fn projections(&self) -> Check {
+        let journal = self.engine.journal();
+        let known = *journal.head().borrow();
+        // Other nodes append, too, and a head that stands still here may move there.
+        let asked = timeout(PING_TIMEOUT, journal.ping()).await;
+        let head = asked.ok().and_then(Result::ok).map_or(known, |head| head.max(known));
+        let mut worst = Status::Ok;
+        let mut shown = Vec::new();
+        for view in self.views.iter() {
+            let progress = view.reader.progress().borrow().clone();
+            let trouble = self.trouble(view, &progress, head);
+            let status = if trouble.is_none() { Status::Ok } else { Status::Degraded };
+            worst = worst.max(status);
+            shown.push(json!({
+                "name": progress.name,
+                "version": view.definition().version(),
+                "status": status.as_str(),
+                "reason": trouble,
+                "state": state_name(&progress.state),
+                "position": progress.position,
+                "lag": lag(&progress, head),
+                "parked": progress.parked,
+                "last_event": { "position": progress.position, "recorded_at": self.recorded_at(progress.position).await },
+            }));
+        }
+        Check::new(worst, [("head", json!(head)), ("projections", Value::Array(shown))])
+    }
+
+    /// What is wrong with a projection, if anything is.
+    fn trouble(&self, view: &Served, progress: &Progress, head: Position) -> Option<String> {
+        let stood = view.standstill.look(progress.position, head, Instant::now());
+        let stalled = stood.filter(|stood| *stood >= self.views.stalled_after);
+        match progress.state {
+            State::Stopped(_) => return Some("it has stopped: its log says why".to_owned()),
+            State::Ended => return Some("it was told to end".to_owned()),
+            State::Retrying(_) => return Some("something failed and is tried again: its log says what".to_owned()),
+            _ => {}
+        }
+        let lag = lag(progress, head);
+        if let Some(stood) = stalled {
+            return Some(format!("it is {lag} events behind and has not moved for {} s", stood.as_secs()));
+        }
+        if lag >= BEHIND {
+            return Some(format!("it is {lag} events behind"));
+        }
+        (progress.parked > 0).then(|| format!("the events of {} aggregates are parked", progress.parked))
+    }
+
+    /// When the event at a position was decided, if the journal says so soon.
+    async fn recorded_at(&self, position: Position) -> Option<Timestamp> {
+        let before = Position(position.0.checked_sub(1)?);
+        let read = timeout(PING_TIMEOUT, self.engine.journal().read_log(before, 1)).await;
+        Some(read.ok()?.ok()?.first()?.event.recorded_at)
+    }
+}
+
+fn lag(progress: &Progress, head: Position) -> u64 {
+    head.0.saturating_sub(progress.position.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_stands_still_from_when_it_was_first_seen_behind_at_one_place() {
+        let (standstill, start) = (Standstill::default(), Instant::now());
+        let seconds = Duration::from_secs;
+        let look = |position, head, at| standstill.look(Position(position), Position(head), start + seconds(at));
+        assert_eq!(look(5, 5, 0), None);
+        assert_eq!(look(5, 6, 3600), Some(seconds(0)), "it was not behind before");
+        assert_eq!(look(5, 7, 3630), Some(seconds(30)));
+        assert_eq!(look(6, 7, 3640), Some(seconds(0)), "it moves");
+        assert_eq!(look(6, 7, 3700), Some(seconds(60)));
+        assert_eq!(look(7, 7, 3710), None);
+        assert_eq!(look(7, 8, 3720), Some(seconds(0)));
+    }
+}

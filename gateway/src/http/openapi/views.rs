@@ -1,0 +1,130 @@
+//! The paths of views.
+
+use dormouse_projections::Kind;
+use serde_json::{Map, Value, json};
+
+use super::DescribedView;
+use super::paths::{headers, parameters, responses};
+
+pub(super) const TAG: &str = "views";
+
+/// What an answer of a view says about itself.
+const HEADERS: [&str; 4] = ["ETag", "Dormouse-Position", "Cache-Control", "X-Request-Id"];
+
+pub(super) fn of_view(described: &DescribedView, paths: &mut Map<String, Value>) {
+    let name = described.name;
+    let item = json!({
+        "type": "object",
+        "required": ["key", "position", "document"],
+        "properties": {
+            "key": {"type": "string"},
+            "position": {"type": "integer", "description": "The last event that changed the document."},
+            "document": described.document,
+        },
+    });
+    let mut asked = parameters(&[
+        "sort",
+        "page",
+        "cursor",
+        "fields",
+        "total",
+        "Dormouse-Min-Position",
+        "Prefer",
+        "If-None-Match",
+        "X-Request-Id",
+        "traceparent",
+    ]);
+    if let Value::Array(asked) = &mut asked {
+        asked.insert(0, filter(described));
+    }
+    let list = json!({
+        "operationId": format!("views.{name}.list"),
+        "summary": format!("Documents of {name} that meet filters, page by page"),
+        "tags": [TAG],
+        "parameters": asked,
+        "responses": read(json!({
+            "type": "object",
+            "required": ["items", "next", "position"],
+            "properties": {
+                "items": {"type": "array", "items": item, "description": "With `fields`, documents have only these."},
+                "next": {"type": ["string", "null"], "description": "The address of the next page."},
+                "total": {"type": "integer", "description": "All documents that meet the filters, if asked for."},
+                "position": {"type": "integer", "description": "How far the view was."},
+            },
+        })),
+    });
+    paths.insert(format!("/v1/views/{name}"), json!({ "get": list }));
+    let one = json!({
+        "operationId": format!("views.{name}.get"),
+        "summary": format!("A document of {name} by its key"),
+        "tags": [TAG],
+        "parameters": parameters(&["document", "Dormouse-Min-Position", "Prefer", "If-None-Match", "X-Request-Id",
+                                   "traceparent"]),
+        "responses": read(item),
+    });
+    paths.insert(format!("/v1/views/{name}/{{key}}"), json!({ "get": one }));
+}
+
+/// `GET /v1/views`
+pub(super) fn overview() -> Value {
+    let view = json!({
+        "type": "object",
+        "required": ["name", "version", "fields", "position", "state"],
+        "properties": {
+            "name": {"type": "string"},
+            "version": {"type": "integer", "description": "Of the code that makes it."},
+            "fields": {"type": "array", "items": {"type": "object", "properties": {
+                "path": {"type": "string"},
+                "kind": {"enum": ["text", "integer", "real", "boolean"]},
+            }}},
+            "position": {"type": "integer", "description": "How far it is."},
+            "state": {"type": "string", "description": "starting, running, retrying, stopped or ended."},
+        },
+    });
+    let schema = json!({"type": "object", "properties": {"views": {"type": "array", "items": view}}});
+    let success = json!({
+        "description": "The views there are, and what lists of them can be filtered and sorted by.",
+        "content": {"application/json": {"schema": schema}},
+    });
+    json!({"get": {
+        "operationId": "views",
+        "summary": "The views there are",
+        "tags": [TAG],
+        "responses": responses(success, &[400, 504]),
+    }})
+}
+
+/// `filter[field]=value`, in the style that OpenAPI has for it.
+fn filter(described: &DescribedView) -> Value {
+    let properties =
+        described.fields.iter().map(|field| (field.path.to_owned(), json!({ "type": json_type(field.kind) })));
+    json!({
+        "name": "filter",
+        "in": "query",
+        "style": "deepObject",
+        "explode": true,
+        "description": "filter[field]=value, or filter[field][test]=value with one of the tests eq, ne, lt, lte, gt, gte, prefix \
+                        (of text) and in (values with commas between them; a backslash before a comma that belongs to one).",
+        "schema": {"type": "object", "properties": Value::Object(properties.collect()), "additionalProperties": false},
+    })
+}
+
+fn read(schema: Value) -> Value {
+    let success = json!({
+        "description": "What was found, and how far the view was.",
+        "headers": headers(&HEADERS),
+        "content": {"application/json": {"schema": schema}},
+    });
+    let mut responses = responses(success, &[400, 404, 500, 503, 504]);
+    responses["304"] = json!({"description": "The client has it already.", "headers": headers(&HEADERS)});
+    responses
+}
+
+const fn json_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "string",
+        Kind::Integer => "integer",
+        Kind::Real => "number",
+        Kind::Boolean => "boolean",
+    }
+}

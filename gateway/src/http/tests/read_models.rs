@@ -1,0 +1,198 @@
+//! What is made of carts for reading, and an API that shows it.
+
+use std::collections::HashSet;
+use std::ops::Deref;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use dormouse_config::Config;
+use dormouse_projections::store::Memory;
+use dormouse_projections::{Event, Fields, Key, Keys, Options, Project, Projection, Projections, Sources, ViewStore};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::support::{Cart, CartEvent, Server};
+use crate::http::Api;
+
+/// Every cart that was not cleared, under its id.
+pub(super) struct Carts;
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Content {
+    owner: Option<Owner>,
+    lines: Vec<Sku>,
+    quantity: i64,
+    average: f64,
+    is_empty: bool,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Owner {
+    name: String,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Sku {
+    sku: String,
+    quantity: u32,
+}
+
+impl Projection for Carts {
+    const NAME: &'static str = "carts";
+    type Document = Content;
+
+    fn fields() -> Fields {
+        Fields::none().text("owner.name").integer("quantity").real("average").boolean("is_empty")
+    }
+
+    fn sources(sources: Sources<Self>) -> Sources<Self> {
+        sources.of::<Cart>()
+    }
+}
+
+impl Project<Cart> for Carts {
+    fn keys(event: &Event<'_, Cart>) -> Keys {
+        Keys::one(event.id())
+    }
+
+    fn project(current: Option<Content>, event: &Event<'_, Cart>, _: &Key) -> Option<Content> {
+        let mut content = current.unwrap_or(Content { is_empty: true, ..Content::default() });
+        match event.body() {
+            CartEvent::Created { owner } => content.owner = Some(Owner { name: owner.clone() }),
+            CartEvent::LineAdded { sku, quantity } => {
+                Gate::pass(sku);
+                assert_ne!(sku, "poison");
+                content.lines.push(Sku { sku: sku.clone(), quantity: *quantity });
+                content.quantity += i64::from(*quantity);
+                content.average = content.quantity as f64 / content.lines.len() as f64;
+                content.is_empty = false;
+            }
+            CartEvent::Cleared => return None,
+        }
+        Some(content)
+    }
+}
+
+/// How many carts each owner has begun, under the owner's name. Nothing can be filtered.
+pub(super) struct Owners;
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+pub(super) struct Begun {
+    carts: u64,
+}
+
+impl Projection for Owners {
+    const NAME: &'static str = "owners";
+    const VERSION: u32 = 3;
+    type Document = Begun;
+
+    fn sources(sources: Sources<Self>) -> Sources<Self> {
+        sources.of::<Cart>()
+    }
+}
+
+impl Project<Cart> for Owners {
+    fn keys(event: &Event<'_, Cart>) -> Keys {
+        match event.body() {
+            CartEvent::Created { owner } => Keys::one(owner.as_str()),
+            _ => Keys::none(),
+        }
+    }
+
+    fn project(current: Option<Begun>, _: &Event<'_, Cart>, _: &Key) -> Option<Begun> {
+        Some(Begun { carts: current.map_or(0, |begun| begun.carts) + 1 })
+    }
+}
+
+/// Projecting a line with its name holds up the worker, until it opens.
+pub(super) struct Gate(String);
+
+static SHUT: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+static OPENED: Condvar = Condvar::new();
+
+impl Gate {
+    pub(super) fn shut(name: &str) -> Self {
+        SHUT.lock().unwrap().get_or_insert_default().insert(name.to_owned());
+        Self(name.to_owned())
+    }
+
+    fn pass(name: &str) {
+        let is_shut = |shut: &mut Option<HashSet<String>>| shut.as_ref().is_some_and(|shut| shut.contains(name));
+        drop(OPENED.wait_while(SHUT.lock().unwrap(), is_shut).unwrap());
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        SHUT.lock().unwrap().get_or_insert_default().remove(&self.0);
+        OPENED.notify_all();
+    }
+}
+
+/// A server with views of its carts.
+pub(super) struct Shop {
+    server: Server,
+    pub(super) projections: Projections,
+    pub(super) store: Arc<Memory>,
+}
+
+impl Deref for Shop {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl Shop {
+    pub(super) async fn open() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(super) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::embedded();
+        configure(&mut config);
+        let mut server = Server::with(|given| *given = config.clone()).await;
+        let store = Arc::new(Memory::new());
+        let builder =
+            Projections::builder(server.engine.journal().clone(), Arc::clone(&store) as _, Options::default());
+        let projections = builder.projection::<Carts>().projection::<Owners>().start().await.unwrap();
+        let api = Api::builder("shop", &config).aggregate::<Cart>(&server.engine);
+        let api = api.projection::<Carts>().projection::<Owners>();
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        let (engine, shown) = (server.engine.clone(), Some(projections.clone()));
+        server.site = metrics::with_local_recorder(&recorder, || Arc::new(api.site(engine, shown, metrics)));
+        Self { server, projections, store }
+    }
+
+    /// Somebody's cart with so much of one thing in it. Says where the last of its two events stands.
+    pub(super) async fn cart(&self, id: &str, owner: &str, sku: &str, quantity: u32) -> u64 {
+        let created = self.post(&format!("/v1/cart/{id}/create-cart"), &json!({ "owner": owner })).await;
+        assert_eq!(created.status, 200, "{created:?}");
+        self.add(id, sku, quantity).await
+    }
+
+    /// One more line in a cart.
+    pub(super) async fn add(&self, id: &str, sku: &str, quantity: u32) -> u64 {
+        let lines = json!({ "lines": [{ "sku": sku, "quantity": quantity }] });
+        let added = self.post(&format!("/v1/cart/{id}/add-lines"), &lines).await;
+        assert_eq!(added.status, 200, "{added:?}");
+        added.header("dormouse-position").unwrap().parse().unwrap()
+    }
+
+    /// Waits until all views have seen all there is.
+    pub(super) async fn catch_up(&self) {
+        let head = *self.engine.journal().head().borrow();
+        for reader in self.projections.readers() {
+            reader.wait_for(head, Duration::from_secs(30)).await.unwrap();
+        }
+    }
+
+    /// Lets go of the views under everybody's feet.
+    pub(super) async fn lose_the_views(&self) {
+        self.store.close().await;
+    }
+}

@@ -1,0 +1,175 @@
+//! `/v1/views`: what projections made of the events, by key and as lists.
+//!
+//! A [`Served`] view is what the routes need of one. `freshness` waits until it has seen a write, `answer` writes entity
+//! tags and what caches may do; `document` and `list` are the two questions, and `filters`, `cursor` and `selection` what a
+//! list may be asked with.
+
+mod answer;
+mod cursor;
+pub(super) mod document;
+mod filters;
+mod freshness;
+pub(super) mod list;
+mod selection;
+mod shape;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::response::Response;
+use dormouse_config::Config;
+use dormouse_projections::{Definition, Kind, Projections, Reader, State as Fares};
+use metrics::{Counter, Histogram, counter, histogram};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::address::{Parameters, decoded};
+use super::commands::unknown;
+use super::health::Standstill;
+use super::problem::{self, Problem};
+use super::{Api, json};
+use crate::metric;
+pub(super) use shape::Shape;
+
+/// The views of an application, and how they may be read.
+pub(super) struct Views {
+    served: BTreeMap<&'static str, Served>,
+    slow_after: Duration,
+    cache_control: HeaderValue,
+    /// The longest wait for a position.
+    patience: Duration,
+    /// When a request must have stopped to wait, after its arrival.
+    last_call: Duration,
+    pub(super) stalled_after: Duration,
+}
+
+/// A view, as it is served.
+pub(super) struct Served {
+    pub(super) reader: Reader,
+    pub(super) standstill: Standstill,
+    /// What its documents look like.
+    shape: Shape,
+    one: QueryType,
+    all: QueryType,
+}
+
+/// What is measured of the queries of one type.
+struct QueryType {
+    name: String,
+    duration: Histogram,
+    results: Histogram,
+    slow: Counter,
+}
+
+impl Views {
+    /// The views of `projections`, whose documents have these shapes.
+    pub(super) fn new(
+        config: &Config,
+        projections: Option<&Projections>,
+        mut shapes: BTreeMap<&'static str, Shape>,
+    ) -> Self {
+        let readers = projections.into_iter().flat_map(Projections::readers);
+        let served = readers.map(|reader| {
+            let definition = reader.definition();
+            let shape = shapes.remove(definition.name()).unwrap_or_default();
+            let (one, all) = (QueryType::new(definition.query_one()), QueryType::new(definition.query_all()));
+            (definition.name(), Served { reader: reader.clone(), standstill: Standstill::default(), shape, one, all })
+        });
+        let request_timeout = config.gateway.request_timeout;
+        Self {
+            served: served.collect(),
+            slow_after: config.views.slow_after,
+            cache_control: answer::cache_control(config.views.max_age),
+            patience: config.views.wait_timeout,
+            last_call: request_timeout.saturating_sub(freshness::margin(request_timeout)),
+            stalled_after: config.projections.stalled_after,
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Served> {
+        self.served.values()
+    }
+
+    /// The view that a path segment names.
+    fn find(&self, segment: &str) -> Result<&Served, Problem> {
+        let name = decoded(segment).unwrap_or_default();
+        self.served.get(name.as_ref()).ok_or_else(|| {
+            let known = self.served.keys().copied();
+            unknown(&problem::UNKNOWN_VIEW, &format!("there is no view {name:?}"), &name, known)
+        })
+    }
+
+    /// Notes that a query was answered with so many documents.
+    fn note(&self, query: &QueryType, view: &Definition, asked: Instant, results: usize, question: Option<&str>) {
+        let elapsed = asked.elapsed();
+        query.duration.record(elapsed);
+        query.results.record(results as f64);
+        if elapsed > self.slow_after {
+            query.slow.increment(1);
+            warn!(view = view.name(), query = query.name, question, results, ?elapsed, "a slow query");
+        }
+    }
+}
+
+impl Served {
+    pub(super) fn definition(&self) -> &Definition {
+        self.reader.definition()
+    }
+}
+
+impl QueryType {
+    fn new(name: &str) -> Self {
+        let label = || [("query_type", name.to_owned())];
+        Self {
+            name: name.to_owned(),
+            duration: histogram!(metric::QUERY_DURATION, &label()),
+            results: histogram!(metric::QUERY_RESULT_COUNT, &label()),
+            slow: counter!(metric::SLOW_QUERIES, &label()),
+        }
+    }
+}
+
+/// `GET /v1/views`: the views there are, what can be asked of them, and how far they are.
+pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    Parameters::of(request.uri(), &[])?;
+    let described = |served: &Served| {
+        let definition = served.definition();
+        let progress = served.reader.progress().borrow().clone();
+        let fields = definition.fields().iter();
+        let fields: Vec<Value> =
+            fields.map(|field| json!({ "path": field.path, "kind": kind_name(field.kind) })).collect();
+        json!({
+            "name": definition.name(),
+            "version": definition.version(),
+            "fields": fields,
+            "position": progress.position,
+            "state": state_name(&progress.state),
+        })
+    };
+    Ok(json(&json!({ "views": api.views.iter().map(described).collect::<Vec<_>>() })))
+}
+
+/// What a declared field holds, as clients read it.
+pub(super) const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "text",
+        Kind::Integer => "integer",
+        Kind::Real => "real",
+        Kind::Boolean => "boolean",
+    }
+}
+
+/// How a projection fares, in one word. Why is for the log: it may name hosts, paths or code.
+pub(super) const fn state_name(state: &Fares) -> &'static str {
+    match state {
+        Fares::Starting => "starting",
+        Fares::Running => "running",
+        Fares::Retrying(_) => "retrying",
+        Fares::Stopped(_) => "stopped",
+        Fares::Ended => "ended",
+    }
+}

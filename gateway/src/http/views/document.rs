@@ -1,0 +1,67 @@
+//! `GET /v1/views/{view}/{key}`: one document.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use dormouse_kernel::Position;
+use dormouse_projections::Key;
+use dormouse_projections::store::Found;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::answer::strong_tag;
+use super::freshness::fresh_enough;
+use crate::http::Api;
+use crate::http::address::{Parameters, decoded, segments};
+use crate::http::problem::{self, Problem};
+
+/// What surrounds a document, beside its key.
+const AROUND_BYTES: usize = 64;
+
+pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let (request, _) = request.into_parts();
+    Parameters::of(&request.uri, &[])?;
+    let mut path = segments(&request.uri).skip(2);
+    let mut segment = || path.next().unwrap_or_default();
+    let view = api.views.find(segment())?;
+    let key = key(segment())?;
+    let wanted = api.freshened(view, &request).await?;
+
+    let asked = Instant::now();
+    let Found { document, at } = view.reader.get(&key).await?;
+    fresh_enough(at, wanted)?;
+    let results = usize::from(document.is_some());
+    api.views.note(&view.one, view.definition(), asked, results, Some(request.uri.path()));
+    Ok(match document {
+        Some((document, position)) => {
+            let mut body = Vec::with_capacity(AROUND_BYTES + key.as_str().len() + document.len());
+            write(&mut body, &key, position, &document);
+            let tag = strong_tag(&body);
+            api.views.answer(&request.headers, body, tag, at)
+        }
+        None => {
+            let detail = format!("the view {} has no document {key:?}", view.definition().name());
+            api.views.nothing(Problem::new(&problem::DOCUMENT_NOT_FOUND, detail).with("position", at.0), at)
+        }
+    })
+}
+
+/// Writes a document with its key and the last event that changed it. It is JSON already, and stays as it is.
+pub(super) fn write(body: &mut Vec<u8>, key: &Key, position: Position, document: &str) {
+    body.extend_from_slice(br#"{"key":"#);
+    body.extend_from_slice(Value::from(key.as_str()).to_string().as_bytes());
+    body.extend_from_slice(format!(r#","position":{position},"document":"#).as_bytes());
+    body.extend_from_slice(document.as_bytes());
+    body.push(b'}');
+}
+
+/// A path segment as the key of a document: with `%2F` there may be slashes in it.
+fn key(segment: &str) -> Result<Key, Problem> {
+    let refused = |detail: String| Problem::new(&problem::INVALID_KEY, detail);
+    let key = Key::from(decoded(segment).map_err(|what| refused(format!("the key {what}")))?.as_ref());
+    match key.problem() {
+        Some(what) => Err(refused(what)),
+        None => Ok(key),
+    }
+}

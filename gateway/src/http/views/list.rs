@@ -1,0 +1,88 @@
+//! `GET /v1/views/{view}`: documents that meet filters, in an order, page by page.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use axum::response::Response;
+use dormouse_kernel::Position;
+use dormouse_projections::Page;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::answer::weak_tag;
+use super::cursor::{CURSOR, Mark};
+use super::document::write;
+use super::filters::query;
+use super::freshness::fresh_enough;
+use super::selection::Selection;
+use crate::http::Api;
+use crate::http::address::{Parameters, query_text, segments};
+use crate::http::problem::Problem;
+
+const PARAMETERS: [&str; 6] = ["filter[…]", "sort", "limit", CURSOR, "fields", "total"];
+
+pub(in crate::http) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let (request, _) = request.into_parts();
+    let uri = &request.uri;
+    let view = api.views.find(segments(uri).nth(2).unwrap_or_default())?;
+    let parameters = Parameters::of(uri, &PARAMETERS)?;
+    let limit = api.page_limit(&parameters)?;
+    let selection = Selection::of(view, &parameters)?;
+    let mark = Mark::of(view.definition(), &parameters);
+    let mut query = query(view.definition(), &parameters, limit)?;
+    if parameters.flag("total")? {
+        query = query.counting();
+    }
+    if let Some(cursor) = parameters.get(CURSOR) {
+        query = mark.resume(query, cursor)?;
+    }
+    let wanted = api.freshened(view, &request).await?;
+
+    let asked = Instant::now();
+    let page = view.reader.list(&query).await?;
+    fresh_enough(page.at, wanted)?;
+    api.views.note(&view.all, view.definition(), asked, page.rows.len(), Some(question(uri)));
+    let at = page.at;
+    let next = page.next.as_ref().map(|place| next(uri, &mark.cursor(place)));
+    let (body, content) = body(page, &selection, next)?;
+    // The position changes with every event, this answer does not.
+    let tag = weak_tag(&body[..content]);
+    Ok(api.views.answer(&request.headers, body, tag, at))
+}
+
+/// The body, and how much of it is what the list says; the rest is how far the view was.
+fn body(page: Page, selection: &Selection, next: Option<String>) -> Result<(Vec<u8>, usize), Problem> {
+    let Page { rows, at: Position(at), total, .. } = page;
+    let mut body = Vec::from(br#"{"items":["#);
+    for (number, row) in rows.into_iter().enumerate() {
+        if number > 0 {
+            body.push(b',');
+        }
+        write(&mut body, &row.key, row.position, &selection.of_document(row.document)?);
+    }
+    body.extend_from_slice(format!(r#"],"next":{}"#, Value::from(next)).as_bytes());
+    if let Some(total) = total {
+        body.extend_from_slice(format!(r#","total":{total}"#).as_bytes());
+    }
+    let content = body.len();
+    body.extend_from_slice(format!(r#","position":{at}}}"#).as_bytes());
+    Ok((body, content))
+}
+
+/// The address of the next page: the same question, from another place on.
+fn next(uri: &Uri, cursor: &str) -> String {
+    let is_cursor =
+        |pair: &str| query_text(pair.split('=').next().unwrap_or_default()).is_ok_and(|name| name == CURSOR);
+    let asked = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_cursor(pair));
+    let mut address = format!("{}?", uri.path());
+    for pair in asked {
+        address.push_str(pair);
+        address.push('&');
+    }
+    address + CURSOR + "=" + cursor
+}
+
+fn question(uri: &Uri) -> &str {
+    uri.path_and_query().map_or_else(|| uri.path(), |whole| whole.as_str())
+}

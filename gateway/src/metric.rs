@@ -1,0 +1,22 @@
+//! The gateway's metrics: names, labels and help.
+
+use metrics::{Unit, describe_counter, describe_histogram};
+
+/// Histogram in seconds, label `query_type`: answering a query, its wait for a position apart.
+pub(crate) const QUERY_DURATION: &str = "cqrs_query_duration";
+
+/// Histogram, label `query_type`: documents in an answer.
+pub(crate) const QUERY_RESULT_COUNT: &str = "cqrs_query_result_count";
+
+/// Counter, label `query_type`: queries that took longer than `views.slow_after`.
+pub(crate) const SLOW_QUERIES: &str = "cqrs_slow_queries_total";
+
+/// Buckets of [`QUERY_RESULT_COUNT`]: nothing, one document, and pages up to the largest that is usually allowed.
+pub(crate) const RESULT_BUCKETS: &[f64] = &[0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
+
+/// Tells the recorder what they mean.
+pub(crate) fn describe() {
+    describe_histogram!(QUERY_DURATION, Unit::Seconds, "From reading a view to having its answer, by query");
+    describe_histogram!(QUERY_RESULT_COUNT, Unit::Count, "Documents in an answer, by query");
+    describe_counter!(SLOW_QUERIES, "Queries that took longer than views.slow_after");
+}

@@ -1,0 +1,117 @@
+//! The read side of a running application: its views are opened, its projections run, and both are stopped.
+
+use std::sync::Arc;
+
+use dormouse_config::{Config, JournalUrl};
+use dormouse_journal::Journal;
+use dormouse_kernel::Position;
+use dormouse_projections::store::{Memory, Sqlite};
+use dormouse_projections::{Options, Projections, Reader, State, ViewStore, store};
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use crate::app::App;
+
+/// Projections that run, and where they keep their views.
+#[derive(Debug)]
+pub(crate) struct ReadSide {
+    projections: Projections,
+    store: Arc<dyn ViewStore>,
+}
+
+/// Why there is no read side.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ViewsError {
+    /// What keeps the views does not open.
+    #[error("cannot open the views at {place}: {source}")]
+    Unopened {
+        /// Where they are, its password masked.
+        place: String,
+        /// Why not.
+        source: store::Error,
+    },
+    /// This binary keeps no views there.
+    #[error("views are not kept in PostgreSQL ({place}): set views.url to \"sqlite://DIRECTORY\" or \"memory:\"")]
+    Unsupported {
+        /// Where they should be, its password masked.
+        place: String,
+    },
+    /// The projections cannot be run.
+    #[error(transparent)]
+    Projections(#[from] dormouse_projections::StartError),
+}
+
+/// Opens the views and runs the projections of `app`. An application without any opens nothing.
+pub(crate) async fn start(app: &App, config: &Config, journal: &Journal) -> Result<Option<ReadSide>, ViewsError> {
+    if !app.has_projections() {
+        return Ok(None);
+    }
+    let store = open(config).await?;
+    let builder = Projections::builder(journal.clone(), Arc::clone(&store), options(config));
+    match app.add_to_projections(builder).start().await {
+        Ok(projections) => Ok(Some(ReadSide { projections, store })),
+        Err(error) => {
+            store.close().await;
+            Err(error.into())
+        }
+    }
+}
+
+async fn open(config: &Config) -> Result<Arc<dyn ViewStore>, ViewsError> {
+    let place = config.views.url.place(&config.journal.url);
+    let unopened = |source| ViewsError::Unopened { place: place.to_string(), source };
+    Ok(match place {
+        JournalUrl::Memory => Arc::new(Memory::new()),
+        JournalUrl::Sqlite(directory) => {
+            let connections = config.views.read_connections.get();
+            Arc::new(Sqlite::open(directory, connections).await.map_err(unopened)?)
+        }
+        JournalUrl::Postgres(_) => return Err(ViewsError::Unsupported { place: place.to_string() }),
+    })
+}
+
+fn options(config: &Config) -> Options {
+    Options {
+        batch_events: config.projections.batch_events,
+        cache_bytes: usize::try_from(config.projections.cache.as_u64()).unwrap_or(usize::MAX),
+        supervision: config.supervision.clone(),
+    }
+}
+
+impl ReadSide {
+    pub(crate) fn projections(&self) -> &Projections {
+        &self.projections
+    }
+
+    /// Lets the views catch up with `head` until `deadline`, then stops the projections and lets go of the views, all by
+    /// `end`. The journal may be closed already: its last events are still in memory. Nothing is lost with a view that
+    /// does not get so far: it goes on from there at the next start.
+    pub(crate) async fn stop(self, head: Position, deadline: Instant, end: Instant) {
+        let caught_up = timeout_at(deadline, async {
+            for reader in self.projections.readers() {
+                caught_up(reader, head).await;
+            }
+        });
+        let in_time = caught_up.await.is_ok();
+        for progress in self.projections.progress().iter().filter(|progress| progress.position < head) {
+            let (view, position) = (progress.name, progress.position);
+            warn!(view, %position, %head, in_time, "a view has not caught up and goes on at the next start");
+        }
+        let stopped = timeout_at(end, async {
+            self.projections.stop().await;
+            self.store.close().await;
+        });
+        if stopped.await.is_err() {
+            warn!("the views were not closed in time");
+        }
+    }
+}
+
+/// Returns when a view is there, or will not get there now: it has stopped, or has met with trouble, and whom it asks for
+/// what it lacks may be closed.
+async fn caught_up(reader: &Reader, head: Position) {
+    let mut progress = reader.progress();
+    let is_done = progress.wait_for(|progress| progress.position >= head || progress.state != State::Running);
+    // Nobody is left to move it.
+    let _gone = is_done.await.is_err();
+}

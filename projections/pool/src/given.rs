@@ -200,7 +200,7 @@ impl<P: Projection> Given<P> {
             let projected = round.project_carefully(number, &mut documents);
             projected.unwrap_or_else(|error| panic!("{error}"));
         }
-        if let Some(parked) = round.into_parked().first() {
+        if let Some(parked) = round.into_parked(1).first() {
             panic!("{}", parked.reason.as_deref().unwrap_or_default());
         }
         let (rows, gone) = documents.changes().unwrap_or_else(|error| panic!("{error}"));

@@ -9,6 +9,7 @@
 //! Invariants: rows and offset are committed together, so that every event has its effect once, whatever dies when.
 //! An event that cannot be projected holds up its aggregate, and nothing else. No ractor type in a public signature.
 
+mod control;
 mod definition;
 mod documents;
 mod event;
@@ -16,28 +17,35 @@ mod fields;
 mod given;
 mod key;
 mod limits;
+mod metric;
 mod options;
+mod pace;
 mod pool;
 mod progress;
 mod projection;
 mod projector;
 mod query;
 mod reader;
+mod release;
 mod round;
 mod sources;
 pub mod store;
 mod supervision;
+mod trouble;
+mod upkeep;
 mod view;
 mod worker;
 
+pub use control::{ControlError, ParkedEvent, Retried};
 pub use definition::{Definition, DefinitionError};
 pub use event::Event;
 pub use fields::{Field, Fields, Kind};
 pub use given::Given;
 pub use key::{Key, Keys};
+pub use metric::BATCH_BUCKETS;
 pub use options::Options;
 pub use pool::{Builder, Projections, StartError};
-pub use progress::{Progress, State};
+pub use progress::{Progress, Rebuild, State};
 pub use projection::{Project, Projection};
 pub use query::{Filter, Page, Place, Query, QueryError, Sort, Test, Value};
 pub use reader::{Reader, WaitError};

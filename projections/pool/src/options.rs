@@ -1,6 +1,7 @@
 //! How workers work.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
 
 use dormouse_config::{Config, Supervision};
 use dormouse_kernel::Limits;
@@ -14,6 +15,9 @@ pub struct Options {
     /// Documents that a worker keeps between batches, in bytes of their JSON and some overhead. Default 32 MiB for each
     /// projection; zero keeps none. Raise it for views whose busy documents are many.
     pub cache_bytes: usize,
+    /// How often an event is tried before it is parked, with the pauses of `supervision` in between. Default 3. Whatever
+    /// else is in its batch waits with it: raise it only for code that is known to recover.
+    pub poison_attempts: NonZeroU32,
     /// How often a worker is restarted before its projection is stopped, and how long anything is retried later.
     pub supervision: Supervision,
 }
@@ -23,6 +27,12 @@ impl Options {
         let Supervision { restarts, window, backoff_min, backoff_max } = self.supervision;
         Limits { restarts: restarts as usize, window, backoff_min, backoff_max }
     }
+
+    /// The pause after so many attempts that failed: longer each time.
+    pub(crate) fn pause_after(&self, attempts: u32) -> Duration {
+        let Supervision { backoff_min, backoff_max, .. } = self.supervision;
+        backoff_min.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(backoff_max)
+    }
 }
 
 impl Default for Options {
@@ -30,6 +40,7 @@ impl Default for Options {
         Self {
             batch_events: NonZeroUsize::new(8192).unwrap_or(NonZeroUsize::MIN),
             cache_bytes: 32 << 20,
+            poison_attempts: NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN),
             supervision: Config::embedded().supervision,
         }
     }

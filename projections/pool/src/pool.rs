@@ -3,20 +3,24 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dormouse_journal::Journal;
-use ractor::ActorRuntime;
+use dormouse_kernel::{Clock, SystemClock};
+use ractor::{ActorRef, ActorRuntime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::definition::DefinitionError;
+use crate::definition::{Definition, DefinitionError};
+use crate::metric;
 use crate::options::Options;
 use crate::progress::{Progress, State};
 use crate::projection::Projection;
 use crate::projector::Projector;
 use crate::reader::Reader;
 use crate::store::ViewStore;
-use crate::supervision::{Root, Startup};
+use crate::supervision::{Root, RootMessage, Startup};
+use crate::upkeep::Upkeep;
 use crate::view::View;
 use crate::worker::AnyProjector;
 
@@ -25,7 +29,11 @@ use crate::worker::AnyProjector;
 pub struct Projections {
     views: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
     readers: Arc<BTreeMap<&'static str, Reader>>,
+    /// In the order of their wards at the root.
     projectors: Arc<Vec<Arc<dyn AnyProjector>>>,
+    journal: Journal,
+    store: Arc<dyn ViewStore>,
+    root: ActorRef<RootMessage>,
     stop: Arc<watch::Sender<bool>>,
     /// Its sender goes when everything has ended.
     ended: watch::Receiver<()>,
@@ -61,12 +69,14 @@ impl Builder {
     /// Runs this projection as well.
     #[must_use]
     pub fn projection<P: Projection>(mut self) -> Self {
-        let projector = Projector::<P>::new(self.journal.clone(), Arc::clone(&self.store), self.options.clone());
-        self.projectors.push(projector.map(|projector| {
-            let projector = Arc::new(projector);
-            let reader = projector.reader();
-            Added { name: P::NAME, projector, view: Arc::new(View::<P>::new(reader.clone())), reader }
-        }));
+        let added = Definition::of::<P>().and_then(|definition| {
+            let (store, journal) = (Arc::clone(&self.store), self.journal.clone());
+            let upkeep = Arc::new(Upkeep::new(definition, store, journal, self.options.clone()));
+            let reader = upkeep.reader();
+            let projector = Arc::new(Projector::<P>::new(upkeep)?);
+            Ok(Added { name: P::NAME, projector, view: Arc::new(View::<P>::new(reader.clone())), reader })
+        });
+        self.projectors.push(added);
         self
     }
 
@@ -84,9 +94,10 @@ impl Builder {
             }
             projectors.push(projector);
         }
+        metric::describe();
         let stop = watch::Sender::new(false);
         let startup = Startup { projectors: projectors.clone(), limits: self.options.limits(), stop: stop.subscribe() };
-        let (_root, root_ended) = ActorRuntime::spawn(None, Root, startup)
+        let (root, root_ended) = ActorRuntime::spawn(None, Root, startup)
             .await
             .map_err(|error| StartError::Supervision(error.to_string()))?;
         let (ending, ended) = watch::channel(());
@@ -95,6 +106,9 @@ impl Builder {
             views: Arc::new(views),
             readers: Arc::new(readers),
             projectors: Arc::new(projectors),
+            journal: self.journal,
+            store: self.store,
+            root,
             stop: Arc::new(stop),
             ended,
         })
@@ -128,7 +142,38 @@ impl Projections {
     /// How far each projection is, and how it fares.
     #[must_use]
     pub fn progress(&self) -> Vec<Progress> {
-        self.projectors.iter().map(|projector| projector.progress().borrow().clone()).collect()
+        self.projectors.iter().map(|projector| projector.upkeep().progress.borrow().clone()).collect()
+    }
+
+    /// Brings the metrics that are read rather than counted up to date. It asks the journal, once for each projection that
+    /// is behind.
+    pub async fn sample_metrics(&self) {
+        for progress in self.progress() {
+            let head = self.journal.head().borrow().0;
+            let lag = if head > progress.position.0 { self.age_of_next(&progress).await } else { Duration::ZERO };
+            metric::sample(&progress, head, lag);
+        }
+    }
+
+    /// How long ago the first event was recorded that a view does not have. A journal that does not answer has none.
+    async fn age_of_next(&self, progress: &Progress) -> Duration {
+        let next = self.journal.read_log(progress.position, 1).await.ok().and_then(|events| events.into_iter().next());
+        let age = |recorded_at| SystemClock.now().duration_since(recorded_at).try_into().unwrap_or_default();
+        next.map_or(Duration::ZERO, |event| age(event.event.recorded_at))
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn ViewStore> {
+        &self.store
+    }
+
+    pub(crate) fn root(&self) -> &ActorRef<RootMessage> {
+        &self.root
+    }
+
+    /// The projection of that name, with its number at the root.
+    pub(crate) fn find(&self, name: &str) -> Option<(usize, &Arc<Upkeep>)> {
+        let upkeeps = self.projectors.iter().map(|projector| projector.upkeep());
+        upkeeps.enumerate().find(|(_, upkeep)| upkeep.definition.name() == name)
     }
 
     /// Lets each worker finish the batch it is at, and take no more. Returns when all have ended.
@@ -146,9 +191,7 @@ fn watch_root(root_ended: JoinHandle<()>, projectors: Vec<Arc<dyn AnyProjector>>
         // It makes no difference how it ended.
         let _ended = root_ended.await;
         for projector in projectors {
-            if !projector.progress().borrow().state.is_final() {
-                projector.set_state(State::Stopped("the supervisor of the workers ended".to_owned()));
-            }
+            projector.upkeep().end(State::Stopped("the supervisor of the workers ended".to_owned()));
         }
         drop(ending);
     });

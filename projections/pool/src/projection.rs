@@ -88,7 +88,7 @@ pub trait Projection: Send + Sync + Sized + 'static {
     const NAME: &'static str;
 
     /// Raise it whenever the documents that are stored are no longer those that this code would make: the view is built
-    /// anew.
+    /// anew beside the old one, which readers get, as it is, until the new one has come as far.
     const VERSION: u32 = 1;
 
     /// What is kept under a key. Whatever the events make of it must come back from JSON as it was: not every version of
@@ -121,8 +121,8 @@ pub trait Projection: Send + Sync + Sized + 'static {
 
 /// What a projection makes of the events of one aggregate type.
 ///
-/// If one of these panics, the event and all later ones of its aggregate are parked for this projection, in order, and
-/// the rest goes on.
+/// If one of these panics, it is tried again, a few times; then the event and all later ones of its aggregate are parked
+/// for this projection, in order, and the rest goes on. An operator can have them tried again, or the first one skipped.
 pub trait Project<A: Aggregate>: Projection {
     /// The documents that this event concerns.
     fn keys(event: &Event<'_, A>) -> Keys;

@@ -1,185 +1,218 @@
-//! One projection on a node: what its worker works with, and what its views read. How a batch is projected.
+//! How a build is moved on by a batch of events.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use dormouse_journal::{Feed, Journal, ReadError, let_others_go_first};
-use dormouse_kernel::{AggregateRef, Position, RecordedEvent};
-use tokio::sync::watch;
-use tracing::{error, info, warn};
+use dormouse_journal::{Feed, let_others_go_first};
+use dormouse_kernel::{AggregateRef, RecordedEvent};
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::Instant;
+use tracing::{error, info};
 
-use crate::definition::{Definition, DefinitionError};
-use crate::documents::{Documents, Unfit};
+use crate::definition::DefinitionError;
+use crate::documents::Documents;
 use crate::key::Key;
 use crate::limits::{EVENTS_AT_A_TIME, PARKED_AGGREGATES};
-use crate::options::Options;
-use crate::progress::{Progress, State};
+use crate::metric::BatchMetrics;
+use crate::pace::Pace;
 use crate::projection::Projection;
-use crate::reader::Reader;
 use crate::round::Round;
 use crate::sources::{AnySource, Sources};
-use crate::store::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Offset, Parked, Row, ViewStore};
+use crate::store::{Advance, Build, BuildNumber, Builds, Offset, Parked, Row};
+use crate::trouble::Trouble;
+use crate::upkeep::Upkeep;
 
-/// What all who have to do with a projection share.
+/// What the workers of a projection share.
 pub(crate) struct Projector<P: Projection> {
-    pub(crate) definition: Arc<Definition>,
-    pub(crate) store: Arc<dyn ViewStore>,
-    pub(crate) options: Options,
-    pub(crate) progress: watch::Sender<Progress>,
-    sources: HashMap<&'static str, AnySource<P>>,
-    journal: Journal,
+    pub(crate) upkeep: Arc<Upkeep>,
+    pub(crate) sources: HashMap<&'static str, AnySource<P>>,
+    metrics: BatchMetrics,
 }
 
-/// A projection under way: it believes that the view is at its offset, and that nobody else moves it.
+/// A projection under way: it believes that its build is at its offset, and that nobody else moves it.
 pub(crate) struct Run<P: Projection> {
     pub(crate) feed: Feed,
     pub(crate) view: Standing<P>,
+    /// It holds what is served where it is, to take its place.
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
-/// Where a view is, and what is known of it.
+/// Where a build is, and what is known of it.
 pub(crate) struct Standing<P: Projection> {
-    build: BuildNumber,
-    offset: Offset,
-    documents: Documents<P::Document>,
+    pub(crate) build: BuildNumber,
+    pub(crate) is_served: bool,
+    pub(crate) offset: Offset,
+    pub(crate) documents: Documents<P::Document>,
     /// The aggregates whose events are parked.
-    waiting: HashSet<AggregateRef>,
+    pub(crate) waiting: HashSet<AggregateRef>,
+    pub(crate) pace: Pace,
 }
 
-/// Why a projection cannot go on. Whatever it had in hand is not to be believed any more.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Trouble {
-    /// It passes: somebody does not answer.
-    #[error("{0}")]
-    Passing(String),
-    /// It may come again and again.
-    #[error("{0}")]
-    Lasting(String),
+/// What a round makes of a view.
+struct Made {
+    rows: Vec<Row>,
+    gone: Vec<Key>,
+    parked: Vec<Parked>,
 }
 
 impl<P: Projection> Projector<P> {
-    pub(crate) fn new(journal: Journal, store: Arc<dyn ViewStore>, options: Options) -> Result<Self, DefinitionError> {
-        let definition = Arc::new(Definition::of::<P>()?);
-        let progress = Progress {
-            name: definition.name(),
-            build: None,
-            position: Position::ZERO,
-            parked: 0,
-            state: State::Starting,
+    pub(crate) fn new(upkeep: Arc<Upkeep>) -> Result<Self, DefinitionError> {
+        Ok(Self { upkeep, sources: Sources::named()?, metrics: BatchMetrics::of(P::NAME) })
+    }
+
+    /// Finds out where a build is, and goes on from there.
+    pub(crate) async fn resume(&self, number: BuildNumber) -> Result<Run<P>, Trouble> {
+        let Upkeep { definition, store, journal, options, .. } = &*self.upkeep;
+        let Builds { serving, next, .. } = store.prepare(definition).await?;
+        let is_it = |build: &Build| build.number == number && build.version == definition.version();
+        let (build, is_served) = match (serving.filter(is_it), next.filter(is_it)) {
+            (Some(build), _) => (build, true),
+            (None, Some(build)) => (build, false),
+            (None, None) => return Err(Trouble::Gone),
         };
-        Ok(Self {
-            definition,
-            store,
-            options,
-            progress: watch::Sender::new(progress),
-            sources: Sources::named()?,
-            journal,
-        })
-    }
-
-    /// Reads what it makes.
-    pub(crate) fn reader(&self) -> Reader {
-        Reader::new(Arc::clone(&self.definition), Arc::clone(&self.store), self.progress.subscribe())
-    }
-
-    pub(crate) fn set_state(&self, state: State) {
-        self.progress.send_modify(|progress| progress.state = state);
-    }
-
-    /// Finds out where the view is, and goes on from there.
-    pub(crate) async fn resume(&self) -> Result<Run<P>, Trouble> {
-        let view = &self.definition;
-        let Builds { serving, .. } = self.store.prepare(view).await?;
-        let Build { number, offset, .. } = match serving {
-            Some(build) if build.version != view.version() => {
-                warn!(view = view.name(), version = build.version, wanted = view.version(), "a view is built anew");
-                self.store.begin(view, Offset::START, Begin::Instead).await?
-            }
-            Some(build) if !self.is_of_journal(build.offset).await? => {
-                let position = build.offset.position;
-                warn!(view = view.name(), %position, "a view is not of this journal and is built anew");
-                self.store.begin(view, Offset::START, Begin::Instead).await?
-            }
-            Some(build) => build,
-            None => self.store.begin(view, Offset::START, Begin::Instead).await?,
-        };
-        let waiting = self.store.parked_aggregates(number, PARKED_AGGREGATES + 1).await?;
+        let waiting = store.parked_aggregates(number, PARKED_AGGREGATES + 1).await?;
         let waiting: HashSet<AggregateRef> = waiting.into_iter().collect();
-        info!(view = view.name(), position = %offset.position, parked = waiting.len(), "projecting");
-        self.progress.send_modify(|progress| {
-            progress.build = Some(number);
-            progress.position = offset.position;
-            progress.parked = waiting.len();
-            progress.state = State::Running;
-        });
-        let documents = Documents::new(self.options.cache_bytes);
-        Ok(Run {
-            feed: self.journal.feed(offset.position),
-            view: Standing { build: number, offset, documents, waiting },
-        })
+        let offset = build.offset;
+        info!(view = P::NAME, position = %offset.position, is_served, parked = waiting.len(), "projecting");
+        self.upkeep.taken_up(build, is_served, waiting.len());
+        let documents = Documents::new(options.cache_bytes);
+        let view = Standing { build: number, is_served, offset, documents, waiting, pace: Pace::from(Instant::now()) };
+        let mut run = Run { feed: journal.feed(offset.position), view, turn: None };
+        self.take_place(&mut run).await?;
+        Ok(run)
     }
 
-    /// Whether the last event that is in the view is the one at that position of the log.
-    async fn is_of_journal(&self, offset: Offset) -> Result<bool, ReadError> {
-        let Some(before) = offset.position.0.checked_sub(1) else { return Ok(true) };
-        let found = self.journal.read_log(Position(before), 1).await?;
-        Ok(found.first().is_some_and(|event| event.event.chain == offset.chain))
-    }
-
-    /// Projects the events that follow, and moves the view on. After an error, [resume](Self::resume): whether it has
-    /// moved is not known.
-    pub(crate) async fn advance(&self, view: &mut Standing<P>, events: Vec<RecordedEvent>) -> Result<(), Trouble> {
-        let Some(to) = events.last().map(Offset::at) else { return Ok(()) };
-        let mut round = Round::of(events.len());
-        for (number, event) in events.into_iter().enumerate() {
-            round.read(event, &self.sources, &view.waiting);
-            give_way(number).await;
-        }
-        self.load(view.build, &round, &mut view.documents).await?;
-        let (rows, gone) = match project(&round, &mut view.documents).await {
-            Some(changes) => changes,
-            None => {
-                // What it was at is lost. Once more from what is stored, and now so that each step can be undone.
-                view.documents.forget();
-                self.load(view.build, &round, &mut view.documents).await?;
-                for number in 0..round.len() {
-                    round.project_carefully(number, &mut view.documents)?;
-                    give_way(number).await;
+    /// Puts the build in the place of the one that is served, as soon as no reader loses anything by it.
+    pub(crate) async fn take_place(&self, run: &mut Run<P>) -> Result<(), Trouble> {
+        let Upkeep { definition, store, options, progress, .. } = &*self.upkeep;
+        let Run { view, turn, .. } = run;
+        while !view.is_served {
+            let (served, at) = (progress.borrow().position, view.offset.position);
+            if at >= served {
+                if store.serve(definition, view.build).await? {
+                    info!(view = P::NAME, position = %at, "a view was built anew and is served");
+                    let build = Build { number: view.build, version: definition.version(), offset: view.offset };
+                    self.upkeep.taken_up(build, true, view.waiting.len());
+                    view.is_served = true;
+                    *turn = None;
+                    return Ok(());
                 }
-                view.documents.changes()?
+                if turn.take().is_some() {
+                    // It was not this process that moved it on.
+                    return Ok(());
+                }
             }
-        };
-        let parked = round.into_parked();
-        self.note_parked(&parked, &mut view.waiting)?;
-        let advance = Advance { from: view.offset.position, to, rows, gone, parked, released: Vec::new() };
-        self.store.commit(&self.definition, view.build, advance).await?;
-        view.offset = to;
-        view.documents.stored();
-        self.progress.send_modify(|progress| {
-            progress.position = to.position;
-            progress.parked = view.waiting.len();
-        });
+            if turn.is_some() || served.0.saturating_sub(at.0) > options.batch_events.get() as u64 {
+                return Ok(());
+            }
+            *turn = Some(Arc::clone(&self.upkeep.moving).lock_owned().await);
+        }
         Ok(())
     }
 
-    async fn load(
+    /// Projects the events that follow, and moves the build on. After an error, [resume](Self::resume): whether it has
+    /// moved is not known.
+    pub(crate) async fn advance(&self, view: &mut Standing<P>, events: Vec<RecordedEvent>) -> Result<(), Trouble> {
+        let Some(to) = events.last().map(Offset::at) else { return Ok(()) };
+        let (count, started) = (events.len(), Instant::now());
+        let round = self.read(events, &view.waiting).await;
+        let made = match self.try_round(&round, view).await? {
+            Some((rows, gone)) => Made { rows, gone, parked: round.into_parked(0) },
+            None => self.insist(round, view, count, to).await?,
+        };
+        let Made { rows, gone, parked } = made;
+        self.note_parked(&parked, &mut view.waiting)?;
+        let Upkeep { definition, store, .. } = &*self.upkeep;
+        let advance = Advance { from: view.offset.position, to, rows, gone, parked, released: Vec::new() };
+        store.commit(definition, view.build, advance).await?;
+        view.offset = to;
+        view.documents.stored();
+        let now = Instant::now();
+        let events_per_second = view.pace.note(count, now);
+        self.upkeep.moved(view.build, to.position, view.waiting.len(), events_per_second);
+        self.metrics.record(view.is_served, count, now - started);
+        Ok(())
+    }
+
+    pub(crate) async fn read(&self, events: Vec<RecordedEvent>, waiting: &HashSet<AggregateRef>) -> Round<P> {
+        let mut round = Round::of(events.len());
+        for (number, event) in events.into_iter().enumerate() {
+            round.read(event, &self.sources, waiting);
+            give_way(number).await;
+        }
+        round
+    }
+
+    /// Projects a round as if nothing could go wrong. `None`: it did, and the documents are not what they should be.
+    async fn try_round(
         &self,
-        build: BuildNumber,
         round: &Round<P>,
-        documents: &mut Documents<P::Document>,
-    ) -> Result<(), Trouble> {
-        let missing = documents.missing(round.keys());
+        view: &mut Standing<P>,
+    ) -> Result<Option<(Vec<Row>, Vec<Key>)>, Trouble> {
+        if round.has_poison() {
+            return Ok(None);
+        }
+        self.load(round, view).await?;
+        let mut start = 0;
+        while start < round.len() {
+            let end = round.len().min(start + EVENTS_AT_A_TIME);
+            if round.project(start..end, &mut view.documents).is_err() {
+                return Ok(None);
+            }
+            let_others_go_first().await;
+            start = end;
+        }
+        Ok(view.documents.changes().ok())
+    }
+
+    /// Projects a round so that each step can be undone, and once more after a while if an event cannot be projected, a
+    /// few times: with the documents as they are stored and the events as the log has them, since what is wrong may
+    /// be what was in memory. What cannot be projected in the end is parked.
+    async fn insist(
+        &self,
+        mut round: Round<P>,
+        view: &mut Standing<P>,
+        events: usize,
+        to: Offset,
+    ) -> Result<Made, Trouble> {
+        let Upkeep { journal, options, .. } = &*self.upkeep;
+        let mut attempts = 1;
+        loop {
+            view.documents.forget();
+            self.load(&round, view).await?;
+            for number in 0..round.len() {
+                round.project_carefully(number, &mut view.documents)?;
+                give_way(number).await;
+            }
+            if !round.has_poison() || attempts >= options.poison_attempts.get() {
+                break;
+            }
+            tokio::time::sleep(options.pause_after(attempts)).await;
+            attempts += 1;
+            let again = journal.read_log(view.offset.position, events).await?;
+            if again.last().map(Offset::at) != Some(to) {
+                return Err(Trouble::Passing("the log does not have what was just read from it".to_owned()));
+            }
+            round = self.read(again, &view.waiting).await;
+        }
+        let (rows, gone) = view.documents.changes()?;
+        Ok(Made { rows, gone, parked: round.into_parked(attempts) })
+    }
+
+    pub(crate) async fn load(&self, round: &Round<P>, view: &mut Standing<P>) -> Result<(), Trouble> {
+        let missing = view.documents.missing(round.keys());
         if !missing.is_empty() {
-            let found = self.store.load(&self.definition, build, &missing).await?;
-            documents.insert(missing, found)?;
+            let Upkeep { definition, store, .. } = &*self.upkeep;
+            let found = store.load(definition, view.build, &missing).await?;
+            view.documents.insert(missing, found)?;
         }
         Ok(())
     }
 
     fn note_parked(&self, parked: &[Parked], waiting: &mut HashSet<AggregateRef>) -> Result<(), Trouble> {
         for event in parked {
-            if let Some(reason) = &event.reason {
-                let Parked { aggregate, version, position, .. } = event;
-                error!(view = self.definition.name(), %aggregate, %version, %position, reason, "parked an aggregate");
+            if let Parked { aggregate, version, position, reason: Some(reason), attempts } = event {
+                error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "parked an aggregate");
             }
             waiting.insert(event.aggregate.clone());
         }
@@ -190,57 +223,9 @@ impl<P: Projection> Projector<P> {
     }
 }
 
-/// Projects a round as if nothing could go wrong. `None`: it did, and the documents are not what they should be.
-async fn project<P: Projection>(
-    round: &Round<P>,
-    documents: &mut Documents<P::Document>,
-) -> Option<(Vec<Row>, Vec<Key>)> {
-    let mut start = 0;
-    while start < round.len() {
-        let end = round.len().min(start + EVENTS_AT_A_TIME);
-        round.project(start..end, documents).ok()?;
-        let_others_go_first().await;
-        start = end;
-    }
-    documents.changes().ok()
-}
-
 /// A worker must not keep its thread for a whole batch.
-async fn give_way(events_done: usize) {
+pub(crate) async fn give_way(events_done: usize) {
     if events_done % EVENTS_AT_A_TIME == EVENTS_AT_A_TIME - 1 {
         let_others_go_first().await;
-    }
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Unavailable(_) | Error::Full(_) => Self::Passing(error.to_string()),
-            Error::Damaged(_) => Self::Lasting(error.to_string()),
-        }
-    }
-}
-
-impl From<CommitError> for Trouble {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Failed(error) => error.into(),
-            CommitError::Moved { .. } => Self::Lasting(error.to_string()),
-        }
-    }
-}
-
-impl From<ReadError> for Trouble {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Unavailable(_) => Self::Passing(error.to_string()),
-            ReadError::Damaged { .. } => Self::Lasting(error.to_string()),
-        }
-    }
-}
-
-impl From<Unfit> for Trouble {
-    fn from(unfit: Unfit) -> Self {
-        Self::Lasting(unfit.to_string())
     }
 }

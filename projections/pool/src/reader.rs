@@ -11,14 +11,13 @@ use crate::definition::Definition;
 use crate::key::Key;
 use crate::progress::{Progress, State};
 use crate::query::{Page, Query};
-use crate::store::{Error, Found, Parked, ViewStore};
+use crate::store::{Error, Found, Parked};
+use crate::upkeep::Upkeep;
 
 /// Reads a view, whatever its documents: they are JSON text here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    definition: Arc<Definition>,
-    store: Arc<dyn ViewStore>,
-    progress: watch::Receiver<Progress>,
+    upkeep: Arc<Upkeep>,
 }
 
 /// Why a view is not as far as somebody wants it to be.
@@ -43,18 +42,14 @@ pub enum WaitError {
 }
 
 impl Reader {
-    pub(crate) fn new(
-        definition: Arc<Definition>,
-        store: Arc<dyn ViewStore>,
-        progress: watch::Receiver<Progress>,
-    ) -> Self {
-        Self { definition, store, progress }
+    pub(crate) fn new(upkeep: Arc<Upkeep>) -> Self {
+        Self { upkeep }
     }
 
     /// What the view is called, and what can be asked of it.
     #[must_use]
     pub fn definition(&self) -> &Definition {
-        &self.definition
+        &self.upkeep.definition
     }
 
     /// The document under a key, and how far the view was when it was read.
@@ -63,7 +58,7 @@ impl Reader {
     /// If the store does not answer.
     pub async fn get(&self, key: &Key) -> Result<Found, Error> {
         self.started().await;
-        self.store.get(&self.definition, key).await
+        self.upkeep.store.get(&self.upkeep.definition, key).await
     }
 
     /// A page of documents, and how far the view was when it was read.
@@ -72,7 +67,7 @@ impl Reader {
     /// If the store does not answer.
     pub async fn list(&self, query: &Query) -> Result<Page, Error> {
         self.started().await;
-        self.store.list(&self.definition, query).await
+        self.upkeep.store.list(&self.upkeep.definition, query).await
     }
 
     /// Waits until every event up to `position` is in the view (or parked), no longer than `patience`. Whatever is read
@@ -89,6 +84,7 @@ impl Reader {
         match state {
             _ if at >= position => Ok(at),
             State::Stopped(reason) => Err(WaitError::Stopped { at, reason }),
+            State::Dropped => Err(WaitError::Stopped { at, reason: "it was dropped".to_owned() }),
             State::Ended => Err(WaitError::Stopped { at, reason: "it was told to end".to_owned() }),
             _ => Err(WaitError::Behind { at, wanted: position }),
         }
@@ -97,7 +93,7 @@ impl Reader {
     /// How far it is, how it fares, and every change of that.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
+        self.upkeep.progress.subscribe()
     }
 
     /// The events that wait outside the view, after a position, in order, at most `limit`.
@@ -105,9 +101,9 @@ impl Reader {
     /// # Errors
     /// If the store does not answer.
     pub async fn parked(&self, after: Position, limit: usize) -> Result<Vec<Parked>, Error> {
-        let build = self.progress.borrow().build;
+        let build = self.upkeep.progress.borrow().build;
         match build {
-            Some(build) => self.store.parked(build, None, after, limit).await,
+            Some(build) => self.upkeep.store.parked(build, None, after, limit).await,
             None => Ok(Vec::new()),
         }
     }
@@ -115,6 +111,10 @@ impl Reader {
     /// Before that there may be no table to ask.
     async fn started(&self) {
         // An error would mean that the sender has gone, and then the store says what is to be said.
-        let _started = self.progress().wait_for(|progress| progress.state != State::Starting).await.is_ok();
+        let _started = self
+            .progress()
+            .wait_for(|progress| progress.build.is_some() || progress.state != State::Starting)
+            .await
+            .is_ok();
     }
 }

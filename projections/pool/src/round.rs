@@ -54,7 +54,7 @@ impl<P: Projection> Round<P> {
     fn park(&mut self, event: Parked, reason: String) {
         let first = self.stuck.entry(event.aggregate.clone()).or_insert(event.position);
         *first = event.position.min(*first);
-        self.parked.push(Parked { reason: Some(reason), attempts: 1, ..event });
+        self.parked.push(Parked { reason: Some(reason), ..event });
     }
 
     /// How many events there are to project.
@@ -106,13 +106,20 @@ impl<P: Projection> Round<P> {
         Ok(())
     }
 
-    /// What is parked, in order.
-    pub(crate) fn into_parked(mut self) -> Vec<Parked> {
+    /// Whether an event was found that cannot be projected.
+    pub(crate) fn has_poison(&self) -> bool {
+        !self.stuck.is_empty()
+    }
+
+    /// What is parked, in order, after so many attempts.
+    pub(crate) fn into_parked(mut self, attempts: u32) -> Vec<Parked> {
         self.parked.sort_unstable_by_key(|event| event.position);
         for event in &mut self.parked {
-            // Whatever else is wrong with an aggregate's later events, they wait behind its first.
-            if self.stuck.get(&event.aggregate) != Some(&event.position) {
-                (event.reason, event.attempts) = (None, 0);
+            if self.stuck.get(&event.aggregate) == Some(&event.position) {
+                event.attempts = attempts;
+            } else {
+                // Whatever else is wrong with an aggregate's later events, they wait behind its first.
+                event.reason = None;
             }
         }
         self.parked

@@ -1,41 +1,63 @@
-//! The worker of a projection: it takes batch after batch from the feed until it is told to stop.
+//! The worker of a build: it takes batch after batch from the feed until it is told to stop.
 //!
 //! One message is one batch, and each sends the next, so there is never more than one in the mailbox. While it waits for
-//! events it listens to being stopped; while it projects and commits it does not.
+//! events it listens to being stopped and to operators; while it projects and commits it does not.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dormouse_journal::{Feed, ReadError};
 use dormouse_kernel::RecordedEvent;
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime};
-use tokio::sync::watch;
+use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime};
+use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
-use crate::progress::{Progress, State};
+use crate::control::ControlError;
+use crate::progress::State;
 use crate::projection::Projection;
-use crate::projector::{Projector, Run, Trouble};
+use crate::projector::{Projector, Run};
+use crate::release::Order;
+use crate::store::BuildNumber;
+use crate::supervision::RootMessage;
+use crate::trouble::Trouble;
+use crate::upkeep::{Job, Upkeep};
+
+/// How a worker ends that finds its build gone. One that was told to stop says nothing.
+pub(crate) const GONE: &str = "gone";
 
 pub(crate) struct Worker<P>(PhantomData<fn() -> P>);
 
 /// Take the next batch.
 pub(crate) struct Next;
 
+/// What a worker is to do, and how it hears of those above it.
+pub(crate) struct Commission {
+    pub(crate) job: Job,
+    pub(crate) stop: watch::Receiver<bool>,
+    /// Bounded by one: operators come one after the other.
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) root: ActorRef<RootMessage>,
+    /// What the root calls the projection, and this attempt to make a plan.
+    pub(crate) ward: usize,
+    pub(crate) plan: u64,
+}
+
 pub(crate) struct Work<P: Projection> {
     projector: Arc<Projector<P>>,
-    stop: watch::Receiver<bool>,
-    /// `None`: where the view is must be found out.
+    commission: Commission,
+    /// `None`: where the build is must be found out.
     run: Option<Run<P>>,
     /// What the run has read ahead.
     ahead: Vec<RecordedEvent>,
+    /// What an operator wants, as far as it is not done.
+    order: Option<Order>,
     /// Attempts in a row that met with passing trouble.
     attempts: u32,
 }
 
 enum Went {
     On,
-    /// It was told to stop.
+    /// It was told to stop, or has nothing more to do.
     Away,
 }
 
@@ -52,6 +74,10 @@ impl<P: Projection> Actor for Worker<P> {
     async fn handle(&self, myself: ActorRef<Next>, _: Next, work: &mut Work<P>) -> Result<(), ActorProcessingErr> {
         let went = match work.step().await {
             Err(Trouble::Passing(reason)) => work.pause(reason).await,
+            Err(Trouble::Gone) => {
+                myself.stop(Some(GONE.to_owned()));
+                return Ok(());
+            }
             Err(trouble @ Trouble::Lasting(_)) => return Err(trouble.into()),
             Ok(went) => went,
         };
@@ -65,51 +91,109 @@ impl<P: Projection> Actor for Worker<P> {
 
 impl<P: Projection> Work<P> {
     async fn step(&mut self) -> Result<Went, Trouble> {
+        let build = match self.commission.job {
+            Job::Plan => return self.plan().await,
+            Job::Build(build) => build,
+        };
         // Taken: what is left of it after an error, or a panic, must not be used.
         let (run, ahead) = (self.run.take(), std::mem::take(&mut self.ahead));
         let (mut run, ahead) = match run {
             Some(run) => (run, ahead),
-            None => (self.projector.resume().await?, Vec::new()),
+            None => (self.projector.resume(build).await?, Vec::new()),
         };
-        let limit = self.projector.options.batch_events.get();
-        let events = tokio::select! {
-            biased;
-            () = stopped(&mut self.stop) => return Ok(Went::Away),
-            events = next(&mut run.feed, ahead, limit) => events?,
+        if *self.commission.stop.borrow() {
+            return Ok(Went::Away);
+        }
+        self.obey(&mut run).await?;
+        let limit = self.projector.upkeep.options.batch_events.get();
+        let events = if !ahead.is_empty() {
+            ahead
+        } else if self.order.is_some() {
+            run.feed.ready(limit).await?
+        } else {
+            tokio::select! {
+                biased;
+                () = stopped(&mut self.commission.stop) => return Ok(Went::Away),
+                order = self.commission.orders.recv() => {
+                    self.order = order;
+                    Vec::new()
+                }
+                events = run.feed.next(limit) => events?,
+            }
         };
-        // A full batch: it is behind, and the next one can be read meanwhile. One that is live would only get less.
-        let is_behind = events.len() >= limit;
-        let Run { feed, view } = &mut run;
-        let reading_ahead = async { if is_behind { feed.ready(limit).await } else { Ok(Vec::new()) } };
-        let (advanced, ahead) = tokio::join!(self.projector.advance(view, events), reading_ahead);
-        advanced?;
-        self.ahead = ahead?;
+        if !events.is_empty() && !self.advance(&mut run, events, limit).await? {
+            return Ok(Went::Away);
+        }
         self.run = Some(run);
         self.attempts = 0;
         Ok(Went::On)
     }
 
+    /// False: it was told to stop before its turn came.
+    async fn advance(&mut self, run: &mut Run<P>, events: Vec<RecordedEvent>, limit: usize) -> Result<bool, Trouble> {
+        let projector = &self.projector;
+        let turn = async { if run.view.is_served { Some(projector.upkeep.moving.lock().await) } else { None } };
+        let turn = tokio::select! {
+            biased;
+            turn = turn => turn,
+            () = stopped(&mut self.commission.stop) => return Ok(false),
+        };
+        // A full batch: it is behind, and the next one can be read meanwhile. One that is live would only get less.
+        let is_behind = events.len() >= limit;
+        let Run { feed, view, .. } = run;
+        let reading_ahead = async { if is_behind { feed.ready(limit).await } else { Ok(Vec::new()) } };
+        let (advanced, ahead) = tokio::join!(projector.advance(view, events), reading_ahead);
+        advanced?;
+        self.ahead = ahead?;
+        drop(turn);
+        projector.take_place(run).await?;
+        Ok(true)
+    }
+
+    async fn plan(&mut self) -> Result<Went, Trouble> {
+        let builds = self.projector.upkeep.plan().await?;
+        let Commission { root, ward, plan, .. } = &self.commission;
+        // A root that has gone plans nothing.
+        let _gone = root.send_message(RootMessage::Planned { ward: *ward, plan: *plan, builds });
+        Ok(Went::Away)
+    }
+
+    /// Does a page of what an operator wants.
+    async fn obey(&mut self, run: &mut Run<P>) -> Result<(), Trouble> {
+        if self.order.is_none() {
+            self.order = self.commission.orders.try_recv().ok();
+        }
+        let Some(mut order) = self.order.take() else { return Ok(()) };
+        let answer = match self.projector.release(&mut run.view, &mut order).await {
+            Ok(None) => {
+                self.order = Some(order);
+                return Ok(());
+            }
+            Ok(Some(answer)) => answer,
+            Err(trouble) => {
+                // Whoever asked may have gone, here and below.
+                let _gone = order.answer.send(Err(ControlError::Interrupted(trouble.to_string())));
+                return Err(trouble);
+            }
+        };
+        let _gone = order.answer.send(answer);
+        Ok(())
+    }
+
     /// Waits before the next attempt, longer each time.
     async fn pause(&mut self, reason: String) -> Went {
-        let limits = self.projector.options.limits();
-        let pause = limits.backoff_min.saturating_mul(1 << self.attempts.min(20)).min(limits.backoff_max);
-        self.attempts += 1;
-        let view = self.projector.definition.name();
-        warn!(view, reason, attempts = self.attempts, ?pause, "cannot project, trying again");
-        self.projector.set_state(State::Retrying(reason));
+        self.attempts = self.attempts.saturating_add(1);
+        let pause = self.projector.upkeep.options.pause_after(self.attempts);
+        warn!(view = P::NAME, reason, attempts = self.attempts, ?pause, "cannot project, trying again");
+        self.projector.upkeep.set_state(self.commission.job, State::Retrying(reason));
         tokio::select! {
-            () = stopped(&mut self.stop) => Went::Away,
+            () = stopped(&mut self.commission.stop) => Went::Away,
             () = tokio::time::sleep(pause) => Went::On,
         }
     }
 }
 
-/// What was read ahead, or else what comes.
-async fn next(feed: &mut Feed, ahead: Vec<RecordedEvent>, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
-    if ahead.is_empty() { feed.next(limit).await } else { Ok(ahead) }
-}
-
-/// Returns when everything stops, also because nobody holds a handle any more.
+/// Returns when it is told to stop, also because nobody is there any more to tell it.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _told = stop.wait_for(|stop| *stop).await.is_ok();
 }
@@ -117,35 +201,25 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// A projection, whatever its documents.
 #[async_trait]
 pub(crate) trait AnyProjector: Send + Sync {
+    fn upkeep(&self) -> &Arc<Upkeep>;
+
     /// Starts a worker.
-    async fn start(
-        self: Arc<Self>,
-        stop: watch::Receiver<bool>,
-        supervisor: ActorCell,
-    ) -> Result<ActorId, ActorProcessingErr>;
-
-    fn progress(&self) -> watch::Receiver<Progress>;
-
-    fn set_state(&self, state: State);
+    async fn start(self: Arc<Self>, commission: Commission) -> Result<ActorId, ActorProcessingErr>;
 }
 
 #[async_trait]
 impl<P: Projection> AnyProjector for Projector<P> {
-    async fn start(
-        self: Arc<Self>,
-        stop: watch::Receiver<bool>,
-        supervisor: ActorCell,
-    ) -> Result<ActorId, ActorProcessingErr> {
-        let work = Work { projector: self, stop, run: None, ahead: Vec::new(), attempts: 0 };
-        let (worker, _) = ActorRuntime::spawn_linked(None, Worker(PhantomData), work, supervisor).await?;
+    fn upkeep(&self) -> &Arc<Upkeep> {
+        &self.upkeep
+    }
+
+    async fn start(self: Arc<Self>, commission: Commission) -> Result<ActorId, ActorProcessingErr> {
+        let root = commission.root.get_cell();
+        let work = Work { projector: self, commission, run: None, ahead: Vec::new(), order: None, attempts: 0 };
+        let (worker, _) = ActorRuntime::spawn_linked(None, Worker(PhantomData), work, root).await?;
         Ok(worker.get_id())
     }
-
-    fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
-    }
-
-    fn set_state(&self, state: State) {
-        Projector::set_state(self, state);
-    }
 }
+
+/// How an operator reaches the worker of a build.
+pub(crate) type Orders = (BuildNumber, mpsc::Sender<Order>);

@@ -11,12 +11,20 @@ mod world;
 
 #[path = "pool/batches.rs"]
 mod batches;
+#[path = "pool/control.rs"]
+mod control;
 #[path = "pool/crowd.rs"]
 mod crowd;
 #[path = "pool/exactly_once.rs"]
 mod exactly_once;
+#[path = "pool/measuring.rs"]
+mod measuring;
 #[path = "pool/poison.rs"]
 mod poison;
+#[path = "pool/rebuilding.rs"]
+mod rebuilding;
+#[path = "pool/retrying.rs"]
+mod retrying;
 #[path = "pool/supervision.rs"]
 mod supervision;
 #[path = "pool/watermark.rs"]

@@ -84,7 +84,7 @@ impl Serialize for Unwritable {
 }
 
 impl Balance {
-    fn moved(&mut self, amount: i64, position: Position) {
+    pub(crate) fn moved(&mut self, amount: i64, position: Position) {
         self.amount += amount;
         self.movements += 1;
         self.trail = trail(self.trail, position);

@@ -15,12 +15,12 @@ use crate::world::{
     PATIENCE, Teller, all, assert_balances, batches_of, caught_up, head, journal, memory, options, run,
 };
 
-async fn sqlite(directory: &Path) -> Arc<dyn ViewStore> {
+pub(crate) async fn sqlite(directory: &Path) -> Arc<dyn ViewStore> {
     Arc::new(Sqlite::open(directory, 2).await.unwrap())
 }
 
 /// Some accounts move money about.
-async fn trade(teller: &mut Teller, dice: &mut Dice, commands: usize) {
+pub(crate) async fn trade(teller: &mut Teller, dice: &mut Dice, commands: usize) {
     for _ in 0..commands {
         let (from, to) = (dice.below(9).to_string(), dice.below(9).to_string());
         let amount = dice.below(100) as i64;
@@ -34,28 +34,31 @@ async fn trade(teller: &mut Teller, dice: &mut Dice, commands: usize) {
     }
 }
 
-async fn assert_all_is_right(projections: &Projections, journal: &Journal) {
+pub(crate) async fn assert_all_is_right(projections: &Projections, journal: &Journal) {
     caught_up(projections, journal).await;
     assert_balances(projections, journal).await;
     assert_eq!(all(projections).await.document.unwrap().content, everything(head(journal).await.0));
 }
 
 /// A process of its own, as far as its tasks go: it dies without finishing anything.
-struct Process(Option<tokio::runtime::Runtime>);
+pub(crate) struct Process(Option<tokio::runtime::Runtime>);
 
 impl Process {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         Self(Some(runtime.unwrap()))
     }
 
-    async fn projects(&self, journal: &Journal, store: Arc<dyn ViewStore>, options: Options) -> Projections {
+    pub(crate) async fn projects(&self, journal: &Journal, store: Arc<dyn ViewStore>, options: Options) -> Projections {
         let journal = journal.clone();
-        let started = async move { run(&journal, store, options).await };
-        self.0.as_ref().unwrap().spawn(started).await.unwrap()
+        self.runs(async move { run(&journal, store, options).await }).await
     }
 
-    fn dies(mut self) {
+    pub(crate) async fn runs<T: Send + 'static>(&self, what: impl Future<Output = T> + Send + 'static) -> T {
+        self.0.as_ref().unwrap().spawn(what).await.unwrap()
+    }
+
+    pub(crate) fn dies(mut self) {
         self.0.take().unwrap().shutdown_background();
     }
 }

@@ -12,7 +12,7 @@ use crate::faulty::{Call, Fault, Faulty};
 use crate::world::{PATIENCE, Teller, all, assert_balances, becomes, caught_up, journal, memory, options, run};
 
 /// Puts something into the view that its code cannot read.
-async fn spoil(store: &Arc<dyn ViewStore>, journal: &Journal) {
+pub(crate) async fn spoil(store: &Arc<dyn ViewStore>, journal: &Journal) {
     let view = Definition::of::<Balances>().unwrap();
     let build = store.begin(&view, Offset::START, Begin::Instead).await.unwrap().number;
     let first = &journal.read_log(Position::ZERO, 1).await.unwrap()[0];

@@ -1,0 +1,385 @@
+//! What operators do to projections: pause, resume, reset, rebuild, drop; look at what is parked, retry it, skip it.
+//!
+//! Whatever is begun is carried through, also if whoever asked has gone; and of a projection one thing is done at a time.
+//! Workers finish the batch they are at before anything happens to their build.
+
+use std::sync::Arc;
+
+use dormouse_journal::ReadError;
+use dormouse_kernel::{AggregateRef, Position, RecordedEvent};
+use ractor::ActorRef;
+use tokio::sync::oneshot;
+use tracing::info;
+
+use crate::pool::Projections;
+use crate::progress::{Progress, State};
+use crate::release::Order;
+use crate::store::{Begin, Build, BuildNumber, Builds, Error, Offset, Parked};
+use crate::supervision::RootMessage;
+use crate::upkeep::Upkeep;
+use crate::worker::Orders;
+
+/// What became of parked events that were tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retried {
+    /// So many are in the view now.
+    pub released: u64,
+    /// The first one that is still parked, because it failed again. `None`: the aggregate is parked no longer.
+    pub still: Option<Parked>,
+}
+
+/// An event that is parked, and what the journal has of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedEvent {
+    /// Why it is parked, and how often it was tried.
+    pub parked: Parked,
+    /// The event as it was recorded.
+    pub recorded: RecordedEvent,
+}
+
+/// Why an operator did not get what was asked for. Unless it says otherwise, nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// There is no such projection.
+    #[error("there is no projection {name:?}; there are {}", known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Those there are, sorted.
+        known: Vec<String>,
+    },
+    /// It is paused.
+    #[error("it is paused already")]
+    AlreadyPaused,
+    /// It neither is paused nor has it stopped.
+    #[error("it is at work: there is nothing to resume")]
+    NotPaused,
+    /// It is not to be dropped while it is at work.
+    #[error("it is at work: pause it first")]
+    AtWork,
+    /// Its view was dropped.
+    #[error("it was dropped: resume it to have it built anew")]
+    Dropped,
+    /// A build is made beside the one that is served already.
+    #[error("a rebuild is under way, it is at {position}")]
+    Underway {
+        /// How far it is.
+        position: Position,
+    },
+    /// The journal does not go so far.
+    #[error("there is no position {position}: the journal ends at {head}")]
+    BeyondHead {
+        /// What was asked for.
+        position: Position,
+        /// Where the journal ends.
+        head: Position,
+    },
+    /// No worker is there to do it.
+    #[error("it is not at work: resume it first")]
+    NotAtWork,
+    /// No event of this aggregate is parked.
+    #[error("no event of {aggregate} is parked")]
+    NotParked {
+        /// The aggregate.
+        aggregate: AggregateRef,
+    },
+    /// Another event of the aggregate must be skipped before this one.
+    #[error("the event at {position} is not the first that is parked, which is at {first}")]
+    NotFirst {
+        /// The event that was to be skipped.
+        position: Position,
+        /// The first one that is parked.
+        first: Position,
+    },
+    /// The worker could not finish it. A part of it may have been done: asking again goes on there.
+    #[error("it was interrupted: {0}")]
+    Interrupted(String),
+    /// The projections were stopped, or are about to.
+    #[error("the projections are being stopped")]
+    Ended,
+    /// The views' store did not do it, or its answer was lost: asking again does no harm.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// The journal did not answer.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+}
+
+impl Projections {
+    /// Lets a projection stay where it is, until it is resumed, also over restarts. Its view can be read as it is.
+    ///
+    /// # Errors
+    /// If it is paused, or was dropped.
+    pub async fn pause(&self, name: &str) -> Result<(), ControlError> {
+        self.operate(name, Operation::pause).await
+    }
+
+    /// Lets a projection go on that was paused, that stopped because it failed too often, or whose view was dropped: that
+    /// is built anew.
+    ///
+    /// # Errors
+    /// If it is at work.
+    pub async fn resume(&self, name: &str) -> Result<(), ControlError> {
+        self.operate(name, Operation::resume).await
+    }
+
+    /// Builds a view from the events after a position alone, instead of the one that is served, which is gone at once.
+    /// What came before is not in it, so this is for views that forget; [`rebuild`](Self::rebuild) makes one whole. A
+    /// paused projection stays paused, there.
+    ///
+    /// # Errors
+    /// If the journal does not go so far.
+    pub async fn reset(&self, name: &str, after: Position) -> Result<(), ControlError> {
+        self.operate(name, move |operation| operation.reset(after)).await
+    }
+
+    /// Builds a view anew beside the one that is served, which is kept up to date until the new one takes its place. What
+    /// is parked is tried again on the way. How far it is, [`Progress`] says.
+    ///
+    /// # Errors
+    /// If that is under way already, unless it is to `start_over`.
+    pub async fn rebuild(&self, name: &str, start_over: bool) -> Result<(), ControlError> {
+        self.operate(name, move |operation| operation.rebuild(start_over)).await
+    }
+
+    /// Drops everything there is of a view: of a projection that is paused or has stopped, or of one that this application
+    /// does not have any more (an [orphan](Self::orphans)). A view of this application is built anew when it is resumed, or
+    /// when the application starts again.
+    ///
+    /// # Errors
+    /// If the projection is at work, or there is nothing of that name.
+    pub async fn drop_view(&self, name: &str) -> Result<(), ControlError> {
+        if self.reader(name).is_none() && self.orphans().await?.iter().any(|orphan| orphan == name) {
+            self.store().drop_view(name).await?;
+            info!(view = name, "dropped the view of a projection that is no more");
+            return Ok(());
+        }
+        self.operate(name, Operation::drop_view).await
+    }
+
+    /// The views that are stored and whose projections this application does not have, by name, sorted.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn orphans(&self) -> Result<Vec<String>, ControlError> {
+        let names = self.store().names().await?;
+        Ok(names.into_iter().filter(|name| self.reader(name).is_none()).collect())
+    }
+
+    /// The events that are parked in what is served, after a position, in order, at most `limit`; of one aggregate, if
+    /// one is named. Only the first one of each aggregate has a reason: the others wait behind it.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn parked(
+        &self,
+        name: &str,
+        of: Option<&AggregateRef>,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Parked>, ControlError> {
+        let (_, upkeep) = self.upkeep(name)?;
+        let build = upkeep.progress.borrow().build;
+        match build {
+            Some(build) => Ok(upkeep.store.parked(build, of, after, limit).await?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The parked event at a position, with all that is known about it.
+    ///
+    /// # Errors
+    /// If the store or the journal does not answer.
+    pub async fn parked_event(&self, name: &str, position: Position) -> Result<Option<ParkedEvent>, ControlError> {
+        let (_, upkeep) = self.upkeep(name)?;
+        let Some(before) = position.0.checked_sub(1).map(Position) else { return Ok(None) };
+        let parked = self.parked(name, None, before, 1).await?.into_iter().find(|event| event.position == position);
+        let Some(parked) = parked else { return Ok(None) };
+        let recorded = upkeep.journal.read_log(before, 1).await?.into_iter().next();
+        Ok(recorded.map(|recorded| ParkedEvent { parked, recorded }))
+    }
+
+    /// Projects the parked events of an aggregate once more, in order, until none is left or one fails again. Whatever
+    /// comes of the aggregate meanwhile waits behind them. A build that is made beside what is served tries its own.
+    ///
+    /// # Errors
+    /// If nothing of the aggregate is parked, or the projection is not at work.
+    pub async fn retry(&self, name: &str, aggregate: &AggregateRef) -> Result<Retried, ControlError> {
+        let aggregate = aggregate.clone();
+        self.operate(name, move |operation| operation.release(aggregate, None)).await
+    }
+
+    /// Leaves an event out of the view, for as long as this build of it is served, and projects the parked ones behind it.
+    /// It must be the first that is parked of its aggregate, and it is named by its position, so that asking twice does
+    /// not skip two.
+    ///
+    /// # Errors
+    /// If it is not the first one of its aggregate, or the projection is not at work.
+    pub async fn skip(
+        &self,
+        name: &str,
+        aggregate: &AggregateRef,
+        position: Position,
+    ) -> Result<Retried, ControlError> {
+        let aggregate = aggregate.clone();
+        self.operate(name, move |operation| operation.release(aggregate, Some(position))).await
+    }
+
+    fn upkeep(&self, name: &str) -> Result<(usize, &Arc<Upkeep>), ControlError> {
+        self.find(name).ok_or_else(|| ControlError::Unknown {
+            name: name.to_owned(),
+            known: self.readers().map(|reader| reader.definition().name().to_owned()).collect(),
+        })
+    }
+
+    /// Does something to a projection, as soon as nobody else does.
+    async fn operate<T, F>(&self, name: &str, operate: impl FnOnce(Operation) -> F) -> Result<T, ControlError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ControlError>> + Send + 'static,
+    {
+        let (ward, upkeep) = self.upkeep(name)?;
+        let turn = Arc::clone(&upkeep.operating).lock_owned().await;
+        let operation = operate(Operation { ward, upkeep: Arc::clone(upkeep), root: self.root().clone() });
+        let carried_through = tokio::spawn(async move {
+            let _turn = turn;
+            operation.await
+        });
+        carried_through.await.unwrap_or_else(|error| Err(ControlError::Interrupted(error.to_string())))
+    }
+}
+
+/// Something that is done to a projection, by one at a time.
+struct Operation {
+    ward: usize,
+    upkeep: Arc<Upkeep>,
+    root: ActorRef<RootMessage>,
+}
+
+impl Operation {
+    async fn pause(self) -> Result<(), ControlError> {
+        match self.progress()?.state {
+            State::Paused => return Err(ControlError::AlreadyPaused),
+            State::Dropped => return Err(ControlError::Dropped),
+            _ => {}
+        }
+        self.upkeep.store.set_paused(&self.upkeep.definition, true).await?;
+        self.halt(None).await?;
+        self.upkeep.put(State::Paused);
+        info!(view = self.upkeep.definition.name(), "paused");
+        // Where exactly it has come to a halt is for the store to say.
+        self.plan()
+    }
+
+    async fn resume(self) -> Result<(), ControlError> {
+        let Progress { state, rebuild, .. } = self.progress()?;
+        let is_stopped = |state: &State| matches!(state, State::Paused | State::Stopped(_) | State::Dropped);
+        if !is_stopped(&state) && !rebuild.is_some_and(|rebuild| is_stopped(&rebuild.state)) {
+            return Err(ControlError::NotPaused);
+        }
+        self.upkeep.store.set_paused(&self.upkeep.definition, false).await?;
+        self.halt(None).await?;
+        self.upkeep.put(State::Starting);
+        info!(view = self.upkeep.definition.name(), "resumed");
+        self.plan()
+    }
+
+    async fn reset(self, after: Position) -> Result<(), ControlError> {
+        let state = match self.progress()?.state {
+            State::Dropped => return Err(ControlError::Dropped),
+            State::Paused => State::Paused,
+            _ => State::Starting,
+        };
+        let offset = match self.upkeep.offset_at(after).await? {
+            Some(offset) => offset,
+            None => {
+                let head = self.upkeep.journal.ping().await?;
+                return Err(ControlError::BeyondHead { position: after, head });
+            }
+        };
+        self.halt(None).await?;
+        // First, so that nobody who waits for a later event reads what does not have it.
+        self.upkeep.set_aside(after, state);
+        self.begin(offset, Begin::Instead).await
+    }
+
+    async fn rebuild(self, start_over: bool) -> Result<(), ControlError> {
+        let served = match self.progress()? {
+            Progress { state: State::Dropped, .. } => return Err(ControlError::Dropped),
+            Progress { build, .. } => build,
+        };
+        let Builds { next, .. } = self.upkeep.store.prepare(&self.upkeep.definition).await?;
+        if let Some(Build { offset, .. }) = next
+            && !start_over
+        {
+            return Err(ControlError::Underway { position: offset.position });
+        }
+        self.halt(served).await?;
+        self.begin(Offset::START, Begin::Beside).await
+    }
+
+    async fn drop_view(self) -> Result<(), ControlError> {
+        match self.progress()?.state {
+            State::Paused | State::Stopped(_) => {}
+            State::Dropped => return Err(ControlError::Dropped),
+            _ => return Err(ControlError::AtWork),
+        }
+        self.halt(None).await?;
+        self.upkeep.store.drop_view(self.upkeep.definition.name()).await?;
+        self.upkeep.set_aside(Position::ZERO, State::Dropped);
+        info!(view = self.upkeep.definition.name(), "dropped a view");
+        Ok(())
+    }
+
+    /// What is said is said of the build that is served, unless its code is gone.
+    async fn release(self, aggregate: AggregateRef, skip: Option<Position>) -> Result<Retried, ControlError> {
+        let served = self.progress()?.build;
+        let (told, workers) = oneshot::channel();
+        self.tell(RootMessage::Workers { ward: self.ward, told })?;
+        let mut workers: Vec<Orders> = workers.await.map_err(|_| ControlError::Ended)?;
+        workers.sort_by_key(|(build, _)| Some(*build) != served);
+        let mut answers = Vec::new();
+        for (_, orders) in workers {
+            let (answer, answered) = oneshot::channel();
+            let order = Order { aggregate: aggregate.clone(), skip, released: 0, answer };
+            // A worker that has gone lets go of the way to answer with the order.
+            let _gone = orders.send(order).await;
+            answers.push(answered);
+        }
+        let mut first = None;
+        for answered in answers {
+            let gone = || Err(ControlError::Interrupted("the worker ended".to_owned()));
+            let answer = answered.await.unwrap_or_else(|_| gone());
+            first.get_or_insert(answer);
+        }
+        first.unwrap_or(Err(ControlError::NotAtWork))
+    }
+
+    /// Whether it was begun or not: a plan is made of what there is then.
+    async fn begin(&self, after: Offset, how: Begin) -> Result<(), ControlError> {
+        let begun = self.upkeep.store.begin(&self.upkeep.definition, after, how).await;
+        self.plan()?;
+        let Build { number: BuildNumber(build), .. } = begun?;
+        info!(view = self.upkeep.definition.name(), build, after = %after.position, ?how, "a view is built anew");
+        Ok(())
+    }
+
+    fn progress(&self) -> Result<Progress, ControlError> {
+        let progress = self.upkeep.progress.borrow().clone();
+        if progress.state == State::Ended { Err(ControlError::Ended) } else { Ok(progress) }
+    }
+
+    async fn halt(&self, but: Option<BuildNumber>) -> Result<(), ControlError> {
+        let (halted, all_halted) = oneshot::channel();
+        self.tell(RootMessage::Halt { ward: self.ward, but, halted })?;
+        all_halted.await.map_err(|_| ControlError::Ended)
+    }
+
+    fn plan(&self) -> Result<(), ControlError> {
+        self.tell(RootMessage::Plan(self.ward))
+    }
+
+    fn tell(&self, message: RootMessage) -> Result<(), ControlError> {
+        self.root.send_message(message).map_err(|_| ControlError::Ended)
+    }
+}

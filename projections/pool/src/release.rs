@@ -1,0 +1,119 @@
+//! How events that are parked come into a view after all.
+
+use std::collections::HashSet;
+
+use dormouse_journal::ReadError;
+use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use crate::control::{ControlError, Retried};
+use crate::projection::Projection;
+use crate::projector::{Projector, Standing, give_way};
+use crate::store::{Advance, Parked};
+use crate::trouble::Trouble;
+use crate::upkeep::Upkeep;
+
+/// An operator wants the parked events of an aggregate to be projected again.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) aggregate: AggregateRef,
+    /// The first one is to be left out: it must be this one.
+    pub(crate) skip: Option<Position>,
+    /// How many have come into the view so far.
+    pub(crate) released: u64,
+    pub(crate) answer: oneshot::Sender<Result<Retried, ControlError>>,
+}
+
+impl<P: Projection> Projector<P> {
+    /// Projects a page of an aggregate's parked events. The view stays where it is: these events are behind it. Whatever
+    /// comes of this aggregate meanwhile is parked behind them, until none is left.
+    ///
+    /// `None`: there may be more.
+    pub(crate) async fn release(
+        &self,
+        view: &mut Standing<P>,
+        order: &mut Order,
+    ) -> Result<Option<Result<Retried, ControlError>>, Trouble> {
+        let Upkeep { definition, store, options, .. } = &*self.upkeep;
+        let limit = options.batch_events.get();
+        let aggregate = &order.aggregate;
+        let mut page = store.parked(view.build, Some(aggregate), Position::ZERO, limit).await?;
+        let is_last = page.len() < limit;
+        let mut released = Vec::with_capacity(page.len());
+        match (page.first(), order.skip) {
+            (None, _) if order.released == 0 => {
+                return Ok(Some(Err(ControlError::NotParked { aggregate: aggregate.clone() })));
+            }
+            (Some(first), Some(position)) if first.position != position => {
+                return Ok(Some(Err(ControlError::NotFirst { position, first: first.position })));
+            }
+            (Some(first), Some(position)) => {
+                warn!(view = P::NAME, %aggregate, %position, version = %first.version, "skipping an event");
+                released.push(page.remove(0).position);
+            }
+            _ => {}
+        }
+        let failed = match self.journaled(aggregate, &page).await {
+            Ok(events) => self.project_again(events, view).await?,
+            Err(error @ ReadError::Unavailable(_)) => return Ok(Some(Err(error.into()))),
+            Err(error @ ReadError::Damaged { .. }) => page.first().map(|event| (event.position, error.to_string())),
+        };
+        let still = failed.and_then(|(position, reason)| {
+            let event = page.iter().find(|event| event.position == position)?;
+            Some(Parked { reason: Some(reason), attempts: event.attempts.saturating_add(1), ..event.clone() })
+        });
+        let is_before = |position: &Position| still.as_ref().is_none_or(|still| *position < still.position);
+        let projected: Vec<Position> = page.iter().map(|event| event.position).filter(is_before).collect();
+        order.released += projected.len() as u64;
+        released.extend(projected);
+        let (rows, gone) = view.documents.changes()?;
+        let parked = still.iter().cloned().collect();
+        let advance = Advance { from: view.offset.position, to: view.offset, rows, gone, parked, released };
+        store.commit(definition, view.build, advance).await?;
+        view.documents.stored();
+        order.skip = None;
+        if let Some(Parked { version, position, reason, attempts, .. }) = &still {
+            error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "an aggregate stays parked");
+        } else if is_last {
+            info!(view = P::NAME, %aggregate, released = order.released, "an aggregate is parked no longer");
+            view.waiting.remove(aggregate);
+            self.upkeep.parked(view.build, view.waiting.len());
+        }
+        let is_done = is_last || still.is_some();
+        Ok(is_done.then_some(Ok(Retried { released: order.released, still })))
+    }
+
+    /// The parked events themselves.
+    async fn journaled(&self, aggregate: &AggregateRef, page: &[Parked]) -> Result<Vec<RecordedEvent>, ReadError> {
+        let Some(first) = page.first() else { return Ok(Vec::new()) };
+        let before = Version(first.version.0.saturating_sub(1));
+        let events = self.upkeep.journal.history(aggregate, before, page.len()).await?;
+        let is_same = |(event, parked): (&RecordedEvent, &Parked)| event.position == parked.position;
+        if events.len() == page.len() && events.iter().zip(page).all(is_same) {
+            return Ok(events);
+        }
+        Err(ReadError::Damaged {
+            aggregate: aggregate.clone(),
+            version: first.version,
+            position: first.position,
+            problem: "the journal does not have what was parked",
+        })
+    }
+
+    /// Says which one of them cannot be projected, and why, if one cannot. Those behind it are left alone.
+    async fn project_again(
+        &self,
+        events: Vec<RecordedEvent>,
+        view: &mut Standing<P>,
+    ) -> Result<Option<(Position, String)>, Trouble> {
+        let mut round = self.read(events, &HashSet::new()).await;
+        self.load(&round, view).await?;
+        for number in 0..round.len() {
+            round.project_carefully(number, &mut view.documents)?;
+            give_way(number).await;
+        }
+        let failed = round.into_parked(1).into_iter().next();
+        Ok(failed.map(|event| (event.position, event.reason.unwrap_or_default())))
+    }
+}

@@ -1,0 +1,239 @@
+//! What it takes to keep a view up, whatever its documents: where it is kept, what its events come from, how far it is.
+
+use std::sync::Arc;
+
+use dormouse_journal::{Journal, ReadError};
+use dormouse_kernel::{Clock, Position, SystemClock};
+use tokio::sync::{Mutex, watch};
+use tracing::{info, warn};
+
+use crate::definition::Definition;
+use crate::limits::PARKED_AGGREGATES;
+use crate::options::Options;
+use crate::progress::{Progress, Rebuild, State};
+use crate::reader::Reader;
+use crate::store::{Begin, Build, BuildNumber, Builds, Offset, ViewStore};
+use crate::trouble::Trouble;
+
+/// What all who have to do with a view share: its workers, its readers, and operators.
+#[derive(Debug)]
+pub(crate) struct Upkeep {
+    pub(crate) definition: Definition,
+    pub(crate) store: Arc<dyn ViewStore>,
+    pub(crate) journal: Journal,
+    pub(crate) options: Options,
+    pub(crate) progress: watch::Sender<Progress>,
+    /// What is served is moved on by whoever has this. So a build that is made beside it and is almost as far can hold it
+    /// where it is for a moment; otherwise it might stay one batch behind for ever.
+    pub(crate) moving: Arc<Mutex<()>>,
+    /// One operator at a time.
+    pub(crate) operating: Arc<Mutex<()>>,
+}
+
+/// What a worker is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Job {
+    /// To find out, or decide, which builds there are to work on.
+    Plan,
+    /// To move this build on.
+    Build(BuildNumber),
+}
+
+impl Upkeep {
+    pub(crate) fn new(definition: Definition, store: Arc<dyn ViewStore>, journal: Journal, options: Options) -> Self {
+        let progress = Progress {
+            name: definition.name(),
+            build: None,
+            version: None,
+            position: Position::ZERO,
+            parked: 0,
+            state: State::Starting,
+            rebuild: None,
+        };
+        Self {
+            definition,
+            store,
+            journal,
+            options,
+            progress: watch::Sender::new(progress),
+            moving: Arc::default(),
+            operating: Arc::default(),
+        }
+    }
+
+    /// Finds out what there is of the view, begins what is missing, and says which builds are to be worked on.
+    ///
+    /// What was made by other code cannot be moved on: it is served as it is, until what is made beside it is as far. An
+    /// unfinished build is taken up again if it is one that this code would make.
+    pub(crate) async fn plan(&self) -> Result<Vec<BuildNumber>, Trouble> {
+        let view = &self.definition;
+        let Builds { serving, mut next, is_paused } = self.store.prepare(view).await?;
+        if is_paused {
+            info!(view = view.name(), "a view is paused");
+            self.planned(serving, next, true).await?;
+            return Ok(Vec::new());
+        }
+        let serving = match serving {
+            Some(build) if self.is_of_journal(build.offset).await? => build,
+            found => {
+                if let Some(Build { offset, .. }) = found {
+                    let position = offset.position;
+                    warn!(view = view.name(), %position, "a view is not of this journal and is built anew");
+                }
+                next = None;
+                self.store.begin(view, Offset::START, Begin::Instead).await?
+            }
+        };
+        if let Some(build) = next
+            && !(build.version == view.version() && self.is_of_journal(build.offset).await?)
+        {
+            info!(view = view.name(), version = build.version, "an unfinished build is of no use any more");
+            self.store.abandon(view).await?;
+            next = None;
+        }
+        let is_current = serving.version == view.version();
+        if !is_current && next.is_none() {
+            let (version, wanted) = (serving.version, view.version());
+            warn!(
+                view = view.name(),
+                version, wanted, "a view has another version and is built anew beside the old one"
+            );
+            next = Some(self.store.begin(view, Offset::START, Begin::Beside).await?);
+        }
+        self.planned(Some(serving), next, false).await?;
+        Ok(Some(serving).filter(|_| is_current).into_iter().chain(next).map(|build| build.number).collect())
+    }
+
+    /// Whether the last event that is in a build is the one at that position of the log.
+    async fn is_of_journal(&self, offset: Offset) -> Result<bool, ReadError> {
+        Ok(self.offset_at(offset.position).await? == Some(offset))
+    }
+
+    /// Right behind the event at a position, if there is one.
+    pub(crate) async fn offset_at(&self, position: Position) -> Result<Option<Offset>, ReadError> {
+        let Some(before) = position.0.checked_sub(1) else { return Ok(Some(Offset::START)) };
+        Ok(self.journal.read_log(Position(before), 1).await?.first().map(Offset::at))
+    }
+
+    async fn planned(&self, serving: Option<Build>, next: Option<Build>, is_paused: bool) -> Result<(), Trouble> {
+        let parked = match serving {
+            Some(Build { number, .. }) => self.store.parked_aggregates(number, PARKED_AGGREGATES + 1).await?.len(),
+            None => 0,
+        };
+        let wanted = self.definition.version();
+        let state = if is_paused { State::Paused } else { State::Starting };
+        self.progress.send_modify(|progress| {
+            let build = serving.map(|build| build.number);
+            // What is served may have a worker, which knows better.
+            if is_paused || progress.build != build {
+                progress.position = serving.map_or(Position::ZERO, |build| build.offset.position);
+                (progress.build, progress.parked) = (build, parked);
+            }
+            progress.version = serving.map(|build| build.version);
+            progress.rebuild = next.map(|build| rebuild(build, state.clone()));
+            if is_paused {
+                progress.state = State::Paused;
+            } else if progress.version != Some(wanted) {
+                progress.state = State::Outdated;
+            }
+        });
+        Ok(())
+    }
+
+    /// A worker has found out where its build is.
+    pub(crate) fn taken_up(&self, build: Build, is_served: bool, parked: usize) {
+        let Build { number, version, offset } = build;
+        self.progress.send_modify(|progress| {
+            let next = progress.rebuild.take_if(|rebuild| rebuild.build == number);
+            match next {
+                Some(next) if !is_served => {
+                    progress.rebuild = Some(Rebuild { position: offset.position, state: State::Running, ..next });
+                }
+                // Otherwise another build has taken its place since, or nobody knows of it.
+                next if next.is_some() || progress.build == Some(number) => {
+                    (progress.build, progress.version) = (Some(number), Some(version));
+                    (progress.position, progress.parked, progress.state) = (offset.position, parked, State::Running);
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// A build is further. What was served until a moment ago may still say so of itself: that is of no interest.
+    pub(crate) fn moved(&self, number: BuildNumber, position: Position, parked: usize, events_per_second: f64) {
+        self.progress.send_modify(|progress| {
+            if progress.build == Some(number) {
+                (progress.position, progress.parked) = (position, parked);
+            } else if let Some(rebuild) = progress.rebuild.as_mut().filter(|rebuild| rebuild.build == number) {
+                (rebuild.position, rebuild.events_per_second) = (position, events_per_second);
+            }
+        });
+    }
+
+    /// Of a build, so many aggregates are parked.
+    pub(crate) fn parked(&self, number: BuildNumber, parked: usize) {
+        self.progress.send_modify(|progress| {
+            if progress.build == Some(number) {
+                progress.parked = parked;
+            }
+        });
+    }
+
+    /// How an attempt at a job ended.
+    pub(crate) fn set_state(&self, job: Job, state: State) {
+        self.progress.send_modify(|progress| match (job, &mut progress.rebuild) {
+            (Job::Build(number), Some(rebuild)) if rebuild.build == number => {
+                // Then there is nobody who could make what is served any newer.
+                if progress.state == State::Outdated && state.is_final() {
+                    progress.state = state.clone();
+                }
+                rebuild.state = state;
+            }
+            (Job::Build(number), _) if progress.build == Some(number) => progress.state = state,
+            // It says nothing about those who are at work.
+            (Job::Plan, _) if matches!(progress.state, State::Starting | State::Retrying(_)) => progress.state = state,
+            (Job::Plan, _) if progress.state == State::Outdated && state.is_final() => progress.state = state,
+            _ => {}
+        });
+    }
+
+    /// An operator has taken it into his hands: where it is then is found out by the next plan.
+    pub(crate) fn set_aside(&self, position: Position, state: State) {
+        self.progress.send_modify(|progress| {
+            (progress.build, progress.version, progress.rebuild) = (None, None, None);
+            (progress.position, progress.parked, progress.state) = (position, 0, state);
+        });
+    }
+
+    /// An operator wants it to go on, or not to; nobody works on it at this moment.
+    pub(crate) fn put(&self, state: State) {
+        self.progress.send_modify(|progress| {
+            if let Some(rebuild) = &mut progress.rebuild {
+                rebuild.state = state.clone();
+            }
+            progress.state = state;
+        });
+    }
+
+    /// Nobody works on it any more.
+    pub(crate) fn end(&self, state: State) {
+        self.progress.send_if_modified(|progress| {
+            let is_news = !matches!(progress.state, State::Stopped(_) | State::Ended);
+            if is_news {
+                progress.state = state;
+            }
+            is_news
+        });
+    }
+
+    /// Reads what is served.
+    pub(crate) fn reader(self: &Arc<Self>) -> Reader {
+        Reader::new(Arc::clone(self))
+    }
+}
+
+fn rebuild(build: Build, state: State) -> Rebuild {
+    let Build { number, version, offset: Offset { position, .. } } = build;
+    let started_at = SystemClock.now();
+    Rebuild { build: number, version, from: position, started_at, position, events_per_second: 0.0, state }
+}

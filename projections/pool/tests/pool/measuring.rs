@@ -1,0 +1,55 @@
+//! What operators see in their graphs.
+
+use dormouse_kernel::Position;
+use dormouse_projections::Projections;
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use crate::bank::Balances;
+use crate::world::{PATIENCE, Teller, caught_up, journal, memory, options, run};
+
+// One thread, whose recorder is the test's own.
+#[tokio::test]
+async fn lag_batches_and_parked_aggregates_are_measured() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let value = |name: &str| {
+        let rendered = handle.render();
+        let line = rendered.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {rendered}"));
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    teller.deposit("a", 1).await;
+    teller.write_gibberish("b").await;
+    let projections: Projections = run(&journal, memory(), options()).await;
+    caught_up(&projections, &journal).await;
+    projections.sample_metrics().await;
+    assert_eq!(value("projection_lag_events{projection=\"balances\"}"), 0.0);
+    assert_eq!(value("event_processing_lag_seconds{projection=\"balances\"}"), 0.0);
+    assert_eq!(value("projection_parked_aggregates{projection=\"balances\"}"), 1.0);
+    assert_eq!(value("projection_events_total{projection=\"balances\",build=\"served\"}"), 2.0);
+    assert!(value("projection_batch_events_sum{projection=\"balances\",build=\"served\"}") == 2.0);
+    assert!(value("projection_batch_seconds_count{projection=\"balances\",build=\"served\"}") >= 1.0);
+
+    projections.pause("balances").await.unwrap();
+    for _ in 0..3 {
+        teller.deposit("a", 1).await;
+    }
+    projections.sample_metrics().await;
+    assert_eq!(value("projection_lag_events{projection=\"balances\"}"), 3.0);
+    // The tests' events were recorded in 1970.
+    assert!(value("event_processing_lag_seconds{projection=\"balances\"}") > 1e9);
+    projections.rebuild("balances", false).await.unwrap();
+    let view = projections.view::<Balances>().unwrap();
+    crate::world::becomes(&view, |progress| progress.rebuild.is_some()).await;
+    projections.sample_metrics().await;
+    assert_eq!(value("projection_rebuild_lag_events{projection=\"balances\"}"), 5.0);
+    projections.resume("balances").await.unwrap();
+    view.wait_for(Position(5), PATIENCE).await.unwrap();
+    crate::world::becomes(&view, |progress| progress.rebuild.is_none()).await;
+    projections.sample_metrics().await;
+    assert_eq!(value("projection_rebuild_lag_events{projection=\"balances\"}"), 0.0);
+    assert_eq!(value("projection_stopped{projection=\"balances\"}"), 0.0);
+    assert_eq!(value("event_processing_lag_seconds{projection=\"balances\"}"), 0.0);
+}

@@ -1,0 +1,390 @@
+//! Parked events are tried again, in order, or skipped.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dormouse_faults::Dice;
+use dormouse_journal::Journal;
+use dormouse_kernel::Position;
+use dormouse_projections::store::{Parked, Sqlite};
+use dormouse_projections::{
+    ControlError, Event, Key, Keys, Options, Project, Projection, Projections, Retried, Sources, State, View, ViewStore,
+};
+
+use crate::bank::{Account, AccountEvent, Balance, Balances, How, trail};
+use crate::exactly_once::Process;
+use crate::faulty::{Call, Fault, Faulty};
+use crate::world::{
+    PATIENCE, Teller, account, assert_balances, batches_of, caught_up, get, head, journal, memory, options, run,
+};
+
+/// [`Balances`] after the fix: it knows what to do with every event but one.
+struct Mended;
+
+impl Projection for Mended {
+    const NAME: &'static str = Balances::NAME;
+    type Document = Balance;
+
+    fn sources(sources: Sources<Self>) -> Sources<Self> {
+        sources.of::<Account>()
+    }
+}
+
+impl Project<Account> for Mended {
+    fn keys(event: &Event<'_, Account>) -> Keys {
+        Keys::one(event.id())
+    }
+
+    fn project(current: Option<Balance>, event: &Event<'_, Account>, _: &Key) -> Option<Balance> {
+        let mut balance = current.unwrap_or_default();
+        let amount = match event.body() {
+            AccountEvent::Deposited { amount } => *amount,
+            AccountEvent::Poison { how: How::HasNoKey } => panic!("this one is still too much"),
+            _ => 0,
+        };
+        balance.moved(amount, event.position());
+        Some(balance)
+    }
+}
+
+async fn run_mended(journal: &Journal, store: Arc<dyn ViewStore>, options: Options) -> (Projections, View<Mended>) {
+    let builder = Projections::builder(journal.clone(), store, options);
+    let projections = builder.projection::<Mended>().start().await.unwrap();
+    let view = projections.view::<Mended>().unwrap();
+    view.wait_for(head(journal).await, PATIENCE).await.unwrap();
+    (projections, view)
+}
+
+async fn poison(teller: &mut Teller, id: &str, how: How) -> Position {
+    teller.write(id, &[AccountEvent::Poison { how }]).await
+}
+
+/// What the mended view must have of an account: all of its events, in order.
+async fn mended(journal: &Journal, id: &str) -> (u64, u64) {
+    let log = journal.read_log(Position::ZERO, usize::MAX).await.unwrap();
+    let own = log.iter().filter(|event| event.aggregate == account(id));
+    own.fold((0, 0), |(movements, before), event| (movements + 1, trail(before, event.position)))
+}
+
+async fn assert_mended(view: &View<Mended>, journal: &Journal, id: &str) {
+    let found = view.get(&Key::from(id)).await.unwrap().document.unwrap().content;
+    assert_eq!((found.movements, found.trail), mended(journal, id).await, "{id}");
+}
+
+async fn parked(projections: &Projections) -> Vec<Parked> {
+    projections.parked("balances", None, Position::ZERO, usize::MAX).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_tried_a_few_times_before_it_is_parked() {
+    for attempts in [1, 3, 5] {
+        let journal = journal().await;
+        let mut teller = Teller::new(&journal);
+        for how in [How::PanicsHalfWay, How::PanicsOverKeys, How::CannotBeWritten] {
+            let id = format!("{how:?}");
+            poison(&mut teller, &id, how).await;
+            teller.deposit(&id, 1).await;
+        }
+        let options = Options { poison_attempts: attempts.try_into().unwrap(), ..options() };
+        let projections = run(&journal, memory(), options).await;
+        caught_up(&projections, &journal).await;
+        let parked = parked(&projections).await;
+        let (first, behind): (Vec<_>, Vec<_>) = parked.iter().partition(|event| event.version.0 == 1);
+        assert_eq!((first.len(), behind.len()), (3, 3));
+        assert!(first.iter().all(|event| event.attempts == attempts && event.reason.is_some()), "{first:?}");
+        assert!(behind.iter().all(|event| event.attempts == 0 && event.reason.is_none()), "{behind:?}");
+    }
+}
+
+static BAD_DAYS: AtomicU32 = AtomicU32::new(2);
+
+/// It has two bad days, and is well then.
+struct Moody;
+
+impl Projection for Moody {
+    const NAME: &'static str = "moody";
+    type Document = Balance;
+
+    fn sources(sources: Sources<Self>) -> Sources<Self> {
+        sources.of::<Account>()
+    }
+}
+
+impl Project<Account> for Moody {
+    fn keys(event: &Event<'_, Account>) -> Keys {
+        Keys::one(event.id())
+    }
+
+    fn project(current: Option<Balance>, event: &Event<'_, Account>, _: &Key) -> Option<Balance> {
+        let mut balance = current.unwrap_or_default();
+        balance.moved(0, event.position());
+        if event.id().as_str() == "moody"
+            && BAD_DAYS.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |days| days.checked_sub(1)).is_ok()
+        {
+            panic!("not today");
+        }
+        Some(balance)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_is_not_parked() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    for id in ["well", "moody", "well", "moody"] {
+        teller.deposit(id, 1).await;
+    }
+    let builder = Projections::builder(journal.clone(), memory(), options());
+    let projections = builder.projection::<Moody>().start().await.unwrap();
+    let view = projections.view::<Moody>().unwrap();
+    view.wait_for(Position(4), PATIENCE).await.unwrap();
+    assert_eq!(BAD_DAYS.load(Ordering::SeqCst), 0);
+    assert_eq!(view.parked(Position::ZERO, 10).await.unwrap(), []);
+    for id in ["well", "moody"] {
+        assert_eq!(view.get(&Key::from(id)).await.unwrap().document.unwrap().content.movements, 2, "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_fix_an_aggregate_comes_back_in_order_while_its_new_events_arrive() {
+    let directory = tempfile::tempdir().unwrap();
+    for store in [memory(), Arc::new(Sqlite::open(directory.path(), 2).await.unwrap()) as _] {
+        let journal = journal().await;
+        let mut teller = Teller::new(&journal);
+        teller.deposit("sick", 1).await;
+        poison(&mut teller, "sick", How::PanicsHalfWay).await;
+        for number in 0..60 {
+            teller.deposit(if number % 4 == 0 { "well" } else { "sick" }, number).await;
+        }
+        let old = run(&journal, Arc::clone(&store), options()).await;
+        caught_up(&old, &journal).await;
+        old.stop().await;
+
+        // Many pages, and batches between them.
+        let (projections, view) = run_mended(&journal, store, batches_of(3)).await;
+        assert_eq!(view.get(&Key::from("sick")).await.unwrap().document.unwrap().content.movements, 1);
+        let writer = tokio::spawn(async move {
+            for number in 0..200 {
+                teller.deposit("sick", number).await;
+            }
+        });
+        let before = view.get(&Key::from("well")).await.unwrap();
+        let retried = projections.retry("balances", &account("sick")).await.unwrap();
+        assert!(retried.released >= 46 && retried.still.is_none(), "{retried:?}");
+        writer.await.unwrap();
+        view.wait_for(head(&journal).await, PATIENCE).await.unwrap();
+        assert_mended(&view, &journal, "sick").await;
+        assert_eq!(view.get(&Key::from("well")).await.unwrap().document, before.document);
+        assert_eq!(parked(&projections).await, []);
+        assert_eq!(view.progress().borrow().parked, 0);
+        let again = projections.retry("balances", &account("sick")).await.unwrap_err();
+        assert_eq!(again, ControlError::NotParked { aggregate: account("sick") });
+        let document = view.get(&Key::from("sick")).await.unwrap().document.unwrap();
+        assert_eq!(document.position, head(&journal).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_says_which_of_the_released_events_was_its_last() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    let last = poison(&mut teller, "sick", How::PanicsHalfWay).await;
+    teller.deposit("well", 1).await;
+    let store = memory();
+    let old = run(&journal, Arc::clone(&store), options()).await;
+    caught_up(&old, &journal).await;
+    old.stop().await;
+    let (projections, view) = run_mended(&journal, store, options()).await;
+    projections.retry("balances", &account("sick")).await.unwrap();
+    let answer = view.get(&Key::from("sick")).await.unwrap();
+    assert_eq!((answer.document.unwrap().position, answer.at), (last, Position(2)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_again_stays_parked_with_what_is_behind_it() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    poison(&mut teller, "sick", How::PanicsHalfWay).await;
+    teller.deposit("sick", 1).await;
+    let second = poison(&mut teller, "sick", How::HasNoKey).await;
+    teller.deposit("sick", 1).await;
+    let store = memory();
+    let old = run(&journal, Arc::clone(&store), options()).await;
+    caught_up(&old, &journal).await;
+    let before = parked(&old).await;
+    let Retried { released, still } = old.retry("balances", &account("sick")).await.unwrap();
+    let expected = Parked { attempts: 4, ..before[0].clone() };
+    assert_eq!((released, still), (0, Some(expected.clone())));
+    assert_eq!(parked(&old).await, [vec![expected], before[1..].to_vec()].concat());
+    assert_balances(&old, &journal).await;
+    old.stop().await;
+
+    // With half of a fix it comes to the second one.
+    let (projections, view) = run_mended(&journal, store, options()).await;
+    for attempts in [1, 2] {
+        let retried = projections.retry("balances", &account("sick")).await.unwrap();
+        let reason = Some("the projection panicked: this one is still too much".to_owned());
+        let still = Parked { reason, attempts, ..before[2].clone() };
+        let released = if attempts == 1 { 2 } else { 0 };
+        assert_eq!(retried, Retried { released, still: Some(still) });
+        assert_eq!(view.get(&Key::from("sick")).await.unwrap().document.unwrap().content.movements, 2);
+        assert_eq!(view.progress().borrow().parked, 1);
+    }
+    let shown = projections.parked_event("balances", second).await.unwrap().unwrap();
+    assert_eq!((shown.recorded.event.event_type.as_ref(), shown.recorded.position), ("Poison", second));
+    assert_eq!((shown.parked.attempts, shown.parked.version), (2, shown.recorded.version));
+    assert_eq!(projections.parked_event("balances", Position(1)).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skipped_event_is_left_out_and_those_behind_it_come() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    teller.deposit("sick", 5).await;
+    let first = teller.write_gibberish("sick").await;
+    teller.deposit("sick", 7).await;
+    let second = teller.write_gibberish("sick").await;
+    teller.deposit("sick", 8).await;
+    let other = teller.write_gibberish("other").await;
+    let projections = run(&journal, memory(), options()).await;
+    caught_up(&projections, &journal).await;
+    let (view, sick) = (projections.view::<Balances>().unwrap(), account("sick"));
+
+    let refused = projections.skip("balances", &sick, second).await.unwrap_err();
+    assert_eq!(refused, ControlError::NotFirst { position: second, first });
+    let skipped = projections.skip("balances", &sick, first).await.unwrap();
+    assert_eq!((skipped.released, skipped.still.unwrap().position), (1, second));
+    assert_eq!(get(&view, "sick").await.document.unwrap().content.amount, 12);
+    // Whoever asks twice does not skip the next one.
+    let again = projections.skip("balances", &sick, first).await.unwrap_err();
+    assert_eq!(again, ControlError::NotFirst { position: first, first: second });
+    let skipped = projections.skip("balances", &sick, second).await.unwrap();
+    assert_eq!(skipped, Retried { released: 1, still: None });
+    assert_eq!(get(&view, "sick").await.document.unwrap().content.amount, 20);
+    // The last one that is parked can be skipped, too, and has nothing behind it.
+    let skipped = projections.skip("balances", &account("other"), other).await.unwrap();
+    assert_eq!(skipped, Retried { released: 0, still: None });
+    assert_eq!(parked(&projections).await, []);
+    teller.deposit("sick", 1).await;
+    teller.deposit("other", 2).await;
+    caught_up(&projections, &journal).await;
+    assert_eq!(get(&view, "sick").await.document.unwrap().content.amount, 21);
+    assert_eq!(get(&view, "other").await.document.unwrap().content.amount, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_retries_for_a_projection_that_is_not_at_work() {
+    let journal = journal().await;
+    Teller::new(&journal).write_gibberish("sick").await;
+    let projections = run(&journal, memory(), options()).await;
+    caught_up(&projections, &journal).await;
+    projections.pause("balances").await.unwrap();
+    let refused = projections.retry("balances", &account("sick")).await.unwrap_err();
+    assert_eq!(refused, ControlError::NotAtWork);
+    assert_eq!(parked(&projections).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_after_the_fix_parks_nothing() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    poison(&mut teller, "sick", How::PanicsHalfWay).await;
+    teller.deposit("sick", 5).await;
+    let store = memory();
+    let old = run(&journal, Arc::clone(&store), options()).await;
+    caught_up(&old, &journal).await;
+    old.stop().await;
+    let (projections, view) = run_mended(&journal, store, options()).await;
+    assert_eq!(view.progress().borrow().parked, 1);
+    projections.rebuild("balances", false).await.unwrap();
+    let mut progress = view.progress();
+    let is_well = |progress: &dormouse_projections::Progress| progress.parked == 0 && progress.rebuild.is_none();
+    tokio::time::timeout(PATIENCE, progress.wait_for(is_well)).await.unwrap().unwrap();
+    assert_mended(&view, &journal, "sick").await;
+    assert_eq!(parked(&projections).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_whose_store_fails_and_loses_answers_has_its_effect_once() {
+    for seed in 0..10 {
+        let journal = journal().await;
+        let (mut teller, mut dice) = (Teller::new(&journal), Dice::new(seed));
+        for _ in 0..100 {
+            let id = dice.below(3).to_string();
+            match dice.below(6) {
+                0 => poison(&mut teller, &id, How::PanicsHalfWay).await,
+                _ => teller.deposit(&id, 1).await,
+            };
+        }
+        let store = Faulty::over(memory());
+        let old = run(&journal, Arc::clone(&store) as _, options()).await;
+        caught_up(&old, &journal).await;
+        old.stop().await;
+        let (projections, view) =
+            run_mended(&journal, Arc::clone(&store) as _, batches_of(1 + dice.below(9) as usize)).await;
+        store.gamble(Some(Dice::new(seed)));
+        for id in ["0", "1", "2"] {
+            loop {
+                teller.deposit(id, 1).await;
+                match projections.retry("balances", &account(id)).await {
+                    Ok(Retried { still: None, .. }) | Err(ControlError::NotParked { .. }) => break,
+                    Err(ControlError::Interrupted(_) | ControlError::NotAtWork) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        store.gamble(None);
+        view.wait_for(head(&journal).await, PATIENCE).await.unwrap();
+        for id in ["0", "1", "2"] {
+            assert_mended(&view, &journal, id).await;
+        }
+        assert_eq!(parked(&projections).await, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_in_a_retry_leaves_the_rest_to_its_successor() {
+    for (call, fault) in
+        [(Call::Load, Fault::HangsBefore), (Call::Commit, Fault::HangsBefore), (Call::Commit, Fault::HangsAfter)]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = journal().await;
+        let mut teller = Teller::new(&journal);
+        poison(&mut teller, "sick", How::PanicsHalfWay).await;
+        for number in 0..20 {
+            teller.deposit("sick", number).await;
+        }
+        let open = async || Arc::new(Sqlite::open(directory.path(), 1).await.unwrap()) as Arc<dyn ViewStore>;
+        let old = run(&journal, open().await, options()).await;
+        caught_up(&old, &journal).await;
+        old.stop().await;
+
+        let store = Faulty::over(open().await);
+        let process = Process::start();
+        let small = Options { cache_bytes: 0, ..batches_of(4) };
+        let (projections, _) = process
+            .runs({
+                let (journal, store, small) = (journal.clone(), Arc::clone(&store), small.clone());
+                async move { run_mended(&journal, store, small).await }
+            })
+            .await;
+        (0..2).for_each(|_| store.strike(call, Fault::None));
+        store.strike(call, fault);
+        let asked = tokio::spawn({
+            let projections = projections.clone();
+            async move { projections.retry("balances", &account("sick")).await }
+        });
+        tokio::time::timeout(PATIENCE, store.hangs()).await.expect("it comes to that step");
+        process.dies();
+        asked.abort();
+        drop(projections);
+
+        teller.deposit("sick", 1).await;
+        let (projections, view) = run_mended(&journal, open().await, small).await;
+        let left = parked(&projections).await;
+        assert_eq!(left.len(), if fault == Fault::HangsAfter { 10 } else { 14 }, "{call:?} {fault:?}");
+        projections.retry("balances", &account("sick")).await.unwrap();
+        assert_mended(&view, &journal, "sick").await;
+        assert_eq!(view.progress().borrow().state, State::Running);
+    }
+}

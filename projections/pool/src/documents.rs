@@ -180,8 +180,23 @@ fn size_bytes<D>(key: &Key, entry: &Entry<D>) -> usize {
 }
 
 fn to_json<D: Serialize>(key: &Key, document: &D) -> Result<String, Unfit> {
-    serde_json::to_string(document)
-        .map_err(|error| Unfit { key: key.clone(), problem: format!("cannot be written as JSON: {error}") })
+    let unfit = |problem: String| Unfit { key: key.clone(), problem };
+    let json = serde_json::to_string(document).map_err(|error| unfit(format!("cannot be written as JSON: {error}")))?;
+    if has_nul(&json) {
+        // PostgreSQL cannot look into it, and what one store takes, all take.
+        return Err(unfit("contains NUL".to_owned()));
+    }
+    Ok(json)
+}
+
+/// Whether a text in it, or a name, has the character NUL. JSON has it escaped only; an escaped backslash before it makes
+/// it something else.
+fn has_nul(json: &str) -> bool {
+    let is_escaped = |(at, _): (usize, &str)| {
+        let before = &json.as_bytes()[..at];
+        before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+    };
+    json.match_indices("\\u0000").any(is_escaped)
 }
 
 pub(crate) fn from_json<D: DeserializeOwned>(key: &Key, json: &str) -> Result<D, Unfit> {
@@ -219,6 +234,18 @@ mod tests {
             assert_eq!(documents.bytes, counted);
         }
         assert!(documents.entries.len() > 3);
+    }
+
+    #[test]
+    fn nul_is_found_wherever_it_is_and_what_only_looks_like_it_is_not() {
+        let json = |text: &str| serde_json::to_string(&[text]).unwrap();
+        for text in ["\0", "a\0b", "\\\0", "\\u0000\0"] {
+            assert!(has_nul(&json(text)), "{text:?}");
+        }
+        assert!(has_nul(r#"{"\u0000":1}"#));
+        for text in ["", "\\u0000", "\\\\u0000", "\u{1}", "u0000"] {
+            assert!(!has_nul(&json(text)), "{text:?}");
+        }
     }
 
     #[test]

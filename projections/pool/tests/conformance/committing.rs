@@ -128,6 +128,11 @@ async fn a_reader_never_sees_a_row_without_its_offset(place: Place) {
 }
 
 async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
+    // A document with NUL is refused before it comes to a store.
+    fn text() -> impl Strategy<Value = String> {
+        any::<String>().prop_map(|text| text.replace('\0', "\\u0000"))
+    }
+
     fn json() -> impl Strategy<Value = serde_json::Value> {
         let leaf = prop_oneof![
             Just(serde_json::Value::Null),
@@ -135,12 +140,12 @@ async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
             any::<i64>().prop_map(Into::into),
             any::<u64>().prop_map(Into::into),
             any::<f64>().prop_map(Into::into),
-            any::<String>().prop_map(Into::into),
+            text().prop_map(Into::into),
         ];
         leaf.prop_recursive(4, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
-                prop::collection::btree_map(any::<String>(), inner, 0..4)
+                prop::collection::btree_map(text(), inner, 0..4)
                     .prop_map(|map| { serde_json::Value::Object(map.into_iter().collect()) }),
             ]
         })

@@ -40,6 +40,8 @@ pub(crate) enum How {
     HasNoKey,
     /// The document cannot be written.
     CannotBeWritten,
+    /// The document can be written, but not kept.
+    ContainsNul,
     /// It asks for the metadata, which is damaged.
     HasDamagedMetadata,
 }
@@ -75,11 +77,17 @@ pub(crate) struct Balance {
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-struct Unwritable {}
+enum Unwritable {
+    AsJson,
+    InAnyStore,
+}
 
 impl Serialize for Unwritable {
-    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("it is unwritable"))
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::AsJson => Err(serde::ser::Error::custom("it is unwritable")),
+            Self::InAnyStore => serializer.serialize_str("before\0behind"),
+        }
     }
 }
 
@@ -129,7 +137,11 @@ impl Project<Account> for Balances {
             AccountEvent::Closed {} => return None,
             AccountEvent::Poison { how: How::PanicsHalfWay } if is_own => panic!("half way"),
             AccountEvent::Poison { how: How::CannotBeWritten } => {
-                balance.unwritable = Some(Unwritable {});
+                balance.unwritable = Some(Unwritable::AsJson);
+                0
+            }
+            AccountEvent::Poison { how: How::ContainsNul } => {
+                balance.unwritable = Some(Unwritable::InAnyStore);
                 0
             }
             AccountEvent::Poison { how: How::HasDamagedMetadata } => i64::from(event.metadata().subject.is_some()),

@@ -7,8 +7,14 @@ use std::sync::Arc;
 use crate::bank::{AccountEvent, Balances, How};
 use crate::world::{Teller, account, assert_balances, batches_of, caught_up, get, journal, memory, options, run};
 
-const ALL: [How; 5] =
-    [How::PanicsOverKeys, How::PanicsHalfWay, How::HasNoKey, How::CannotBeWritten, How::HasDamagedMetadata];
+const ALL: [How; 6] = [
+    How::PanicsOverKeys,
+    How::PanicsHalfWay,
+    How::HasNoKey,
+    How::CannotBeWritten,
+    How::ContainsNul,
+    How::HasDamagedMetadata,
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_with_an_event_only_its_aggregate_stops_and_keeps_its_order() {
@@ -63,6 +69,17 @@ async fn the_reason_of_a_panic_is_what_it_said() {
     caught_up(&projections, &journal).await;
     let parked = projections.view::<Balances>().unwrap().parked(Position::ZERO, 10).await.unwrap();
     assert_eq!(parked[0].reason.as_deref(), Some("the projection panicked: half way"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_with_a_nul_is_refused_by_every_store_alike() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    teller.write("sick", &[AccountEvent::Poison { how: How::ContainsNul }]).await;
+    let projections = run(&journal, memory(), options()).await;
+    caught_up(&projections, &journal).await;
+    let parked = projections.view::<Balances>().unwrap().parked(Position::ZERO, 10).await.unwrap();
+    assert_eq!(parked[0].reason.as_deref(), Some("the document \"sick\" contains NUL"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

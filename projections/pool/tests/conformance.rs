@@ -16,5 +16,7 @@ mod parking;
 #[path = "conformance/preparing.rs"]
 mod preparing;
 
+#[path = "conformance/postgres.rs"]
+mod postgres;
 #[path = "conformance/sqlite.rs"]
 mod sqlite;

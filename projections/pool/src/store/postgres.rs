@@ -13,7 +13,7 @@ mod schema;
 mod statements;
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -181,6 +181,45 @@ impl Postgres {
         Ok(())
     }
 
+    async fn try_to_prepare(&self, view: &Definition) -> Result<Builds, Error> {
+        self.mend().await?;
+        let found = self
+            .writers
+            .ask(view, |connection, view| Box::pin(async move { Ok(builds::find(connection, view).await?) }));
+        let (rows, is_paused, is_untidy) = match found.await {
+            Ok(found) => found,
+            Err(failure) => return Err(self.failed(failure, Subject::Store).await),
+        };
+        let is_damaged = self.damage().views.contains(view.name());
+        let is_whole = |(.., chain, is_there): &builds::BuildRow| *is_there && Chain::from_bytes(chain).is_some();
+        let mut found = Builds { is_paused, ..Builds::default() };
+        if is_damaged || !rows.iter().all(is_whole) {
+            warn!(view = view.name(), "the view is damaged and is built anew");
+            self.change(view.name(), Change::Forget).await?;
+            self.damage().views.remove(view.name());
+            return Ok(found);
+        }
+        if is_untidy && rows.is_empty() {
+            // If our own tables were lost, its tables are still shown under its name.
+            self.change(view.name(), Change::Forget).await?;
+        } else if is_untidy {
+            self.tidy(view.name()).await;
+        }
+        for (number, is_serving, version, at, chain, _) in rows {
+            if version == i64::from(view.version()) {
+                self.index(view, number).await?;
+            }
+            let Some(chain) = Chain::from_bytes(&chain) else { continue };
+            let build = Build {
+                number: BuildNumber(unsigned(number)),
+                version: u32::try_from(version).unwrap_or(0),
+                offset: Offset { position: position(at), chain },
+            };
+            *(if is_serving { &mut found.serving } else { &mut found.next }) = Some(build);
+        }
+        Ok(found)
+    }
+
     /// Makes and drops indexes, so that there is one for each declared field.
     async fn index(&self, view: &Definition, build: i64) -> Result<(), Error> {
         let about = Subject::Build(view, BuildNumber(unsigned(build)));
@@ -258,47 +297,11 @@ impl Postgres {
 #[async_trait]
 impl ViewStore for Postgres {
     async fn prepare(&self, view: &Definition) -> Result<Builds, Error> {
-        self.mend().await?;
-        let found = self
-            .writers
-            .ask(view, |connection, view| Box::pin(async move { Ok(builds::find(connection, view).await?) }));
-        let (rows, is_paused, is_untidy) = match found.await {
-            Ok(found) => found,
-            Err(failure) => {
-                // Our own tables, and there is no later moment at which they could be made anew.
-                let error = self.failed(failure, Subject::Store).await;
-                if !matches!(error, Error::Damaged(_)) {
-                    return Err(error);
-                }
-                self.mend().await?;
-                Default::default()
-            }
-        };
-        let is_damaged = self.damage().views.contains(view.name());
-        let is_whole = |(.., chain, is_there): &builds::BuildRow| *is_there && Chain::from_bytes(chain).is_some();
-        let mut found = Builds { is_paused, ..Builds::default() };
-        if is_damaged || !rows.iter().all(is_whole) {
-            warn!(view = view.name(), "the view is damaged and is built anew");
-            self.change(view.name(), Change::Forget).await?;
-            self.damage().views.remove(view.name());
-            return Ok(found);
+        match self.try_to_prepare(view).await {
+            // Now it is known what is damaged, and can be made anew.
+            Err(Error::Damaged(_)) => self.try_to_prepare(view).await,
+            prepared => prepared,
         }
-        if is_untidy {
-            self.tidy(view.name()).await;
-        }
-        for (number, is_serving, version, at, chain, _) in rows {
-            if version == i64::from(view.version()) {
-                self.index(view, number).await?;
-            }
-            let Some(chain) = Chain::from_bytes(&chain) else { continue };
-            let build = Build {
-                number: BuildNumber(unsigned(number)),
-                version: u32::try_from(version).unwrap_or(0),
-                offset: Offset { position: position(at), chain },
-            };
-            *(if is_serving { &mut found.serving } else { &mut found.next }) = Some(build);
-        }
-        Ok(found)
     }
 
     async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error> {
@@ -393,7 +396,7 @@ impl ViewStore for Postgres {
         });
         match found.await {
             Ok(Some((at, document, changed))) => {
-                Ok(Found { document: document.map(Into::into).zip(changed.map(position)), at: position(at) })
+                Ok(Found { document: document.map(Arc::from).zip(changed.map(position)), at: position(at) })
             }
             Ok(None) => Err(missing(Subject::Served(view))),
             Err(failure) => Err(self.failed(failure, Subject::Served(view)).await),

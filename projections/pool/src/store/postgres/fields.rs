@@ -13,8 +13,8 @@ const TEXT_CHARS: usize = 400;
 /// How JSON writes a whole number of 64 bits, and some that are a little too large.
 const INTEGER: &str = "^-?[0-9]{1,19}$";
 
-/// How JSON writes a number of reasonable length.
-const REAL: &str = "^-?[0-9]{1,400}(?:[.][0-9]{1,400})?(?:[eE][-+]?[0-9]{1,3})?$";
+/// How JSON writes a number that is not excessively long: what counts repetitions ends at 255.
+const REAL: &str = "^-?[0-9]{1,255}(?:[.][0-9]{1,255})?(?:[eE][-+]?[0-9]{1,3})?$";
 
 /// The expressions and parameters of lists.
 #[derive(Debug)]
@@ -26,7 +26,10 @@ impl Dialect for Expressions {
         // As it stands in the document: texts have quotes around them.
         let written = format!("(document #> '{{{path}}}')::text COLLATE \"C\"");
         match field.kind {
-            Kind::Text => format!("(left(document #>> '{{{path}}}', {TEXT_CHARS}) COLLATE \"C\")"),
+            Kind::Text => format!(
+                "(CASE json_typeof(document #> '{{{path}}}') WHEN 'string' \
+                 THEN left(document #>> '{{{path}}}', {TEXT_CHARS}) END COLLATE \"C\")"
+            ),
             Kind::Integer => {
                 let number = format!("substring({written} from '{INTEGER}')");
                 format!("(CASE WHEN {number}::numeric BETWEEN {} AND {} THEN {number}::bigint END)", i64::MIN, i64::MAX)

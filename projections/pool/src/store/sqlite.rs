@@ -4,7 +4,6 @@
 //! read, and tables of our own: `builds` says how far each is, `parked` which events wait, `paused` what stays as it is. One connection writes, others read. A power cut may take the latest
 //! commits away (`synchronous=NORMAL`), rows and offsets alike: the journal has the events.
 
-mod connections;
 mod schema;
 mod statements;
 
@@ -15,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_journal::StoreError;
-use dormouse_journal::store::derived_file;
+use dormouse_journal::store::derived_file::{self, Borrowed, Pool};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Position, Version};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
@@ -26,7 +25,6 @@ use crate::definition::Definition;
 use crate::fields::Kind;
 use crate::key::Key;
 use crate::query::{Page, Query, Value};
-use connections::Connections;
 use schema::VIEWS;
 
 /// How long a statement waits for another connection's lock. Only a foreign tool holds one for longer than a commit.
@@ -47,8 +45,8 @@ type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteAr
 /// Keeps views in a file.
 #[derive(Debug)]
 pub struct Sqlite {
-    writer: Connections,
-    readers: Connections,
+    writer: File,
+    readers: File,
     /// The file is to be replaced when a view is prepared next.
     damaged: AtomicBool,
 }
@@ -85,8 +83,8 @@ impl Sqlite {
         let first = derived_file::open(writing.clone(), &VIEWS, || ()).await?;
         first.close().await.map_err(failed)?;
         Ok(Self {
-            writer: Connections::new(writing, 1),
-            readers: Connections::new(reading, read_connections.max(1)),
+            writer: File::new(writing, 1),
+            readers: File::new(reading, read_connections.max(1)),
             damaged: AtomicBool::new(false),
         })
     }
@@ -100,10 +98,10 @@ impl Sqlite {
         let writer = self.writer.borrow().await?;
         if self.damaged.load(Ordering::Acquire) {
             tracing::warn!("the views are damaged and are built anew");
-            self.readers.reopen();
-            let created = derived_file::create(self.writer.options(), &VIEWS).await?;
+            self.readers.pool.reopen();
+            let created = derived_file::create(self.writer.options.clone(), &VIEWS).await?;
             created.close().await.map_err(failed)?;
-            self.readers.reopen();
+            self.readers.pool.reopen();
             self.damaged.store(false, Ordering::Release);
         }
         // The connection to the old file goes, instead of being given back.
@@ -131,11 +129,11 @@ impl Sqlite {
 
     async fn on<T>(
         &self,
-        connections: &Connections,
+        file: &File,
         about: Subject<'_>,
         what: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, Error> {
-        let mut borrowed = connections.borrow().await?;
+        let mut borrowed = file.borrow().await?;
         match what(&mut borrowed.connection).await {
             Ok(value) => {
                 borrowed.give_back();
@@ -175,6 +173,25 @@ impl Sqlite {
 
     fn decoded<T>(&self, rows: &[SqliteRow], decode: impl Fn(&SqliteRow) -> Result<T, Error>) -> Result<Vec<T>, Error> {
         rows.iter().map(decode).collect::<Result<_, _>>().map_err(|error| self.note(error))
+    }
+}
+
+/// Connections of one kind to the file.
+#[derive(Debug)]
+struct File {
+    options: SqliteConnectOptions,
+    pool: Pool,
+}
+
+impl File {
+    fn new(options: SqliteConnectOptions, max: u32) -> Self {
+        Self { options, pool: Pool::new("the file of the views", max) }
+    }
+
+    /// A connection that is free; it is opened if none is idle.
+    async fn borrow(&self) -> Result<Borrowed<'_>, Error> {
+        let connect = async { self.options.connect().await.map_err(derived_file::error) };
+        Ok(self.pool.borrow(connect).await?)
     }
 }
 
@@ -344,8 +361,8 @@ impl ViewStore for Sqlite {
 
     async fn close(&self) {
         // Readers first: the last connection to go should be one that can empty the WAL.
-        self.readers.close().await;
-        self.writer.close().await;
+        self.readers.pool.close().await;
+        self.writer.pool.close().await;
     }
 }
 

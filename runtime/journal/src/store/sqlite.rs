@@ -19,6 +19,7 @@ mod latest;
 mod loads;
 mod log;
 mod open;
+mod pool;
 mod read;
 mod readers;
 mod recovery;
@@ -54,6 +55,7 @@ use tail::{Bound, Tail};
 pub mod derived_file {
     pub use super::derived::{create, open};
     pub use super::error::store as error;
+    pub use super::pool::{Borrowed, Pool};
     pub use super::schema::Schema;
 }
 

@@ -10,7 +10,8 @@ use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, 
 use sqlx::sqlite::SqliteRow;
 
 use super::error;
-use super::readers::{Reader, Readers, being_made_anew};
+use super::pool::Borrowed;
+use super::readers::{Readers, being_made_anew};
 use super::row::{self, AGGREGATE, OF_AGGREGATE, column, signed, unsigned};
 use crate::error::StoreError;
 
@@ -163,7 +164,7 @@ impl Readers {
         Ok(Epoch(unsigned(epoch)?))
     }
 
-    pub(super) async fn borrow_in(&self, scope: Scope) -> Result<Reader<'_>, StoreError> {
+    pub(super) async fn borrow_in(&self, scope: Scope) -> Result<Borrowed<'_>, StoreError> {
         match scope {
             Scope::Index => self.borrow_for_index().await,
             Scope::All => self.borrow().await,

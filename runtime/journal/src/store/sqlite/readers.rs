@@ -1,82 +1,39 @@
 //! The connections that read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sqlx::{ConnectOptions, SqliteConnection};
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::Notify;
 use tracing::warn;
 
 use super::error;
 use super::files::Files;
+use super::pool::{Borrowed, Pool};
 use crate::error::StoreError;
 use crate::store::Connections;
 
-/// A pool of read-only connections on the log, with the index as `idx` and the snapshots as `snap` beside it.
-///
-/// Not sqlx's pool: that one asks each connection whether it is alive whenever it is given back, which is a trip to
-/// another thread, for files that do not hang up. Here a connection that had an error, or
-/// whose reader was cancelled, is dropped, and so is one from before a derived file was replaced.
+/// Read-only connections on the log, with the index as `idx` and the snapshots as `snap` beside it.
 #[derive(Debug)]
 pub(super) struct Readers {
     files: Files,
-    max: u32,
-    permits: Semaphore,
-    idle: Mutex<Idle>,
+    pool: Pool,
     index_damaged: AtomicBool,
     damage: Notify,
 }
 
-#[derive(Debug, Default)]
-struct Idle {
-    /// Which replacement of the derived files this is.
-    generation: u64,
-    /// The one used last is used next: its caches are warm.
-    connections: Vec<SqliteConnection>,
-}
-
-/// A connection for one read. Give it [back](Self::give_back) after a success.
-#[derive(Debug)]
-pub(super) struct Reader<'a> {
-    readers: &'a Readers,
-    pub(super) connection: SqliteConnection,
-    generation: u64,
-    _permit: SemaphorePermit<'a>,
-}
-
 impl Readers {
     pub(super) fn new(files: Files, max: u32) -> Self {
-        Self {
-            files,
-            max,
-            permits: Semaphore::new(max as usize),
-            idle: Mutex::default(),
-            index_damaged: AtomicBool::new(false),
-            damage: Notify::new(),
-        }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        let pool = Pool::new("the journal", max);
+        Self { files, pool, index_damaged: AtomicBool::new(false), damage: Notify::new() }
     }
 
     /// Waits for a connection to be free; opens one if none is idle.
-    pub(super) async fn borrow(&self) -> Result<Reader<'_>, StoreError> {
-        let closed = |_| StoreError::Unavailable("the journal is closed".to_owned());
-        let permit = self.permits.acquire().await.map_err(closed)?;
-        let (generation, idle) = {
-            let mut idle = self.idle();
-            (idle.generation, idle.connections.pop())
-        };
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.connect().await?,
-        };
-        Ok(Reader { readers: self, connection, generation, _permit: permit })
+    pub(super) async fn borrow(&self) -> Result<Borrowed<'_>, StoreError> {
+        self.pool.borrow(self.connect()).await
     }
 
     /// A connection for a read that relies on the index being whole.
-    pub(super) async fn borrow_for_index(&self) -> Result<Reader<'_>, StoreError> {
+    pub(super) async fn borrow_for_index(&self) -> Result<Borrowed<'_>, StoreError> {
         let reader = self.borrow().await?;
         // Asked after it was taken: whatever it has attached by now was whole then.
         if self.has_index_damage() {
@@ -129,42 +86,20 @@ impl Readers {
 
     /// Drops all connections, those in use when they come back.
     pub(super) fn reopen(&self) {
-        let dropped = {
-            let mut idle = self.idle();
-            idle.generation += 1;
-            std::mem::take(&mut idle.connections)
-        };
-        drop(dropped);
+        self.pool.reopen();
     }
 
     pub(super) fn connections(&self) -> Connections {
-        let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
-        Connections { active: self.max.saturating_sub(free), max: self.max }
+        Connections { active: self.pool.active(), max: self.pool.max() }
     }
 
     /// No more reads; those under way come to their end.
     pub(super) async fn close(&self) {
-        // All permits: all readers are back.
-        let all_back = self.permits.acquire_many(self.max).await;
-        self.permits.close();
-        drop(all_back);
-        let idle = std::mem::take(&mut self.idle().connections);
-        for connection in idle {
-            let _closed_anyway = sqlx::Connection::close(connection).await;
-        }
+        self.pool.close().await;
     }
 }
 
 /// What is told of a damaged index, which is nobody's loss.
 pub(super) fn being_made_anew() -> StoreError {
     StoreError::Unavailable("the index was damaged and is being made anew".to_owned())
-}
-
-impl Reader<'_> {
-    pub(super) fn give_back(self) {
-        let mut idle = self.readers.idle();
-        if idle.generation == self.generation {
-            idle.connections.push(self.connection);
-        }
-    }
 }

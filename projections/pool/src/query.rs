@@ -29,8 +29,8 @@ pub struct Filter {
     pub test: Test,
 }
 
-/// What must be true of a field. A field that a document does not have, or that is null there, equals nothing: it is
-/// [`NotEqual`](Self::NotEqual) to everything, and meets no other test.
+/// What must be true of a field. A field that a document does not have, or that is null or of another kind there, equals
+/// nothing: it is [`NotEqual`](Self::NotEqual) to everything, and meets no other test.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
     /// It is this.
@@ -58,7 +58,7 @@ pub enum Value {
     Text(String),
     /// A whole number.
     Integer(i64),
-    /// A number, never NaN.
+    /// A finite number; both zeros are equal.
     Real(f64),
     /// True or false; false is smaller.
     Boolean(bool),
@@ -190,8 +190,9 @@ impl Query {
     /// If no list that is sorted so has this place.
     pub fn after(mut self, place: Place) -> Result<Self, QueryError> {
         let fits =
-            |(sort, value): (&Sort, &Option<Value>)| value.as_ref().is_none_or(|value| value.kind() == sort.field.kind);
-        if place.values.len() != self.sort.len() || !self.sort.iter().zip(&place.values).all(fits) {
+            |(sort, value): (&Sort, &Option<Value>)| value.as_ref().is_none_or(|value| value.fits(sort.field.kind));
+        let fits = self.sort.iter().zip(&place.values).all(fits) && place.key.problem().is_none();
+        if place.values.len() != self.sort.len() || !fits {
             return Err(QueryError::ForeignPlace);
         }
         self.after = Some(place);
@@ -273,7 +274,7 @@ impl Test {
             }
             Self::Prefix(_) => &[],
         };
-        match values.iter().find(|value| value.kind() != field.kind) {
+        match values.iter().find(|value| !value.fits(field.kind)) {
             Some(value) => {
                 Err(QueryError::WrongKind { path: field.path, kind: field.kind, given: format!("{value:?}") })
             }
@@ -305,12 +306,18 @@ impl Value {
         }
     }
 
+    /// Whether it can be compared with fields of a kind. NaN and the infinities are no numbers that JSON knows.
+    fn fits(&self, kind: Kind) -> bool {
+        self.kind() == kind && !matches!(self, Self::Real(number) if !number.is_finite())
+    }
+
     /// How it compares to another of its kind.
     pub(crate) fn order(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Text(one), Self::Text(other)) => one.cmp(other),
             (Self::Integer(one), Self::Integer(other)) => one.cmp(other),
-            (Self::Real(one), Self::Real(other)) => one.total_cmp(other),
+            // Both zeros are one number. Others are always comparable: a query refuses what is no number.
+            (Self::Real(one), Self::Real(other)) => one.partial_cmp(other).unwrap_or_else(|| one.total_cmp(other)),
             (Self::Boolean(one), Self::Boolean(other)) => one.cmp(other),
             _ => unreachable!("a query compares values of one kind"),
         }

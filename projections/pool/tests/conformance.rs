@@ -9,8 +9,19 @@
 #[macro_use]
 mod support;
 
+#[path = "conformance/oracle.rs"]
+mod oracle;
+#[path = "conformance/shelf.rs"]
+mod shelf;
+
+#[path = "conformance/asking.rs"]
+mod asking;
 #[path = "conformance/committing.rs"]
 mod committing;
+#[path = "conformance/listing.rs"]
+mod listing;
+#[path = "conformance/paging.rs"]
+mod paging;
 #[path = "conformance/parking.rs"]
 mod parking;
 #[path = "conformance/preparing.rs"]

@@ -7,7 +7,7 @@ use dormouse_kernel::Position;
 use dormouse_projections::ViewStore;
 use dormouse_projections::store::{Advance, Builds, CommitError, Error, Sqlite};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
 use crate::support::{begun, first, key, offset, row, served, step, view};
 
@@ -27,6 +27,12 @@ async fn indexes(directory: &Path) -> Vec<String> {
     names.fetch_all(&mut connection).await.unwrap()
 }
 
+async fn plan(connection: &mut SqliteConnection, select: String) -> Vec<String> {
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {select}"));
+    let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(connection).await.unwrap();
+    steps.into_iter().map(|(_, _, _, step)| step).collect()
+}
+
 #[tokio::test]
 async fn every_declared_field_has_an_index_and_no_other_does() {
     let directory = tempfile::tempdir().unwrap();
@@ -44,21 +50,31 @@ async fn an_operator_finds_documents_by_a_declared_field_through_its_index() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let build = begun(&store, &first()).await;
-    let rows = vec![row("a", r#"{"status":"open"}"#, 1), row("b", r#"{"status":"closed"}"#, 1)];
+    let rows = vec![
+        row("a", r#"{"status":"open"}"#, 1),
+        row("b", r#"{"status":"closed"}"#, 1),
+        row("c", r#"{"status":"open","customer":{"age":7}}"#, 1),
+    ];
     store.commit(&first(), build, Advance { rows, ..step(0, 1) }).await.unwrap();
     let mut connection = connect(directory.path()).await;
-    let found: Vec<String> =
-        sqlx::query_scalar("SELECT key FROM view_first WHERE document ->> '$.status' = 'open' ORDER BY key")
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-    assert_eq!(found, ["a"]);
-    let plan: (i64, i64, i64, String) =
-        sqlx::query_as("EXPLAIN QUERY PLAN SELECT key FROM view_first WHERE document ->> '$.status' = 'open'")
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
-    assert!(plan.3.contains("INDEX view_first_1__status"), "{}", plan.3);
+    for (condition, expected, index) in [
+        ("status = 'open'", &["a", "c"][..], "view_first_1__status"),
+        ("\"customer.age\" BETWEEN 1 AND 9", &["c"], "view_first_1__customer_age"),
+    ] {
+        let select = format!("SELECT key FROM view_first WHERE {condition} ORDER BY key");
+        let found: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(select.clone())).fetch_all(&mut connection).await.unwrap();
+        assert_eq!(found, expected);
+        let plan = plan(&mut connection, select).await;
+        assert!(plan[0].contains(&format!("INDEX {index}")), "{plan:?}");
+    }
+    // The columns change with the fields.
+    store.prepare(&view::<1, 1, 2>()).await.unwrap();
+    let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info('view_first')")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(columns, ["key", "document", "position", "customer.age", "paid"]);
 }
 
 #[tokio::test]

@@ -40,6 +40,9 @@ CREATE TABLE parked (
 CREATE INDEX parked_by_aggregate ON parked (build, aggregate_type, aggregate_id, position);
 ";
 
+/// The columns of the table of a build.
+const TAKEN: [&str; 3] = ["key", "document", "position"];
+
 /// A row of `builds`: build, whether it is served, version, position, chain.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>);
 
@@ -53,9 +56,9 @@ pub(super) async fn prepare(
             .bind(view.name())
             .fetch_all(&mut *connection)
             .await?;
-    for (build, _, version, ..) in &builds {
+    for (build, is_serving, version, ..) in &builds {
         if *version == i64::from(view.version()) {
-            index(connection, view, &table(view, *build)).await?;
+            index(connection, view, &table(view, *build), *is_serving).await?;
         }
     }
     let paused: Option<i64> = sqlx::query_scalar("SELECT 1 FROM paused WHERE view = ?")
@@ -158,10 +161,17 @@ pub(super) async fn drop_view(connection: &mut SqliteConnection, name: &str) -> 
 
 /// Lets SQL see a build under the name of its view.
 async fn show(connection: &mut SqliteConnection, view: &Definition, build: i64) -> Result<(), sqlx::Error> {
-    let (relation, table) = (view.relation(), table(view, build));
-    let create = format!("CREATE VIEW {relation} AS SELECT key, document, position FROM {table}");
-    sqlx::raw_sql(AssertSqlSafe(create)).execute(connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(shown(view, &table(view, build)))).execute(connection).await?;
     Ok(())
+}
+
+/// The statement that makes the SQL view. Declared fields are columns under their paths, so that conditions on them find
+/// their indexes; one that is called like a column of the table is found in the document only.
+fn shown(view: &Definition, table: &str) -> String {
+    let is_free = |field: &&Field| !TAKEN.iter().any(|column| column.eq_ignore_ascii_case(field.path));
+    let column = |field: &Field| format!(", {} AS \"{}\"", Sqlite::field(*field), field.path);
+    let columns: String = view.fields().iter().filter(is_free).map(column).collect();
+    format!("CREATE VIEW {} AS SELECT {}{columns} FROM {table}", view.relation(), TAKEN.join(", "))
 }
 
 /// Drops the build of a view that is served, or the other one, if there is one.
@@ -186,8 +196,13 @@ async fn build_of(connection: &mut SqliteConnection, name: &str, is_serving: boo
     build.bind(name).bind(is_serving).fetch_optional(connection).await
 }
 
-/// Makes the indexes that are missing, and drops those that are no longer declared.
-async fn index(connection: &mut SqliteConnection, view: &Definition, table: &str) -> Result<(), sqlx::Error> {
+/// Makes the indexes that are missing, and drops those that are no longer declared. The SQL view follows.
+async fn index(
+    connection: &mut SqliteConnection,
+    view: &Definition,
+    table: &str,
+    is_serving: bool,
+) -> Result<(), sqlx::Error> {
     let there: Vec<(String, String)> =
         sqlx::query_as("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL")
             .bind(table)
@@ -203,6 +218,10 @@ async fn index(connection: &mut SqliteConnection, view: &Definition, table: &str
     }
     for (_, sql) in wanted.into_iter().filter(|index| !there.contains(index)) {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+    }
+    if is_serving {
+        let show = format!("DROP VIEW IF EXISTS {}; {}", view.relation(), shown(view, table));
+        sqlx::raw_sql(AssertSqlSafe(show)).execute(&mut *transaction).await?;
     }
     transaction.commit().await
 }

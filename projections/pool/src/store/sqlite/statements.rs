@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use super::{Sqlite, signed};
 use crate::definition::Definition;
-use crate::fields::Field;
+use crate::fields::{Field, Kind};
 use crate::key::Key;
 use crate::query::Query;
 use crate::store::listing::{Bind, Dialect, Listing};
@@ -38,8 +38,18 @@ pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
 }
 
 impl Dialect for Sqlite {
+    // What is of another kind is NULL. Otherwise it would be sorted among, or compared with, what it is not; and a field
+    // may be declared later than its documents were written.
     fn field(field: Field) -> String {
-        format!("document ->> '$.{}'", field.path)
+        let (found, kind) =
+            (format!("document ->> '$.{}'", field.path), format!("json_type(document, '$.{}')", field.path));
+        match field.kind {
+            Kind::Text => format!("CASE {kind} WHEN 'text' THEN {found} END"),
+            // Whole numbers beyond 64 bits come as numbers with a fraction.
+            Kind::Integer => format!("CASE WHEN {kind} = 'integer' AND typeof({found}) = 'integer' THEN {found} END"),
+            Kind::Real => format!("CASE WHEN {kind} IN ('real', 'integer') THEN CAST({found} AS REAL) END"),
+            Kind::Boolean => format!("CASE {kind} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"),
+        }
     }
 
     fn parameter(number: usize, _: Field) -> String {

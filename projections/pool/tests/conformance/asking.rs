@@ -1,0 +1,146 @@
+//! Any question about any documents: what a store answers is what an [oracle] says.
+
+use std::collections::BTreeSet;
+
+use dormouse_kernel::Position;
+use dormouse_projections::{Kind, Projection, Query, Test, Value};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value as Json, json};
+
+use crate::oracle;
+use crate::shelf::{Shelf, TEXTS, Things, document, every_test, names, put, walk};
+use crate::support::Place;
+
+on_every_store! {
+    whatever_is_asked_the_answer_is_what_it_should_be,
+}
+
+async fn whatever_is_asked_the_answer_is_what_it_should_be(place: Place) {
+    let mut runner = TestRunner::deterministic();
+    let mut shelf = Shelf::empty(&place).await;
+    for round in 0..30 {
+        let documents = prop::collection::btree_map(any_name(), any_document(), 1..40).new_tree(&mut runner);
+        let gone = prop::collection::btree_set(any_name(), 0..10).new_tree(&mut runner).unwrap().current();
+        let documents = documents.unwrap().current();
+        let gone: BTreeSet<String> = gone.into_iter().filter(|name| !documents.contains_key(name)).collect();
+        shelf.change(documents, gone.iter().map(String::as_str)).await;
+        for _ in 0..12 {
+            let (filters, sort, limit) = question().new_tree(&mut runner).unwrap().current();
+            let ask = |limit: usize| {
+                let query = filters.iter().fold(Query::all(limit), |query, (field, test)| {
+                    query.filter(&shelf.view, field, test.clone()).unwrap()
+                });
+                let by: Vec<&str> = sort.iter().map(String::as_str).collect();
+                shelf.by(query, &by)
+            };
+            let query = ask(10_000).counting();
+            let expected = oracle::list(&shelf.documents, &query);
+            let page = shelf.list(&query).await;
+            assert_eq!(names(&page), expected, "round {round}: {query:?} of {:#?}", shelf.documents);
+            assert_eq!((page.total, page.at), (Some(expected.len() as u64), Position(shelf.at)));
+            for row in &page.rows {
+                assert_eq!(document(row), shelf.documents[row.key.as_str()]);
+            }
+            assert_eq!(walk(&shelf, ask, limit).await, expected, "round {round}: {query:?} by {limit}");
+        }
+    }
+}
+
+// What is put into views and asked of them: out of few values each, so that they meet.
+
+const INTEGERS: [i64; 9] = [i64::MIN, -(1 << 53) - 1, -1, 0, 1, 2, 10, i64::MAX - 1, i64::MAX];
+const REALS: [f64; 10] = [-1e308, -1.5, -0.0, 0.0, 5e-300, 0.1, 1.0, 2.0, 10.0, 1e308];
+
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        6 => prop::sample::select(&TEXTS[..]).prop_map(str::to_owned),
+        2 => prop::sample::select(&["aa", "ab", "aä", "a\u{10ffff}", "\u{10ffff}\u{10ffff}"][..]).prop_map(str::to_owned),
+        1 => "[^\0]{0,3}",
+    ]
+}
+
+fn value(kind: Kind) -> BoxedStrategy<Value> {
+    match kind {
+        Kind::Text => texts().prop_map(Value::Text).boxed(),
+        Kind::Integer => prop::sample::select(&INTEGERS[..]).prop_map(Value::Integer).boxed(),
+        Kind::Real => prop::sample::select(&REALS[..]).prop_map(Value::Real).boxed(),
+        Kind::Boolean => any::<bool>().prop_map(Value::Boolean).boxed(),
+    }
+}
+
+fn json(value: Value) -> Json {
+    match value {
+        Value::Text(text) => json!(text),
+        Value::Integer(number) => json!(number),
+        Value::Real(number) => json!(number),
+        Value::Boolean(truth) => json!(truth),
+    }
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop::sample::select(&[Kind::Text, Kind::Integer, Kind::Real, Kind::Boolean][..])
+}
+
+/// What a document has in a field, if it has it: seldom something else than it should.
+fn content(of: Kind) -> impl Strategy<Value = Option<Json>> {
+    let other = prop_oneof![
+        Just(json!({})),
+        Just(json!(["a", 1])),
+        Just(json!(u64::MAX)),
+        Just(json!(1.5)),
+        kind().prop_flat_map(value).prop_map(json).prop_filter("is of no kind", |json| json
+            .as_f64()
+            .is_none_or(|number| json.is_i64() || number.fract() != 0.0)),
+    ];
+    prop_oneof![
+        12 => value(of).prop_map(json).prop_map(Some),
+        2 => Just(None),
+        1 => Just(Some(Json::Null)),
+        1 => other.prop_map(Some),
+    ]
+}
+
+fn any_name() -> impl Strategy<Value = String> {
+    prop_oneof![3 => "[a-d]{1,2}", 1 => prop::sample::select(&TEXTS[1..]).prop_map(str::to_owned)]
+}
+
+fn any_document() -> impl Strategy<Value = Json> {
+    let fields = Things::fields();
+    let contents: Vec<_> = fields.iter().map(|field| content(field.kind).boxed()).collect();
+    contents.prop_map(move |contents| {
+        let mut document = json!({});
+        for (field, content) in fields.iter().zip(contents) {
+            if let Some(content) = content {
+                put(&mut document, field.path, content);
+            }
+        }
+        document
+    })
+}
+
+fn test(kind: Kind) -> BoxedStrategy<Test> {
+    let plain = (value(kind), 0..6_usize).prop_map(|(value, which)| every_test(value)[which].clone());
+    let one_of = prop::collection::vec(value(kind), 0..4).prop_map(Test::In);
+    match kind {
+        Kind::Text => prop_oneof![4 => plain, 1 => one_of, 2 => texts().prop_map(Test::Prefix)].boxed(),
+        _ => prop_oneof![4 => plain, 1 => one_of].boxed(),
+    }
+}
+
+fn filter() -> impl Strategy<Value = (&'static str, Test)> {
+    let fields: Vec<_> = Things::fields().iter().copied().collect();
+    prop::sample::select(fields).prop_flat_map(|field| test(field.kind).prop_map(move |test| (field.path, test)))
+}
+
+/// Filters, what to sort by, and the limit of a page.
+fn question() -> impl Strategy<Value = (Vec<(&'static str, Test)>, Vec<String>, usize)> {
+    let paths: Vec<_> = Things::fields().iter().map(|field| field.path).collect();
+    let fields = prop::sample::subsequence(paths, 0..=3).prop_shuffle();
+    let sort = (fields, any::<[bool; 3]>()).prop_map(|(fields, descend)| {
+        let sign = |descends: bool| if descends { "-" } else { "" };
+        fields.iter().zip(descend).map(|(field, descends)| format!("{}{field}", sign(descends))).collect()
+    });
+    (prop::collection::vec(filter(), 0..3), sort, 1..9_usize)
+}

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use dormouse_config::{Config, JournalUrl};
 use dormouse_journal::Journal;
 use dormouse_kernel::Position;
-use dormouse_projections::store::{Memory, Sqlite};
+use dormouse_projections::store::{Memory, Postgres, Sqlite};
 use dormouse_projections::{Options, Projections, Reader, State, ViewStore, store};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::app::App;
+
+/// Views in PostgreSQL are in a schema of their own, out of the way of the journal in the same database.
+const SCHEMA: &str = "dormouse_views";
 
 /// Projections that run, and where they keep their views.
 #[derive(Debug)]
@@ -29,12 +32,6 @@ pub enum ViewsError {
         place: String,
         /// Why not.
         source: store::Error,
-    },
-    /// This binary keeps no views there.
-    #[error("views are not kept in PostgreSQL ({place}): set views.url to \"sqlite://DIRECTORY\" or \"memory:\"")]
-    Unsupported {
-        /// Where they should be, its password masked.
-        place: String,
     },
     /// The projections cannot be run.
     #[error(transparent)]
@@ -66,7 +63,11 @@ async fn open(config: &Config) -> Result<Arc<dyn ViewStore>, ViewsError> {
             let connections = config.views.read_connections.get();
             Arc::new(Sqlite::open(directory, connections).await.map_err(unopened)?)
         }
-        JournalUrl::Postgres(_) => return Err(ViewsError::Unsupported { place: place.to_string() }),
+        JournalUrl::Postgres(url) => {
+            let connections = config.views.read_connections.get();
+            let opened = Postgres::open(url, SCHEMA, connections, &config.journal.postgres).await;
+            Arc::new(opened.map_err(unopened)?)
+        }
     })
 }
 
@@ -74,6 +75,7 @@ fn options(config: &Config) -> Options {
     Options {
         batch_events: config.projections.batch_events,
         cache_bytes: usize::try_from(config.projections.cache.as_u64()).unwrap_or(usize::MAX),
+        poison_attempts: config.projections.poison_attempts,
         supervision: config.supervision.clone(),
     }
 }

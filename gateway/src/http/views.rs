@@ -168,8 +168,11 @@ pub(super) const fn state_name(state: &Fares) -> &'static str {
     match state {
         Fares::Starting => "starting",
         Fares::Running => "running",
+        Fares::Outdated => "outdated",
         Fares::Retrying(_) => "retrying",
+        Fares::Paused => "paused",
         Fares::Stopped(_) => "stopped",
+        Fares::Dropped => "dropped",
         Fares::Ended => "ended",
     }
 }

@@ -73,10 +73,14 @@ impl Api {
         match progress.state {
             State::Stopped(_) => return Some("it has stopped: its log says why".to_owned()),
             State::Ended => return Some("it was told to end".to_owned()),
+            State::Dropped => return Some("its view was dropped: it is built anew when it is resumed".to_owned()),
             State::Retrying(_) => return Some("something failed and is tried again: its log says what".to_owned()),
             _ => {}
         }
         let lag = lag(progress, head);
+        if progress.state == State::Paused && lag > 0 {
+            return Some(format!("it is paused, {lag} events behind"));
+        }
         if let Some(stood) = stalled {
             return Some(format!("it is {lag} events behind and has not moved for {} s", stood.as_secs()));
         }

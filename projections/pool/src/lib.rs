@@ -6,6 +6,10 @@
 //! the journal's feed, and writes the documents of a batch and the new offset in one transaction. A [`View`] (in
 //! the projection's types) or a [`Reader`] (in JSON) reads what a worker wrote, and waits for it.
 //!
+//! A view may have two builds, each with its worker: one that is served, and one that is made beside it, by new code or
+//! because an operator wants it, and takes its place once it is as far. Operators pause, resume, reset, rebuild and drop
+//! through [`Projections`], and there they retry or skip what could not be projected.
+//!
 //! Invariants: rows and offset are committed together, so that every event has its effect once, whatever dies when.
 //! An event that cannot be projected holds up its aggregate, and nothing else. No ractor type in a public signature.
 

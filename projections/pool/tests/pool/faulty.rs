@@ -1,7 +1,9 @@
 //! A view store that gets into trouble when a test wants it to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dormouse_faults::Dice;
@@ -42,11 +44,19 @@ pub(crate) struct Faulty {
     script: Mutex<VecDeque<(Call, Fault)>>,
     dice: Mutex<Option<Dice>>,
     hangs: Notify,
+    /// So many times, what is served moves on just before another build is to take its place, if anything can move it.
+    overtakings: AtomicUsize,
 }
 
 impl Faulty {
     pub(crate) fn over(inner: Arc<dyn ViewStore>) -> Arc<Self> {
-        Arc::new(Self { inner, script: Mutex::default(), dice: Mutex::default(), hangs: Notify::new() })
+        Arc::new(Self {
+            inner,
+            script: Mutex::default(),
+            dice: Mutex::default(),
+            hangs: Notify::new(),
+            overtakings: AtomicUsize::new(0),
+        })
     }
 
     /// The next calls of this kind end so.
@@ -57,6 +67,31 @@ impl Faulty {
     /// Every third call or so fails in some way that lets go of its caller.
     pub(crate) fn gamble(&self, dice: Option<Dice>) {
         *self.dice.lock().unwrap() = dice;
+    }
+
+    /// So many times, what is served moves on just before another build is to take its place, if anything can move it.
+    pub(crate) fn overtake(&self, times: usize) {
+        self.overtakings.store(times, Ordering::SeqCst);
+    }
+
+    /// How many of these are left.
+    pub(crate) fn overtakings(&self) -> usize {
+        self.overtakings.load(Ordering::SeqCst)
+    }
+
+    async fn is_overtaken(&self, view: &Definition) -> Result<(), Error> {
+        let count_down = |times: usize| times.checked_sub(1);
+        if self.overtakings.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down).is_err() {
+            return Ok(());
+        }
+        let position =
+            async || Ok::<_, Error>(self.inner.prepare(view).await?.serving.map(|build| build.offset.position));
+        let (before, given_up) = (position().await?, Instant::now() + Duration::from_millis(100));
+        // Something that holds it where it is cannot be waited for.
+        while position().await? == before && Instant::now() < given_up {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     /// Waits until a call hangs.
@@ -121,7 +156,10 @@ impl ViewStore for Faulty {
     }
 
     async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error> {
-        let served = async { Ok(self.inner.serve(view, build).await?) };
+        let served = async {
+            self.is_overtaken(view).await?;
+            Ok(self.inner.serve(view, build).await?)
+        };
         self.strikes(Call::Serve, served).await.map_err(plain)
     }
 

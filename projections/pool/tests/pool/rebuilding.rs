@@ -160,6 +160,33 @@ async fn readers_notice_nothing_of_a_rebuild_under_load_in_sqlite_and_then_the_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_is_always_one_batch_behind_takes_its_place_nevertheless() {
+    let journal = journal().await;
+    let (mut teller, is_over) = (Teller::new(&journal), Arc::new(AtomicBool::new(false)));
+    let store = Faulty::over(memory());
+    let projections = run(&journal, Arc::clone(&store) as _, options()).await;
+    teller.deposit("a", 1).await;
+    caught_up(&projections, &journal).await;
+    let writer = tokio::spawn({
+        let is_over = Arc::clone(&is_over);
+        async move {
+            while !is_over.load(Ordering::Acquire) {
+                teller.deposit("a", 1).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    store.overtake(20);
+    let before = progress_of(&projections, "everything").build;
+    projections.rebuild("everything", false).await.unwrap();
+    replaced(&projections, "everything", before).await;
+    assert!(store.overtakings() > 10, "it was overtaken again and again: {} are left", store.overtakings());
+    is_over.store(true, Ordering::Release);
+    writer.await.unwrap();
+    assert_all_is_right(&projections, &journal).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_older_code_made_is_served_until_the_new_version_is_as_far() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use dormouse_journal::Journal;
 use dormouse_kernel::{Chain, Position};
 use dormouse_projections::store::{Advance, Begin, Offset, Row};
-use dormouse_projections::{Definition, DefinitionError, Key, Projections, StartError, State, ViewStore, WaitError};
+use dormouse_projections::{
+    Definition, DefinitionError, Key, Progress, Projections, StartError, State, ViewStore, WaitError,
+};
 
 use crate::bank::{Balances, Everything};
 use crate::faulty::{Call, Fault, Faulty};
@@ -88,6 +90,25 @@ async fn a_view_of_another_journal_is_built_anew() {
     }
     // The chain tells, not the position.
     assert_eq!(Offset::START.chain, Chain::ROOT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_somebody_else_begins_anew_is_taken_up() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    let store = memory();
+    let projections = run(&journal, Arc::clone(&store), options()).await;
+    let definition = Definition::of::<Balances>().unwrap();
+    for round in 1..=3 {
+        teller.deposit("a", 1).await;
+        caught_up(&projections, &journal).await;
+        let build = store.begin(&definition, Offset::START, Begin::Instead).await.unwrap().number;
+        teller.deposit("a", 1).await;
+        let view = projections.view::<Balances>().unwrap();
+        let is_there = |progress: &Progress| progress.build == Some(build) && progress.position == Position(2 * round);
+        becomes(&view, is_there).await;
+        assert_balances(&projections, &journal).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

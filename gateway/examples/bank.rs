@@ -4,17 +4,18 @@
 //! cargo run -p dormouse --example bank
 //! curl http://127.0.0.1:8080/v1/account/ada/open -d '{"owner": "Ada"}'
 //! curl http://127.0.0.1:8080/v1/account/ada/deposit -d '{"amount": 50}'
-//! curl http://127.0.0.1:8080/v1/account/ada
+//! curl --globoff 'http://127.0.0.1:8080/v1/views/balances?filter[balance][gte]=10&sort=-balance'
 //! ```
 
 use std::process::ExitCode;
 
 use dormouse::{Aggregate, App, Context, DomainEvent, Rejection};
+use dormouse::{Event, Fields, Key, Keys, Project, Projection, Sources};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 fn main() -> ExitCode {
-    App::new("bank").aggregate::<Account>().run()
+    App::new("bank").aggregate::<Account>().projection::<Balances>().run()
 }
 
 /// An account. Amounts are in cents.
@@ -95,6 +96,43 @@ impl Aggregate for Account {
             AccountEvent::Deposited { amount } => self.balance += amount,
             AccountEvent::Withdrawn { amount } => self.balance -= amount,
         }
+    }
+}
+
+/// What everybody has, made of the events for reading: `GET /v1/views/balances`.
+struct Balances;
+
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+struct Balance {
+    owner: String,
+    balance: u64,
+}
+
+impl Projection for Balances {
+    const NAME: &'static str = "balances";
+    type Document = Balance;
+
+    fn fields() -> Fields {
+        Fields::none().text("owner").integer("balance")
+    }
+
+    fn sources(sources: Sources<Self>) -> Sources<Self> {
+        sources.of::<Account>()
+    }
+}
+
+impl Project<Account> for Balances {
+    fn keys(event: &Event<'_, Account>) -> Keys {
+        Keys::one(event.id())
+    }
+
+    fn project(current: Option<Balance>, event: &Event<'_, Account>, _: &Key) -> Option<Balance> {
+        let Balance { owner, balance } = current.unwrap_or_default();
+        Some(match event.body() {
+            AccountEvent::Opened { owner } => Balance { owner: owner.clone(), balance },
+            AccountEvent::Deposited { amount } => Balance { owner, balance: balance + amount },
+            AccountEvent::Withdrawn { amount } => Balance { owner, balance: balance - amount },
+        })
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn of_view(described: &DescribedView, paths: &mut Map<String, Value>)
         "traceparent",
     ]);
     if let Value::Array(asked) = &mut asked {
-        asked.insert(0, filter(described));
+        asked.splice(0..0, filters(described));
     }
     let list = json!({
         "operationId": format!("views.{name}.list"),
@@ -94,18 +94,19 @@ pub(super) fn overview() -> Value {
     }})
 }
 
-/// `filter[field]=value`, in the style that OpenAPI has for it.
-fn filter(described: &DescribedView) -> Value {
-    let properties =
-        described.fields.iter().map(|field| (field.path.to_owned(), json!({ "type": json_type(field.kind) })));
-    json!({
-        "name": "filter",
-        "in": "query",
-        "style": "deepObject",
-        "explode": true,
-        "description": "filter[field]=value, or filter[field][test]=value with one of the tests eq, ne, lt, lte, gt, gte, prefix \
-                        (of text) and in (values with commas between them; a backslash before a comma that belongs to one).",
-        "schema": {"type": "object", "properties": Value::Object(properties.collect()), "additionalProperties": false},
+/// A parameter for each field that can be filtered by. The other tests are described: eight for each field would hide the rest.
+fn filters(described: &DescribedView) -> impl Iterator<Item = Value> {
+    described.fields.iter().map(|field| {
+        let path = field.path;
+        json!({
+            "name": format!("filter[{path}]"),
+            "in": "query",
+            "description": format!(
+                "Only documents with this. filter[{path}][test] with one of the tests ne, lt, lte, gt, gte, prefix (of text) and \
+                 in (values with commas between them; a backslash before a comma that belongs to one) compares otherwise."
+            ),
+            "schema": {"type": json_type(field.kind)},
+        })
     })
 }
 

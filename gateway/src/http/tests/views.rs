@@ -295,8 +295,8 @@ async fn the_description_has_the_views_with_their_documents() {
     assert_eq!(item["properties"]["document"]["$ref"], "#/components/schemas/Content");
     assert!(api["components"]["schemas"]["Content"]["properties"]["owner"].is_object());
     let list = &api["paths"]["/v1/views/carts"]["get"];
-    let filter = &list["parameters"][0];
-    assert_eq!(filter["schema"]["properties"]["quantity"], json!({"type": "integer"}));
+    let filter = &list["parameters"][1];
+    assert_eq!((&filter["name"], &filter["schema"]), (&json!("filter[quantity]"), &json!({"type": "integer"})));
     assert!(api["paths"]["/v1/views"].is_object());
 
     let mut references = Vec::new();

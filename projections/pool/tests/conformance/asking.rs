@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dormouse_kernel::Position;
-use dormouse_projections::{Kind, Projection, Query, Test, Value};
+use dormouse_projections::{Definition, Key, Kind, Place as Behind, Projection, Query, QueryError, Test, Value};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -45,6 +45,46 @@ async fn whatever_is_asked_the_answer_is_what_it_should_be(place: Place) {
             }
             assert_eq!(walk(&shelf, ask, limit).await, expected, "round {round}: {query:?} by {limit}");
         }
+    }
+}
+
+#[test]
+fn a_question_that_does_not_fit_its_view_is_refused() {
+    let view = Definition::of::<Things>().unwrap();
+    let asked = |path: &str, test: Test| Query::all(1).filter(&view, path, test).unwrap_err();
+    let number = || Value::Integer(1);
+    assert!(
+        matches!(asked("names", Test::Equal(number())), QueryError::UndeclaredField { known, .. } if known[0] == "name")
+    );
+    for (path, value) in [("name", number()), ("count", Value::Real(1.0)), ("price", number()), ("sold", number())] {
+        for test in every_test(value.clone()).into_iter().chain([Test::In(vec![value])]) {
+            assert!(matches!(asked(path, test), QueryError::WrongKind { .. }));
+        }
+    }
+    for no_number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert!(matches!(asked("price", Test::Less(Value::Real(no_number))), QueryError::WrongKind { .. }));
+    }
+    assert!(matches!(asked("count", Test::Prefix("1".to_owned())), QueryError::NoPrefix { .. }));
+    assert!(matches!(asked("count", Test::In(vec![number(); 101])), QueryError::TooMany { most: 100, .. }));
+
+    let by = |path: &str| Query::all(1).sort(&view, path, false).unwrap();
+    assert!(matches!(by("name").sort(&view, "name", true).unwrap_err(), QueryError::SortedTwice { path: "name" }));
+    let three = ["count", "price"].iter().fold(by("name"), |query, path| query.sort(&view, path, true).unwrap());
+    assert!(matches!(three.sort(&view, "sold", true).unwrap_err(), QueryError::TooMany { most: 3, .. }));
+    let full = (0..16).fold(by("name"), |query, _| query.filter(&view, "count", Test::Equal(number())).unwrap());
+    let refused = full.filter(&view, "count", Test::Equal(number())).unwrap_err();
+    assert!(matches!(refused, QueryError::TooMany { most: 16, .. }));
+
+    let foreign = [
+        (vec![], "a"),
+        (vec![Some(Value::Text(String::new())), None], "a"),
+        (vec![Some(number())], "a"),
+        (vec![None], ""),
+        (vec![None], "\0"),
+    ];
+    for (values, name) in foreign {
+        let place = Behind { values, key: Key::from(name) };
+        assert_eq!(by("name").after(place).unwrap_err(), QueryError::ForeignPlace);
     }
 }
 

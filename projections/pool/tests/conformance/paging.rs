@@ -84,9 +84,7 @@ async fn many_rows_come_in_order(place: Place) {
     let many = ("sold", Test::Equal(Value::Boolean(true)));
     let range = ("count", Test::Less(Value::Integer(14_000)));
     let none = ("name", Test::Prefix("x".to_owned()));
-    for filters in
-        [&[][..], &[few.clone()], &[many.clone()], &[range.clone(), many.clone()], &[many, few, range], &[none]]
-    {
+    for filters in [vec![], vec![&few], vec![&many], vec![&range, &many], vec![&many, &few, &range], vec![&none]] {
         let ask = |limit: usize, by: &[&str]| {
             let query = filters.iter().fold(Query::all(limit), |query, (field, test)| {
                 query.filter(&shelf.view, field, test.clone()).unwrap()

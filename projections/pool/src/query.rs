@@ -283,6 +283,13 @@ impl Test {
     }
 }
 
+impl Test {
+    /// Whether what meets it lies together in an index.
+    pub(crate) fn has_range(&self) -> bool {
+        !matches!(self, Self::NotEqual(_))
+    }
+}
+
 impl Value {
     /// What a text says, as a value of this kind.
     #[must_use]

@@ -21,7 +21,19 @@ pub(super) trait Dialect {
     const ASCENDING: &'static str;
     /// See [`ASCENDING`](Self::ASCENDING).
     const DESCENDING: &'static str;
+
+    /// What stands before an expression so that no index is used for it, in a database that does not know how many
+    /// documents meet a condition. It is then told by the statement which index to use. `None` where it knows.
+    const WITHOUT_INDEX: Option<&'static str>;
 }
+
+/// Documents that are few enough to be sorted: fewer are found by a filter's index, all of them; more are met soon enough
+/// on the way along the index of what the list is sorted by. About the root of a page times all documents, where both
+/// ways take as long: tens of milliseconds with a million of documents, while the wrong way takes seconds.
+const FEW: usize = 5_000;
+
+/// Filters of which it is found out whether they leave few documents.
+const LEADING_FILTERS: usize = 3;
 
 /// A value to bind.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,30 +57,39 @@ impl Listing {
     pub(super) fn of<D: Dialect>(query: &Query, relation: &str, before: usize) -> Self {
         let mut writer = Writer { before, binds: Vec::new() };
         let conditions: Vec<String> = query.filters().iter().map(|filter| writer.filter::<D>(filter)).collect();
-        let condition = if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") };
-        let parts =
-            query.begins_after().map_or_else(|| vec!["TRUE".to_owned()], |place| writer.behind::<D>(query, place));
+        let condition = all_of(conditions.iter().cloned());
+        let terms = terms(query);
+        let whole = || vec![Part { condition: "TRUE".to_owned(), has_first: false }];
+        let parts = query.begins_after().map_or_else(whole, |place| writer.behind::<D>(query, &terms, place));
+        let ways = match D::WITHOUT_INDEX {
+            Some(hide) => ways(query, relation, &conditions, &parts, hide),
+            None => parts.iter().map(|part| Way::along_the_order(&condition, part, Vec::new())).collect(),
+        };
 
         let sort = query.sorted_by();
         let values: String =
             sort.iter().enumerate().map(|(n, sort)| format!(", {} AS s{n}", D::field(sort.field))).collect();
         let limit = query.limit() + 1;
-        let by_fields = order::<D>(query, |n| D::field(sort[n].field));
-        let select = |part: &String| {
+        let select = |Way { condition, hide, has_first, guards }: &Way| {
+            // As a condition, a guard would be looked at for each document.
+            let limit = match &guards[..] {
+                [] => limit.to_string(),
+                guards => format!("CASE WHEN {} THEN {limit} ELSE 0 END", guards.join(" AND ")),
+            };
+            let expression = |n: usize| format!("{hide}{}", D::field(sort[n].field));
+            let order = order::<D>(query, &terms[usize::from(*has_first)..], expression, &format!("{hide}key"));
             format!(
-                "SELECT key, document, position{values} FROM {relation} WHERE {condition} AND ({part}) \
-                 ORDER BY {by_fields} LIMIT {limit}"
+                "SELECT key, document, position{values} FROM {relation} WHERE {condition} ORDER BY {order} LIMIT {limit}"
             )
         };
-        let selected: Vec<String> = parts.iter().map(select).collect();
+        let selected: Vec<String> = ways.iter().map(select).collect();
         let rows = match &selected[..] {
             [only] => only.clone(),
-            // Each part is a range of the index; what both have together is short, and sorted at once.
+            // What all of them have together is short, and sorted at once.
             several => {
-                let several: Vec<String> =
-                    several.iter().map(|part| format!("SELECT * FROM ({part}) AS part")).collect();
-                let by_values = order::<D>(query, |n| format!("s{n}"));
-                format!("SELECT * FROM ({}) AS parts ORDER BY {by_values} LIMIT {limit}", several.join(" UNION ALL "))
+                let several: Vec<String> = several.iter().map(|way| format!("SELECT * FROM ({way}) AS way")).collect();
+                let by_values = order::<D>(query, &terms, |n| format!("s{n}"), "key");
+                format!("SELECT * FROM ({}) AS ways ORDER BY {by_values} LIMIT {limit}", several.join(" UNION ALL "))
             }
         };
         let count = format!("SELECT count(*) FROM {relation} WHERE {condition}");
@@ -76,14 +97,92 @@ impl Listing {
     }
 }
 
-/// What stands behind `ORDER BY`, where the list is sorted by these expressions.
-fn order<D: Dialect>(query: &Query, expression: impl Fn(usize) -> String) -> String {
-    let term = |(n, sort): (usize, &Sort)| {
-        let direction = if sort.is_descending { D::DESCENDING } else { D::ASCENDING };
-        format!("{} {direction}, ", expression(n))
+/// Which of the fields that the list is sorted by make a difference: not those that a filter wants to have one value.
+fn terms(query: &Query) -> Vec<usize> {
+    let is_open = |sort: &Sort| !query.filters().iter().any(|filter| filter.field == sort.field && is_equal(filter));
+    query.sorted_by().iter().enumerate().filter(|(_, sort)| is_open(sort)).map(|(n, _)| n).collect()
+}
+
+fn is_equal(filter: &Filter) -> bool {
+    matches!(filter.test, Test::Equal(_))
+}
+
+/// Some of what comes behind a place.
+struct Part {
+    condition: String,
+    /// All documents have the same in the first field that makes a difference. Databases do not see that where the field
+    /// is an expression, and would sort them by it.
+    has_first: bool,
+}
+
+/// A way to some of the documents of a list; no two of its ways lead to the same.
+struct Way {
+    condition: String,
+    /// What keeps it from the index of what the list is sorted by.
+    hide: &'static str,
+    /// See [`Part`].
+    has_first: bool,
+    /// What must be true for it to be taken, whatever the documents.
+    guards: Vec<String>,
+}
+
+impl Way {
+    fn along_the_order(condition: &str, part: &Part, guards: Vec<String>) -> Self {
+        let condition = format!("{condition} AND ({})", part.condition);
+        Self { condition, hide: "", has_first: part.has_first, guards }
+    }
+}
+
+/// One way for each filter that may leave few documents, and one along the order of the list for when none does. Which
+/// of them is taken turns out when the statement runs; the others end at once.
+fn ways(query: &Query, relation: &str, conditions: &[String], parts: &[Part], hide: &'static str) -> Vec<Way> {
+    let filters = || query.filters().iter().zip(conditions);
+    // The index of a field has the keys of equal values in order.
+    let equal = || query.filters().iter().find(|filter| is_equal(filter)).map(|filter| filter.field);
+    let ordered_by = terms(query).first().map(|first| query.sorted_by()[*first].field).or_else(equal);
+    let is_ordered = |filter: &Filter| Some(filter.field) == ordered_by;
+
+    let leads = filters().enumerate().filter(|(_, (filter, _))| !is_ordered(filter) && filter.test.has_range());
+    let mut ways = Vec::new();
+    let mut many = Vec::new();
+    for (leading, (_, condition)) in leads.take(LEADING_FILTERS) {
+        let some = format!("SELECT 1 FROM {relation} WHERE {condition} LIMIT {FEW}");
+        let counted = format!("(SELECT count(*) FROM ({some}) AS some)");
+        let others = conditions.iter().enumerate().filter(|(number, _)| *number != leading);
+        let others = others.map(|(_, condition)| format!("{hide}({condition})"));
+        let here = [condition.clone(), format!("{hide}{}", any_of(parts))];
+        let condition = all_of(here.into_iter().chain(others));
+        let guards = many.iter().cloned().chain([format!("{counted} < {FEW}")]).collect();
+        ways.push(Way { condition, hide, has_first: false, guards });
+        many.push(format!("{counted} = {FEW}"));
+    }
+    let seen = |(filter, condition): (&Filter, &String)| match is_ordered(filter) {
+        true => condition.clone(),
+        false => format!("{hide}({condition})"),
     };
-    let by_fields: String = query.sorted_by().iter().enumerate().map(term).collect();
-    format!("{by_fields}key {}", if query.keys_descend() { "DESC" } else { "ASC" })
+    let rest = all_of(filters().map(seen));
+    ways.extend(parts.iter().map(|part| Way::along_the_order(&rest, part, many.clone())));
+    ways
+}
+
+fn all_of(conditions: impl Iterator<Item = String>) -> String {
+    let conditions: Vec<String> = conditions.collect();
+    if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") }
+}
+
+fn any_of(parts: &[Part]) -> String {
+    let conditions: Vec<String> = parts.iter().map(|part| format!("({})", part.condition)).collect();
+    format!("({})", conditions.join(" OR "))
+}
+
+/// What stands behind `ORDER BY`, where these fields are such expressions.
+fn order<D: Dialect>(query: &Query, terms: &[usize], expression: impl Fn(usize) -> String, key: &str) -> String {
+    let term = |n: &usize| {
+        let direction = if query.sorted_by()[*n].is_descending { D::DESCENDING } else { D::ASCENDING };
+        format!("{} {direction}, ", expression(*n))
+    };
+    let by_fields: String = terms.iter().map(term).collect();
+    format!("{by_fields}{key} {}", if query.keys_descend() { "DESC" } else { "ASC" })
 }
 
 struct Writer {
@@ -125,22 +224,37 @@ impl Writer {
         }
     }
 
-    /// What is true of all that comes behind a place: of each document, one of these and no other.
-    fn behind<D: Dialect>(&mut self, query: &Query, place: &Place) -> Vec<String> {
+    /// What is true of all that comes behind a place: of each document, one of these and no other. Each is a range of the
+    /// index of the first field: however many documents have the same there, none is passed over.
+    fn behind<D: Dialect>(&mut self, query: &Query, terms: &[usize], place: &Place) -> Vec<Part> {
         self.binds.push(Bind::Key(place.key.as_str().to_owned()));
         let key = D::key_parameter(self.before + self.binds.len());
-        let by_key = vec![format!("key {} {key}", if query.keys_descend() { "<" } else { ">" })];
-        // From the last field to the first: behind in this one, or equal in it and behind in what follows.
-        query.sorted_by().iter().zip(&place.values).rev().fold(by_key, |behind, (sort, value)| {
-            let (field, behind) = (D::field(sort.field), behind.join(" OR "));
-            match value {
-                None if sort.is_descending => vec![format!("{field} IS NULL AND ({behind})")],
-                None => vec![format!("{field} IS NULL AND ({behind})"), format!("{field} IS NOT NULL")],
+        let further = if query.keys_descend() { "<" } else { ">" };
+        let by_key = vec![Part { condition: format!("key {further} {key}"), has_first: false }];
+        // From the last field to the first: equal in this one and behind in what follows, or behind in it.
+        terms.iter().rev().fold(by_key, |behind, n| {
+            let Sort { field, is_descending } = query.sorted_by()[*n];
+            let (expression, behind) = (D::field(field), any_of(&behind));
+            let part = |condition: String, has_first| Part { condition, has_first };
+            match place.values[*n].clone() {
+                None => {
+                    let mut parts = vec![part(format!("{expression} IS NULL AND {behind}"), true)];
+                    if !is_descending {
+                        parts.push(part(format!("{expression} IS NOT NULL"), false));
+                    }
+                    parts
+                }
                 Some(value) => {
-                    let value = self.bind::<D>(sort.field, value.clone());
-                    let than = if sort.is_descending { "<" } else { ">" };
-                    let larger = format!("{field} {than}= {value} AND ({field} {than} {value} OR {behind})");
-                    if sort.is_descending { vec![larger, format!("{field} IS NULL")] } else { vec![larger] }
+                    let value = self.bind::<D>(field, value);
+                    let than = if is_descending { "<" } else { ">" };
+                    let mut parts = vec![
+                        part(format!("{expression} = {value} AND {behind}"), true),
+                        part(format!("{expression} {than} {value}"), false),
+                    ];
+                    if is_descending {
+                        parts.push(part(format!("{expression} IS NULL"), true));
+                    }
+                    parts
                 }
             }
         })

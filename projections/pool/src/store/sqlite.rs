@@ -4,6 +4,8 @@
 //! read, and tables of our own: `builds` says how far each is, `parked` which events wait, `paused` what stays as it is. One connection writes, others read. A power cut may take the latest
 //! commits away (`synchronous=NORMAL`), rows and offsets alike: the journal has the events.
 
+#[cfg(test)]
+mod plans;
 mod schema;
 mod statements;
 

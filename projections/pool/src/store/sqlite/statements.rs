@@ -63,6 +63,7 @@ impl Dialect for Sqlite {
     const DIFFERS: &'static str = "IS NOT";
     const ASCENDING: &'static str = "ASC";
     const DESCENDING: &'static str = "DESC";
+    const WITHOUT_INDEX: Option<&'static str> = Some("+");
 }
 
 /// Keys as a JSON array.

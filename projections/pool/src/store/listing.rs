@@ -8,6 +8,11 @@ pub(super) trait Dialect {
     /// What a document has in a field, as in the index of that field: NULL if it is not there.
     fn field(field: Field) -> String;
 
+    /// True if a document has the field, as a range of its index.
+    fn is_there(field: Field) -> String {
+        format!("{} IS NOT NULL", Self::field(field))
+    }
+
     /// The parameter of this number, counted from one, that is compared with such a field.
     fn parameter(number: usize, field: Field) -> String;
 
@@ -59,7 +64,7 @@ impl Listing {
         let conditions: Vec<String> = query.filters().iter().map(|filter| writer.filter::<D>(filter)).collect();
         let condition = all_of(conditions.iter().cloned());
         let terms = terms(query);
-        let whole = || vec![Part { condition: "TRUE".to_owned(), has_first: false }];
+        let whole = || whole::<D>(query, &terms);
         let parts = query.begins_after().map_or_else(whole, |place| writer.behind::<D>(query, &terms, place));
         let ways = match D::WITHOUT_INDEX {
             Some(hide) => ways(query, relation, &conditions, &parts, hide),
@@ -113,6 +118,18 @@ struct Part {
     /// All documents have the same in the first field that makes a difference. Databases do not see that where the field
     /// is an expression, and would sort them by it.
     has_first: bool,
+}
+
+/// All documents. By several fields, in two ranges of the index of the first: without a range, SQLite sorts them all.
+fn whole<D: Dialect>(query: &Query, terms: &[usize]) -> Vec<Part> {
+    let part = |condition: String, has_first| Part { condition, has_first };
+    match terms {
+        [] | [_] => vec![part("TRUE".to_owned(), false)],
+        [first, ..] => {
+            let field = query.sorted_by()[*first].field;
+            vec![part(format!("{} IS NULL", D::field(field)), true), part(D::is_there(field), false)]
+        }
+    }
 }
 
 /// A way to some of the documents of a list; no two of its ways lead to the same.
@@ -240,7 +257,7 @@ impl Writer {
                 None => {
                     let mut parts = vec![part(format!("{expression} IS NULL AND {behind}"), true)];
                     if !is_descending {
-                        parts.push(part(format!("{expression} IS NOT NULL"), false));
+                        parts.push(part(D::is_there(field), false));
                     }
                     parts
                 }

@@ -52,6 +52,12 @@ impl Dialect for Sqlite {
         }
     }
 
+    // The smallest value there is: no index is used for `IS NOT NULL` on an expression.
+    fn is_there(field: Field) -> String {
+        let smallest = if field.kind == Kind::Text { "''" } else { "-9e999" };
+        format!("{} >= {smallest}", Self::field(field))
+    }
+
     fn parameter(number: usize, _: Field) -> String {
         format!("?{number}")
     }

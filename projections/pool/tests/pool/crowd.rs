@@ -6,9 +6,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_config::Config;
+use dormouse_config::{Config, PostgresUrl};
 use dormouse_faults::Dice;
-use dormouse_journal::store::{Access, Memory as MemoryJournal, Retention, Sqlite as SqliteJournal};
+use dormouse_journal::store::{
+    Access, Memory as MemoryJournal, Postgres as PostgresJournal, Retention, Sqlite as SqliteJournal,
+};
 use dormouse_journal::{Journal, Store};
 use dormouse_kernel::{Position, Version};
 use dormouse_projections::store::{Memory, Sqlite};
@@ -20,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::bank::{Account, AccountEvent, Balances, Everything, balances, everything, trail};
-use crate::world::{PATIENCE, Teller, head, options};
+use crate::world::{PATIENCE, Teller, head, options, postgres, postgres_url};
 
 const EVENTS: u64 = 50_000;
 const WRITERS: u64 = 32;
@@ -108,6 +110,7 @@ impl Project<Account> for Halves {
 enum Place {
     Memory(Arc<dyn ViewStore>),
     Sqlite(TempDir),
+    Postgres(PostgresUrl),
 }
 
 impl Place {
@@ -119,6 +122,10 @@ impl Place {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
+    fn postgres() -> Self {
+        Self::Postgres(postgres_url())
+    }
+
     async fn journal(&self) -> Journal {
         let retention = Retention { keep_count: 1, max_age: Duration::from_secs(1) };
         let config = Config::embedded().journal;
@@ -127,6 +134,7 @@ impl Place {
             Self::Sqlite(directory) => {
                 Arc::new(SqliteJournal::open(directory.path(), &config, retention, Access::Own).await.unwrap())
             }
+            Self::Postgres(url) => Arc::new(PostgresJournal::open(url, &config, retention, Access::Own).await.unwrap()),
         };
         Journal::start(store, dormouse_journal::Options::default()).await.unwrap()
     }
@@ -136,6 +144,7 @@ impl Place {
         match self {
             Self::Memory(store) => Arc::clone(store),
             Self::Sqlite(directory) => Arc::new(Sqlite::open(directory.path(), 2).await.unwrap()),
+            Self::Postgres(url) => postgres(url).await,
         }
     }
 
@@ -314,4 +323,9 @@ async fn no_event_of_32_writers_is_skipped_nor_seen_twice_in_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_event_of_32_writers_is_skipped_nor_seen_twice_on_sqlite() {
     nothing_is_skipped_nor_seen_twice(Place::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_event_of_32_writers_is_skipped_nor_seen_twice_on_postgres() {
+    nothing_is_skipped_nor_seen_twice(Place::postgres()).await;
 }

@@ -4,19 +4,45 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_config::PostgresUrl;
 use dormouse_faults::Dice;
 use dormouse_journal::Journal;
 use dormouse_projections::store::Sqlite;
 use dormouse_projections::{Options, Projections, ViewStore};
+use tempfile::TempDir;
 
 use crate::bank::{AccountEvent, everything};
 use crate::faulty::{Call, Fault, Faulty};
 use crate::world::{
-    PATIENCE, Teller, all, assert_balances, batches_of, caught_up, head, journal, memory, options, run,
+    PATIENCE, Teller, all, assert_balances, batches_of, caught_up, head, journal, memory, options, postgres,
+    postgres_url, run,
 };
 
 pub(crate) async fn sqlite(directory: &Path) -> Arc<dyn ViewStore> {
     Arc::new(Sqlite::open(directory, 2).await.unwrap())
+}
+
+/// Where views outlive whoever works on them.
+enum Place {
+    Sqlite(TempDir),
+    Postgres(PostgresUrl),
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        Self::Sqlite(tempfile::tempdir().unwrap())
+    }
+
+    fn postgres() -> Self {
+        Self::Postgres(postgres_url())
+    }
+
+    async fn store(&self) -> Arc<dyn ViewStore> {
+        match self {
+            Self::Sqlite(directory) => sqlite(directory.path()).await,
+            Self::Postgres(url) => postgres(url).await,
+        }
+    }
 }
 
 /// Some accounts move money about.
@@ -63,16 +89,15 @@ impl Process {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_completes() {
+async fn a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_completes(place: fn() -> Place) {
     for call in [Call::Prepare, Call::Load, Call::Commit] {
         for fault in [Fault::HangsBefore, Fault::HangsAfter] {
             for calls_before in [0, 1, 5] {
-                let directory = tempfile::tempdir().unwrap();
+                let place = place();
                 let journal = journal().await;
                 let (mut teller, mut dice) = (Teller::new(&journal), Dice::new(calls_before));
                 trade(&mut teller, &mut dice, 60).await;
-                let store = Faulty::over(sqlite(directory.path()).await);
+                let store = Faulty::over(place.store().await);
                 // Two projections prepare once each; they load and commit often.
                 let before = if call == Call::Prepare { calls_before.min(1) } else { calls_before };
                 (0..before).for_each(|_| store.strike(call, Fault::None));
@@ -85,7 +110,7 @@ async fn a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_co
                 process.dies();
 
                 trade(&mut teller, &mut dice, 20).await;
-                let projections = run(&journal, sqlite(directory.path()).await, small).await;
+                let projections = run(&journal, place.store().await, small).await;
                 assert_all_is_right(&projections, &journal).await;
             }
         }
@@ -93,14 +118,22 @@ async fn a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_co
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn processes_that_die_at_random_moments_under_load_leave_what_their_successor_completes() {
-    let directory = tempfile::tempdir().unwrap();
+async fn a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_completes_on_sqlite() {
+    a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_completes(Place::sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_completes_on_postgres() {
+    a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_completes(Place::postgres).await;
+}
+
+async fn processes_that_die_at_random_moments_under_load_leave_what_their_successor_completes(place: Place) {
     let journal = journal().await;
     let mut dice = Dice::new(7);
     for round in 0..25 {
         let process = Process::start();
         let projections =
-            process.projects(&journal, sqlite(directory.path()).await, batches_of(1 + dice.below(64) as usize)).await;
+            process.projects(&journal, place.store().await, batches_of(1 + dice.below(64) as usize)).await;
         let writer = tokio::spawn({
             let (journal, mut dice) = (journal.clone(), Dice::new(round));
             // Each round has accounts of its own tellers: another one would not know their versions.
@@ -124,8 +157,18 @@ async fn processes_that_die_at_random_moments_under_load_leave_what_their_succes
         drop(projections);
         writer.await.unwrap();
     }
-    let projections = run(&journal, sqlite(directory.path()).await, options()).await;
+    let projections = run(&journal, place.store().await, options()).await;
     assert_all_is_right(&projections, &journal).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_die_at_random_moments_under_load_leave_what_their_successor_completes_on_sqlite() {
+    processes_that_die_at_random_moments_under_load_leave_what_their_successor_completes(Place::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_die_at_random_moments_under_load_leave_what_their_successor_completes_on_postgres() {
+    processes_that_die_at_random_moments_under_load_leave_what_their_successor_completes(Place::postgres()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

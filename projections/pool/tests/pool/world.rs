@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_config::{Config, JournalUrl, PostgresUrl};
+use dormouse_harness::Postgres as PostgresServer;
 use dormouse_journal::store::{Memory as MemoryJournal, Retention};
 use dormouse_journal::{Append, Journal};
 use dormouse_kernel::{
     Aggregate, AggregateId, AggregateRef, AggregateType, Chain, EventCodec, EventId, Metadata, NewEvent, Position,
     Timestamp, Uuid, Version, encode,
 };
-use dormouse_projections::store::Memory;
+use dormouse_projections::store::{Memory, Postgres};
 use dormouse_projections::{Answer, Document, Key, Options, Progress, Projections, View, ViewStore};
 
 use crate::bank::{Account, AccountEvent, Balance, Balances, Everything, Expected, How, balances};
@@ -39,6 +41,21 @@ pub(crate) fn batches_of(events: usize) -> Options {
 
 pub(crate) fn memory() -> Arc<dyn ViewStore> {
     Arc::new(Memory::new())
+}
+
+/// A database of one's own.
+pub(crate) fn postgres_url() -> PostgresUrl {
+    match PostgresServer::shared().create_database().parse() {
+        Ok(JournalUrl::Postgres(url)) => url,
+        other => panic!("not a PostgreSQL URL: {other:?}"),
+    }
+}
+
+/// Views with no more connections than are needed: many tests share one server.
+pub(crate) async fn postgres(url: &PostgresUrl) -> Arc<dyn ViewStore> {
+    let mut limits = Config::embedded().journal.postgres;
+    limits.connections_min = 0;
+    Arc::new(Postgres::open(url, Postgres::SCHEMA, 2, &limits).await.unwrap())
 }
 
 pub(crate) async fn run(journal: &Journal, store: Arc<dyn ViewStore>, options: Options) -> Projections {

@@ -1,4 +1,4 @@
-//! How fast events come into a view in SQLite. Not a benchmark with a baseline, which `benches/` will have: a figure to
+//! How fast events come into a view in SQLite or PostgreSQL. Not a benchmark with a baseline, which `benches/` will have: a figure to
 //! look at while the code changes.
 //!
 //!     cargo test --release -p dormouse-projections --test speed -- --ignored --nocapture
@@ -20,7 +20,7 @@ use dormouse_journal::store::{Access, Retention, Sqlite as SqliteJournal};
 use dormouse_journal::{Append, Journal, Submission};
 use dormouse_kernel::Position;
 use dormouse_projections::store::Sqlite;
-use dormouse_projections::{Options, Projections};
+use dormouse_projections::{Options, Projections, ViewStore};
 
 use bank::{AccountEvent, Balances};
 use world::Teller;
@@ -29,8 +29,11 @@ const DOCUMENTS: usize = 5_000;
 const EVENTS: usize = 600_000;
 
 async fn projections(journal: &Journal, directory: &tempfile::TempDir) -> Projections {
-    let store = Arc::new(Sqlite::open(directory.path(), 2).await.unwrap());
-    let builder = Projections::builder(journal.clone(), store, Options::default());
+    into(journal, Arc::new(Sqlite::open(directory.path(), 2).await.unwrap()), Options::default()).await
+}
+
+async fn into(journal: &Journal, store: Arc<dyn ViewStore>, options: Options) -> Projections {
+    let builder = Projections::builder(journal.clone(), store, options);
     builder.projection::<Balances>().start().await.unwrap()
 }
 
@@ -85,4 +88,25 @@ async fn events_per_second_into_sqlite() {
     println!("written to a journal in SQLite: {:.0} events/s", EVENTS as f64 / started.elapsed().as_secs_f64());
     let started = Instant::now();
     follow(&projections(&journal, &directories[3]).await, started, "from the start, journal in SQLite").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a while, and means something only in a release build"]
+async fn events_per_second_into_postgres() {
+    let journal = world::journal().await;
+    write(&journal, appends(&journal)).await;
+    for _ in 0..2 {
+        for events in [500, 2_000, 8_000] {
+            let store = world::postgres(&world::postgres_url()).await;
+            let options = Options { batch_events: events.try_into().unwrap(), ..Options::default() };
+            let started = Instant::now();
+            follow(&into(&journal, store, options).await, started, &format!("batches of {events}")).await;
+
+            let directory = tempfile::tempdir().unwrap();
+            let store = Arc::new(Sqlite::open(directory.path(), 2).await.unwrap());
+            let options = Options { batch_events: events.try_into().unwrap(), ..Options::default() };
+            let started = Instant::now();
+            follow(&into(&journal, store, options).await, started, &format!("SQLite, batches of {events}")).await;
+        }
+    }
 }

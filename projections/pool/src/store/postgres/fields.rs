@@ -64,4 +64,5 @@ impl Dialect for Expressions {
     // As in the index, which can be read from either end.
     const ASCENDING: &'static str = "ASC NULLS FIRST";
     const DESCENDING: &'static str = "DESC NULLS LAST";
+    const WITHOUT_INDEX: Option<&'static str> = None;
 }

@@ -272,6 +272,7 @@ impl Operation {
     }
 
     async fn resume(self) -> Result<(), ControlError> {
+        self.started().await;
         let Progress { state, rebuild, .. } = self.progress()?;
         let is_stopped = |state: &State| matches!(state, State::Paused | State::Stopped(_) | State::Dropped);
         if !is_stopped(&state) && !rebuild.is_some_and(|rebuild| is_stopped(&rebuild.state)) {
@@ -319,6 +320,7 @@ impl Operation {
     }
 
     async fn drop_view(self) -> Result<(), ControlError> {
+        self.started().await;
         match self.progress()?.state {
             State::Paused | State::Stopped(_) => {}
             State::Dropped => return Err(ControlError::Dropped),
@@ -333,6 +335,7 @@ impl Operation {
 
     /// What is said is said of the build that is served, unless its code is gone.
     async fn release(self, aggregate: AggregateRef, skip: Option<Position>) -> Result<Retried, ControlError> {
+        self.started().await;
         let served = self.progress()?.build;
         let (told, workers) = oneshot::channel();
         self.tell(RootMessage::Workers { ward: self.ward, told })?;
@@ -353,6 +356,18 @@ impl Operation {
             first.get_or_insert(answer);
         }
         first.unwrap_or(Err(ControlError::NotAtWork))
+    }
+
+    /// Waits until it is known how it fares, and workers that are about to come are there.
+    async fn started(&self) {
+        let is_starting = |progress: &Progress| {
+            let next = progress.rebuild.as_ref().map(|rebuild| &rebuild.state);
+            progress.state == State::Starting || next == Some(&State::Starting)
+        };
+        let mut progress = self.upkeep.progress.subscribe();
+        // We hold the sender.
+        let _told =
+            progress.wait_for(|progress| progress.state == State::Ended || !is_starting(progress)).await.is_ok();
     }
 
     /// Whether it was begun or not: a plan is made of what there is then.

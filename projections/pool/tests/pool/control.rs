@@ -12,7 +12,7 @@ use crate::exactly_once::assert_all_is_right;
 use crate::faulty::{Call, Fault, Faulty};
 use crate::supervision::spoil;
 use crate::world::{
-    PATIENCE, Teller, all, assert_balances, becomes, caught_up, get, head, journal, memory, options, run,
+    PATIENCE, Teller, account, all, assert_balances, becomes, caught_up, get, head, journal, memory, options, run,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,6 +50,25 @@ async fn a_pause_holds_also_over_a_restart_and_then_nothing_is_missing() {
     let projections = run(&journal, open().await, options()).await;
     teller.deposit("a", 1).await;
     assert_all_is_right(&projections, &journal).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_right_after_the_start_waits_until_it_is_known_how_a_projection_fares() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    let store = memory();
+    for _ in 0..50 {
+        teller.deposit("a", 1).await;
+        let projections = run(&journal, Arc::clone(&store), options()).await;
+        let refused = projections.retry("everything", &account("a")).await.unwrap_err();
+        assert_eq!(refused, ControlError::NotParked { aggregate: account("a") });
+        projections.pause("balances").await.unwrap();
+        projections.stop().await;
+        let projections = run(&journal, Arc::clone(&store), options()).await;
+        projections.resume("balances").await.unwrap();
+        caught_up(&projections, &journal).await;
+        projections.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

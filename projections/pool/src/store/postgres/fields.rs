@@ -10,9 +10,6 @@ use crate::store::listing::Dialect;
 /// each, and a [key](crate::Key).
 const TEXT_CHARS: usize = 400;
 
-/// How JSON writes a whole number of 64 bits, and some that are a little too large.
-const INTEGER: &str = "^-?[0-9]{1,19}$";
-
 /// How JSON writes a number that is not excessively long: what counts repetitions ends at 255.
 const REAL: &str = "^-?[0-9]{1,255}(?:[.][0-9]{1,255})?(?:[eE][-+]?[0-9]{1,3})?$";
 
@@ -24,21 +21,27 @@ impl Dialect for Expressions {
     fn field(field: Field) -> String {
         let path = field.path.replace('.', ",");
         // As it stands in the document: texts have quotes around them.
-        let written = format!("(document #> '{{{path}}}')::text COLLATE \"C\"");
+        let written = format!("((document #> '{{{path}}}')::text COLLATE \"C\")");
         match field.kind {
             Kind::Text => format!(
                 "(CASE json_typeof(document #> '{{{path}}}') WHEN 'string' \
                  THEN left(document #>> '{{{path}}}', {TEXT_CHARS}) END COLLATE \"C\")"
             ),
-            Kind::Integer => {
-                let number = format!("substring({written} from '{INTEGER}')");
-                format!("(CASE WHEN {number}::numeric BETWEEN {} AND {} THEN {number}::bigint END)", i64::MIN, i64::MAX)
-            }
+            // A regular expression, or a decimal, for each number would take most of the time of a commit.
+            Kind::Integer => format!(
+                "(CASE WHEN ltrim({written}, '-0123456789') <> '' THEN NULL \
+                 WHEN length({written}) <= 18 THEN {written}::bigint \
+                 WHEN length({written}) <= 20 AND {written}::numeric BETWEEN {} AND {} THEN {written}::bigint END)",
+                i64::MIN,
+                i64::MAX
+            ),
             // Converted from the text that was made from the number, it is that number again; a decimal would be another.
             Kind::Real => {
                 let number = format!("substring({written} from '{REAL}')");
                 format!(
-                    "(CASE WHEN abs({number}::numeric) BETWEEN 5e-324 AND {:e} THEN {number}::double precision \
+                    "(CASE WHEN length({written}) <= 200 AND ltrim({written}, '-.0123456789') = '' \
+                     THEN {written}::double precision \
+                     WHEN abs({number}::numeric) BETWEEN 5e-324 AND {:e} THEN {number}::double precision \
                      WHEN {number}::numeric = 0 THEN 0 END)",
                     f64::MAX
                 )

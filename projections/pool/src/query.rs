@@ -7,7 +7,7 @@ use dormouse_kernel::Position;
 use crate::definition::Definition;
 use crate::fields::{Field, Kind};
 use crate::key::Key;
-use crate::limits::{FILTERS, SORT_FIELDS, VALUES};
+use crate::limits::{FILTERS, SORT_FIELDS, TEXT_CHARS, VALUES};
 use crate::store::Row;
 
 /// A question for a list of documents. It fits its view: fields are declared, and values are of their kinds.
@@ -143,6 +143,14 @@ pub enum QueryError {
     ForeignPlace,
 }
 
+/// The part of a text that lists compare.
+fn beginning(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS) {
+        text.truncate(end);
+    }
+    text
+}
+
 fn declared(known: &[&str]) -> String {
     if known.is_empty() { "none".to_owned() } else { known.join(", ") }
 }
@@ -164,7 +172,7 @@ impl Query {
         if self.filters.len() == FILTERS {
             return Err(QueryError::TooMany { what: "filters", most: FILTERS });
         }
-        self.filters.push(Filter { field, test });
+        self.filters.push(Filter { field, test: test.compared() });
         Ok(self)
     }
 
@@ -188,13 +196,14 @@ impl Query {
     ///
     /// # Errors
     /// If no list that is sorted so has this place.
-    pub fn after(mut self, place: Place) -> Result<Self, QueryError> {
+    pub fn after(mut self, mut place: Place) -> Result<Self, QueryError> {
         let fits =
             |(sort, value): (&Sort, &Option<Value>)| value.as_ref().is_none_or(|value| value.fits(sort.field.kind));
         let fits = self.sort.iter().zip(&place.values).all(fits) && place.key.problem().is_none();
         if place.values.len() != self.sort.len() || !fits {
             return Err(QueryError::ForeignPlace);
         }
+        place.values = place.values.into_iter().map(|value| value.map(Value::compared)).collect();
         self.after = Some(place);
         Ok(self)
     }
@@ -257,6 +266,20 @@ impl Page {
 }
 
 impl Test {
+    /// The same, with as much of each text as is compared.
+    fn compared(self) -> Self {
+        match self {
+            Self::Equal(value) => Self::Equal(value.compared()),
+            Self::NotEqual(value) => Self::NotEqual(value.compared()),
+            Self::Less(value) => Self::Less(value.compared()),
+            Self::AtMost(value) => Self::AtMost(value.compared()),
+            Self::Greater(value) => Self::Greater(value.compared()),
+            Self::AtLeast(value) => Self::AtLeast(value.compared()),
+            Self::In(values) => Self::In(values.into_iter().map(Value::compared).collect()),
+            Self::Prefix(prefix) => Self::Prefix(beginning(prefix)),
+        }
+    }
+
     fn check(&self, field: Field) -> Result<(), QueryError> {
         let values = match self {
             Self::Equal(value)
@@ -299,6 +322,14 @@ impl Value {
             Kind::Integer => text.parse().ok().map(Self::Integer),
             Kind::Real => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Self::Real),
             Kind::Boolean => text.parse().ok().map(Self::Boolean),
+        }
+    }
+
+    /// As much of it as is compared.
+    pub(crate) fn compared(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(beginning(text)),
+            other => other,
         }
     }
 

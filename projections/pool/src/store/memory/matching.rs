@@ -35,7 +35,7 @@ pub(super) fn order(query: &Query, one: &Place, other: &Place) -> Ordering {
 fn value(document: &Json, field: Field) -> Option<Value> {
     let found = field.path.split('.').try_fold(document, |inner, name| inner.get(name))?;
     match field.kind {
-        Kind::Text => found.as_str().map(|text| Value::Text(text.to_owned())),
+        Kind::Text => found.as_str().map(|text| Value::Text(text.to_owned()).compared()),
         Kind::Integer => found.as_i64().map(Value::Integer),
         Kind::Real => found.as_f64().map(Value::Real),
         Kind::Boolean => found.as_bool().map(Value::Boolean),

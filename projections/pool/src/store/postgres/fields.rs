@@ -4,11 +4,8 @@
 //! converted; and of a text only as much is compared as fits an index.
 
 use crate::fields::{Field, Kind};
+use crate::limits::TEXT_CHARS;
 use crate::store::listing::Dialect;
-
-/// Characters of a text that are compared. An entry of an index takes 2,704 bytes at most: these, with up to four bytes
-/// each, and a [key](crate::Key).
-const TEXT_CHARS: usize = 400;
 
 /// How JSON writes a number that is not excessively long: what counts repetitions ends at 255.
 const REAL: &str = "^-?[0-9]{1,255}(?:[.][0-9]{1,255})?(?:[eE][-+]?[0-9]{1,3})?$";

@@ -7,6 +7,7 @@ use super::{Sqlite, signed};
 use crate::definition::Definition;
 use crate::fields::{Field, Kind};
 use crate::key::Key;
+use crate::limits::TEXT_CHARS;
 use crate::query::Query;
 use crate::store::listing::{Bind, Dialect, Listing};
 use crate::store::{Advance, BuildNumber, Parked, Row};
@@ -44,7 +45,7 @@ impl Dialect for Sqlite {
         let (found, kind) =
             (format!("document ->> '$.{}'", field.path), format!("json_type(document, '$.{}')", field.path));
         match field.kind {
-            Kind::Text => format!("CASE {kind} WHEN 'text' THEN {found} END"),
+            Kind::Text => format!("CASE {kind} WHEN 'text' THEN substr({found}, 1, {TEXT_CHARS}) END"),
             // Whole numbers beyond 64 bits come as numbers with a fraction.
             Kind::Integer => format!("CASE WHEN {kind} = 'integer' AND typeof({found}) = 'integer' THEN {found} END"),
             Kind::Real => format!("CASE WHEN {kind} IN ('real', 'integer') THEN CAST({found} AS REAL) END"),

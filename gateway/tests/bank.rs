@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use dormouse_harness::{Answer, Server, bank_example};
 use serde_json::json;
@@ -74,6 +75,11 @@ fn whoever_names_a_write_never_reads_what_was_before_it() {
     assert_eq!(stale_reads(&server, 1, true), 0);
     let rich = server.client().get("/v1/views/balances?filter%5Bbalance%5D%5Bgte%5D=1001&fields=owner").unwrap();
     assert_eq!(rich.json()["items"][0]["document"], json!({"owner": "Ada"}), "{rich}");
+
+    server.terminate();
+    assert!(server.wait(Duration::from_secs(60)).success());
+    let logs = server.logs();
+    assert!(!logs.contains("WARN"), "an end in good order is nothing to warn of:\n{logs}");
 }
 
 #[test]

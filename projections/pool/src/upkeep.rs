@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dormouse_journal::{Journal, ReadError};
+use dormouse_journal::{Health, Journal, ReadError};
 use dormouse_kernel::{Clock, Position, SystemClock};
 use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
@@ -59,6 +59,11 @@ impl Upkeep {
             moving: Arc::default(),
             operating: Arc::default(),
         }
+    }
+
+    /// Whether nothing more will come, because the application stops.
+    pub(crate) fn journal_is_closed(&self) -> bool {
+        matches!(*self.journal.health().borrow(), Health::Closed)
     }
 
     /// Finds out what there is of the view, begins what is missing, and says which builds are to be worked on.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use dormouse_kernel::RecordedEvent;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime};
 use tokio::sync::{mpsc, watch};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::control::ControlError;
 use crate::progress::State;
@@ -184,7 +184,12 @@ impl<P: Projection> Work<P> {
     async fn pause(&mut self, reason: String) -> Went {
         self.attempts = self.attempts.saturating_add(1);
         let pause = self.projector.upkeep.options.pause_after(self.attempts);
-        warn!(view = P::NAME, reason, attempts = self.attempts, ?pause, "cannot project, trying again");
+        if self.projector.upkeep.journal_is_closed() {
+            // Whoever closed it is about to stop the projections, too.
+            debug!(view = P::NAME, reason, "the journal has ended");
+        } else {
+            warn!(view = P::NAME, reason, attempts = self.attempts, ?pause, "cannot project, trying again");
+        }
         self.projector.upkeep.set_state(self.commission.job, State::Retrying(reason));
         tokio::select! {
             () = stopped(&mut self.commission.stop) => Went::Away,

@@ -115,7 +115,7 @@ fn sqlite_server() -> ServerBuilder {
     Server::builder()
 }
 
-fn started(server: ServerBuilder) -> Server {
+pub(crate) fn started(server: ServerBuilder) -> Server {
     server.set("log.level=\"error\"").start()
 }
 
@@ -124,7 +124,7 @@ fn spread(arguments: &Arguments, keys: bool) -> Wrk {
 }
 
 /// Both in turn, so that a slow minute of the machine slows both; the best of each.
-fn alternate(
+pub(crate) fn alternate(
     title: &str,
     rounds: usize,
     measure: impl Fn() -> Result<Load>,
@@ -146,7 +146,12 @@ fn keep_best(best: &mut Option<Load>, load: Load) {
     }
 }
 
-fn figure(measurement: Measurement, what: String, load: Load, baseline: Option<(&'static str, Load)>) -> Figure {
+pub(crate) fn figure(
+    measurement: Measurement,
+    what: String,
+    load: Load,
+    baseline: Option<(&'static str, Load)>,
+) -> Figure {
     Figure {
         name: measurement.name(),
         what,

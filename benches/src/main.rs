@@ -9,6 +9,7 @@ mod footprint;
 mod http;
 mod in_process;
 mod projecting;
+mod reading;
 mod redis;
 mod steps;
 mod waking;
@@ -72,6 +73,10 @@ enum Measurement {
     Projecting,
     /// How long after its commit an event is in the views, while commands run at half of capacity.
     Lag,
+    /// Documents of a view over HTTP, from the cache and without it, beside an axum server that echoes JSON.
+    Reading,
+    /// Pages of a list of a million documents, beside SQL by hand.
+    Lists,
 }
 
 impl Measurement {
@@ -88,6 +93,8 @@ impl Measurement {
             Self::Footprint => "footprint",
             Self::Projecting => "projecting",
             Self::Lag => "lag",
+            Self::Reading => "reading",
+            Self::Lists => "lists",
         }
     }
 
@@ -103,6 +110,8 @@ impl Measurement {
             Self::Footprint => footprint::measure(arguments).map(|figure| vec![figure]),
             Self::Projecting => projecting::measure(arguments),
             Self::Lag => projecting::lag(arguments),
+            Self::Reading => reading::by_key(arguments),
+            Self::Lists => reading::lists(),
         }
     }
 }

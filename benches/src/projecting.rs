@@ -2,7 +2,7 @@
 //! which writes documents as large, as many at once.
 
 mod bare;
-mod events;
+pub(crate) mod events;
 mod lag;
 
 use std::sync::Arc;

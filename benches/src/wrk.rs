@@ -4,7 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-const SCRIPT: &str = include_str!("commands.lua");
+const COMMANDS: &str = include_str!("commands.lua");
+const READS: &str = include_str!("reads.lua");
 
 /// What wrk is to send, and how.
 #[derive(Clone, Copy)]
@@ -38,18 +39,23 @@ const SLOW_TIMEOUT_SECONDS: u64 = 60;
 
 impl Wrk {
     pub(crate) fn run(&self, url: &str, seconds: u64) -> Result<Load> {
-        self.run_with_timeout(url, seconds, TIMEOUT_SECONDS)
+        self.run_script(COMMANDS, url, seconds, TIMEOUT_SECONDS)
     }
 
     /// Against a server that somebody looks over the shoulder of.
     pub(crate) fn run_slowly(&self, url: &str, seconds: u64) -> Result<Load> {
-        self.run_with_timeout(url, seconds, SLOW_TIMEOUT_SECONDS)
+        self.run_script(COMMANDS, url, seconds, SLOW_TIMEOUT_SECONDS)
     }
 
-    fn run_with_timeout(&self, url: &str, seconds: u64, timeout_seconds: u64) -> Result<Load> {
+    /// Reads documents of the view of the stock instead.
+    pub(crate) fn read(&self, url: &str, seconds: u64) -> Result<Load> {
+        self.run_script(READS, url, seconds, TIMEOUT_SECONDS)
+    }
+
+    fn run_script(&self, what: &str, url: &str, seconds: u64, timeout_seconds: u64) -> Result<Load> {
         // It reads a script only from a file.
         let script = tempfile::Builder::new().prefix("dormouse-bench-").suffix(".lua").tempfile()?;
-        std::fs::write(script.path(), SCRIPT)?;
+        std::fs::write(script.path(), what)?;
         let (random, first) = match self.aggregates {
             Aggregates::Random(count) => (count, 0),
             Aggregates::EachFrom(first) => (0, first),

@@ -15,7 +15,7 @@ use serde_json::json;
 const CUSTOMERS: usize = 500;
 
 /// Events, one to a command, of so many aggregates in a scattered order: of the stock alone, or of orders as often.
-pub(super) fn appends(with_orders: bool, events: usize, aggregates: usize) -> Result<Vec<Append>> {
+pub(crate) fn appends(with_orders: bool, events: usize, aggregates: usize) -> Result<Vec<Append>> {
     let (mut stock, mut orders) = (Writer::<Inventory>::new()?, Writer::<Order>::new()?);
     let append = |number: usize| {
         let aggregate = (number.wrapping_mul(2_654_435_761) >> 7) % aggregates;

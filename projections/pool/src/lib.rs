@@ -35,6 +35,7 @@ mod round;
 mod sources;
 pub mod store;
 mod supervision;
+mod transaction;
 mod trouble;
 mod upkeep;
 mod view;

@@ -19,6 +19,7 @@ use crate::projection::Projection;
 use crate::round::Round;
 use crate::sources::{AnySource, Sources};
 use crate::store::{Advance, Build, BuildNumber, Builds, Offset, Parked, Row};
+use crate::transaction::commit;
 use crate::trouble::Trouble;
 use crate::upkeep::Upkeep;
 
@@ -124,7 +125,7 @@ impl<P: Projection> Projector<P> {
         self.note_parked(&parked, &mut view.waiting)?;
         let Upkeep { definition, store, .. } = &*self.upkeep;
         let advance = Advance { from: view.offset.position, to, rows, gone, parked, released: Vec::new() };
-        store.commit(definition, view.build, advance).await?;
+        commit(&**store, definition, view.build, view.offset, advance).await?;
         view.offset = to;
         view.documents.stored();
         let now = Instant::now();

@@ -56,6 +56,10 @@ named! {
         FallingAsleep = "falling-asleep",
         /// An aggregate wakes.
         Waking = "waking",
+        /// A view is about to be moved on by a batch of events.
+        Projecting = "projecting",
+        /// A view was moved on.
+        Projected = "projected",
     }
 }
 
@@ -81,6 +85,10 @@ named! {
         RetryUnknownCommit = "bug-retry-unknown-commit",
         /// A node that leaves acknowledges what it no longer submits.
         DropOnDrain = "bug-drop-on-drain",
+        /// A view is told how far it is in a transaction of its own, before it has the documents.
+        OffsetBeforeRows = "bug-offset-before-rows",
+        /// A view has the documents before it is told how far it is.
+        RowsBeforeOffset = "bug-rows-before-offset",
     }
 }
 

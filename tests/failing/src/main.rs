@@ -6,7 +6,15 @@ use std::process::ExitCode;
 
 use dormouse::App;
 use dormouse_aggregates::commerce::{Inventory, Order};
+use dormouse_views::commerce::{CustomerTotals, DailySales, InventoryLevels, Orders};
 
 fn main() -> ExitCode {
-    App::new("dormouse").aggregate::<Order>().aggregate::<Inventory>().run()
+    App::new("dormouse")
+        .aggregate::<Order>()
+        .aggregate::<Inventory>()
+        .projection::<Orders>()
+        .projection::<CustomerTotals>()
+        .projection::<InventoryLevels>()
+        .projection::<DailySales>()
+        .run()
 }

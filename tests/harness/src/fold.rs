@@ -25,7 +25,7 @@ pub use difference::{Difference, Wrong, differences};
 use inventory::Stock;
 pub use log::Log;
 use orders::Order;
-pub use shown::{Shown, wait_for_views};
+pub use shown::Shown;
 
 /// The views there are.
 pub const VIEWS: [&str; 4] = ["orders", "customer-totals", "inventory", "daily-sales"];
@@ -120,11 +120,20 @@ impl Fold {
     /// When there is no such view.
     #[must_use]
     pub fn view(&self, view: &str) -> BTreeMap<String, Kept> {
+        self.first(view, usize::MAX)
+    }
+
+    /// The first documents of a view, so many if there are.
+    ///
+    /// # Panics
+    /// When there is no such view.
+    #[must_use]
+    pub fn first(&self, view: &str, count: usize) -> BTreeMap<String, Kept> {
         match view {
-            "orders" => self.orders.iter().map(|(id, order)| (id.clone(), order.kept())).collect(),
-            "customer-totals" => customer_totals::of(self.orders.values()),
-            "inventory" => self.stock.iter().map(|(sku, stock)| (sku.clone(), stock.kept())).collect(),
-            "daily-sales" => self.days.kept(),
+            "orders" => self.orders.iter().take(count).map(|(id, order)| (id.clone(), order.kept())).collect(),
+            "customer-totals" => customer_totals::of(self.orders.values()).into_iter().take(count).collect(),
+            "inventory" => self.stock.iter().take(count).map(|(sku, stock)| (sku.clone(), stock.kept())).collect(),
+            "daily-sales" => self.days.kept().into_iter().take(count).collect(),
             _ => panic!("there is no view {view}"),
         }
     }

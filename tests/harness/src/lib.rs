@@ -39,7 +39,7 @@ pub use binary::{bank_example, chaos_binary, dormouse_binary, failing_binary};
 pub use client::{Answer, Client, NoAnswer};
 pub use cycles::cycles;
 pub use faulty_disk::{Call, Errno, FaultyDisk};
-pub use fold::{Difference, Fold, Kept, Log, Shown, VIEWS, Wrong, differences, wait_for_views};
+pub use fold::{Difference, Fold, Kept, Log, Shown, VIEWS, Wrong, differences};
 pub use ledger::{Attempt, Entry, Ledger, Outcome, Reading};
 pub use load::{Load, Loading, Report, Requested, post_bytes, quantile};
 pub use memory::{forget_peak_resident_bytes, peak_resident_bytes, resident_bytes};

@@ -1,7 +1,9 @@
 //! Where a view is not what the events amount to.
 
 use std::fmt;
+use std::time::Duration;
 
+use super::shown::wait_for_views;
 use super::{Fold, Log, Shown, VIEWS};
 use crate::Client;
 
@@ -37,10 +39,20 @@ pub enum Wrong {
     Changed,
 }
 
-/// Where the server's views are not what its log amounts to. Nobody may be writing, and the views must have caught up.
+/// How long views may take to see the whole log.
+const VIEW_BOUND: Duration = Duration::from_secs(60);
+
+/// Where the server's views are not what its log amounts to, once they have seen all of it. Nobody may be writing.
+///
+/// # Panics
+/// When nothing was written, which shows nothing, or a view does not get so far.
 #[must_use]
+#[track_caller]
 pub fn differences(client: &Client) -> Vec<Difference> {
-    let fold = Fold::of(&Log::read(client));
+    let log = Log::read(client);
+    assert!(log.head() > 0, "nothing was written: this run shows nothing");
+    wait_for_views(client, log.head(), VIEW_BOUND);
+    let fold = Fold::of(&log);
     let of_view = |view: &'static str| match Shown::of(client, view) {
         Ok(shown) => fold.differences(view, &shown),
         Err(said) => vec![Difference { view, key: String::new(), wrong: Wrong::Unreadable, seen: said }],

@@ -56,7 +56,7 @@ impl Shown {
 /// # Panics
 /// When one has not within `bound`.
 #[track_caller]
-pub fn wait_for_views(client: &Client, position: u64, bound: Duration) {
+pub(super) fn wait_for_views(client: &Client, position: u64, bound: Duration) {
     for view in VIEWS {
         eventually(&format!("{view} at position {position}"), bound, || {
             get(client, &format!("/v1/views/{view}?limit=1"))

@@ -45,7 +45,7 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 use dormouse_config::Config;
 use dormouse_engine::Engine;
 use dormouse_kernel::{Aggregate, kebab_case, variant_names};
@@ -75,6 +75,8 @@ pub(crate) struct Api {
     resources: BTreeMap<&'static str, Box<dyn Resource>>,
     streams: Streams,
     views: Views,
+    /// `None`: the application has none.
+    projections: Option<Projections>,
     openapi: Bytes,
     command_timeout: Duration,
     max_body: u64,
@@ -189,6 +191,7 @@ impl ApiBuilder {
             resources: self.resources,
             streams: Streams::from_config(gateway),
             views,
+            projections,
             openapi: self.openapi.document(),
             command_timeout: self.config.commands.timeout,
             max_body: gateway.max_body.as_u64(),
@@ -211,8 +214,7 @@ impl ApiBuilder {
             .route("/metrics", get(metrics::metrics))
             .route("/openapi.json", get(openapi::document))
             .route("/docs", get(docs::page))
-            .route("/admin/quarantine", get(admin::quarantine))
-            .route("/admin/aggregates/{type}/{id}/release", post(admin::release))
+            .merge(admin::routes())
             .fallback(unknown_route)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::clone(&api));

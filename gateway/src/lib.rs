@@ -8,6 +8,7 @@
 //! Everything needed to write an aggregate or a projection is re-exported here, so that an application depends on this crate alone
 //! (besides `serde` and `schemars`, whose derives name their own crates). `examples/bank.rs` is a complete one.
 
+mod admin;
 mod app;
 mod cli;
 mod http;

@@ -1,42 +1,59 @@
 //! `/admin`: what operators look at and change. It speaks of this node only.
+//!
+//! Whatever is changed is logged with the id of the request that asked for it.
+
+mod parked;
+mod projections;
+mod quarantine;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::response::Response;
-use serde_json::{Value, json};
-use tracing::info;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::routing::{get, post};
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+use tokio::time::Instant;
 
-use super::address::{Parameters, aggregate_id, segments};
+use super::Api;
+use super::body;
 use super::envelope::Arrival;
 use super::problem::{self, Problem};
-use super::{Api, json};
 
-/// `GET /admin/quarantine`: aggregates that failed too often, and why.
-pub(super) async fn quarantine(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    Parameters::of(request.uri(), &[])?;
-    let kinds = api.engine.residency().into_iter();
-    let entries: Vec<Value> = kinds
-        .flat_map(|kind| {
-            let entry = move |(id, reason)| json!({ "aggregate": kind.aggregate_type, "id": id, "reason": reason });
-            kind.quarantined.into_iter().map(entry)
-        })
-        .collect();
-    Ok(json(&json!({ "quarantined": entries })))
+/// All routes below `/admin`.
+pub(super) fn routes() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/admin/quarantine", get(quarantine::quarantine))
+        .route("/admin/aggregates/{type}/{id}/release", post(quarantine::release))
+        .route("/admin/projections", get(projections::all))
+        .route("/admin/projections/{name}", get(projections::one).delete(projections::drop))
+        .route("/admin/projections/{name}/pause", post(projections::pause))
+        .route("/admin/projections/{name}/resume", post(projections::resume))
+        .route("/admin/projections/{name}/rebuild", post(projections::rebuild))
+        .route("/admin/projections/{name}/reset", post(projections::reset))
+        .route("/admin/projections/{name}/retry", post(parked::retry))
+        .route("/admin/projections/{name}/skip", post(parked::skip))
+        .route("/admin/projections/{name}/parked", get(parked::all))
+        .route("/admin/projections/{name}/parked/{type}/{id}", get(parked::of_aggregate))
 }
 
-/// `POST /admin/aggregates/{type}/{id}/release`: lets a quarantined aggregate be used again.
-pub(super) async fn release(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    Parameters::of(request.uri(), &[])?;
-    let mut path = segments(request.uri()).skip(2);
-    let mut segment = || path.next().unwrap_or_default();
-    let aggregate = segment();
-    api.resource(aggregate)?;
-    let id = aggregate_id(segment())?;
-    if !api.engine.release(aggregate, &id) {
-        return Err(Problem::new(&problem::NOT_QUARANTINED, format!("{aggregate}/{id} is not quarantined here")));
-    }
-    let request_id = request.extensions().get::<Arrival>().map(Arrival::request_id);
-    info!(aggregate, %id, request_id, "released from quarantine");
-    Ok(json(&json!({ "aggregate": aggregate, "id": id, "released": true })))
+/// Who asks, for the log.
+fn who(request: &Request) -> Option<&str> {
+    request.extensions().get::<Arrival>().map(Arrival::request_id)
+}
+
+/// What the body of a request says. No body counts as an object without members.
+async fn said<T: DeserializeOwned>(api: &Api, request: Request) -> Result<T, Problem> {
+    let (parts, body) = request.into_parts();
+    let arrived = parts.extensions.get::<Arrival>().map_or_else(Instant::now, |arrival| arrival.at);
+    let bytes: Bytes = body::read(&parts.headers, body, api.max_body, arrived + api.command_timeout).await?;
+    let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
+    serde_json::from_slice(text).map_err(|error| {
+        let kind = match error.classify() {
+            Category::Data => &problem::INVALID_BODY,
+            _ => &problem::MALFORMED_JSON,
+        };
+        Problem::new(kind, error.to_string())
+    })
 }

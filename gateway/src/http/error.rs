@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use dormouse_engine::{CommandError, QueryError};
+use dormouse_journal::ReadError;
 use dormouse_kernel::Rejection;
-use dormouse_projections::{QueryError as ListError, WaitError, store};
+use dormouse_projections::{ControlError, QueryError as ListError, WaitError, store};
 
 use super::commands::unknown;
 use super::problem::{self, Problem};
@@ -146,6 +147,49 @@ impl From<ListError> for Problem {
     }
 }
 
+impl From<ControlError> for Problem {
+    fn from(error: ControlError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ControlError::Unknown { name, known } => {
+                let what = format!("there is no projection {name:?}");
+                unknown(&problem::UNKNOWN_PROJECTION, &what, &name, known.iter().map(String::as_str))
+            }
+            ControlError::AlreadyPaused => Self::new(&problem::ALREADY_PAUSED, detail),
+            ControlError::NotPaused => Self::new(&problem::NOT_PAUSED, detail),
+            ControlError::AtWork => Self::new(&problem::AT_WORK, detail),
+            ControlError::Dropped => Self::new(&problem::VIEW_DROPPED, detail),
+            ControlError::Underway { position } => {
+                Self::new(&problem::REBUILD_UNDER_WAY, detail).with("position", position.0)
+            }
+            ControlError::BeyondHead { head, .. } => {
+                Self::new(&problem::UNKNOWN_POSITION, detail).with("position", head.0)
+            }
+            ControlError::NotAtWork => Self::new(&problem::NOT_AT_WORK, detail),
+            ControlError::NotParked { .. } => Self::new(&problem::NOT_PARKED, detail),
+            ControlError::NotFirst { first, .. } => Self::new(&problem::NOT_FIRST, detail).with("position", first.0),
+            ControlError::Interrupted(reason) => {
+                Self::new(&problem::INTERRUPTED, "it was interrupted: a part of it may have been done, ask again")
+                    .retry_after(SOON)
+                    .because(reason)
+            }
+            ControlError::Ended => QueryError::Draining.into(),
+            ControlError::Store(error) => error.into(),
+            ControlError::Journal(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        let reason = error.to_string();
+        match error {
+            ReadError::Unavailable(_) => QueryError::Unavailable(reason).into(),
+            ReadError::Damaged { .. } => QueryError::Unreadable(reason).into(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt;
@@ -154,7 +198,7 @@ mod tests {
     use axum::http::header::RETRY_AFTER;
     use axum::response::Response;
     use dormouse_engine::Expected;
-    use dormouse_kernel::{Position, Version};
+    use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position, Version};
     use dormouse_projections::Kind;
     use serde_json::Value;
 
@@ -281,6 +325,37 @@ mod tests {
             assert_eq!((found, again.as_deref()), (status, retry_after), "{slug}");
             assert_eq!(body["type"], format!("urn:dormouse:problem:{slug}"));
             assert!(!body.to_string().contains("db-7"), "{slug} leaks: {body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_refusal_of_an_operation_has_its_status_and_tells_no_secrets() {
+        use ControlError as E;
+        let secret = || "/var/db-7".to_owned();
+        let (at, head) = (Position(3), Position(2));
+        let aggregate = AggregateRef::new(AggregateType::new("cart").unwrap(), AggregateId::new("c-1").unwrap());
+        let table: [(E, u16, &str, Option<&str>); 15] = [
+            (E::Unknown { name: "cart".to_owned(), known: vec!["carts".to_owned()] }, 404, "unknown-projection", None),
+            (E::AlreadyPaused, 409, "already-paused", None),
+            (E::NotPaused, 409, "not-paused", None),
+            (E::AtWork, 409, "projection-at-work", None),
+            (E::Dropped, 409, "view-dropped", None),
+            (E::Underway { position: at }, 409, "rebuild-under-way", None),
+            (E::BeyondHead { position: at, head }, 400, "unknown-position", None),
+            (E::NotAtWork, 409, "projection-not-at-work", None),
+            (E::NotParked { aggregate }, 404, "not-parked", None),
+            (E::NotFirst { position: at, first: head }, 409, "not-first-parked", None),
+            (E::Interrupted(secret()), 503, "interrupted", Some("1")),
+            (E::Ended, 503, "draining", Some("5")),
+            (E::Store(store::Error::Unavailable(secret())), 503, "views-unavailable", Some("1")),
+            (E::Journal(ReadError::Unavailable(secret())), 503, "journal-unavailable", Some("1")),
+            (E::Store(store::Error::Damaged(secret())), 503, "view-damaged", Some("5")),
+        ];
+        for (error, status, slug, retry_after) in table {
+            let (found, again, body) = written(error.clone()).await;
+            assert_eq!((found, again.as_deref()), (status, retry_after), "{error}");
+            assert_eq!(body["type"], format!("urn:dormouse:problem:{slug}"), "{error}");
+            assert!(!body.to_string().contains("db-7"), "{error} leaks: {body}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `GET /openapi.json`: this API as OpenAPI 3.1, made from the types of the application.
 
+mod admin;
 mod paths;
 mod shared;
 mod views;

@@ -1,5 +1,6 @@
 //! The API from outside: requests against the router, on a journal in memory.
 
+mod admin_projections;
 mod commands;
 mod failures;
 mod following;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Described, views};
+use super::{Described, admin, views};
 use crate::http::schema::example;
 
 /// What every stream of events is like.
@@ -159,22 +159,7 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
     component["get"]["responses"]["404"] = problem(404);
     paths.insert("/health/{component}".to_owned(), component);
 
-    let json_answer = |description: &str| json!({"description": description, "content": {"application/json": {"schema": {"type": "object"}}}});
-    let quarantine = json!({
-        "operationId": "quarantine",
-        "summary": "Aggregates that failed too often, and why",
-        "tags": ["admin"],
-        "responses": responses(json_answer("The quarantined aggregates of this node."), &[400, 504]),
-    });
-    paths.insert("/admin/quarantine".to_owned(), json!({ "get": quarantine }));
-    let release = json!({
-        "operationId": "release",
-        "summary": "Let a quarantined aggregate be used again",
-        "tags": ["admin"],
-        "parameters": parameters(&["type", "id"]),
-        "responses": responses(json_answer("It is released."), &[400, 404, 504]),
-    });
-    paths.insert("/admin/aggregates/{type}/{id}/release".to_owned(), json!({ "post": release }));
+    admin::paths(paths);
     let text = |id: &str, summary: &str, media_type: &str| {
         let content = json!({ media_type: {"schema": {"type": "string"}} });
         json!({"get": {

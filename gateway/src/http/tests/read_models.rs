@@ -63,7 +63,7 @@ impl Project<Cart> for Carts {
             CartEvent::Created { owner } => content.owner = Some(Owner { name: owner.clone() }),
             CartEvent::LineAdded { sku, quantity } => {
                 Gate::pass(sku);
-                assert_ne!(sku, "poison");
+                assert!(sku != "poison" || Mended::is(event.id().as_str()));
                 content.lines.push(Sku { sku: sku.clone(), quantity: *quantity });
                 content.quantity += i64::from(*quantity);
                 content.average = content.quantity as f64 / content.lines.len() as f64;
@@ -128,6 +128,28 @@ impl Drop for Gate {
     fn drop(&mut self) {
         SHUT.lock().unwrap().get_or_insert_default().remove(&self.0);
         OPENED.notify_all();
+    }
+}
+
+/// Poison in the cart of this id is projected like anything else, as long as this is there.
+pub(super) struct Mended(String);
+
+static MENDED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+impl Mended {
+    pub(super) fn cart(id: &str) -> Self {
+        MENDED.lock().unwrap().push(id.to_owned());
+        Self(id.to_owned())
+    }
+
+    fn is(id: &str) -> bool {
+        MENDED.lock().unwrap().iter().any(|mended| mended == id)
+    }
+}
+
+impl Drop for Mended {
+    fn drop(&mut self) {
+        MENDED.lock().unwrap().retain(|mended| *mended != self.0);
     }
 }
 

@@ -1,0 +1,142 @@
+//! `/admin/projections/{name}/parked`: events that could not be projected, and what becomes of them.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use axum::response::Response;
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position, RecordedEvent, Version};
+use dormouse_projections::store::Parked;
+use dormouse_projections::{ControlError, Retried};
+use serde::Deserialize;
+use serde_json::json;
+use tracing::{info, warn};
+
+use super::projections::answer;
+use super::{said, who};
+use crate::admin::{ParkedEvent, ParkedPage};
+use crate::http::address::{Parameters, aggregate_id, segments};
+use crate::http::event::event_json;
+use crate::http::problem::{self, Problem};
+use crate::http::{Api, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetryOrder {
+    aggregate: String,
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SkipOrder {
+    aggregate: String,
+    id: String,
+    /// Of the event, so that asking twice does not skip two.
+    position: Position,
+}
+
+/// `GET /admin/projections/{name}/parked`: all of them in the order of the log, page by page.
+pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let page = api.parked_page(request.uri(), None).await?;
+    Ok(answer(&page))
+}
+
+/// `GET /admin/projections/{name}/parked/{type}/{id}`: those of one aggregate, as they are in the journal.
+pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let mut path = segments(request.uri()).skip(4);
+    let mut segment = || path.next().unwrap_or_default();
+    let aggregate_type = segment();
+    api.resource(aggregate_type)?;
+    let aggregate = AggregateRef::new(known_type(aggregate_type)?, aggregate_id(segment())?);
+    let mut page = api.parked_page(request.uri(), Some(&aggregate)).await?;
+    let Some(first) = page.parked.first() else {
+        return Err(ControlError::NotParked { aggregate }.into());
+    };
+    // All events from the first on wait, so that they follow each other.
+    let before = Version(first.version.saturating_sub(1));
+    let recorded = api.engine.journal().history(&aggregate, before, page.parked.len()).await?;
+    for parked in &mut page.parked {
+        let is_it = |event: &&RecordedEvent| event.position.0 == parked.position;
+        parked.event = recorded.iter().find(is_it).map(event_json);
+    }
+    Ok(answer(&page))
+}
+
+/// `POST /admin/projections/{name}/retry`: the events of an aggregate once more, in order.
+pub(super) async fn retry(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let (projections, name) = api.projection(request.uri())?;
+    let request_id = who(&request).map(str::to_owned);
+    let RetryOrder { aggregate, id } = said(&api, request).await?;
+    let aggregate = api.aggregate(&aggregate, id)?;
+    let retried = projections.retry(&name, &aggregate).await?;
+    let Retried { released, still } = &retried;
+    info!(projection = name, %aggregate, released, parked = still.is_some(), request_id, "retried parked events");
+    Ok(released_answer(&aggregate, &retried))
+}
+
+/// `POST /admin/projections/{name}/skip`: leaves an event out, and goes on with those behind it.
+pub(super) async fn skip(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let (projections, name) = api.projection(request.uri())?;
+    let request_id = who(&request).map(str::to_owned);
+    let SkipOrder { aggregate, id, position } = said(&api, request).await?;
+    let aggregate = api.aggregate(&aggregate, id)?;
+    let retried = projections.skip(&name, &aggregate, position).await?;
+    let Retried { released, still } = &retried;
+    // The view is not what the events make of it any more.
+    warn!(projection = name, %aggregate, %position, released, parked = still.is_some(), request_id, "skipped an event");
+    Ok(released_answer(&aggregate, &retried))
+}
+
+impl Api {
+    async fn parked_page(&self, uri: &Uri, of: Option<&AggregateRef>) -> Result<ParkedPage, Problem> {
+        let parameters = Parameters::of(uri, &["after", "limit"])?;
+        let after = Position(parameters.number("after")?.unwrap_or(0));
+        let limit = self.page_limit(&parameters)?;
+        let (projections, name) = self.projection(uri)?;
+        // One more than asked for tells whether there is a next page.
+        let mut parked = projections.parked(&name, of, after, limit + 1).await?;
+        let has_more = parked.len() > limit;
+        parked.truncate(limit);
+        let next = parked.last().filter(|_| has_more).map(|last| {
+            let limit = parameters.get("limit").map_or(String::new(), |limit| format!("&limit={limit}"));
+            format!("{}?after={}{limit}", uri.path(), last.position)
+        });
+        Ok(ParkedPage { parked: parked.iter().map(shown).collect(), next })
+    }
+
+    fn aggregate(&self, aggregate_type: &str, id: String) -> Result<AggregateRef, Problem> {
+        self.resource(aggregate_type)?;
+        let id = AggregateId::new(id);
+        let id = id.map_err(|error| Problem::new(&problem::INVALID_AGGREGATE_ID, error.to_string()))?;
+        Ok(AggregateRef::new(known_type(aggregate_type)?, id))
+    }
+}
+
+/// The name of a type that the application has.
+fn known_type(name: &str) -> Result<AggregateType, Problem> {
+    let aggregate_type = AggregateType::new(name);
+    aggregate_type.map_err(|error| Problem::new(&problem::UNKNOWN_AGGREGATE_TYPE, error.to_string()))
+}
+
+fn shown(parked: &Parked) -> ParkedEvent {
+    let Parked { aggregate, version, position, reason, attempts } = parked;
+    ParkedEvent {
+        aggregate: aggregate.aggregate_type.to_string(),
+        id: aggregate.id.to_string(),
+        version: version.0,
+        position: position.0,
+        reason: reason.clone(),
+        attempts: *attempts,
+        event: None,
+    }
+}
+
+fn released_answer(aggregate: &AggregateRef, retried: &Retried) -> Response {
+    json(&json!({
+        "aggregate": aggregate.aggregate_type.as_str(),
+        "id": aggregate.id.as_str(),
+        "released": retried.released,
+        "still_parked": retried.still.as_ref().map(shown),
+    }))
+}

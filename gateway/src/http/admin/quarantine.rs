@@ -1,0 +1,41 @@
+//! `/admin/quarantine`: aggregates that failed too often.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::who;
+use crate::http::address::{Parameters, aggregate_id, segments};
+use crate::http::problem::{self, Problem};
+use crate::http::{Api, json};
+
+/// `GET /admin/quarantine`: aggregates that failed too often, and why.
+pub(super) async fn quarantine(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    Parameters::of(request.uri(), &[])?;
+    let kinds = api.engine.residency().into_iter();
+    let entries: Vec<Value> = kinds
+        .flat_map(|kind| {
+            let entry = move |(id, reason)| json!({ "aggregate": kind.aggregate_type, "id": id, "reason": reason });
+            kind.quarantined.into_iter().map(entry)
+        })
+        .collect();
+    Ok(json(&json!({ "quarantined": entries })))
+}
+
+/// `POST /admin/aggregates/{type}/{id}/release`: lets a quarantined aggregate be used again.
+pub(super) async fn release(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    Parameters::of(request.uri(), &[])?;
+    let mut path = segments(request.uri()).skip(2);
+    let mut segment = || path.next().unwrap_or_default();
+    let aggregate = segment();
+    api.resource(aggregate)?;
+    let id = aggregate_id(segment())?;
+    if !api.engine.release(aggregate, &id) {
+        return Err(Problem::new(&problem::NOT_QUARANTINED, format!("{aggregate}/{id} is not quarantined here")));
+    }
+    info!(aggregate, %id, request_id = who(&request), "released from quarantine");
+    Ok(json(&json!({ "aggregate": aggregate, "id": id, "released": true })))
+}

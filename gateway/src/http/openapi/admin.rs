@@ -1,0 +1,100 @@
+//! The paths of operators.
+
+use serde_json::{Map, Value, json};
+
+use super::paths::{parameters, responses};
+
+const TAG: &str = "admin";
+
+/// Statuses that a projection's operations can fail with.
+const OPERATION: [u16; 7] = [400, 404, 408, 409, 413, 503, 504];
+
+pub(super) fn paths(paths: &mut Map<String, Value>) {
+    let mut add = |path: &str, methods: Value| _ = paths.insert(path.to_owned(), methods);
+    let at = |path: &str| format!("/admin/projections/{{name}}{path}");
+
+    let quarantined = operation("quarantine", "Aggregates that failed too often, and why", &[], &[400, 504]);
+    add("/admin/quarantine", json!({ "get": quarantined }));
+    let release = operation("release", "Let a quarantined aggregate be used again", &["type", "id"], &[400, 404, 504]);
+    add("/admin/aggregates/{type}/{id}/release", json!({ "post": release }));
+
+    let all = operation("projections", "How far all projections are, and how they fare", &[], &[400, 504]);
+    add("/admin/projections", json!({ "get": all }));
+    let one =
+        operation("projections.one", "How far a projection is, and how it fares", &["projection"], &[400, 404, 504]);
+    let drop = operation(
+        "projections.drop",
+        "Throw away a view whose projection is paused, has stopped, or is not in the application any more",
+        &["projection"],
+        &OPERATION,
+    );
+    add(&at(""), json!({ "get": one, "delete": drop }));
+    let simple = [
+        ("pause", "Let a projection stay where it is, also over restarts"),
+        ("resume", "Let a projection go on that was paused, has stopped, or whose view was dropped"),
+    ];
+    for (action, summary) in simple {
+        let described = operation(&format!("projections.{action}"), summary, &["projection"], &OPERATION);
+        add(&at(&format!("/{action}")), json!({ "post": described }));
+    }
+    let position = json!({"type": "integer", "minimum": 0});
+    let aggregate = |more: Option<(&str, &Value)>| {
+        let text = json!({"type": "string"});
+        let members = [("aggregate", &text), ("id", &text)].into_iter().chain(more);
+        let (names, properties): (Vec<_>, Map<_, _>) =
+            members.map(|(name, schema)| (name, (name.to_owned(), schema.clone()))).unzip();
+        json!({"type": "object", "required": names, "properties": properties})
+    };
+    let with_body = [
+        (
+            "rebuild",
+            "Make a view anew beside the one that is served, and put it in its place",
+            json!({"type": "object", "properties": {"start_over": {"type": "boolean"}}}),
+        ),
+        (
+            "reset",
+            "Throw away the documents of a view, and make it of the events after a position",
+            json!({"type": "object", "required": ["to"], "properties": {"to": position}}),
+        ),
+        ("retry", "Project the parked events of an aggregate once more, in order", aggregate(None)),
+        (
+            "skip",
+            "Leave the first parked event of an aggregate out, by its position, and go on behind it",
+            aggregate(Some(("position", &position))),
+        ),
+    ];
+    for (action, summary, schema) in with_body {
+        let mut described = operation(&format!("projections.{action}"), summary, &["projection"], &OPERATION);
+        described["requestBody"] = body(&schema);
+        add(&at(&format!("/{action}")), json!({ "post": described }));
+    }
+    let parked = operation(
+        "projections.parked",
+        "Events that could not be projected, and those that wait behind them",
+        &["projection", "parked_after", "limit"],
+        &[400, 404, 503, 504],
+    );
+    add(&at("/parked"), json!({ "get": parked }));
+    let of_aggregate = operation(
+        "projections.parked.aggregate",
+        "The same of one aggregate, with the events as they are in the journal",
+        &["projection", "type", "id", "parked_after", "limit"],
+        &[400, 404, 500, 503, 504],
+    );
+    add(&at("/parked/{type}/{id}"), json!({ "get": of_aggregate }));
+}
+
+fn operation(id: &str, summary: &str, asked: &[&str], problems: &[u16]) -> Value {
+    let answer = json!({"description": "It.", "content": {"application/json": {"schema": {"type": "object"}}}});
+    json!({
+        "operationId": id,
+        "summary": summary,
+        "tags": [TAG],
+        "parameters": parameters(asked),
+        "responses": responses(answer, problems),
+    })
+}
+
+fn body(schema: &Value) -> Value {
+    json!({"required": schema.get("required").is_some(), "content": {"application/json": {"schema": schema}}})
+}

@@ -2,17 +2,21 @@
 //!
 //! Each command is a file with its arguments, its help and what it does. Results go to standard output, everything else
 //! to standard error. Exit codes: 0 done, 1 failed, 2 wrong command line or configuration; 128 + n when a second
-//! signal n cut a shutdown short.
+//! signal n cut a shutdown short, 130 when Ctrl-C ended the looking on at something that goes on.
 
 mod completions;
 mod config;
+mod confirm;
 mod events;
 mod failure;
 mod file_limit;
 mod migrate;
 mod output;
+mod projections;
+mod remote;
 mod serve;
 mod settings;
+mod table;
 mod threads;
 
 use std::process::ExitCode;
@@ -33,6 +37,7 @@ Examples:
   {app} serve --profile production             serve as one does for others
   {app} config print --set runtime.shards=16   show what a setting leads to, and where every value comes from
   {app} events show TYPE ID                    what has happened to an aggregate
+  {app} projections list                       how far the views of a running server are
   {app} help serve                             all about one command
 
 Configuration, later wins: defaults < --profile < --config < environment DORMOUSE__SECTION__KEY < --set.
@@ -49,6 +54,7 @@ enum Command {
     Serve(serve::Arguments),
     Config(config::Arguments),
     Events(events::Arguments),
+    Projections(projections::Arguments),
     Migrate(migrate::Arguments),
     Completions(completions::Arguments),
 }
@@ -72,6 +78,7 @@ fn dispatch(app: &App, cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => return serve::run(app, settings.and(arguments.settings)),
         Command::Config(arguments) => config::run(settings, arguments)?,
         Command::Events(arguments) => events::run(settings, arguments)?,
+        Command::Projections(arguments) => return projections::run(app.name(), settings, arguments),
         Command::Migrate(arguments) => migrate::run(settings.and(arguments.settings))?,
         Command::Completions(arguments) => completions::run(command(app), &arguments)?,
     }

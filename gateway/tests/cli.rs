@@ -3,6 +3,10 @@
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/poison.rs"]
+mod poison;
+#[path = "cli/projections.rs"]
+mod projections;
 #[path = "cli/refusals.rs"]
 mod refusals;
 #[path = "cli/serving.rs"]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use dormouse_config::Violation;
 
+use super::remote::RemoteError;
 use crate::running::StartError;
 
 const FAILED: u8 = 1;
@@ -39,6 +40,7 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
         || error.is::<dormouse_config::Error>()
         || error.is::<Violation>()
         || matches!(error.downcast_ref(), Some(StartError::Config(_)))
+        || error.downcast_ref().is_some_and(RemoteError::is_wrong_use)
 }
 
 /// Answers a command line that was not understood, or that asked for help or the version.

@@ -1,0 +1,62 @@
+//! `projections list`: all of them, one a line.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::grouped;
+use super::watch::estimate;
+use crate::admin::{Overview, Projection};
+use crate::cli::output;
+use crate::cli::remote::{Connection, Remote};
+use crate::cli::table::Table;
+
+/// Shows how far each projection is, and how it fares
+///
+/// LAG counts the events that are not in the view yet, PARKED the aggregates whose events could not be projected.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  {app} projections list
+  {app} projections list --json | jq -r '.projections[] | select(.lag > 1000) | .name'")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    /// Print what the server answers.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+pub(super) fn run(remote: &Remote, json: bool) -> anyhow::Result<()> {
+    let answer: Value = remote.get("/admin/projections")?;
+    if json {
+        output::line(serde_json::to_string_pretty(&answer)?)?;
+    } else {
+        output::text(&shown(&serde_json::from_value(answer)?))?;
+    }
+    Ok(())
+}
+
+fn shown(overview: &Overview) -> String {
+    let mut table = Table::headed(["NAME", "STATE", "VERSION#", "POSITION#", "LAG#", "PARKED#", "REBUILD", "REASON"]);
+    for projection in &overview.projections {
+        let Projection { name, state, reason, version, position, lag, parked, rebuild, .. } = projection;
+        let why = reason.as_ref().or(rebuild.as_ref().and_then(|rebuild| rebuild.reason.as_ref()));
+        table.row([
+            name.clone(),
+            state.clone(),
+            version.map_or_else(|| "-".to_owned(), |version| version.to_string()),
+            grouped(*position),
+            grouped(*lag),
+            parked.to_string(),
+            rebuild.as_ref().map(estimate).unwrap_or_default(),
+            why.cloned().unwrap_or_default(),
+        ]);
+    }
+    let orphans: String = match &overview.orphans {
+        Some(orphans) => {
+            orphans.iter().map(|name| format!("no projection makes {name} any more: drop it, or keep it\n")).collect()
+        }
+        None => "the views do not answer: whether there are more of them is not known\n".to_owned(),
+    };
+    format!("{}{orphans}", table.text())
+}

@@ -1,0 +1,203 @@
+//! `projections rebuild`: a view made anew, and somebody who looks on.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::watch::{Outcome, Sight, Watch};
+use super::{Which, grouped, overview, path};
+use crate::admin::Projection;
+use crate::cli::remote::{Connection, Remote, RemoteError};
+use crate::cli::{output, serve};
+
+/// Between two looks: often enough for a bar that moves, and nothing to a server.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Between two lines, where there is no terminal to draw a bar on.
+const LINE: Duration = Duration::from_secs(10);
+
+/// The signal of Ctrl-C.
+const SIGINT: u8 = 2;
+
+/// Makes views anew beside those that are read, which are replaced once the new ones are as far
+///
+/// Readers notice nothing. It waits, and shows how far it is; Ctrl-C ends the waiting, not the rebuilding.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  {app} projections rebuild orders
+  {app} projections rebuild --all --no-wait
+  {app} projections rebuild orders --json | jq -e .[0].rebuilt")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+    #[command(flatten)]
+    pub(super) which: Which,
+    #[command(flatten)]
+    pub(super) how: How,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct How {
+    /// Throw away what another rebuild has made so far, if one is under way.
+    #[arg(long)]
+    start_over: bool,
+    /// Return when it has begun: `projections list` shows how far it is.
+    #[arg(long)]
+    no_wait: bool,
+    /// Print what came of it, as an array of objects; of those that have only begun, how they are.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(application: &'static str, remote: Remote, which: &Which, how: &How) -> anyhow::Result<ExitCode> {
+    let before = which.find(&remote)?;
+    let mut begun = Vec::new();
+    for projection in &before {
+        begun.push(begin(&remote, projection, how.start_over)?);
+    }
+    if how.no_wait {
+        if how.json {
+            output::line(serde_json::to_string_pretty(&begun)?)?;
+        } else {
+            begun.iter().try_for_each(|projection| output::line(format_args!("{}: rebuilding", projection.name)))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime = serve::runtime()?;
+    let watched = runtime.block_on(async {
+        tokio::select! {
+            outcomes = watch(&remote, &before) => outcomes.map(Some),
+            interrupted = tokio::signal::ctrl_c() => {
+                interrupted?;
+                Ok(None)
+            }
+        }
+    });
+    // A server that says nothing keeps a look, but nobody waits for that any more.
+    runtime.shutdown_background();
+    let Some(outcomes) = watched? else {
+        eprintln!(
+            "{application}: no longer looking on, the rebuild itself goes on: `{application} projections list` shows it"
+        );
+        return Ok(ExitCode::from(128 + SIGINT));
+    };
+    if how.json {
+        output::line(serde_json::to_string_pretty(&outcomes)?)?;
+    } else {
+        outcomes.iter().try_for_each(|outcome| output::line(told(outcome)))?;
+    }
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|outcome| !outcome.rebuilt).map(|outcome| outcome.name.as_str()).collect();
+    anyhow::ensure!(failed.is_empty(), "not rebuilt: {}", failed.join(", "));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Begins to rebuild a view, or finds that this is under way.
+fn begin(remote: &Remote, projection: &Projection, start_over: bool) -> Result<Projection, RemoteError> {
+    let path = path(&projection.name);
+    match remote.post(&format!("{path}/rebuild"), &json!({ "start_over": start_over })) {
+        Err(error) if error.is("rebuild-under-way") => {
+            eprintln!("{}: {error} (--start-over begins anew)", projection.name);
+            remote.get(&path)
+        }
+        answered => answered,
+    }
+}
+
+fn told(outcome: &Outcome) -> String {
+    let Outcome { name, rebuilt, reason, position, .. } = outcome;
+    let reason = reason.as_deref().unwrap_or_default();
+    match rebuilt {
+        true => format!("{name}: rebuilt, at position {}", grouped(*position)),
+        false => format!("{name}: not rebuilt: {reason}"),
+    }
+}
+
+/// Looks on until all have ended.
+async fn watch(remote: &Remote, before: &[Projection]) -> anyhow::Result<Vec<Outcome>> {
+    let mut display = Display::of_terminal();
+    let mut watched: Vec<_> = before.iter().map(|projection| (Watch::of(projection), display.line(), None)).collect();
+    while watched.iter().any(|(.., outcome)| outcome.is_none()) {
+        let now = look(remote.clone()).await?;
+        for (watch, line, outcome) in watched.iter_mut().filter(|(.., outcome)| outcome.is_none()) {
+            let sight = watch.look(now.iter().find(|projection| projection.name == watch.name()));
+            line.show(watch.name(), &sight);
+            if let Sight::Over(over) = sight {
+                *outcome = Some(over);
+            }
+        }
+        sleep(LOOK).await;
+    }
+    display.clear();
+    Ok(watched.into_iter().filter_map(|(.., outcome)| outcome).collect())
+}
+
+/// How all projections are, asked for on a thread that may wait for the answer.
+async fn look(remote: Remote) -> anyhow::Result<Vec<Projection>> {
+    let answer: Result<_, RemoteError> = tokio::task::spawn_blocking(move || overview(&remote)).await?;
+    Ok(answer?.projections)
+}
+
+/// Where to show how far it is: on standard error, as bars or, if that is no terminal, as lines now and then.
+enum Display {
+    Bars(MultiProgress),
+    Lines,
+}
+
+/// What is shown of one projection.
+enum Line {
+    Bar(ProgressBar),
+    Text { shown_at: Option<Instant> },
+}
+
+impl Display {
+    fn of_terminal() -> Self {
+        if io::stderr().is_terminal() { Self::Bars(MultiProgress::new()) } else { Self::Lines }
+    }
+
+    fn line(&mut self) -> Line {
+        match self {
+            Self::Bars(bars) => {
+                let style = ProgressStyle::with_template("{prefix:24} [{bar:30}] {percent:>3} %  {msg}");
+                let bar = ProgressBar::new(0).with_style(style.expect("the template is right, a test shows it"));
+                Line::Bar(bars.add(bar))
+            }
+            Self::Lines => Line::Text { shown_at: None },
+        }
+    }
+
+    /// What is left to say goes to standard output.
+    fn clear(&mut self) {
+        if let Self::Bars(bars) = self {
+            // A terminal that is gone needs no clearing.
+            let _cleared = bars.clear();
+        }
+    }
+}
+
+impl Line {
+    fn show(&mut self, name: &str, sight: &Sight) {
+        match (self, sight) {
+            (Self::Bar(bar), Sight::Progress { done, of, told }) => {
+                bar.set_prefix(name.to_owned());
+                bar.set_length(*of);
+                bar.set_position(*done);
+                bar.set_message(told.clone());
+            }
+            (Self::Bar(bar), Sight::Over(_)) => bar.finish(),
+            (Self::Text { shown_at }, Sight::Progress { told, .. })
+                if shown_at.is_none_or(|at| at.elapsed() >= LINE) =>
+            {
+                eprintln!("{name}: {told}");
+                *shown_at = Some(Instant::now());
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! A rebuild as it is seen from outside: how far it is, and what came of it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::grouped;
+use crate::admin::{Projection, Rebuild};
+
+/// Looks on while a view is made anew.
+#[derive(Debug)]
+pub(super) struct Watch {
+    name: String,
+    /// What was served before.
+    replaced: Option<u64>,
+    /// Whether a build was seen beside it, and how many looks in a row have found none.
+    was_seen: bool,
+    absent: usize,
+}
+
+/// What is to be seen.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Sight {
+    /// It has not begun, or just ended.
+    Nothing,
+    /// So many events of so many, and the same in words.
+    Progress { done: u64, of: u64, told: String },
+    /// It has ended.
+    Over(Outcome),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Outcome {
+    pub(super) name: String,
+    /// Whether the new build is served.
+    pub(super) rebuilt: bool,
+    /// Why not.
+    pub(super) reason: Option<String>,
+    /// What is served.
+    pub(super) build: Option<u64>,
+    pub(super) version: Option<u32>,
+    pub(super) position: u64,
+}
+
+/// A build that is neither made nor served may be so for a moment; one that is not there at the next look, either, is gone.
+const GONE: usize = 2;
+
+/// The same for one that was not seen yet: a projection in trouble takes its time to begin.
+const NOT_BEGUN: usize = 50;
+
+impl Watch {
+    /// Of a projection as it was before it was told to rebuild.
+    pub(super) fn of(before: &Projection) -> Self {
+        Self { name: before.name.clone(), replaced: before.build, was_seen: false, absent: 0 }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Looks at how it is now. `None`: the projection is not there any more.
+    pub(super) fn look(&mut self, now: Option<&Projection>) -> Sight {
+        let Some(now) = now else {
+            return self.over(false, Some("the server has no such projection any more".to_owned()), None);
+        };
+        if let Some(rebuild) = &now.rebuild {
+            (self.was_seen, self.absent) = (true, 0);
+            if rebuild.state == "stopped" {
+                let reason = rebuild.reason.clone().or_else(|| Some("it has stopped".to_owned()));
+                return self.over(false, reason, Some(now));
+            }
+            let (done, of) = (rebuild.position, rebuild.position + rebuild.lag);
+            return Sight::Progress { done, of, told: told(rebuild) };
+        }
+        if now.build.is_some() && now.build != self.replaced {
+            return self.over(true, None, Some(now));
+        }
+        self.absent += 1;
+        if self.absent < if self.was_seen { GONE } else { NOT_BEGUN } {
+            return Sight::Nothing;
+        }
+        let reason = now.reason.clone().unwrap_or_else(|| "somebody has called it off".to_owned());
+        self.over(false, Some(reason), Some(now))
+    }
+
+    fn over(&self, rebuilt: bool, reason: Option<String>, now: Option<&Projection>) -> Sight {
+        Sight::Over(Outcome {
+            name: self.name.clone(),
+            rebuilt,
+            reason,
+            build: now.and_then(|now| now.build),
+            version: now.and_then(|now| now.version),
+            position: now.map_or(0, |now| now.position),
+        })
+    }
+}
+
+/// `45 %, 57,000 events/s, 12 s left`
+pub(super) fn estimate(rebuild: &Rebuild) -> String {
+    let of = rebuild.position + rebuild.lag;
+    let percent = rebuild.position.saturating_mul(100).checked_div(of).unwrap_or(100);
+    format!("{percent} %{}", pace(rebuild))
+}
+
+/// `450,000 of 1,000,000 events, 57,000 events/s, 12 s left`
+fn told(rebuild: &Rebuild) -> String {
+    let of = rebuild.position + rebuild.lag;
+    format!("{} of {} events{}", grouped(rebuild.position), grouped(of), pace(rebuild))
+}
+
+fn pace(rebuild: &Rebuild) -> String {
+    if rebuild.state != "running" {
+        let reason = rebuild.reason.iter().map(|reason| format!(": {reason}"));
+        return format!(", {}{}", rebuild.state, reason.collect::<String>());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is no negative number")]
+    let rate = rebuild.events_per_second.round() as u64;
+    let left = rebuild.seconds_left.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
+    let left = left.map(|seconds| format!(", {} left", duration(Duration::from_secs_f64(seconds.min(1e9)))));
+    if rate == 0 { String::new() } else { format!(", {} events/s{}", grouped(rate), left.unwrap_or_default()) }
+}
+
+/// In the two largest units: `2 h 5 min`.
+fn duration(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dormouse_kernel::Timestamp;
+
+    use super::*;
+
+    fn projection(build: u64, rebuild: Option<Rebuild>) -> Projection {
+        Projection {
+            name: "orders".to_owned(),
+            state: "running".to_owned(),
+            reason: None,
+            build: Some(build),
+            version: Some(1),
+            position: 1000,
+            lag: 0,
+            parked: 0,
+            rebuild,
+        }
+    }
+
+    fn rebuild(position: u64) -> Rebuild {
+        Rebuild {
+            build: 8,
+            version: 1,
+            state: "running".to_owned(),
+            reason: None,
+            started_at: Timestamp::UNIX_EPOCH,
+            position,
+            lag: 1000 - position,
+            events_per_second: 1234.4,
+            seconds_left: Some(75.2),
+        }
+    }
+
+    fn outcome(sight: Sight) -> Outcome {
+        let Sight::Over(outcome) = sight else { panic!("{sight:?}") };
+        outcome
+    }
+
+    #[test]
+    fn a_rebuild_is_over_when_another_build_is_served() {
+        let mut watch = Watch::of(&projection(7, None));
+        assert_eq!(watch.look(Some(&projection(7, None))), Sight::Nothing);
+        let told = "250 of 1,000 events, 1,234 events/s, 1 min 15 s left".to_owned();
+        let seen = watch.look(Some(&projection(7, Some(rebuild(250)))));
+        assert_eq!(seen, Sight::Progress { done: 250, of: 1000, told });
+        let outcome = outcome(watch.look(Some(&projection(8, None))));
+        assert_eq!((outcome.rebuilt, outcome.build, outcome.reason), (true, Some(8), None));
+    }
+
+    #[test]
+    fn one_that_was_too_quick_to_be_seen_is_over_as_well() {
+        let mut watch = Watch::of(&projection(7, None));
+        assert!(outcome(watch.look(Some(&projection(9, None)))).rebuilt);
+    }
+
+    #[test]
+    fn a_build_that_stops_or_goes_has_failed() {
+        let mut watch = Watch::of(&projection(7, None));
+        let mut stopped = rebuild(10);
+        stopped.state = "stopped".to_owned();
+        stopped.reason = Some("no room".to_owned());
+        let seen = outcome(watch.look(Some(&projection(7, Some(stopped)))));
+        assert_eq!((seen.rebuilt, seen.reason.as_deref(), seen.build), (false, Some("no room"), Some(7)));
+
+        let mut watch = Watch::of(&projection(7, None));
+        watch.look(Some(&projection(7, Some(rebuild(10)))));
+        assert_eq!(watch.look(Some(&projection(7, None))), Sight::Nothing);
+        let seen = outcome(watch.look(Some(&projection(7, None))));
+        assert_eq!(seen.reason.as_deref(), Some("somebody has called it off"));
+        assert!(!outcome(watch.look(None)).rebuilt);
+    }
+
+    #[test]
+    fn what_is_told_fits_what_is_known() {
+        let mut waiting = rebuild(0);
+        waiting.events_per_second = 0.0;
+        waiting.seconds_left = None;
+        assert_eq!(estimate(&waiting), "0 %");
+        waiting.state = "retrying".to_owned();
+        waiting.reason = Some("the disk is full".to_owned());
+        assert_eq!(told(&waiting), "0 of 1,000 events, retrying: the disk is full");
+        let mut nothing = rebuild(0);
+        nothing.lag = 0;
+        assert_eq!(estimate(&nothing), "100 %, 1,234 events/s, 1 min 15 s left");
+        assert_eq!(duration(Duration::from_secs(7 * 3600 + 61)), "7 h 1 min");
+    }
+}

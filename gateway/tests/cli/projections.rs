@@ -1,0 +1,230 @@
+//! `projections`: what operators see and do on the command line, on a server that runs.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use dormouse_harness::Server;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Ended, SOON, command, ended, restock, run, run_in, server_in};
+
+const VIEW: &str = "inventory";
+
+/// A server with so many events for one inventory, and a directory for it.
+fn server_with(events: i64) -> (TempDir, Server) {
+    let directory = TempDir::new().unwrap();
+    let server = server_in(directory.path()).start();
+    (1..=events).for_each(|change| restock(&server, change));
+    (directory, server)
+}
+
+/// `dormouse projections …`, of that server.
+fn projections(server: &Server, arguments: &[&str]) -> Ended {
+    let url = server.url();
+    run(&[&["projections"], arguments, &["--server", &url]].concat())
+}
+
+/// What it printed, if it went well and had nothing to complain about.
+#[track_caller]
+fn told(server: &Server, arguments: &[&str]) -> String {
+    let ended = projections(server, arguments);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}: {ended:?}");
+    ended.stdout
+}
+
+/// What is listed of the projection.
+fn listed(server: &Server) -> Value {
+    let list: Value = serde_json::from_str(&told(server, &["list", "--json"])).unwrap();
+    list["projections"].as_array().unwrap().iter().find(|one| one["name"] == VIEW).unwrap().clone()
+}
+
+#[track_caller]
+fn listed_when(server: &Server, is_so: impl Fn(&Value) -> bool) -> Value {
+    let started = Instant::now();
+    loop {
+        let seen = listed(server);
+        if is_so(&seen) {
+            return seen;
+        }
+        assert!(started.elapsed() < SOON, "it does not come to that: {seen}");
+    }
+}
+
+fn has_caught_up(seen: &Value) -> bool {
+    seen["state"] == "running" && seen["lag"] == 0
+}
+
+#[test]
+fn the_list_has_a_line_for_each_projection() {
+    let (directory, server) = server_with(3);
+    listed_when(&server, |seen| has_caught_up(seen) && seen["position"] == 3);
+    let table = told(&server, &["list"]);
+    assert!(table.starts_with("NAME") && table.lines().count() > 1, "{table}");
+    let line = table.lines().find(|line| line.starts_with(VIEW)).unwrap();
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(cells, [VIEW, "running", "1", "3", "0", "0"], "{table}");
+
+    // Without --server, it is the one that the configuration starts.
+    let listen = format!("gateway.listen={}", server.address());
+    let again = run_in(directory.path(), &["projections", "list", "--set", &listen]);
+    assert_eq!((again.code, again.stdout), (Some(0), table));
+}
+
+#[test]
+fn a_projection_is_paused_and_resumed() {
+    let (_directory, server) = server_with(1);
+    listed_when(&server, has_caught_up);
+    assert_eq!(told(&server, &["pause", VIEW, VIEW]), format!("{VIEW}: paused at position 1\n"));
+    restock(&server, 2);
+    listed_when(&server, |seen| seen["lag"] == 1);
+    let all = told(&server, &["pause", "--all"]);
+    assert!(all.contains(&format!("{VIEW}: it is paused already\n")) && all.lines().count() > 1, "{all}");
+    told(&server, &["resume", "--all"]);
+    listed_when(&server, |seen| has_caught_up(seen) && seen["position"] == 2);
+}
+
+#[test]
+fn a_rebuild_says_when_it_is_done() {
+    let (_directory, server) = server_with(5);
+    let before = listed_when(&server, has_caught_up);
+    let rebuilt = projections(&server, &["rebuild", VIEW]);
+    assert_eq!((rebuilt.code, rebuilt.stdout), (Some(0), format!("{VIEW}: rebuilt, at position 5\n")));
+    // No terminal, no bar.
+    assert!(!rebuilt.stderr.contains('\u{1b}'), "{}", rebuilt.stderr);
+    let once = listed(&server);
+    assert!(once["build"].as_u64() > before["build"].as_u64(), "{once}");
+
+    let rebuilt = projections(&server, &["rebuild", "--all", "--json"]);
+    let outcomes: Value = serde_json::from_str(&rebuilt.stdout).unwrap();
+    assert!(outcomes.as_array().unwrap().iter().all(|outcome| outcome["rebuilt"] == true), "{outcomes}");
+    assert_eq!(told(&server, &["rebuild", VIEW, "--no-wait"]), format!("{VIEW}: rebuilding\n"));
+    listed_when(&server, |seen| seen["rebuild"].is_null() && seen["build"].as_u64() > once["build"].as_u64());
+}
+
+#[test]
+fn what_throws_documents_away_is_agreed_to_first() {
+    let (_directory, server) = server_with(3);
+    let before = listed_when(&server, has_caught_up);
+    for arguments in [&["reset", VIEW, "--to", "0"][..], &["drop", VIEW]] {
+        let ended = projections(&server, arguments);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+        assert!(ended.stderr.ends_with("say --yes if that is what you want\n"), "{ended:?}");
+    }
+    assert_eq!(listed(&server), before);
+
+    told(&server, &["reset", VIEW, "--to", "2", "--yes"]);
+    listed_when(&server, |seen| has_caught_up(seen) && seen["build"] != before["build"]);
+    let at_work = projections(&server, &["drop", VIEW, "--yes"]);
+    assert_eq!((at_work.code, at_work.stderr), (Some(1), "dormouse: it is at work: pause it first\n".to_owned()));
+    told(&server, &["pause", VIEW]);
+    assert_eq!(told(&server, &["drop", VIEW, "--yes"]), format!("{VIEW}: dropped\n"));
+    assert_eq!(listed(&server)["state"], "dropped");
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    let (_directory, server) = server_with(0);
+    let url = server.url();
+    let nothing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (arguments, code, said) in [
+        (&["pause", "inventry", "--server", &url][..], 2, "did you mean \"inventory\"?"),
+        (&["rebuild", VIEW, "inventry", "--server", &url], 2, "did you mean \"inventory\"?"),
+        (&["parked", VIEW, "SKU-1", "--server", &url], 2, "say type/id, such as order/o-17"),
+        (&["retry", VIEW, "inventory/SKU-1", "--server", &url], 1, "no event of inventory/SKU-1 is parked"),
+        (&["reset", VIEW, "--to", "9", "--yes", "--server", &url], 2, "there is no position 9: the journal ends at 0"),
+        (&["pause"], 2, "required arguments were not provided"),
+        (&["list", "--server", "127.0.0.1:8080"], 2, "is no address such as http://127.0.0.1:8080"),
+        (&["list", "--set", "gateway.listen=127.0.0.1:0"], 2, "say it with --server"),
+        (&["list", "--server", &format!("http://{nothing}")], 1, "start it with `dormouse serve`"),
+    ] {
+        let ended = run(&[&["projections"], arguments].concat());
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.starts_with("dormouse: ") && ended.stderr.contains(said), "{arguments:?}: {ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    }
+    assert_eq!(told(&server, &["parked", VIEW]), format!("{VIEW}: nothing is parked\n"));
+    // A name that is wrong keeps the others from being touched.
+    assert!(listed(&server)["rebuild"].is_null());
+}
+
+/// A terminal, and a command whose messages go there.
+struct Terminal {
+    child: Child,
+    controller: File,
+}
+
+impl Terminal {
+    fn run(directory: &Path, arguments: &[&str]) -> Self {
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        let name = ptsname(&controller, Vec::new()).unwrap();
+        let terminal: OwnedFd = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap().into();
+        let mut command = command(directory, arguments);
+        let child = command.env("TERM", "xterm").stdout(Stdio::piped()).stderr(terminal).spawn().unwrap();
+        Self { child, controller: controller.into() }
+    }
+
+    /// Reads what is shown until that is in it.
+    fn shows(&mut self, wanted: &str) -> String {
+        let mut shown = Vec::new();
+        let mut buffer = [0; 4096];
+        while !String::from_utf8_lossy(&shown).contains(wanted) {
+            // It fails when nobody has the terminal open any more.
+            let count = self.controller.read(&mut buffer).unwrap_or_else(|error| {
+                panic!("{error}, and {wanted:?} was not shown: {}", String::from_utf8_lossy(&shown))
+            });
+            shown.extend_from_slice(&buffer[..count]);
+        }
+        String::from_utf8_lossy(&shown).into_owned()
+    }
+
+    fn ended(self) -> (Option<i32>, String) {
+        // Somebody has to read what is shown, or the command waits for room.
+        let mut controller = self.controller;
+        thread::spawn(move || std::io::copy(&mut controller, &mut std::io::sink()));
+        let output = self.child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+}
+
+#[test]
+fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_looking_on() {
+    let (directory, server) = server_with(4);
+    listed_when(&server, has_caught_up);
+    // So that it does not end before it was looked at.
+    told(&server, &["pause", VIEW]);
+    let url = server.url();
+    let arguments = ["projections", "rebuild", VIEW, "--server", &url];
+    let mut terminal = Terminal::run(directory.path(), &arguments);
+    let shown = terminal.shows("0 of 4 events");
+    assert!(shown.contains(VIEW) && shown.contains("0 %"), "{shown:?}");
+    kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
+    terminal.shows("the rebuild itself goes on");
+    assert_eq!(terminal.ended(), (Some(130), String::new()));
+    assert!(listed(&server)["rebuild"].is_object());
+
+    // Whoever looks on again sees how it ends.
+    let mut terminal = Terminal::run(directory.path(), &arguments);
+    terminal.shows("0 of 4 events");
+    told(&server, &["resume", VIEW]);
+    assert_eq!(terminal.ended(), (Some(0), format!("{VIEW}: rebuilt, at position 4\n")));
+}
+
+#[test]
+fn help_teaches_each_command() {
+    for name in ["list", "pause", "resume", "rebuild", "reset", "drop", "parked", "retry", "skip"] {
+        let help = run(&["projections", name, "--help"]).stdout;
+        assert!(help.contains("Example") && help.contains(&format!("dormouse projections {name}")), "{name}: {help}");
+    }
+    assert!(ended(command(Path::new("."), &["help", "projections"])).stdout.contains("projections rebuild orders"));
+}

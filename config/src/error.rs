@@ -74,6 +74,20 @@ pub enum Error {
         /// What was given, secrets masked.
         text: String,
     },
+    /// A change that is no assignment.
+    #[error("`{text}` changes nothing, expected section.key=value")]
+    Change {
+        /// What was given, secrets masked.
+        text: String,
+    },
+    /// A change of what is read only once.
+    #[error("`{key}` is read when the server starts; what can be changed while it runs: {live}")]
+    NotLive {
+        /// The key.
+        key: String,
+        /// The keys that can be changed, separated by commas.
+        live: String,
+    },
     /// An environment variable of ours whose value is not Unicode.
     #[error("environment {name}: the value is not valid unicode")]
     NotUnicode {

@@ -32,7 +32,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
 }
 
 /// The value of every known key so far, and where it came from.
-struct Layers {
+pub(crate) struct Layers {
     settings: BTreeMap<String, (Value, Origin)>,
 }
 
@@ -40,6 +40,14 @@ impl Layers {
     fn defaults() -> Self {
         let settings = KNOWN.iter().map(|(key, value)| (key.to_owned(), (value.clone(), Origin::Default))).collect();
         Self { settings }
+    }
+
+    /// A configuration that is in use, as the one layer; its secrets are masked.
+    pub(crate) fn of(config: &Config) -> Self {
+        let table = Table::try_from(config).expect("a configuration is TOML, a test checks that");
+        let mut layers = Self::defaults();
+        layers.lay("", Value::Table(table), &|_| Origin::Default).expect("all keys of a configuration are known");
+        layers
     }
 
     fn profile(&mut self, name: &str) -> Result<(), Error> {
@@ -77,10 +85,19 @@ impl Layers {
     }
 
     fn assignment(&mut self, text: &str) -> Result<(), Error> {
-        let (path, value) = text.split_once('=').ok_or_else(|| Error::Override { text: mask(text) })?;
-        let key = path.trim().split('.').fold(String::new(), |key, part| join(&key, part));
-        let value = value_of(&key, value.trim());
+        let (key, value) = assigned(text).ok_or_else(|| Error::Override { text: mask(text) })?;
         self.lay(&key, value, &|_| Origin::Override)
+    }
+
+    /// A change as somebody writes it: its key, and its value.
+    pub(crate) fn change(text: &str) -> Result<(String, Value), Error> {
+        let (key, value) = assigned(text).ok_or_else(|| Error::Change { text: mask(text) })?;
+        Self::defaults().lay(&key, value.clone(), &|_| Origin::Change)?;
+        Ok((key, value))
+    }
+
+    pub(crate) fn changes(&mut self, table: Table) -> Result<(), Error> {
+        self.lay("", Value::Table(table), &|_| Origin::Change)
     }
 
     /// Lays a value, or all values of a table, over what is there.
@@ -112,7 +129,7 @@ impl Layers {
         }
     }
 
-    fn finish(self) -> Result<Loaded, Error> {
+    pub(crate) fn finish(self) -> Result<Loaded, Error> {
         let mut root = Table::new();
         for (key, (value, _)) in &self.settings {
             insert(&mut root, key, value.clone());
@@ -146,6 +163,14 @@ impl Layers {
     }
 }
 
+/// `section.key=value` as key and value.
+fn assigned(text: &str) -> Option<(String, Value)> {
+    let (path, value) = text.split_once('=')?;
+    let key = path.trim().split('.').fold(String::new(), |key, part| join(&key, part));
+    let value = value_of(&key, value.trim());
+    Some((key, value))
+}
+
 /// The value of an environment variable or a `--set`: TOML where it is TOML, else the text itself. Where the key holds
 /// text anyway, only quotes are taken off, so that a numeric name stays a name.
 fn value_of(key: &str, text: &str) -> Value {
@@ -158,7 +183,7 @@ fn value_of(key: &str, text: &str) -> Value {
     }
 }
 
-fn insert(table: &mut Table, key: &str, value: Value) {
+pub(crate) fn insert(table: &mut Table, key: &str, value: Value) {
     match key.split_once('.') {
         None => {
             table.insert(key.to_owned(), value);

@@ -33,6 +33,7 @@ mod snapshots;
 mod supervision;
 mod views;
 
+mod changes;
 mod error;
 mod journal_url;
 mod known;
@@ -47,6 +48,7 @@ mod views_url;
 pub use admission::Admission;
 pub use auth::{Auth, AuthMode};
 pub use cache::Cache;
+pub use changes::Changes;
 pub use commands::Commands;
 pub use config::{Config, DEFAULT_TOML, profiles};
 pub use error::Error;

@@ -23,6 +23,8 @@ pub enum Origin {
     Environment(String),
     /// `--set` on the command line.
     Override,
+    /// A change while it is in use.
+    Change,
 }
 
 impl fmt::Display for Origin {
@@ -33,6 +35,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "file {}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Override => f.write_str("--set"),
+            Self::Change => f.write_str("change"),
         }
     }
 }

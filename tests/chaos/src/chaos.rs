@@ -27,6 +27,8 @@ pub(crate) enum ChaosCommand {
     Bloat { bytes: usize },
     /// Decides on so many small events.
     Multiply { events: usize },
+    /// Decides on an event that the aggregate can follow, and a projection cannot.
+    Curse,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -38,6 +40,7 @@ pub(crate) enum ChaosEvent {
     Bloated {
         text: String,
     },
+    Cursed,
 }
 
 impl DomainEvent for ChaosEvent {}
@@ -60,6 +63,7 @@ impl Aggregate for Chaos {
             }
             ChaosCommand::Bloat { bytes } => context.emit(ChaosEvent::Bloated { text: "x".repeat(bytes) }),
             ChaosCommand::Multiply { events } => (0..events).for_each(|_| context.emit(ChaosEvent::Noted)),
+            ChaosCommand::Curse => context.emit(ChaosEvent::Cursed),
         }
         Ok(())
     }
@@ -68,7 +72,7 @@ impl Aggregate for Chaos {
         match event {
             ChaosEvent::Noted => self.notes += 1,
             ChaosEvent::Exploded => panic!("as requested, while following an event"),
-            ChaosEvent::Spun | ChaosEvent::Bloated { .. } => {}
+            ChaosEvent::Spun | ChaosEvent::Bloated { .. } | ChaosEvent::Cursed => {}
         }
     }
 }

@@ -1,0 +1,181 @@
+//! Views are built anew under load, again and again, and nobody who reads them notices.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use dormouse_harness::{Answer, Client, Fold, Kept, Log, Shop, Shown, VIEWS, eventually};
+
+use crate::operator::{build, rebuild, wait_until_rebuilt};
+use crate::place::Place;
+
+/// How often each view is built anew.
+const REBUILDS: usize = 3;
+
+/// How much is in the log before the first rebuild: with small batches one takes some time then.
+const ACKNOWLEDGED_BEFORE: usize = 3_000;
+
+/// Between two reads of one reader: thousands all in all, and room for the rest.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Documents of a list of orders, of which there are too many for one page.
+const PAGE: usize = 40;
+
+/// How long dropping what is no longer served may take.
+const DROP_BOUND: Duration = Duration::from_secs(30);
+
+#[test]
+fn nobody_notices_that_views_are_built_anew_on_sqlite() {
+    nobody_notices_rebuilds(&Place::Sqlite);
+}
+
+#[test]
+fn nobody_notices_that_views_are_built_anew_on_postgres() {
+    nobody_notices_rebuilds(&Place::postgres());
+}
+
+fn nobody_notices_rebuilds(place: &Place) {
+    let server = place.server().set("projections.batch_events=64").start();
+    let shop = Shop::builder().clients(12).open(&server.url());
+    shop.wait_for_acknowledgements(ACKNOWLEDGED_BEFORE);
+
+    let done = AtomicBool::new(false);
+    let readings = thread::scope(|scope| {
+        let read = |what: &'static [What]| scope.spawn(|| Reader::at(&server.client()).reads(what, &done));
+        let readers = [read(&KEYS), read(&KEYS), read(&LISTS), read(&LISTS)];
+        let _readers_go_home = Raised(&done);
+        let client = server.client();
+        let first: Vec<u64> = VIEWS.into_iter().map(|view| build(&client, view)).collect();
+        for _ in 0..REBUILDS {
+            VIEWS.into_iter().for_each(|view| rebuild(&client, view));
+            VIEWS.into_iter().for_each(|view| wait_until_rebuilt(&client, view));
+        }
+        for (view, first) in VIEWS.into_iter().zip(first) {
+            assert!(build(&client, view) > first, "{view} was not built anew");
+        }
+        done.store(true, Ordering::SeqCst);
+        readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect::<Vec<_>>()
+    });
+    drop(shop.close());
+
+    expect_true(readings, &Log::read(&server.client()));
+    eventually("the end of all old builds", DROP_BOUND, || place.tables(&server).len() == VIEWS.len());
+    for view in VIEWS {
+        let table = format!("view_{}_{}", view.replace('-', "_"), build(&server.client(), view));
+        assert!(place.tables(&server).contains(&table), "{table} is not among {:?}", place.tables(&server));
+    }
+}
+
+/// Raises a flag when it goes, also because the test fails.
+struct Raised<'a>(&'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Each reading is what the events up to its position amount to: not less, not more, and nothing of two builds.
+#[track_caller]
+fn expect_true(mut readings: Vec<Reading>, log: &Log) {
+    readings.sort_by_key(|reading| reading.shown.at);
+    let mut fold = Fold::new();
+    for Reading { what, shown } in &readings {
+        fold.advance(log, shown.at);
+        let (what, expected) = match what {
+            What::Document(view, key) => {
+                let kept = fold.document(view, key).map(|kept| ((*key).to_owned(), kept));
+                (format!("{view}/{key}"), kept.into_iter().collect())
+            }
+            What::List(view, limit) => ((*view).to_owned(), fold.first(view, *limit)),
+        };
+        let expected: BTreeMap<String, Kept> = expected;
+        assert_eq!(shown.documents, expected, "{what} at position {}", shown.at);
+        assert_eq!(shown.repeated, [""; 0], "{what} at position {}", shown.at);
+    }
+    println!("{} readings, and a log of {} events", readings.len(), log.head());
+}
+
+/// What a reader asks for.
+#[derive(Clone, Copy)]
+enum What {
+    /// A document by its key.
+    Document(&'static str, &'static str),
+    /// The first documents by key.
+    List(&'static str, usize),
+}
+
+const KEYS: [What; 5] = [
+    What::Document("inventory", "sku-1"),
+    What::Document("orders", "shop-1-1"),
+    What::Document("customer-totals", "c-1"),
+    What::Document("inventory", "sku-7"),
+    What::Document("customer-totals", "c-3"),
+];
+
+const LISTS: [What; 4] = [
+    What::List("inventory", PAGE),
+    What::List("customer-totals", PAGE),
+    What::List("orders", PAGE),
+    What::List("daily-sales", PAGE),
+];
+
+/// What was shown at which position.
+struct Reading {
+    what: What,
+    shown: Shown,
+}
+
+/// One who reads again and again, and remembers how far each view was.
+struct Reader {
+    client: Client,
+    seen: BTreeMap<&'static str, u64>,
+}
+
+impl Reader {
+    fn at(client: &Client) -> Self {
+        Self { client: client.clone(), seen: BTreeMap::new() }
+    }
+
+    fn reads(mut self, all: &[What], done: &AtomicBool) -> Vec<Reading> {
+        let mut readings = Vec::new();
+        while !done.load(Ordering::SeqCst) {
+            for what in all {
+                readings.push(Reading { what: *what, shown: self.read(*what) });
+                thread::sleep(PAUSE);
+            }
+        }
+        readings
+    }
+
+    fn read(&mut self, what: What) -> Shown {
+        let mut shown = Shown::default();
+        let view = match what {
+            What::Document(view, key) => {
+                let answer = self.get(&format!("/v1/views/{view}/{key}"));
+                let at = answer.header("Dormouse-Position").and_then(|at| at.parse().ok());
+                shown.at = at.expect("an answer says its position");
+                let mut found = answer.json();
+                assert_eq!(found["key"], key);
+                let position = found["position"].as_u64().expect("a document has a position");
+                shown.documents.insert(key.to_owned(), Kept { document: found["document"].take(), position });
+                view
+            }
+            What::List(view, limit) => {
+                shown.add(self.get(&format!("/v1/views/{view}?limit={limit}")).json()).expect("a list is a page");
+                view
+            }
+        };
+        let before = self.seen.insert(view, shown.at).unwrap_or_default();
+        assert!(shown.at >= before, "{view} was at {before} and is at {}", shown.at);
+        shown
+    }
+
+    /// No gap and no error: everything that is asked for was there before the first rebuild.
+    fn get(&self, path: &str) -> Answer {
+        let answer = self.client.get(path).unwrap();
+        assert_eq!(answer.status, 200, "{path}: {answer}");
+        answer
+    }
+}

@@ -76,6 +76,7 @@ fn options(config: &Config) -> Options {
         batch_events: config.projections.batch_events,
         cache_bytes: usize::try_from(config.projections.cache.as_u64()).unwrap_or(usize::MAX),
         poison_attempts: config.projections.poison_attempts,
+        cache: config.cache.clone(),
         supervision: config.supervision.clone(),
     }
 }

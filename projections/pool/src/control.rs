@@ -327,6 +327,7 @@ impl Operation {
             _ => return Err(ControlError::AtWork),
         }
         self.halt(None).await?;
+        self.upkeep.shelf.closes();
         self.upkeep.store.drop_view(self.upkeep.definition.name()).await?;
         self.upkeep.set_aside(Position::ZERO, State::Dropped);
         info!(view = self.upkeep.definition.name(), "dropped a view");

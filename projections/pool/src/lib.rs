@@ -4,7 +4,8 @@
 //! concerns and makes their next version. Both are pure: [`Given`] tests them without a runtime. A [`ViewStore`] keeps
 //! the documents, with how far they have come. [`Projections`] runs one worker per projection, supervised: it follows
 //! the journal's feed, and writes the documents of a batch and the new offset in one transaction. A [`View`] (in
-//! the projection's types) or a [`Reader`] (in JSON) reads what a worker wrote, and waits for it.
+//! the projection's types) or a [`Reader`] (in JSON) reads what a worker wrote, and waits for it. A [`Cache`] keeps what
+//! was read, until the worker changes it.
 //!
 //! A view may have two builds, each with its worker: one that is served, and one that is made beside it, by new code or
 //! because an operator wants it, and takes its place once it is as far. Operators pause, resume, reset, rebuild and drop
@@ -13,6 +14,7 @@
 //! Invariants: rows and offset are committed together, so that every event has its effect once, whatever dies when.
 //! An event that cannot be projected holds up its aggregate, and nothing else. No ractor type in a public signature.
 
+mod cache;
 mod control;
 mod definition;
 mod documents;
@@ -41,6 +43,7 @@ mod upkeep;
 mod view;
 mod worker;
 
+pub use cache::{Cache, Evictions, Stats, Usage};
 pub use control::{ControlError, ParkedEvent, Retried};
 pub use definition::{Definition, DefinitionError};
 pub use event::Event;

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use dormouse_config::{Config, Supervision};
+use dormouse_config::{Cache, Config, Supervision};
 use dormouse_kernel::Limits;
 
 /// How workers work.
@@ -18,6 +18,8 @@ pub struct Options {
     /// How often an event is tried before it is parked, with the pauses of `supervision` in between. Default 3. Whatever
     /// else is in its batch waits with it: raise it only for code that is known to recover.
     pub poison_attempts: NonZeroU32,
+    /// What of the answers to readers is kept in memory. It can be [changed](crate::Cache::configure) later.
+    pub cache: Cache,
     /// How often a worker is restarted before its projection is stopped, and how long anything is retried later.
     pub supervision: Supervision,
 }
@@ -41,6 +43,7 @@ impl Default for Options {
             batch_events: NonZeroUsize::new(8192).unwrap_or(NonZeroUsize::MIN),
             cache_bytes: 32 << 20,
             poison_attempts: NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN),
+            cache: Config::embedded().cache,
             supervision: Config::embedded().supervision,
         }
     }

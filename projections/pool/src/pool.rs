@@ -11,6 +11,7 @@ use ractor::{ActorRef, ActorRuntime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::cache::Cache;
 use crate::definition::{Definition, DefinitionError};
 use crate::metric;
 use crate::options::Options;
@@ -34,6 +35,7 @@ pub struct Projections {
     journal: Journal,
     store: Arc<dyn ViewStore>,
     root: ActorRef<RootMessage>,
+    cache: Cache,
     stop: Arc<watch::Sender<bool>>,
     /// Its sender goes when everything has ended.
     ended: watch::Receiver<()>,
@@ -44,6 +46,7 @@ pub struct Builder {
     journal: Journal,
     store: Arc<dyn ViewStore>,
     options: Options,
+    cache: Cache,
     projectors: Vec<Result<Added, DefinitionError>>,
 }
 
@@ -71,7 +74,7 @@ impl Builder {
     pub fn projection<P: Projection>(mut self) -> Self {
         let added = Definition::of::<P>().and_then(|definition| {
             let (store, journal) = (Arc::clone(&self.store), self.journal.clone());
-            let upkeep = Arc::new(Upkeep::new(definition, store, journal, self.options.clone()));
+            let upkeep = Arc::new(Upkeep::new(definition, store, journal, self.options.clone(), &self.cache));
             let reader = upkeep.reader();
             let projector = Arc::new(Projector::<P>::new(upkeep)?);
             Ok(Added { name: P::NAME, projector, view: Arc::new(View::<P>::new(reader.clone())), reader })
@@ -109,6 +112,7 @@ impl Builder {
             journal: self.journal,
             store: self.store,
             root,
+            cache: self.cache,
             stop: Arc::new(stop),
             ended,
         })
@@ -119,7 +123,8 @@ impl Projections {
     /// Projections to be: of this journal's events, into that store.
     #[must_use]
     pub fn builder(journal: Journal, store: Arc<dyn ViewStore>, options: Options) -> Builder {
-        Builder { journal, store, options, projectors: Vec::new() }
+        let cache = Cache::new(options.cache.clone());
+        Builder { journal, store, options, cache, projectors: Vec::new() }
     }
 
     /// The view of a projection, if it runs here.
@@ -137,6 +142,12 @@ impl Projections {
     /// Reads each of the views, in the order of their names.
     pub fn readers(&self) -> impl Iterator<Item = &Reader> {
         self.readers.values()
+    }
+
+    /// What readers were answered, as far as it is kept.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// How far each projection is, and how it fares.

@@ -18,7 +18,7 @@ use crate::pace::Pace;
 use crate::projection::Projection;
 use crate::round::Round;
 use crate::sources::{AnySource, Sources};
-use crate::store::{Advance, Build, BuildNumber, Builds, Offset, Parked, Row};
+use crate::store::{Advance, Build, BuildNumber, Builds, CommitError, Offset, Parked, Row};
 use crate::transaction::commit;
 use crate::trouble::Trouble;
 use crate::upkeep::Upkeep;
@@ -69,7 +69,10 @@ impl<P: Projection> Projector<P> {
         let (build, is_served) = match (serving.filter(is_it), next.filter(is_it)) {
             (Some(build), _) => (build, true),
             (None, Some(build)) => (build, false),
-            (None, None) => return Err(Trouble::Gone),
+            (None, None) => {
+                self.upkeep.shelf.loses(number);
+                return Err(Trouble::Gone);
+            }
         };
         let waiting = store.parked_aggregates(number, PARKED_AGGREGATES + 1).await?;
         let waiting: HashSet<AggregateRef> = waiting.into_iter().collect();
@@ -85,11 +88,12 @@ impl<P: Projection> Projector<P> {
 
     /// Puts the build in the place of the one that is served, as soon as no reader loses anything by it.
     pub(crate) async fn take_place(&self, run: &mut Run<P>) -> Result<(), Trouble> {
-        let Upkeep { definition, store, options, progress, .. } = &*self.upkeep;
+        let Upkeep { definition, store, options, shelf, progress, .. } = &*self.upkeep;
         let Run { view, turn, .. } = run;
         while !view.is_served {
             let (served, at) = (progress.borrow().position, view.offset.position);
             if at >= served {
+                let closed = shelf.gives_way_to(view.build);
                 if store.serve(definition, view.build).await? {
                     info!(view = P::NAME, position = %at, "a view was built anew and is served");
                     let build = Build { number: view.build, version: definition.version(), offset: view.offset };
@@ -98,6 +102,7 @@ impl<P: Projection> Projector<P> {
                     *turn = None;
                     return Ok(());
                 }
+                shelf.reopens(closed);
                 if turn.take().is_some() {
                     // It was not this process that moved it on.
                     return Ok(());
@@ -123,9 +128,8 @@ impl<P: Projection> Projector<P> {
         };
         let Made { rows, gone, parked } = made;
         self.note_parked(&parked, &mut view.waiting)?;
-        let Upkeep { definition, store, .. } = &*self.upkeep;
         let advance = Advance { from: view.offset.position, to, rows, gone, parked, released: Vec::new() };
-        commit(&**store, definition, view.build, view.offset, advance).await?;
+        self.commit(view.build, view.offset, advance).await?;
         view.offset = to;
         view.documents.stored();
         let now = Instant::now();
@@ -133,6 +137,16 @@ impl<P: Projection> Projector<P> {
         self.upkeep.moved(view.build, to.position, view.waiting.len(), events_per_second);
         self.metrics.record(view.is_served, count, now - started);
         Ok(())
+    }
+
+    /// Moves a build on, and lets the readers' answers go that are not true any more.
+    pub(crate) async fn commit(&self, build: BuildNumber, from: Offset, advance: Advance) -> Result<(), CommitError> {
+        let Upkeep { definition, store, shelf, .. } = &*self.upkeep;
+        let to = advance.to;
+        shelf.writing(build, &advance);
+        let committed = commit(&**store, definition, build, from, advance).await;
+        shelf.wrote(build, to, &committed);
+        committed
     }
 
     pub(crate) async fn read(&self, events: Vec<RecordedEvent>, waiting: &HashSet<AggregateRef>) -> Round<P> {

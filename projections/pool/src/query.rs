@@ -250,6 +250,16 @@ impl Query {
     pub fn is_counting(&self) -> bool {
         self.counts
     }
+
+    /// A text that tells queries apart if their answers may differ. The order of conditions makes no difference.
+    pub(crate) fn canonical(&self) -> String {
+        // Whatever else will be in a query must be in its text.
+        let Self { filters, sort, limit, after, counts } = self;
+        let mut filters: Vec<String> = filters.iter().map(|filter| format!("{filter:?}")).collect();
+        filters.sort_unstable();
+        filters.dedup();
+        format!("{filters:?} {sort:?} {limit} {after:?} {counts}")
+    }
 }
 
 impl Page {

@@ -52,13 +52,17 @@ impl Reader {
         &self.upkeep.definition
     }
 
-    /// The document under a key, and how far the view was when it was read.
+    /// The document under a key, and how far the view was when it was read. One that is in the cache is there at once.
     ///
     /// # Errors
     /// If the store does not answer.
     pub async fn get(&self, key: &Key) -> Result<Found, Error> {
+        if let Some(found) = self.upkeep.shelf.document(key) {
+            return Ok(found);
+        }
         self.started().await;
-        self.upkeep.store.get(&self.upkeep.definition, key).await
+        let Upkeep { definition, store, shelf, .. } = &*self.upkeep;
+        shelf.load_document(key, store.get(definition, key)).await
     }
 
     /// A page of documents, and how far the view was when it was read.
@@ -67,7 +71,8 @@ impl Reader {
     /// If the store does not answer.
     pub async fn list(&self, query: &Query) -> Result<Page, Error> {
         self.started().await;
-        self.upkeep.store.list(&self.upkeep.definition, query).await
+        let Upkeep { definition, store, shelf, .. } = &*self.upkeep;
+        shelf.list(query, store.list(definition, query)).await
     }
 
     /// Waits until every event up to `position` is in the view (or parked), no longer than `patience`. Whatever is read

@@ -35,7 +35,7 @@ impl<P: Projection> Projector<P> {
         view: &mut Standing<P>,
         order: &mut Order,
     ) -> Result<Option<Result<Retried, ControlError>>, Trouble> {
-        let Upkeep { definition, store, options, .. } = &*self.upkeep;
+        let Upkeep { store, options, .. } = &*self.upkeep;
         let limit = options.batch_events.get();
         let aggregate = &order.aggregate;
         let mut page = store.parked(view.build, Some(aggregate), Position::ZERO, limit).await?;
@@ -70,7 +70,7 @@ impl<P: Projection> Projector<P> {
         let (rows, gone) = view.documents.changes()?;
         let parked = still.iter().cloned().collect();
         let advance = Advance { from: view.offset.position, to: view.offset, rows, gone, parked, released };
-        store.commit(definition, view.build, advance).await?;
+        self.commit(view.build, view.offset, advance).await?;
         view.documents.stored();
         order.skip = None;
         if let Some(Parked { version, position, reason, attempts, .. }) = &still {

@@ -7,6 +7,7 @@ use dormouse_kernel::{Clock, Position, SystemClock};
 use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
 
+use crate::cache::{Cache, Shelf};
 use crate::definition::Definition;
 use crate::limits::PARKED_AGGREGATES;
 use crate::options::Options;
@@ -22,6 +23,8 @@ pub(crate) struct Upkeep {
     pub(crate) store: Arc<dyn ViewStore>,
     pub(crate) journal: Journal,
     pub(crate) options: Options,
+    /// What readers were answered. It hears of every change before it is made, and before anybody is told.
+    pub(crate) shelf: Arc<Shelf>,
     pub(crate) progress: watch::Sender<Progress>,
     /// What is served is moved on by whoever has this. So a build that is made beside it and is almost as far can hold it
     /// where it is for a moment; otherwise it might stay one batch behind for ever.
@@ -40,7 +43,13 @@ pub(crate) enum Job {
 }
 
 impl Upkeep {
-    pub(crate) fn new(definition: Definition, store: Arc<dyn ViewStore>, journal: Journal, options: Options) -> Self {
+    pub(crate) fn new(
+        definition: Definition,
+        store: Arc<dyn ViewStore>,
+        journal: Journal,
+        options: Options,
+        cache: &Cache,
+    ) -> Self {
         let progress = Progress {
             name: definition.name(),
             build: None,
@@ -51,6 +60,7 @@ impl Upkeep {
             rebuild: None,
         };
         Self {
+            shelf: cache.shelf(definition.name()),
             definition,
             store,
             journal,
@@ -86,6 +96,7 @@ impl Upkeep {
                     warn!(view = view.name(), %position, "a view is not of this journal and is built anew");
                 }
                 next = None;
+                self.shelf.closes();
                 self.store.begin(view, Offset::START, Begin::Instead).await?
             }
         };
@@ -131,6 +142,8 @@ impl Upkeep {
             let build = serving.map(|build| build.number);
             // What is served may have a worker, which knows better.
             if is_paused || progress.build != build {
+                // Its worker, if there is to be one, says so when it is there.
+                self.shelf.closes();
                 progress.position = serving.map_or(Position::ZERO, |build| build.offset.position);
                 (progress.build, progress.parked) = (build, parked);
             }
@@ -156,6 +169,7 @@ impl Upkeep {
                 }
                 // Otherwise another build has taken its place since, or nobody knows of it.
                 next if next.is_some() || progress.build == Some(number) => {
+                    self.shelf.serves(number, offset);
                     (progress.build, progress.version) = (Some(number), Some(version));
                     (progress.position, progress.parked, progress.state) = (offset.position, parked, State::Running);
                 }
@@ -194,7 +208,12 @@ impl Upkeep {
                 }
                 rebuild.state = state;
             }
-            (Job::Build(number), _) if progress.build == Some(number) => progress.state = state,
+            (Job::Build(number), _) if progress.build == Some(number) => {
+                if state.is_final() {
+                    self.shelf.closes();
+                }
+                progress.state = state;
+            }
             // It says nothing about those who are at work.
             (Job::Plan, _) if matches!(progress.state, State::Starting | State::Retrying(_)) => progress.state = state,
             (Job::Plan, _) if progress.state == State::Outdated && state.is_final() => progress.state = state,
@@ -204,6 +223,7 @@ impl Upkeep {
 
     /// An operator has taken it into his hands: where it is then is found out by the next plan.
     pub(crate) fn set_aside(&self, position: Position, state: State) {
+        self.shelf.closes();
         self.progress.send_modify(|progress| {
             (progress.build, progress.version, progress.rebuild) = (None, None, None);
             (progress.position, progress.parked, progress.state) = (position, 0, state);
@@ -212,6 +232,7 @@ impl Upkeep {
 
     /// An operator wants it to go on, or not to; nobody works on it at this moment.
     pub(crate) fn put(&self, state: State) {
+        self.shelf.closes();
         self.progress.send_modify(|progress| {
             if let Some(rebuild) = &mut progress.rebuild {
                 rebuild.state = state.clone();
@@ -222,6 +243,7 @@ impl Upkeep {
 
     /// Nobody works on it any more.
     pub(crate) fn end(&self, state: State) {
+        self.shelf.closes();
         self.progress.send_if_modified(|progress| {
             let is_news = !matches!(progress.state, State::Stopped(_) | State::Ended);
             if is_news {

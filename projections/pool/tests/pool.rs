@@ -11,6 +11,8 @@ mod world;
 
 #[path = "pool/batches.rs"]
 mod batches;
+#[path = "pool/cache.rs"]
+mod cache;
 #[path = "pool/control.rs"]
 mod control;
 #[path = "pool/crowd.rs"]

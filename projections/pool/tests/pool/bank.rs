@@ -189,9 +189,15 @@ struct Stored {
 
 /// What [`Balances`] must have, if the poisonous aggregates stand still at their first poison.
 pub(crate) async fn balances(journal: &Journal) -> Expected {
+    balances_until(journal, Position(u64::MAX)).await
+}
+
+/// The same, of the events up to a position.
+pub(crate) async fn balances_until(journal: &Journal, until: Position) -> Expected {
     let mut expected = Expected::new();
     let mut stuck = std::collections::HashSet::new();
-    for event in journal.read_log(Position::ZERO, usize::MAX).await.unwrap() {
+    let log = journal.read_log(Position::ZERO, usize::MAX).await.unwrap();
+    for event in log.into_iter().take_while(|event| event.position <= until) {
         let (id, position) = (event.aggregate.id.to_string(), event.position);
         if event.aggregate.aggregate_type.as_str() != "account" || stuck.contains(&id) {
             continue;

@@ -1,7 +1,7 @@
 //! A view store that gets into trouble when a test wants it to.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -46,6 +46,8 @@ pub(crate) struct Faulty {
     hangs: Notify,
     /// So many times, what is served moves on just before another build is to take its place, if anything can move it.
     overtakings: AtomicUsize,
+    /// Answers come a while after what they tell has happened.
+    is_slow: AtomicBool,
 }
 
 impl Faulty {
@@ -56,6 +58,7 @@ impl Faulty {
             dice: Mutex::default(),
             hangs: Notify::new(),
             overtakings: AtomicUsize::new(0),
+            is_slow: AtomicBool::new(false),
         })
     }
 
@@ -72,6 +75,11 @@ impl Faulty {
     /// So many times, what is served moves on just before another build is to take its place, if anything can move it.
     pub(crate) fn overtake(&self, times: usize) {
         self.overtakings.store(times, Ordering::SeqCst);
+    }
+
+    /// From now on, answers come a while after what they tell has happened, so that others see it before.
+    pub(crate) fn answers_late(&self) {
+        self.is_slow.store(true, Ordering::SeqCst);
     }
 
     /// How many of these are left.
@@ -117,7 +125,13 @@ impl Faulty {
     ) -> Result<T, CommitError> {
         let unavailable = |what: &str| CommitError::Failed(Error::Unavailable(what.to_owned()));
         match self.fault(call) {
-            Fault::None => inner.await,
+            Fault::None => {
+                let answer = inner.await;
+                if self.is_slow.load(Ordering::SeqCst) {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                answer
+            }
             Fault::Refused => Err(unavailable("a test wants it")),
             Fault::Lost => {
                 inner.await?;

@@ -1,0 +1,314 @@
+//! What is kept of a view is what the view is: read by many, while it is written as fast as it can be.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use dormouse_faults::Dice;
+use dormouse_journal::Journal;
+use dormouse_kernel::Position;
+use dormouse_projections::store::Sqlite;
+use dormouse_projections::{
+    Event, Key, Keys, Project, Projection, Projections, Query, Sources, State, Usage, ViewStore,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use crate::bank::{Account, AccountEvent, Balance, Balances, Expected, How, balances, balances_until};
+use crate::faulty::Faulty;
+use crate::world::{PATIENCE, Teller, account, caught_up, get, head, journal, memory, options, run};
+
+const EVENTS: u64 = 500;
+const READERS: u64 = 4;
+/// The first ones are busy, the last ones hardly change.
+const ACCOUNTS: u64 = 12;
+
+fn usage(projections: &Projections) -> Usage {
+    projections.cache().stats().views["balances"]
+}
+
+/// Writes, says how far it is, and waits for the view now and then, so that there are many commits.
+fn writes(mut teller: Teller, projections: &Projections, written: &Arc<AtomicU64>) -> JoinHandle<()> {
+    let (view, mut dice, written) = (projections.view::<Balances>().unwrap(), Dice::new(7), Arc::clone(written));
+    tokio::spawn(async move {
+        for _ in 1..EVENTS {
+            let account = dice.below(ACCOUNTS).min(dice.below(ACCOUNTS)).min(dice.below(ACCOUNTS));
+            let event = match dice.below(20) {
+                0 => AccountEvent::Closed {},
+                amount => AccountEvent::Deposited { amount: amount as i64 },
+            };
+            let position = teller.write(&account.to_string(), &[event]).await;
+            written.store(position.0, Ordering::Release);
+            if dice.one_in(4) {
+                view.wait_for(position, PATIENCE).await.unwrap();
+            }
+        }
+    })
+}
+
+/// What a reader was told, and when.
+struct Told {
+    at: Position,
+    /// Of one account, or of all there are.
+    account: Option<String>,
+    accounts: Expected,
+}
+
+/// Reads documents and lists, some after waiting for the latest write, until there are no more.
+fn reads(
+    projections: &Projections,
+    seed: u64,
+    written: &Arc<AtomicU64>,
+    is_over: &Arc<AtomicBool>,
+) -> JoinHandle<Vec<Told>> {
+    let (view, reader) = (projections.view::<Balances>().unwrap(), projections.reader("balances").unwrap().clone());
+    let (mut dice, written, is_over) = (Dice::new(seed), Arc::clone(written), Arc::clone(is_over));
+    tokio::spawn(async move {
+        let (mut told, mut seen) = (Vec::new(), Position::ZERO);
+        while !is_over.load(Ordering::Acquire) {
+            if dice.one_in(4) {
+                let wanted = Position(written.load(Ordering::Acquire));
+                seen = seen.max(view.wait_for(wanted, PATIENCE).await.unwrap());
+            }
+            let (at, account, accounts) = if dice.one_in(8) {
+                let page = reader.list(&Query::all(ACCOUNTS as usize)).await.unwrap();
+                let read = |json: &str| serde_json::from_str::<Balance>(json).unwrap();
+                let rows = page.rows.iter().map(|row| (row.key.to_string(), (read(&row.document), row.position)));
+                (page.at, None, rows.collect())
+            } else {
+                let account = dice.below(ACCOUNTS).to_string();
+                let answer = view.get(&Key::from(account.as_str())).await.unwrap();
+                let found = answer.document.map(|document| (document.content, document.position));
+                (answer.at, Some(account.clone()), found.map(|found| (account, found)).into_iter().collect())
+            };
+            assert!(at >= seen, "the view was seen at {seen}, and now at {at}");
+            seen = at;
+            told.push(Told { at, account, accounts });
+            tokio::task::yield_now().await;
+        }
+        told
+    })
+}
+
+/// Everything that anybody was told was so, at exactly that position.
+async fn assert_all_was_true(journal: &Journal, told: impl IntoIterator<Item = Told>) {
+    let mut told: Vec<Told> = told.into_iter().collect();
+    told.sort_by_key(|told| told.at);
+    let mut expected = (Position(u64::MAX), Expected::new());
+    for Told { at, account, accounts } in told {
+        if expected.0 != at {
+            expected = (at, balances_until(journal, at).await);
+        }
+        let expected = expected.1.clone().into_iter().filter(|(name, _)| account.as_ref().is_none_or(|of| of == name));
+        assert_eq!(accounts, expected.collect(), "{account:?} at {at}");
+    }
+}
+
+async fn assert_reads_are_true(store: Arc<Faulty>, troubles: Option<Dice>) {
+    let journal = journal().await;
+    let projections = run(&journal, Arc::clone(&store) as _, options()).await;
+    let mut teller = Teller::new(&journal);
+    teller.deposit("0", 1).await;
+    caught_up(&projections, &journal).await;
+    store.gamble(troubles);
+    let (written, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let readers: Vec<_> = (0..READERS).map(|seed| reads(&projections, seed, &written, &is_over)).collect();
+    writes(teller, &projections, &written).await.unwrap();
+    store.gamble(None);
+    caught_up(&projections, &journal).await;
+    is_over.store(true, Ordering::Release);
+    let mut told = Vec::new();
+    for reader in readers {
+        told.extend(reader.await.unwrap());
+    }
+    let Usage { hits, misses, .. } = usage(&projections);
+    assert!(hits > 100 && misses > 100, "{hits} hits, {misses} misses");
+    assert_all_was_true(&journal, told).await;
+    assert_eq!(balances_until(&journal, Position(EVENTS)).await, balances(&journal).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whatever_is_read_is_what_the_view_was_at_that_position_while_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(Sqlite::open(directory.path(), 4).await.unwrap());
+    assert_reads_are_true(Faulty::over(store), None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn and_while_commits_fail_and_their_answers_are_lost() {
+    for seed in 0..2 {
+        assert_reads_are_true(Faulty::over(memory()), Some(Dice::new(seed))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_again_is_not_loaded_again_until_it_changes() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    let projections = run(&journal, memory(), options()).await;
+    let view = projections.view::<Balances>().unwrap();
+    for round in 1..=3 {
+        let changed = teller.deposit("a", 1).await;
+        view.wait_for(changed, PATIENCE).await.unwrap();
+        for _ in 0..10 {
+            let answer = get(&view, "a").await;
+            assert_eq!((answer.at, answer.document.unwrap().content.amount), (changed, round));
+        }
+        assert_eq!(usage(&projections).loads, round as u64);
+        // The view goes on, the document stays, and the answer says so.
+        let elsewhere = teller.deposit("b", 1).await;
+        view.wait_for(elsewhere, PATIENCE).await.unwrap();
+        let answer = get(&view, "a").await;
+        assert_eq!((answer.at, answer.document.unwrap().position), (elsewhere, changed));
+        assert_eq!(usage(&projections).loads, round as u64);
+    }
+}
+
+/// Raised before anything is done to the view of [`Editions`].
+static EDITION: AtomicU64 = AtomicU64::new(1);
+static IS_WELL: AtomicBool = AtomicBool::new(true);
+
+/// Each document says how new its making is. Poison is poison on bad days only.
+struct Editions;
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Dated {
+    edition: u64,
+}
+
+impl Projection for Editions {
+    const NAME: &'static str = "editions";
+    type Document = Dated;
+
+    fn sources(sources: Sources<Self>) -> Sources<Self> {
+        sources.of::<Account>()
+    }
+}
+
+impl Project<Account> for Editions {
+    fn keys(event: &Event<'_, Account>) -> Keys {
+        Keys::one(event.id())
+    }
+
+    fn project(_: Option<Dated>, event: &Event<'_, Account>, _: &Key) -> Option<Dated> {
+        let is_poison = matches!(event.body(), AccountEvent::Poison { .. });
+        assert!(!is_poison || IS_WELL.load(Ordering::SeqCst), "not today");
+        Some(Dated { edition: EDITION.load(Ordering::SeqCst) })
+    }
+}
+
+/// Written once, before anything else, and again only with the whole view.
+const QUIET: [&str; 3] = ["quiet-1", "quiet-2", "quiet-3"];
+
+/// What a reader has seen of [`Editions`], and so must not see again.
+#[derive(Default)]
+struct Witness {
+    /// The least that each document may be.
+    least: HashMap<String, u64>,
+    /// The least that all quiet ones may be.
+    least_quiet: u64,
+    /// The newest quiet one.
+    newest: u64,
+}
+
+impl Witness {
+    fn sees(&mut self, at: Position, key: &str, edition: u64) {
+        let least = self.least.entry(key.to_owned()).or_default();
+        assert!(edition >= *least, "{key} at {at} was of edition {least}, and now of {edition}");
+        *least = edition;
+        if QUIET.contains(&key) {
+            assert!(edition >= self.least_quiet, "{key} at {at} is of {edition}, not of {}", self.least_quiet);
+            self.least_quiet = edition;
+            self.newest = edition;
+        }
+    }
+
+    /// A view that is not so far has been reset: nothing of what was before comes back.
+    fn sees_view(&mut self, at: Position) {
+        if at.0 < QUIET.len() as u64 {
+            self.least_quiet = self.newest + 1;
+        }
+    }
+}
+
+fn witnesses(projections: &Projections, seed: u64, is_over: &Arc<AtomicBool>) -> JoinHandle<u64> {
+    let (reader, is_over) = (projections.reader("editions").unwrap().clone(), Arc::clone(is_over));
+    tokio::spawn(async move {
+        let (mut dice, mut witness, mut reads) = (Dice::new(seed), Witness::default(), 0);
+        let edition = |json: &str| serde_json::from_str::<Dated>(json).unwrap().edition;
+        while !is_over.load(Ordering::Acquire) {
+            if dice.one_in(8) {
+                // Hardly ever the same list, so that it comes from the store while documents are kept.
+                let page = reader.list(&Query::all(100 + dice.below(10_000) as usize)).await.unwrap();
+                witness.sees_view(page.at);
+                page.rows.iter().for_each(|row| witness.sees(page.at, row.key.as_str(), edition(&row.document)));
+            } else {
+                let key = dice.pick(&["quiet-1", "quiet-2", "quiet-3", "sick", "busy"]);
+                let found = reader.get(&Key::from(key)).await.unwrap();
+                witness.sees_view(found.at);
+                if let Some((document, _)) = &found.document {
+                    witness.sees(found.at, key, edition(document));
+                }
+            }
+            reads += 1;
+            tokio::task::yield_now().await;
+        }
+        reads
+    })
+}
+
+/// Parks an event, and has it projected after all; builds the view anew beside what is served, and instead of it.
+async fn operate(projections: &Projections, journal: &Journal, teller: &mut Teller) {
+    let reader = projections.reader("editions").unwrap();
+    let next = || EDITION.fetch_add(1, Ordering::SeqCst);
+    IS_WELL.store(false, Ordering::SeqCst);
+    teller.write("sick", &[AccountEvent::Poison { how: How::PanicsHalfWay }]).await;
+    let behind = teller.deposit("sick", 1).await;
+    reader.wait_for(behind, PATIENCE).await.unwrap();
+    IS_WELL.store(true, Ordering::SeqCst);
+    next();
+    let retried = projections.retry("editions", &account("sick")).await.unwrap();
+    assert_eq!((retried.released, retried.still), (2, None));
+    next();
+    let mut progress = reader.progress();
+    let before = progress.borrow().build;
+    projections.rebuild("editions", false).await.unwrap();
+    let is_replaced = progress.wait_for(|progress| progress.build != before && progress.rebuild.is_none());
+    tokio::time::timeout(PATIENCE, is_replaced).await.expect("it is replaced in time").unwrap();
+    teller.deposit("busy", 1).await;
+    next();
+    projections.reset("editions", Position::ZERO).await.unwrap();
+    reader.wait_for(head(journal).await, PATIENCE).await.unwrap();
+    assert_eq!(reader.progress().borrow().state, State::Running);
+}
+
+async fn assert_nothing_old_comes_back(store: Arc<dyn ViewStore>, rounds: usize) {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    for id in QUIET {
+        teller.deposit(id, 1).await;
+    }
+    let store = Faulty::over(store);
+    store.answers_late();
+    let builder = Projections::builder(journal.clone(), store, options());
+    let projections = builder.projection::<Editions>().start().await.unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..READERS).map(|seed| witnesses(&projections, seed, &is_over)).collect();
+    for _ in 0..rounds {
+        operate(&projections, &journal, &mut teller).await;
+    }
+    is_over.store(true, Ordering::Release);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 100);
+    }
+    let Usage { hits, loads, .. } = projections.cache().stats().views["editions"];
+    assert!(hits > 100 && loads > 100, "{hits} hits, {loads} loads");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_old_comes_back_over_retries_rebuilds_and_resets() {
+    assert_nothing_old_comes_back(memory(), 20).await;
+    let directory = tempfile::tempdir().unwrap();
+    assert_nothing_old_comes_back(Arc::new(Sqlite::open(directory.path(), 4).await.unwrap()), 5).await;
+}

@@ -4,6 +4,7 @@
 //! to standard error. Exit codes: 0 done, 1 failed, 2 wrong command line or configuration; 128 + n when a second
 //! signal n cut a shutdown short, 130 when Ctrl-C ended the looking on at something that goes on.
 
+mod cache;
 mod completions;
 mod config;
 mod confirm;
@@ -55,6 +56,7 @@ enum Command {
     Config(config::Arguments),
     Events(events::Arguments),
     Projections(projections::Arguments),
+    Cache(cache::Arguments),
     Migrate(migrate::Arguments),
     Completions(completions::Arguments),
 }
@@ -76,9 +78,10 @@ fn dispatch(app: &App, cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { settings, command: chosen } = cli;
     match chosen.unwrap_or(Command::Serve(serve::Arguments::default())) {
         Command::Serve(arguments) => return serve::run(app, settings.and(arguments.settings)),
-        Command::Config(arguments) => config::run(settings, arguments)?,
+        Command::Config(arguments) => config::run(app.name(), settings, arguments)?,
         Command::Events(arguments) => events::run(settings, arguments)?,
         Command::Projections(arguments) => return projections::run(app.name(), settings, arguments),
+        Command::Cache(arguments) => cache::run(app.name(), settings, arguments)?,
         Command::Migrate(arguments) => migrate::run(settings.and(arguments.settings))?,
         Command::Completions(arguments) => completions::run(command(app), &arguments)?,
     }

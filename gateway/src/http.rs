@@ -77,6 +77,7 @@ pub(crate) struct Api {
     views: Views,
     /// `None`: the application has none.
     projections: Option<Projections>,
+    config: admin::InUse,
     openapi: Bytes,
     command_timeout: Duration,
     max_body: u64,
@@ -184,6 +185,7 @@ impl ApiBuilder {
     pub(crate) fn site(self, engine: Engine, projections: Option<Projections>, metrics: PrometheusHandle) -> Site {
         let views = Views::new(&self.config, projections.as_ref(), self.shapes);
         metrics::describe();
+        let config = admin::InUse::new(self.config.clone());
         let gateway = &self.config.gateway;
         let api = Arc::new(Api {
             engine,
@@ -192,6 +194,7 @@ impl ApiBuilder {
             streams: Streams::from_config(gateway),
             views,
             projections,
+            config,
             openapi: self.openapi.document(),
             command_timeout: self.config.commands.timeout,
             max_body: gateway.max_body.as_u64(),

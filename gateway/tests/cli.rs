@@ -1,6 +1,8 @@
 //! The command line as operators and scripts meet it: the real binary, its output, its exit codes.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
+#[path = "cli/cache.rs"]
+mod cache;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/poison.rs"]

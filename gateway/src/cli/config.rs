@@ -1,17 +1,20 @@
-//! `config`: what the configuration is, whether it is right, what it could be.
+//! `config`: what the configuration is, whether it is right, what it could be, and what is changed while a server runs.
 
 use clap::{Args, Subcommand};
-use dormouse_config::{DEFAULT_TOML, Row};
+use dormouse_config::{Changes, DEFAULT_TOML, Row};
+use serde_json::{Value, json};
 
+use super::remote::{Connection, Remote};
 use super::{Settings, output};
 
-/// Shows and checks the configuration
+/// Shows, checks and changes the configuration
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   {app} config default > {app}.toml      start a file of your own: keep only the lines you change
   {app} config check --config {app}.toml
-  {app} config print --config {app}.toml --profile production")]
+  {app} config print --config {app}.toml --profile production
+  {app} config set cache.entries=20000      of a running server")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -46,9 +49,25 @@ Example:
 Example:
   {app} config default > {app}.toml")]
     Default,
+    /// Changes values of a running server, until it ends
+    ///
+    /// All of them, or none if one is refused; the server logs who did it. What the server was started with stays as it
+    /// is: to keep a change, write it into the file as well. Values that are read only once are refused, with a list of
+    /// those that can be changed.
+    #[command(after_long_help = "\
+Examples:
+  {app} config set cache.entries=20000 cache.size='1 GiB'
+  {app} config set cache.enabled=false --server http://10.0.0.7:8080")]
+    Set {
+        #[command(flatten)]
+        connection: Connection,
+        /// Values, as with --set.
+        #[arg(value_name = "SECTION.KEY=VALUE", required = true)]
+        changes: Vec<String>,
+    },
 }
 
-pub(super) fn run(outer: Settings, arguments: Arguments) -> anyhow::Result<()> {
+pub(super) fn run(application: &'static str, outer: Settings, arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Print { settings, json } => {
             let loaded = outer.and(settings).load()?;
@@ -64,6 +83,19 @@ pub(super) fn run(outer: Settings, arguments: Arguments) -> anyhow::Result<()> {
             output::line("ok")?;
         }
         Command::Default => output::text(DEFAULT_TOML)?,
+        Command::Set { connection, changes } => {
+            let changes = Changes::assigned(&changes)?;
+            set(&connection.remote(application, outer)?, &changes)?;
+        }
+    }
+    Ok(())
+}
+
+fn set(remote: &Remote, changes: &Changes) -> anyhow::Result<()> {
+    let answer: Value = remote.patch("/admin/config", &json!(changes))?;
+    for key in changes.keys() {
+        let value = key.split('.').fold(&answer["config"], |value, part| &value[part]);
+        output::line(format_args!("{key} = {value}"))?;
     }
     Ok(())
 }

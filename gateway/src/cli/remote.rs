@@ -163,6 +163,11 @@ impl Remote {
         self.send(&Method::POST, path, Some(body))
     }
 
+    /// `PATCH path` with a body.
+    pub(super) fn patch<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, RemoteError> {
+        self.send(&Method::PATCH, path, Some(body))
+    }
+
     /// `DELETE path`
     pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, RemoteError> {
         self.send(&Method::DELETE, path, None)

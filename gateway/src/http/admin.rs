@@ -2,6 +2,8 @@
 //!
 //! Whatever is changed is logged with the id of the request that asked for it.
 
+mod cache;
+mod config;
 mod parked;
 mod projections;
 mod quarantine;
@@ -15,6 +17,8 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::Instant;
+
+pub(super) use config::InUse;
 
 use super::Api;
 use super::body;
@@ -36,6 +40,9 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/admin/projections/{name}/skip", post(parked::skip))
         .route("/admin/projections/{name}/parked", get(parked::all))
         .route("/admin/projections/{name}/parked/{type}/{id}", get(parked::of_aggregate))
+        .route("/admin/cache", get(cache::stats))
+        .route("/admin/cache/clear", post(cache::clear))
+        .route("/admin/config", get(config::show).patch(config::change))
 }
 
 /// Who asks, for the log.

@@ -190,6 +190,16 @@ impl From<ReadError> for Problem {
     }
 }
 
+impl From<dormouse_config::Error> for Problem {
+    fn from(error: dormouse_config::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            dormouse_config::Error::NotLive { .. } => Self::new(&problem::NOT_LIVE, detail),
+            _ => Self::new(&problem::INVALID_CONFIG, detail),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt;

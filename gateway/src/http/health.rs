@@ -1,5 +1,6 @@
 //! `/health`: whether it lives, whether it is ready, and how each component does.
 
+mod cache;
 mod projections;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(super) use projections::Standstill;
 /// A storage that takes longer to say where its log ends is as good as gone; probes give up after a second or two.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-const COMPONENTS: [&str; 5] = ["aggregates", "database", "event-store", "projections", "runtime"];
+const COMPONENTS: [&str; 6] = ["aggregates", "cache", "database", "event-store", "projections", "runtime"];
 
 /// From best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,6 +125,7 @@ impl Api {
     async fn check_component(&self, name: &str) -> Option<Check> {
         Some(match name {
             "aggregates" => self.aggregates(),
+            "cache" => self.cache(),
             "database" => self.database().await,
             "event-store" => self.event_store(),
             "projections" => self.projections().await,

@@ -42,6 +42,8 @@ kinds! {
     UNDECLARED_FIELD = BAD_REQUEST "undeclared-field" "The view declares no such field"
     FOREIGN_CURSOR = BAD_REQUEST "foreign-cursor" "The cursor is of another list"
     UNKNOWN_POSITION = BAD_REQUEST "unknown-position" "The journal has no such position"
+    INVALID_CONFIG = BAD_REQUEST "invalid-config" "The configuration would not be valid"
+    NOT_LIVE = BAD_REQUEST "not-live" "This cannot be changed while the server runs"
     MALFORMED_JSON = BAD_REQUEST "malformed-json" "The body is not JSON"
     INVALID_BODY = BAD_REQUEST "invalid-body" "The body does not fit the command"
     UNKNOWN_FIELD = BAD_REQUEST "unknown-field" "The command has no such field"

@@ -1,5 +1,7 @@
 //! The API from outside: requests against the router, on a journal in memory.
 
+mod admin_cache;
+mod admin_config;
 mod admin_projections;
 mod commands;
 mod failures;

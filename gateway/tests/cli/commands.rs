@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{closed_pipe, command, ended, printed, restock, run_in, server_in};
 
-const COMMANDS: [&str; 6] = ["serve", "config", "events", "projections", "migrate", "completions"];
+const COMMANDS: [&str; 7] = ["serve", "config", "events", "projections", "cache", "migrate", "completions"];
 
 #[test]
 fn help_mentions_every_command_and_shows_how() {

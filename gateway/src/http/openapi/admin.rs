@@ -82,6 +82,20 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
         &[400, 404, 500, 503, 504],
     );
     add(&at("/parked/{type}/{id}"), json!({ "get": of_aggregate }));
+
+    let stats =
+        operation("cache", "What is kept of the views in memory, and of what use it was", &["detailed"], &[400, 404]);
+    add("/admin/cache", json!({ "get": stats }));
+    let mut clear = operation("cache.clear", "Drop what is kept, of some views or all", &[], &[400, 404, 408, 413]);
+    let views = json!({"type": "object", "properties": {"views": {"type": "array", "items": {"type": "string"}}}});
+    clear["requestBody"] = body(&views);
+    add("/admin/cache/clear", json!({ "post": clear }));
+
+    let config = operation("config", "What the server runs with, and which keys can be changed", &[], &[400, 504]);
+    let mut change =
+        operation("config.change", "Change values until the server ends, all or none", &[], &[400, 408, 413]);
+    change["requestBody"] = body(&json!({"type": "object", "description": "Sections with keys, as in the file."}));
+    add("/admin/config", json!({ "get": config, "patch": change }));
 }
 
 fn operation(id: &str, summary: &str, asked: &[&str], problems: &[u16]) -> Value {

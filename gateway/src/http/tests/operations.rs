@@ -24,7 +24,7 @@ async fn a_well_server_says_so() {
     assert!(body["timestamp"].as_str().unwrap().ends_with('Z'));
     let checks = body["checks"].as_object().unwrap();
     let names: Vec<&str> = checks.keys().map(String::as_str).collect();
-    assert_eq!(names, ["aggregates", "database", "event-store", "projections", "runtime"]);
+    assert_eq!(names, ["aggregates", "cache", "database", "event-store", "projections", "runtime"]);
     assert_eq!(checks["event-store"]["head"], 3);
     assert_eq!(checks["aggregates"], json!({"status": "ok", "live": 1, "quarantined": 0}));
     for path in ["live", "ready", "aggregates", "database", "event-store", "projections", "runtime"] {

@@ -1,0 +1,61 @@
+//! `/admin/cache`: how answers of views are kept in memory, and dropping them.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use dormouse_projections::Projections;
+use serde::Deserialize;
+use serde_json::json;
+use tracing::info;
+
+use super::{said, who};
+use crate::http::address::Parameters;
+use crate::http::commands::unknown;
+use crate::http::problem::{self, Problem};
+use crate::http::{Api, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClearOrder {
+    /// None: all.
+    #[serde(default)]
+    views: Vec<String>,
+}
+
+/// `GET /admin/cache`: all views together; each by itself with `detailed`.
+pub(super) async fn stats(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let is_detailed = Parameters::of(request.uri(), &["detailed"])?.flag("detailed")?;
+    let Some(stats) = api.projections.as_ref().map(|projections| projections.cache().stats()) else {
+        return Err(no_views());
+    };
+    let mut shown = json!({ "options": stats.options, "total": stats.total });
+    if is_detailed {
+        shown["views"] = json!(stats.views);
+    }
+    Ok(json(&shown))
+}
+
+/// `POST /admin/cache/clear`: drops all answers, or those of some views.
+pub(super) async fn clear(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    Parameters::of(request.uri(), &[])?;
+    let request_id = who(&request).map(str::to_owned);
+    let ClearOrder { views } = said(&api, request).await?;
+    let projections = api.projections.as_ref().ok_or_else(no_views)?;
+    // All are there before one is cleared.
+    for view in views.iter().filter(|view| projections.reader(view).is_none()) {
+        let known = projections.readers().map(|reader| reader.definition().name());
+        return Err(unknown(&problem::UNKNOWN_VIEW, &format!("there is no view {view:?}"), view, known));
+    }
+    let cache = projections.cache();
+    let cleared: u64 = match views.is_empty() {
+        true => cache.clear(None).unwrap_or_default(),
+        false => views.iter().filter_map(|view| cache.clear(Some(view))).sum(),
+    };
+    info!(?views, cleared, request_id, "cleared the cache");
+    Ok(json(&json!({ "cleared": cleared })))
+}
+
+fn no_views() -> Problem {
+    Problem::new(&problem::UNKNOWN_VIEW, "this application has no views, and nothing to keep")
+}

@@ -1,0 +1,71 @@
+//! `/admin/config`: what the server runs with, and what of it is changed while it runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use dormouse_config::{Changes, Config};
+use dormouse_projections::Projections;
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::{said, who};
+use crate::http::address::Parameters;
+use crate::http::problem::Problem;
+use crate::http::{Api, json};
+
+/// The configuration, as it is now. Whoever changes it holds it while the components follow, so that two changes do not
+/// mix.
+pub(in crate::http) struct InUse(Mutex<Config>);
+
+impl InUse {
+    pub(in crate::http) fn new(config: Config) -> Self {
+        Self(Mutex::new(config))
+    }
+
+    /// Changes it, and has the components follow; says what it was and what it is.
+    fn change(&self, changes: &Changes, follow: impl FnOnce(&Config)) -> Result<(Config, Config), Problem> {
+        let mut config = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = config.changed(changes)?;
+        follow(&after);
+        let before = std::mem::replace(&mut *config, after.clone());
+        Ok((before, after))
+    }
+}
+
+/// `GET /admin/config`: secrets masked.
+pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    Parameters::of(request.uri(), &[])?;
+    let config = api.config.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    Ok(shown(&config))
+}
+
+/// `PATCH /admin/config`: all changes or none, until the server ends.
+pub(super) async fn change(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    Parameters::of(request.uri(), &[])?;
+    let request_id = who(&request).map(str::to_owned);
+    let changes: Changes = said(&api, request).await?;
+    let (before, after) = api.config.change(&changes, |config| follow(api.projections.as_ref(), config))?;
+    for key in changes.keys() {
+        let (from, to) = (value(&before, &key), value(&after, &key));
+        info!(key, %from, %to, request_id, "changed the configuration");
+    }
+    Ok(shown(&after))
+}
+
+/// Has everybody whose options can be changed go on with these.
+fn follow(projections: Option<&Projections>, config: &Config) {
+    if let Some(projections) = projections {
+        projections.cache().configure(config.cache.clone());
+    }
+}
+
+fn shown(config: &Config) -> Response {
+    json(&json!({ "config": config, "live": Config::live_keys().collect::<Vec<_>>() }))
+}
+
+/// The value of a key, as it is shown.
+fn value(config: &Config, key: &str) -> Value {
+    let config = json!(config);
+    key.split('.').try_fold(&config, |value, part| value.get(part)).cloned().unwrap_or_default()
+}

@@ -12,11 +12,13 @@ type Live = (&'static str, fn(&mut Config, &Config));
 
 /// All others are read when a server starts. Whoever adds one here sees to it that its component follows
 /// (`gateway/src/http/admin/config.rs`).
-const LIVE: [Live; 4] = [
+const LIVE: [Live; 6] = [
     ("cache.enabled", |config, after| config.cache.enabled = after.cache.enabled),
     ("cache.ttl", |config, after| config.cache.ttl = after.cache.ttl),
     ("cache.entries", |config, after| config.cache.entries = after.cache.entries),
     ("cache.size", |config, after| config.cache.size = after.cache.size),
+    ("projections.workers", |config, after| config.projections.workers = after.projections.workers),
+    ("projections.parallelism", |config, after| config.projections.parallelism = after.projections.parallelism),
 ];
 
 /// Values to change, in sections as in a file. Nothing about them is checked before [`Config::changed`].

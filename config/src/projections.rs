@@ -14,8 +14,8 @@ use crate::text;
 pub struct Projections {
     /// Batches that may be in hand at the same time on a node. Default 5; raise it with cores and many projections.
     pub workers: NonZeroUsize,
-    /// Slice ranges that a large batch is divided into at most, to be decoded side by side. Default 10; lower it to
-    /// leave more of the processors to commands.
+    /// Parts that a large batch is divided into at most, to be decoded side by side. Default 10; lower it to leave more of
+    /// the processors to commands.
     pub parallelism: NonZeroUsize,
     /// Most events in one batch, which is one transaction. Default 8,192, 65,536 at most; lower it to spare memory with
     /// large events.

@@ -74,6 +74,8 @@ async fn open(config: &Config) -> Result<Arc<dyn ViewStore>, ViewsError> {
 fn options(config: &Config) -> Options {
     Options {
         batch_events: config.projections.batch_events,
+        workers: config.projections.workers,
+        parallelism: config.projections.parallelism,
         cache_bytes: usize::try_from(config.projections.cache.as_u64()).unwrap_or(usize::MAX),
         poison_attempts: config.projections.poison_attempts,
         cache: config.cache.clone(),

@@ -12,7 +12,7 @@ use crate::definition::Definition;
 use crate::documents::{Documents, from_json};
 use crate::key::Key;
 use crate::projection::{Project, Projection};
-use crate::round::Round;
+use crate::round::{Round, decode};
 use crate::sources::{AnySource, Sources};
 use crate::store::Row;
 
@@ -191,7 +191,7 @@ impl<P: Projection> Given<P> {
 
     fn project(&mut self, recorded: RecordedEvent) {
         let mut round = Round::of(1);
-        round.read(recorded, &self.sources, &HashSet::new());
+        round.add(decode(recorded, &self.sources), &HashSet::new());
         let mut documents = Documents::new(0);
         let missing = documents.missing(round.keys());
         let found = missing.iter().filter_map(|key| Some((key.clone(), self.documents.get(key)?.clone()))).collect();

@@ -14,7 +14,9 @@
 //! Invariants: rows and offset are committed together, so that every event has its effect once, whatever dies when.
 //! An event that cannot be projected holds up its aggregate, and nothing else. No ractor type in a public signature.
 
+mod batch;
 mod cache;
+mod capacity;
 mod control;
 mod definition;
 mod documents;
@@ -44,6 +46,7 @@ mod view;
 mod worker;
 
 pub use cache::{Cache, Evictions, Stats, Usage};
+pub use capacity::Capacity;
 pub use control::{ControlError, ParkedEvent, Retried};
 pub use definition::{Definition, DefinitionError};
 pub use event::Event;

@@ -12,6 +12,12 @@ pub struct Options {
     /// Most events in one batch, which is one transaction of the view store. Default 8,192: from 2,000 to 8,000 it gained
     /// 60 % on SQLite, and a live view gets smaller ones anyway. Lower it to spare memory with large events.
     pub batch_events: NonZeroUsize,
+    /// Batches that may be in hand at the same time. Default 5. Past it, workers wait for each other. It can be
+    /// [changed](crate::Capacity::configure) later.
+    pub workers: NonZeroUsize,
+    /// Into how many parts a large batch is divided at most, to be decoded side by side. Default 10. It can be changed
+    /// later, too.
+    pub parallelism: NonZeroUsize,
     /// Documents that a worker keeps between batches, in bytes of their JSON and some overhead. Default 32 MiB for each
     /// projection; zero keeps none. Raise it for views whose busy documents are many.
     pub cache_bytes: usize,
@@ -41,6 +47,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             batch_events: NonZeroUsize::new(8192).unwrap_or(NonZeroUsize::MIN),
+            workers: Config::embedded().projections.workers,
+            parallelism: Config::embedded().projections.parallelism,
             cache_bytes: 32 << 20,
             poison_attempts: NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN),
             cache: Config::embedded().cache,

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::cache::Cache;
+use crate::capacity::Capacity;
 use crate::definition::{Definition, DefinitionError};
 use crate::metric;
 use crate::options::Options;
@@ -36,6 +37,7 @@ pub struct Projections {
     store: Arc<dyn ViewStore>,
     root: ActorRef<RootMessage>,
     cache: Cache,
+    capacity: Arc<Capacity>,
     stop: Arc<watch::Sender<bool>>,
     /// Its sender goes when everything has ended.
     ended: watch::Receiver<()>,
@@ -47,6 +49,7 @@ pub struct Builder {
     store: Arc<dyn ViewStore>,
     options: Options,
     cache: Cache,
+    capacity: Arc<Capacity>,
     projectors: Vec<Result<Added, DefinitionError>>,
 }
 
@@ -74,7 +77,14 @@ impl Builder {
     pub fn projection<P: Projection>(mut self) -> Self {
         let added = Definition::of::<P>().and_then(|definition| {
             let (store, journal) = (Arc::clone(&self.store), self.journal.clone());
-            let upkeep = Arc::new(Upkeep::new(definition, store, journal, self.options.clone(), &self.cache));
+            let upkeep = Arc::new(Upkeep::new(
+                definition,
+                store,
+                journal,
+                self.options.clone(),
+                &self.cache,
+                Arc::clone(&self.capacity),
+            ));
             let reader = upkeep.reader();
             let projector = Arc::new(Projector::<P>::new(upkeep)?);
             Ok(Added { name: P::NAME, projector, view: Arc::new(View::<P>::new(reader.clone())), reader })
@@ -113,6 +123,7 @@ impl Builder {
             store: self.store,
             root,
             cache: self.cache,
+            capacity: self.capacity,
             stop: Arc::new(stop),
             ended,
         })
@@ -124,7 +135,8 @@ impl Projections {
     #[must_use]
     pub fn builder(journal: Journal, store: Arc<dyn ViewStore>, options: Options) -> Builder {
         let cache = Cache::new(options.cache.clone());
-        Builder { journal, store, options, cache, projectors: Vec::new() }
+        let capacity = Arc::new(Capacity::new(options.workers, options.parallelism));
+        Builder { journal, store, options, cache, capacity, projectors: Vec::new() }
     }
 
     /// The view of a projection, if it runs here.
@@ -142,6 +154,12 @@ impl Projections {
     /// Reads each of the views, in the order of their names.
     pub fn readers(&self) -> impl Iterator<Item = &Reader> {
         self.readers.values()
+    }
+
+    /// How much they may do at the same time.
+    #[must_use]
+    pub fn capacity(&self) -> &Capacity {
+        &self.capacity
     }
 
     /// What readers were answered, as far as it is kept.

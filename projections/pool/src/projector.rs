@@ -6,9 +6,11 @@ use std::sync::Arc;
 use dormouse_journal::{Feed, let_others_go_first};
 use dormouse_kernel::{AggregateRef, RecordedEvent};
 use tokio::sync::OwnedMutexGuard;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{error, info};
 
+use crate::batch::Batch;
 use crate::definition::DefinitionError;
 use crate::documents::Documents;
 use crate::key::Key;
@@ -16,7 +18,7 @@ use crate::limits::{EVENTS_AT_A_TIME, PARKED_AGGREGATES};
 use crate::metric::BatchMetrics;
 use crate::pace::Pace;
 use crate::projection::Projection;
-use crate::round::Round;
+use crate::round::{Looked, Round, decode};
 use crate::sources::{AnySource, Sources};
 use crate::store::{Advance, Build, BuildNumber, Builds, CommitError, Offset, Parked, Row};
 use crate::transaction::commit;
@@ -26,7 +28,7 @@ use crate::upkeep::Upkeep;
 /// What the workers of a projection share.
 pub(crate) struct Projector<P: Projection> {
     pub(crate) upkeep: Arc<Upkeep>,
-    pub(crate) sources: HashMap<&'static str, AnySource<P>>,
+    pub(crate) sources: Arc<HashMap<&'static str, AnySource<P>>>,
     metrics: BatchMetrics,
 }
 
@@ -58,7 +60,7 @@ struct Made {
 
 impl<P: Projection> Projector<P> {
     pub(crate) fn new(upkeep: Arc<Upkeep>) -> Result<Self, DefinitionError> {
-        Ok(Self { upkeep, sources: Sources::named()?, metrics: BatchMetrics::of(P::NAME) })
+        Ok(Self { upkeep, sources: Arc::new(Sources::named()?), metrics: BatchMetrics::of(P::NAME) })
     }
 
     /// Finds out where a build is, and goes on from there.
@@ -118,9 +120,8 @@ impl<P: Projection> Projector<P> {
 
     /// Projects the events that follow, and moves the build on. After an error, [resume](Self::resume): whether it has
     /// moved is not known.
-    pub(crate) async fn advance(&self, view: &mut Standing<P>, events: Vec<RecordedEvent>) -> Result<(), Trouble> {
-        let Some(to) = events.last().map(Offset::at) else { return Ok(()) };
-        let (count, started) = (events.len(), Instant::now());
+    pub(crate) async fn advance(&self, view: &mut Standing<P>, batch: Batch) -> Result<(), Trouble> {
+        let (Batch { events, to, count }, started) = (batch, Instant::now());
         let round = self.read(events, &view.waiting).await;
         let made = match self.try_round(&round, view).await? {
             Some((rows, gone)) => Made { rows, gone, parked: round.into_parked(0) },
@@ -151,11 +152,49 @@ impl<P: Projection> Projector<P> {
 
     pub(crate) async fn read(&self, events: Vec<RecordedEvent>, waiting: &HashSet<AggregateRef>) -> Round<P> {
         let mut round = Round::of(events.len());
-        for (number, event) in events.into_iter().enumerate() {
-            round.read(event, &self.sources, waiting);
-            give_way(number).await;
+        let parts = self.upkeep.capacity.parts(events.len());
+        if parts == 1 {
+            for (number, event) in events.into_iter().enumerate() {
+                round.add(decode(event, &self.sources), waiting);
+                give_way(number).await;
+            }
+            return round;
+        }
+        for part in self.decode_beside(events, parts) {
+            match part.await {
+                Ok(decoded) => decoded.into_iter().for_each(|decoded| round.add(decoded, waiting)),
+                // What panics over an event is caught there: this is the worker's own failure.
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(error) => unreachable!("nobody cancels it: {error}"),
+                },
+            }
         }
         round
+    }
+
+    /// Decodes events in parts, in tasks of their own; in order, part by part.
+    fn decode_beside(&self, events: Vec<RecordedEvent>, parts: usize) -> Vec<JoinHandle<Vec<Looked<P>>>> {
+        let size = events.len().div_ceil(parts);
+        let mut events = events.into_iter();
+        let mut decoding = Vec::with_capacity(parts);
+        while !events.as_slice().is_empty() {
+            let (part, sources): (Vec<_>, _) = (events.by_ref().take(size).collect(), Arc::clone(&self.sources));
+            decoding.push(tokio::spawn(async move {
+                let mut decoded = Vec::with_capacity(part.len());
+                for (number, event) in part.into_iter().enumerate() {
+                    decoded.push(decode(event, &sources));
+                    give_way(number).await;
+                }
+                decoded
+            }));
+        }
+        decoding
+    }
+
+    /// Whether the projection reads events of aggregates like this one.
+    pub(crate) fn reads(&self, aggregate: &AggregateRef) -> bool {
+        self.sources.contains_key(aggregate.aggregate_type.as_str())
     }
 
     /// Projects a round as if nothing could go wrong. `None`: it did, and the documents are not what they should be.

@@ -159,7 +159,13 @@ impl Query {
     /// All documents, by key, at most `limit` of them on a page (at least one, and no more than four billion).
     #[must_use]
     pub fn all(limit: usize) -> Self {
-        Self { filters: Vec::new(), sort: Vec::new(), limit: limit.clamp(1, u32::MAX as usize), after: None, counts: false }
+        Self {
+            filters: Vec::new(),
+            sort: Vec::new(),
+            limit: limit.clamp(1, u32::MAX as usize),
+            after: None,
+            counts: false,
+        }
     }
 
     /// Only documents that meet this, too.

@@ -25,27 +25,35 @@ pub(crate) struct Round<P: Projection> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
+/// An event that was looked at: what it would be if it were parked, and what it changes (nothing, if it concerns no
+/// document), or why it cannot be decoded. `None`: it is of an aggregate type that the projection does not read.
+pub(crate) type Looked<P> = Option<(Parked, Result<Option<Box<dyn Change<P>>>, String>)>;
+
+/// Decodes an event, if it concerns the projection.
+pub(crate) fn decode<P: Projection>(
+    recorded: RecordedEvent,
+    sources: &HashMap<&'static str, AnySource<P>>,
+) -> Looked<P> {
+    let source = sources.get(recorded.aggregate.aggregate_type.as_str())?;
+    let event = Parked::behind(&recorded);
+    Some((event, read_one(&**source, recorded)))
+}
+
 impl<P: Projection> Round<P> {
     /// Room for a batch of so many events.
     pub(crate) fn of(events: usize) -> Self {
         Self { changes: Vec::with_capacity(events), parked: Vec::new(), stuck: HashMap::new() }
     }
 
-    /// Decodes the next event of the batch, if it concerns the projection. What cannot be decoded is parked, and so is
-    /// every event of an aggregate of which an earlier one is: here, or as `waiting` says.
-    pub(crate) fn read(
-        &mut self,
-        recorded: RecordedEvent,
-        sources: &HashMap<&'static str, AnySource<P>>,
-        waiting: &HashSet<AggregateRef>,
-    ) {
-        let Some(source) = sources.get(recorded.aggregate.aggregate_type.as_str()) else { return };
-        let event = Parked::behind(&recorded);
+    /// Takes the next event of the batch. What cannot be decoded is parked, and so is every event of an aggregate of which
+    /// an earlier one is: here, or as `waiting` says.
+    pub(crate) fn add(&mut self, looked: Looked<P>, waiting: &HashSet<AggregateRef>) {
+        let Some((event, decoded)) = looked else { return };
         if self.stuck.contains_key(&event.aggregate) || waiting.contains(&event.aggregate) {
             self.parked.push(event);
             return;
         }
-        match read_one(&**source, recorded) {
+        match decoded {
             Ok(change) => self.changes.extend(change),
             Err(reason) => self.park(event, reason),
         }

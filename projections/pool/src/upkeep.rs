@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
 
 use crate::cache::{Cache, Shelf};
+use crate::capacity::Capacity;
 use crate::definition::Definition;
 use crate::limits::PARKED_AGGREGATES;
 use crate::options::Options;
@@ -23,6 +24,8 @@ pub(crate) struct Upkeep {
     pub(crate) store: Arc<dyn ViewStore>,
     pub(crate) journal: Journal,
     pub(crate) options: Options,
+    /// What all projections of the node may do at the same time.
+    pub(crate) capacity: Arc<Capacity>,
     /// What readers were answered. It hears of every change before it is made, and before anybody is told.
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) progress: watch::Sender<Progress>,
@@ -49,6 +52,7 @@ impl Upkeep {
         journal: Journal,
         options: Options,
         cache: &Cache,
+        capacity: Arc<Capacity>,
     ) -> Self {
         let progress = Progress {
             name: definition.name(),
@@ -65,6 +69,7 @@ impl Upkeep {
             store,
             journal,
             options,
+            capacity,
             progress: watch::Sender::new(progress),
             moving: Arc::default(),
             operating: Arc::default(),

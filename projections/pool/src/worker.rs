@@ -7,11 +7,12 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dormouse_kernel::RecordedEvent;
+use dormouse_kernel::{AggregateRef, NewEvent};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
+use crate::batch::Batch;
 use crate::control::ControlError;
 use crate::progress::State;
 use crate::projection::Projection;
@@ -48,7 +49,7 @@ pub(crate) struct Work<P: Projection> {
     /// `None`: where the build is must be found out.
     run: Option<Run<P>>,
     /// What the run has read ahead.
-    ahead: Vec<RecordedEvent>,
+    ahead: Option<Batch>,
     /// What an operator wants, as far as it is not done.
     order: Option<Order>,
     /// Attempts in a row that met with passing trouble.
@@ -96,32 +97,36 @@ impl<P: Projection> Work<P> {
             Job::Build(build) => build,
         };
         // Taken: what is left of it after an error, or a panic, must not be used.
-        let (run, ahead) = (self.run.take(), std::mem::take(&mut self.ahead));
+        let (run, ahead) = (self.run.take(), self.ahead.take());
         let (mut run, ahead) = match run {
             Some(run) => (run, ahead),
-            None => (self.projector.resume(build).await?, Vec::new()),
+            None => (self.projector.resume(build).await?, None),
         };
         if *self.commission.stop.borrow() {
             return Ok(Went::Away);
         }
         self.obey(&mut run).await?;
         let limit = self.projector.upkeep.options.batch_events.get();
-        let events = if !ahead.is_empty() {
+        let projector = Arc::clone(&self.projector);
+        let wanted = |aggregate: &AggregateRef, _: &NewEvent| projector.reads(aggregate);
+        let batch = if ahead.is_some() {
             ahead
         } else if self.order.is_some() {
-            run.feed.ready(limit).await?
+            Batch::ready(&mut run.feed, limit, wanted).await?
         } else {
             tokio::select! {
                 biased;
                 () = stopped(&mut self.commission.stop) => return Ok(Went::Away),
                 order = self.commission.orders.recv() => {
                     self.order = order;
-                    Vec::new()
+                    None
                 }
-                events = run.feed.next(limit) => events?,
+                batch = Batch::next(&mut run.feed, limit, wanted) => batch?,
             }
         };
-        if !events.is_empty() && !self.advance(&mut run, events, limit).await? {
+        if let Some(batch) = batch
+            && !self.advance(&mut run, batch, limit).await?
+        {
             return Ok(Went::Away);
         }
         self.run = Some(run);
@@ -130,19 +135,24 @@ impl<P: Projection> Work<P> {
     }
 
     /// False: it was told to stop before its turn came.
-    async fn advance(&mut self, run: &mut Run<P>, events: Vec<RecordedEvent>, limit: usize) -> Result<bool, Trouble> {
+    async fn advance(&mut self, run: &mut Run<P>, batch: Batch, limit: usize) -> Result<bool, Trouble> {
         let projector = &self.projector;
-        let turn = async { if run.view.is_served { Some(projector.upkeep.moving.lock().await) } else { None } };
+        let turn = async {
+            let moving = if run.view.is_served { Some(projector.upkeep.moving.lock().await) } else { None };
+            // Last: whoever has a batch in hand waits for nobody.
+            (moving, projector.upkeep.capacity.take().await)
+        };
         let turn = tokio::select! {
             biased;
             turn = turn => turn,
             () = stopped(&mut self.commission.stop) => return Ok(false),
         };
         // A full batch: it is behind, and the next one can be read meanwhile. One that is live would only get less.
-        let is_behind = events.len() >= limit;
+        let is_behind = batch.count >= limit;
         let Run { feed, view, .. } = run;
-        let reading_ahead = async { if is_behind { feed.ready(limit).await } else { Ok(Vec::new()) } };
-        let (advanced, ahead) = tokio::join!(projector.advance(view, events), reading_ahead);
+        let wanted = |aggregate: &AggregateRef, _: &NewEvent| projector.reads(aggregate);
+        let reading_ahead = async { if is_behind { Batch::ready(feed, limit, wanted).await } else { Ok(None) } };
+        let (advanced, ahead) = tokio::join!(projector.advance(view, batch), reading_ahead);
         advanced?;
         self.ahead = ahead?;
         drop(turn);
@@ -220,7 +230,7 @@ impl<P: Projection> AnyProjector for Projector<P> {
 
     async fn start(self: Arc<Self>, commission: Commission) -> Result<ActorId, ActorProcessingErr> {
         let root = commission.root.get_cell();
-        let work = Work { projector: self, commission, run: None, ahead: Vec::new(), order: None, attempts: 0 };
+        let work = Work { projector: self, commission, run: None, ahead: None, order: None, attempts: 0 };
         let (worker, _) = ActorRuntime::spawn_linked(None, Worker(PhantomData), work, root).await?;
         Ok(worker.get_id())
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dormouse_kernel::{AggregateRef, NewEvent, Position, RecordedEvent};
+use dormouse_kernel::{AggregateRef, Chain, NewEvent, Position, RecordedEvent};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -155,6 +155,8 @@ pub struct Feed {
     head: watch::Receiver<Position>,
     /// The last event that was given out.
     position: Position,
+    /// Its chain. `None` before the first.
+    chain: Option<Chain>,
     /// The last that is known to be in the log.
     known: Position,
     /// When the store was last asked.
@@ -178,7 +180,7 @@ impl Feed {
         journal.ring().subscribe();
         let head = journal.head();
         let (asked, page_bytes, page) = (Instant::now(), PAGE_BYTES, FIRST_PAGE);
-        Self { journal, head, position: after, known: after, asked, page_bytes, page }
+        Self { journal, head, position: after, chain: None, known: after, asked, page_bytes, page }
     }
 
     /// With pages of about so many bytes rather than 8 MiB: for feeds of which there are many.
@@ -194,6 +196,12 @@ impl Feed {
         self.position
     }
 
+    /// The position and the chain of the last event it has given or passed over, if there was one.
+    #[must_use]
+    pub fn passed(&self) -> Option<(Position, Chain)> {
+        self.chain.map(|chain| (self.position, chain))
+    }
+
     /// The events that follow, at least one, at most `limit` (zero counts as one) and about 8 MiB. Waits until there
     /// are any: events that this journal commits come at once, those of other nodes within half a second.
     ///
@@ -202,9 +210,23 @@ impl Feed {
     /// # Errors
     /// As with [`Journal::read_log`], and if the journal is closed; asking again goes on where it was.
     pub async fn next(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
+        self.next_where(limit, |_, _| true).await
+    }
+
+    /// Of the next `limit` events, those that are wanted; maybe none, but the feed has come further. Otherwise like
+    /// [`next`](Self::next).
+    ///
+    /// # Errors
+    /// As with [`next`](Self::next).
+    pub async fn next_where(
+        &mut self,
+        limit: usize,
+        wanted: impl Fn(&AggregateRef, &NewEvent) -> bool,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let before = self.position;
         loop {
-            let events = self.ready(limit).await?;
-            if !events.is_empty() {
+            let events = self.ready_where(limit, &wanted).await?;
+            if self.position > before {
                 return Ok(events);
             }
             self.wait_for_more().await?;
@@ -244,9 +266,9 @@ impl Feed {
                 if page.is_full(limit, self.page_bytes) {
                     break;
                 }
-                let is_wanted = wanted(&placed.append.aggregate, &placed.append.events[index]);
-                page.add(is_wanted.then(|| placed.row(index)));
-                self.position = position;
+                let event = &placed.append.events[index];
+                page.add(wanted(&placed.append.aggregate, event).then(|| placed.row(index)));
+                (self.position, self.chain) = (position, Some(event.chain));
             }
             return Ok(page.events);
         }
@@ -261,7 +283,7 @@ impl Feed {
             if page.is_full(limit, self.page_bytes) || event.position > committed {
                 break;
             }
-            self.position = event.position;
+            (self.position, self.chain) = (event.position, Some(event.event.chain));
             let is_wanted = wanted(&event.aggregate, &event.event);
             page.add(is_wanted.then_some(event));
         }

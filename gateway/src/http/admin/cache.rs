@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use dormouse_projections::Projections;
 use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
@@ -43,7 +42,7 @@ pub(super) async fn clear(State(api): State<Arc<Api>>, request: Request) -> Resu
     let ClearOrder { views } = said(&api, request).await?;
     let projections = api.projections.as_ref().ok_or_else(no_views)?;
     // All are there before one is cleared.
-    for view in views.iter().filter(|view| projections.reader(view).is_none()) {
+    if let Some(view) = views.iter().find(|view| projections.reader(view).is_none()) {
         let known = projections.readers().map(|reader| reader.definition().name());
         return Err(unknown(&problem::UNKNOWN_VIEW, &format!("there is no view {view:?}"), view, known));
     }

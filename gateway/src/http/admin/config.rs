@@ -57,6 +57,7 @@ pub(super) async fn change(State(api): State<Arc<Api>>, request: Request) -> Res
 fn follow(projections: Option<&Projections>, config: &Config) {
     if let Some(projections) = projections {
         projections.cache().configure(config.cache.clone());
+        projections.capacity().configure(config.projections.workers, config.projections.parallelism);
     }
 }
 

@@ -8,7 +8,7 @@ use dormouse_projections::{Options, View};
 use proptest::prelude::*;
 
 use crate::bank::{AccountEvent, Balances, How};
-use crate::world::{Teller, assert_balances, batches_of, caught_up, head, journal, memory, options, run};
+use crate::world::{Teller, assert_balances, batches_of, caught_up, get, head, journal, memory, options, run};
 
 #[derive(Clone, Debug)]
 enum Written {
@@ -94,4 +94,47 @@ async fn a_view_that_is_far_behind_and_one_that_is_live_come_to_the_same() {
     caught_up(&late, &journal).await;
     assert_balances(&late, &journal).await;
     assert_eq!(head(&journal).await.0, 3000);
+}
+
+/// More events than fit into one part.
+const MANY: u64 = 5_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_do_not_depend_on_how_many_do_the_work() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    for number in 0..MANY {
+        let (id, amount) = ((number % 7).to_string(), number as i64);
+        if number == MANY / 2 {
+            teller.write_gibberish("3").await;
+        }
+        teller.deposit(&id, amount).await;
+    }
+    let mut told = Vec::new();
+    for (workers, parallelism) in [(1, 1), (1, 4), (5, 10)] {
+        let (workers, parallelism) = (workers.try_into().unwrap(), parallelism.try_into().unwrap());
+        let projections = run(&journal, memory(), Options { workers, parallelism, ..options() }).await;
+        caught_up(&projections, &journal).await;
+        assert_balances(&projections, &journal).await;
+        let view = projections.view::<Balances>().unwrap();
+        told.push((parked(&view).await, get(&view, "3").await));
+        projections.stop().await;
+    }
+    assert!(told.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(told[0].0[0].position, Position(MANY / 2 + 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_much_is_done_at_once_may_change_while_it_is_done() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    let projections = run(&journal, memory(), batches_of(3)).await;
+    for number in 0..200_usize {
+        let (workers, parallelism) = (number % 4 + 1, number % 3 + 1);
+        projections.capacity().configure(workers.try_into().unwrap(), parallelism.try_into().unwrap());
+        teller.deposit(&(number % 5).to_string(), 1).await;
+    }
+    caught_up(&projections, &journal).await;
+    assert_balances(&projections, &journal).await;
+    projections.stop().await;
 }

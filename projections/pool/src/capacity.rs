@@ -1,0 +1,139 @@
+//! How much the projections of a node may do at the same time. Operators change it while they work.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::limits::EVENTS_IN_A_PART;
+
+/// Shared by all workers.
+#[derive(Debug)]
+pub struct Capacity {
+    permits: Semaphore,
+    batches: Mutex<Batches>,
+    parts: AtomicUsize,
+}
+
+/// Permits for batches.
+#[derive(Debug)]
+struct Batches {
+    wanted: usize,
+    /// So many there are. More than wanted, while those that were taken away are still in use.
+    there: usize,
+}
+
+/// A batch that is in hand. Dropping it lets the next one begin.
+#[derive(Debug)]
+pub(crate) struct InHand<'c> {
+    capacity: &'c Capacity,
+    permit: Option<SemaphorePermit<'c>>,
+}
+
+impl Capacity {
+    /// So many batches at the same time, each decoded in so many parts at most.
+    #[must_use]
+    pub fn new(batches: NonZeroUsize, parts: NonZeroUsize) -> Self {
+        let batches = batches.get();
+        Self {
+            permits: Semaphore::new(batches),
+            batches: Mutex::new(Batches { wanted: batches, there: batches }),
+            parts: AtomicUsize::new(parts.get()),
+        }
+    }
+
+    /// Changes both. Batches that are in hand are finished.
+    pub fn configure(&self, batches: NonZeroUsize, parts: NonZeroUsize) {
+        self.parts.store(parts.get(), Ordering::Relaxed);
+        let mut counted = self.lock();
+        counted.wanted = batches.get();
+        if counted.wanted > counted.there {
+            self.permits.add_permits(counted.wanted - counted.there);
+            counted.there = counted.wanted;
+        } else {
+            counted.there -= self.permits.forget_permits(counted.there - counted.wanted);
+        }
+    }
+
+    /// Waits until one more batch may be in hand.
+    pub(crate) async fn take(&self) -> InHand<'_> {
+        // It is never closed.
+        InHand { capacity: self, permit: self.permits.acquire().await.ok() }
+    }
+
+    /// Into how many parts so many events are divided to be decoded: small batches are faster in one piece.
+    pub(crate) fn parts(&self, events: usize) -> usize {
+        self.parts.load(Ordering::Relaxed).min(events / EVENTS_IN_A_PART).max(1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Batches> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        let mut counted = self.capacity.lock();
+        if counted.there > counted.wanted {
+            counted.there -= 1;
+            if let Some(permit) = self.permit.take() {
+                permit.forget();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(number: usize) -> NonZeroUsize {
+        number.try_into().unwrap()
+    }
+
+    fn free(capacity: &Capacity) -> usize {
+        capacity.permits.available_permits()
+    }
+
+    #[tokio::test]
+    async fn no_more_batches_are_in_hand_than_there_may_be() {
+        let capacity = Capacity::new(number(2), number(1));
+        let (one, _other) = (capacity.take().await, capacity.take().await);
+        assert_eq!(free(&capacity), 0);
+        drop(one);
+        assert_eq!(free(&capacity), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_away_goes_when_its_batch_is_done() {
+        let capacity = Capacity::new(number(3), number(1));
+        let (one, other) = (capacity.take().await, capacity.take().await);
+        capacity.configure(number(1), number(1));
+        assert_eq!(free(&capacity), 0);
+        drop(one);
+        assert_eq!(free(&capacity), 0, "one is still in hand, and that is all there may be");
+        drop(other);
+        assert_eq!(free(&capacity), 1);
+        capacity.configure(number(4), number(1));
+        assert_eq!(free(&capacity), 4);
+    }
+
+    #[tokio::test]
+    async fn more_may_be_wanted_again_before_all_are_back() {
+        let capacity = Capacity::new(number(3), number(1));
+        let all = [capacity.take().await, capacity.take().await, capacity.take().await];
+        capacity.configure(number(1), number(1));
+        capacity.configure(number(2), number(1));
+        drop(all);
+        assert_eq!(free(&capacity), 2);
+    }
+
+    #[test]
+    fn only_large_batches_are_divided() {
+        let capacity = Capacity::new(number(1), number(4));
+        let parts =
+            [0, 1, EVENTS_IN_A_PART, 3 * EVENTS_IN_A_PART, 100 * EVENTS_IN_A_PART].map(|events| capacity.parts(events));
+        assert_eq!(parts, [1, 1, 1, 3, 4]);
+    }
+}

@@ -8,12 +8,13 @@ mod lag;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use dormouse_config::Config;
+use anyhow::{Result, bail};
+use dormouse_config::{Config, JournalUrl};
+use dormouse_harness::Postgres as PostgresServer;
 use dormouse_journal::store::{Access, Memory, Retention, Sqlite as SqliteJournal};
 use dormouse_journal::{Append, Journal, Submission};
 use dormouse_kernel::Position;
-use dormouse_projections::store::Sqlite;
+use dormouse_projections::store::{Postgres, Sqlite};
 use dormouse_projections::{Options, Projections, ViewStore};
 use dormouse_views::commerce::{CustomerTotals, DailySales, InventoryLevels, Orders};
 use tempfile::TempDir;
@@ -43,6 +44,43 @@ enum Views {
     Four,
 }
 
+/// Where views are kept.
+#[derive(Clone, Copy)]
+enum Place<'p> {
+    Sqlite,
+    Postgres(&'p PostgresServer),
+}
+
+/// Views, empty so far.
+struct Store {
+    views: Arc<dyn ViewStore>,
+    /// They go with it, in SQLite.
+    _directory: TempDir,
+}
+
+impl Place<'_> {
+    async fn store(self) -> Result<Store> {
+        let directory = directory()?;
+        let views: Arc<dyn ViewStore> = match self {
+            Self::Sqlite => Arc::new(Sqlite::open(directory.path(), 2).await?),
+            Self::Postgres(server) => {
+                let JournalUrl::Postgres(url) = server.create_database().parse()? else {
+                    bail!("no URL of PostgreSQL")
+                };
+                Arc::new(Postgres::open(&url, Postgres::SCHEMA, 2, &Config::embedded().journal.postgres).await?)
+            }
+        };
+        Ok(Store { views, _directory: directory })
+    }
+
+    async fn bare(self) -> Result<f64> {
+        match self {
+            Self::Sqlite => bare::sqlite(EVENTS, AGGREGATES).await,
+            Self::Postgres(server) => bare::postgres(&server.create_database(), EVENTS, AGGREGATES).await,
+        }
+    }
+}
+
 /// Events per second, the best of all rounds.
 #[derive(Default)]
 struct Best {
@@ -53,50 +91,55 @@ struct Best {
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Figure>> {
     tokio::runtime::Runtime::new()?.block_on(async {
+        let postgres = PostgresServer::start();
         let mut figures = Vec::new();
         for views in [Views::One, Views::Four] {
             let appends = events::appends(views == Views::Four, EVENTS, AGGREGATES)?;
             let directory = directory()?;
             let journal = journal_in_sqlite(&directory).await?;
             write(&journal, appends.clone()).await;
-            let mut best = Best::default();
+            let (mut sqlite, mut on_postgres) = (Best::default(), Best::default());
             for round in 1..=arguments.rounds {
-                eprintln!("projecting into {} in SQLite: round {round} of {}", views.name(), arguments.rounds);
-                best.bare = best.bare.max(bare::sqlite(EVENTS, AGGREGATES).await?);
-                best.live = best.live.max(live(views, appends.clone()).await?);
-                best.rebuild = best.rebuild.max(rebuild(views, &journal).await?);
+                eprintln!("projecting into {}: round {round} of {}", views.name(), arguments.rounds);
+                for (best, place) in [(&mut sqlite, Place::Sqlite), (&mut on_postgres, Place::Postgres(&postgres))] {
+                    best.bare = best.bare.max(place.bare().await?);
+                    best.live = best.live.max(live(views, place.store().await?, appends.clone()).await?);
+                    best.rebuild = best.rebuild.max(rebuild(views, place.store().await?, &journal).await?);
+                }
             }
             journal.close().await;
-            figures.extend(best.figures("SQLite", views));
+            figures.extend(sqlite.figures("SQLite", views));
+            figures.extend(on_postgres.figures("PostgreSQL", views));
         }
         Ok(figures)
     })
 }
 
 /// Events per second, while they are written to a journal in memory: what a view can follow.
-async fn live(views: Views, appends: Vec<Append>) -> Result<f64> {
+async fn live(views: Views, store: Store, appends: Vec<Append>) -> Result<f64> {
     let retention = Retention::from_config(&Config::embedded().snapshots);
     let journal = Journal::start(Arc::new(Memory::new(retention)), dormouse_journal::Options::default()).await?;
-    let directory = directory()?;
-    let projections = start(views, &journal, &directory).await?;
+    let projections = start(views, &journal, &store).await?;
     let started = Instant::now();
     write(&journal, appends).await;
     let rate = follow(&projections, started).await?;
     journal.close().await;
+    store.views.close().await;
     Ok(rate)
 }
 
 /// Events per second, from the log of a journal in SQLite.
-async fn rebuild(views: Views, journal: &Journal) -> Result<f64> {
-    let directory = directory()?;
+async fn rebuild(views: Views, store: Store, journal: &Journal) -> Result<f64> {
     let started = Instant::now();
-    let projections = start(views, journal, &directory).await?;
-    follow(&projections, started).await
+    let projections = start(views, journal, &store).await?;
+    let rate = follow(&projections, started).await?;
+    store.views.close().await;
+    Ok(rate)
 }
 
-async fn start(views: Views, journal: &Journal, directory: &TempDir) -> Result<Projections> {
-    let store: Arc<dyn ViewStore> = Arc::new(Sqlite::open(directory.path(), 2).await?);
-    let builder = Projections::builder(journal.clone(), store, Options::default()).projection::<InventoryLevels>();
+async fn start(views: Views, journal: &Journal, store: &Store) -> Result<Projections> {
+    let builder = Projections::builder(journal.clone(), Arc::clone(&store.views), Options::default());
+    let builder = builder.projection::<InventoryLevels>();
     let builder = match views {
         Views::One => builder,
         Views::Four => builder.projection::<Orders>().projection::<CustomerTotals>().projection::<DailySales>(),

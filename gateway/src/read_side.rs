@@ -12,9 +12,6 @@ use tracing::warn;
 
 use crate::app::App;
 
-/// Views in PostgreSQL are in a schema of their own, out of the way of the journal in the same database.
-const SCHEMA: &str = "dormouse_views";
-
 /// Projections that run, and where they keep their views.
 #[derive(Debug)]
 pub(crate) struct ReadSide {
@@ -65,7 +62,7 @@ async fn open(config: &Config) -> Result<Arc<dyn ViewStore>, ViewsError> {
         }
         JournalUrl::Postgres(url) => {
             let connections = config.views.read_connections.get();
-            let opened = Postgres::open(url, SCHEMA, connections, &config.journal.postgres).await;
+            let opened = Postgres::open(url, Postgres::SCHEMA, connections, &config.journal.postgres).await;
             Arc::new(opened.map_err(unopened)?)
         }
     })

@@ -4,11 +4,15 @@ use std::time::Instant;
 
 use anyhow::Result;
 use serde_json::json;
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 /// As many events make one transaction as in a batch of ours.
 const BATCH: usize = 8_192;
+
+/// What ours has indexes on.
+const FIELDS: [&str; 5] = ["sku", "on_hand", "available", "low_stock", "updated_at"];
 
 /// Events per second: of each batch, as many documents are written as it has different ones, in one statement, with an
 /// index on what ours has indexes on.
@@ -37,11 +41,42 @@ pub(super) async fn sqlite(events: usize, documents: usize) -> Result<f64> {
     Ok(rate)
 }
 
+/// The same in PostgreSQL.
+pub(super) async fn postgres(url: &str, events: usize, documents: usize) -> Result<f64> {
+    let options: PgConnectOptions = url.parse()?;
+    let options = options.options([("synchronous_commit", "off")]).disable_statement_logging();
+    let mut connection = options.connect().await?;
+    sqlx::raw_sql("CREATE TABLE documents (key text COLLATE \"C\" PRIMARY KEY, document json NOT NULL)")
+        .execute(&mut connection)
+        .await?;
+    for field in FIELDS {
+        let index = format!("CREATE INDEX documents_{field} ON documents ((document ->> '{field}'), key)");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(index)).execute(&mut connection).await?;
+    }
+    let started = Instant::now();
+    for batch in 0..events.div_ceil(BATCH) {
+        let rows = (0..documents.min(BATCH)).map(|number| document(number, batch));
+        let (keys, rows): (Vec<String>, Vec<String>) =
+            rows.map(|row| (row[0].as_str().unwrap_or_default().to_owned(), row[1].to_string())).unzip();
+        sqlx::query(
+            "INSERT INTO documents (key, document) SELECT * FROM unnest($1::text[], $2::json[])
+             ON CONFLICT (key) DO UPDATE SET document = excluded.document",
+        )
+        .bind(keys)
+        .bind(rows)
+        .execute(&mut connection)
+        .await?;
+    }
+    let rate = events as f64 / started.elapsed().as_secs_f64();
+    connection.close().await?;
+    Ok(rate)
+}
+
 async fn create(connection: &mut SqliteConnection) -> Result<()> {
     sqlx::raw_sql("CREATE TABLE documents (key TEXT NOT NULL PRIMARY KEY, document TEXT NOT NULL) STRICT")
         .execute(&mut *connection)
         .await?;
-    for field in ["sku", "on_hand", "available", "low_stock", "updated_at"] {
+    for field in FIELDS {
         let index = format!("CREATE INDEX documents_{field} ON documents (document ->> '$.{field}', key)");
         sqlx::raw_sql(sqlx::AssertSqlSafe(index)).execute(&mut *connection).await?;
     }

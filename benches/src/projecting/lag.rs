@@ -15,7 +15,7 @@ use dormouse_projections::Reader;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::{AGGREGATES, Views, directory, journal_in_sqlite, start};
+use super::{AGGREGATES, Place, Views, directory, journal_in_sqlite, start};
 use crate::figure::{Figure, Target, Unit};
 use crate::{Arguments, Measurement};
 
@@ -32,12 +32,13 @@ const DRAIN_BOUND: Duration = Duration::from_secs(30);
 /// Measures with four views in SQLite, beside a journal in SQLite, all in one process.
 pub(crate) fn lag(arguments: &Arguments) -> Result<Vec<Figure>> {
     tokio::runtime::Runtime::new()?.block_on(async {
-        let (journal_directory, views_directory) = (directory()?, directory()?);
+        let journal_directory = directory()?;
         let journal = journal_in_sqlite(&journal_directory).await?;
         let engine = Engine::builder(Config::embedded()).aggregate::<Inventory>().aggregate::<Order>();
         let engine = engine.start(journal.clone()).await?;
         let stocks = engine.aggregates::<Inventory>().context("inventory is not registered")?;
-        let projections = start(Views::Four, &journal, &views_directory).await?;
+        let store = Place::Sqlite.store().await?;
+        let projections = start(Views::Four, &journal, &store).await?;
         let reader = projections.reader("inventory").context("the view of the stock is missing")?.clone();
 
         let window = Duration::from_secs(arguments.seconds);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dormouse_harness::{Cut, Fault, Moment, Postgres as Server, Proxy};
+use dormouse_harness::{Cut, Fault, Moment, Postgres as Server, Proxy, eventually};
 use dormouse_kernel::Position;
 use dormouse_projections::store::{Advance, Begin, Builds, CommitError, Error, Found, Offset, Parked, Postgres};
 use dormouse_projections::{Definition, Fields, Key, Project, Projection, Query, Sources, Test, Value, ViewStore};
@@ -107,8 +107,8 @@ async fn everything_goes_through_an_index_however_small_the_table_and_never_anal
         };
         let rows: Vec<_> = (0..documents).map(|number| row(&format!("k-{number:05}"), &document(number), 1)).collect();
         store.commit(&view, build, Advance { rows: rows.clone(), ..step(0, 1) }).await.unwrap();
-        // A server tells what was done on a connection when it ends at the latest.
         store.close().await;
+        all_is_counted(&url);
         // To make an index is to scan.
         let (scans, read) = (query(&url, SCANS), query(&url, READ).parse::<u64>().unwrap());
 
@@ -148,12 +148,20 @@ async fn everything_goes_through_an_index_however_small_the_table_and_never_anal
         let advance = Advance { rows: rows[..2].to_vec(), gone: vec![key("k-00002")], ..step(1, 2) };
         store.commit(&view, build, advance).await.unwrap();
         store.close().await;
+        all_is_counted(&url);
         assert_eq!(query(&url, SCANS), scans);
         let used = ["boolean", "deep_real", "integer", "text"].map(|field| format!("view_kinds_1__{field}"));
         assert_eq!(query(&url, USED), used.join("\n"));
         let read = query(&url, READ).parse::<u64>().unwrap() - read;
         assert!(read <= expected + 200, "{read} entries were read, {expected} were needed");
     }
+}
+
+/// A server tells what was done on a connection when that ends at the latest, just before it is gone.
+fn all_is_counted(url: &str) {
+    const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    eventually("the end of all connections", Duration::from_secs(30), || query(url, OTHERS) == "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 //!
 //! Durability is PostgreSQL's default (`fsync=on`): tests that kill things rely on it.
 
+mod replica;
+
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
@@ -63,26 +65,10 @@ impl Postgres {
     /// When it does not start; the message shows the tail of its log.
     #[must_use]
     pub fn start() -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("dormouse-postgres-")
-            .tempdir()
-            .expect("a temporary directory can be created");
-        let account = Account::for_server();
-        if let Some(Account { user, group }) = account {
-            chown(directory.path(), Some(user), Some(group)).expect("root can give a directory away");
-        }
-        let mut postgres =
-            Self { directory, programs: programs(), account, port: 0, server: None, databases: AtomicU32::new(0) };
+        let mut postgres = Self::without_files();
         postgres.create_cluster();
-        for _ in 0..PORT_ATTEMPTS {
-            postgres.port = free_port();
-            match postgres.try_start() {
-                Ok(()) => return postgres,
-                Err(log) if log.contains("Address already in use") => {}
-                Err(log) => panic!("PostgreSQL does not start:\n{log}"),
-            }
-        }
-        panic!("PostgreSQL found no free port in {PORT_ATTEMPTS} attempts");
+        postgres.start_somewhere();
+        postgres
     }
 
     /// The URL of a database in this cluster.
@@ -134,6 +120,30 @@ impl Postgres {
         if let Err(log) = self.try_start() {
             panic!("PostgreSQL does not start again:\n{log}");
         }
+    }
+
+    fn without_files() -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("dormouse-postgres-")
+            .tempdir()
+            .expect("a temporary directory can be created");
+        let account = Account::for_server();
+        if let Some(Account { user, group }) = account {
+            chown(directory.path(), Some(user), Some(group)).expect("root can give a directory away");
+        }
+        Self { directory, programs: programs(), account, port: 0, server: None, databases: AtomicU32::new(0) }
+    }
+
+    fn start_somewhere(&mut self) {
+        for _ in 0..PORT_ATTEMPTS {
+            self.port = free_port();
+            match self.try_start() {
+                Ok(()) => return,
+                Err(log) if log.contains("Address already in use") => {}
+                Err(log) => panic!("PostgreSQL does not start:\n{log}"),
+            }
+        }
+        panic!("PostgreSQL found no free port in {PORT_ATTEMPTS} attempts");
     }
 
     fn create_cluster(&self) {

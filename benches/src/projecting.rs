@@ -67,7 +67,7 @@ impl Place<'_> {
                 let JournalUrl::Postgres(url) = server.create_database().parse()? else {
                     bail!("no URL of PostgreSQL")
                 };
-                Arc::new(Postgres::open(&url, Postgres::SCHEMA, 2, &Config::embedded().journal.postgres).await?)
+                Arc::new(Postgres::open(&url, &[], Postgres::SCHEMA, 2, &Config::embedded().journal.postgres).await?)
             }
         };
         Ok(Store { views, _directory: directory })

@@ -62,7 +62,9 @@ async fn open(config: &Config) -> Result<Arc<dyn ViewStore>, ViewsError> {
         }
         JournalUrl::Postgres(url) => {
             let connections = config.views.read_connections.get();
-            let opened = Postgres::open(url, Postgres::SCHEMA, connections, &config.journal.postgres).await;
+            let opened =
+                Postgres::open(url, &config.views.replicas, Postgres::SCHEMA, connections, &config.journal.postgres)
+                    .await;
             Arc::new(opened.map_err(unopened)?)
         }
     })

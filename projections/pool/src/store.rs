@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+pub use dormouse_journal::store::postgres_sessions::Standing;
 use dormouse_kernel::{AggregateRef, Chain, Position, RecordedEvent, Version};
 
 use crate::definition::Definition;
@@ -232,4 +233,9 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
 
     /// Lets go of the storage. Everything fails afterwards.
     async fn close(&self);
+
+    /// How the replicas do that documents and lists are read from, too. None, if there can be none.
+    fn replicas(&self) -> Vec<Standing> {
+        Vec::new()
+    }
 }

@@ -29,5 +29,7 @@ mod preparing;
 
 #[path = "conformance/postgres.rs"]
 mod postgres;
+#[path = "conformance/replicas.rs"]
+mod replicas;
 #[path = "conformance/sqlite.rs"]
 mod sqlite;

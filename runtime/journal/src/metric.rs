@@ -20,6 +20,10 @@ pub(crate) const COMMIT_DURATION: &str = "dormouse_commit_duration_seconds";
 pub(crate) const CONNECTIONS_ACTIVE: &str = "db_connections_active";
 /// Database connections allowed.
 pub(crate) const CONNECTIONS_MAX: &str = "db_connections_max";
+/// Events that a replica did not have when it was last looked at; `of`: journal, views; `replica`: its URL.
+pub(crate) const REPLICA_LAG: &str = "db_replica_lag_events";
+/// 1 if a replica is read, 0 if the primary is in its place; `of`, `replica`.
+pub(crate) const REPLICA_FIT: &str = "db_replica_fit";
 /// The position of the last committed event.
 pub(crate) const HEAD: &str = "dormouse_journal_head";
 
@@ -34,6 +38,8 @@ pub(crate) fn describe() {
     describe_histogram!(COMMIT_DURATION, Unit::Seconds, "One durable commit");
     describe_gauge!(CONNECTIONS_ACTIVE, "Database connections in use");
     describe_gauge!(CONNECTIONS_MAX, "Database connections allowed");
+    describe_gauge!(REPLICA_LAG, Unit::Count, "Events that a replica did not have when it was last looked at");
+    describe_gauge!(REPLICA_FIT, "1 if a replica is read, 0 if the primary is in its place");
     describe_gauge!(HEAD, "The position of the last committed event");
     // From the start, so that a rate shows the first error too.
     for operation in OPERATIONS {

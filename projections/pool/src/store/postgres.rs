@@ -6,9 +6,16 @@
 //! the events.
 //!
 //! A few connections move builds on, others read, and one makes indexes, which may take its time.
+//!
+//! Servers that follow this one may answer reads (`known`). Every answer of a replica is checked, and what it does not
+//! have yet is asked again here, so they never show what is older than what this store has committed. That would cost
+//! each read twice right after a commit, which reaches a replica up to half a second later (it is written behind, and
+//! sent after that). So a replica is asked for what it is known to have, by its last answer or by the look that is taken
+//! at it once a second; and for anything else once between two looks, for as long as that succeeds.
 
 mod builds;
 mod fields;
+mod known;
 mod schema;
 mod statements;
 
@@ -18,10 +25,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
-use dormouse_journal::store::postgres_sessions::{Failure, Purpose, Server, Sessions};
+use dormouse_journal::store::postgres_sessions::{
+    Asking, Failure, Purpose, Replicas, Server, Sessions, Standing, identity,
+};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Position, Version};
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tracing::{debug, warn};
 
 use super::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
@@ -30,6 +39,7 @@ use crate::fields::Kind;
 use crate::key::Key;
 use crate::query::{Page, Query, Value};
 use builds::Change;
+use known::{Known, Mark};
 
 /// How many builds are moved on at the same time: each by its own worker, and a statement takes milliseconds.
 const WRITERS: u32 = 4;
@@ -67,6 +77,8 @@ pub struct Postgres {
     writers: Sessions,
     readers: Sessions,
     indexer: Sessions,
+    replicas: Replicas<Known>,
+    known: Arc<Known>,
     damage: Mutex<Damage>,
 }
 
@@ -76,6 +88,9 @@ struct Damage {
     tables: bool,
     views: HashSet<&'static str>,
 }
+
+/// What readers ask: how far what is served is there, and what of it they want. `None`, if nothing is served.
+type Question<A, T> = for<'q> fn(&'q mut PgConnection, &'q A) -> Asking<'q, Option<(Mark, T)>>;
 
 /// What a statement is about.
 #[derive(Clone, Copy, Debug)]
@@ -92,12 +107,14 @@ impl Postgres {
     /// The schema that views are kept in unless another one is named.
     pub const SCHEMA: &'static str = "dormouse_views";
 
-    /// Opens the views in a schema, which is made if it is missing.
+    /// Opens the views in a schema, which is made if it is missing. Documents and lists are also read from `replicas`,
+    /// whenever they are there.
     ///
     /// # Errors
     /// If the server cannot be reached, or the schema is something else's, newer than this binary, or may not be made.
     pub async fn open(
         url: &PostgresUrl,
+        replicas: &[PostgresUrl],
         schema: &str,
         read_connections: u32,
         limits: &dormouse_config::Postgres,
@@ -113,7 +130,17 @@ impl Postgres {
         let writers = Sessions::new(server.clone(), WRITE, WRITERS);
         let mut session = writers.open().await.map_err(|failure| unavailable(failure.into_reason()))?;
         schema::migrate(&mut session, url, schema).await?;
+        let primary = match replicas {
+            [] => String::new(),
+            _ => identity(&mut session).await.map_err(|failure| unavailable(failure.into_reason()))?,
+        };
         session.keep();
+        let replica = |url: &PostgresUrl| match Server::new(url, limits) {
+            Ok(server) => Ok((url.to_string(), server.in_schema(schema))),
+            Err(failure) => Err(Error::Unavailable(format!("{url}: {}", failure.into_reason()))),
+        };
+        let replicas = replicas.iter().map(replica).collect::<Result<_, _>>()?;
+        let known = Arc::default();
         Ok(Self {
             url: url.clone(),
             schema: schema.to_owned(),
@@ -121,6 +148,8 @@ impl Postgres {
             writers,
             readers: Sessions::kept(server.clone(), READ, read_connections),
             indexer: Sessions::new(server, INDEX, 1),
+            replicas: Replicas::new(replicas, &primary, READ, read_connections, &known),
+            known,
             damage: Mutex::default(),
         })
     }
@@ -129,6 +158,7 @@ impl Postgres {
     async fn change(&self, name: &str, change: Change<'_>) -> Result<Option<i64>, Error> {
         // Shorter than readers wait, who queue behind who waits: none of them is refused because of this.
         let mut patience = self.limits.lock_timeout / 8;
+        let _forgetting = Forgetting::begin(&self.known, name);
         loop {
             match self.try_to_change(name, change, patience).await {
                 Ok(build) => {
@@ -181,8 +211,41 @@ impl Postgres {
         Ok(())
     }
 
+    /// Reads what is served: from a replica, if one has all that is known of it; else from the primary.
+    async fn read<A: Copy + Sync, T>(&self, view: &Definition, about: A, question: Question<A, T>) -> Result<T, Error> {
+        let (name, asked) = (view.name(), self.known.asked(view.name()));
+        if let Some(known) = self.known.served(name)
+            && let Some(replica) =
+                self.replicas.next(|seen| seen.get(&known.build).is_some_and(|mark| mark.includes(known)))
+            && let Some(answer) = replica.ask(about, question).await
+        {
+            let answer = answer.filter(|(mark, _)| mark.includes(known));
+            replica.has_shown(answer.is_some(), |seen| {
+                if let Some((mark, _)) = &answer {
+                    seen.insert(mark.build, *mark);
+                }
+            });
+            if let Some((mark, found)) = answer {
+                self.known.shown(name, asked, mark);
+                return Ok(found);
+            }
+        }
+        match self.readers.ask(about, question).await {
+            Ok(Some((mark, found))) => {
+                self.known.shown(name, asked, mark);
+                Ok(found)
+            }
+            Ok(None) => Err(missing(Subject::Served(view))),
+            Err(failure) => Err(self.failed(failure, Subject::Served(view)).await),
+        }
+    }
+
     async fn try_to_prepare(&self, view: &Definition) -> Result<Builds, Error> {
         self.mend().await?;
+        // Who prepares it moves it from now on; what was committed in doubt is in what is found.
+        self.known.forget(view.name());
+        self.known.is_ours(view.name());
+        let asked = self.known.asked(view.name());
         let found = self
             .writers
             .ask(view, |connection, view| Box::pin(async move { Ok(builds::find(connection, view).await?) }));
@@ -191,7 +254,7 @@ impl Postgres {
             Err(failure) => return Err(self.failed(failure, Subject::Store).await),
         };
         let is_damaged = self.damage().views.contains(view.name());
-        let is_whole = |(.., chain, is_there): &builds::BuildRow| *is_there && Chain::from_bytes(chain).is_some();
+        let is_whole = |(.., chain, is_there, _): &builds::BuildRow| *is_there && Chain::from_bytes(chain).is_some();
         let mut found = Builds { is_paused, ..Builds::default() };
         if is_damaged || !rows.iter().all(is_whole) {
             warn!(view = view.name(), "the view is damaged and is built anew");
@@ -205,7 +268,10 @@ impl Postgres {
         } else if is_untidy {
             self.tidy(view.name()).await;
         }
-        for (number, is_serving, version, at, chain, _) in rows {
+        for (number, is_serving, version, at, chain, _, row) in rows {
+            if is_serving {
+                self.known.shown(view.name(), asked, Mark::from_row((number, at, row)));
+            }
             if version == i64::from(view.version()) {
                 self.index(view, number).await?;
             }
@@ -356,6 +422,7 @@ impl ViewStore for Postgres {
 
     async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {
         let about = Subject::Build(view, build);
+        let asked = self.known.asked(view.name());
         let mut session = match self.writers.open().await {
             Ok(session) => session,
             Err(failure) => return Err(self.failed(failure, about).await.into()),
@@ -363,11 +430,14 @@ impl ViewStore for Postgres {
         // Once: what was lost on the way may have happened.
         let committed = self.writers.answer(statements::commit(&mut session, view, build, &advance)).await;
         let found = match committed {
-            Ok(is_moved) => {
+            Ok(Some((mark, is_served))) => {
                 session.keep();
-                if is_moved {
-                    return Ok(());
-                }
+                self.known.committed(view.name(), asked, mark, is_served);
+                return Ok(());
+            }
+            Ok(None) => {
+                session.keep();
+                self.known.is_theirs(view.name());
                 self.position(build).await
             }
             // Either the build is gone with its table, or the table is gone alone.
@@ -387,36 +457,31 @@ impl ViewStore for Postgres {
     async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
         // No key has a NUL, and PostgreSQL would not hear of one.
         let key = Some(key.as_str()).filter(|key| !key.contains('\0'));
-        let found = self.readers.ask((statements::get(view), view, key), |connection, (sql, view, key)| {
+        let sql = statements::get(view);
+        self.read(view, (sql.as_str(), view, key), |connection, (sql, view, key)| {
             Box::pin(async move {
-                let select = sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(view.name()).bind(*key);
-                let found: Option<(i64, Option<String>, Option<i64>)> = select.fetch_optional(connection).await?;
-                Ok(found)
+                let select = sqlx::query_as(AssertSqlSafe(*sql)).bind(view.name()).bind(*key);
+                let found: Option<(i64, i64, i64, Option<String>, Option<i64>)> =
+                    select.fetch_optional(connection).await?;
+                Ok(found.map(|(build, at, row, document, changed)| {
+                    let document = document.map(Arc::from).zip(changed.map(position));
+                    (Mark::from_row((build, at, row)), Found { document, at: position(at) })
+                }))
             })
-        });
-        match found.await {
-            Ok(Some((at, document, changed))) => {
-                Ok(Found { document: document.map(Arc::from).zip(changed.map(position)), at: position(at) })
-            }
-            Ok(None) => Err(missing(Subject::Served(view))),
-            Err(failure) => Err(self.failed(failure, Subject::Served(view)).await),
-        }
+        })
+        .await
     }
 
     async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error> {
-        let about = (statements::list(view, query), view, query);
-        let listed = self.readers.ask(about, |connection, ((sql, binds), view, query)| {
+        let (sql, binds) = statements::list(view, query);
+        self.read(view, (sql.as_str(), binds.as_slice(), view, query), |connection, (sql, binds, view, query)| {
             Box::pin(async move {
-                let statement = sqlx::query(AssertSqlSafe(sql.as_str())).bind(view.name());
+                let statement = sqlx::query(AssertSqlSafe(*sql)).bind(view.name());
                 let rows = binds.iter().fold(statement, statements::bind).fetch_all(connection).await?;
                 rows.first().map(|first| page(query, first, &rows)).transpose()
             })
-        });
-        match listed.await {
-            Ok(Some(page)) => Ok(page),
-            Ok(None) => Err(missing(Subject::Served(view))),
-            Err(failure) => Err(self.failed(failure, Subject::Served(view)).await),
-        }
+        })
+        .await
     }
 
     async fn parked(
@@ -500,7 +565,28 @@ impl ViewStore for Postgres {
     }
 
     async fn close(&self) {
-        tokio::join!(self.writers.close(), self.readers.close(), self.indexer.close());
+        let replicas = self.replicas.close();
+        tokio::join!(self.writers.close(), self.readers.close(), self.indexer.close(), replicas);
+    }
+
+    fn replicas(&self) -> Vec<Standing> {
+        self.replicas.standings()
+    }
+}
+
+/// While this is there, and when it goes, nothing is known of what is served: it is about to change, or has changed.
+struct Forgetting<'a>(&'a Known, &'a str);
+
+impl<'a> Forgetting<'a> {
+    fn begin(known: &'a Known, view: &'a str) -> Self {
+        known.forget(view);
+        Self(known, view)
+    }
+}
+
+impl Drop for Forgetting<'_> {
+    fn drop(&mut self) {
+        self.0.forget(self.1);
     }
 }
 
@@ -521,16 +607,17 @@ fn missing(about: Subject<'_>) -> Error {
     })
 }
 
-fn page(query: &Query, first: &PgRow, rows: &[PgRow]) -> Result<Page, Failure> {
-    let (at, total) = (position(first.try_get(0)?), first.try_get::<Option<i64>, _>(1)?.map(unsigned));
+fn page(query: &Query, first: &PgRow, rows: &[PgRow]) -> Result<(Mark, Page), Failure> {
+    let mark = Mark::from_row((first.try_get(0)?, first.try_get(1)?, first.try_get(2)?));
+    let total = first.try_get::<Option<i64>, _>(3)?.map(unsigned);
     let mut listed = Vec::with_capacity(rows.len());
     for row in rows {
-        let Some(key) = row.try_get::<Option<&str>, _>(2)? else { continue };
-        let found = Row { key: key.into(), document: row.try_get(3)?, position: position(row.try_get(4)?) };
-        let values = query.sorted_by().iter().enumerate().map(|(number, sort)| value(row, 5 + number, sort.field.kind));
+        let Some(key) = row.try_get::<Option<&str>, _>(4)? else { continue };
+        let found = Row { key: key.into(), document: row.try_get(5)?, position: position(row.try_get(6)?) };
+        let values = query.sorted_by().iter().enumerate().map(|(number, sort)| value(row, 7 + number, sort.field.kind));
         listed.push((found, values.collect::<Result<Vec<_>, Failure>>()?));
     }
-    Ok(Page::of(query, listed, at, total))
+    Ok((mark, Page::of(query, listed, mark.position, total)))
 }
 
 /// What a list is sorted by.

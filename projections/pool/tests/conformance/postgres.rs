@@ -19,7 +19,7 @@ use crate::support::{Nothing, begun, first, key, limits, offset, postgres_url, r
 const COMMIT: &str = "INSERT INTO view_first_1";
 
 async fn try_open(url: &str) -> Result<Arc<dyn ViewStore>, Error> {
-    let opened = Postgres::open(&postgres_url(url), Postgres::SCHEMA, 4, &limits()).await;
+    let opened = Postgres::open(&postgres_url(url), &[], Postgres::SCHEMA, 4, &limits()).await;
     opened.map(|store| Arc::new(store) as _)
 }
 
@@ -317,7 +317,7 @@ async fn two_who_open_a_new_schema_together_both_succeed() {
 async fn schemas_are_apart() {
     let url = Server::shared().create_database();
     let in_schema = async |schema: &str| -> Result<Arc<dyn ViewStore>, Error> {
-        let opened = Postgres::open(&postgres_url(&url), schema, 4, &limits()).await;
+        let opened = Postgres::open(&postgres_url(&url), &[], schema, 4, &limits()).await;
         opened.map(|store| Arc::new(store) as _)
     };
     let (one, other) = (in_schema("one").await.unwrap(), in_schema("other").await.unwrap());
@@ -506,7 +506,7 @@ async fn an_operator_who_reads_for_long_delays_a_swap_and_nobody_else() {
     let (url, view) = (Server::shared().create_database(), first());
     let mut limits = limits();
     limits.lock_timeout = Duration::from_millis(400);
-    let opened = Postgres::open(&postgres_url(&url), Postgres::SCHEMA, 4, &limits).await;
+    let opened = Postgres::open(&postgres_url(&url), &[], Postgres::SCHEMA, 4, &limits).await;
     let store: Arc<dyn ViewStore> = Arc::new(opened.unwrap());
     filled(&store, &view, 1).await;
     let next = filled(&store, &view, 2).await;
@@ -535,7 +535,7 @@ async fn a_table_that_somebody_still_reads_goes_later() {
     let (url, view) = (Server::shared().create_database(), first());
     let mut limits = limits();
     limits.lock_timeout = Duration::from_millis(400);
-    let opened = Postgres::open(&postgres_url(&url), Postgres::SCHEMA, 4, &limits).await;
+    let opened = Postgres::open(&postgres_url(&url), &[], Postgres::SCHEMA, 4, &limits).await;
     let store: Arc<dyn ViewStore> = Arc::new(opened.unwrap());
     let old = filled(&store, &view, 1).await;
     let next = filled(&store, &view, 2).await;

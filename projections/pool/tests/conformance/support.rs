@@ -56,7 +56,7 @@ impl Place {
         match self {
             Self::Memory(memory) => Arc::clone(memory) as _,
             Self::Sqlite(directory) => Arc::new(Sqlite::open(directory.path(), 4).await.unwrap()),
-            Self::Postgres(url) => Arc::new(Postgres::open(url, Postgres::SCHEMA, 4, &limits()).await.unwrap()),
+            Self::Postgres(url) => Arc::new(Postgres::open(url, &[], Postgres::SCHEMA, 4, &limits()).await.unwrap()),
         }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn postgres_url() -> PostgresUrl {
 pub(crate) async fn postgres(url: &PostgresUrl) -> Arc<dyn ViewStore> {
     let mut limits = Config::embedded().journal.postgres;
     limits.connections_min = 0;
-    Arc::new(Postgres::open(url, Postgres::SCHEMA, 2, &limits).await.unwrap())
+    Arc::new(Postgres::open(url, &[], Postgres::SCHEMA, 2, &limits).await.unwrap())
 }
 
 pub(crate) async fn run(journal: &Journal, store: Arc<dyn ViewStore>, options: Options) -> Projections {

@@ -6,6 +6,7 @@
 mod batch;
 mod failure;
 mod ownership;
+mod replica;
 mod row;
 mod schema;
 mod server;
@@ -30,6 +31,7 @@ use session::Sessions;
 /// Connections as the journal keeps them, for others who keep something in PostgreSQL.
 pub mod postgres_sessions {
     pub use super::failure::Failure;
+    pub use super::replica::{Follow, Replica, Replicas, Standing, identity};
     pub use super::server::{Purpose, Server};
     pub use super::session::{Asking, Held, Sessions};
 }

@@ -17,10 +17,10 @@ use crate::fields::Field;
 use crate::store::listing::Dialect;
 use crate::store::{Begin, BuildNumber, Offset};
 
-/// A view's builds, each with whether its table is there, and, if it is served, what shows it.
+/// A view's builds, each with whether its table is there, and, if it is served, what shows it; and who wrote the row.
 const BUILDS: &str = "
     SELECT build, is_serving, version, position, chain, to_regclass($2 || '_' || build) IS NOT NULL
-        AND (NOT is_serving OR to_regclass($2) IS NOT NULL)
+        AND (NOT is_serving OR to_regclass($2) IS NOT NULL), xmin::text::bigint
     FROM builds WHERE view = $1";
 
 /// Tables under a view's name that are no build's.
@@ -30,8 +30,9 @@ const SUPERFLUOUS: &str = "
         AND left(relname, length($1) + 1) = $1 || '_' AND substr(relname, length($1) + 2) ~ '^[0-9]+$'
         AND NOT EXISTS (SELECT FROM builds WHERE relname = $1 || '_' || build)";
 
-/// A row of `builds`: build, whether it is served, version, position, chain, and whether its table is there.
-pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, bool);
+/// A row of `builds`: build, whether it is served, version, position, chain, whether its table is there, and the
+/// transaction that wrote the row.
+pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, bool, i64);
 
 /// What becomes of the builds of a view.
 #[derive(Clone, Copy, Debug)]

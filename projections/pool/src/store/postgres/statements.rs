@@ -4,6 +4,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::fields::Expressions;
+use super::known::Mark;
 use super::signed;
 use crate::definition::Definition;
 use crate::query::{Query, Value};
@@ -22,23 +23,26 @@ pub(super) fn load(view: &Definition, build: BuildNumber) -> String {
     )
 }
 
-/// The position of a view, and one of its documents with its position.
+/// Which build is served, how far it is, and which transaction brought it there.
+const MARK: &str = "builds.build, builds.position, builds.xmin::text::bigint";
+
+/// The mark of a view, and one of its documents with its position.
 pub(super) fn get(view: &Definition) -> String {
     format!(
-        "SELECT builds.position, found.document::text, found.position FROM builds
+        "SELECT {MARK}, found.document::text, found.position FROM builds
          LEFT JOIN {} AS found ON found.key = $2 WHERE builds.view = $1 AND builds.is_serving",
         view.relation()
     )
 }
 
-/// A row for each document of a list, behind the position of the view and how many there are in all; one row without
+/// A row for each document of a list, behind the mark of the view and how many there are in all; one row without
 /// a document if there are none. After them comes what the list is sorted by.
 pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
     let Listing { rows, count, binds } = Listing::of::<Expressions>(query, view.relation(), 1);
     let count = if query.is_counting() { count } else { "NULL::bigint".to_owned() };
     let values: String = (0..query.sorted_by().len()).map(|number| format!(", found.s{number}")).collect();
     let sql = format!(
-        "SELECT builds.position, ({count}), found.key, found.document::text, found.position{values}
+        "SELECT {MARK}, ({count}), found.key, found.document::text, found.position{values}
          FROM builds LEFT JOIN (SELECT *, row_number() OVER () AS number FROM ({rows}) AS listed) AS found ON true
          WHERE builds.view = $1 AND builds.is_serving ORDER BY found.number"
     );
@@ -60,14 +64,14 @@ fn storable(text: &str) -> String {
     text.replace('\0', "\u{1}")
 }
 
-/// See [`ViewStore::commit`](crate::ViewStore::commit): whether the build was where it must be. Everything depends on
-/// that, in one statement, and so in one transaction.
+/// See [`ViewStore::commit`](crate::ViewStore::commit): the build's mark and whether it is served, if it was where it
+/// must be. Everything depends on that, in one statement, and so in one transaction.
 pub(super) async fn commit(
     connection: &mut PgConnection,
     view: &Definition,
     build: BuildNumber,
     advance: &Advance,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Option<(Mark, bool)>, sqlx::Error> {
     let Advance { from, to, rows, gone, parked, released } = advance;
     let table = view.table(build);
     let waits = !parked.is_empty() || !released.is_empty();
@@ -87,7 +91,8 @@ pub(super) async fn commit(
     };
     let sql = format!(
         "WITH moved AS (
-            UPDATE builds SET position = $3, chain = $4 WHERE build = $1 AND position = $2 RETURNING build
+            UPDATE builds SET position = $3, chain = $4 WHERE build = $1 AND position = $2
+            RETURNING build, xmin::text::bigint AS row, is_serving
         ), writing AS (
             INSERT INTO {table} (key, document, position)
             SELECT changed.key, changed.document::json, changed.position
@@ -96,9 +101,9 @@ pub(super) async fn commit(
         ), deleting AS (
             DELETE FROM {table} USING moved WHERE key = ANY($8::text[])
         ){parking}
-        SELECT count(*) FROM moved"
+        SELECT row, is_serving FROM moved"
     );
-    let mut statement = sqlx::query_scalar(AssertSqlSafe(sql))
+    let mut statement = sqlx::query_as(AssertSqlSafe(sql))
         .bind(signed(build.0))
         .bind(signed(from.0))
         .bind(signed(to.position.0))
@@ -117,6 +122,6 @@ pub(super) async fn commit(
             .bind(parked.iter().map(|event| i64::from(event.attempts)).collect::<Vec<_>>())
             .bind(released.iter().map(|position| signed(position.0)).collect::<Vec<_>>());
     }
-    let moved: i64 = statement.fetch_one(connection).await?;
-    Ok(moved == 1)
+    let moved: Option<(i64, bool)> = statement.fetch_optional(connection).await?;
+    Ok(moved.map(|(row, is_served)| (Mark { build, position: to.position, row }, is_served)))
 }

@@ -17,6 +17,7 @@ use crate::lane::Lane;
 use crate::metric;
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Store;
+use crate::store::postgres_sessions::Standing;
 use crate::writer::{Announcer, Health, Options, Submission, Writer};
 
 /// Snapshots waiting to be written. They are a cache: past this, new ones are dropped, and taken again later.
@@ -284,6 +285,12 @@ impl Journal {
     /// If it does not.
     pub async fn ping(&self) -> Result<Position, ReadError> {
         Ok(self.shared.store.head().await?)
+    }
+
+    /// How the replicas do that the log is read from, too.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<Standing> {
+        self.shared.store.replicas()
     }
 
     /// Brings the metrics that are read rather than counted up to date.

@@ -13,6 +13,7 @@ pub use crate::append::Placed;
 use crate::error::{CommitError, StoreError};
 use crate::snapshot::{AsOf, Snapshot};
 pub use memory::Memory;
+use postgres::postgres_sessions::Standing;
 pub use postgres::{Postgres, postgres_sessions};
 pub use sqlite::{Sqlite, derived_file};
 
@@ -116,6 +117,11 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Finishes what runs behind the commits and lets go of the storage. Reads and commits fail afterwards.
     async fn close(&self);
+
+    /// How the replicas do that the log is read from, too. None, if there can be none.
+    fn replicas(&self) -> Vec<Standing> {
+        Vec::new()
+    }
 }
 
 /// How many snapshots of an aggregate are kept, and for how long. The latest is always kept.

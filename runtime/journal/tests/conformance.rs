@@ -32,5 +32,7 @@ mod snapshots;
 
 #[path = "conformance/postgres_faults.rs"]
 mod postgres_faults;
+#[path = "conformance/postgres_replicas.rs"]
+mod postgres_replicas;
 #[path = "conformance/postgres_wire.rs"]
 mod postgres_wire;

@@ -216,7 +216,7 @@ impl Postgres {
         let (name, asked) = (view.name(), self.known.asked(view.name()));
         if let Some(known) = self.known.served(name)
             && let Some(replica) =
-                self.replicas.next(|seen| seen.get(&known.build).is_some_and(|mark| mark.includes(known)))
+                self.replicas.next_to_try(|seen| seen.get(&known.build).is_some_and(|mark| mark.includes(known)))
             && let Some(answer) = replica.ask(about, question).await
         {
             let answer = answer.filter(|(mark, _)| mark.includes(known));

@@ -2,9 +2,14 @@
 //!
 //! The writer has a connection of its own, and another for what it looks up before it appends, so that no reader holds
 //! it up; everybody else shares a few.
+//!
+//! Servers that follow this one relieve it of who reads the log page by page: rebuilds, projections and streams that are
+//! behind. A page that a replica is known to have whole is the same there. Everything else is asked here: what the
+//! writer looks up, where the log ends, and events of single aggregates, of which nobody knows how many there are.
 
 mod batch;
 mod failure;
+mod head;
 mod ownership;
 mod replica;
 mod row;
@@ -13,20 +18,24 @@ mod server;
 mod session;
 mod snapshots;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
 use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
-use sqlx::{Connection, query, query_scalar};
+use sqlx::{Connection, PgConnection, query, query_scalar};
 use tracing::warn;
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
 use crate::snapshot::{AsOf, Snapshot};
 use batch::Batch;
+use head::{Head, Page};
 use ownership::Acquisitions;
+use replica::{Replicas, Standing};
 use row::{signed, unsigned};
 use server::{Purpose, Server};
-use session::Sessions;
+use session::{Asking, Sessions};
 
 /// Connections as the journal keeps them, for others who keep something in PostgreSQL.
 pub mod postgres_sessions {
@@ -64,6 +73,9 @@ const READ: Purpose = Purpose {
     ..SCHEMA
 };
 
+/// Pages of the log, of a replica.
+const READ_REPLICA: Purpose = Purpose { settings: &BY_INDEX, ..READ };
+
 const VERSIONS: &str = "
     SELECT coalesce(last.version, 0)
     FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS wanted (aggregate_type, aggregate_id, number)
@@ -94,10 +106,12 @@ pub struct Postgres {
     checks: Sessions,
     readers: Sessions,
     acquisitions: Acquisitions,
+    head: Arc<Head>,
+    replicas: Replicas<Head>,
 }
 
 impl Postgres {
-    /// Opens the journal at `url`.
+    /// Opens the journal at `url`. Pages of the log are also read from `journal.replicas`, whenever they are there.
     ///
     /// # Errors
     /// If the server cannot be reached, the database is something else's, or its schema does not fit.
@@ -109,12 +123,17 @@ impl Postgres {
     ) -> Result<Self, OpenError> {
         let server = Server::new(url, &config.postgres).map_err(|failure| failure.into_open(url))?;
         prepare(&server, url, access).await?;
+        let (replicas, primary) = replicas(&server, url, config).await?;
+        let max = config.postgres.connections_max.get().saturating_sub(RESERVED);
+        let head = Arc::default();
         Ok(Self {
             retention,
             writer: Sessions::new(server.clone(), WRITE, 1),
             checks: Sessions::new(server.clone(), CHECK, 1),
-            readers: Sessions::kept(server, READ, config.postgres.connections_max.get().saturating_sub(RESERVED)),
+            readers: Sessions::kept(server, READ, max),
             acquisitions: Acquisitions::default(),
+            replicas: Replicas::new(replicas, &primary, READ_REPLICA, max, &head),
+            head,
         })
     }
 
@@ -140,6 +159,34 @@ async fn prepare(server: &Server, url: &PostgresUrl, access: Access) -> Result<M
     Ok(migrated)
 }
 
+/// The servers of `journal.replicas`, and what they must be replicas of.
+async fn replicas(
+    server: &Server,
+    url: &PostgresUrl,
+    config: &dormouse_config::Journal,
+) -> Result<(Vec<(String, Server)>, String), OpenError> {
+    if config.replicas.is_empty() {
+        return Ok((Vec::new(), String::new()));
+    }
+    let mut connection = server.connect(&READ).await.map_err(|failure| failure.into_open(url))?;
+    let primary = replica::identity(&mut connection).await.map_err(|failure| failure.into_open(url))?;
+    // What it was for is done; the server notices anyway.
+    _ = connection.close().await;
+    let replica = |url: &PostgresUrl| match Server::new(url, &config.postgres) {
+        Ok(server) => Ok((url.to_string(), server)),
+        Err(failure) => Err(failure.into_open(url)),
+    };
+    let replicas = config.replicas.iter().map(replica).collect::<Result<_, _>>()?;
+    Ok((replicas, primary))
+}
+
+fn page<'q>(connection: &'q mut PgConnection, (after, limit): &'q (Position, usize)) -> Asking<'q, Vec<RecordedEvent>> {
+    Box::pin(async move {
+        let select = query(READ_LOG).bind(signed(after.0)).bind(signed(*limit as u64));
+        select.fetch_all(connection).await?.iter().map(row::event).collect()
+    })
+}
+
 #[async_trait]
 impl Store for Postgres {
     async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
@@ -149,14 +196,22 @@ impl Store for Postgres {
         }
         let acquired = self.writer.answer(self.acquisitions.acquire(previous, &mut session)).await?;
         session.keep();
-        acquired.ok_or(StoreError::Fenced)
+        let acquired: Ownership = acquired.ok_or(StoreError::Fenced)?;
+        self.head.heard(acquired.head);
+        Ok(acquired)
     }
 
     async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
         let mut session = self.writer.open().await?;
         let is_in_force = self.writer.answer(Batch::new(batch).append(epoch, &mut session)).await?;
         session.keep();
-        if is_in_force { Ok(()) } else { Err(CommitError::Fenced) }
+        if !is_in_force {
+            return Err(CommitError::Fenced);
+        }
+        if let Some(last) = batch.last() {
+            self.head.heard(last.last());
+        }
+        Ok(())
     }
 
     async fn versions(&self, aggregates: &[AggregateRef]) -> Result<Vec<Version>, StoreError> {
@@ -205,20 +260,23 @@ impl Store for Postgres {
     }
 
     async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        let select = self.readers.ask((after, limit), |connection, (after, limit)| {
-            Box::pin(async move {
-                let select = query(READ_LOG).bind(signed(after.0)).bind(signed(*limit as u64));
-                select.fetch_all(connection).await?.iter().map(row::event).collect()
-            })
-        });
-        Ok(select.await?)
+        if let Some(wanted) = Page::new(after, limit)
+            && let Some(replica) = self.replicas.next_that(|head| wanted.is_within(*head))
+            && let Some(events) = replica.ask((after, limit), page).await
+            && wanted.is(&events)
+        {
+            return Ok(events);
+        }
+        Ok(self.readers.ask((after, limit), page).await?)
     }
 
     async fn head(&self) -> Result<Position, StoreError> {
         let position = self.readers.ask((), |connection, ()| {
             Box::pin(async { Ok(query_scalar("SELECT position FROM log_head").fetch_one(connection).await?) })
         });
-        Ok(Position(unsigned(position.await?)?))
+        let head = Position(unsigned(position.await?)?);
+        self.head.heard(head);
+        Ok(head)
     }
 
     async fn epoch(&self) -> Result<Epoch, StoreError> {
@@ -249,6 +307,10 @@ impl Store for Postgres {
     }
 
     async fn close(&self) {
-        tokio::join!(self.writer.close(), self.checks.close(), self.readers.close());
+        tokio::join!(self.writer.close(), self.checks.close(), self.readers.close(), self.replicas.close());
+    }
+
+    fn replicas(&self) -> Vec<Standing> {
+        self.replicas.standings()
     }
 }

@@ -126,14 +126,23 @@ impl<F: Follow> Replicas<F> {
         Self { replicas, turn: AtomicUsize::new(0), watches: Mutex::new(watches) }
     }
 
+    /// The next replica, by turns, that is known to have what is wanted.
+    pub fn next_that(&self, has_it: impl Fn(&F::Seen) -> bool) -> Option<&Replica<F>> {
+        self.by_turns(|last| has_it(&last.seen))
+    }
+
     /// The next replica, by turns, that has what is wanted, or may be tried once whether it has.
-    pub fn next(&self, has_it: impl Fn(&F::Seen) -> bool) -> Option<&Replica<F>> {
+    pub fn next_to_try(&self, has_it: impl Fn(&F::Seen) -> bool) -> Option<&Replica<F>> {
+        self.by_turns(|last| has_it(&last.seen) || std::mem::take(&mut last.may_be_tried))
+    }
+
+    fn by_turns(&self, is_wanted: impl Fn(&mut Last<F::Seen>) -> bool) -> Option<&Replica<F>> {
         let count = self.replicas.len();
         let turn = if count > 1 { self.turn.fetch_add(1, Ordering::Relaxed) } else { 0 };
         let mut by_turns = (0..count).map(|number| &*self.replicas[turn.wrapping_add(number) % count]);
         by_turns.find(|replica| {
             let mut last = replica.last();
-            last.trouble.is_none() && (has_it(&last.seen) || std::mem::take(&mut last.may_be_tried))
+            last.trouble.is_none() && is_wanted(&mut last)
         })
     }
 

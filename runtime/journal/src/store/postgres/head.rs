@@ -1,0 +1,68 @@
+//! Where the log ends, as far as this store has heard, and as far as replicas have it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dormouse_kernel::{Position, RecordedEvent};
+use sqlx::{PgConnection, query_scalar};
+
+use super::replica::Follow;
+use super::row::unsigned;
+use super::session::Asking;
+
+/// Less than this is looked up rather than read: by the writer, which must hear it from the primary, or one by one by
+/// somebody who wants a detail.
+const PAGE: usize = 16;
+
+/// The position of the last event that is known to be committed.
+#[derive(Debug, Default)]
+pub(super) struct Head(AtomicU64);
+
+impl Head {
+    /// The log is known to go as far as this.
+    pub(super) fn heard(&self, head: Position) {
+        self.0.fetch_max(head.0, Ordering::Relaxed);
+    }
+}
+
+impl Follow for Head {
+    type Seen = Position;
+
+    const WHAT: &'static str = "journal";
+
+    fn look(connection: &mut PgConnection) -> Asking<'_, Position> {
+        Box::pin(async move {
+            let position = query_scalar("SELECT position FROM log_head").fetch_one(connection).await?;
+            Ok(Position(unsigned(position)?))
+        })
+    }
+
+    fn lag(&self, seen: &Position) -> u64 {
+        self.0.load(Ordering::Relaxed).saturating_sub(seen.0)
+    }
+}
+
+/// Some events in a row, all of which must be there: then it does not matter who is asked for them, since they never
+/// change, and there is no gap before the last one that a replica has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    after: u64,
+    limit: u64,
+}
+
+impl Page {
+    /// `None` if it is too small to be read elsewhere.
+    pub(super) fn new(after: Position, limit: usize) -> Option<Self> {
+        (limit >= PAGE).then_some(Self { after: after.0, limit: limit as u64 })
+    }
+
+    /// Whether it lies wholly in a log that ends there.
+    pub(super) fn is_within(self, head: Position) -> bool {
+        self.after.saturating_add(self.limit) <= head.0
+    }
+
+    /// Whether these are its events. They are, unless a replica was put back to what it was before.
+    pub(super) fn is(self, events: &[RecordedEvent]) -> bool {
+        let places = events.iter().map(|event| event.position.0);
+        events.len() as u64 == self.limit && places.eq(self.after + 1..=self.after.saturating_add(self.limit))
+    }
+}

@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use dormouse_engine::Lifecycle;
 use dormouse_journal::Health;
+use dormouse_journal::store::postgres_sessions::Standing;
 use dormouse_kernel::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -161,7 +162,11 @@ impl Api {
             Err(_) => (Status::Down, "silent"),
         };
         let milliseconds = asked.elapsed().as_secs_f64() * 1000.0;
-        Check::new(status, [("connection", connection.into()), ("ping_ms", milliseconds.into())])
+        let (journal, views) = (self.engine.journal().replicas(), self.views.replicas());
+        // The primary stands in, so nobody is worse served than without them.
+        let replicas = json!({ "journal": replicas(journal), "views": replicas(views) });
+        let details = [("connection", connection.into()), ("ping_ms", milliseconds.into()), ("replicas", replicas)];
+        Check::new(status, details)
     }
 
     fn event_store(&self) -> Check {
@@ -179,6 +184,11 @@ impl Api {
         let head = self.engine.journal().head().borrow().0;
         Check::new(status, [("writer", writer.into()), ("head", head.into())])
     }
+}
+
+fn replicas(standings: Vec<Standing>) -> Vec<Value> {
+    let shown = |Standing { place, lag, trouble }| json!({ "url": place, "fit": trouble.is_none(), "lag": lag, "reason": trouble });
+    standings.into_iter().map(shown).collect()
 }
 
 fn answer(status: &str, code: StatusCode, mut shown: Value) -> Response {

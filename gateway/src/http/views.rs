@@ -21,6 +21,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
 use dormouse_config::Config;
+use dormouse_journal::store::postgres_sessions::Standing;
 use dormouse_projections::{Definition, Kind, Projections, Reader, State as Fares};
 use metrics::{Counter, Histogram, counter, histogram};
 use serde_json::{Value, json};
@@ -37,6 +38,7 @@ pub(super) use shape::Shape;
 
 /// The views of an application, and how they may be read.
 pub(super) struct Views {
+    projections: Option<Projections>,
     served: BTreeMap<&'static str, Served>,
     slow_after: Duration,
     cache_control: HeaderValue,
@@ -81,6 +83,7 @@ impl Views {
         });
         let request_timeout = config.gateway.request_timeout;
         Self {
+            projections: projections.cloned(),
             served: served.collect(),
             slow_after: config.views.slow_after,
             cache_control: answer::cache_control(config.views.max_age),
@@ -88,6 +91,11 @@ impl Views {
             last_call: request_timeout.saturating_sub(freshness::margin(request_timeout)),
             stalled_after: config.projections.stalled_after,
         }
+    }
+
+    /// How the replicas do that views are read from, too.
+    pub(super) fn replicas(&self) -> Vec<Standing> {
+        self.projections.as_ref().map(Projections::replicas).unwrap_or_default()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Served> {

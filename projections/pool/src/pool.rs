@@ -20,7 +20,7 @@ use crate::progress::{Progress, State};
 use crate::projection::Projection;
 use crate::projector::Projector;
 use crate::reader::Reader;
-use crate::store::ViewStore;
+use crate::store::{Standing, ViewStore};
 use crate::supervision::{Root, RootMessage, Startup};
 use crate::upkeep::Upkeep;
 use crate::view::View;
@@ -189,6 +189,12 @@ impl Projections {
         let next = self.journal.read_log(progress.position, 1).await.ok().and_then(|events| events.into_iter().next());
         let age = |recorded_at| SystemClock.now().duration_since(recorded_at).try_into().unwrap_or_default();
         next.map_or(Duration::ZERO, |event| age(event.event.recorded_at))
+    }
+
+    /// How the replicas do that views are read from, too.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<Standing> {
+        self.store.replicas()
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn ViewStore> {

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use dormouse_engine::{BATCH_BUCKETS, DURATION_BUCKETS};
+use dormouse_projections::BATCH_BUCKETS as PROJECTION_BATCH_BUCKETS;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::MissedTickBehavior;
 use tracing::warn;
@@ -40,9 +41,11 @@ pub(crate) fn recorder() -> PrometheusHandle {
 fn builder() -> Result<PrometheusBuilder, BuildError> {
     let suffix = |suffix: &str| Matcher::Suffix(suffix.to_owned());
     let mut buckets = BUCKETS.iter();
-    buckets.try_fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
+    let builder = buckets.try_fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
         builder.set_buckets_for_metric(suffix(name), buckets)
-    })
+    })?;
+    // Its batches are larger than the journal's.
+    builder.set_buckets_for_metric(Matcher::Full("projection_batch_events".to_owned()), PROJECTION_BATCH_BUCKETS)
 }
 
 /// Keeps the recorder small, for ever.

@@ -228,3 +228,28 @@ fn help_teaches_each_command() {
     }
     assert!(ended(command(Path::new("."), &["help", "projections"])).stdout.contains("projections rebuild orders"));
 }
+
+#[test]
+fn the_metrics_say_how_far_behind_a_projection_is() {
+    let (_directory, server) = server_with(3);
+    listed_when(&server, |view| view["position"] == 3);
+    let scraped = || server.client().get("/metrics").unwrap().text();
+    let text = scraped();
+    for line in [
+        "event_processing_lag_seconds{projection=\"inventory\"} 0",
+        "projection_lag_events{projection=\"inventory\"} 0",
+        "projection_events_total{projection=\"inventory\",build=\"served\"} 3",
+        "projection_batch_events_bucket{projection=\"inventory\",build=\"served\",le=\"8192\"}",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "no {line} in\n{text}");
+    }
+    told(&server, &["pause", VIEW]);
+    restock(&server, 4);
+    assert!(scraped().contains("projection_lag_events{projection=\"inventory\"} 1"));
+    let late = |text: &str| {
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("event_processing_lag_seconds{projection=\"inventory\"} "));
+        line.unwrap().parse::<f64>().unwrap() > 0.0
+    };
+    assert!(late(&scraped()));
+}

@@ -2,7 +2,7 @@
 //!
 //! A [`Projection`] says which aggregates it reads; for each of them, [`Project`] names the documents that an event
 //! concerns and makes their next version. Both are pure: [`Given`] tests them without a runtime. A [`ViewStore`] keeps
-//! the documents, with how far they have come. [`Projections`] runs one worker per projection, supervised: it follows
+//! the documents, with how far they have come. [`Projections`] runs one worker per build, supervised: it follows
 //! the journal's feed, and writes the documents of a batch and the new offset in one transaction. A [`View`] (in
 //! the projection's types) or a [`Reader`] (in JSON) reads what a worker wrote, and waits for it. A [`Cache`] keeps what
 //! was read, until the worker changes it.

@@ -26,7 +26,7 @@ pub(crate) const VALUES: usize = 100;
 /// Events that are projected before other tasks have their turn: well under a millisecond.
 pub(crate) const EVENTS_AT_A_TIME: usize = 256;
 
-/// Events in a part of a batch that is decoded beside others: about a millisecond of work, far more than handing it over.
+/// Events in a part of a batch that is decoded beside others: far more work than handing them over.
 pub(crate) const EVENTS_IN_A_PART: usize = 1_024;
 
 /// Aggregates of one projection that may be parked. A worker has them in memory; and if so many cannot be projected, it

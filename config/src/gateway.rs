@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::text;
+use crate::{HostName, text};
 
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Gateway {
     /// Permits listening beyond loopback while [`AuthMode::None`](crate::AuthMode::None). Default `false`; only for a
     /// server that something else protects.
     pub allow_unauthenticated: bool,
+    /// Host names that requests may name, besides IP addresses and `localhost`. Default none; add the names that clients
+    /// and proxies use, or web pages could reach a private server under a name of their own (DNS rebinding).
+    pub hosts: Vec<HostName>,
     /// Connections served at once; further ones wait. Default 10,000; raise it with the file descriptor limit.
     pub max_connections: NonZeroUsize,
     /// Largest request body, in bytes. Default 1 MiB; raise it for commands that carry documents.

@@ -35,6 +35,7 @@ mod views;
 
 mod changes;
 mod error;
+mod host_name;
 mod journal_url;
 mod known;
 mod layers;
@@ -53,6 +54,7 @@ pub use commands::Commands;
 pub use config::{Config, DEFAULT_TOML, profiles};
 pub use error::Error;
 pub use gateway::Gateway;
+pub use host_name::{HostName, NotAHostName};
 pub use journal::{Journal, Postgres};
 pub use journal_url::{InvalidJournalUrl, JournalUrl, PostgresUrl};
 pub use layers::load;

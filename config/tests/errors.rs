@@ -118,6 +118,8 @@ fn every_kind_of_bad_value_is_refused_with_what_is_expected() {
         ("gateway.header_timeout=0s", "a duration longer than zero"),
         ("gateway.stream_heartbeat=99ms", "at least 100ms"),
         ("gateway.max_streams=0", "a whole number from 1"),
+        ("gateway.hosts=shop.example.org", "a list"),
+        ("gateway.hosts=[\"shop:8080\"]", "a host name without a port"),
         ("auth.mode=jwt", "`none`"),
         ("journal.url=mysql://db", "\"sqlite://DIRECTORY\""),
         ("journal.url=./data", "\"sqlite://DIRECTORY\""),

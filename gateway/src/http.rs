@@ -23,6 +23,7 @@ mod log;
 mod messagepack;
 mod metrics;
 mod openapi;
+mod origin;
 mod outcome;
 mod problem;
 pub(crate) mod refusal;
@@ -34,6 +35,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod unread;
 mod views;
 
 use std::collections::{BTreeMap, HashMap};
@@ -46,7 +48,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use dormouse_config::Config;
+use dormouse_config::{Config, HostName};
 use dormouse_engine::Engine;
 use dormouse_kernel::{Aggregate, kebab_case, variant_names};
 use dormouse_projections::{Projection, Projections};
@@ -80,6 +82,7 @@ pub(crate) struct Api {
     config: admin::InUse,
     openapi: Bytes,
     command_timeout: Duration,
+    hosts: Vec<HostName>,
     max_body: u64,
     page_size: u32,
     page_size_max: u32,
@@ -197,6 +200,7 @@ impl ApiBuilder {
             config,
             openapi: self.openapi.document(),
             command_timeout: self.config.commands.timeout,
+            hosts: gateway.hosts.clone(),
             max_body: gateway.max_body.as_u64(),
             page_size: gateway.page_size.get(),
             page_size_max: gateway.page_size_max.get(),

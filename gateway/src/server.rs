@@ -48,6 +48,11 @@ pub(crate) struct Options {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Endless;
 
+/// Marks a response (as an extension) to a request whose body was not read to its end. The connection closes behind it,
+/// and the server reads on for a while, because a reset would take the response away from a client that is still sending.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unread;
+
 impl Options {
     pub(crate) fn from_config(gateway: &Gateway) -> Self {
         Self {

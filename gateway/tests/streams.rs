@@ -87,7 +87,7 @@ impl Library {
 
     fn follow(&self, path: &str) -> Wire {
         let mut wire = Wire::connect(self.running.address());
-        assert!(wire.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\n\r\n")));
+        assert!(wire.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n")));
         wire
     }
 

@@ -3,7 +3,7 @@
 use axum::BoxError;
 use axum::body::{Bytes, HttpBody};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 
@@ -37,7 +37,14 @@ where
     Ok(bytes)
 }
 
-pub(super) fn too_large(max: u64) -> Problem {
+/// Refuses a request that announces a body of more than `max` bytes, before any of it is read.
+pub(super) fn refuse_announced(headers: &HeaderMap, max: u64) -> Result<(), Problem> {
+    // A length that is no number does not get past hyper.
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.unwrap_or(0) > max { Err(too_large(max)) } else { Ok(()) }
+}
+
+fn too_large(max: u64) -> Problem {
     Problem::new(&problem::BODY_TOO_LARGE, format!("the body has more than {max} bytes")).with("max_bytes", max)
 }
 

@@ -48,11 +48,22 @@ fn key(headers: &HeaderMap) -> Result<Option<CommandKey>, Problem> {
     let refused = |detail: String| invalid("Idempotency-Key", detail);
     let key = if value.starts_with('"') {
         let text = structured_string(value);
-        CommandKey::new(text.ok_or_else(|| refused(format!("{value} is not a quoted string")))?)
+        command_key(&text.ok_or_else(|| refused(format!("{value} is not a quoted string")))?)
     } else {
-        CommandKey::new(value)
+        command_key(value)
     };
-    key.map(Some).map_err(|error| refused(error.to_string()))
+    key.map(Some).map_err(refused)
+}
+
+/// A client's name for a command. Its outcome is asked for by an address that ends with it, so it is no dot segment.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn command_key(text: &str) -> Result<CommandKey, String> {
+    if matches!(text, "." | "..") {
+        return Err("the command key is a dot segment, which URLs cannot carry".to_owned());
+    }
+    CommandKey::new(text).map_err(|error| error.to_string())
 }
 
 /// A string as structured fields write it (RFC 8941, 3.3.3).

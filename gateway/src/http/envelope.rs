@@ -6,14 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::response::Response;
 use tokio::time::Instant;
 use tracing::{debug, error, info};
 use uuid::Uuid;
 
-use super::body::too_large;
 use super::problem::{self, Problem};
 use super::trace::{TRACEPARENT, TraceParent};
 
@@ -40,25 +39,17 @@ impl Arrival {
     }
 }
 
-/// Answers a request: handles it, unless it announces a body of more than `max_body` bytes, and makes one answer of
-/// whatever comes of that, be it a response, a problem, a response that carries a problem, or a panic.
-pub(super) async fn answer<B, F>(
-    request: Request<B>,
-    max_body: u64,
-    handle: impl FnOnce(Arrival, Request<B>) -> F,
-) -> Response
+/// Answers a request: handles it, and makes one answer of whatever comes of that, be it a response, a problem, a response
+/// that carries a problem, or a panic.
+pub(super) async fn answer<F>(head: Parts, handle: impl FnOnce(Arrival, Parts) -> F) -> Response
 where
     F: Future<Output = Result<Response, Problem>>,
 {
     let at = Instant::now();
-    let (request_id, trace, answered_trace) = identify(request.headers());
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let handled = if announced_body(request.headers()) > max_body {
-        Err(too_large(max_body))
-    } else {
-        let arrival = Arrival { at, request_id: request_id.clone(), trace };
-        unwound(pin!(handle(arrival, request))).await
-    };
+    let (request_id, trace, answered_trace) = identify(&head.headers);
+    let (method, uri) = (head.method.clone(), head.uri.clone());
+    let arrival = Arrival { at, request_id: request_id.clone(), trace };
+    let handled = unwound(pin!(handle(arrival, head))).await;
     let (mut response, problem) = match handled {
         Ok(mut response) => {
             let problem = response.extensions_mut().remove::<Problem>();
@@ -100,12 +91,6 @@ fn identify(headers: &HeaderMap) -> (HeaderValue, Option<TraceParent>, HeaderVal
 /// Whether an id that a client made up can go into logs, headers and metadata as it is.
 pub(super) fn is_sane(id: &HeaderValue) -> bool {
     (1..=REQUEST_ID_CHARS).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-}
-
-fn announced_body(headers: &HeaderMap) -> u64 {
-    // One that is no number does not get past hyper.
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    length.unwrap_or(0)
 }
 
 /// What comes of handling a request; a problem if that panics.

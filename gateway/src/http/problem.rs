@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
@@ -48,6 +48,7 @@ kinds! {
     INVALID_BODY = BAD_REQUEST "invalid-body" "The body does not fit the command"
     UNKNOWN_FIELD = BAD_REQUEST "unknown-field" "The command has no such field"
     INCOMPLETE_BODY = BAD_REQUEST "incomplete-body" "The body did not arrive completely"
+    CROSS_SITE = FORBIDDEN "cross-site" "A web page of another site sent this request"
     UNKNOWN_ROUTE = NOT_FOUND "unknown-route" "There is nothing at this address"
     UNKNOWN_AGGREGATE_TYPE = NOT_FOUND "unknown-aggregate-type" "There is no such aggregate type"
     UNKNOWN_COMMAND = NOT_FOUND "unknown-command" "The aggregate type has no such command"
@@ -78,6 +79,7 @@ kinds! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large"
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body must be JSON"
     UNSUPPORTED_ENCODING = UNSUPPORTED_MEDIA_TYPE "unsupported-content-encoding" "The body must not be encoded"
+    UNKNOWN_HOST = MISDIRECTED_REQUEST "unknown-host" "This server does not go by that name"
     REJECTED = UNPROCESSABLE_ENTITY "rejected" "The command was refused"
     KEY_REUSED = UNPROCESSABLE_ENTITY "key-reused" "This key was used for another command"
     AGGREGATE_OVERLOADED = TOO_MANY_REQUESTS "aggregate-overloaded" "Too many requests wait for this aggregate"
@@ -164,10 +166,6 @@ impl Problem {
         headers.insert(CONTENT_LENGTH, body.len().into());
         if let Some(seconds) = seconds {
             headers.insert(RETRY_AFTER, seconds.into());
-        }
-        if kind.status == StatusCode::REQUEST_TIMEOUT {
-            // The rest of the request may still come, so nothing else can on this connection (RFC 9110, 15.5.9).
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         *response.status_mut() = kind.status;
         response.map(|_| body.into())

@@ -4,17 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::Request;
+use axum::http::header::{CONNECTION, EXPECT};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, Request};
 use axum::response::Response;
 use axum::{BoxError, Router};
 use tokio::time::timeout;
 use tower::ServiceExt;
 
-use super::Api;
 use super::envelope::{self, Arrival};
 use super::execute::{CommandAddress, execute};
 use super::problem::{self, Problem};
 use super::stream::Streams;
+use super::unread::Tracked;
+use super::{Api, body, origin};
+use crate::server::Unread;
 
 /// The whole API, ready to answer.
 pub(crate) struct Site {
@@ -32,26 +36,51 @@ impl Site {
     /// Answers a request, whatever happens.
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response
     where
-        B: HttpBody<Data = Bytes> + Send + 'static,
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        envelope::answer(request, self.api.max_body, |arrival, request| self.handle(arrival, request)).await
+        let (head, body) = request.into_parts();
+        let body = Tracked::new(body);
+        let (reading, waits) = (body.reading(), head.headers.contains_key(EXPECT));
+        let mut body = Some(body);
+        let slot = &mut body;
+        let mut response = envelope::answer(head, move |arrival, head| self.handle(arrival, head, slot)).await;
+        let is_read = reading.is_complete()
+            || match body {
+                Some(body) => body.discard(waits).await,
+                // A handler has it. One that has not failed goes on reading while it answers.
+                None => response.status().as_u16() < 400,
+            };
+        if !is_read {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response.extensions_mut().insert(Unread);
+        }
+        response
     }
 
     /// Commands go straight to their handler: what the router does for a request, in boxes and tables of parameters,
     /// takes a tenth of what a command takes. Everything else is routed.
-    async fn handle<B>(&self, arrival: Arrival, request: Request<B>) -> Result<Response, Problem>
+    async fn handle<B>(
+        &self,
+        arrival: Arrival,
+        mut request: Parts,
+        body: &mut Option<Tracked<B>>,
+    ) -> Result<Response, Problem>
     where
-        B: HttpBody<Data = Bytes> + Send + 'static,
+        B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let (mut parts, body) = request.into_parts();
-        if let Some(address) = CommandAddress::of(&parts) {
-            return execute(&self.api, &arrival, address, &parts, body).await;
+        origin::check(&request, &self.api.hosts)?;
+        body::refuse_announced(&request.headers, self.api.max_body)?;
+        if let (Some(address), Some(body)) = (CommandAddress::of(&request), body.as_mut()) {
+            return execute(&self.api, &arrival, address, &request, body).await;
         }
-        parts.extensions.insert(arrival);
-        let routed = self.router.clone().oneshot(Request::from_parts(parts, Body::new(body)));
-        match timeout(self.request_timeout, routed).await {
+        request.extensions.insert(arrival);
+        // No handler reads the body of a request that only asks.
+        let only_asks = matches!(request.method, Method::GET | Method::HEAD);
+        let body = if only_asks { None } else { body.take() };
+        let request = Request::from_parts(request, body.map_or_else(Body::empty, Body::new));
+        match timeout(self.request_timeout, self.router.clone().oneshot(request)).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(never)) => match never {},
             Err(_) => {

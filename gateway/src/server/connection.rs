@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tracing::trace;
 
 use super::socket::Socket;
-use super::{Endless, limits};
+use super::{Endless, Unread, limits};
 
 /// Answers the requests of a connection, until the client has no more or `told` says that the one under way is the last.
 pub(super) async fn serve_connection<F>(
@@ -27,11 +27,15 @@ pub(super) async fn serve_connection<F>(
     F: Future<Output = Response>,
 {
     let is_endless = &AtomicBool::new(false);
+    let lingers = &socket.lingers();
     let service = service_fn(move |request| {
         let answered = answer(request);
         async move {
             let response = answered.await;
             is_endless.store(response.extensions().get::<Endless>().is_some(), Ordering::Relaxed);
+            if response.extensions().get::<Unread>().is_some() {
+                lingers.store(true, Ordering::Relaxed);
+            }
             Ok::<_, Infallible>(response)
         }
     });

@@ -11,3 +11,10 @@ pub(super) const STREAM_END: Duration = Duration::from_secs(1);
 
 /// Headers of a request. A browser behind a few proxies sends some thirty.
 pub(super) const HEADERS: usize = 100;
+
+/// Bytes that are read and thrown away behind an answer to a client that is still sending. Ordinary clients send a whole
+/// body before they read the answer; this covers any that is within sight of `gateway.max_body`.
+pub(super) const LINGERING_BYTES: u64 = 64 << 20;
+
+/// How long that may take.
+pub(super) const LINGERING: Duration = Duration::from_secs(5);

@@ -2,11 +2,14 @@
 //!
 //! What is no request (a malformed head, one that is too large) hyper answers by itself, with a bare status: here it
 //! becomes a problem document like every other error. And a client that takes nothing of its answer for too long is
-//! given up, which hyper leaves to others.
+//! given up, which hyper leaves to others. Where a client may still be sending, the socket lingers before it closes.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,7 +17,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::limits;
 use crate::http::refusal;
+
+/// What is read at a time only to be thrown away.
+const SCRAP_BYTES: usize = 16 << 10;
 
 pub(super) struct Socket {
     stream: TcpStream,
@@ -23,6 +30,15 @@ pub(super) struct Socket {
     stalled: Option<Pin<Box<Sleep>>>,
     /// Goes out before anything else.
     instead: Vec<u8>,
+    /// Whether the client may still be sending when the connection closes.
+    lingers: Arc<AtomicBool>,
+    lingering: Option<Lingering>,
+}
+
+/// The end of a connection on which bytes still arrive: they are read and thrown away.
+struct Lingering {
+    ends: Pin<Box<Sleep>>,
+    bytes_left: u64,
 }
 
 impl Socket {
@@ -30,7 +46,34 @@ impl Socket {
         // An answer is written in one go: waiting for more to send would only delay it. A socket that refuses is as good
         // as gone, and says so when it is used.
         let _gone = stream.set_nodelay(true);
-        Self { stream, write_timeout, stalled: None, instead: Vec::new() }
+        let lingers = Arc::default();
+        Self { stream, write_timeout, stalled: None, instead: Vec::new(), lingers, lingering: None }
+    }
+
+    /// Set it before the answer to a request whose body was not read to its end.
+    pub(super) fn lingers(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.lingers)
+    }
+
+    /// Reads and throws away, until the client has finished, time is up, or it was too much.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let lingering = self.lingering.get_or_insert_with(|| Lingering {
+            ends: Box::pin(sleep(limits::LINGERING)),
+            bytes_left: limits::LINGERING_BYTES,
+        });
+        let mut scrap = [MaybeUninit::uninit(); SCRAP_BYTES];
+        while lingering.bytes_left > 0 {
+            let mut buffer = ReadBuf::uninit(&mut scrap);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    let bytes = u64::try_from(buffer.filled().len()).unwrap_or(u64::MAX);
+                    lingering.bytes_left = lingering.bytes_left.saturating_sub(bytes);
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => return lingering.ends.as_mut().poll(context),
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Passes on how a write went; one that waits gets the time it has.
@@ -62,6 +105,7 @@ impl Socket {
         match refusal::in_place_of(bytes) {
             Some(better) => {
                 self.instead = better;
+                self.lingers.store(true, Ordering::Relaxed);
                 true
             }
             None => false,
@@ -116,6 +160,10 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_instead(context))?;
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+        if self.lingers.load(Ordering::Relaxed) {
+            ready!(self.poll_linger(context));
+        }
+        Poll::Ready(Ok(()))
     }
 }

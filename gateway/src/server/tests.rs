@@ -65,7 +65,7 @@ struct Client(TcpStream);
 
 impl Client {
     async fn ask(&mut self, path: &str) {
-        self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
+        self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     }
 
     /// What was received until it contains `end`; panics if the connection is closed before.

@@ -26,7 +26,7 @@ fn slow_command(server: &Server) -> TcpStream {
     stream.set_read_timeout(Some(SOON)).unwrap();
     let length = BODY.len();
     let head = format!(
-        "POST /v1/inventory/SKU-2/update-inventory HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+        "POST /v1/inventory/SKU-2/update-inventory HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();

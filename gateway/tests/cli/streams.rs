@@ -16,7 +16,7 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 fn follow(server: &Server, path: &str, last_id: Option<u64>) -> Wire {
     let mut wire = Wire::connect(server.address());
     let last_id = last_id.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
-    let head = format!("GET {path} HTTP/1.1\r\nhost: test\r\naccept: text/event-stream\r\n{last_id}\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n{last_id}\r\n");
     assert!(wire.send(head));
     wire
 }

@@ -9,7 +9,7 @@ const CHUNK_BYTES: usize = 50_000;
 
 /// The head of a GET, complete.
 pub(crate) fn head_of(path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").into_bytes()
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
 /// A command that is mostly brackets.
@@ -22,7 +22,7 @@ pub(crate) fn deep_json(path: &str) -> Vec<u8> {
 /// A request that is mostly headers.
 pub(crate) fn many_headers() -> Vec<u8> {
     let headers: String = (0..HEADERS).map(|number| format!("x-header-{number}: {number}\r\n")).collect();
-    format!("GET /health HTTP/1.1\r\nhost: test\r\n{headers}\r\n").into_bytes()
+    format!("GET /health HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n").into_bytes()
 }
 
 /// A command that is mostly blanks, with its length announced, or in chunks that come to an end at some time.
@@ -33,7 +33,7 @@ pub(crate) fn large_body(announced: bool) -> Vec<u8> {
     }
     let chunk = format!("{CHUNK_BYTES:x}\r\n{}\r\n", " ".repeat(CHUNK_BYTES));
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     );
     format!("{head}{}0\r\n\r\n", chunk.repeat(BODY_BYTES / CHUNK_BYTES)).into_bytes()
 }

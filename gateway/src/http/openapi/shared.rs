@@ -61,7 +61,7 @@ pub(super) fn parameters() -> Value {
                         "schema": {"type": "string"}},
         "event": query("event", "Events of these types, separated by commas.", json!({"type": "string"})),
         "limit": query("limit", "Most events on the page.", json!({"type": "integer", "minimum": 1})),
-        "document": {"name": "key", "in": "path", "required": true, "description": "The key of the document; %2F for a slash in it.",
+        "document": {"name": "key", "in": "path", "required": true, "description": "The key of the document; %2F for a slash in it. URLs cannot carry the keys . and .. as they are: put a tilde in front (~. and ~..).",
                      "schema": {"type": "string", "minLength": 1}},
         "sort": query("sort", "Declared fields with commas between them, the most important first; with a minus sign, the \
                                largest first.", json!({"type": "string"})),

@@ -13,7 +13,7 @@ use hyper::body::Frame;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::support::{Server, request};
+use super::support::{Answer, Server, request};
 
 /// A body in pieces that does not say how long it is, and may not end.
 struct Pieces {
@@ -212,4 +212,40 @@ async fn a_key_whose_command_is_in_flight_is_told_so() {
     assert_eq!(again.header("retry-after"), Some("1"));
     server.open_gate();
     assert_eq!(first.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_refusal_says_that_the_connection_closes_if_the_rest_of_the_body_is_large_or_slow() {
+    let server = Server::start().await;
+    let path = "/v1/cart/c-1/no-such-command";
+    let posted =
+        |path: &'static str, body: Body| request(Method::POST, path, &[("content-type", "application/json")], body);
+    let is_kept = |answer: &Answer| answer.header("connection").is_none();
+
+    let small = server.send(posted(path, Body::from("{}"))).await;
+    small.is_problem(404, "unknown-command");
+    assert!(is_kept(&small), "{small:?}");
+    let in_pieces = server.send(posted(path, pieces(["{", "}"], true))).await;
+    assert!(is_kept(&in_pieces), "{in_pieces:?}");
+
+    let large = server.send(posted(path, Body::from(" ".repeat(200 << 10)))).await;
+    large.is_problem(404, "unknown-command");
+    assert_eq!(large.header("connection"), Some("close"), "{large:?}");
+    let slow = server.send(posted(path, pieces(["{"], false))).await;
+    assert_eq!(slow.header("connection"), Some("close"), "{slow:?}");
+}
+
+#[tokio::test]
+async fn a_host_of_another_name_and_a_page_of_another_site_are_refused() {
+    let server = Server::with(|config| config.gateway.hosts = vec!["shop.example.org".parse().unwrap()]).await;
+    server.fill_cart("c-1").await;
+    let to = |host: &'static str, more: &[(&'static str, &'static str)]| {
+        let mut request = request(Method::POST, "/v1/cart/c-1/clear", more, Body::from("{}"));
+        request.headers_mut().insert("host", host.parse().unwrap());
+        request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        request
+    };
+    server.refused(to("evil.net", &[])).await.is_problem(421, "unknown-host");
+    server.refused(to("localhost", &[("origin", "http://evil.net")])).await.is_problem(403, "cross-site");
+    assert_eq!(server.send(to("shop.example.org", &[("sec-fetch-site", "same-origin")])).await.status, 200);
 }

@@ -39,13 +39,15 @@ async fn a_condition_must_hold() {
 #[tokio::test]
 async fn a_header_that_makes_no_sense_is_refused_by_name() {
     let server = Server::start().await;
-    let cases: [(&str, &[(&str, &str)]); 8] = [
+    let cases: [(&str, &[(&str, &str)]); 10] = [
         ("If-Match", &[("if-match", "18")]),
         ("If-Match", &[("if-match", "W/\"18\"")]),
         ("If-Match", &[("if-match", "*"), ("if-match", "*")]),
         ("If-None-Match", &[("if-none-match", "\"18\"")]),
         ("If-None-Match", &[("if-match", "*"), ("if-none-match", "*")]),
         ("Idempotency-Key", &[("idempotency-key", "a b")]),
+        ("Idempotency-Key", &[("idempotency-key", ".")]),
+        ("Idempotency-Key", &[("idempotency-key", "\"..\"")]),
         ("Idempotency-Key", &[("idempotency-key", "a"), ("idempotency-key", "a")]),
         ("Prefer", &[("prefer", "wait=soon")]),
     ];

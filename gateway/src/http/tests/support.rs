@@ -249,7 +249,7 @@ impl Server {
 }
 
 pub(super) fn request(method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Request {
-    let mut request = Request::builder().method(method).uri(path);
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

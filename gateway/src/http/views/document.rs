@@ -57,11 +57,38 @@ pub(super) fn write(body: &mut Vec<u8>, key: &Key, position: Position, document:
 }
 
 /// A path segment as the key of a document: with `%2F` there may be slashes in it.
+///
+/// URL libraries take the segments `.` and `..` out of an address, percent-encoded or not (WHATWG URL, 4.2). So a tilde in
+/// front of such a key is part of the address only: `~.` is the key `.`, and `~~.` is the key `~.`.
 fn key(segment: &str) -> Result<Key, Problem> {
     let refused = |detail: String| Problem::new(&problem::INVALID_KEY, detail);
-    let key = Key::from(decoded(segment).map_err(|what| refused(format!("the key {what}")))?.as_ref());
+    let decoded = decoded(segment).map_err(|what| refused(format!("the key {what}")))?;
+    let is_dotted = matches!(decoded.trim_start_matches('~'), "." | "..");
+    let key = Key::from(decoded.strip_prefix('~').filter(|_| is_dotted).unwrap_or(&decoded));
     match key.problem() {
         Some(what) => Err(refused(what)),
         None => Ok(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::key;
+
+    #[test]
+    fn every_key_has_an_address_that_url_libraries_leave_alone() {
+        for (segment, expected) in [
+            ("~.", "."),
+            ("~..", ".."),
+            ("~~.", "~."),
+            ("~~..", "~.."),
+            ("%7E.", "."),
+            ("~", "~"),
+            ("~a", "~a"),
+            ("~...", "~..."),
+            ("a%2Fb", "a/b"),
+        ] {
+            assert_eq!(key(segment).map(|key| key.as_str().to_owned()).ok().as_deref(), Some(expected), "{segment}");
+        }
     }
 }

@@ -1,0 +1,91 @@
+//! What becomes of a body that no handler has read to its end.
+//!
+//! The answer to such a request may be lost: closing a connection on which bytes arrive resets it, and a reset takes away
+//! what the client has not read yet. So a small rest is read and thrown away, and the connection serves on; for a large
+//! or slow one the answer says `Connection: close`, and the server lingers (RFC 9112, 9.6).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Bytes, HttpBody};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
+use tokio::time::timeout;
+
+/// A rest up to this size is thrown away for the sake of the connection: most commands are smaller.
+const DISCARDED_BYTES: usize = 64 << 10;
+
+/// A client that is sending the rest of a small body has it here in less.
+const DISCARDING: Duration = Duration::from_millis(200);
+
+/// A body that knows whether it was read to its end, wherever it was moved.
+pub(super) struct Tracked<B> {
+    body: B,
+    is_read: Arc<AtomicBool>,
+}
+
+/// Tells whether a [`Tracked`] body was read to its end.
+pub(super) struct Reading(Arc<AtomicBool>);
+
+impl Reading {
+    pub(super) fn is_complete(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> Tracked<B> {
+    pub(super) fn new(body: B) -> Self {
+        let is_read = Arc::new(AtomicBool::new(body.is_end_stream()));
+        Self { body, is_read }
+    }
+
+    pub(super) fn reading(&self) -> Reading {
+        Reading(Arc::clone(&self.is_read))
+    }
+
+    /// Reads the rest, if it is small and comes soon. Returns whether the body is read to its end. A client that waits to
+    /// be told to go on (`Expect: 100-continue`) is not asked for what nobody wants.
+    pub(super) async fn discard(mut self, waits: bool) -> bool {
+        let reading = self.reading();
+        let is_large = |announced: u64| usize::try_from(announced).map_or(true, |bytes| bytes > DISCARDED_BYTES);
+        if waits || is_large(self.body.size_hint().lower()) {
+            return reading.is_complete();
+        }
+        let all = async {
+            let mut bytes = 0;
+            while let Some(Ok(frame)) = self.frame().await {
+                bytes += frame.data_ref().map_or(0, Bytes::len);
+                if bytes > DISCARDED_BYTES {
+                    break;
+                }
+            }
+        };
+        // Too slow is as good as too large.
+        let _too_slow = timeout(DISCARDING, all).await;
+        reading.is_complete()
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Tracked<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.is_read.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -11,7 +11,7 @@ mod update;
 use std::collections::BTreeMap;
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 pub use self::rejection::InventoryRejection;
@@ -142,6 +142,10 @@ impl Aggregate for Inventory {
                 self.reservations.remove(order);
             }
         }
+    }
+
+    fn state_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Self>()
     }
 }
 

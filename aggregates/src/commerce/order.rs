@@ -12,7 +12,7 @@ mod standing;
 mod stories;
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 pub use self::line::{Line, NewLine};
@@ -188,6 +188,10 @@ impl Aggregate for Order {
                 self.cancelled_because = Some(reason.clone());
             }
         }
+    }
+
+    fn state_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<Self>()
     }
 }
 

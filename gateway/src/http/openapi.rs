@@ -39,6 +39,7 @@ struct Described {
     /// By segment, the schema of the fields.
     commands: Vec<(String, Value)>,
     reply: Value,
+    state: Value,
     events: &'static [&'static str],
 }
 
@@ -69,6 +70,7 @@ impl OpenApi {
             name: A::TYPE,
             commands: commands.collect(),
             reply: self.generator.subschema_for::<A::Reply>().to_value(),
+            state: A::state_schema(&mut self.generator).to_value(),
             events: variant_names::<A::Event>().unwrap_or_default(),
         });
     }
@@ -94,11 +96,11 @@ impl OpenApi {
         paths::of_everybody(&mut paths);
         components.extend(shared::schemas());
         let names = self.types.iter().map(|described| described.name);
-        let mut tags: Vec<Value> = names.map(|name| json!({ "name": name })).collect();
-        if !self.views.is_empty() {
-            tags.push(json!({ "name": views::TAG }));
-        }
-        let document = json!({
+        let of_type =
+            |name| json!({ "name": name, "description": format!("Commands, states and histories of {name}.") });
+        let mut tags: Vec<Value> = names.map(of_type).collect();
+        tags.extend(shared::TAGS.iter().map(|(name, description)| json!({ "name": name, "description": description })));
+        let mut document = json!({
             "openapi": "3.1.0",
             "info": {
                 "title": self.name,
@@ -106,6 +108,9 @@ impl OpenApi {
                 "description": "Commands, states and histories of event-sourced aggregates, and views of them. Errors are problem details \
                                 (RFC 9457); branch on their type.",
             },
+            // Wherever this document was read from, and nobody has to prove anything yet.
+            "servers": [{ "url": "/" }],
+            "security": [],
             "paths": paths,
             "components": {
                 "schemas": components,
@@ -115,6 +120,7 @@ impl OpenApi {
             },
             "tags": tags,
         });
+        schema::plain_enumerations(&mut document);
         document.to_string().into()
     }
 }

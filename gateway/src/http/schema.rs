@@ -61,6 +61,47 @@ pub(super) fn definitions(generator: &mut SchemaGenerator) -> Map<String, Value>
     generator.take_definitions(true)
 }
 
+/// Writes enumerations as `enum`, everywhere in a document. schemars gives each value with a description of its own as
+/// `oneOf` of `const`, which generators of clients do not take for an enumeration. The descriptions go into that of the whole.
+pub(super) fn plain_enumerations(document: &mut Value) {
+    match document {
+        Value::Array(items) => items.iter_mut().for_each(plain_enumerations),
+        Value::Object(members) => {
+            // Examples are values, not schemas.
+            members.iter_mut().filter(|(name, _)| *name != "example").for_each(|(_, inner)| plain_enumerations(inner));
+            if let Some(values) = constants(members) {
+                let told = values.iter().filter_map(|(value, told)| Some(format!("`{value}`: {}", told.as_ref()?)));
+                let told =
+                    members.get("description").and_then(Value::as_str).map(str::to_owned).into_iter().chain(told);
+                let description = told.collect::<Vec<_>>().join("\n\n");
+                let values: Vec<_> = values.into_iter().map(|(value, _)| value).collect();
+                members.remove("oneOf");
+                members.insert("type".to_owned(), "string".into());
+                members.insert("enum".to_owned(), values.into());
+                if !description.is_empty() {
+                    members.insert("description".to_owned(), description.into());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The values of an enumeration of texts, each with its description, if the schema is one.
+fn constants(schema: &Map<String, Value>) -> Option<Vec<(String, Option<String>)>> {
+    let alternatives = schema.get("oneOf")?.as_array()?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let values = alternatives.iter().map(|alternative| {
+        let described = text(&alternative["description"]);
+        let listed = match alternative["enum"].as_array() {
+            Some(values) => values.iter().map(text).collect::<Option<Vec<_>>>()?,
+            None => vec![text(&alternative["const"])?],
+        };
+        Some(listed.into_iter().map(|value| (value, described.clone())).collect::<Vec<_>>())
+    });
+    Some(values.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
 /// A value that fits a schema, roughly: something to begin with when trying a command.
 pub(super) fn example(schema: &Value, components: &Map<String, Value>, depth: u8) -> Value {
     let known = ["default", "const"].iter().find_map(|key| schema.get(key));

@@ -1,6 +1,6 @@
 //! What a user writes: an aggregate, its events, its refusals.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -107,6 +107,13 @@ pub trait Aggregate: Clone + Default + Serialize + DeserializeOwned + Send + Syn
 
     /// Applies an event that happened. It is total: history cannot be refused.
     fn evolve(&mut self, event: &Self::Event);
+
+    /// The JSON Schema of the state, for the description of the API: any value by default. A state that derives
+    /// `JsonSchema` returns `generator.subschema_for::<Self>()`.
+    fn state_schema(generator: &mut SchemaGenerator) -> Schema {
+        let _none_needed = generator;
+        true.into()
+    }
 }
 
 /// What can happen to an aggregate: an enum with one variant per event.

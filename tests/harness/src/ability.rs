@@ -16,15 +16,18 @@ pub enum Ability {
     Mount,
     /// The same with an ext4 image. Takes loop devices too.
     LoopMount,
+    /// Installing packages from npm and PyPI. Takes Node.js 20.19 or later, Python, and the network.
+    Packages,
 }
 
 impl Ability {
-    const ALL: [Self; 2] = [Self::Mount, Self::LoopMount];
+    const ALL: [Self; 3] = [Self::Mount, Self::LoopMount, Self::Packages];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Mount => "mount",
             Self::LoopMount => "loop-mount",
+            Self::Packages => "packages",
         }
     }
 
@@ -42,7 +45,8 @@ impl Ability {
     }
 
     /// What to tell who runs tests on a machine that turned out not to be able to.
-    pub(crate) fn hint(self) -> String {
+    #[must_use]
+    pub fn hint(self) -> String {
         format!("if this machine cannot do that, switch it off by name: {VARIABLE}={self}")
     }
 }

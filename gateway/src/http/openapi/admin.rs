@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::paths::{parameters, responses};
 
-const TAG: &str = "admin";
+/// The tag of these operations.
+pub(super) const TAG: &str = "admin";
 
 /// Statuses that a projection's operations can fail with.
-const OPERATION: [u16; 7] = [400, 404, 408, 409, 413, 503, 504];
+const OPERATION: [u16; 8] = [400, 403, 404, 408, 409, 413, 503, 504];
 
 pub(super) fn paths(paths: &mut Map<String, Value>) {
     let mut add = |path: &str, methods: Value| _ = paths.insert(path.to_owned(), methods);
@@ -15,7 +16,8 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
 
     let quarantined = operation("quarantine", "Aggregates that failed too often, and why", &[], &[400, 504]);
     add("/admin/quarantine", json!({ "get": quarantined }));
-    let release = operation("release", "Let a quarantined aggregate be used again", &["type", "id"], &[400, 404, 504]);
+    let release =
+        operation("release", "Let a quarantined aggregate be used again", &["type", "id"], &[400, 403, 404, 504]);
     add("/admin/aggregates/{type}/{id}/release", json!({ "post": release }));
 
     let all = operation("projections", "How far all projections are, and how they fare", &[], &[400, 504]);
@@ -86,14 +88,15 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
     let stats =
         operation("cache", "What is kept of the views in memory, and of what use it was", &["detailed"], &[400, 404]);
     add("/admin/cache", json!({ "get": stats }));
-    let mut clear = operation("cache.clear", "Drop what is kept, of some views or all", &[], &[400, 404, 408, 413]);
+    let mut clear =
+        operation("cache.clear", "Drop what is kept, of some views or all", &[], &[400, 403, 404, 408, 413]);
     let views = json!({"type": "object", "properties": {"views": {"type": "array", "items": {"type": "string"}}}});
     clear["requestBody"] = body(&views);
     add("/admin/cache/clear", json!({ "post": clear }));
 
     let config = operation("config", "What the server runs with, and which keys can be changed", &[], &[400, 504]);
     let mut change =
-        operation("config.change", "Change values until the server ends, all or none", &[], &[400, 408, 413]);
+        operation("config.change", "Change values until the server ends, all or none", &[], &[400, 403, 408, 413]);
     change["requestBody"] = body(&json!({"type": "object", "description": "Sections with keys, as in the file."}));
     add("/admin/config", json!({ "get": config, "patch": change }));
 }

@@ -2,13 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Described, admin, views};
+use super::{Described, admin, shared, views};
 use crate::http::schema::example;
 
 /// What every stream of events is like.
 const STREAM: &str = "Each message has an id, and an event as on pages as its data; none has a name, so that EventSource \
                       hands all of them to onmessage. Messages with an id alone tell how far the log was read. An id \
                       beyond what there is is refused (409): it is from another journal.";
+
+/// Statuses of problems that any request can meet before it is routed.
+const ALWAYS: [u16; 3] = [414, 421, 431];
 
 /// How deep examples go; deeper than that they are no help.
 const EXAMPLE_DEPTH: u8 = 6;
@@ -31,7 +34,7 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
                     "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
                     "content": {"application/json": {"schema": outcome(described)}},
                 }),
-                &[400, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504, 507],
+                &[400, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504, 507],
             ),
         });
         if let Some(description) = fields.get("description") {
@@ -52,11 +55,11 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
                     "type": "object",
                     "required": ["aggregate", "id", "version", "recorded_at", "state"],
                     "properties": {
-                        "aggregate": {"const": name},
+                        "aggregate": one_text(name),
                         "id": {"type": "string"},
                         "version": {"type": "integer"},
                         "recorded_at": {"type": "string", "format": "date-time"},
-                        "state": {"type": "object"},
+                        "state": described.state,
                     },
                 }}},
             }),
@@ -144,6 +147,7 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
             "parameters": parameters(path),
             "responses": {
                 "200": {"description": "ok or degraded", "content": shown},
+                "421": problem(421),
                 "503": {"description": "down", "content": shown},
             },
         }})
@@ -166,7 +170,7 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
             "operationId": id,
             "summary": summary,
             "tags": ["server"],
-            "responses": {"200": {"description": "It.", "content": content}},
+            "responses": responses(json!({"description": "It.", "content": content}), &[]),
         }})
     };
     paths.insert("/metrics".to_owned(), text("metrics", "What Prometheus scrapes", "text/plain"));
@@ -179,14 +183,14 @@ fn outcome(described: &Described) -> Value {
         "type": "object",
         "required": ["aggregate", "id", "version", "position", "events", "reply"],
         "properties": {
-            "aggregate": {"const": described.name},
+            "aggregate": one_text(described.name),
             "id": {"type": "string"},
             "version": {"type": "integer", "description": "The version after the command."},
             "position": {"type": ["integer", "null"], "description": "Where its last event stands; null for a dry run."},
             "events": {"type": "array", "items": {
                 "type": "object",
                 "required": ["type", "version"],
-                "properties": {"type": {"enum": described.events}, "version": {"type": "integer"}},
+                "properties": {"type": {"type": "string", "enum": described.events}, "version": {"type": "integer"}},
             }},
             "reply": described.reply,
         },
@@ -218,9 +222,13 @@ fn event(types: &str) -> Value {
             "schema_version": {"type": "integer"},
             "recorded_at": {"type": "string", "format": "date-time"},
             "data": {"description": "The payload as it was written. Bytes are base64 text."},
-            "metadata": {"type": "object"},
+            "metadata": {"$ref": format!("#/components/schemas/{}", shared::METADATA)},
         },
     })
+}
+
+fn one_text(text: &str) -> Value {
+    json!({"type": "string", "enum": [text]})
 }
 
 pub(super) fn parameters(names: &[&str]) -> Value {
@@ -234,7 +242,7 @@ pub(super) fn headers(names: &[&str]) -> Value {
 
 pub(super) fn responses(success: Value, problems: &[u16]) -> Value {
     let mut responses = Map::from_iter([("200".to_owned(), success)]);
-    responses.extend(problems.iter().map(|status| (status.to_string(), problem(*status))));
+    responses.extend(problems.iter().chain(&ALWAYS).map(|status| (status.to_string(), problem(*status))));
     Value::Object(responses)
 }
 

@@ -75,7 +75,7 @@ pub(super) fn overview() -> Value {
             "version": {"type": "integer", "description": "Of the code that makes it."},
             "fields": {"type": "array", "items": {"type": "object", "properties": {
                 "path": {"type": "string"},
-                "kind": {"enum": ["text", "integer", "real", "boolean"]},
+                "kind": {"type": "string", "enum": ["text", "integer", "real", "boolean"]},
             }}},
             "position": {"type": "integer", "description": "How far it is."},
             "state": {"type": "string", "description": "starting, running, retrying, stopped or ended."},

@@ -1,5 +1,6 @@
 //! Redis as a log: streams appended to by its own benchmark, each append durable before it is answered.
 
+use dormouse_journal::PageLimit;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -79,7 +80,7 @@ fn event_bytes() -> Result<usize> {
         let stocks = engine.aggregates::<Inventory>().context("inventory is not registered")?;
         let command = InventoryCommand::UpdateInventory { change: 1, reason: Text::new("benchmark")? };
         stocks.execute(AggregateId::new("sku-1234")?, command, CommandOptions::default()).await?;
-        let log = engine.journal().read_log(Position::ZERO, 1).await?;
+        let log = engine.journal().read_log(Position::ZERO, PageLimit::ONE).await?;
         let event = &log.first().context("a command without an event")?.event;
         Ok(event.payload.len() + event.metadata.len())
     })

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use dormouse::{App, Config, JournalUrl, Running};
 use dormouse_aggregates::commerce::{Inventory, InventoryCommand, Text};
 use dormouse_engine::{Aggregates, CommandOptions};
-use dormouse_journal::{Append, Journal, Submission};
+use dormouse_journal::{Append, Journal, PageLimit, Submission};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, NewEvent, Position, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -184,7 +184,7 @@ async fn append(journal: &Journal, appends: impl Iterator<Item = Append>) {
 
 /// Appends of one event each, such as the engine makes, to aggregates in turn.
 async fn appends(journal: &Journal, times: usize) -> Result<Vec<Append>> {
-    let log = journal.read_log(Position::ZERO, 1).await?;
+    let log = journal.read_log(Position::ZERO, PageLimit::ONE).await?;
     let event: Arc<NewEvent> = Arc::new(log.into_iter().next().context("the log is empty")?.event);
     let inventory = AggregateType::new("inventory")?;
     let append = |number: usize| {

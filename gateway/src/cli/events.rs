@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use dormouse_config::{Config, JournalUrl};
+use dormouse_journal::PageLimit;
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, RecordedEvent, Version};
 
 use super::failure::WrongArgument;
@@ -67,7 +68,7 @@ async fn show(config: &Config, aggregate: &AggregateRef, after: Version, limit: 
     let mut last = after;
     let mut shown = 0;
     while shown < limit {
-        let events = store.read_aggregate(aggregate, last, PAGE.min(limit - shown)).await?;
+        let events = store.read_aggregate(aggregate, last, PageLimit::events(PAGE.min(limit - shown))).await?;
         for event in &events {
             check(event, last, chain)?;
             output::line(event_json(event))?;

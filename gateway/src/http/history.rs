@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use dormouse_engine::QueryError;
+use dormouse_journal::{Page, PageLimit};
 use dormouse_kernel::{RecordedEvent, Version};
 use follow::History;
 use serde_json::{Value, json};
@@ -38,9 +39,9 @@ async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
         None => parameters.number("after")?.unwrap_or(0),
     };
     let place = api.streams.open()?;
-    let known = resource.history(&id, Version(after.saturating_sub(1)), 1).await?;
+    let known = resource.history(&id, Version(after.saturating_sub(1)), PageLimit::ONE).await?;
     let Some(RecordedEvent { aggregate, .. }) = known.into_iter().next() else {
-        if after == 0 || resource.history(&id, Version::ZERO, 1).await?.is_empty() {
+        if after == 0 || resource.history(&id, Version::ZERO, PageLimit::ONE).await?.is_empty() {
             return Err(QueryError::NotFound.into());
         }
         return Err(beyond(&format!("the aggregate has no version {after}")));
@@ -59,13 +60,14 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let limit = api.page_limit(&parameters)?;
 
     // One more than asked for tells whether there is a next page.
-    let mut events = resource.history(&id, after, limit + 1).await?;
-    if events.is_empty() && (after == Version::ZERO || resource.history(&id, Version::ZERO, 1).await?.is_empty()) {
+    let Page { mut events, is_cut } = resource.history(&id, after, PageLimit::events(limit + 1)).await?;
+    if events.is_empty()
+        && (after == Version::ZERO || resource.history(&id, Version::ZERO, PageLimit::ONE).await?.is_empty())
+    {
         return Err(QueryError::NotFound.into());
     }
-    let has_more = events.len() > limit;
     events.truncate(limit);
-    let next = events.last().filter(|_| has_more).map(|last: &RecordedEvent| {
+    let next = events.last().filter(|_| is_cut).map(|last: &RecordedEvent| {
         let limit = parameters.get("limit").map_or(String::new(), |limit| format!("&limit={limit}"));
         format!("{}?after={}{limit}", uri.path(), last.version)
     });

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use dormouse_engine::QueryError;
+use dormouse_journal::PageLimit;
 use dormouse_kernel::{Position, RecordedEvent};
 use serde_json::{Value, json};
 
@@ -55,19 +56,24 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let journal = api.engine.journal();
     let head = *journal.head().borrow();
     let last = head.min(reached.plus(LOOKED_AT));
-    let mut events: Vec<RecordedEvent> = Vec::new();
-    while reached < last && events.len() < limit {
+    let (mut events, mut bytes): (Vec<RecordedEvent>, usize) = (Vec::new(), 0);
+    'page: while reached < last && events.len() < limit {
         let count = if filter.is_none() { limit } else { READ };
-        let read = journal.read_log(reached, count).await.map_err(QueryError::from)?;
+        let read = journal.read_log(reached, PageLimit::events(count)).await.map_err(QueryError::from)?;
         for event in read {
             // What comes behind the head is not known to be durable.
             if event.position > last || events.len() == limit {
-                break;
+                break 'page;
+            }
+            let is_wanted = filter.wants(&event.aggregate, &event.event);
+            if is_wanted {
+                bytes += event.event.size_bytes();
+                if bytes > PageLimit::BYTES && !events.is_empty() {
+                    break 'page;
+                }
             }
             reached = event.position;
-            if filter.wants(&event.aggregate, &event.event) {
-                events.push(event);
-            }
+            events.extend(is_wanted.then_some(event));
         }
     }
     let next = (reached < head).then(|| format!("{}?after={reached}{}", uri.path(), query_without(uri, "after")));

@@ -7,8 +7,8 @@ use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use dormouse_engine::{Aggregates, CommandOptions, QueryError};
-use dormouse_journal::AsOf;
-use dormouse_kernel::{Aggregate, AggregateId, CommandKey, RecordedEvent, Version, variant_names};
+use dormouse_journal::{AsOf, Page, PageLimit};
+use dormouse_kernel::{Aggregate, AggregateId, CommandKey, Version, variant_names};
 
 use super::commands::{Command, Commands};
 use super::problem::{self, Problem};
@@ -45,13 +45,13 @@ pub(super) trait Resource: Send + Sync {
         headers: &'a HeaderMap,
     ) -> Pending<'a, Result<Response, Problem>>;
 
-    /// Events after a version, at most `limit`.
+    /// Events after a version, within `limit`.
     fn history<'a>(
         &'a self,
         id: &'a AggregateId,
         after: Version,
-        limit: usize,
-    ) -> Pending<'a, Result<Vec<RecordedEvent>, QueryError>>;
+        limit: PageLimit,
+    ) -> Pending<'a, Result<Page, QueryError>>;
 }
 
 pub(super) struct Typed<A: Aggregate> {
@@ -115,8 +115,8 @@ impl<A: Aggregate> Resource for Typed<A> {
         &'a self,
         id: &'a AggregateId,
         after: Version,
-        limit: usize,
-    ) -> Pending<'a, Result<Vec<RecordedEvent>, QueryError>> {
+        limit: PageLimit,
+    ) -> Pending<'a, Result<Page, QueryError>> {
         Box::pin(self.aggregates.history(id, after, limit))
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Batch {
     pub(crate) to: Offset,
     /// All of them, those that are left out as well.
     pub(crate) count: usize,
+    /// More of them are there already.
+    pub(crate) is_behind: bool,
 }
 
 impl Batch {
@@ -43,6 +45,6 @@ impl Batch {
         let (position, chain) = feed.passed().filter(|(position, _)| *position > from)?;
         // Positions have no gaps.
         let count = usize::try_from(position.0 - from.0).unwrap_or(usize::MAX);
-        Some(Self { events, to: Offset { position, chain }, count })
+        Some(Self { events, to: Offset { position, chain }, count, is_behind: feed.is_behind() })
     }
 }

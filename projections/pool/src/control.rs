@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use dormouse_journal::ReadError;
+use dormouse_journal::{PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Position, RecordedEvent};
 use ractor::ActorRef;
 use tokio::sync::oneshot;
@@ -195,7 +195,7 @@ impl Projections {
         let Some(before) = position.0.checked_sub(1).map(Position) else { return Ok(None) };
         let parked = self.parked(name, None, before, 1).await?.into_iter().find(|event| event.position == position);
         let Some(parked) = parked else { return Ok(None) };
-        let recorded = upkeep.journal.read_log(before, 1).await?.into_iter().next();
+        let recorded = upkeep.journal.read_log(before, PageLimit::ONE).await?.into_iter().next();
         Ok(recorded.map(|recorded| ParkedEvent { parked, recorded }))
     }
 

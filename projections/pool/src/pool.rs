@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_journal::Journal;
+use dormouse_journal::{Journal, PageLimit};
 use dormouse_kernel::{Clock, SystemClock};
 use ractor::{ActorRef, ActorRuntime};
 use tokio::sync::watch;
@@ -186,7 +186,12 @@ impl Projections {
 
     /// How long ago the first event was recorded that a view does not have. A journal that does not answer has none.
     async fn age_of_next(&self, progress: &Progress) -> Duration {
-        let next = self.journal.read_log(progress.position, 1).await.ok().and_then(|events| events.into_iter().next());
+        let next = self
+            .journal
+            .read_log(progress.position, PageLimit::ONE)
+            .await
+            .ok()
+            .and_then(|events| events.into_iter().next());
         let age = |recorded_at| SystemClock.now().duration_since(recorded_at).try_into().unwrap_or_default();
         next.map_or(Duration::ZERO, |event| age(event.event.recorded_at))
     }

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use dormouse_journal::{Feed, let_others_go_first};
-use dormouse_kernel::{AggregateRef, RecordedEvent};
+use dormouse_journal::{Feed, PageLimit, let_others_go_first};
+use dormouse_kernel::{AggregateRef, Position, RecordedEvent};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -121,11 +121,11 @@ impl<P: Projection> Projector<P> {
     /// Projects the events that follow, and moves the build on. After an error, [resume](Self::resume): whether it has
     /// moved is not known.
     pub(crate) async fn advance(&self, view: &mut Standing<P>, batch: Batch) -> Result<(), Trouble> {
-        let (Batch { events, to, count }, started) = (batch, Instant::now());
+        let (Batch { events, to, count, .. }, started) = (batch, Instant::now());
         let round = self.read(events, &view.waiting).await;
         let made = match self.try_round(&round, view).await? {
             Some((rows, gone)) => Made { rows, gone, parked: round.into_parked(0) },
-            None => self.insist(round, view, count, to).await?,
+            None => self.insist(round, view, to).await?,
         };
         let Made { rows, gone, parked } = made;
         self.note_parked(&parked, &mut view.waiting)?;
@@ -222,14 +222,8 @@ impl<P: Projection> Projector<P> {
     /// Projects a round so that each step can be undone, and once more after a while if an event cannot be projected, a
     /// few times: with the documents as they are stored and the events as the log has them, since what is wrong may
     /// be what was in memory. What cannot be projected in the end is parked.
-    async fn insist(
-        &self,
-        mut round: Round<P>,
-        view: &mut Standing<P>,
-        events: usize,
-        to: Offset,
-    ) -> Result<Made, Trouble> {
-        let Upkeep { journal, options, .. } = &*self.upkeep;
+    async fn insist(&self, mut round: Round<P>, view: &mut Standing<P>, to: Offset) -> Result<Made, Trouble> {
+        let Upkeep { options, .. } = &*self.upkeep;
         let mut attempts = 1;
         loop {
             view.documents.forget();
@@ -243,14 +237,27 @@ impl<P: Projection> Projector<P> {
             }
             tokio::time::sleep(options.pause_after(attempts)).await;
             attempts += 1;
-            let again = journal.read_log(view.offset.position, events).await?;
-            if again.last().map(Offset::at) != Some(to) {
-                return Err(Trouble::Passing("the log does not have what was just read from it".to_owned()));
-            }
+            let again = self.read_again(view.offset.position, to).await?;
             round = self.read(again, &view.waiting).await;
         }
         let (rows, gone) = view.documents.changes()?;
         Ok(Made { rows, gone, parked: round.into_parked(attempts) })
+    }
+
+    /// What the projection reads of the events behind a position, up to an offset. It was in hand before, so it fits.
+    async fn read_again(&self, mut position: Position, to: Offset) -> Result<Vec<RecordedEvent>, Trouble> {
+        let mut again = Vec::new();
+        while position < to.position {
+            let events = usize::try_from(to.position.0 - position.0).unwrap_or(usize::MAX);
+            let page = self.upkeep.journal.read_log(position, PageLimit::events(events)).await?;
+            let last = page.last().map(Offset::at);
+            let Some(last) = last.filter(|last| last.position < to.position || *last == to) else {
+                return Err(Trouble::Passing("the log does not have what was just read from it".to_owned()));
+            };
+            position = last.position;
+            again.extend(page.into_iter().filter(|event| self.reads(&event.aggregate)));
+        }
+        Ok(again)
     }
 
     pub(crate) async fn load(&self, round: &Round<P>, view: &mut Standing<P>) -> Result<(), Trouble> {

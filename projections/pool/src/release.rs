@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use dormouse_journal::ReadError;
+use dormouse_journal::{PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
@@ -39,7 +39,7 @@ impl<P: Projection> Projector<P> {
         let limit = options.batch_events.get();
         let aggregate = &order.aggregate;
         let mut page = store.parked(view.build, Some(aggregate), Position::ZERO, limit).await?;
-        let is_last = page.len() < limit;
+        let mut is_last = page.len() < limit;
         let mut released = Vec::with_capacity(page.len());
         match (page.first(), order.skip) {
             (None, _) if order.released == 0 => {
@@ -55,7 +55,12 @@ impl<P: Projection> Projector<P> {
             _ => {}
         }
         let failed = match self.journaled(aggregate, &page).await {
-            Ok(events) => self.project_again(events, view).await?,
+            Ok(events) => {
+                // Large ones are fewer than there were places for.
+                is_last &= events.len() == page.len();
+                page.truncate(events.len());
+                self.project_again(events, view).await?
+            }
             Err(error @ ReadError::Unavailable(_)) => return Ok(Some(Err(error.into()))),
             Err(error @ ReadError::Damaged { .. }) => page.first().map(|event| (event.position, error.to_string())),
         };
@@ -84,14 +89,14 @@ impl<P: Projection> Projector<P> {
         Ok(is_done.then_some(Ok(Retried { released: order.released, still })))
     }
 
-    /// The parked events themselves.
+    /// The parked events themselves; fewer, if they are large.
     async fn journaled(&self, aggregate: &AggregateRef, page: &[Parked]) -> Result<Vec<RecordedEvent>, ReadError> {
         let Some(first) = page.first() else { return Ok(Vec::new()) };
         let before = Version(first.version.0.saturating_sub(1));
-        let events = self.upkeep.journal.history(aggregate, before, page.len()).await?;
+        let events = self.upkeep.journal.history(aggregate, before, PageLimit::events(page.len())).await?;
         let is_same = |(event, parked): (&RecordedEvent, &Parked)| event.position == parked.position;
-        if events.len() == page.len() && events.iter().zip(page).all(is_same) {
-            return Ok(events);
+        if (events.len() == page.len() || events.is_cut) && events.iter().zip(page).all(is_same) {
+            return Ok(events.events);
         }
         Err(ReadError::Damaged {
             aggregate: aggregate.clone(),

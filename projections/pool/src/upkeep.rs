@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dormouse_journal::{Health, Journal, ReadError};
+use dormouse_journal::{Health, Journal, PageLimit, ReadError};
 use dormouse_kernel::{Clock, Position, SystemClock};
 use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
@@ -133,7 +133,7 @@ impl Upkeep {
     /// Right behind the event at a position, if there is one.
     pub(crate) async fn offset_at(&self, position: Position) -> Result<Option<Offset>, ReadError> {
         let Some(before) = position.0.checked_sub(1) else { return Ok(Some(Offset::START)) };
-        Ok(self.journal.read_log(Position(before), 1).await?.first().map(Offset::at))
+        Ok(self.journal.read_log(Position(before), PageLimit::ONE).await?.first().map(Offset::at))
     }
 
     async fn planned(&self, serving: Option<Build>, next: Option<Build>, is_paused: bool) -> Result<(), Trouble> {

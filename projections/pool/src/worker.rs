@@ -147,8 +147,9 @@ impl<P: Projection> Work<P> {
             turn = turn => turn,
             () = stopped(&mut self.commission.stop) => return Ok(false),
         };
-        // A full batch: it is behind, and the next one can be read meanwhile. One that is live would only get less.
-        let is_behind = batch.count >= limit;
+        // A batch that was full, of events or of bytes: the next one can be read meanwhile. One that is live would only get
+        // less.
+        let is_behind = batch.is_behind;
         let Run { feed, view, .. } = run;
         let wanted = |aggregate: &AggregateRef, _: &NewEvent| projector.reads(aggregate);
         let reading_ahead = async { if is_behind { Batch::ready(feed, limit, wanted).await } else { Ok(None) } };

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_journal::{AsOf, ReadError};
+use dormouse_journal::{AsOf, Page, PageLimit, ReadError};
 use dormouse_kernel::{
-    Aggregate, AggregateId, CodecError, CommandKey, Fingerprint, RecordedEvent, Timestamp, Version, encode,
+    Aggregate, AggregateId, CodecError, CommandKey, Fingerprint, NewEvent, RecordedEvent, Timestamp, Version, encode,
     variant_name,
 };
 use metrics::counter;
@@ -53,9 +53,6 @@ pub struct Stated<A> {
     /// When that event was recorded.
     pub recorded_at: Timestamp,
 }
-
-/// An event of an aggregate's history, as it was stored.
-pub type HistoryEvent = RecordedEvent;
 
 impl<A: Aggregate> Aggregates<A> {
     pub(crate) fn new(kind: Arc<Kind<A>>) -> Self {
@@ -174,18 +171,22 @@ impl<A: Aggregate> Aggregates<A> {
         let aggregate = self.kind.aggregate(id);
         let Some(first) = journal.find_command(&aggregate, key).await? else { return Ok(None) };
         let before = Version(first.0.saturating_sub(1));
-        let mut events = journal.history(&aggregate, before, 1).await?;
+        let mut events = journal.history(&aggregate, before, PageLimit::ONE).await?.events;
         let unreadable = |error: CodecError| QueryError::Unreadable(error.to_string());
         let Some(head) = events.first() else { return Ok(None) };
         let count = head.metadata().map_err(unreadable)?.command.map_or(1, |command| command.events as usize);
-        if count > 1 {
-            events = journal.history(&aggregate, before, count).await?;
-        }
-        if events.len() < count {
-            let there = events.len();
-            return Err(QueryError::Unreadable(format!(
-                "of the {count} events of the command at {first}, {there} are there"
-            )));
+        while let Some(last) = events.last()
+            && events.len() < count
+        {
+            let page = journal.history(&aggregate, last.version, PageLimit::events(count - events.len())).await?;
+            if page.is_empty() {
+                let there = events.len();
+                return Err(QueryError::Unreadable(format!(
+                    "of the {count} events of the command at {first}, {there} are there"
+                )));
+            }
+            // Of those behind the first, only the names are told.
+            events.extend(page.into_iter().map(without_content));
         }
         Outcome::recorded(&events).map_err(unreadable)
     }
@@ -234,16 +235,11 @@ impl<A: Aggregate> Aggregates<A> {
         }
     }
 
-    /// A page of the history: events after a version, as they were stored, at most `limit`.
+    /// A page of the history: events after a version, as they were stored, within `limit`.
     ///
     /// # Errors
     /// If the journal does not answer, or the events are damaged.
-    pub async fn history(
-        &self,
-        id: &AggregateId,
-        after: Version,
-        limit: usize,
-    ) -> Result<Vec<HistoryEvent>, QueryError> {
+    pub async fn history(&self, id: &AggregateId, after: Version, limit: PageLimit) -> Result<Page, QueryError> {
         let _permit = self.node_permit()?;
         Ok(self.kind.node.journal.history(&self.kind.aggregate(id), after, limit).await?)
     }
@@ -323,6 +319,10 @@ impl<R> From<QueryError> for CommandError<R> {
 /// channel, and is dropped only with the last reference to it.
 fn send<A: Aggregate>(actor: ActorRef<Message<A>>, message: Message<A>) {
     drop(actor.send_message(message));
+}
+
+fn without_content(event: RecordedEvent) -> RecordedEvent {
+    RecordedEvent { event: NewEvent { payload: Vec::new(), metadata: Vec::new(), ..event.event }, ..event }
 }
 
 /// What tells a repeated command from another one under the same key.

@@ -29,7 +29,7 @@ mod supervision;
 #[cfg(test)]
 mod test_aggregate;
 
-pub use aggregates::{Aggregates, HistoryEvent, Stated};
+pub use aggregates::{Aggregates, Stated};
 pub use command::{CommandOptions, Expected};
 pub use engine::{Builder, DrainReport, Engine, Lifecycle};
 pub use error::{CommandError, QueryError, StartError};

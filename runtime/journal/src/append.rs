@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use dormouse_kernel::{AggregateRef, CommandKey, NewEvent, Position, RecordedEvent, Version};
 
+use crate::page::{Page, Room};
+
 /// The events of one command, to follow an expected version of their aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
@@ -80,12 +82,38 @@ impl Placed {
         (0..self.append.events.len()).map(|index| self.row(index))
     }
 
+    /// Of some appends, the events behind a version and a position, copied only as far as there is room.
+    pub(crate) fn page<'p>(
+        appends: impl Iterator<Item = &'p Self>,
+        version: Version,
+        position: Position,
+        mut room: Room,
+    ) -> Page {
+        let mut page = Page::default();
+        for (place, index, placed) in appends.flat_map(Self::places) {
+            if place <= position || placed.version(index) <= version {
+                continue;
+            }
+            if !room.take(placed.append.events[index].size_bytes()) {
+                page.is_cut = true;
+                return page;
+            }
+            page.events.push(placed.row(index));
+        }
+        page.is_cut = room.is_used_up();
+        page
+    }
+
+    fn version(&self, index: usize) -> Version {
+        self.append.expected.plus(index as u64 + 1)
+    }
+
     /// One of the events as a row. The command key stands on the first.
     pub(crate) fn row(&self, index: usize) -> RecordedEvent {
         RecordedEvent {
             position: self.first.plus(index as u64),
             aggregate: self.append.aggregate.clone(),
-            version: self.append.expected.plus(index as u64 + 1),
+            version: self.version(index),
             command_key: self.append.command_key().filter(|_| index == 0).cloned(),
             event: self.append.events[index].clone(),
         }

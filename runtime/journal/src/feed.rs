@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::append::{Append, Placed};
 use crate::error::ReadError;
 use crate::journal::Journal;
+use crate::page::{PageLimit, Room};
 
 /// Events in the ring. A subscriber that needs half a second for a batch stays in memory at 60,000 events a second.
 const RING_EVENTS: usize = 32_768;
@@ -24,11 +25,8 @@ const RING_EVENTS: usize = 32_768;
 /// Their memory, in bytes: the bound that matters when events are large.
 const RING_BYTES: usize = 32 << 20;
 
-/// What one page of a subscriber may take in memory, in bytes, about, unless it wants less.
+/// What one page of a subscriber may take in memory, in bytes, unless it wants less, or one event has more.
 const PAGE_BYTES: usize = 8 << 20;
-
-/// Events in the first page read from the log, before it is known how large they are.
-const FIRST_PAGE: usize = 64;
 
 /// So often the store is asked for the head: what others have appended is not announced here.
 const POLL: Duration = Duration::from_millis(500);
@@ -161,29 +159,21 @@ pub struct Feed {
     known: Position,
     /// When the store was last asked.
     asked: Instant,
-    /// What a page may take in memory, in bytes, about.
+    /// What a page may take in memory, in bytes.
     page_bytes: usize,
-    /// Events in a page read from the log, so that it takes about so much.
-    page: usize,
-}
-
-/// The events of a page while they are collected.
-#[derive(Default)]
-struct Page {
-    events: Vec<RecordedEvent>,
-    looked_at: usize,
-    bytes: usize,
+    /// The last page ended before what was known to be there.
+    is_behind: bool,
 }
 
 impl Feed {
     pub(crate) fn new(journal: Journal, after: Position) -> Self {
         journal.ring().subscribe();
         let head = journal.head();
-        let (asked, page_bytes, page) = (Instant::now(), PAGE_BYTES, FIRST_PAGE);
-        Self { journal, head, position: after, chain: None, known: after, asked, page_bytes, page }
+        let (asked, page_bytes, is_behind) = (Instant::now(), PAGE_BYTES, false);
+        Self { journal, head, position: after, chain: None, known: after, asked, page_bytes, is_behind }
     }
 
-    /// With pages of about so many bytes rather than 8 MiB: for feeds of which there are many.
+    /// With pages of at most so many bytes rather than 8 MiB.
     #[must_use]
     pub fn page_bytes(mut self, page_bytes: usize) -> Self {
         self.page_bytes = page_bytes.max(1);
@@ -196,13 +186,19 @@ impl Feed {
         self.position
     }
 
+    /// Whether the last page ended before what was known to be there, so that another can be read at once.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
     /// The position and the chain of the last event it has given or passed over, if there was one.
     #[must_use]
     pub fn passed(&self) -> Option<(Position, Chain)> {
         self.chain.map(|chain| (self.position, chain))
     }
 
-    /// The events that follow, at least one, at most `limit` (zero counts as one) and about 8 MiB. Waits until there
+    /// The events that follow, at least one, at most `limit` (zero counts as one), and no more bytes than fit a page. Waits until there
     /// are any: events that this journal commits come at once, those of other nodes within half a second.
     ///
     /// Nothing is lost if the future is dropped: the same events come again.
@@ -252,41 +248,55 @@ impl Feed {
         limit: usize,
         wanted: impl Fn(&AggregateRef, &NewEvent) -> bool,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let limit = limit.max(1);
-        let mut page = Page::default();
+        let limit = PageLimit { events: limit.max(1), bytes: self.page_bytes };
         // Seen before the ring is asked: what is committed later wakes whoever waits.
         let committed = (*self.head.borrow_and_update()).max(self.known);
-        if let Some(batches) = self.journal.ring().after(self.position, limit)
-            && !batches.is_empty()
-        {
-            let seen = self.position;
-            let appends = batches.iter().flat_map(|batch| &*batch.appends);
-            let unseen = appends.skip_while(|placed| placed.last() <= seen).flat_map(Placed::places);
-            for (position, index, placed) in unseen.skip_while(|(position, ..)| *position <= seen) {
-                if page.is_full(limit, self.page_bytes) {
+        let events = match self.journal.ring().after(self.position, limit.events) {
+            Some(batches) if !batches.is_empty() => self.copy(&batches, limit, wanted),
+            _ if committed > self.position => self.read(committed, limit, wanted).await?,
+            _ => Vec::new(),
+        };
+        self.is_behind = self.position < committed;
+        Ok(events)
+    }
+
+    /// A page of what the ring has: only what is wanted takes room.
+    fn copy(
+        &mut self,
+        batches: &[Batch],
+        limit: PageLimit,
+        wanted: impl Fn(&AggregateRef, &NewEvent) -> bool,
+    ) -> Vec<RecordedEvent> {
+        let (seen, mut events, mut room) = (self.position, Vec::new(), Room::new(limit));
+        let appends = batches.iter().flat_map(|batch| &*batch.appends);
+        let unseen = appends.skip_while(|placed| placed.last() <= seen).flat_map(Placed::places);
+        for (position, index, placed) in unseen.skip_while(|(position, ..)| *position <= seen).take(limit.events) {
+            let event = &placed.append.events[index];
+            if wanted(&placed.append.aggregate, event) {
+                if !room.take(event.size_bytes()) {
                     break;
                 }
-                let event = &placed.append.events[index];
-                page.add(wanted(&placed.append.aggregate, event).then(|| placed.row(index)));
-                (self.position, self.chain) = (position, Some(event.chain));
+                events.push(placed.row(index));
             }
-            return Ok(page.events);
+            (self.position, self.chain) = (position, Some(event.chain));
         }
-        if committed <= self.position {
-            return Ok(page.events);
+        events
+    }
+
+    /// A page of the log.
+    async fn read(
+        &mut self,
+        committed: Position,
+        limit: PageLimit,
+        wanted: impl Fn(&AggregateRef, &NewEvent) -> bool,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let mut page = self.journal.read_log(self.position, limit).await?;
+        // What is there, but not known to be durable, may be about to be undone.
+        page.events.retain(|event| event.position <= committed);
+        if let Some(last) = page.last() {
+            (self.position, self.chain) = (last.position, Some(last.event.chain));
         }
-        let read = self.journal.read_log(self.position, limit.min(self.page)).await?;
-        let bytes: usize = read.iter().map(|event| event.event.size_bytes()).sum();
-        self.page = (read.len() * self.page_bytes).checked_div(bytes).unwrap_or(FIRST_PAGE).max(1);
-        for event in read {
-            // What is there, but not known to be durable, may be about to be undone.
-            if page.is_full(limit, self.page_bytes) || event.position > committed {
-                break;
-            }
-            (self.position, self.chain) = (event.position, Some(event.event.chain));
-            let is_wanted = wanted(&event.aggregate, &event.event);
-            page.add(is_wanted.then_some(event));
-        }
+        page.events.retain(|event| wanted(&event.aggregate, &event.event));
         Ok(page.events)
     }
 
@@ -307,19 +317,6 @@ impl Feed {
             self.known = self.journal.ping().await?;
         }
         Ok(())
-    }
-}
-
-impl Page {
-    fn is_full(&self, limit: usize, bytes: usize) -> bool {
-        self.looked_at >= limit || self.bytes >= bytes
-    }
-
-    /// Adds an event, if it was wanted.
-    fn add(&mut self, event: Option<RecordedEvent>) {
-        self.looked_at += 1;
-        self.bytes += event.as_ref().map_or(0, |event| event.event.size_bytes());
-        self.events.extend(event);
     }
 }
 

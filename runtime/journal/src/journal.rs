@@ -15,6 +15,7 @@ use crate::error::{AppendError, ReadError, StoreError};
 use crate::feed::{Feed, Ring};
 use crate::lane::Lane;
 use crate::metric;
+use crate::page::{Page, PageLimit};
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Store;
 use crate::store::postgres_sessions::Standing;
@@ -129,7 +130,7 @@ impl Journal {
         }
     }
 
-    /// The events of an aggregate after `anchor`, at most `limit`, each checked to follow the one before it.
+    /// The events of an aggregate after `anchor`, within `limit`, each checked to follow the one before it.
     ///
     /// # Errors
     /// [`ReadError::Damaged`] if they do not follow each other, or if the anchor is not part of this history.
@@ -137,70 +138,79 @@ impl Journal {
         &self,
         aggregate: &AggregateRef,
         anchor: Anchor,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
+        limit: PageLimit,
+    ) -> Result<Page, ReadError> {
         let started = Instant::now();
-        // The event at the anchor is read again, to know that the anchor belongs here.
-        let again = usize::from(anchor.version > Version::ZERO);
-        let after = Version(anchor.version.0.saturating_sub(1));
-        let read = self.shared.store.read_aggregate(aggregate, after, limit.saturating_add(again)).await;
-        let read = read.inspect_err(|_| counter!(metric::ERRORS, "operation" => "load").increment(1));
-        let mut events = read.map_err(|error| unreadable(aggregate, after, error))?;
+        let read = self.read_from(aggregate, anchor.version, limit).await;
+        let (found, page) = read.inspect_err(|_| counter!(metric::ERRORS, "operation" => "load").increment(1))?;
         histogram!(metric::LOAD_DURATION).record(started.elapsed());
-        if again == 1 {
-            let found = events.first().filter(|event| event.version == anchor.version);
-            if found.is_none_or(|found| found.event.chain != anchor.chain) {
+        if anchor.version > Version::ZERO {
+            let found = found.filter(|event| event.version == anchor.version);
+            if found.as_ref().is_none_or(|found| found.event.chain != anchor.chain) {
                 if failpoint::is_planted(Bug::SnapshotAheadOfJournal) {
                     // The mistake has two halves: what is kept too early is believed later.
-                    return Ok(Vec::new());
+                    return Ok(Page::default());
                 }
                 let position = found.map_or(Position::ZERO, |found| found.position);
                 let problem = "the state that was kept does not belong to this history";
                 return Err(damaged(aggregate, anchor.version, position, problem));
             }
-            events.remove(0);
         }
-        verify(aggregate, anchor, &events)?;
-        Ok(events)
+        verify(aggregate, anchor, &page)?;
+        Ok(page)
     }
 
-    /// A page of an aggregate's history: the events after a version, at most `limit`, each checked to follow the one
+    /// A page of an aggregate's history: the events after a version, within `limit`, each checked to follow the one
     /// before it.
     ///
     /// # Errors
     /// [`ReadError::Damaged`] if they do not follow each other.
-    pub async fn history(
-        &self,
-        aggregate: &AggregateRef,
-        after: Version,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, ReadError> {
+    pub async fn history(&self, aggregate: &AggregateRef, after: Version, limit: PageLimit) -> Result<Page, ReadError> {
         if after == Version::ZERO {
             return self.events_after(aggregate, Anchor::START, limit).await;
         }
-        let before = Version(after.0 - 1);
-        let read = self.shared.store.read_aggregate(aggregate, before, limit.saturating_add(1)).await;
-        let mut events = read.map_err(|error| unreadable(aggregate, before, error))?;
-        if events.is_empty() {
-            return Ok(events);
-        }
         // The event right before the page is not part of it, but anchors it.
-        let first = events.remove(0);
-        if first.version != after {
-            return Err(damaged(aggregate, after, first.position, "this version is missing"));
+        let (Some(before), page) = self.read_from(aggregate, after, limit).await? else { return Ok(Page::default()) };
+        if before.version != after {
+            return Err(damaged(aggregate, after, before.position, "this version is missing"));
         }
-        verify(aggregate, Anchor { version: after, chain: first.event.chain }, &events)?;
-        Ok(events)
+        verify(aggregate, Anchor { version: after, chain: before.event.chain }, &page)?;
+        Ok(page)
     }
 
-    /// The events after a position, in order and without gaps, at most `limit`.
+    /// The event at a version, if the aggregate has it, and a page of those behind it.
+    async fn read_from(
+        &self,
+        aggregate: &AggregateRef,
+        version: Version,
+        limit: PageLimit,
+    ) -> Result<(Option<RecordedEvent>, Page), ReadError> {
+        let Shared { store, .. } = &*self.shared;
+        let unreadable = |error| unreadable(aggregate, version, error);
+        let Some(before) = version.0.checked_sub(1).map(Version) else {
+            return Ok((None, store.read_aggregate(aggregate, version, limit).await.map_err(unreadable)?));
+        };
+        let with_it = PageLimit { events: limit.events.saturating_add(1), ..limit };
+        let mut page = store.read_aggregate(aggregate, before, with_it).await.map_err(unreadable)?;
+        if page.is_empty() {
+            return Ok((None, page));
+        }
+        let first = page.events.remove(0);
+        if page.is_empty() && page.is_cut && limit.events > 0 {
+            // It is so large that it took the room of all others.
+            page = store.read_aggregate(aggregate, version, limit).await.map_err(unreadable)?;
+        }
+        Ok((Some(first), page))
+    }
+
+    /// The events after a position, in order and without gaps, within `limit`.
     ///
     /// # Errors
     /// If the store does not answer; [`ReadError::Damaged`] if a position is missing.
-    pub async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, ReadError> {
-        let events = self.shared.store.read_log(after, limit).await?;
+    pub async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, ReadError> {
+        let page = self.shared.store.read_log(after, limit).await?;
         let mut expected = after.next();
-        for event in &events {
+        for event in &page {
             if event.position != expected {
                 return Err(damaged(
                     &event.aggregate,
@@ -211,7 +221,7 @@ impl Journal {
             }
             expected = expected.next();
         }
-        Ok(events)
+        Ok(page)
     }
 
     /// Follows the log: the events after a position, as they are committed.

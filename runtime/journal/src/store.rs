@@ -7,10 +7,11 @@ mod sqlite;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
+use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
 
 pub use crate::append::Placed;
 use crate::error::{CommitError, StoreError};
+use crate::page::{Page, PageLimit};
 use crate::snapshot::{AsOf, Snapshot};
 pub use memory::Memory;
 use postgres::postgres_sessions::Standing;
@@ -86,17 +87,19 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The version of the first event of the aggregate's command with this key.
     async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, StoreError>;
 
-    /// The events of an aggregate after a version, in order, at most `limit`. Everything whose commit had returned
-    /// before the call is seen, nothing that is not durable.
+    /// The events of an aggregate after a version, in order, within `limit`. Everything whose commit had returned before
+    /// the call is seen, nothing that is not durable.
+    ///
+    /// The read itself ends at the limit: what does not fit the page is not brought into memory first.
     async fn read_aggregate(
         &self,
         aggregate: &AggregateRef,
         after: Version,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError>;
+        limit: PageLimit,
+    ) -> Result<Page, StoreError>;
 
-    /// The events after a position, in order and without gaps, at most `limit`.
-    async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError>;
+    /// The events after a position, in order and without gaps, within `limit`; the same holds.
+    async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError>;
 
     /// The position of the last committed event; zero if there is none. It asks the storage, so it also tells whether
     /// it answers.

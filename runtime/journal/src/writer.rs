@@ -21,6 +21,7 @@ use crate::append::Placed;
 use crate::error::{AppendError, CommitError, StoreError};
 use crate::feed::Ring;
 use crate::metric::{self, CommitMetrics};
+use crate::page::PageLimit;
 use crate::store::{Ownership, Store};
 use crate::turn::let_others_go_first;
 use round::Round;
@@ -412,7 +413,7 @@ impl Writer {
 async fn holds(store: &dyn Store, batch: &[Placed]) -> Result<bool, StoreError> {
     let Some(first) = batch.first() else { return Ok(true) };
     let before = Position(first.first.0.saturating_sub(1));
-    let found = store.read_log(before, 1).await?;
+    let found = store.read_log(before, PageLimit::ONE).await?;
     let (Some(found), Some(ours)) = (found.first(), first.append.events.first()) else { return Ok(false) };
     Ok(found.aggregate == first.append.aggregate && found.event.chain == ours.chain)
 }

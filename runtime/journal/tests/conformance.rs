@@ -25,6 +25,8 @@ mod lanes;
 mod outcomes;
 #[path = "conformance/ownership.rs"]
 mod ownership;
+#[path = "conformance/paging.rs"]
+mod paging;
 #[path = "conformance/reading.rs"]
 mod reading;
 #[path = "conformance/snapshots.rs"]

@@ -112,11 +112,13 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// How much memory it takes, about.
+    /// What an event takes in memory beside its payload and its metadata, in bytes, about.
+    pub const ROW_BYTES: usize = 160;
+
+    /// How much memory it takes, in bytes, about.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        const ROW: usize = 160;
-        self.payload.len() + self.metadata.len() + ROW
+        self.payload.len() + self.metadata.len() + Self::ROW_BYTES
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_journal::store::{Connections, Ownership, Placed};
-use dormouse_journal::{AsOf, CommitError, Snapshot, Store, StoreError};
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
+use dormouse_journal::{AsOf, CommitError, Page, PageLimit, Snapshot, Store, StoreError};
+use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
 
 use crate::fault::Fault;
 use crate::faulty::{Faulty, give_way, wait};
@@ -79,15 +79,15 @@ impl Store for Faulty {
         &self,
         aggregate: &AggregateRef,
         after: Version,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
         self.read_gate.pass().await;
         self.disturb(Call::ReadAggregate).await?;
         self.saw_read(aggregate.id.as_str(), after);
         self.inner.read_aggregate(aggregate, after, limit).await
     }
 
-    async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+    async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
         self.disturb(Call::ReadLog).await?;
         self.inner.read_log(after, limit).await
     }

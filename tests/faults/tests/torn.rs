@@ -9,7 +9,7 @@ mod world;
 
 use dormouse_engine::{CommandError, QueryError};
 use dormouse_faults::Tear;
-use dormouse_journal::ReadError;
+use dormouse_journal::{PageLimit, ReadError};
 use dormouse_kernel::{Position, Version};
 
 use world::{Node, Wreck};
@@ -64,13 +64,16 @@ async fn half_a_command_behind_a_snapshot_is_never_loaded() {
 async fn a_hole_in_the_log_is_found_by_whoever_reads_it() {
     for lost in [0, 1] {
         let node = Wreck::of(Tear::Hole(lost)).await.reopen().await;
-        let refused = node.journal.read_log(Position::ZERO, 100).await.unwrap_err();
+        let refused = node.journal.read_log(Position::ZERO, PageLimit::events(100)).await.unwrap_err();
         assert!(matches!(refused, ReadError::Damaged { .. }), "{refused:?}");
         // Also if the page ends or begins right at the hole.
         let before = Position(2 + 3 * lost as u64);
-        let refused = node.journal.read_log(before, 1).await.unwrap_err();
+        let refused = node.journal.read_log(before, PageLimit::ONE).await.unwrap_err();
         assert!(matches!(refused, ReadError::Damaged { .. }), "{refused:?}");
-        assert_eq!(node.journal.read_log(Position::ZERO, before.0 as usize).await.unwrap().len() as u64, before.0);
+        assert_eq!(
+            node.journal.read_log(Position::ZERO, PageLimit::events(before.0 as usize)).await.unwrap().len() as u64,
+            before.0
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use dormouse_engine::Expected;
 use dormouse_faults::Dice;
-use dormouse_journal::{Append, AppendError, AppendKey, Journal, ReadError};
+use dormouse_journal::{Append, AppendError, AppendKey, Journal, PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Chain, Clock, CommandKey, EventId, IdSource, Metadata, NewEvent, Version, encode};
 
 use crate::checker::Noted;
@@ -117,14 +117,14 @@ pub(crate) async fn go_on(rival: Arc<Mutex<Rival>>, cluster: Arc<Cluster>, world
 
 /// Version and chain of the contested aggregate.
 async fn look(journal: &Journal) -> Result<(Version, Chain), ReadError> {
-    let events = journal.history(&contested(), Version::ZERO, usize::MAX).await?;
+    let events = journal.history(&contested(), Version::ZERO, PageLimit::ALL).await?;
     Ok(events.last().map_or((Version::ZERO, Chain::ROOT), |last| (last.version, last.event.chain)))
 }
 
 /// What became of the command the first time.
 async fn done_before(journal: &Journal, first: Version, events: usize) -> Option<Done> {
     let before = Version(first.0 - 1);
-    let recorded = journal.history(&contested(), before, events).await.ok()?;
+    let recorded = journal.history(&contested(), before, PageLimit::events(events)).await.ok()?;
     let last = recorded.last()?;
     let (version, position) = (last.version.0, last.position.0);
     Some(Done { version, position, events: recorded.len(), state: None, repeated: true })

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dormouse_engine::QueryError;
 use dormouse_faults::Dice;
-use dormouse_journal::Store;
 use dormouse_journal::store::{Memory, Retention};
+use dormouse_journal::{PageLimit, Store};
 use dormouse_kernel::Position;
 
 use crate::checker::check;
@@ -109,7 +109,7 @@ fn play_in(world: &Arc<World>, scenario: Scenario, seed: u64) -> usize {
     world.in_a_process(read_everything(Arc::clone(world), Dice::new(dice.roll())));
     let log = world.in_a_process({
         let storage = Arc::clone(&world.storage);
-        async move { storage.read_log(Position::ZERO, usize::MAX).await.unwrap() }
+        async move { storage.read_log(Position::ZERO, PageLimit::ALL).await.unwrap() }
     });
     let found = check(&log, &world.history.lock().unwrap());
     found.into_iter().for_each(|violation| world.objects(violation));

@@ -1,5 +1,6 @@
 //! `/admin/projections/{name}/parked`: events that could not be projected, and what becomes of them.
 
+use dormouse_journal::PageLimit;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -55,7 +56,13 @@ pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) 
     };
     // All events from the first on wait, so that they follow each other.
     let before = Version(first.version.saturating_sub(1));
-    let recorded = api.engine.journal().history(&aggregate, before, page.parked.len()).await?;
+    let recorded = api.engine.journal().history(&aggregate, before, PageLimit::events(page.parked.len())).await?;
+    if recorded.is_cut && recorded.len() < page.parked.len() {
+        // They are large: the rest is another page.
+        page.parked.truncate(recorded.len());
+        let last = page.parked.last().map_or(0, |last| last.position);
+        page.next = Some(next_page(request.uri(), &Parameters::of(request.uri(), &["after", "limit"])?, last));
+    }
     for parked in &mut page.parked {
         let is_it = |event: &&RecordedEvent| event.position.0 == parked.position;
         parked.event = recorded.iter().find(is_it).map(event_json);
@@ -98,10 +105,8 @@ impl Api {
         let mut parked = projections.parked(&name, of, after, limit + 1).await?;
         let has_more = parked.len() > limit;
         parked.truncate(limit);
-        let next = parked.last().filter(|_| has_more).map(|last| {
-            let limit = parameters.get("limit").map_or(String::new(), |limit| format!("&limit={limit}"));
-            format!("{}?after={}{limit}", uri.path(), last.position)
-        });
+        let last = parked.last().filter(|_| has_more);
+        let next = last.map(|last| next_page(uri, &parameters, last.position.0));
         Ok(ParkedPage { parked: parked.iter().map(shown).collect(), next })
     }
 
@@ -111,6 +116,11 @@ impl Api {
         let id = id.map_err(|error| Problem::new(&problem::INVALID_AGGREGATE_ID, error.to_string()))?;
         Ok(AggregateRef::new(known_type(aggregate_type)?, id))
     }
+}
+
+fn next_page(uri: &Uri, parameters: &Parameters<'_>, last: u64) -> String {
+    let limit = parameters.get("limit").map_or(String::new(), |limit| format!("&limit={limit}"));
+    format!("{}?after={last}{limit}", uri.path())
 }
 
 /// The name of a type that the application has.

@@ -1,5 +1,6 @@
 //! How the projections do: how far each is behind the log, and whether it still moves.
 
+use dormouse_journal::PageLimit;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ impl Api {
     /// When the event at a position was decided, if the journal says so soon.
     async fn recorded_at(&self, position: Position) -> Option<Timestamp> {
         let before = Position(position.0.checked_sub(1)?);
-        let read = timeout(PING_TIMEOUT, self.engine.journal().read_log(before, 1)).await;
+        let read = timeout(PING_TIMEOUT, self.engine.journal().read_log(before, PageLimit::ONE)).await;
         Some(read.ok()?.ok()?.first()?.event.recorded_at)
     }
 }

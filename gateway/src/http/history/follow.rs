@@ -1,6 +1,6 @@
 //! The events of one aggregate as they come.
 
-use dormouse_journal::{Feed, Journal, ReadError};
+use dormouse_journal::{Feed, Journal, Page, PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
 use tokio::sync::watch;
 use tokio::task::consume_budget;
@@ -8,8 +8,8 @@ use tokio::task::consume_budget;
 use crate::http::log::Filter;
 use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source};
 
-/// Events read at once from a history.
-const READ: usize = 100;
+/// What is read at once from a history.
+const READ: PageLimit = PageLimit::events(100).bytes(PAGE_BYTES);
 
 /// A stream this far behind the head reads the aggregate's history rather than everybody's events: most of those are not
 /// its own. What is nearer, the journal has in memory.
@@ -39,16 +39,8 @@ impl History {
         // Taken before the history is read: what is committed meanwhile comes from the feed.
         let head = *self.head.borrow();
         let feed = self.journal.feed(head).page_bytes(PAGE_BYTES);
-        let mut events = self.journal.history(&self.aggregate, self.version, READ).await?;
-        let mut bytes = 0;
-        let fitting = events.iter().take_while(|event| {
-            let has_room = bytes < PAGE_BYTES;
-            bytes += event.event.size_bytes();
-            has_room
-        });
-        let fitting = fitting.count();
-        self.feed = (events.len() < READ && fitting == events.len()).then_some(feed);
-        events.truncate(fitting);
+        let Page { mut events, is_cut } = self.journal.history(&self.aggregate, self.version, READ).await?;
+        self.feed = (!is_cut).then_some(feed);
         // What is there, but was not announced, may be about to be undone.
         events.retain(|event| event.position <= head);
         Ok(events)

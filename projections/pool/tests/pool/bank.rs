@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dormouse_journal::Journal;
+use dormouse_journal::{Journal, PageLimit};
 use dormouse_kernel::{Aggregate, Context, DomainEvent, Position, decode};
 use dormouse_projections::{Event, Fields, Key, Keys, Project, Projection, Sources};
 use schemars::JsonSchema;
@@ -196,7 +196,7 @@ pub(crate) async fn balances(journal: &Journal) -> Expected {
 pub(crate) async fn balances_until(journal: &Journal, until: Position) -> Expected {
     let mut expected = Expected::new();
     let mut stuck = std::collections::HashSet::new();
-    let log = journal.read_log(Position::ZERO, usize::MAX).await.unwrap();
+    let log = journal.read_log(Position::ZERO, PageLimit::ALL).await.unwrap();
     for event in log.into_iter().take_while(|event| event.position <= until) {
         let (id, position) = (event.aggregate.id.to_string(), event.position);
         if event.aggregate.aggregate_type.as_str() != "account" || stuck.contains(&id) {

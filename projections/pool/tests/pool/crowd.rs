@@ -11,7 +11,7 @@ use dormouse_faults::Dice;
 use dormouse_journal::store::{
     Access, Memory as MemoryJournal, Postgres as PostgresJournal, Retention, Sqlite as SqliteJournal,
 };
-use dormouse_journal::{Journal, Store};
+use dormouse_journal::{Journal, PageLimit, Store};
 use dormouse_kernel::{Position, Version};
 use dormouse_projections::store::{Memory, Sqlite};
 use dormouse_projections::{Event, Key, Keys, Options, Project, Projection, Projections, Query, Sources, ViewStore};
@@ -301,7 +301,7 @@ fn assert_same<D: PartialEq + Debug>(found: &Documents<D>, expected: &Documents<
 /// What the views must hold, by the log.
 async fn steps_and_halves(journal: &Journal) -> (Documents<Step>, Documents<Half>) {
     let (mut steps, mut halves) = (Documents::<Step>::new(), Documents::new());
-    for event in journal.read_log(Position::ZERO, usize::MAX).await.unwrap() {
+    for event in journal.read_log(Position::ZERO, PageLimit::ALL).await.unwrap() {
         let (id, position) = (event.aggregate.id.to_string(), event.position);
         let (step, changed) = steps.entry(id.clone()).or_insert((Step::default(), position));
         step.version += 1;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use dormouse_faults::Dice;
-use dormouse_journal::Journal;
+use dormouse_journal::{Journal, PageLimit};
 use dormouse_kernel::Position;
 use dormouse_projections::store::{Parked, Sqlite};
 use dormouse_projections::{
@@ -61,7 +61,7 @@ async fn poison(teller: &mut Teller, id: &str, how: How) -> Position {
 
 /// What the mended view must have of an account: all of its events, in order.
 async fn mended(journal: &Journal, id: &str) -> (u64, u64) {
-    let log = journal.read_log(Position::ZERO, usize::MAX).await.unwrap();
+    let log = journal.read_log(Position::ZERO, PageLimit::ALL).await.unwrap();
     let own = log.iter().filter(|event| event.aggregate == account(id));
     own.fold((0, 0), |(movements, before), event| (movements + 1, trail(before, event.position)))
 }

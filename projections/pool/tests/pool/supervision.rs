@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dormouse_journal::Journal;
+use dormouse_journal::{Journal, PageLimit};
 use dormouse_kernel::{Chain, Position};
 use dormouse_projections::store::{Advance, Begin, Offset, Row};
 use dormouse_projections::{
@@ -17,7 +17,7 @@ use crate::world::{PATIENCE, Teller, all, assert_balances, becomes, caught_up, j
 pub(crate) async fn spoil(store: &Arc<dyn ViewStore>, journal: &Journal) {
     let view = Definition::of::<Balances>().unwrap();
     let build = store.begin(&view, Offset::START, Begin::Instead).await.unwrap().number;
-    let first = &journal.read_log(Position::ZERO, 1).await.unwrap()[0];
+    let first = &journal.read_log(Position::ZERO, PageLimit::ONE).await.unwrap()[0];
     let row = Row { key: Key::from("a"), document: "\"spoilt\"".to_owned(), position: Position(1) };
     let to = Offset::at(first);
     let spoilt = Advance {

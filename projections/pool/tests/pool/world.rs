@@ -7,7 +7,7 @@ use std::time::Duration;
 use dormouse_config::{Config, JournalUrl, PostgresUrl};
 use dormouse_harness::Postgres as PostgresServer;
 use dormouse_journal::store::{Memory as MemoryJournal, Retention};
-use dormouse_journal::{Append, Journal};
+use dormouse_journal::{Append, Journal, PageLimit};
 use dormouse_kernel::{
     Aggregate, AggregateId, AggregateRef, AggregateType, Chain, EventCodec, EventId, Metadata, NewEvent, Position,
     Timestamp, Uuid, Version, encode,
@@ -170,7 +170,7 @@ pub(crate) async fn caught_up(projections: &Projections, journal: &Journal) {
 pub(crate) async fn assert_balances(projections: &Projections, journal: &Journal) {
     let expected = balances(journal).await;
     let view = projections.view::<Balances>().unwrap();
-    let log = journal.read_log(Position::ZERO, usize::MAX).await.unwrap();
+    let log = journal.read_log(Position::ZERO, PageLimit::ALL).await.unwrap();
     let mut keys: Vec<String> = log.iter().map(|event| event.aggregate.id.to_string()).collect();
     keys.extend(expected.keys().cloned());
     keys.extend(["shared".to_owned(), "nobody".to_owned()]);

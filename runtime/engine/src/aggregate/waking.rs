@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use dormouse_journal::{AsOf, ReadError};
+use dormouse_journal::{AsOf, PageLimit, ReadError};
 use dormouse_kernel::failpoint::{self, Step};
 use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, CodecError, RecordedEvent, Version};
 use metrics::{counter, histogram};
@@ -12,8 +12,9 @@ use super::Resident;
 use crate::kind::Kind;
 use crate::metric;
 
-/// Events read at a time.
-const PAGE: usize = 512;
+/// What is read of a history at a time. Many aggregates wake at once, so that large events come a few at a time; of small
+/// ones, most histories are one page.
+const PAGE: PageLimit = PageLimit::events(512).bytes(256 << 10);
 
 /// Why an aggregate could not be woken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -105,15 +106,15 @@ async fn replay<A: Aggregate>(
 ) -> Result<(), WakeError> {
     let mut last_command = None;
     loop {
-        let events = kind.node.journal.events_after(aggregate, resident.anchor(), PAGE).await?;
-        for event in &events {
+        let page = kind.node.journal.events_after(aggregate, resident.anchor(), PAGE).await?;
+        for event in &page {
             if !as_of.includes(event.version, event.event.recorded_at) {
                 return Ok(());
             }
             resident.replay(event, &kind.codec, kind.node.config.commands.recent_keys.get())?;
         }
-        last_command = latest_command(&events)?.or(last_command);
-        if events.len() < PAGE {
+        last_command = latest_command(&page)?.or(last_command);
+        if !page.is_cut {
             return whole(last_command, resident.version);
         }
     }

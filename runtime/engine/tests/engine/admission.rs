@@ -1,6 +1,7 @@
 //! Permits: what there is no room for is told so at once.
 
 use dormouse_engine::{CommandError, QueryError};
+use dormouse_journal::PageLimit;
 
 use crate::counter::Command;
 use crate::world::{World, config, id, sent, soon};
@@ -41,7 +42,10 @@ async fn a_busy_node_refuses() {
     let refused = world.told("c", Command::Add { by: 1 }).await.unwrap_err();
     assert!(matches!(refused, CommandError::NodeOverloaded), "{refused:?}");
     assert_eq!(world.read("c").await.unwrap_err(), QueryError::NodeOverloaded);
-    assert_eq!(world.counters.history(&id("c"), Default::default(), 1).await.unwrap_err(), QueryError::NodeOverloaded);
+    assert_eq!(
+        world.counters.history(&id("c"), Default::default(), PageLimit::ONE).await.unwrap_err(),
+        QueryError::NodeOverloaded
+    );
     drop(held);
     soon(first).await.unwrap();
     soon(second).await.unwrap();

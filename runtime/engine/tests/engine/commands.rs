@@ -1,5 +1,6 @@
 //! What comes of a command.
 
+use dormouse_journal::PageLimit;
 use std::time::Duration;
 
 use dormouse_engine::{CommandError, CommandOptions, EventSummary, Expected};
@@ -35,7 +36,7 @@ async fn the_context_of_a_command_is_recorded_with_each_event_and_the_command_wi
         ..keyed("k")
     };
     world.send("a", Command::AddAll { by: vec![1, 2] }, options).await.unwrap();
-    let history = world.counters.history(&id("a"), Version::ZERO, 10).await.unwrap();
+    let history = world.counters.history(&id("a"), Version::ZERO, PageLimit::events(10)).await.unwrap();
     let metadata: Vec<_> = history.iter().map(|event| event.metadata().unwrap()).collect();
     assert!(metadata.iter().all(|metadata| metadata.correlation.as_deref() == Some("conversation")));
     assert!(metadata.iter().all(|metadata| metadata.tenant.as_deref() == Some("acme")));

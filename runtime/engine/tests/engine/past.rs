@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_engine::QueryError;
-use dormouse_journal::AsOf;
+use dormouse_journal::{AsOf, PageLimit};
 use dormouse_kernel::{Clock, ManualClock, Timestamp, Version};
 
 use crate::world::{World, config, eventually, every, id};
@@ -87,7 +87,7 @@ async fn a_history_comes_in_pages() {
     for number in 1..=5 {
         world.add("a", number).await;
     }
-    let page = world.counters.history(&id("a"), Version(2), 2).await.unwrap();
+    let page = world.counters.history(&id("a"), Version(2), PageLimit::events(2)).await.unwrap();
     assert_eq!(page.iter().map(|event| event.version.0).collect::<Vec<_>>(), [3, 4]);
-    assert!(world.counters.history(&id("a"), Version(5), 2).await.unwrap().is_empty());
+    assert!(world.counters.history(&id("a"), Version(5), PageLimit::events(2)).await.unwrap().is_empty());
 }

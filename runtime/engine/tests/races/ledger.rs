@@ -1,5 +1,6 @@
 //! What the senders of one aggregate were told, to be held against the journal.
 
+use dormouse_journal::PageLimit;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +53,12 @@ impl Ledger {
 
     /// Holds everything against the journal. Every command added its number of events, each 1.
     pub(crate) async fn check(&self, world: &World) {
-        let events = world.store.inner().read_aggregate(&aggregate(self.name), Version::ZERO, 10_000).await.unwrap();
+        let events = world
+            .store
+            .inner()
+            .read_aggregate(&aggregate(self.name), Version::ZERO, PageLimit::events(10_000))
+            .await
+            .unwrap();
         let mut chain = Chain::ROOT;
         let mut commands: HashMap<String, Vec<u64>> = HashMap::new();
         for (index, event) in events.iter().enumerate() {

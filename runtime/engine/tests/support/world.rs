@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use dormouse_config::{Config, SnapshotStrategy};
 use dormouse_engine::{Aggregates, CommandError, CommandOptions, DrainReport, Engine, Outcome, QueryError, Stated};
 use dormouse_faults::Faulty;
-use dormouse_journal::{Append, Journal, Options, Store};
+use dormouse_journal::{Append, Journal, Options, PageLimit, Store};
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, Clock, CommandKey, EventId, Metadata, NewEvent, Timestamp, Uuid,
     Version, encode,
@@ -145,7 +145,7 @@ impl World {
     /// Writes an event past the engine.
     pub(crate) async fn smuggle(&self, into: &str, event_type: &'static str) {
         let aggregate = aggregate(into);
-        let events = self.engine.journal().history(&aggregate, Version::ZERO, 1000).await.unwrap();
+        let events = self.engine.journal().history(&aggregate, Version::ZERO, PageLimit::events(1000)).await.unwrap();
         let (expected, chain) =
             events.last().map_or((Version::ZERO, Chain::ROOT), |last| (last.version, last.event.chain));
         let metadata = Metadata {

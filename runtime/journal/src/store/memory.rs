@@ -5,10 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use dormouse_kernel::failpoint::{self, Bug};
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
+use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
 
 use super::{Connections, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, StoreError};
+use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
 
 /// Keeps everything in memory, and so loses everything with the process.
@@ -97,20 +98,23 @@ impl Store for Memory {
         &self,
         aggregate: &AggregateRef,
         after: Version,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
         let rows = self.rows()?;
-        let Some(indexes) = rows.aggregates.get(aggregate) else { return Ok(Vec::new()) };
+        let Some(indexes) = rows.aggregates.get(aggregate) else { return Ok(Page::default()) };
         let start = indexes.partition_point(|index| rows.log[*index].append.last_version() <= after);
-        let events = indexes[start..].iter().flat_map(|index| rows.log[*index].rows());
-        Ok(events.skip_while(|event| event.version <= after).take(limit).collect())
+        Ok(Placed::page(
+            indexes[start..].iter().map(|index| &rows.log[*index]),
+            after,
+            Position::ZERO,
+            Room::new(limit),
+        ))
     }
 
-    async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+    async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
         let rows = self.rows()?;
         let start = rows.log.partition_point(|placed| placed.last() <= after);
-        let events = rows.log[start..].iter().flat_map(Placed::rows);
-        Ok(events.skip_while(|event| event.position <= after).take(limit).collect())
+        Ok(Placed::page(rows.log[start..].iter(), Version::ZERO, after, Room::new(limit)))
     }
 
     async fn head(&self) -> Result<Position, StoreError> {

@@ -18,19 +18,22 @@ mod server;
 mod session;
 mod snapshots;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
+use dormouse_kernel::{AggregateRef, CommandKey, Epoch, NewEvent, Position, Version};
+use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, query, query_scalar};
 use tracing::warn;
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
+use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
 use batch::Batch;
-use head::{Head, Page};
+use failure::Failure;
+use head::{Head, Span};
 use ownership::Acquisitions;
 use replica::{Replicas, Standing};
 use row::{signed, unsigned};
@@ -88,15 +91,33 @@ const VERSIONS: &str = "
 const FIND_COMMAND: &str = "
     SELECT version FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND command_key = $3";
 
-const READ_AGGREGATE: &str = "
-    SELECT position, aggregate_type, aggregate_id, version, event_type, schema_version, payload, metadata, recorded_at,
-        command_key, chain
-    FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND version > $3 ORDER BY version LIMIT $4";
+static READ_AGGREGATE: LazyLock<String> =
+    LazyLock::new(|| page_sql("aggregate_type = $3 AND aggregate_id = $4 AND version > $5", "version"));
 
-const READ_LOG: &str = "
-    SELECT position, aggregate_type, aggregate_id, version, event_type, schema_version, payload, metadata, recorded_at,
-        command_key, chain
-    FROM events WHERE position > $1 ORDER BY position LIMIT $2";
+static READ_LOG: LazyLock<String> = LazyLock::new(|| page_sql("position > $3", "position"));
+
+/// The events that meet a condition, in an order, at most `$1`, as far as `$2` bytes go. The sizes are known without reading
+/// what they measure. Whatever its size, the first one is there; the first that has no room comes without its payload,
+/// to say that there are more.
+fn page_sql(condition: &str, order: &str) -> String {
+    let row = NewEvent::ROW_BYTES;
+    format!(
+        "SELECT position, aggregate_type, aggregate_id, version, event_type, schema_version, recorded_at, command_key,
+            chain, CASE WHEN fits THEN payload END AS payload, CASE WHEN fits THEN metadata END AS metadata
+         FROM (
+            SELECT *, taken <= $2 OR taken = size AS fits
+            FROM (
+                SELECT *, sum(size) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS taken
+                FROM (
+                    SELECT *, octet_length(payload) + octet_length(metadata) + {row} AS size
+                    FROM events WHERE {condition} ORDER BY {order} LIMIT $1
+                ) AS limited
+            ) AS counted
+         ) AS page
+         WHERE taken - size <= $2
+         ORDER BY {order}"
+    )
+}
 
 /// Keeps the log in a PostgreSQL database, in the first schema of the connection's search path.
 #[derive(Debug)]
@@ -180,11 +201,30 @@ async fn replicas(
     Ok((replicas, primary))
 }
 
-fn page<'q>(connection: &'q mut PgConnection, (after, limit): &'q (Position, usize)) -> Asking<'q, Vec<RecordedEvent>> {
+fn log_page<'q>(connection: &'q mut PgConnection, (after, limit): &'q (Position, PageLimit)) -> Asking<'q, Page> {
     Box::pin(async move {
-        let select = query(READ_LOG).bind(signed(after.0)).bind(signed(*limit as u64));
-        select.fetch_all(connection).await?.iter().map(row::event).collect()
+        let select = query(READ_LOG.as_str())
+            .bind(signed(limit.events as u64))
+            .bind(signed(limit.bytes as u64))
+            .bind(signed(after.0));
+        page(select.fetch_all(connection).await?, *limit)
     })
+}
+
+/// Each row goes as its event comes, so that a page is not there twice.
+fn page(rows: Vec<PgRow>, limit: PageLimit) -> Result<Page, Failure> {
+    let (mut page, mut room) = (Page::default(), Room::new(limit));
+    for row in rows {
+        let Some(event) = row::event(&row)? else {
+            page.is_cut = true;
+            return Ok(page);
+        };
+        // There is: the statement counts alike.
+        room.take(event.event.size_bytes());
+        page.events.push(event);
+    }
+    page.is_cut = room.is_used_up();
+    Ok(page)
 }
 
 #[async_trait]
@@ -244,30 +284,31 @@ impl Store for Postgres {
         &self,
         aggregate: &AggregateRef,
         after: Version,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
         let select = self.readers.ask((aggregate, after, limit), |connection, (aggregate, after, limit)| {
             Box::pin(async move {
-                let select = query(READ_AGGREGATE)
+                let select = query(READ_AGGREGATE.as_str())
+                    .bind(signed(limit.events as u64))
+                    .bind(signed(limit.bytes as u64))
                     .bind(aggregate.aggregate_type.as_str())
                     .bind(aggregate.id.as_str())
-                    .bind(signed(after.0))
-                    .bind(signed(*limit as u64));
-                select.fetch_all(connection).await?.iter().map(row::event).collect()
+                    .bind(signed(after.0));
+                page(select.fetch_all(connection).await?, *limit)
             })
         });
         Ok(select.await?)
     }
 
-    async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
-        if let Some(wanted) = Page::new(after, limit)
+    async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
+        if let Some(wanted) = Span::new(after, limit.events)
             && let Some(replica) = self.replicas.next_that(|head| wanted.is_within(*head))
-            && let Some(events) = replica.ask((after, limit), page).await
-            && wanted.is(&events)
+            && let Some(page) = replica.ask((after, limit), log_page).await
+            && wanted.is(&page)
         {
-            return Ok(events);
+            return Ok(page);
         }
-        Ok(self.readers.ask((after, limit), page).await?)
+        Ok(self.readers.ask((after, limit), log_page).await?)
     }
 
     async fn head(&self) -> Result<Position, StoreError> {

@@ -19,6 +19,7 @@ mod latest;
 mod loads;
 mod log;
 mod open;
+mod pages;
 mod pool;
 mod read;
 mod readers;
@@ -36,10 +37,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_kernel::failpoint::{self, Bug};
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
+use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
+use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
 use events::{Events, Wanted};
 use files::Files;
@@ -202,22 +204,26 @@ impl Store for Sqlite {
         &self,
         aggregate: &AggregateRef,
         after: Version,
-        limit: usize,
-    ) -> Result<Vec<RecordedEvent>, StoreError> {
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
         let mut wanted = Wanted { aggregate: aggregate.clone(), after, last: Version(u64::MAX), limit };
         // The tail first: what leaves it meanwhile is in the index by then.
-        let Some(part) = self.tail.appends(aggregate, after, limit) else {
+        let Some(part) = self.tail.appends(aggregate, after, limit.events) else {
             return self.events.all(wanted).await;
         };
         wanted.last = part.start.unwrap_or(wanted.last);
-        let mut events = if wanted.last <= after { Vec::new() } else { self.events.indexed(wanted).await? };
-        let rest = limit - events.len();
-        let in_tail = part.appends.iter().flat_map(Placed::rows).skip_while(|event| event.version <= after);
-        events.extend(in_tail.take(rest));
-        Ok(events)
+        let indexed = if wanted.last <= after { Page::default() } else { self.events.indexed(wanted).await? };
+        if indexed.is_cut {
+            return Ok(indexed);
+        }
+        let room = Room::beside(&indexed, limit);
+        let in_tail = Placed::page(part.appends.iter(), after, Position::ZERO, room);
+        let mut events = indexed.events;
+        events.extend(in_tail.events);
+        Ok(Page { events, is_cut: in_tail.is_cut })
     }
 
-    async fn read_log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+    async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
         self.readers.log(after, limit).await
     }
 

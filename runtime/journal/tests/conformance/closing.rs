@@ -1,7 +1,7 @@
 //! The end of a journal, and what is there when it is opened again.
 
 use dormouse_faults::Faulty;
-use dormouse_journal::{AppendError, CommitError, Health};
+use dormouse_journal::{AppendError, CommitError, Health, PageLimit};
 use dormouse_kernel::{Epoch, Position, Version};
 
 use crate::support::{History, PATIENCE, Place, account, key, start, submit, whole_history, whole_log};
@@ -49,8 +49,8 @@ async fn a_closed_journal_takes_nothing_more(place: Place) {
 async fn a_closed_store_answers_nothing_more(place: Place) {
     let store = place.store().await;
     store.close().await;
-    store.read_log(Position::ZERO, 1).await.unwrap_err();
-    store.read_aggregate(&account("a"), Version::ZERO, 1).await.unwrap_err();
+    store.read_log(Position::ZERO, PageLimit::ONE).await.unwrap_err();
+    store.read_aggregate(&account("a"), Version::ZERO, PageLimit::ONE).await.unwrap_err();
     store.acquire(None).await.unwrap_err();
     let batch =
         [dormouse_journal::store::Placed { first: Position(1), append: std::sync::Arc::new(History::of("a").next(1)) }];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dormouse_journal::store::Placed;
-use dormouse_journal::{AppendError, CommitError, Health, Store, StoreError};
+use dormouse_journal::{AppendError, CommitError, Health, Page, PageLimit, Store, StoreError};
 use dormouse_kernel::{Epoch, Position};
 
 use crate::support::{History, Place, becomes, submit_all, whole_history, whole_log};
@@ -56,7 +56,7 @@ async fn a_commit_of_an_earlier_epoch_changes_nothing(place: Place) {
     let batch = [placed(1, &mut account, 2), placed(3, &mut account, 1)];
     assert_eq!(store.commit(first, &batch).await, Err(CommitError::Fenced));
     assert_eq!(store.head().await, Ok(Position(0)));
-    assert_eq!(store.read_log(Position(0), 10).await, Ok(vec![]));
+    assert_eq!(store.read_log(Position(0), PageLimit::events(10)).await, Ok(Page::default()));
     store.commit(second, &batch).await.unwrap();
     assert_eq!(store.head().await, Ok(Position(3)));
 }
@@ -74,7 +74,7 @@ async fn a_commit_races_a_takeover_and_either_counts_or_never_happens(place: Pla
         });
         let head = take_over(&*new).await;
         let committed = commit.await.unwrap();
-        let log = new.read_log(Position::ZERO, usize::MAX).await.unwrap();
+        let log = new.read_log(Position::ZERO, PageLimit::ALL).await.unwrap();
         assert_eq!(log.len() as u64, head.0, "the log is what the takeover saw");
         assert_eq!(new.head().await, Ok(head));
         match committed {

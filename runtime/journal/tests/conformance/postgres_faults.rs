@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use dormouse_harness::Postgres as Server;
 use dormouse_journal::store::{Access, Migrated, Placed, Postgres};
-use dormouse_journal::{AppendError, AsOf, CommitError, Health, Journal, OpenError, Snapshot, Store, StoreError};
+use dormouse_journal::{
+    AppendError, AsOf, CommitError, Health, Journal, OpenError, PageLimit, Snapshot, Store, StoreError,
+};
 use dormouse_kernel::{Chain, CommandKey, Position, Timestamp, Version};
 
 use crate::support::{
@@ -284,7 +286,7 @@ async fn a_reader_reads_beside_the_owner() {
     let owner = journal(&url).await;
     owner.append(History::of("a").next(3)).await.unwrap();
     let reader = open(&url, Access::Read).await.unwrap();
-    assert_eq!(reader.read_log(Position(1), 10).await.unwrap().len(), 2);
+    assert_eq!(reader.read_log(Position(1), PageLimit::events(10)).await.unwrap().len(), 2);
     assert_eq!(reader.head().await, Ok(Position(3)));
     owner.append(History::of("b").next(1)).await.unwrap();
     assert_eq!(reader.head().await, Ok(Position(4)));

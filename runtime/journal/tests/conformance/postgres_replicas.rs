@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dormouse_harness::{Postgres as Server, eventually};
-use dormouse_journal::Store;
 use dormouse_journal::store::{Access, Postgres};
+use dormouse_journal::{PageLimit, Store};
 use dormouse_kernel::{Position, RecordedEvent};
 
 use crate::support::{History, config, postgres_url, retention, start};
@@ -17,7 +17,7 @@ const BOUND: Duration = Duration::from_secs(30);
 async fn read(store: &Arc<dyn Store>) -> Vec<RecordedEvent> {
     let mut log = Vec::new();
     loop {
-        let page = store.read_log(Position(log.len() as u64), PAGE).await.unwrap();
+        let page = store.read_log(Position(log.len() as u64), PageLimit::events(PAGE)).await.unwrap();
         let is_last = page.len() < PAGE;
         log.extend(page);
         if is_last {

@@ -1,6 +1,6 @@
 //! Reading by aggregate and by position, and that what is read is what was written.
 
-use dormouse_journal::{Anchor, ReadError};
+use dormouse_journal::{Anchor, Page, PageLimit, ReadError};
 use dormouse_kernel::{Chain, Position, Version};
 
 use crate::support::{History, PATIENCE, Place, account, whole_history};
@@ -28,9 +28,9 @@ async fn a_history_is_read_in_pages(place: Place) {
     assert_eq!(whole.len(), 10);
     for after in 0..=11 {
         for limit in [0, 1, 3, 100, usize::MAX] {
-            let page = store.read_aggregate(&mine.aggregate, Version(after), limit).await.unwrap();
+            let page = store.read_aggregate(&mine.aggregate, Version(after), PageLimit::events(limit)).await.unwrap();
             let expected: Vec<_> = whole.iter().skip(after as usize).take(limit).cloned().collect();
-            assert_eq!(page, expected, "after {after}, at most {limit}");
+            assert_eq!(page.events, expected, "after {after}, at most {limit}");
         }
     }
 }
@@ -49,7 +49,7 @@ async fn the_log_is_read_in_pages(place: Place) {
     }
     for after in 0..=11 {
         for limit in [0, 1, 3, 100, usize::MAX] {
-            let page = journal.read_log(Position(after), limit).await.unwrap();
+            let page = journal.read_log(Position(after), PageLimit::events(limit)).await.unwrap();
             let positions: Vec<u64> = page.iter().map(|event| event.position.0).collect();
             let expected: Vec<u64> = (after + 1..=10).take(limit).collect();
             assert_eq!(positions, expected, "after {after}, at most {limit}");
@@ -63,8 +63,8 @@ async fn an_acknowledged_append_is_seen_at_once(place: Place) {
     for _ in 0..50 {
         let before = account.anchor();
         let committed = journal.append(account.keyed(&account.version.to_string(), true, 1)).await.unwrap();
-        let by_aggregate = journal.events_after(&account.aggregate, before, 10).await.unwrap();
-        let by_position = journal.read_log(Position(committed.first.0 - 1), 10).await.unwrap();
+        let by_aggregate = journal.events_after(&account.aggregate, before, PageLimit::events(10)).await.unwrap();
+        let by_position = journal.read_log(Position(committed.first.0 - 1), PageLimit::events(10)).await.unwrap();
         assert_eq!(by_aggregate, by_position);
         assert_eq!(by_aggregate.len(), 1);
         let key = crate::support::key(&before.version.to_string());
@@ -83,7 +83,7 @@ async fn a_reader_beside_32_writers_sees_no_gap_and_nothing_appear_behind_it(pla
         async move {
             let mut seen = Vec::new();
             while (seen.len() as u64) < EVENTS {
-                let page = journal.read_log(Position(seen.len() as u64), 17).await.unwrap();
+                let page = journal.read_log(Position(seen.len() as u64), PageLimit::events(17)).await.unwrap();
                 for event in page {
                     assert_eq!(event.position.0, seen.len() as u64 + 1);
                     seen.push(event);
@@ -120,10 +120,8 @@ async fn events_after_an_anchor_follow_it(place: Place) {
     journal.append(account.next(3)).await.unwrap();
     let known = account.anchor();
     journal.append(account.next(2)).await.unwrap();
-    let versions = |events: Vec<dormouse_kernel::RecordedEvent>| -> Vec<u64> {
-        events.iter().map(|event| event.version.0).collect()
-    };
-    let after = |anchor, limit| journal.events_after(&account.aggregate, anchor, limit);
+    let versions = |page: Page| -> Vec<u64> { page.iter().map(|event| event.version.0).collect() };
+    let after = |anchor, limit| journal.events_after(&account.aggregate, anchor, PageLimit::events(limit));
     assert_eq!(versions(after(known, 10).await.unwrap()), [4, 5]);
     assert_eq!(versions(after(known, 1).await.unwrap()), [4]);
     assert_eq!(versions(after(Anchor::START, 2).await.unwrap()), [1, 2]);
@@ -137,7 +135,7 @@ async fn a_wrong_anchor_is_damage(place: Place) {
     let of_another_history = Anchor { version: Version(2), chain: Chain([7; 16]) };
     let past_the_end = Anchor { version: Version(9), chain: account.chain };
     for anchor in [of_another_history, past_the_end] {
-        let read = journal.events_after(&account.aggregate, anchor, 10).await;
+        let read = journal.events_after(&account.aggregate, anchor, PageLimit::events(10)).await;
         let Err(ReadError::Damaged { aggregate, version, .. }) = read else { panic!("{read:?}") };
         assert_eq!((aggregate, version), (account.aggregate.clone(), anchor.version));
     }

@@ -7,7 +7,7 @@ use dormouse_config::{Config, JournalUrl, PostgresUrl};
 use dormouse_harness::Postgres as PostgresServer;
 use dormouse_journal::store::{Access, Memory, Postgres, Retention, Sqlite};
 use dormouse_journal::{
-    Anchor, Append, AppendError, AppendKey, Committed, Health, Journal, Options, Store, Submission,
+    Anchor, Append, AppendError, AppendKey, Committed, Health, Journal, Options, PageLimit, Store, Submission,
 };
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, CommandKey, NewEvent, Position, RecordedEvent, Timestamp, Uuid,
@@ -208,14 +208,14 @@ pub(crate) async fn submit(journal: &Journal, append: Append) -> oneshot::Receiv
 
 /// Everything in the log, which must be without gaps.
 pub(crate) async fn whole_log(journal: &Journal) -> Vec<RecordedEvent> {
-    let events = journal.read_log(Position::ZERO, usize::MAX).await.unwrap();
+    let events = journal.read_log(Position::ZERO, PageLimit::ALL).await.unwrap().events;
     assert!(events.iter().zip(1..).all(|(event, position)| event.position == Position(position)));
     events
 }
 
 /// All events of an aggregate, whose chain must hold.
 pub(crate) async fn whole_history(journal: &Journal, aggregate: &AggregateRef) -> Vec<RecordedEvent> {
-    journal.events_after(aggregate, Anchor::START, usize::MAX).await.unwrap()
+    journal.events_after(aggregate, Anchor::START, PageLimit::ALL).await.unwrap().events
 }
 
 pub(crate) async fn becomes(journal: &Journal, what: impl FnMut(&Health) -> bool) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dormouse_config::{Config, SnapshotStrategy};
 use dormouse_engine::{Aggregates, CommandError, CommandOptions, Engine, Outcome, QueryError, Stated};
 use dormouse_faults::{Fault, Faulty, Tear};
-use dormouse_journal::{Journal, Options, Store};
+use dormouse_journal::{Journal, Options, PageLimit, Store};
 use dormouse_kernel::{AggregateId, CommandKey, Position, Version};
 use tokio::task::JoinHandle;
 
@@ -121,7 +121,7 @@ impl Node {
 
     /// How many commands are in the log, all of them whole.
     pub(crate) async fn commands_in_log(&self) -> usize {
-        let events = self.journal.read_log(Position::ZERO, 1000).await.unwrap();
+        let events = self.journal.read_log(Position::ZERO, PageLimit::events(1000)).await.unwrap();
         let (mut commands, mut missing) = (0, 0);
         for event in events {
             match event.metadata().unwrap().command {

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dormouse_kernel::{Position, RecordedEvent};
+use dormouse_kernel::Position;
 use sqlx::{PgConnection, query_scalar};
 
 use super::replica::Follow;
 use super::row::unsigned;
 use super::session::Asking;
+use crate::page::Page;
 
 /// Less than this is looked up rather than read: by the writer, which must hear it from the primary, or one by one by
 /// somebody who wants a detail.
@@ -44,12 +45,12 @@ impl Follow for Head {
 /// Some events in a row, all of which must be there: then it does not matter who is asked for them, since they never
 /// change, and there is no gap before the last one that a replica has.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Page {
+pub(super) struct Span {
     after: u64,
     limit: u64,
 }
 
-impl Page {
+impl Span {
     /// `None` if it is too small to be read elsewhere.
     pub(super) fn new(after: Position, limit: usize) -> Option<Self> {
         (limit >= PAGE).then_some(Self { after: after.0, limit: limit as u64 })
@@ -60,9 +61,12 @@ impl Page {
         self.after.saturating_add(self.limit) <= head.0
     }
 
-    /// Whether these are its events. They are, unless a replica was put back to what it was before.
-    pub(super) fn is(self, events: &[RecordedEvent]) -> bool {
-        let places = events.iter().map(|event| event.position.0);
-        events.len() as u64 == self.limit && places.eq(self.after + 1..=self.after.saturating_add(self.limit))
+    /// Whether this is what a page has of it: all, or as much as fits. It is, unless a replica was put back to what it was
+    /// before.
+    pub(super) fn is(self, page: &Page) -> bool {
+        let places = page.iter().map(|event| event.position.0);
+        let count = page.len() as u64;
+        let is_all = count == self.limit || page.is_cut && (1..self.limit).contains(&count);
+        is_all && places.eq(self.after + 1..=self.after.saturating_add(count))
     }
 }

@@ -18,12 +18,14 @@ pub(super) fn unsigned(number: i64) -> Result<u64, Failure> {
     u64::try_from(number).map_err(|_| damaged("a count is negative"))
 }
 
-/// A row of `events`, all columns that [`READ_AGGREGATE`](super::READ_AGGREGATE) names.
-pub(super) fn event(row: &PgRow) -> Result<RecordedEvent, Failure> {
+/// A row of a [page](super::page_sql). `None`: the page has no room for this event.
+pub(super) fn event(row: &PgRow) -> Result<Option<RecordedEvent>, Failure> {
+    let (payload, metadata) = (row.try_get("payload")?, row.try_get("metadata")?);
+    let (Some(payload), Some(metadata)) = (payload, metadata) else { return Ok(None) };
     let command_key: Option<&str> = row.try_get("command_key")?;
     let event_type: String = row.try_get("event_type")?;
     let schema_version: i32 = row.try_get("schema_version")?;
-    Ok(RecordedEvent {
+    Ok(Some(RecordedEvent {
         position: Position(unsigned(row.try_get("position")?)?),
         aggregate: aggregate(row)?,
         version: Version(unsigned(row.try_get("version")?)?),
@@ -31,12 +33,12 @@ pub(super) fn event(row: &PgRow) -> Result<RecordedEvent, Failure> {
         event: NewEvent {
             event_type: event_type.into(),
             schema_version: schema_version.cast_unsigned(),
-            payload: row.try_get("payload")?,
-            metadata: row.try_get("metadata")?,
+            payload,
+            metadata,
             recorded_at: time(row.try_get("recorded_at")?)?,
             chain: chain(row.try_get("chain")?)?,
         },
-    })
+    }))
 }
 
 /// A row of `snapshots`, and the checksum that stands beside it.

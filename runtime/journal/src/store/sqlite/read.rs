@@ -7,13 +7,14 @@
 use std::sync::LazyLock;
 
 use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
-use sqlx::sqlite::SqliteRow;
 
 use super::error;
+use super::pages::{self, Rows};
 use super::pool::Borrowed;
 use super::readers::{Readers, being_made_anew};
-use super::row::{self, AGGREGATE, OF_AGGREGATE, column, signed, unsigned};
+use super::row::{AGGREGATE, OF_AGGREGATE, column, signed, unsigned};
 use crate::error::StoreError;
+use crate::page::{Page, PageLimit, Room};
 
 /// Where events are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,8 @@ fn wanted_sql(aggregates: usize) -> String {
 }
 
 static LOG: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT {OF_AGGREGATE}, {AGGREGATE} FROM main.events AS e WHERE e.position > ? ORDER BY e.position LIMIT ?")
+    let columns = &*OF_AGGREGATE;
+    format!("SELECT {columns}, {AGGREGATE} FROM main.events AS e WHERE e.position > ? ORDER BY e.position LIMIT ?")
 });
 
 const COMMAND_IN_INDEX: &str = "SELECT version FROM idx.command_index
@@ -123,23 +125,21 @@ impl Readers {
         found.map(|version| unsigned(version).map(Version)).transpose()
     }
 
-    /// The events after a position, at most `limit`.
-    pub(super) async fn log(&self, after: Position, limit: usize) -> Result<Vec<RecordedEvent>, StoreError> {
+    /// The events after a position, within `limit`.
+    pub(super) async fn log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
         let mut reader = self.borrow().await?;
-        let rows: Vec<SqliteRow> = sqlx::query(LOG.as_str())
-            .bind(signed(after.0))
-            .bind(signed(limit as u64))
-            .fetch_all(&mut reader.connection)
-            .await
-            .map_err(error::store)?;
+        let query = sqlx::query(LOG.as_str()).bind(signed(after.0)).bind(signed(limit.events as u64));
+        let read = pages::read(&mut reader.connection, query, Room::new(limit)).await;
+        let Rows { rows, is_cut } = read.map_err(error::store)?;
         reader.give_back();
-        let events: Vec<RecordedEvent> = rows.iter().map(row::read).collect::<Result<_, _>>()?;
+        // Each row goes as its event comes, so that a page is not there twice.
+        let events: Vec<RecordedEvent> = rows.into_iter().map(|row| row.read()).collect::<Result<_, _>>()?;
         for (event, expected) in events.iter().zip(after.0 + 1..) {
             if event.position != Position(expected) {
                 return Err(error::damaged(format_args!("the log lacks position {expected}")));
             }
         }
-        Ok(events)
+        Ok(Page { events, is_cut })
     }
 
     /// The position of the last event.

@@ -10,9 +10,10 @@ use super::index::Index;
 use super::indexer::Indexer;
 use crate::append::{Append, AppendKey, Placed};
 use crate::error::StoreError;
+use crate::page::PageLimit;
 
-/// Events read at once to fill the tail.
-const RECOVERED_AT_ONCE: usize = 256;
+/// What is read at once to fill the tail.
+const RECOVERED_AT_ONCE: PageLimit = PageLimit::events(256);
 
 impl Sqlite {
     /// Makes the tail hold all that the index lacks, up to the head.

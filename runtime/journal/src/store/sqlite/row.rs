@@ -1,11 +1,13 @@
 //! Events as rows of the log.
 
+use std::sync::LazyLock;
+
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, CommandKey, NewEvent, Position, RecordedEvent, Timestamp, Version,
 };
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, Row};
+use sqlx::{Arguments, Row, SqliteConnection};
 
 use super::error::damaged;
 use crate::append::Placed;
@@ -27,13 +29,31 @@ pub(super) const BOUND: [&str; 12] = [
     "chain",
 ];
 
-/// The columns of `events AS e` as [`read_of`] reads them. Each column of a row costs an allocation, so an aggregate's
-/// name is not read again by those who asked for it.
-pub(super) const OF_AGGREGATE: &str = "e.position, e.version, e.event_type, e.schema_version, e.payload, e.metadata, \
-                                       e.recorded_at, e.command_key, e.chain";
+/// Payload and metadata of an event that come with its row, in bytes. SQLite's thread is up to fifty rows ahead of who
+/// reads them, so that what is larger is fetched by itself, once it is known to fit the page.
+const WITH_ROW: usize = 16 << 10;
 
-/// What [`read`] reads behind them.
+/// The columns of `events AS e` as [`EventRow`] reads them. Each column of a row costs an allocation, so an aggregate's
+/// name is not read again by those who asked for it. A large event has its size in place of its payload, and no metadata:
+/// `length` does not read what it measures.
+pub(super) static OF_AGGREGATE: LazyLock<String> = LazyLock::new(|| {
+    let size = "length(e.payload) + length(e.metadata)";
+    format!(
+        "e.position, e.version, e.event_type, e.schema_version,
+         CASE WHEN {size} <= {WITH_ROW} THEN e.payload ELSE {size} END,
+         CASE WHEN {size} <= {WITH_ROW} THEN e.metadata END,
+         e.recorded_at, e.command_key, e.chain"
+    )
+});
+
+/// What a large event lacks.
+const LARGE: &str = "SELECT payload, metadata FROM main.events WHERE position = ?";
+
+/// What [`EventRow::read`] reads behind them.
 pub(super) const AGGREGATE: &str = "e.aggregate_type, e.aggregate_id, e.slice";
+
+/// Where the payload is in [`OF_AGGREGATE`]; the metadata follows it.
+const PAYLOAD: usize = 4;
 
 /// A number as SQLite has them. No position or version comes near the end of an `i64`.
 pub(super) fn signed(number: u64) -> i64 {
@@ -72,36 +92,75 @@ pub(super) fn bind(arguments: &mut SqliteArguments, placed: &Placed) -> Result<(
     Ok(())
 }
 
-/// Reads a row of [`OF_AGGREGATE`] and [`AGGREGATE`].
-pub(super) fn read(row: &SqliteRow) -> Result<RecordedEvent, StoreError> {
-    let aggregate_type = AggregateType::new(column::<&str>(row, 9)?).map_err(damaged)?;
-    let id = AggregateId::new(column::<&str>(row, 10)?).map_err(damaged)?;
-    let aggregate = AggregateRef::new(aggregate_type, id);
-    // The slice is a checksum of the name: with another name this would be nobody's event, or somebody else's.
-    if column::<i64>(row, 11)? != i64::from(aggregate.slice().number()) {
-        return Err(damaged(format_args!("an event has the slice of another aggregate than {aggregate}")));
-    }
-    read_of(row, aggregate)
+/// An event as it was read: its row, and what a large one lacks there.
+#[derive(Debug)]
+pub(super) struct EventRow {
+    row: SqliteRow,
+    large: Option<SqliteRow>,
 }
 
-/// Reads a row of [`OF_AGGREGATE`].
-pub(super) fn read_of(row: &SqliteRow, aggregate: AggregateRef) -> Result<RecordedEvent, StoreError> {
-    let event = NewEvent {
-        event_type: column::<String>(row, 2)?.into(),
-        schema_version: u32::try_from(column::<i64>(row, 3)?).map_err(damaged)?,
-        payload: column(row, 4)?,
-        metadata: column(row, 5)?,
-        recorded_at: timestamp(column(row, 6)?)?,
-        chain: chain(column(row, 8)?)?,
-    };
-    let key = column::<Option<&str>>(row, 7)?;
-    Ok(RecordedEvent {
-        position: Position(unsigned(column(row, 0)?)?),
-        aggregate,
-        version: Version(unsigned(column(row, 1)?)?),
-        command_key: key.map(CommandKey::new).transpose().map_err(damaged)?,
-        event,
-    })
+impl EventRow {
+    pub(super) fn new(row: SqliteRow) -> Self {
+        Self { row, large: None }
+    }
+
+    /// The size of the event, if its payload and metadata are not with the row.
+    pub(super) fn missing_bytes(&self) -> Option<usize> {
+        let lacks_metadata = self.row.try_get::<Option<&[u8]>, _>(PAYLOAD + 1).is_ok_and(|metadata| metadata.is_none());
+        // Of a row that is missing, or damaged, nothing is large.
+        let size = if lacks_metadata { self.row.try_get::<i64, _>(PAYLOAD).ok() } else { None };
+        size.and_then(|size| usize::try_from(size).ok())
+    }
+
+    /// As [`NewEvent::size_bytes`] counts it.
+    pub(super) fn size_bytes(&self) -> usize {
+        let length = |column| self.row.try_get::<&[u8], _>(column).map_or(0, <[u8]>::len);
+        NewEvent::ROW_BYTES + self.missing_bytes().unwrap_or_else(|| length(PAYLOAD) + length(PAYLOAD + 1))
+    }
+
+    /// Reads what it lacks.
+    pub(super) async fn complete(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        if self.missing_bytes().is_some() {
+            let position: i64 = self.row.try_get(0)?;
+            self.large = sqlx::query(LARGE).bind(position).fetch_optional(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// A row of [`OF_AGGREGATE`] and [`AGGREGATE`].
+    pub(super) fn read(&self) -> Result<RecordedEvent, StoreError> {
+        let row = &self.row;
+        let aggregate_type = AggregateType::new(column::<&str>(row, 9)?).map_err(damaged)?;
+        let id = AggregateId::new(column::<&str>(row, 10)?).map_err(damaged)?;
+        let aggregate = AggregateRef::new(aggregate_type, id);
+        // The slice is a checksum of the name: with another name this would be nobody's event, or somebody else's.
+        if column::<i64>(row, 11)? != i64::from(aggregate.slice().number()) {
+            return Err(damaged(format_args!("an event has the slice of another aggregate than {aggregate}")));
+        }
+        self.read_of(aggregate)
+    }
+
+    /// A row of [`OF_AGGREGATE`].
+    pub(super) fn read_of(&self, aggregate: AggregateRef) -> Result<RecordedEvent, StoreError> {
+        let row = &self.row;
+        let (bytes, payload) = self.large.as_ref().map_or((row, PAYLOAD), |large| (large, 0));
+        let event = NewEvent {
+            event_type: column::<String>(row, 2)?.into(),
+            schema_version: u32::try_from(column::<i64>(row, 3)?).map_err(damaged)?,
+            payload: column(bytes, payload)?,
+            metadata: column(bytes, payload + 1)?,
+            recorded_at: timestamp(column(row, 6)?)?,
+            chain: chain(column(row, 8)?)?,
+        };
+        let key = column::<Option<&str>>(row, 7)?;
+        Ok(RecordedEvent {
+            position: Position(unsigned(column(row, 0)?)?),
+            aggregate,
+            version: Version(unsigned(column(row, 1)?)?),
+            command_key: key.map(CommandKey::new).transpose().map_err(damaged)?,
+            event,
+        })
+    }
 }
 
 /// One value of a row.

@@ -8,6 +8,7 @@ mod owners;
 mod recovery;
 mod snapshots;
 
+use crate::page::PageLimit;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,7 +164,7 @@ async fn assert_rounds(store: &Sqlite, aggregates: usize, rounds: usize) {
     let versions = store.versions(&all).await.unwrap();
     assert!(versions.iter().all(|version| version.0 == rounds as u64), "{versions:?}");
     for number in (0..aggregates).step_by(1 + aggregates / 20) {
-        let events = store.read_aggregate(&all[number], Version::ZERO, 10_000).await.unwrap();
+        let events = store.read_aggregate(&all[number], Version::ZERO, PageLimit::events(10_000)).await.unwrap();
         let expected: Vec<_> = (0..rounds as u64).map(|before| append(number, Version(before), 1)).collect();
         assert_eq!(events.len(), rounds);
         for (event, expected) in events.iter().zip(expected) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::CommitError;
+use crate::page::PageLimit;
 
 #[tokio::test]
 async fn a_batch_of_any_size_is_written_as_it_is() {
@@ -10,14 +11,17 @@ async fn a_batch_of_any_size_is_written_as_it_is() {
     for (number, events) in [1, 2, 5, 17, 65, 300, 1024].into_iter().enumerate() {
         let before = owner.head;
         owner.append(&[(number, events)]).await.unwrap();
-        let rows = owner.store.read_log(before, 2000).await.unwrap();
+        let rows = owner.store.read_log(before, PageLimit::events(2000)).await.unwrap();
         assert_eq!(rows.len(), events);
         let expected = append(number, Version::ZERO, events);
         for (index, row) in rows.iter().enumerate() {
             assert_eq!(row.position, before.plus(index as u64 + 1));
             assert_is(row, &expected, index);
         }
-        assert_eq!(owner.store.read_aggregate(&aggregate(number), Version::ZERO, 2000).await.unwrap(), rows);
+        assert_eq!(
+            owner.store.read_aggregate(&aggregate(number), Version::ZERO, PageLimit::events(2000)).await.unwrap(),
+            rows
+        );
     }
     owner.store.close().await;
     let slice = place.ask("journal.db", "SELECT slice FROM events WHERE position = 1").await;
@@ -42,7 +46,7 @@ async fn reads_are_right_while_events_move_from_the_tail_into_the_index() {
     }
     eventually(async || place.ask("index.db", "SELECT position FROM watermark").await > 900).await;
     assert_rounds(&owner.store, 30, 40).await;
-    let events = owner.store.read_aggregate(&aggregate(3), Version(7), 20).await.unwrap();
+    let events = owner.store.read_aggregate(&aggregate(3), Version(7), PageLimit::events(20)).await.unwrap();
     let versions: Vec<u64> = events.iter().map(|event| event.version.0).collect();
     assert_eq!(versions, (8..28).collect::<Vec<_>>());
 }

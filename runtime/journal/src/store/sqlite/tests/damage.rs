@@ -2,6 +2,7 @@
 //!
 //! The chains are real here: the journal's reads check them.
 
+use crate::page::PageLimit;
 use std::collections::BTreeMap;
 
 use dormouse_harness::Random;
@@ -113,9 +114,12 @@ impl Written {
         }
         let mut histories = BTreeMap::new();
         for number in 0..AGGREGATES {
-            histories.insert(number, journal.events_after(&aggregate(number), Anchor::START, 1000).await.unwrap());
+            histories.insert(
+                number,
+                journal.events_after(&aggregate(number), Anchor::START, PageLimit::ALL).await.unwrap().events,
+            );
         }
-        let log = journal.read_log(Position::ZERO, 10_000).await.unwrap();
+        let log = journal.read_log(Position::ZERO, PageLimit::ALL).await.unwrap().events;
         journal.close().await;
         Self { place, histories, log, snapshots }
     }
@@ -154,8 +158,8 @@ impl Written {
     async fn compare(&self, journal: &Journal, flipped: &str) -> usize {
         let mut errors = 0;
         for (number, written) in &self.histories {
-            match journal.events_after(&aggregate(*number), Anchor::START, 1000).await {
-                Ok(read) => assert!(read == *written, "{flipped}: aggregate {number} has another history"),
+            match journal.events_after(&aggregate(*number), Anchor::START, PageLimit::ALL).await {
+                Ok(read) => assert!(read.events == *written, "{flipped}: aggregate {number} has another history"),
                 Err(_) => errors += 1,
             }
             if let Some(snapshot) = journal.snapshot(&aggregate(*number), AsOf::Now).await {
@@ -165,7 +169,7 @@ impl Written {
                 assert!(written.iter().any(known), "{flipped}: the snapshot of {number}");
             }
         }
-        match journal.read_log(Position::ZERO, 10_000).await {
+        match journal.read_log(Position::ZERO, PageLimit::ALL).await {
             // Of an event alone nothing tells whether it is right: its chain needs the one before it.
             Ok(read) => assert_eq!(read.len(), self.log.len(), "{flipped}: the log"),
             Err(_) => errors += 1,

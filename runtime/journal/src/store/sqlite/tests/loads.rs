@@ -1,5 +1,6 @@
 //! Reads that go to the files together.
 
+use crate::page::PageLimit;
 use std::future::Future;
 use std::sync::Mutex;
 
@@ -162,7 +163,10 @@ async fn many_reads_at_once_get_each_its_own_events() {
         for (after, limit) in [(0, 512), (0, 1), (0, number + 1), (1, 10), (number / 2, 70), (number + 5, 5)] {
             let store = Arc::clone(&store);
             reads.spawn(async move {
-                let events = store.read_aggregate(&aggregate(number), Version(after as u64), limit).await.unwrap();
+                let events = store
+                    .read_aggregate(&aggregate(number), Version(after as u64), PageLimit::events(limit))
+                    .await
+                    .unwrap();
                 let written = if number == SIZES { 0 } else { number + 1 };
                 let expected: Vec<usize> = (after..written).take(limit).collect();
                 assert_eq!(events.len(), expected.len(), "{number} after {after}, at most {limit}");
@@ -183,7 +187,9 @@ async fn failures(store: Sqlite, aggregates: usize) -> (Sqlite, Vec<(usize, Stor
     let reads: Vec<_> = (0..aggregates)
         .map(|number| {
             let store = Arc::clone(&store);
-            tokio::spawn(async move { store.read_aggregate(&aggregate(number), Version::ZERO, 512).await })
+            tokio::spawn(async move {
+                store.read_aggregate(&aggregate(number), Version::ZERO, PageLimit::events(512)).await
+            })
         })
         .collect();
     let mut failures = Vec::new();
@@ -238,8 +244,8 @@ async fn a_version_that_is_missing_does_not_pass_for_the_end() {
     for number in [100, 101, 102] {
         let (wanted, other) = (aggregate(number), aggregate(3));
         let (events, others) = tokio::join!(
-            owner.store.read_aggregate(&wanted, Version::ZERO, 512),
-            owner.store.read_aggregate(&other, Version::ZERO, 512),
+            owner.store.read_aggregate(&wanted, Version::ZERO, PageLimit::events(512)),
+            owner.store.read_aggregate(&other, Version::ZERO, PageLimit::events(512)),
         );
         assert_eq!(others.unwrap().len(), 4, "it is not to blame");
         match events {

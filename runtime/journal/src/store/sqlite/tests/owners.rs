@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::{CommitError, StoreError};
+use crate::page::PageLimit;
 
 #[tokio::test]
 async fn the_second_owner_fences_the_first() {
@@ -93,7 +94,7 @@ async fn a_commit_that_happened_although_its_outcome_is_unknown_is_seen_after_ac
     let ownership = owner.store.acquire(Some(owner.epoch)).await.unwrap();
     assert_eq!(ownership.head, Position(12));
     assert_eq!(owner.store.versions(&[aggregate(3)]).await.unwrap(), [Version(3)]);
-    assert_eq!(owner.store.read_aggregate(&aggregate(3), Version(1), 9).await.unwrap().len(), 2);
+    assert_eq!(owner.store.read_aggregate(&aggregate(3), Version(1), PageLimit::events(9)).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -108,7 +109,7 @@ async fn a_reader_beside_the_owner_sees_what_is_not_indexed() {
     assert_eq!(place.ask("index.db", "SELECT position FROM watermark").await, 60);
     assert_rounds(&reader, 30, 5).await;
     assert_eq!(reader.head().await.unwrap(), Position(150));
-    let limited = reader.read_aggregate(&aggregate(4), Version(1), 2).await.unwrap();
+    let limited = reader.read_aggregate(&aggregate(4), Version(1), PageLimit::events(2)).await.unwrap();
     assert_eq!(limited.iter().map(|event| event.version.0).collect::<Vec<_>>(), [2, 3]);
     assert!(matches!(reader.acquire(None).await, Err(StoreError::Unavailable(_))));
     reader.close().await;

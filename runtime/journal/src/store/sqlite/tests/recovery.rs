@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::StoreError;
+use crate::page::PageLimit;
 
 /// A journal that was closed in good order.
 async fn closed(aggregates: usize, rounds: usize) -> Place {
@@ -146,7 +147,9 @@ async fn an_index_that_turns_out_damaged_at_reads_made_together_is_made_again_wh
             .step_by(50)
             .map(|number| {
                 let store = Arc::clone(&store);
-                tokio::spawn(async move { store.read_aggregate(&aggregate(number), Version::ZERO, 512).await })
+                tokio::spawn(async move {
+                    store.read_aggregate(&aggregate(number), Version::ZERO, PageLimit::events(512)).await
+                })
             })
             .collect();
         let mut all_read = true;

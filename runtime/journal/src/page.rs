@@ -1,0 +1,138 @@
+//! How much one read brings: so many events and so many bytes, whichever is reached first.
+
+use std::ops::Deref;
+use std::vec;
+
+use dormouse_kernel::RecordedEvent;
+
+/// What one read may bring at most. A count alone bounds no memory: events have up to `journal.event_size_max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// Events.
+    pub events: usize,
+    /// Bytes of these events, as [`NewEvent::size_bytes`](dormouse_kernel::NewEvent::size_bytes) counts them. One event
+    /// is read whatever its size, so that whoever reads page by page makes progress.
+    pub bytes: usize,
+}
+
+impl PageLimit {
+    /// The bytes of a page unless something else is said: a thousand events of a kilobyte. Larger pages are hardly cheaper
+    /// to read.
+    pub const BYTES: usize = 1 << 20;
+
+    /// One event, whatever its size.
+    pub const ONE: Self = Self::events(1);
+
+    /// Everything there is. For logs that are known to be small: the memory it takes is not bounded.
+    pub const ALL: Self = Self { events: usize::MAX, bytes: usize::MAX };
+
+    /// So many events, and [`BYTES`](Self::BYTES).
+    #[must_use]
+    pub const fn events(events: usize) -> Self {
+        Self { events, bytes: Self::BYTES }
+    }
+
+    /// The same, with another bound in bytes.
+    #[must_use]
+    pub const fn bytes(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+}
+
+/// What a read brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The events, in order.
+    pub events: Vec<RecordedEvent>,
+    /// A limit ended the page, so there may be more behind it. Otherwise it goes to the end of what there was.
+    pub is_cut: bool,
+}
+
+impl Deref for Page {
+    type Target = [RecordedEvent];
+
+    fn deref(&self) -> &[RecordedEvent] {
+        &self.events
+    }
+}
+
+impl IntoIterator for Page {
+    type Item = RecordedEvent;
+    type IntoIter = vec::IntoIter<RecordedEvent>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.events.into_iter()
+    }
+}
+
+impl<'p> IntoIterator for &'p Page {
+    type Item = &'p RecordedEvent;
+    type IntoIter = std::slice::Iter<'p, RecordedEvent>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.events.iter()
+    }
+}
+
+/// What is left of a limit while a page is filled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    limit: PageLimit,
+    events: usize,
+    bytes: usize,
+}
+
+impl Room {
+    pub(crate) fn new(limit: PageLimit) -> Self {
+        Self { limit, events: 0, bytes: 0 }
+    }
+
+    /// What a page has left.
+    pub(crate) fn beside(page: &Page, limit: PageLimit) -> Self {
+        Self { limit, events: page.len(), bytes: page.iter().map(|event| event.event.size_bytes()).sum() }
+    }
+
+    /// Takes the room for one more event of so many bytes. False: there is none, and the page is cut here.
+    pub(crate) fn take(&mut self, bytes: usize) -> bool {
+        let fits = self.events == 0 || self.bytes.saturating_add(bytes) <= self.limit.bytes;
+        if !fits || self.events >= self.limit.events {
+            return false;
+        }
+        self.events += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        true
+    }
+
+    /// Whether the limit is reached, so that a page that ends here may not be the last.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.events >= self.limit.events || self.events > 0 && self.bytes >= self.limit.bytes
+    }
+
+    /// How many more events there is room for, if their bytes fit.
+    pub(crate) fn events(&self) -> usize {
+        self.limit.events.saturating_sub(self.events)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_event_has_room_whatever_its_size_and_the_next_only_if_it_fits() {
+        let mut room = Room::new(PageLimit::events(10).bytes(100));
+        assert!(room.take(1_000) && room.is_used_up());
+        assert!(!room.take(1));
+        let mut room = Room::new(PageLimit::events(10).bytes(100));
+        assert!(room.take(60) && !room.take(41) && room.take(40));
+        assert!(room.is_used_up() && !room.take(1));
+    }
+
+    #[test]
+    fn no_limit_of_bytes_makes_more_events_fit() {
+        let mut room = Room::new(PageLimit { events: 2, bytes: usize::MAX });
+        assert!(room.take(usize::MAX) && room.take(usize::MAX) && !room.take(0));
+        let mut room = Room::new(PageLimit { events: 0, bytes: 10 });
+        assert!(room.is_used_up() && !room.take(1));
+    }
+}

@@ -1,6 +1,6 @@
 //! What of a document can be filtered and sorted by.
 
-/// The declared fields of a view: each becomes an index.
+/// The declared fields of a view: each becomes a column with an index.
 ///
 /// ```
 /// use dormouse_projections::Fields;
@@ -25,7 +25,7 @@ pub enum Kind {
     /// Text, by code points. Also times, if they are all written in one way. The first 400 characters count: texts that
     /// begin alike for so long are equal in lists.
     Text,
-    /// Whole numbers of 64 bits.
+    /// Whole numbers of 64 bits, with a sign or without: from -2^63 to 2^64 - 1.
     Integer,
     /// Numbers with a fraction.
     Real,

@@ -56,8 +56,8 @@ pub enum Test {
 pub enum Value {
     /// Text, compared by code points.
     Text(String),
-    /// A whole number.
-    Integer(i64),
+    /// A whole number that a `u64` or an `i64` can hold.
+    Integer(i128),
     /// A finite number; both zeros are equal.
     Real(f64),
     /// True or false; false is smaller.
@@ -335,7 +335,7 @@ impl Value {
     pub fn parse(kind: Kind, text: &str) -> Option<Self> {
         match kind {
             Kind::Text => Some(Self::Text(text.to_owned())),
-            Kind::Integer => text.parse().ok().map(Self::Integer),
+            Kind::Integer => text.parse().ok().map(Self::Integer).filter(|number| number.fits(kind)),
             Kind::Real => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Self::Real),
             Kind::Boolean => text.parse().ok().map(Self::Boolean),
         }
@@ -362,7 +362,12 @@ impl Value {
 
     /// Whether it can be compared with fields of a kind. NaN and the infinities are no numbers that JSON knows.
     fn fits(&self, kind: Kind) -> bool {
-        self.kind() == kind && !matches!(self, Self::Real(number) if !number.is_finite())
+        let is_within_bounds = match self {
+            Self::Integer(number) => (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(number),
+            Self::Real(number) => number.is_finite(),
+            Self::Text(_) | Self::Boolean(_) => true,
+        };
+        self.kind() == kind && is_within_bounds
     }
 
     /// How it compares to another of its kind.

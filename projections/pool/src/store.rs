@@ -1,9 +1,11 @@
 //! Where views are kept: the contract, and the stores that keep it.
 
+mod columns;
 mod listing;
 mod memory;
 mod postgres;
 mod sqlite;
+mod values;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -175,7 +177,7 @@ pub enum CommitError {
 #[async_trait]
 pub trait ViewStore: Debug + Send + Sync + 'static {
     /// What there is of a view. Storage that was found to be damaged is made anew before, and holds nothing then. The
-    /// builds that the view's code makes (those of its version) have an index for each declared field then, and no other.
+    /// builds that the view's code makes (those of its version) have a column and an index for each declared field then.
     async fn prepare(&self, view: &Definition) -> Result<Builds, Error>;
 
     /// Begins a build of the view's version: empty, at `after`. One that was being made beside the one that is served is

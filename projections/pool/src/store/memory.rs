@@ -227,12 +227,13 @@ impl ViewStore for Memory {
 }
 
 fn page(made: &Made, query: &Query) -> Page {
+    let looked = matching::Looked::at(query);
     let sorted: BTreeSet<Listed> = made
         .rows
         .iter()
         .filter_map(|(key, (document, position))| {
             let row = Row { key: key.clone(), document: document.clone(), position: *position };
-            matching::place(query, &row).map(|place| Listed { query, place, row })
+            looked.place(query, &row).map(|place| Listed { query, place, row })
         })
         .collect();
     let total = query.is_counting().then_some(sorted.len() as u64);

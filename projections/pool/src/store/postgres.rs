@@ -624,7 +624,10 @@ fn page(query: &Query, first: &PgRow, rows: &[PgRow]) -> Result<(Mark, Page), Fa
 fn value(row: &PgRow, index: usize, kind: Kind) -> Result<Option<Value>, Failure> {
     Ok(match kind {
         Kind::Text => row.try_get::<Option<String>, _>(index)?.map(Value::Text),
-        Kind::Integer => row.try_get::<Option<i64>, _>(index)?.map(Value::Integer),
+        Kind::Integer => {
+            let number = row.try_get::<Option<&str>, _>(index)?.map(str::parse).transpose();
+            number.map_err(|_| Failure::Damaged("a whole number is none".to_owned()))?.map(Value::Integer)
+        }
         Kind::Real => row.try_get::<Option<f64>, _>(index)?.map(Value::Real),
         Kind::Boolean => row.try_get::<Option<bool>, _>(index)?.map(Value::Boolean),
     })

@@ -4,6 +4,7 @@
 //! read, and tables of our own: `builds` says how far each is, `parked` which events wait, `paused` what stays as it is. One connection writes, others read. A power cut may take the latest
 //! commits away (`synchronous=NORMAL`), rows and offsets alike: the journal has the events.
 
+mod layout;
 #[cfg(test)]
 mod plans;
 mod schema;
@@ -21,7 +22,6 @@ use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Position,
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
 
-use super::listing::Bind;
 use super::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
 use crate::definition::Definition;
 use crate::fields::Kind;
@@ -39,10 +39,11 @@ const CHECKPOINT_PAGES: &str = "16000";
 /// Pages that the writing connection caches, in KiB when negative: 64 MiB, so that hot documents need no reading.
 const CACHE: &str = "-65536";
 
+/// Statements that the writing connection keeps: some twenty for each view.
+const KEPT_STATEMENTS: usize = 512;
+
 /// Rows that a reading connection may be ahead of whoever takes them: at a full buffer its thread would go to sleep.
 const ROWS_AHEAD: usize = 2048;
-
-type Statement<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 /// Keeps views in a file.
 #[derive(Debug)]
@@ -75,6 +76,7 @@ impl Sqlite {
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("cache_size", CACHE)
             .pragma("temp_store", "MEMORY")
+            .statement_cache_capacity(KEPT_STATEMENTS)
             .row_buffer_size(ROWS_AHEAD)
             .thread_name(|_| "views-write".to_owned());
         let reading = file
@@ -243,12 +245,9 @@ impl ViewStore for Sqlite {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let (sql, keys) = (statements::load(view, build), statements::keys(keys));
         // On the connection that writes: it has the hot pages in its cache.
         let rows = self
-            .write(Subject::Build(build), async |connection| {
-                sqlx::query(AssertSqlSafe(sql)).bind(keys).fetch_all(connection).await
-            })
+            .write(Subject::Build(build), async |connection| statements::load(connection, view, build, keys).await)
             .await?;
         self.decoded(&rows, |row| Ok((Key::from(column::<&str>(row, 0)?), column(row, 1)?)))
     }
@@ -275,7 +274,7 @@ impl ViewStore for Sqlite {
         let (sql, binds) = statements::list(view, query);
         let rows = self.read(Subject::Served(view), async |connection| {
             let statement = sqlx::query(AssertSqlSafe(sql)).bind(view.name());
-            binds.into_iter().fold(statement, bind).fetch_all(connection).await
+            binds.into_iter().fold(statement, statements::bind).fetch_all(connection).await
         });
         let rows = rows.await?;
         let first = rows.first().ok_or_else(|| missing(Subject::Served(view)))?;
@@ -376,24 +375,23 @@ fn missing(about: Subject<'_>) -> Error {
     })
 }
 
-fn bind(statement: Statement<'_>, value: Bind) -> Statement<'_> {
-    match value {
-        Bind::Key(text) | Bind::Value(Value::Text(text)) => statement.bind(text),
-        Bind::Value(Value::Integer(number)) => statement.bind(number),
-        Bind::Value(Value::Real(number)) => statement.bind(number),
-        // As SQLite has them in JSON.
-        Bind::Value(Value::Boolean(truth)) => statement.bind(i64::from(truth)),
-    }
-}
-
-/// What a list is sorted by, as a row has it. What is of another kind counts as missing.
+/// What a list is sorted by, as a row has it.
 fn value(row: &SqliteRow, index: usize, kind: Kind) -> Result<Option<Value>, Error> {
     Ok(match kind {
         Kind::Text => column::<Option<String>>(row, index)?.map(Value::Text),
-        Kind::Integer => column::<Option<i64>>(row, index)?.map(Value::Integer),
+        Kind::Integer => whole(row, index)?.map(Value::Integer),
         Kind::Real => column::<Option<f64>>(row, index)?.map(Value::Real),
         Kind::Boolean => column::<Option<i64>>(row, index)?.map(|truth| Value::Boolean(truth != 0)),
     })
+}
+
+/// A whole number: an integer, or the digits of one that is too large.
+fn whole(row: &SqliteRow, index: usize) -> Result<Option<i128>, Error> {
+    if let Ok(number) = row.try_get::<Option<i64>, _>(index) {
+        return Ok(number.map(i128::from));
+    }
+    let number = column::<&str>(row, index)?.parse();
+    number.map(Some).map_err(|_| Error::Damaged("a whole number is none".to_owned()))
 }
 
 /// Copied once, from where SQLite has it.

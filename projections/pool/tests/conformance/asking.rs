@@ -10,7 +10,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value as Json, json};
 
 use crate::oracle;
-use crate::shelf::{Shelf, TEXTS, Things, document, every_test, names, put, walk};
+use crate::shelf::{Shelf, TEXTS, Things, document, every_test, names, put, walk, whole};
 use crate::support::Place;
 
 on_every_store! {
@@ -61,6 +61,10 @@ fn a_question_that_does_not_fit_its_view_is_refused() {
             assert!(matches!(asked(path, test), QueryError::WrongKind { .. }));
         }
     }
+    for beyond in [i128::from(i64::MIN) - 1, i128::from(u64::MAX) + 1] {
+        assert!(matches!(asked("count", Test::Less(Value::Integer(beyond))), QueryError::WrongKind { .. }));
+        assert_eq!(Value::parse(Kind::Integer, &beyond.to_string()), None);
+    }
     for no_number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert!(matches!(asked("price", Test::Less(Value::Real(no_number))), QueryError::WrongKind { .. }));
     }
@@ -90,7 +94,21 @@ fn a_question_that_does_not_fit_its_view_is_refused() {
 
 // What is put into views and asked of them: out of few values each, so that they meet.
 
-const INTEGERS: [i64; 9] = [i64::MIN, -(1 << 53) - 1, -1, 0, 1, 2, 10, i64::MAX - 1, i64::MAX];
+const INTEGERS: [i128; 13] = [
+    i64::MIN as i128,
+    -(1 << 53) - 1,
+    -1,
+    0,
+    1,
+    2,
+    10,
+    i64::MAX as i128,
+    1 << 63,
+    (1 << 63) + 1,
+    9_999_999_999_999_999_999,
+    10_000_000_000_000_000_000,
+    u64::MAX as i128,
+];
 const REALS: [f64; 10] = [-1e308, -1.5, -0.0, 0.0, 5e-300, 0.1, 1.0, 2.0, 10.0, 1e308];
 
 fn texts() -> impl Strategy<Value = String> {
@@ -113,7 +131,7 @@ fn value(kind: Kind) -> BoxedStrategy<Value> {
 fn json(value: Value) -> Json {
     match value {
         Value::Text(text) => json!(text),
-        Value::Integer(number) => json!(number),
+        Value::Integer(number) => whole(number),
         Value::Real(number) => json!(number),
         Value::Boolean(truth) => json!(truth),
     }
@@ -128,11 +146,11 @@ fn content(of: Kind) -> impl Strategy<Value = Option<Json>> {
     let other = prop_oneof![
         Just(json!({})),
         Just(json!(["a", 1])),
-        Just(json!(u64::MAX)),
+        Just(json!(18_446_744_073_709_551_616_f64)),
         Just(json!(1.5)),
         kind().prop_flat_map(value).prop_map(json).prop_filter("is of no kind", |json| json
             .as_f64()
-            .is_none_or(|number| json.is_i64() || number.fract() != 0.0)),
+            .is_none_or(|number| json.is_i64() || json.is_u64() || number.fract() != 0.0)),
     ];
     prop_oneof![
         12 => value(of).prop_map(json).prop_map(Some),

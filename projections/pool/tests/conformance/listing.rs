@@ -3,7 +3,7 @@
 use dormouse_projections::{Place as Behind, Query, QueryError, Test, Value};
 use serde_json::{Value as Json, json};
 
-use crate::shelf::{Shelf, TEXTS, document, every_test, names, put, text, walk};
+use crate::shelf::{Shelf, TEXTS, document, every_test, names, put, text, walk, whole};
 use crate::support::{Place, key};
 
 on_every_store! {
@@ -64,10 +64,14 @@ async fn texts_are_compared_by_code_points(place: Place) {
 }
 
 async fn whole_numbers_are_compared_to_their_limits(place: Place) {
-    let exact = 1_i64 << 53;
-    let values = [i64::MIN, i64::MIN + 1, -exact - 1, -exact, -10, -9, -1, 0, 1, 9, 10, exact, exact + 1];
-    let values = values.into_iter().chain([i64::MAX - 1, i64::MAX]);
-    compares(place, "count", "in.count", values.map(|value| (json!(value), Value::Integer(value))).collect()).await;
+    let (exact, least, beyond) = (1_i128 << 53, i128::from(i64::MIN), 1_i128 << 63);
+    let values =
+        [least, least + 1, -exact - 1, -exact, -10, -9, -1, 0, 1, 9, 10, exact, exact + 1, beyond - 2, beyond - 1];
+    // From the second of them on, they have a digit more.
+    let large =
+        [beyond, beyond + 1, 10_i128.pow(19) - 1, 10_i128.pow(19), i128::from(u64::MAX) - 1, i128::from(u64::MAX)];
+    let values = values.into_iter().chain(large);
+    compares(place, "count", "in.count", values.map(|value| (whole(value), Value::Integer(value))).collect()).await;
 }
 
 async fn numbers_with_a_fraction_are_compared(place: Place) {
@@ -105,7 +109,8 @@ async fn a_field_that_is_missing_differs_from_everything_and_meets_nothing_else(
 }
 
 async fn what_is_of_another_kind_counts_as_missing(place: Place) {
-    let kinds = [json!("1"), json!(1.5), json!(true), json!([1]), json!({"a": 1}), json!(u64::MAX), json!(1)];
+    let beyond = json!(18_446_744_073_709_551_616_f64);
+    let kinds = [json!("1"), json!(1.5), json!(true), json!([1]), json!({"a": 1}), beyond, json!(1)];
     for (field, fits) in [("name", vec![0]), ("count", vec![6]), ("price", vec![1, 5, 6]), ("sold", vec![2])] {
         let shelf = Shelf::of(&place, field, kinds.clone()).await;
         let number = |name: &String| name.parse::<usize>().unwrap();
@@ -120,11 +125,14 @@ async fn what_is_of_another_kind_counts_as_missing(place: Place) {
         assert_eq!(paged.iter().map(number).collect::<Vec<_>>(), ascending, "{field}");
     }
     let shelf = Shelf::of(&place, "count", kinds.clone()).await;
-    let whole = Value::Integer;
+    let of = Value::Integer;
     shelf
-        .expect("count", [(Test::AtLeast(whole(i64::MIN)), &[6][..]), (Test::AtMost(whole(i64::MAX)), &[6][..])])
+        .expect(
+            "count",
+            [(Test::AtLeast(of(i64::MIN.into())), &[6][..]), (Test::AtMost(of(u64::MAX.into())), &[6][..])],
+        )
         .await;
-    shelf.expect("count", [(Test::NotEqual(whole(1)), &[0, 1, 2, 3, 4, 5][..])]).await;
+    shelf.expect("count", [(Test::NotEqual(of(1)), &[0, 1, 2, 3, 4, 5][..])]).await;
     let shelf = Shelf::of(&place, "name", kinds).await;
     shelf
         .expect("name", [(Test::AtLeast(text("")), &[0][..]), (Test::NotEqual(text("1")), &[1, 2, 3, 4, 5, 6][..])])

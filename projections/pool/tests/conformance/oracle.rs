@@ -34,7 +34,7 @@ fn at<'j>(document: &'j Json, path: &str) -> &'j Json {
 #[derive(PartialEq, PartialOrd)]
 enum Rank<'j> {
     Missing,
-    Whole(i64),
+    Whole(i128),
     Fraction(f64),
     Bytes(&'j [u8]),
 }
@@ -42,11 +42,15 @@ enum Rank<'j> {
 fn rank(json: &Json, kind: Kind) -> Rank<'_> {
     match (json, kind) {
         (Json::String(text), Kind::Text) => Rank::Bytes(text.as_bytes()),
-        (Json::Number(number), Kind::Integer) => number.as_i64().map_or(Rank::Missing, Rank::Whole),
+        (Json::Number(number), Kind::Integer) => whole(number).map_or(Rank::Missing, Rank::Whole),
         (Json::Number(number), Kind::Real) => Rank::Fraction(number.as_f64().unwrap()),
-        (Json::Bool(truth), Kind::Boolean) => Rank::Whole(i64::from(*truth)),
+        (Json::Bool(truth), Kind::Boolean) => Rank::Whole(i128::from(*truth)),
         _ => Rank::Missing,
     }
+}
+
+fn whole(number: &serde_json::Number) -> Option<i128> {
+    number.as_i64().map(i128::from).or(number.as_u64().map(i128::from))
 }
 
 fn compare(json: &Json, than: &Value) -> Option<Ordering> {
@@ -54,7 +58,7 @@ fn compare(json: &Json, than: &Value) -> Option<Ordering> {
         Value::Text(text) => (rank(json, Kind::Text), Rank::Bytes(text.as_bytes())),
         Value::Integer(number) => (rank(json, Kind::Integer), Rank::Whole(*number)),
         Value::Real(number) => (rank(json, Kind::Real), Rank::Fraction(*number)),
-        Value::Boolean(truth) => (rank(json, Kind::Boolean), Rank::Whole(i64::from(*truth))),
+        Value::Boolean(truth) => (rank(json, Kind::Boolean), Rank::Whole(i128::from(*truth))),
     };
     if found == Rank::Missing { None } else { found.partial_cmp(&than) }
 }

@@ -179,7 +179,7 @@ async fn a_page_is_one_state_while_the_view_moves(place: Place) {
     let readers: Vec<_> = [
         by_count.clone(),
         some,
-        by_count.after(Behind { values: vec![Some(Value::Integer(i64::MAX))], key: key("z") }).unwrap(),
+        by_count.after(Behind { values: vec![Some(Value::Integer(i64::MAX.into()))], key: key("z") }).unwrap(),
     ]
     .into_iter()
     .map(|query| {

@@ -133,6 +133,14 @@ pub(crate) fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
 }
 
+/// A whole number of a document.
+pub(crate) fn whole(number: i128) -> Json {
+    match u64::try_from(number) {
+        Ok(number) => json!(number),
+        Err(_) => json!(i64::try_from(number).unwrap()),
+    }
+}
+
 pub(crate) fn every_test(than: Value) -> [Test; 6] {
     [
         Test::Equal(than.clone()),

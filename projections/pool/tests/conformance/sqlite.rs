@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dormouse_kernel::Position;
-use dormouse_projections::ViewStore;
 use dormouse_projections::store::{Advance, Builds, CommitError, Error, Sqlite};
+use dormouse_projections::{Definition, Query, ViewStore};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
+use crate::shelf::names;
 use crate::support::{begun, first, key, offset, row, served, step, view};
 
 async fn connect(directory: &Path) -> SqliteConnection {
@@ -105,4 +106,80 @@ async fn a_file_that_is_damaged_while_it_is_used_is_made_anew_when_a_view_is_pre
     let build = begun(&store, &first()).await;
     store.commit(&first(), build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
     assert_eq!(served(&store, &first()).await, (build, offset(1)));
+}
+
+/// Turns the table of a build into what earlier code made: no columns, indexes on what the documents say.
+async fn as_earlier_code_made_it(directory: &Path) -> SqliteConnection {
+    let mut connection = connect(directory).await;
+    let earlier = "
+        DROP VIEW view_first;
+        DROP TABLE view_first_1;
+        CREATE TABLE view_first_1 (key TEXT NOT NULL PRIMARY KEY, document TEXT NOT NULL, position INTEGER NOT NULL) STRICT;
+        CREATE INDEX view_first_1__status ON view_first_1 (document ->> '$.status', key);
+        CREATE INDEX of_an_operator ON view_first_1 (position);
+        CREATE VIEW view_first AS SELECT key, document, position, document ->> '$.status' AS \"status\" FROM view_first_1;
+        CREATE VIEW open AS SELECT key FROM view_first WHERE status = 'open';
+        INSERT INTO view_first_1 VALUES
+            ('a', '{\"status\":\"open\",\"customer\":{\"age\":18446744073709551615}}', 1),
+            ('b', '{\"status\":\"closed\",\"customer\":{\"age\":9223372036854775808}}', 1),
+            ('c', '{\"status\":7,\"customer\":{\"age\":-1}}', 1), ('d', '{\"customer\":{\"age\":1.5}}', 1);";
+    sqlx::raw_sql(earlier).execute(&mut connection).await.unwrap();
+    connection
+}
+
+/// By age: those of another kind come first, and what is beyond `i64` last.
+async fn by_age(store: &Arc<dyn ViewStore>, view: &Definition) -> Vec<String> {
+    names(&store.list(view, &Query::all(10).sort(view, "customer.age", false).unwrap()).await.unwrap())
+}
+
+#[tokio::test]
+async fn what_earlier_code_made_stays_and_gets_its_columns() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let build = begun(&store, &first()).await;
+    store.commit(&first(), build, step(0, 1)).await.unwrap();
+    store.set_paused(&first(), true).await.unwrap();
+    let mut connection = as_earlier_code_made_it(directory.path()).await;
+
+    // Of another version, it is served as it is.
+    let newer = view::<1, 2, 2>();
+    let found = store.prepare(&newer).await.unwrap();
+    assert_eq!((found.is_paused, found.serving.map(|build| build.offset)), (true, Some(offset(1))));
+    assert_eq!(by_age(&store, &newer).await, ["d", "c", "b", "a"]);
+    assert_eq!(indexes(directory.path()).await, ["of_an_operator", "view_first_1__status"]);
+
+    store.prepare(&first()).await.unwrap();
+    let all = ["of_an_operator", "view_first_1__customer_age", "view_first_1__status"];
+    assert_eq!(indexes(directory.path()).await, all);
+    assert_eq!(by_age(&store, &first()).await, ["d", "c", "b", "a"]);
+    let open: Vec<String> = sqlx::query_scalar("SELECT key FROM open").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(open, ["a"]);
+    let ages: Vec<Option<String>> =
+        sqlx::query_scalar("SELECT CAST(\"customer.age\" AS TEXT) FROM view_first ORDER BY key")
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+    let age = |age: &str| Some(age.to_owned());
+    assert_eq!(ages, [age("18446744073709551615"), age("09223372036854775808"), age("-1"), None]);
+}
+
+#[tokio::test]
+async fn what_earlier_code_wrote_after_a_roll_back_is_found_in_its_columns() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let build = begun(&store, &first()).await;
+    let rows = vec![row("a", r#"{"customer":{"age":5}}"#, 1), row("b", r#"{"customer":{"age":3}}"#, 1)];
+    store.commit(&first(), build, Advance { rows, ..step(0, 1) }).await.unwrap();
+    // It knows of no columns, and puts its own indexes in the place of ours.
+    let mut connection = connect(directory.path()).await;
+    let earlier = "
+        DROP INDEX view_first_1__status;
+        DROP INDEX view_first_1__customer_age;
+        CREATE INDEX view_first_1__customer_age ON view_first_1 (document ->> '$.customer.age', key);
+        INSERT INTO view_first_1 (key, document, position) VALUES ('b', '{\"customer\":{\"age\":9}}', 2)
+        ON CONFLICT (key) DO UPDATE SET document = excluded.document, position = excluded.position;";
+    sqlx::raw_sql(earlier).execute(&mut connection).await.unwrap();
+    assert_eq!(by_age(&store, &first()).await, ["b", "a"], "as it was before");
+    store.prepare(&first()).await.unwrap();
+    assert_eq!(by_age(&store, &first()).await, ["a", "b"]);
 }

@@ -2,18 +2,40 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value as Json;
-
-use crate::fields::{Field, Kind};
+use crate::fields::Field;
 use crate::query::{Place, Query, Test, Value};
 use crate::store::Row;
+use crate::store::values::Paths;
 
-/// The place of a document in the list, if it meets all filters.
-pub(super) fn place(query: &Query, row: &Row) -> Option<Place> {
-    let document: Json = serde_json::from_str(&row.document).unwrap_or_default();
-    let meets_all = query.filters().iter().all(|filter| meets(&filter.test, value(&document, filter.field).as_ref()));
-    let values = || query.sorted_by().iter().map(|sort| value(&document, sort.field)).collect();
-    meets_all.then(|| Place { values: values(), key: row.key.clone() })
+/// What a query looks at in each document.
+pub(super) struct Looked {
+    fields: Vec<Field>,
+    paths: Paths,
+}
+
+impl Looked {
+    pub(super) fn at(query: &Query) -> Self {
+        let filtered = query.filters().iter().map(|filter| filter.field);
+        let mut fields: Vec<Field> = Vec::new();
+        for field in filtered.chain(query.sorted_by().iter().map(|sort| sort.field)) {
+            if !fields.contains(&field) {
+                fields.push(field);
+            }
+        }
+        Self { paths: Paths::of(fields.iter()), fields }
+    }
+
+    /// The place of a document in the list, if it meets all filters.
+    pub(super) fn place(&self, query: &Query, row: &Row) -> Option<Place> {
+        let found = self.paths.values(&row.document, self.fields.len());
+        let value = |field: Field| {
+            let number = self.fields.iter().position(|looked_at| *looked_at == field)?;
+            found[number].as_ref()
+        };
+        let meets_all = query.filters().iter().all(|filter| meets(&filter.test, value(filter.field)));
+        let values = || query.sorted_by().iter().map(|sort| value(sort.field).cloned()).collect();
+        meets_all.then(|| Place { values: values(), key: row.key.clone() })
+    }
 }
 
 /// How two places in a list follow each other.
@@ -29,17 +51,6 @@ pub(super) fn order(query: &Query, one: &Place, other: &Place) -> Ordering {
     });
     let by_key = directed(one.key.cmp(&other.key), query.keys_descend());
     by_fields.fold(Ordering::Equal, Ordering::then).then(by_key)
-}
-
-/// What a document has in a field.
-fn value(document: &Json, field: Field) -> Option<Value> {
-    let found = field.path.split('.').try_fold(document, |inner, name| inner.get(name))?;
-    match field.kind {
-        Kind::Text => found.as_str().map(|text| Value::Text(text.to_owned()).compared()),
-        Kind::Integer => found.as_i64().map(Value::Integer),
-        Kind::Real => found.as_f64().map(Value::Real),
-        Kind::Boolean => found.as_bool().map(Value::Boolean),
-    }
 }
 
 fn meets(test: &Test, value: Option<&Value>) -> bool {

@@ -24,13 +24,13 @@ impl Dialect for Expressions {
                 "(CASE json_typeof(document #> '{{{path}}}') WHEN 'string' \
                  THEN left(document #>> '{{{path}}}', {TEXT_CHARS}) END COLLATE \"C\")"
             ),
-            // A regular expression, or a decimal, for each number would take most of the time of a commit.
+            // A regular expression for each number would take most of the time of a commit.
             Kind::Integer => format!(
                 "(CASE WHEN ltrim({written}, '-0123456789') <> '' THEN NULL \
-                 WHEN length({written}) <= 18 THEN {written}::bigint \
-                 WHEN length({written}) <= 20 AND {written}::numeric BETWEEN {} AND {} THEN {written}::bigint END)",
+                 WHEN length({written}) <= 18 THEN {written}::numeric \
+                 WHEN length({written}) <= 20 AND {written}::numeric BETWEEN {} AND {} THEN {written}::numeric END)",
                 i64::MIN,
-                i64::MAX
+                u64::MAX
             ),
             // Converted from the text that was made from the number, it is that number again; a decimal would be another.
             Kind::Real => {
@@ -50,7 +50,7 @@ impl Dialect for Expressions {
     fn parameter(number: usize, field: Field) -> String {
         match field.kind {
             Kind::Text => format!("left(${number}::text, {TEXT_CHARS})"),
-            Kind::Integer => format!("${number}::bigint"),
+            Kind::Integer => format!("${number}::text::numeric"),
             Kind::Real => format!("${number}::double precision"),
             Kind::Boolean => format!("${number}::boolean"),
         }

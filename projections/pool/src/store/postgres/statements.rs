@@ -7,7 +7,8 @@ use super::fields::Expressions;
 use super::known::Mark;
 use super::signed;
 use crate::definition::Definition;
-use crate::query::{Query, Value};
+use crate::fields::Kind;
+use crate::query::{Query, Sort, Value};
 use crate::store::listing::{Bind, Listing};
 use crate::store::{Advance, BuildNumber};
 
@@ -40,7 +41,12 @@ pub(super) fn get(view: &Definition) -> String {
 pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
     let Listing { rows, count, binds } = Listing::of::<Expressions>(query, view.relation(), 1);
     let count = if query.is_counting() { count } else { "NULL::bigint".to_owned() };
-    let values: String = (0..query.sorted_by().len()).map(|number| format!(", found.s{number}")).collect();
+    // No type of ours holds all whole numbers.
+    let value = |(number, sort): (usize, &Sort)| match sort.field.kind {
+        Kind::Integer => format!(", found.s{number}::text"),
+        Kind::Text | Kind::Real | Kind::Boolean => format!(", found.s{number}"),
+    };
+    let values: String = query.sorted_by().iter().enumerate().map(value).collect();
     let sql = format!(
         "SELECT {MARK}, ({count}), found.key, found.document::text, found.position{values}
          FROM builds LEFT JOIN (SELECT *, row_number() OVER () AS number FROM ({rows}) AS listed) AS found ON true
@@ -52,7 +58,7 @@ pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
 pub(super) fn bind<'q>(statement: Statement<'q>, value: &Bind) -> Statement<'q> {
     match value {
         Bind::Key(text) | Bind::Value(Value::Text(text)) => statement.bind(storable(text)),
-        Bind::Value(Value::Integer(number)) => statement.bind(*number),
+        Bind::Value(Value::Integer(number)) => statement.bind(number.to_string()),
         Bind::Value(Value::Real(number)) => statement.bind(*number),
         Bind::Value(Value::Boolean(truth)) => statement.bind(*truth),
     }

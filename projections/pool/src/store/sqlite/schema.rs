@@ -3,10 +3,8 @@
 use dormouse_journal::store::derived_file::Schema;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{Sqlite, signed, unsigned};
-use crate::definition::{Definition, folded, relation};
-use crate::fields::Field;
-use crate::store::listing::Dialect;
+use super::{layout, signed, unsigned};
+use crate::definition::{Definition, relation};
 use crate::store::{Begin, BuildNumber, Offset};
 
 /// The views. "DORV" in ASCII.
@@ -40,9 +38,6 @@ CREATE TABLE parked (
 CREATE INDEX parked_by_aggregate ON parked (build, aggregate_type, aggregate_id, position);
 ";
 
-/// The columns of the table of a build.
-const TAKEN: [&str; 3] = ["key", "document", "position"];
-
 /// A row of `builds`: build, whether it is served, version, position, chain.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>);
 
@@ -57,9 +52,8 @@ pub(super) async fn prepare(
             .fetch_all(&mut *connection)
             .await?;
     for (build, is_serving, version, ..) in &builds {
-        if *version == i64::from(view.version()) {
-            index(connection, view, &table(view, *build), *is_serving).await?;
-        }
+        let is_current = *version == i64::from(view.version());
+        layout::fit(connection, view, &table(view, *build), is_current, *is_serving).await?;
     }
     let paused: Option<i64> = sqlx::query_scalar("SELECT 1 FROM paused WHERE view = ?")
         .bind(view.name())
@@ -94,20 +88,9 @@ pub(super) async fn begin(
     .fetch_one(&mut *transaction)
     .await?;
     let table = table(view, build);
-    // With a rowid: documents may be large, and rows larger than a fraction of a page slow a tree without one.
-    let create = format!(
-        "CREATE TABLE {table} (
-            key TEXT NOT NULL PRIMARY KEY,
-            document TEXT NOT NULL,
-            position INTEGER NOT NULL
-         ) STRICT"
-    );
-    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *transaction).await?;
-    for (_, sql) in indexes(view, &table) {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
-    }
+    layout::create(&mut transaction, view, &table).await?;
     if is_served {
-        show(&mut transaction, view, build).await?;
+        layout::show(&mut transaction, view, &table).await?;
     }
     transaction.commit().await?;
     Ok(build)
@@ -137,7 +120,7 @@ pub(super) async fn serve(
         .bind(signed(build.0))
         .execute(&mut *transaction)
         .await?;
-    show(&mut transaction, view, signed(build.0)).await?;
+    layout::show(&mut transaction, view, &view.table(build)).await?;
     transaction.commit().await?;
     Ok(true)
 }
@@ -157,21 +140,6 @@ pub(super) async fn drop_view(connection: &mut SqliteConnection, name: &str) -> 
     }
     sqlx::query("DELETE FROM paused WHERE view = ?").bind(name).execute(&mut *transaction).await?;
     transaction.commit().await
-}
-
-/// Lets SQL see a build under the name of its view.
-async fn show(connection: &mut SqliteConnection, view: &Definition, build: i64) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(shown(view, &table(view, build)))).execute(connection).await?;
-    Ok(())
-}
-
-/// The statement that makes the SQL view. Declared fields are columns under their paths, so that conditions on them find
-/// their indexes; one that is called like a column of the table is found in the document only.
-fn shown(view: &Definition, table: &str) -> String {
-    let is_free = |field: &&Field| !TAKEN.iter().any(|column| column.eq_ignore_ascii_case(field.path));
-    let column = |field: &Field| format!(", {} AS \"{}\"", Sqlite::field(*field), field.path);
-    let columns: String = view.fields().iter().filter(is_free).map(column).collect();
-    format!("CREATE VIEW {} AS SELECT {}{columns} FROM {table}", view.relation(), TAKEN.join(", "))
 }
 
 /// Drops the build of a view that is served, or the other one, if there is one.
@@ -194,46 +162,6 @@ async fn drop_build(connection: &mut SqliteConnection, name: &str, is_serving: b
 async fn build_of(connection: &mut SqliteConnection, name: &str, is_serving: bool) -> Result<Option<i64>, sqlx::Error> {
     let build = sqlx::query_scalar("SELECT build FROM builds WHERE view = ? AND is_serving = ?");
     build.bind(name).bind(is_serving).fetch_optional(connection).await
-}
-
-/// Makes the indexes that are missing, and drops those that are no longer declared. The SQL view follows.
-async fn index(
-    connection: &mut SqliteConnection,
-    view: &Definition,
-    table: &str,
-    is_serving: bool,
-) -> Result<(), sqlx::Error> {
-    let there: Vec<(String, String)> =
-        sqlx::query_as("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL")
-            .bind(table)
-            .fetch_all(&mut *connection)
-            .await?;
-    let wanted = indexes(view, table);
-    if there.len() == wanted.len() && there.iter().all(|index| wanted.contains(index)) {
-        return Ok(());
-    }
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    for (name, _) in there.iter().filter(|index| !wanted.contains(index)) {
-        sqlx::raw_sql(AssertSqlSafe(format!("DROP INDEX \"{name}\""))).execute(&mut *transaction).await?;
-    }
-    for (_, sql) in wanted.into_iter().filter(|index| !there.contains(index)) {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
-    }
-    if is_serving {
-        let show = format!("DROP VIEW IF EXISTS {}; {}", view.relation(), shown(view, table));
-        sqlx::raw_sql(AssertSqlSafe(show)).execute(&mut *transaction).await?;
-    }
-    transaction.commit().await
-}
-
-/// Name and statement of each index. The key makes the order of equal values certain.
-fn indexes(view: &Definition, table: &str) -> Vec<(String, String)> {
-    let index = |field: &Field| {
-        let name = format!("{table}__{}", folded(field.path));
-        let sql = format!("CREATE INDEX {name} ON {table} ({}, key)", Sqlite::field(*field));
-        (name, sql)
-    };
-    view.fields().iter().map(index).collect()
 }
 
 fn table(view: &Definition, build: i64) -> String {

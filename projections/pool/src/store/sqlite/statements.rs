@@ -1,20 +1,46 @@
-//! The statements that work on views. A statement costs thread hops, a row does not: so everything goes in one bind.
+//! The statements that work on views. A statement costs thread hops, a row does not: so statements are sent together, as
+//! many as can be, and each takes many rows, in parameters. They are prepared for a few numbers of rows.
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Sqlite as Driver, SqliteConnection};
 
 use super::{Sqlite, signed};
 use crate::definition::Definition;
 use crate::fields::{Field, Kind};
 use crate::key::Key;
-use crate::limits::TEXT_CHARS;
-use crate::query::Query;
+use crate::query::{Query, Value};
+use crate::store::columns::column;
 use crate::store::listing::{Bind, Dialect, Listing};
+use crate::store::values::Paths;
 use crate::store::{Advance, BuildNumber, Parked, Row};
 
-/// Key and document of those [keys](keys) that are there.
-pub(super) fn load(view: &Definition, build: BuildNumber) -> String {
-    format!("SELECT key, document FROM {} WHERE key IN (SELECT value FROM json_each(?))", view.table(build))
+type Statement<'q> = sqlx::query::Query<'q, Driver, SqliteArguments>;
+
+/// So many rows, or keys, a statement takes: the next larger number of these, filled up with NULL. More would save little,
+/// and each statement is kept for each view.
+const PREPARED_ROWS: [usize; 5] = [1, 4, 16, 64, 256];
+
+/// Parameters of a statement; SQLite allows 32,766.
+const PARAMETERS: usize = 32_000;
+
+/// Digits of the largest whole number.
+const DIGITS: usize = 20;
+
+/// Key and document of those keys that are there.
+pub(super) async fn load(
+    connection: &mut SqliteConnection,
+    view: &Definition,
+    build: BuildNumber,
+    keys: &[Key],
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let table = view.table(build);
+    let mut found = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(prepared(keys.len(), 1)) {
+        let select = format!("SELECT key, document FROM {table} WHERE key IN ({})", places(keys.len()));
+        found.extend(bind_keys(sqlx::query(AssertSqlSafe(select)), keys).fetch_all(&mut *connection).await?);
+    }
+    Ok(found)
 }
 
 /// The position of a view, and one of its documents with its position. One statement sees one state.
@@ -39,21 +65,11 @@ pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
 }
 
 impl Dialect for Sqlite {
-    // What is of another kind is NULL. Otherwise it would be sorted among, or compared with, what it is not; and a field
-    // may be declared later than its documents were written.
     fn field(field: Field) -> String {
-        let (found, kind) =
-            (format!("document ->> '$.{}'", field.path), format!("json_type(document, '$.{}')", field.path));
-        match field.kind {
-            Kind::Text => format!("CASE {kind} WHEN 'text' THEN substr({found}, 1, {TEXT_CHARS}) END"),
-            // Whole numbers beyond 64 bits come as numbers with a fraction.
-            Kind::Integer => format!("CASE WHEN {kind} = 'integer' AND typeof({found}) = 'integer' THEN {found} END"),
-            Kind::Real => format!("CASE WHEN {kind} IN ('real', 'integer') THEN CAST({found} AS REAL) END"),
-            Kind::Boolean => format!("CASE {kind} WHEN 'true' THEN 1 WHEN 'false' THEN 0 END"),
-        }
+        column(field)
     }
 
-    // The smallest value there is: no index is used for `IS NOT NULL` on an expression.
+    // The smallest value there is: no index is used for `IS NOT NULL` alone.
     fn is_there(field: Field) -> String {
         let smallest = if field.kind == Kind::Text { "''" } else { "-9e999" };
         format!("{} >= {smallest}", Self::field(field))
@@ -73,9 +89,24 @@ impl Dialect for Sqlite {
     const WITHOUT_INDEX: Option<&'static str> = Some("+");
 }
 
-/// Keys as a JSON array.
-pub(super) fn keys(keys: &[Key]) -> String {
-    json(keys.iter().map(Key::as_str))
+pub(super) fn bind(statement: Statement<'_>, value: Bind) -> Statement<'_> {
+    match value {
+        Bind::Key(key) => statement.bind(key),
+        Bind::Value(value) => bind_value(statement, value),
+    }
+}
+
+fn bind_value(statement: Statement<'_>, value: Value) -> Statement<'_> {
+    match value {
+        Value::Text(text) => statement.bind(text),
+        // Integers have a sign and 64 bits here. Texts come after all numbers, and are in order if they are as long.
+        Value::Integer(number) => match i64::try_from(number) {
+            Ok(number) => statement.bind(number),
+            Err(_) => statement.bind(format!("{number:0>DIGITS$}")),
+        },
+        Value::Real(number) => statement.bind(number),
+        Value::Boolean(truth) => statement.bind(i64::from(truth)),
+    }
 }
 
 /// See [`ViewStore::commit`](crate::ViewStore::commit). An error says where the view is instead.
@@ -86,35 +117,40 @@ pub(super) async fn commit(
     advance: Advance,
 ) -> Result<Result<(), Option<i64>>, sqlx::Error> {
     let Advance { from, to, rows, gone, parked, released } = advance;
-    // Dropped, it is rolled back.
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let moved = sqlx::query("UPDATE builds SET position = ?1, chain = ?2 WHERE build = ?3 AND position = ?4")
+    let writer = Writer::of(view, build);
+    // What fails, or is given up, drops the connection; that rolls it back.
+    let moving =
+        "BEGIN IMMEDIATE; UPDATE builds SET position = ?, chain = ? WHERE build = ? AND position = ? RETURNING 1";
+    let (first, mut rest) = writer.chunk(rows);
+    let moving = match &first[..] {
+        [] => moving.to_owned(),
+        rows => format!("{moving}; {}", writer.upsert(rows.len())),
+    };
+    let moving = sqlx::query(AssertSqlSafe(moving))
         .bind(signed(to.position.0))
-        .bind(to.chain.0.as_slice())
+        .bind(to.chain.0.to_vec())
         .bind(signed(build.0))
-        .bind(signed(from.0))
-        .execute(&mut *transaction)
-        .await?;
-    if moved.rows_affected() != 1 {
-        let found = sqlx::query_scalar("SELECT position FROM builds WHERE build = ?")
-            .bind(signed(build.0))
-            .fetch_optional(&mut *transaction)
-            .await?;
-        transaction.rollback().await?;
-        return Ok(Err(found));
+        .bind(signed(from.0));
+    let moved = writer.bind(moving, first).fetch_all(&mut *connection).await;
+    if !matches!(&moved, Ok(moved) if moved.len() == 1) {
+        sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+        let find = sqlx::query_scalar("SELECT position FROM builds WHERE build = ?");
+        let found = find.bind(signed(build.0)).fetch_optional(&mut *connection).await?;
+        return match moved {
+            // It is where it should be: something else is wrong.
+            Err(error) if found == Some(signed(from.0)) => Err(error),
+            _ => Ok(Err(found)),
+        };
     }
-    let table = view.table(build);
-    if !rows.is_empty() {
-        let upsert = format!(
-            "INSERT INTO {table} (key, document, position)
-             SELECT value ->> 0, value -> 1, value ->> 2 FROM json_each(?) WHERE true
-             ON CONFLICT (key) DO UPDATE SET document = excluded.document, position = excluded.position"
-        );
-        sqlx::query(AssertSqlSafe(upsert)).bind(documents(&rows)).execute(&mut *transaction).await?;
+    while !rest.is_empty() {
+        let (next, others) = writer.chunk(rest);
+        let upsert = writer.upsert(next.len());
+        writer.bind(sqlx::query(AssertSqlSafe(upsert)), next).execute(&mut *connection).await?;
+        rest = others;
     }
-    if !gone.is_empty() {
-        let delete = format!("DELETE FROM {table} WHERE key IN (SELECT value FROM json_each(?))");
-        sqlx::query(AssertSqlSafe(delete)).bind(keys(&gone)).execute(&mut *transaction).await?;
+    for gone in gone.chunks(prepared(gone.len(), 1)) {
+        let delete = format!("DELETE FROM {} WHERE key IN ({})", writer.table, places(gone.len()));
+        bind_keys(sqlx::query(AssertSqlSafe(delete)), gone).execute(&mut *connection).await?;
     }
     if !parked.is_empty() {
         sqlx::query(
@@ -123,40 +159,82 @@ pub(super) async fn commit(
         )
         .bind(signed(build.0))
         .bind(json(parked.iter().map(columns)))
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
     }
     if !released.is_empty() {
         sqlx::query("DELETE FROM parked WHERE build = ?1 AND position IN (SELECT value FROM json_each(?2))")
             .bind(signed(build.0))
             .bind(json(released.iter().map(|position| position.0)))
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await?;
     }
-    transaction.commit().await?;
+    sqlx::query("COMMIT").execute(connection).await?;
     Ok(Ok(()))
 }
 
-/// Rows as a JSON array. The documents are JSON already.
-fn documents(rows: &[Row]) -> String {
-    const AROUND: usize = 32;
-    let length = rows.iter().map(|row| row.key.as_str().len() + row.document.len() + AROUND).sum();
-    let mut array = String::with_capacity(length);
-    array.push('[');
-    for row in rows {
-        if array.len() > 1 {
-            array.push(',');
-        }
-        array.push('[');
-        array.push_str(&json_text(row.key.as_str()));
-        array.push(',');
-        array.push_str(&row.document);
-        array.push(',');
-        array.push_str(&row.position.0.to_string());
-        array.push(']');
+/// Writes rows into the table of a build.
+struct Writer {
+    table: String,
+    fields: Vec<String>,
+    paths: Paths,
+}
+
+impl Writer {
+    fn of(view: &Definition, build: BuildNumber) -> Self {
+        let fields = view.fields().iter().map(|field| column(*field)).collect();
+        Self { table: view.table(build), fields, paths: Paths::of(view.fields().iter()) }
     }
-    array.push(']');
-    array
+
+    /// The rows that go into one statement, and those behind them.
+    fn chunk(&self, mut rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
+        let rest = rows.split_off(rows.len().min(prepared(rows.len(), self.columns())));
+        (rows, rest)
+    }
+
+    fn columns(&self) -> usize {
+        self.fields.len() + 3
+    }
+
+    /// The statement for so many rows.
+    fn upsert(&self, rows: usize) -> String {
+        let names: String = self.fields.iter().map(|name| format!(", {name}")).collect();
+        let changes: String = self.fields.iter().map(|name| format!(", {name} = excluded.{name}")).collect();
+        let row = format!("({})", vec!["?"; self.columns()].join(","));
+        let values = vec![row; prepared(rows, self.columns())].join(",");
+        format!(
+            "INSERT INTO {} (key, document, position{names}) SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL
+             ON CONFLICT (key) DO UPDATE SET document = excluded.document, position = excluded.position{changes}",
+            self.table
+        )
+    }
+
+    fn bind<'q>(&self, statement: Statement<'q>, rows: Vec<Row>) -> Statement<'q> {
+        rows.into_iter().fold(statement, |statement, Row { key, document, position }| {
+            let values = self.paths.values(&document, self.fields.len());
+            let statement = statement.bind(key.shared()).bind(document).bind(signed(position.0));
+            values.into_iter().fold(statement, |statement, value| match value {
+                Some(value) => bind_value(statement, value),
+                None => statement.bind(None::<i64>),
+            })
+        })
+    }
+}
+
+/// How many rows of so many columns the statement takes that takes these, or as many of them as one can.
+fn prepared(rows: usize, columns: usize) -> usize {
+    let mut sizes = PREPARED_ROWS.into_iter().filter(|size| size * columns <= PARAMETERS);
+    let largest = sizes.clone().next_back().unwrap_or(1);
+    sizes.find(|size| *size >= rows).unwrap_or(largest)
+}
+
+/// The parameters of a statement that takes so many keys.
+fn places(keys: usize) -> String {
+    vec!["?"; prepared(keys, 1)].join(",")
+}
+
+fn bind_keys<'q>(statement: Statement<'q>, keys: &[Key]) -> Statement<'q> {
+    keys.iter().fold(statement, |statement, key| statement.bind(key.shared()))
 }
 
 fn columns(event: &Parked) -> (u64, &str, &str, u64, Option<&str>, u32) {

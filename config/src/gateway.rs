@@ -44,8 +44,20 @@ pub struct Gateway {
     pub drain_timeout: Duration,
     /// Entries on a page when the request names no limit. Default 100.
     pub page_size: NonZeroU32,
-    /// Most entries a request may ask for on one page. Default 1,000; raise it for exports, lower it for large events.
+    /// Most entries a request may ask for on one page. Default 1,000; raise it for exports.
     pub page_size_max: NonZeroU32,
+    /// Most bytes of events or documents on one page, which then ends early, with `next`; one is there whatever its size.
+    /// Default 1 MiB, 16 MiB at most; raise it for exports of large events.
+    #[serde(with = "text::size")]
+    pub page_bytes: ByteSize,
+    /// Bytes that all pages together may hold of what was read for them. Default 64 MiB: 32 pages of the default size.
+    /// Past it readers wait, and are refused when their time is up; raise it with memory and slow clients.
+    #[serde(with = "text::size")]
+    pub read_budget: ByteSize,
+    /// Bytes that all streams together may hold of events of more than 128 KiB. Default 64 MiB; past it their streams wait
+    /// for each other. Raise it for many slow clients of large events.
+    #[serde(with = "text::size")]
+    pub stream_budget: ByteSize,
     /// Streams of events open at once; further ones are refused. Default 1,000, each on one of `max_connections`; raise it
     /// for more clients that follow, with half a megabyte of memory for each in mind.
     pub max_streams: NonZeroUsize,

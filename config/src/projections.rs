@@ -17,9 +17,12 @@ pub struct Projections {
     /// Parts that a large batch is divided into at most, to be decoded side by side. Default 10; lower it to leave more of
     /// the processors to commands.
     pub parallelism: NonZeroUsize,
-    /// Most events in one batch, which is one transaction. Default 8,192, 65,536 at most; lower it to spare memory with
-    /// large events.
+    /// Most events in one batch, which is one transaction. Default 8,192, 65,536 at most.
     pub batch_events: NonZeroUsize,
+    /// Most bytes of events in one batch; one event is taken whatever its size. Default 8 MiB, 256 MiB at most. While one
+    /// batch is projected the next is read, so that a view that is behind holds two of them, and what they are decoded to.
+    #[serde(with = "text::size")]
+    pub batch_bytes: ByteSize,
     /// Documents that each projection keeps between batches, in bytes. Default 32 MiB; zero keeps none. Raise it for
     /// views whose busy documents are many.
     #[serde(with = "text::size")]

@@ -16,8 +16,14 @@ const BATCH_EVENTS_MAX: usize = 1024;
 /// Payload and log row must stay far below SQLite's and PostgreSQL's limit of a value (1 GB).
 const EVENT_SIZE_MAX: ByteSize = ByteSize::mib(256);
 
+/// A page is held until its client has taken it.
+const PAGE_BYTES_MAX: ByteSize = ByteSize::mib(16);
+
 /// What a batch of a projection may hold in memory: more gained nothing from 8,192 on.
 const PROJECTED_EVENTS_MAX: usize = 65_536;
+
+/// The same in bytes.
+const PROJECTED_BYTES_MAX: ByteSize = ByteSize::mib(256);
 
 /// Times are added to the clock's, which overflows after some centuries, and nothing here runs for this long.
 const DURATION_MAX: Duration = Duration::from_secs(3650 * 86_400);
@@ -123,6 +129,8 @@ impl Config {
                 other: None,
             });
         }
+        within("gateway.page_bytes", gateway.page_bytes, ByteSize::b(1), PAGE_BYTES_MAX)?;
+        at_least(("gateway.read_budget", gateway.read_budget), ("gateway.page_bytes", gateway.page_bytes))?;
         at_most(("gateway.page_size", gateway.page_size), ("gateway.page_size_max", gateway.page_size_max))
     }
 
@@ -174,6 +182,7 @@ impl Config {
         let Self { views, projections, .. } = self;
         postgres_if_any("views.replicas", views.replicas.len(), ("views.url", views.url.place(&self.journal.url)))?;
         within("projections.batch_events", projections.batch_events.get(), 1, PROJECTED_EVENTS_MAX)?;
+        within("projections.batch_bytes", projections.batch_bytes, ByteSize::b(1), PROJECTED_BYTES_MAX)?;
         some_time("projections.stalled_after", projections.stalled_after)
     }
 

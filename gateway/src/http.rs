@@ -9,6 +9,7 @@
 mod address;
 mod admin;
 mod body;
+mod budget;
 mod commands;
 mod conditions;
 mod decode;
@@ -25,6 +26,7 @@ mod metrics;
 mod openapi;
 mod origin;
 mod outcome;
+mod pieces;
 mod problem;
 pub(crate) mod refusal;
 mod resource;
@@ -55,6 +57,7 @@ use dormouse_projections::{Projection, Projections};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 
+use budget::Budget;
 use commands::{Commands, RESERVED_SEGMENTS, unknown};
 pub(crate) use event::event_json;
 use openapi::OpenApi;
@@ -86,6 +89,10 @@ pub(crate) struct Api {
     max_body: u64,
     page_size: u32,
     page_size_max: u32,
+    /// Most bytes of events on a page.
+    page_bytes: usize,
+    /// What pages may hold together.
+    pages: Budget,
 }
 
 /// Collects the aggregate types and views of an [`Api`].
@@ -194,7 +201,9 @@ impl ApiBuilder {
             engine,
             metrics,
             resources: self.resources,
-            streams: Streams::from_config(gateway),
+            streams: Streams::from_config(&self.config),
+            pages: Budget::new("gateway.read_budget", gateway.read_budget.as_u64(), page_share(&self.config)),
+            page_bytes: usize::try_from(gateway.page_bytes.as_u64()).unwrap_or(usize::MAX),
             views,
             projections,
             config,
@@ -227,6 +236,11 @@ impl ApiBuilder {
             .with_state(Arc::clone(&api));
         Site { api, router, request_timeout: gateway.request_timeout }
     }
+}
+
+/// What a page holds, in bytes: its events, of which one may be larger than the page, and what is read at once to find them.
+fn page_share(config: &Config) -> u64 {
+    2 * config.gateway.page_bytes.as_u64().max(config.journal.event_size_max.as_u64())
 }
 
 async fn unknown_route() -> Problem {

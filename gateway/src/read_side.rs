@@ -73,6 +73,7 @@ async fn open(config: &Config) -> Result<Arc<dyn ViewStore>, ViewsError> {
 fn options(config: &Config) -> Options {
     Options {
         batch_events: config.projections.batch_events,
+        batch_bytes: usize::try_from(config.projections.batch_bytes.as_u64()).unwrap_or(usize::MAX),
         workers: config.projections.workers,
         parallelism: config.projections.parallelism,
         cache_bytes: usize::try_from(config.projections.cache.as_u64()).unwrap_or(usize::MAX),

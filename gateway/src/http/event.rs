@@ -1,9 +1,14 @@
 //! Stored events as JSON, for people and for clients.
 
-use dormouse_kernel::{CodecError, Metadata, RecordedEvent, decode};
+use std::iter::once;
+
+use axum::response::Response;
+use dormouse_kernel::{CodecError, Metadata, Position, RecordedEvent, decode};
 use serde_json::{Map, Value, json};
 
+use super::budget::Share;
 use super::messagepack::{Json, base64};
+use super::pieces;
 
 /// A stored event: whose it is, where it stands, what it is, its payload as it was written (not upcast), and its metadata.
 ///
@@ -23,6 +28,27 @@ pub(crate) fn event_json(recorded: &RecordedEvent) -> Value {
     put(&mut shown, "data", &event.payload, json_of(&event.payload));
     put(&mut shown, "metadata", &event.metadata, recorded.metadata().map(|metadata| metadata_json(recorded, metadata)));
     shown
+}
+
+/// A page of events, each encoded when its turn comes: as JSON they may take many times the memory.
+pub(super) async fn events_page(
+    events: Vec<RecordedEvent>,
+    next: Option<String>,
+    position: Option<Position>,
+    share: Share,
+) -> Response {
+    let mut end = format!(r#"],"next":{}"#, Value::from(next));
+    if let Some(position) = position {
+        end.push_str(&format!(r#","position":{position}"#));
+    }
+    end.push('}');
+    let events = events.into_iter().enumerate().map(|(number, event)| {
+        let mut text = if number > 0 { vec![b','] } else { Vec::new() };
+        text.extend_from_slice(event_json(&event).to_string().as_bytes());
+        text
+    });
+    let parts = once(br#"{"events":["#.to_vec()).chain(events).chain(once(end.into_bytes()));
+    pieces::json(parts, Some(share)).await
 }
 
 fn put(shown: &mut Value, name: &'static str, bytes: &[u8], decoded: Result<Value, CodecError>) {

@@ -11,14 +11,14 @@ use dormouse_engine::QueryError;
 use dormouse_journal::{Page, PageLimit};
 use dormouse_kernel::{RecordedEvent, Version};
 use follow::History;
-use serde_json::{Value, json};
+use tokio::time::Instant;
 
+use super::Api;
 use super::address::{Parameters, aggregate_id, invalid, segments};
-use super::event::event_json;
+use super::event::events_page;
 use super::log::Filter;
 use super::problem::Problem;
 use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
-use super::{Api, json};
 
 pub(super) async fn history(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (request, _) = request.into_parts();
@@ -60,7 +60,9 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let limit = api.page_limit(&parameters)?;
 
     // One more than asked for tells whether there is a next page.
-    let Page { mut events, is_cut } = resource.history(&id, after, PageLimit::events(limit + 1)).await?;
+    let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
+    let page_limit = PageLimit::events(limit + 1).bytes(api.page_bytes);
+    let Page { mut events, is_cut } = resource.history(&id, after, page_limit).await?;
     if events.is_empty()
         && (after == Version::ZERO || resource.history(&id, Version::ZERO, PageLimit::ONE).await?.is_empty())
     {
@@ -71,7 +73,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
         let limit = parameters.get("limit").map_or(String::new(), |limit| format!("&limit={limit}"));
         format!("{}?after={}{limit}", uri.path(), last.version)
     });
-    Ok(json(&json!({ "events": events.iter().map(event_json).collect::<Vec<Value>>(), "next": next })))
+    Ok(events_page(events, next, None, share).await)
 }
 
 impl Api {

@@ -11,22 +11,25 @@ use axum::response::{IntoResponse, Response};
 use dormouse_engine::QueryError;
 use dormouse_journal::PageLimit;
 use dormouse_kernel::{Position, RecordedEvent};
-use serde_json::{Value, json};
+use tokio::time::Instant;
 
 pub(super) use filter::Filter;
 use follow::Log;
 
+use super::Api;
 use super::address::{Parameters, query_without};
-use super::event::event_json;
+use super::event::events_page;
 use super::problem::Problem;
 use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
-use super::{Api, json};
 
-/// Events read at once, when most of them may not be wanted.
-const READ: usize = 1000;
+/// What is read at once, when most of it may not be wanted.
+const READ: PageLimit = PageLimit::events(1000).bytes(256 << 10);
 
 /// Events looked at for one page, wanted or not: reading takes time, and a request does not have much.
 const LOOKED_AT: u64 = 50_000;
+
+/// Their bytes, for the same reason.
+const READ_BYTES: usize = 64 << 20;
 
 pub(super) async fn log(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (request, _) = request.into_parts();
@@ -53,32 +56,33 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let mut reached = position(api, Start::of_address(&parameters)?)?;
     let limit = api.page_limit(&parameters)?;
 
+    let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
     let journal = api.engine.journal();
     let head = *journal.head().borrow();
     let last = head.min(reached.plus(LOOKED_AT));
-    let (mut events, mut bytes): (Vec<RecordedEvent>, usize) = (Vec::new(), 0);
-    'page: while reached < last && events.len() < limit {
-        let count = if filter.is_none() { limit } else { READ };
-        let read = journal.read_log(reached, PageLimit::events(count)).await.map_err(QueryError::from)?;
-        for event in read {
+    let read_limit = if filter.is_none() { PageLimit::events(limit).bytes(api.page_bytes) } else { READ };
+    let (mut events, mut bytes, mut bytes_read): (Vec<RecordedEvent>, usize, usize) = (Vec::new(), 0, 0);
+    'page: while reached < last && events.len() < limit && bytes < api.page_bytes && bytes_read < READ_BYTES {
+        for event in journal.read_log(reached, read_limit).await.map_err(QueryError::from)? {
             // What comes behind the head is not known to be durable.
             if event.position > last || events.len() == limit {
                 break 'page;
             }
+            let size = event.event.size_bytes();
             let is_wanted = filter.wants(&event.aggregate, &event.event);
-            if is_wanted {
-                bytes += event.event.size_bytes();
-                if bytes > PageLimit::BYTES && !events.is_empty() {
-                    break 'page;
-                }
+            if is_wanted && !events.is_empty() && bytes + size > api.page_bytes {
+                break 'page;
             }
             reached = event.position;
-            events.extend(is_wanted.then_some(event));
+            bytes_read += size;
+            if is_wanted {
+                bytes += size;
+                events.push(event);
+            }
         }
     }
     let next = (reached < head).then(|| format!("{}?after={reached}{}", uri.path(), query_without(uri, "after")));
-    let events: Vec<Value> = events.iter().map(event_json).collect();
-    Ok(json(&json!({ "events": events, "next": next, "position": reached })))
+    Ok(events_page(events, next, Some(reached), share).await)
 }
 
 /// Where to begin, if the log reaches that far.

@@ -2,7 +2,9 @@
 //!
 //! A stream is pulled: the next message is made when the connection has room for it, and the next page of events is read
 //! when the last one has been taken. So a client that reads slowly slows down nobody but itself, and holds at most one
-//! page in memory; one that takes nothing is given up by the server, like with any other answer.
+//! page in memory; one that takes nothing is given up by the server, like with any other answer. A message goes out in
+//! pieces. An event that is larger than a page is read under a share of `gateway.stream_budget`, which the stream keeps
+//! until the client has taken it: streams of large events wait for each other, in order, and go on giving signs of life.
 //!
 //! A message has an `id` and, as `data`, the event in JSON. It has no `event` name on purpose: a browser's `EventSource`
 //! hands named messages only to who listens for that very name, so an event that was invented later would be lost
@@ -16,13 +18,14 @@ mod rest;
 mod start;
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::time::Duration;
 use std::vec;
 
+use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
-use axum::http::header::{CACHE_CONTROL, HeaderName};
-use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::response::Response;
 use dormouse_journal::ReadError;
 use dormouse_kernel::RecordedEvent;
 use futures_util::stream::unfold;
@@ -35,13 +38,17 @@ pub(crate) use places::Streams;
 pub(super) use rest::Rest;
 pub(super) use start::{Start, beyond};
 
+use super::budget::Share;
 use super::event::event_json;
+use super::pieces::PIECE_BYTES;
 use crate::server::Endless;
+
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// What nginx, and proxies that learnt from it, take as "pass on at once".
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What a page may take in memory, in bytes, about, and so what a stream holds for a client that takes nothing. Larger
+/// What a page may take in memory, in bytes, and so what a stream holds for a client that takes nothing. Larger
 /// ones would hardly be cheaper to read.
 pub(super) const PAGE_BYTES: usize = 128 << 10;
 
@@ -51,10 +58,19 @@ pub(super) const LOOK: usize = 1024;
 /// How long a stream waits before it asks a journal again that does not answer.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// The largest event that may be read beyond a page.
+pub(super) fn largest(share: Option<&Share>) -> usize {
+    if share.is_some() { usize::MAX } else { 0 }
+}
+
 /// What a stream shows.
 pub(super) trait Source: Send + 'static {
     /// The events that follow, in order; waits until there are any. Nothing is lost if the future is dropped.
-    fn next(&mut self) -> impl Future<Output = Result<Vec<RecordedEvent>, ReadError>> + Send;
+    ///
+    /// None: the next one is larger than a page, and is read under a share only. One that turns out not to be wanted is
+    /// given back at once.
+    fn next(&mut self, share: &mut Option<Share>)
+    -> impl Future<Output = Result<Vec<RecordedEvent>, ReadError>> + Send;
 
     /// What an event is called, so that a client can go on behind it.
     fn id(event: &RecordedEvent) -> u64;
@@ -66,14 +82,16 @@ pub(super) trait Source: Send + 'static {
 /// A stream of all that `source` has to show, in `place`.
 pub(super) fn answer(source: impl Source, place: Place) -> Response {
     let due = Instant::now();
-    let stream = Stream { source, place, page: Vec::new().into_iter(), told: None, due };
-    let messages = unfold(stream, |mut stream| async move {
-        let message = stream.message().await?;
-        Some((Ok::<_, Infallible>(message), stream))
+    let page = Vec::new().into_iter();
+    let stream = Stream { source, place, page, piece: Bytes::new(), share: None, waiting: None, told: None, due };
+    let pieces = unfold(stream, |mut stream| async move {
+        let piece = stream.piece().await?;
+        Some((Ok::<_, Infallible>(piece), stream))
     });
-    let mut response = Sse::new(messages).into_response();
+    let mut response = Response::new(Body::from_stream(pieces));
     response.extensions_mut().insert(Endless);
     let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, EVENT_STREAM);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
     response
@@ -83,6 +101,12 @@ struct Stream<S> {
     source: S,
     place: Place,
     page: vec::IntoIter<RecordedEvent>,
+    /// What is left of the message under way.
+    piece: Bytes,
+    /// Memory for an event that is larger than a page, from before it is read until it is taken.
+    share: Option<Share>,
+    /// Such an event comes next, and this is in the queue for its memory.
+    waiting: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
     /// The last id that the client was told.
     told: Option<u64>,
     /// When it must hear something again.
@@ -90,8 +114,20 @@ struct Stream<S> {
 }
 
 impl<S: Source> Stream<S> {
+    /// The next piece of a message; none if the stream ends.
+    async fn piece(&mut self) -> Option<Bytes> {
+        if self.piece.is_empty() {
+            if self.page.as_slice().is_empty() {
+                // What needed it has been taken.
+                self.share = None;
+            }
+            self.piece = self.message().await?.into();
+        }
+        Some(self.piece.split_to(self.piece.len().min(PIECE_BYTES)))
+    }
+
     /// The next message; none if the stream ends.
-    async fn message(&mut self) -> Option<Event> {
+    async fn message(&mut self) -> Option<String> {
         if self.place.is_ending() {
             return None;
         }
@@ -106,15 +142,27 @@ impl<S: Source> Stream<S> {
     }
 
     /// The first message of the next page, or a sign of life.
-    async fn next_page(&mut self) -> Option<Event> {
+    async fn next_page(&mut self) -> Option<String> {
         loop {
+            let Self { source, share, waiting, .. } = self;
+            let next = async {
+                if let Some(next_share) = waiting {
+                    *share = Some(next_share.await);
+                    *waiting = None;
+                }
+                source.next(share).await
+            };
             let events = tokio::select! {
                 biased;
                 () = self.place.ending() => return None,
-                events = self.source.next() => events,
+                events = next => events,
                 () = sleep_until(self.due) => return Some(self.sign_of_life()),
             };
             match events {
+                Ok(events) if events.is_empty() => {
+                    self.share = None;
+                    self.waiting = Some(Box::pin(self.place.large_events().share()));
+                }
                 Ok(events) => {
                     self.page = events.into_iter();
                     if let Some(event) = self.page.next() {
@@ -136,21 +184,22 @@ impl<S: Source> Stream<S> {
         }
     }
 
-    fn show(&mut self, event: &RecordedEvent) -> Event {
+    fn show(&mut self, event: &RecordedEvent) -> String {
         let id = S::id(event);
         self.told = Some(id);
-        Event::default().id(id.to_string()).data(event_json(event).to_string())
+        // JSON in one line.
+        format!("id: {id}\ndata: {}\n\n", event_json(event))
     }
 
-    fn show_id(&mut self) -> Event {
+    fn show_id(&mut self) -> String {
         let id = self.source.reached();
         self.told = Some(id);
-        Event::default().id(id.to_string())
+        format!("id: {id}\n\n")
     }
 
     /// Tells how far the stream has come, if that is news: who filters for what is rare would otherwise begin far back
     /// after every interruption.
-    fn sign_of_life(&mut self) -> Event {
-        if self.told == Some(self.source.reached()) { Event::DEFAULT_KEEP_ALIVE } else { self.show_id() }
+    fn sign_of_life(&mut self) -> String {
+        if self.told == Some(self.source.reached()) { ":\n\n".to_owned() } else { self.show_id() }
     }
 }

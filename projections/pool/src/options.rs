@@ -10,8 +10,11 @@ use dormouse_kernel::Limits;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Most events in one batch, which is one transaction of the view store. Default 8,192: from 2,000 to 8,000 it gained
-    /// 60 % on SQLite, and a live view gets smaller ones anyway. Lower it to spare memory with large events.
+    /// 60 % on SQLite, and a live view gets smaller ones anyway.
     pub batch_events: NonZeroUsize,
+    /// Most bytes of events in one batch; one event is taken whatever its size. Default 8 MiB. While one batch is projected
+    /// the next is read.
+    pub batch_bytes: usize,
     /// Batches that may be in hand at the same time. Default 5. Past it, workers wait for each other. It can be
     /// [changed](crate::Capacity::configure) later.
     pub workers: NonZeroUsize,
@@ -47,6 +50,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             batch_events: NonZeroUsize::new(8192).unwrap_or(NonZeroUsize::MIN),
+            batch_bytes: 8 << 20,
             workers: Config::embedded().projections.workers,
             parallelism: Config::embedded().projections.parallelism,
             cache_bytes: 32 << 20,

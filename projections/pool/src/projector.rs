@@ -83,7 +83,8 @@ impl<P: Projection> Projector<P> {
         self.upkeep.taken_up(build, is_served, waiting.len());
         let documents = Documents::new(options.cache_bytes);
         let view = Standing { build: number, is_served, offset, documents, waiting, pace: Pace::from(Instant::now()) };
-        let mut run = Run { feed: journal.feed(offset.position), view, turn: None };
+        let feed = journal.feed(offset.position).page_bytes(options.batch_bytes);
+        let mut run = Run { feed, view, turn: None };
         self.take_place(&mut run).await?;
         Ok(run)
     }

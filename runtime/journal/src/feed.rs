@@ -161,6 +161,8 @@ pub struct Feed {
     asked: Instant,
     /// What a page may take in memory, in bytes.
     page_bytes: usize,
+    /// What a single event may take beyond that.
+    largest: usize,
     /// The last page ended before what was known to be there.
     is_behind: bool,
 }
@@ -170,7 +172,17 @@ impl Feed {
         journal.ring().subscribe();
         let head = journal.head();
         let (asked, page_bytes, is_behind) = (Instant::now(), PAGE_BYTES, false);
-        Self { journal, head, position: after, chain: None, known: after, asked, page_bytes, is_behind }
+        Self {
+            journal,
+            head,
+            position: after,
+            chain: None,
+            known: after,
+            asked,
+            page_bytes,
+            largest: usize::MAX,
+            is_behind,
+        }
     }
 
     /// With pages of at most so many bytes rather than 8 MiB.
@@ -178,6 +190,12 @@ impl Feed {
     pub fn page_bytes(mut self, page_bytes: usize) -> Self {
         self.page_bytes = page_bytes.max(1);
         self
+    }
+
+    /// Gives no event of more than so many bytes, unless it fits a page. In front of one the feed stays where it is: it gives
+    /// nothing, and [is behind](Self::is_behind).
+    pub fn set_largest(&mut self, largest: usize) {
+        self.largest = largest;
     }
 
     /// The position of the last event it has given or passed over; of where it began, before the first.
@@ -248,7 +266,7 @@ impl Feed {
         limit: usize,
         wanted: impl Fn(&AggregateRef, &NewEvent) -> bool,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
-        let limit = PageLimit { events: limit.max(1), bytes: self.page_bytes };
+        let limit = PageLimit::events(limit.max(1)).bytes(self.page_bytes).largest(self.largest);
         // Seen before the ring is asked: what is committed later wakes whoever waits.
         let committed = (*self.head.borrow_and_update()).max(self.known);
         let events = match self.journal.ring().after(self.position, limit.events) {

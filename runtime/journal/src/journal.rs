@@ -190,7 +190,7 @@ impl Journal {
         let Some(before) = version.0.checked_sub(1).map(Version) else {
             return Ok((None, store.read_aggregate(aggregate, version, limit).await.map_err(unreadable)?));
         };
-        let with_it = PageLimit { events: limit.events.saturating_add(1), ..limit };
+        let with_it = PageLimit { events: limit.events.saturating_add(1), largest: usize::MAX, ..limit };
         let mut page = store.read_aggregate(aggregate, before, with_it).await.map_err(unreadable)?;
         if page.is_empty() {
             return Ok((None, page));

@@ -11,8 +11,12 @@ pub struct PageLimit {
     /// Events.
     pub events: usize,
     /// Bytes of these events, as [`NewEvent::size_bytes`](dormouse_kernel::NewEvent::size_bytes) counts them. One event
-    /// is read whatever its size, so that whoever reads page by page makes progress.
+    /// is read whatever its size, up to `largest`.
     pub bytes: usize,
+    /// The largest event that is read although it has more bytes than the page. Without a bound of its own a reader makes
+    /// progress whatever comes; one with a bound gets an empty page that [is cut](Page::is_cut), and asks again once it
+    /// has the memory.
+    pub largest: usize,
 }
 
 impl PageLimit {
@@ -24,18 +28,24 @@ impl PageLimit {
     pub const ONE: Self = Self::events(1);
 
     /// Everything there is. For logs that are known to be small: the memory it takes is not bounded.
-    pub const ALL: Self = Self { events: usize::MAX, bytes: usize::MAX };
+    pub const ALL: Self = Self { events: usize::MAX, bytes: usize::MAX, largest: usize::MAX };
 
     /// So many events, and [`BYTES`](Self::BYTES).
     #[must_use]
     pub const fn events(events: usize) -> Self {
-        Self { events, bytes: Self::BYTES }
+        Self { events, bytes: Self::BYTES, largest: usize::MAX }
     }
 
     /// The same, with another bound in bytes.
     #[must_use]
     pub const fn bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }
+    }
+
+    /// The same, with a bound for an event that is larger than the page.
+    #[must_use]
+    pub const fn largest(self, largest: usize) -> Self {
+        Self { largest, ..self }
     }
 }
 
@@ -94,7 +104,8 @@ impl Room {
 
     /// Takes the room for one more event of so many bytes. False: there is none, and the page is cut here.
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
-        let fits = self.events == 0 || self.bytes.saturating_add(bytes) <= self.limit.bytes;
+        let is_first = self.events == 0 && bytes <= self.limit.largest;
+        let fits = is_first || self.bytes.saturating_add(bytes) <= self.limit.bytes;
         if !fits || self.events >= self.limit.events {
             return false;
         }
@@ -129,10 +140,17 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_is_too_large_for_its_reader_ends_the_page_before_it() {
+        let mut room = Room::new(PageLimit::events(10).bytes(100).largest(500));
+        assert!(!room.take(501) && !room.is_used_up());
+        assert!(room.take(500) && !room.take(1));
+    }
+
+    #[test]
     fn no_limit_of_bytes_makes_more_events_fit() {
-        let mut room = Room::new(PageLimit { events: 2, bytes: usize::MAX });
+        let mut room = Room::new(PageLimit { events: 2, ..PageLimit::ALL });
         assert!(room.take(usize::MAX) && room.take(usize::MAX) && !room.take(0));
-        let mut room = Room::new(PageLimit { events: 0, bytes: 10 });
+        let mut room = Room::new(PageLimit::events(0).bytes(10));
         assert!(room.is_used_up() && !room.take(1));
     }
 }

@@ -1,12 +1,13 @@
 //! The events of one aggregate as they come.
 
-use dormouse_journal::{Feed, Journal, Page, PageLimit, ReadError};
+use dormouse_journal::{Feed, Journal, PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
 use tokio::sync::watch;
 use tokio::task::consume_budget;
 
+use crate::http::budget::Share;
 use crate::http::log::Filter;
-use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source};
+use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source, largest};
 
 /// What is read at once from a history.
 const READ: PageLimit = PageLimit::events(100).bytes(PAGE_BYTES);
@@ -34,16 +35,20 @@ impl History {
         Self { journal, aggregate, filter, version: after, feed: None, head, rest: Rest::default() }
     }
 
-    /// A page of the history. The last one ends where the log is followed from.
-    async fn read(&mut self) -> Result<Vec<RecordedEvent>, ReadError> {
+    /// A page of the history; none in front of an event that is larger than a page and `largest`. The last one ends where
+    /// the log is followed from.
+    async fn read(&mut self, largest: usize) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
         // Taken before the history is read: what is committed meanwhile comes from the feed.
         let head = *self.head.borrow();
         let feed = self.journal.feed(head).page_bytes(PAGE_BYTES);
-        let Page { mut events, is_cut } = self.journal.history(&self.aggregate, self.version, READ).await?;
-        self.feed = (!is_cut).then_some(feed);
+        let mut page = self.journal.history(&self.aggregate, self.version, READ.largest(largest)).await?;
+        if page.is_empty() && page.is_cut {
+            return Ok(None);
+        }
+        self.feed = (!page.is_cut).then_some(feed);
         // What is there, but was not announced, may be about to be undone.
-        events.retain(|event| event.position <= head);
-        Ok(events)
+        page.events.retain(|event| event.position <= head);
+        Ok(Some(page.events))
     }
 
     /// Moves on to behind these events, and keeps those that are wanted.
@@ -65,26 +70,36 @@ impl History {
 }
 
 impl Source for History {
-    async fn next(&mut self) -> Result<Vec<RecordedEvent>, ReadError> {
+    async fn next(&mut self, share: &mut Option<Share>) -> Result<Vec<RecordedEvent>, ReadError> {
         loop {
+            let largest = largest(share.as_ref());
             let head = *self.head.borrow();
             let events = match &mut self.feed {
                 Some(feed) if head.0.saturating_sub(feed.position().0) <= FAR_BEHIND => {
                     let before = feed.position();
+                    feed.set_largest(largest);
                     let events = feed.ready_where(LOOK, |aggregate, _| *aggregate == self.aggregate).await?;
-                    if feed.position() == before {
+                    if feed.position() > before {
+                        if events.is_empty() {
+                            self.rest.in_vain();
+                        }
+                    } else if feed.is_behind() {
+                        return Ok(events);
+                    } else {
                         self.rest.until_past(&mut self.head, before).await;
-                    } else if events.is_empty() {
-                        self.rest.in_vain();
                     }
                     events
                 }
-                _ => self.read().await?,
+                _ => match self.read(largest).await? {
+                    Some(events) => events,
+                    None => return Ok(Vec::new()),
+                },
             };
             let events = self.pass(events)?;
             if !events.is_empty() {
                 return Ok(events);
             }
+            *share = None;
             consume_budget().await;
         }
     }

@@ -6,7 +6,8 @@ use tokio::sync::watch;
 use tokio::task::consume_budget;
 
 use super::Filter;
-use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source};
+use crate::http::budget::Share;
+use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source, largest};
 
 /// Follows the log, through a filter.
 pub(super) struct Log {
@@ -24,13 +25,16 @@ impl Log {
 }
 
 impl Source for Log {
-    async fn next(&mut self) -> Result<Vec<RecordedEvent>, ReadError> {
+    async fn next(&mut self, share: &mut Option<Share>) -> Result<Vec<RecordedEvent>, ReadError> {
         loop {
+            self.feed.set_largest(largest(share.as_ref()));
             let before = self.feed.position();
             let events = self.feed.ready_where(LOOK, |aggregate, event| self.filter.wants(aggregate, event)).await?;
-            if !events.is_empty() {
+            let is_before_large = self.feed.position() == before && self.feed.is_behind();
+            if !events.is_empty() || is_before_large {
                 return Ok(events);
             }
+            *share = None;
             if self.feed.position() == before {
                 self.rest.until_past(&mut self.head, before).await;
             } else {

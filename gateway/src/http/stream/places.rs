@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_config::Gateway;
+use dormouse_config::Config;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::http::budget::Budget;
 use crate::http::problem::{self, Problem};
 
 /// Until some other stream has ended, perhaps.
@@ -18,6 +19,7 @@ pub(crate) struct Streams {
     max: usize,
     heartbeat: Duration,
     ending: Arc<watch::Sender<bool>>,
+    large_events: Budget,
 }
 
 /// The place of one stream; dropping it makes room for another.
@@ -25,17 +27,24 @@ pub(crate) struct Streams {
 pub(in crate::http) struct Place {
     heartbeat: Duration,
     ending: watch::Receiver<bool>,
+    large_events: Budget,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Streams {
-    pub(crate) fn from_config(gateway: &Gateway) -> Self {
+    pub(crate) fn from_config(config: &Config) -> Self {
+        let Config { gateway, journal, .. } = config;
         let max = gateway.max_streams.get().min(Semaphore::MAX_PERMITS);
         Self {
             places: Arc::new(Semaphore::new(max)),
             max,
             heartbeat: gateway.stream_heartbeat,
             ending: Arc::new(watch::Sender::new(false)),
+            large_events: Budget::new(
+                "gateway.stream_budget",
+                gateway.stream_budget.as_u64(),
+                journal.event_size_max.as_u64(),
+            ),
         }
     }
 
@@ -62,7 +71,8 @@ impl Streams {
             let detail = format!("{} streams are open, and this node takes no more (gateway.max_streams)", self.max);
             Problem::new(&problem::TOO_MANY_STREAMS, detail).retry_after(RETRY_AFTER)
         })?;
-        Ok(Place { heartbeat: self.heartbeat, ending, _permit: permit })
+        let large_events = self.large_events.clone();
+        Ok(Place { heartbeat: self.heartbeat, ending, large_events, _permit: permit })
     }
 }
 
@@ -70,6 +80,11 @@ impl Place {
     /// How long a client may hear nothing.
     pub(super) fn heartbeat(&self) -> Duration {
         self.heartbeat
+    }
+
+    /// What streams may hold of events that are larger than a page.
+    pub(super) fn large_events(&self) -> &Budget {
+        &self.large_events
     }
 
     pub(super) fn is_ending(&self) -> bool {

@@ -92,12 +92,12 @@ const FIND_COMMAND: &str = "
     SELECT version FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND command_key = $3";
 
 static READ_AGGREGATE: LazyLock<String> =
-    LazyLock::new(|| page_sql("aggregate_type = $3 AND aggregate_id = $4 AND version > $5", "version"));
+    LazyLock::new(|| page_sql("aggregate_type = $4 AND aggregate_id = $5 AND version > $6", "version"));
 
-static READ_LOG: LazyLock<String> = LazyLock::new(|| page_sql("position > $3", "position"));
+static READ_LOG: LazyLock<String> = LazyLock::new(|| page_sql("position > $4", "position"));
 
 /// The events that meet a condition, in an order, at most `$1`, as far as `$2` bytes go. The sizes are known without reading
-/// what they measure. Whatever its size, the first one is there; the first that has no room comes without its payload,
+/// what they measure. The first one is there with up to `$3` bytes; the first that has no room comes without its payload,
 /// to say that there are more.
 fn page_sql(condition: &str, order: &str) -> String {
     let row = NewEvent::ROW_BYTES;
@@ -105,7 +105,7 @@ fn page_sql(condition: &str, order: &str) -> String {
         "SELECT position, aggregate_type, aggregate_id, version, event_type, schema_version, recorded_at, command_key,
             chain, CASE WHEN fits THEN payload END AS payload, CASE WHEN fits THEN metadata END AS metadata
          FROM (
-            SELECT *, taken <= $2 OR taken = size AS fits
+            SELECT *, taken <= $2 OR (taken = size AND size <= $3) AS fits
             FROM (
                 SELECT *, sum(size) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS taken
                 FROM (
@@ -206,6 +206,7 @@ fn log_page<'q>(connection: &'q mut PgConnection, (after, limit): &'q (Position,
         let select = query(READ_LOG.as_str())
             .bind(signed(limit.events as u64))
             .bind(signed(limit.bytes as u64))
+            .bind(signed(limit.largest as u64))
             .bind(signed(after.0));
         page(select.fetch_all(connection).await?, *limit)
     })
@@ -291,6 +292,7 @@ impl Store for Postgres {
                 let select = query(READ_AGGREGATE.as_str())
                     .bind(signed(limit.events as u64))
                     .bind(signed(limit.bytes as u64))
+                    .bind(signed(limit.largest as u64))
                     .bind(aggregate.aggregate_type.as_str())
                     .bind(aggregate.id.as_str())
                     .bind(signed(after.0));

@@ -15,6 +15,7 @@ on_every_store! {
     a_page_ends_where_the_next_event_has_no_room,
     page_by_page_everything_is_read_once,
     an_event_before_the_page_takes_none_of_its_room,
+    an_event_too_large_for_its_reader_is_not_read,
     histories_read_together_are_bounded_each_by_itself,
 }
 
@@ -36,7 +37,7 @@ fn check(page: &Page, all: &[RecordedEvent], limit: PageLimit) {
 }
 
 fn limits() -> impl Iterator<Item = PageLimit> {
-    [1, 4, 100].into_iter().flat_map(|events| BYTES.map(|bytes| PageLimit { events, bytes }))
+    [1, 4, 100].into_iter().flat_map(|events| BYTES.map(|bytes| PageLimit::events(events).bytes(bytes)))
 }
 
 async fn a_page_ends_where_the_next_event_has_no_room(place: Place) {
@@ -80,6 +81,33 @@ async fn page_by_page_everything_is_read_once(place: Place) {
             log.extend(page);
         }
         assert!(history == all && log == all, "{limit:?}");
+    }
+}
+
+async fn an_event_too_large_for_its_reader_is_not_read(place: Place) {
+    let journal = place.journal().await;
+    let mut live = journal.feed(Position::ZERO).page_bytes(1_000);
+    let mut account = History::of("a");
+    for payload in [10, 20_000, 10] {
+        journal.append(account.command(None, vec![vec![7; payload]])).await.unwrap();
+    }
+    let limit = PageLimit::events(10).bytes(1_000).largest(10_000);
+    for (after, expected) in [(0, 1), (1, 0), (2, 1)] {
+        let history = journal.history(&account.aggregate, Version(after), limit).await.unwrap();
+        let log = journal.read_log(Position(after), limit).await.unwrap();
+        assert_eq!((history.len(), history.is_cut), (expected, after < 2), "after {after}");
+        assert_eq!((log.len(), log.is_cut), (expected, after < 2), "after {after}");
+    }
+    let mut later = place.journal().await.feed(Position::ZERO).page_bytes(1_000);
+    for feed in [&mut live, &mut later] {
+        feed.set_largest(10_000);
+        assert_eq!(feed.ready(10).await.unwrap().len(), 1);
+        assert_eq!(feed.ready(10).await.unwrap(), []);
+        assert_eq!((feed.position(), feed.is_behind()), (Position(1), true));
+        feed.set_largest(30_000);
+        assert_eq!(feed.ready(10).await.unwrap().len(), 1);
+        assert_eq!(feed.ready(10).await.unwrap().len(), 1);
+        assert!(!feed.is_behind());
     }
 }
 

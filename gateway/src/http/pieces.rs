@@ -1,0 +1,110 @@
+//! Answers that are written out piece by piece: encoded when the connection has room for more, while others have their
+//! turn, and not all at once.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use futures_util::stream::unfold;
+use tokio::task::yield_now;
+
+use super::JSON;
+use super::budget::Share;
+use axum::http::header::CONTENT_TYPE;
+
+/// A piece, in bytes. A connection holds one beside what it has in its buffer.
+pub(super) const PIECE_BYTES: usize = 32 << 10;
+
+/// JSON that is made of these parts, one after the other. What they are made from is held under `share`, until the last
+/// one is written or the client has gone. An answer of one piece has a length; a longer one is sent in chunks.
+pub(super) async fn json<P>(parts: P, share: Option<Share>) -> Response
+where
+    P: Iterator<Item = Vec<u8>> + Send + 'static,
+{
+    let mut pieces = Pieces { parts: Some(parts), current: Bytes::new(), _share: share };
+    let first = pieces.next().await.unwrap_or_default();
+    let body = if pieces.have_ended() { Body::from(first) } else { Body::from_stream(pieces.stream(first)) };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
+struct Pieces<P> {
+    /// `None`: there are no more.
+    parts: Option<P>,
+    current: Bytes,
+    _share: Option<Share>,
+}
+
+impl<P: Iterator<Item = Vec<u8>> + Send + 'static> Pieces<P> {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.current.is_empty() {
+            let mut gathered = Vec::new();
+            while gathered.len() < PIECE_BYTES
+                && let Some(parts) = &mut self.parts
+            {
+                match parts.next() {
+                    Some(part) if gathered.is_empty() => gathered = part,
+                    Some(part) => gathered.extend_from_slice(&part),
+                    None => self.parts = None,
+                }
+            }
+            self.current = gathered.into();
+            // Encoding takes time.
+            yield_now().await;
+        }
+        let piece = self.current.split_to(self.current.len().min(PIECE_BYTES));
+        (!piece.is_empty()).then_some(piece)
+    }
+
+    fn have_ended(&self) -> bool {
+        self.parts.is_none() && self.current.is_empty()
+    }
+
+    fn stream(self, first: Bytes) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
+        unfold((self, Some(first)), |(mut pieces, first)| async move {
+            let piece = match first {
+                Some(first) => first,
+                None => pieces.next().await?,
+            };
+            Some((Ok(piece), (pieces, None)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::CONTENT_LENGTH;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn sent(parts: Vec<Vec<u8>>) -> (Option<u64>, Vec<usize>, Vec<u8>) {
+        let response = json(parts.into_iter(), None).await;
+        assert!(response.headers().get(CONTENT_LENGTH).is_none(), "hyper works it out");
+        let mut body = response.into_body();
+        let length = axum::body::HttpBody::size_hint(&body).exact();
+        let (mut sizes, mut all) = (Vec::new(), Vec::new());
+        while let Some(frame) = body.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            sizes.push(data.len());
+            all.extend_from_slice(&data);
+        }
+        (length, sizes, all)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_between_pieces_and_none_is_large() {
+        let sizes = [1, 100, PIECE_BYTES - 1, PIECE_BYTES, 10, 10 * PIECE_BYTES + 7, 3];
+        let parts: Vec<Vec<u8>> = sizes.into_iter().zip(0..).map(|(size, byte)| vec![byte; size]).collect();
+        let (length, pieces, all) = sent(parts.clone()).await;
+        assert!(length.is_none() && all == parts.concat());
+        assert!(pieces.iter().all(|piece| (1..=PIECE_BYTES).contains(piece)), "{pieces:?}");
+    }
+
+    #[tokio::test]
+    async fn a_short_answer_has_a_length() {
+        let (length, _, all) = sent(vec![b"{\"a\":".to_vec(), b"1}".to_vec()]).await;
+        assert_eq!((length, all.as_slice()), (Some(7), &b"{\"a\":1}"[..]));
+    }
+}

@@ -1,0 +1,137 @@
+//! Who reads large events, small ones before them, takes as much memory as is configured, and no more.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use dormouse_harness::{
+    Client, Server, chaos_binary, eventually, forget_peak_resident_bytes, peak_resident_bytes, resident_bytes,
+};
+use serde_json::json;
+
+/// Small events: whoever guesses from them how many fit is wrong about the large ones.
+const SMALL: usize = 2_000;
+
+/// Large ones, and their bytes.
+const LARGE: usize = 160;
+const LARGE_BYTES: usize = 1_000_000;
+
+/// Aggregates that have the large ones.
+const AGGREGATES: usize = 4;
+
+/// Pages that a reader reads, one after the other: of a debug build more would take long.
+const PAGES: usize = 4;
+
+/// Readers of each kind at the same time.
+const READERS: usize = 8;
+
+/// Streams whose clients take nothing.
+const SLOW_STREAMS: usize = 20;
+
+const MIB: u64 = 1 << 20;
+
+/// What is configured: pages and streams 16 MiB each, batches 4 MiB.
+const SETTINGS: [&str; 3] =
+    ["gateway.read_budget=16MiB", "gateway.stream_budget=16MiB", "projections.batch_bytes=4MiB"];
+
+/// What follows from it, with everything that belongs to a reader beside what it has read: three of the budgets, since an
+/// event is there as it is stored, as JSON values and as text for a moment; two batches for each of two builds, and as much
+/// again decoded; the journal's read connections, 8 with a cache of 2 MiB and an event on its way; and what the allocator
+/// keeps.
+const BOUND: u64 = 3 * (16 + 16) * MIB + 2 * 2 * 2 * 4 * MIB + 8 * 4 * MIB + 64 * MIB;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[test]
+fn all_readers_of_large_events_together_stay_within_what_is_configured() {
+    let builder = SETTINGS.iter().fold(Server::builder().program(chaos_binary()), |builder, set| builder.set(*set));
+    let mut server = builder.start();
+    write(&server.client());
+    // What writing takes is another matter.
+    server.terminate();
+    server.wait(PATIENCE);
+    server.restart();
+    let client = server.client();
+    eventually("a view that has everything", PATIENCE, || lag(&client) == 0);
+    let before = resident_bytes(server.pid());
+    forget_peak_resident_bytes(server.pid());
+
+    let streams: Vec<TcpStream> = (0..SLOW_STREAMS).map(|_| slow_stream(server.address())).collect();
+    let rebuild = client.post("/admin/projections/stories/rebuild", &json!({})).unwrap();
+    assert!((200..300).contains(&rebuild.status), "{rebuild}");
+    let mut readers = Vec::new();
+    for number in 0..READERS {
+        readers.push(reader(&client, format!("/v1/events?limit=1000&after={}", SMALL - 100), PAGES));
+        readers.push(reader(&client, format!("/v1/chaos/large-{}/events?limit=1000", number % AGGREGATES), PAGES));
+    }
+    // A filter that finds nothing looks at everything.
+    readers.push(reader(&client, "/v1/events?type=inventory&limit=1".to_owned(), usize::MAX));
+    let read: usize = readers.into_iter().map(|reader| reader.join().unwrap()).sum();
+    assert!(read > READERS * 2 * (PAGES - 1) * LARGE_BYTES, "{read} bytes of answers");
+    eventually("a view that was built anew", PATIENCE, || {
+        client.get("/admin/projections/stories").unwrap().json()["rebuild"].is_null()
+    });
+    drop(streams);
+
+    let growth = peak_resident_bytes(server.pid()).saturating_sub(before);
+    println!("{} MiB more than {} MiB, of {} MiB at most", growth / MIB, before / MIB, BOUND / MIB);
+    assert!(growth < BOUND, "{} MiB more than {} MiB, of {} MiB at most", growth / MIB, before / MIB, BOUND / MIB);
+}
+
+fn write(client: &Client) {
+    let multiplied = client.post("/v1/chaos/small/multiply", &json!({ "events": SMALL / 2 })).unwrap();
+    assert_eq!(multiplied.status, 200, "{multiplied}");
+    let multiplied = client.post("/v1/chaos/small/multiply", &json!({ "events": SMALL / 2 })).unwrap();
+    assert_eq!(multiplied.status, 200, "{multiplied}");
+    let writers = (0..AGGREGATES).map(|number| {
+        let client = client.clone();
+        thread::spawn(move || {
+            for _ in 0..LARGE / AGGREGATES {
+                let path = format!("/v1/chaos/large-{number}/bloat");
+                let answer = client.post(&path, &json!({ "bytes": LARGE_BYTES })).unwrap();
+                assert_eq!(answer.status, 200, "{answer}");
+            }
+        })
+    });
+    writers.collect::<Vec<_>>().into_iter().for_each(|writer| writer.join().unwrap());
+}
+
+fn lag(client: &Client) -> u64 {
+    client.get("/admin/projections/stories").unwrap().json()["lag"].as_u64().unwrap()
+}
+
+/// A client that follows the log and takes nothing more after the first bytes.
+fn slow_stream(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request =
+        format!("GET /v1/events?after={SMALL} HTTP/1.1\r\nhost: {address}\r\naccept: text/event-stream\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 64]).unwrap();
+    stream
+}
+
+/// Reads page after page, and says how many bytes they had.
+fn reader(client: &Client, first: String, pages: usize) -> JoinHandle<usize> {
+    let client = client.clone();
+    thread::spawn(move || {
+        let (mut bytes, mut next) = (0, Some(first));
+        for _ in 0..pages {
+            let Some(path) = next else { break };
+            let answer = client.get(&path).unwrap();
+            assert_eq!(answer.status, 200, "{path}");
+            bytes += answer.body.len();
+            // `next` stands at the end, and the rest need not be understood.
+            next = next_of(&answer.body);
+        }
+        bytes
+    })
+}
+
+fn next_of(body: &[u8]) -> Option<String> {
+    let end = String::from_utf8_lossy(&body[body.len().saturating_sub(400)..]).into_owned();
+    let (_, next) = end.rsplit_once("],\"next\":\"")?;
+    Some(next.split_once('"')?.0.to_owned())
+}

@@ -1,7 +1,5 @@
 //! The description of the API, as generators of clients and a linter take it (`tests/clients`).
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 use std::process::Command;
 

@@ -6,6 +6,7 @@ use dormouse_config::Config;
 use dormouse_engine::Engine;
 use dormouse_kernel::Aggregate;
 use dormouse_projections::Projection;
+use tokio::runtime::Handle;
 
 use crate::http::{self, ApiBuilder, Unroutable};
 use crate::running::{Running, StartError};
@@ -134,7 +135,16 @@ impl App {
     /// If the configuration contradicts itself, the journal or the views cannot be opened, the aggregates or projections do
     /// not fit together, or the address cannot be listened on.
     pub async fn start(&self, config: Config) -> Result<Running, StartError> {
-        running::start(self, config).await
+        running::start(self, config, &Handle::current()).await
+    }
+
+    /// The same, with the code of aggregates and projections on the threads of another runtime, so that code that does not
+    /// return holds up neither the network nor the journal.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(&self, config: Config, domain: &Handle) -> Result<Running, StartError> {
+        running::start(self, config, domain).await
     }
 
     pub(crate) fn name(&self) -> &'static str {

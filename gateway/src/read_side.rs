@@ -7,6 +7,7 @@ use dormouse_journal::Journal;
 use dormouse_kernel::Position;
 use dormouse_projections::store::{Memory, Postgres, Sqlite};
 use dormouse_projections::{Options, Projections, Reader, State, ViewStore, store};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -36,13 +37,18 @@ pub enum ViewsError {
 }
 
 /// Opens the views and runs the projections of `app`. An application without any opens nothing.
-pub(crate) async fn start(app: &App, config: &Config, journal: &Journal) -> Result<Option<ReadSide>, ViewsError> {
+pub(crate) async fn start(
+    app: &App,
+    config: &Config,
+    journal: &Journal,
+    domain: &Handle,
+) -> Result<Option<ReadSide>, ViewsError> {
     if !app.has_projections() {
         return Ok(None);
     }
     let store = open(config).await?;
     let builder = Projections::builder(journal.clone(), Arc::clone(&store), options(config));
-    match app.add_to_projections(builder).start().await {
+    match app.add_to_projections(builder).threads(domain.clone()).start().await {
         Ok(projections) => Ok(Some(ReadSide { projections, store })),
         Err(error) => {
             store.close().await;

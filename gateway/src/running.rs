@@ -21,6 +21,7 @@ use dormouse_journal::OpenError;
 use dormouse_kernel::Position;
 use dormouse_projections::{Projection, Projections, View};
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -94,7 +95,7 @@ fn listen_hint(error: &io::Error) -> &'static str {
     }
 }
 
-pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartError> {
+pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<Running, StartError> {
     config.validate()?;
     app.check().map_err(|error| StartError::Unroutable(error.to_string()))?;
     let metrics = telemetry::recorder();
@@ -104,14 +105,15 @@ pub(crate) async fn start(app: &App, config: Config) -> Result<Running, StartErr
     let not_listening = |source| StartError::Listen { address: configured, source };
     let socket = reserve(configured).map_err(not_listening)?;
     let journal = dormouse_journal::open(&config).await?;
-    let engine = match app.add_to_engine(Engine::builder(config.clone())).start(journal.clone()).await {
-        Ok(engine) => engine,
-        Err(error) => {
-            journal.close().await;
-            return Err(error.into());
-        }
-    };
-    let read_side = match read_side::start(app, &config, &journal).await {
+    let engine =
+        match app.add_to_engine(Engine::builder(config.clone()).threads(domain.clone())).start(journal.clone()).await {
+            Ok(engine) => engine,
+            Err(error) => {
+                journal.close().await;
+                return Err(error.into());
+            }
+        };
+    let read_side = match read_side::start(app, &config, &journal, domain).await {
         Ok(read_side) => read_side,
         Err(error) => {
             engine.drain(Duration::ZERO).await;

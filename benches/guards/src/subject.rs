@@ -51,8 +51,7 @@ pub struct Part {
     pub functions: &'static [&'static str],
 }
 
-// `Resident::decide` is a part of its caller or not, as the compiler likes; who calls that is nothing but the way to it.
-const DECIDE_AND_ENCODE: Part = Part { name: "decide-and-encode", functions: &["trust::Trust::decide"] };
+const DECIDE_AND_ENCODE: Part = Part { name: "decide-and-encode", functions: &["actor::decide_unwinding"] };
 
 const BATCH_BUILDING: Part = Part {
     name: "batch-building",

@@ -48,7 +48,7 @@ pub(super) fn run(app: &App, settings: Settings) -> anyhow::Result<ExitCode> {
     let code = threads.block_on(async {
         let mut signals = Signals::new()?;
         let running = tokio::select! {
-            running = app.start(config) => running?,
+            running = app.start_with(config, threads.domain()) => running?,
             signal = signals.next() => return Ok(signal.exit_code()),
         };
         // Whoever started it may not care to read this.

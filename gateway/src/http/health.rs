@@ -173,8 +173,10 @@ impl Api {
         let health = self.engine.journal().health();
         // A writer that says it is ready, but is no longer there to say anything else, has died.
         let has_died = health.has_changed().is_err();
+        let stalled = self.engine.journal().stalled();
         let (status, writer) = match *health.borrow() {
             Health::Ready if has_died => (Status::Down, "dead"),
+            Health::Ready if stalled.is_some() => (Status::Down, "stalled"),
             Health::Ready => (Status::Ok, "ready"),
             Health::Recovering(_) => (Status::Down, "recovering"),
             Health::Full(_) => (Status::Down, "full"),
@@ -182,7 +184,10 @@ impl Api {
             Health::Closed => (Status::Down, "closed"),
         };
         let head = self.engine.journal().head().borrow().0;
-        Check::new(status, [("writer", writer.into()), ("head", head.into())])
+        let mut check = Check::new(status, [("writer", writer.into()), ("head", head.into())]);
+        let reason = stalled.map(|stalled| format!("no commit has come to an end for {} s", stalled.as_secs()));
+        check.details.extend(reason.map(|reason| ("reason".to_owned(), reason.into())));
+        check
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use dormouse_journal::{Journal, PageLimit};
 use dormouse_kernel::{Clock, SystemClock};
 use ractor::{ActorRef, ActorRuntime};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -50,6 +51,7 @@ pub struct Builder {
     options: Options,
     cache: Cache,
     capacity: Arc<Capacity>,
+    threads: Option<Handle>,
     projectors: Vec<Result<Added, DefinitionError>>,
 }
 
@@ -93,6 +95,14 @@ impl Builder {
         self
     }
 
+    /// Runs them on the threads of this runtime, and not on those of whoever starts them: a projection keeps its thread until
+    /// it returns.
+    #[must_use]
+    pub fn threads(mut self, runtime: Handle) -> Self {
+        self.threads = Some(runtime);
+        self
+    }
+
     /// Starts a worker for each of them. The journal and the view store stay open when they are stopped.
     ///
     /// # Errors
@@ -110,8 +120,12 @@ impl Builder {
         metric::describe();
         let stop = watch::Sender::new(false);
         let startup = Startup { projectors: projectors.clone(), limits: self.options.limits(), stop: stop.subscribe() };
-        let (root, root_ended) = ActorRuntime::spawn(None, Root, startup)
+        // All workers descend from the root, and run where it does.
+        let threads = self.threads.unwrap_or_else(Handle::current);
+        let (root, root_ended) = threads
+            .spawn(ActorRuntime::spawn(None, Root, startup))
             .await
+            .map_err(|error| StartError::Supervision(error.to_string()))?
             .map_err(|error| StartError::Supervision(error.to_string()))?;
         let (ending, ended) = watch::channel(());
         watch_root(root_ended, projectors.clone(), ending);
@@ -136,7 +150,7 @@ impl Projections {
     pub fn builder(journal: Journal, store: Arc<dyn ViewStore>, options: Options) -> Builder {
         let cache = Cache::new(options.cache.clone());
         let capacity = Arc::new(Capacity::new(options.workers, options.parallelism));
-        Builder { journal, store, options, cache, capacity, projectors: Vec::new() }
+        Builder { journal, store, options, cache, capacity, threads: None, projectors: Vec::new() }
     }
 
     /// The view of a projection, if it runs here.

@@ -10,7 +10,6 @@ mod body;
 mod decision;
 mod message;
 mod resident;
-mod trust;
 mod waking;
 
 pub(crate) use activation::Activation;
@@ -18,5 +17,4 @@ pub(crate) use actor::AggregateActor;
 pub(crate) use body::Body;
 pub(crate) use message::{Message, Reading, SleepReason};
 pub(crate) use resident::Resident;
-pub(crate) use trust::Trust;
 pub(crate) use waking::state_as_of;

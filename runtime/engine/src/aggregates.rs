@@ -11,6 +11,7 @@ use dormouse_kernel::{
 use metrics::counter;
 use ractor::ActorRef;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::{Admitted, NoPlace, Permits, Place};
@@ -224,7 +225,16 @@ impl<A: Aggregate> Aggregates<A> {
     /// [`QueryError::NotFound`] if there was no event yet, [`QueryError::NoSuchVersion`] if there is none yet.
     pub async fn state_as_of(&self, id: &AggregateId, as_of: AsOf) -> Result<Stated<A>, QueryError> {
         let _permit = self.node_permit()?;
-        let resident = state_as_of(&self.kind, id, as_of).await?;
+        let _place = self.kind.node.replays.acquire().await.map_err(|_| QueryError::Draining)?;
+        let (kind, id) = (Arc::clone(&self.kind), id.clone());
+        // On the threads of aggregates, because the domain's code does it; given up with the caller.
+        let mut replay = JoinSet::new();
+        replay.spawn_on(async move { state_as_of(&kind, &id, as_of).await }, &self.kind.node.threads);
+        let resident = match replay.join_next().await {
+            Some(Ok(resident)) => resident?,
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(_)) | None => return Err(QueryError::Draining),
+        };
         let stated = resident.into_stated();
         match as_of {
             _ if stated.version == Version::ZERO => Err(QueryError::NotFound),

@@ -10,6 +10,7 @@ use dormouse_journal::Journal;
 use dormouse_kernel::{Aggregate, AggregateId, Clock, IdSource, SystemClock, SystemIds};
 use metrics::gauge;
 use ractor::{ActorRef, ActorRuntime};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -56,6 +57,7 @@ pub struct Builder {
     config: Config,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    threads: Option<Handle>,
     kinds: Vec<(&'static str, MakeKind)>,
 }
 
@@ -94,6 +96,15 @@ impl Builder {
         self
     }
 
+    /// Runs aggregates on the threads of this runtime, and not on those of whoever starts the engine. A decision keeps its
+    /// thread until it returns: where it may loop, give aggregates threads of their own, which neither the journal nor the
+    /// network uses. As many decisions as it has workers, less one, may then be stuck at once.
+    #[must_use]
+    pub fn threads(mut self, runtime: Handle) -> Self {
+        self.threads = Some(runtime);
+        self
+    }
+
     /// Starts the supervisor tree on `journal`, which the engine closes when it is drained.
     ///
     /// # Errors
@@ -101,7 +112,8 @@ impl Builder {
     pub async fn start(self, journal: Journal) -> Result<Engine, StartError> {
         metric::describe();
         let limits = supervision::limits(&self.config.supervision);
-        let node = Arc::new(Node::new(journal, self.clock, self.ids, self.config));
+        let threads = self.threads.unwrap_or_else(Handle::current);
+        let node = Arc::new(Node::new(journal, self.clock, self.ids, threads.clone(), self.config));
         let mut kinds = Vec::new();
         let mut handles = HashMap::new();
         for (name, make) in self.kinds {
@@ -114,8 +126,11 @@ impl Builder {
         let kinds = Arc::new(kinds);
         let sweep = Sweep { node: Arc::clone(&node), kinds: Arc::clone(&kinds) };
         let startup = Startup { node: Arc::clone(&node), sweep, limits };
-        let (root, ended) = ActorRuntime::spawn(None, Root, startup)
+        // All actors descend from the root, and run where it does.
+        let (root, ended) = threads
+            .spawn(ActorRuntime::spawn(None, Root, startup))
             .await
+            .map_err(|error| StartError::Supervision(error.to_string()))?
             .map_err(|error| StartError::Supervision(error.to_string()))?;
         watch_root(Arc::clone(&node), ended);
         Ok(Engine { node, kinds, handles: Arc::new(handles), root })
@@ -126,7 +141,7 @@ impl Engine {
     /// An engine to be, with the system's clock and ids.
     #[must_use]
     pub fn builder(config: Config) -> Builder {
-        Builder { config, clock: Arc::new(SystemClock), ids: Arc::new(SystemIds), kinds: Vec::new() }
+        Builder { config, clock: Arc::new(SystemClock), ids: Arc::new(SystemIds), threads: None, kinds: Vec::new() }
     }
 
     /// The aggregates of one type, if the engine runs it.

@@ -10,11 +10,12 @@ use dormouse_kernel::{
 };
 use metrics::{Gauge, Histogram, gauge, histogram};
 use ractor::{ActorCell, ActorRef};
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::admission::{Places, Slot};
-use crate::aggregate::{SleepReason, Trust};
+use crate::aggregate::SleepReason;
 use crate::directory::Directory;
 use crate::dormant::DormantTier;
 use crate::engine::Lifecycle;
@@ -24,12 +25,20 @@ use crate::passivation::SweepMessage;
 use crate::snapshotting::{Policy, ReplayCost};
 use crate::supervision;
 
+/// Past states that are worked out at the same time. Each keeps a thread busy for as long as its history is: more of them
+/// would take the processors from commands, and finish no earlier.
+const REPLAYS: usize = 2;
+
 /// What all aggregates of a node share.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) journal: Journal,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
+    /// What aggregates run on.
+    pub(crate) threads: Handle,
+    /// Places for those who read the past.
+    pub(crate) replays: Semaphore,
     pub(crate) config: Config,
     pub(crate) places: Arc<Places>,
     pub(crate) dormant: DormantTier,
@@ -50,13 +59,21 @@ pub(crate) struct Node {
 type Replaceable<T> = RwLock<Option<T>>;
 
 impl Node {
-    pub(crate) fn new(journal: Journal, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>, config: Config) -> Self {
+    pub(crate) fn new(
+        journal: Journal,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        threads: Handle,
+        config: Config,
+    ) -> Self {
         let dormant_budget = usize::try_from(config.passivation.dormant_budget.as_u64()).unwrap_or(usize::MAX);
         let shards = config.runtime.shards.get();
         Self {
             journal,
             clock,
             ids,
+            threads,
+            replays: Semaphore::new(REPLAYS),
             places: Arc::new(Places::new(config.admission.per_node.get())),
             dormant: DormantTier::new(dormant_budget),
             snapshots: Policy::from_config(&config.snapshots),
@@ -174,7 +191,6 @@ pub(crate) struct Kind<A: Aggregate> {
     pub(crate) name: AggregateType,
     pub(crate) codec: EventCodec<A::Event>,
     pub(crate) replay_cost: ReplayCost,
-    pub(crate) trust: Trust,
     pub(crate) mailbox_wait: Histogram,
     pub(crate) commands: Vec<CommandMetrics>,
     directories: Vec<Directory<A>>,
@@ -204,7 +220,6 @@ impl<A: Aggregate> Kind<A> {
             name,
             codec,
             replay_cost: ReplayCost::default(),
-            trust: Trust::default(),
             mailbox_wait: histogram!(metric::MAILBOX_WAIT),
             commands: commands.iter().map(|name| CommandMetrics::new(name)).collect(),
             directories,

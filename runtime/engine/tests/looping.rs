@@ -14,9 +14,10 @@ use dormouse_journal::{Journal, Options};
 use dormouse_kernel::{Aggregate, AggregateId, Context, DomainEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Builder;
 
-/// More quick decisions than it takes to trust a type.
-const QUICK: usize = 32;
+/// Decisions that do not return, all at once.
+const STUCK: usize = 3;
 
 /// So long does a loop go on that nobody ends.
 const ENDLESS: Duration = Duration::from_secs(10);
@@ -70,37 +71,53 @@ fn while_set(flag: &AtomicBool) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn what_was_submitted_is_committed_although_the_next_decision_does_not_end() {
-    let retention = Retention { keep_count: 1, max_age: Duration::ZERO };
-    let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
-    let engine = Engine::builder(Config::embedded()).aggregate::<Gate>().start(journal).await.unwrap();
-    let gates = engine.aggregates::<Gate>().unwrap();
-    for _ in 0..QUICK {
-        execute(&gates, GateCommand::Pass).await;
-    }
+#[test]
+fn a_decision_that_does_not_end_holds_up_neither_the_journal_nor_other_aggregates() {
+    // One thread for the journal and its callers: whatever blocked it would block everything.
+    let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let domain = Builder::new_multi_thread().worker_threads(STUCK + 1).enable_time().build().unwrap();
+    server.block_on(async {
+        let retention = Retention { keep_count: 1, max_age: Duration::ZERO };
+        let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
+        let builder = Engine::builder(Config::embedded()).aggregate::<Gate>().threads(domain.handle().clone());
+        let engine = builder.start(journal).await.unwrap();
+        let gates = engine.aggregates::<Gate>().unwrap();
+        execute(&gates, "a", GateCommand::Pass).await;
 
-    HELD.store(true, Ordering::SeqCst);
-    LOOPING.store(true, Ordering::SeqCst);
-    let held = tokio::spawn({
-        let gates = gates.clone();
-        async move { execute(&gates, GateCommand::Hold).await }
+        // The first is decided and submitted, the second follows it without a pause, in each of them.
+        HELD.store(true, Ordering::SeqCst);
+        LOOPING.store(true, Ordering::SeqCst);
+        let (mut held, mut looping) = (Vec::new(), Vec::new());
+        for number in 0..STUCK {
+            let send = |command| {
+                let gates = gates.clone();
+                async move { execute(&gates, &number.to_string(), command).await }
+            };
+            held.push(tokio::spawn(send(GateCommand::Hold)));
+            tokio::task::yield_now().await;
+            looping.push(tokio::spawn(send(GateCommand::Loop)));
+        }
+        while engine.requests_under_way() < 2 * STUCK {
+            tokio::task::yield_now().await;
+        }
+        HELD.store(false, Ordering::SeqCst);
+        let answered = tokio::time::timeout(ENDLESS / 2, async {
+            for held in held {
+                held.await.unwrap();
+            }
+            execute(&gates, "another", GateCommand::Pass).await;
+        });
+        let answered = answered.await;
+        LOOPING.store(false, Ordering::SeqCst);
+        answered.expect("what was submitted waits for the loops behind it, or others do");
+        for looping in looping {
+            looping.await.unwrap();
+        }
     });
-    let looping = tokio::spawn({
-        let gates = gates.clone();
-        async move { execute(&gates, GateCommand::Loop).await }
-    });
-    // Both are in the mailbox: the first is being decided, the second follows it without a pause.
-    while engine.requests_under_way() < 2 {
-        tokio::task::yield_now().await;
-    }
-    HELD.store(false, Ordering::SeqCst);
-    let answered = tokio::time::timeout(ENDLESS / 2, held).await;
-    LOOPING.store(false, Ordering::SeqCst);
-    answered.expect("the first command waits for the loop behind it").unwrap();
-    looping.await.unwrap();
+    server.shutdown_background();
+    domain.shutdown_background();
 }
 
-async fn execute(gates: &Aggregates<Gate>, command: GateCommand) {
-    gates.execute(AggregateId::new("a").unwrap(), command, CommandOptions::default()).await.unwrap();
+async fn execute(gates: &Aggregates<Gate>, id: &str, command: GateCommand) {
+    gates.execute(AggregateId::new(id).unwrap(), command, CommandOptions::default()).await.unwrap();
 }

@@ -1,7 +1,7 @@
 //! The handle on a journal.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dormouse_kernel::failpoint::{self, Bug, Step};
 use dormouse_kernel::{AggregateRef, Chain, CommandKey, Position, RecordedEvent, Version};
@@ -19,7 +19,7 @@ use crate::page::{Page, PageLimit};
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Store;
 use crate::store::postgres_sessions::Standing;
-use crate::writer::{Announcer, Health, Options, Submission, Writer};
+use crate::writer::{Announcer, Health, Options, Stall, Submission, Writer};
 
 /// Snapshots waiting to be written. They are a cache: past this, new ones are dropped, and taken again later.
 const SNAPSHOT_QUEUE: usize = 256;
@@ -41,6 +41,7 @@ struct Shared {
     health: watch::Receiver<Health>,
     head: watch::Receiver<Position>,
     ring: Arc<Ring>,
+    stall: Arc<Stall>,
 }
 
 /// A point in an aggregate's history from which to read on: everything up to it is known already.
@@ -71,15 +72,18 @@ impl Journal {
         let (snapshots, snapshot_tasks) = mpsc::channel(SNAPSHOT_QUEUE);
         let ring = Arc::new(Ring::default());
         let announcer = Announcer { head: head_sender, ring: Arc::clone(&ring) };
-        let writer = Writer::new(Arc::clone(&store), options, ownership, submissions, health_sender, announcer);
+        let stall = Arc::new(Stall::new(options.patience));
+        let (log, noted) = (Arc::clone(&store), Arc::clone(&stall));
+        let writer = Writer::new(log, options, ownership, submissions, health_sender, announcer, noted);
         tokio::spawn(writer.run());
         tokio::spawn(write_snapshots(Arc::clone(&store), snapshot_tasks));
-        Ok(Self { shared: Arc::new(Shared { store, queue, snapshots, health, head, ring }) })
+        Ok(Self { shared: Arc::new(Shared { store, queue, snapshots, health, head, ring, stall }) })
     }
 
     /// Gives the writer something to do. It is answered through the submission, in every case; here one only waits for
     /// a place in the queue.
     pub async fn submit(&self, submission: Submission) {
+        self.shared.stall.submitted();
         // Most often there is room, and then nothing needs to be waited for.
         let returned = match self.shared.queue.try_send(submission) {
             Ok(()) => return,
@@ -285,8 +289,18 @@ impl Journal {
         match &*self.shared.health.borrow() {
             Health::Recovering(reason) => Some(AppendError::Unavailable(reason.clone())),
             Health::Full(reason) => Some(AppendError::Full(reason.clone())),
-            _ => None,
+            Health::Ready => self.stalled().map(|stalled| {
+                AppendError::Unavailable(format!("no commit has come to an end for {} s", stalled.as_secs()))
+            }),
+            Health::Fenced | Health::Closed => None,
         }
+    }
+
+    /// For how long the writer has finished nothing although something waits for it, if that is longer than a commit may
+    /// take. It is told by a clock that runs whatever the writer does.
+    #[must_use]
+    pub fn stalled(&self) -> Option<Duration> {
+        self.shared.stall.duration()
     }
 
     /// Asks the storage whether it answers.

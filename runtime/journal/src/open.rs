@@ -7,7 +7,7 @@ use dormouse_config::{Config, JournalUrl};
 use crate::error::OpenError;
 use crate::journal::Journal;
 use crate::store::{Access, Memory, Migrated, Postgres, Retention, Sqlite, Store};
-use crate::writer::Options;
+use crate::writer::{Options, PATIENCE};
 
 /// Opens the journal for writing, brings its schema up to date, and takes it over from whoever had it.
 ///
@@ -15,7 +15,13 @@ use crate::writer::Options;
 /// If it cannot be reached, is not a journal, or was written by a newer binary.
 pub async fn open(config: &Config) -> Result<Journal, OpenError> {
     let store = store(config, Access::Own).await?;
-    let options = Options { batch_events: config.journal.batch_events.get(), queue: config.admission.per_node.get() };
+    let patience = match config.journal.url {
+        // The server gives up by then, or is found to be gone.
+        JournalUrl::Postgres(_) => config.journal.postgres.statement_timeout + config.journal.postgres.connect_timeout,
+        JournalUrl::Sqlite(_) | JournalUrl::Memory => PATIENCE,
+    };
+    let (batch_events, queue) = (config.journal.batch_events.get(), config.admission.per_node.get());
+    let options = Options { batch_events, queue, patience };
     let started = Journal::start(store, options).await;
     started.map_err(|error| OpenError::Unreachable { place: config.journal.url.to_string(), reason: error.to_string() })
 }

@@ -2,6 +2,7 @@
 //! it in one go, and answers each submitter.
 
 mod round;
+mod stall;
 mod submission;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ use crate::page::PageLimit;
 use crate::store::{Ownership, Store};
 use crate::turn::let_others_go_first;
 use round::Round;
+pub(crate) use stall::Stall;
 pub use submission::{Submission, Undone};
 
 /// Aggregates whose version the writer remembers, so that it need not ask the store: about 100 bytes each.
@@ -41,6 +43,9 @@ const OWNERSHIP_CHECK: Duration = Duration::from_millis(500);
 /// back by then. After that they are told.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(1);
 
+/// A commit to a local disk takes milliseconds. One that takes longer than this has met a disk that hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(7);
+
 /// How often a batch is committed whose outcome turned out to be "not committed", before it is refused: it may be what
 /// the store breaks over.
 const COMMIT_ATTEMPTS: u32 = 3;
@@ -52,12 +57,14 @@ pub struct Options {
     pub batch_events: usize,
     /// Most submissions waiting for the writer; past it, submitting waits.
     pub queue: usize,
+    /// A writer that has finished nothing for longer, although something waits, counts as stalled.
+    pub patience: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // 1,024 rows is the largest statement the stores prepare; the queue holds several such batches.
-        Self { batch_events: 1024, queue: 16_384 }
+        Self { batch_events: 1024, queue: 16_384, patience: PATIENCE }
     }
 }
 
@@ -98,6 +105,7 @@ pub(crate) struct Writer {
     waiting: VecDeque<Submission>,
     health: watch::Sender<Health>,
     announcer: Announcer,
+    stall: Arc<Stall>,
     epoch: Epoch,
     /// The end of the log, as of the last commit. `None`: the journal must be acquired anew before the next.
     position: Option<Position>,
@@ -116,6 +124,7 @@ impl Writer {
         queue: mpsc::Receiver<Submission>,
         health: watch::Sender<Health>,
         announcer: Announcer,
+        stall: Arc<Stall>,
     ) -> Self {
         Self {
             store,
@@ -124,6 +133,7 @@ impl Writer {
             waiting: VecDeque::new(),
             health,
             announcer,
+            stall,
             epoch: ownership.epoch,
             position: Some(ownership.head),
             versions: LruCache::new(REMEMBERED_VERSIONS),
@@ -147,6 +157,7 @@ impl Writer {
             }
             let (round, close) = Round::gather(&mut self.waiting, self.options.batch_events);
             self.play(round).await;
+            self.stall.finished(!self.waiting.is_empty() || !self.queue.is_empty());
             if let Some(closed) = close {
                 self.health.send_replace(Health::Closed);
                 self.store.close().await;

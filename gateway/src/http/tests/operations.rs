@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Method;
 use dormouse_engine::Lifecycle;
+use dormouse_journal::Options;
 use serde_json::{Value, json};
 
 use super::support::{Cart, Server, request};
@@ -101,6 +102,37 @@ async fn a_server_that_stops_is_alive_but_not_ready() {
     assert_eq!(server.head(), 1);
     let health = server.get("/health").await;
     assert_eq!((health.status, &health.json()["eventStore"]), (503, &json!("closed")));
+}
+
+#[tokio::test]
+async fn a_commit_that_takes_too_long_makes_the_server_unready_and_refuses_commands_until_it_ends() {
+    let options = Options { patience: Duration::from_millis(50), ..Options::default() };
+    let server = Server::with_journal(options, |_| {}).await;
+    let ready = async || server.get("/health/ready").await;
+    assert_eq!(ready().await.status, 200);
+    server.shut_gate();
+    let body = Body::from(json!({"owner": "Ada"}).to_string());
+    let json_body = [("content-type", "application/json")];
+    let held = server.begin(request(Method::POST, "/v1/cart/held/create-cart", &json_body, body));
+    let unready = loop {
+        let answer = ready().await;
+        if answer.status == 503 {
+            break answer.json();
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(unready["checks"]["event-store"]["writer"], "stalled");
+    assert!(unready["checks"]["event-store"]["reason"].as_str().unwrap().starts_with("no commit"), "{unready}");
+    let refused = server.post("/v1/cart/other/create-cart", &json!({"owner": "Ada"})).await;
+    refused.is_problem(503, "journal-unavailable");
+    assert!(refused.header("retry-after").is_some());
+
+    server.open_gate();
+    assert_eq!(held.await.unwrap().status, 200);
+    while ready().await.status != 200 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(server.post("/v1/cart/other/create-cart", &json!({"owner": "Ada"})).await.status, 200);
 }
 
 #[tokio::test]

@@ -137,10 +137,14 @@ impl Server {
     }
 
     pub(super) async fn with(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::with_journal(Options::default(), configure).await
+    }
+
+    pub(super) async fn with_journal(options: Options, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::embedded();
         configure(&mut config);
         let store = Faulty::in_memory();
-        let journal = Journal::start(Arc::clone(&store) as _, Options::default()).await.unwrap();
+        let journal = Journal::start(Arc::clone(&store) as _, options).await.unwrap();
         let engine = Engine::builder(config.clone()).aggregate::<Cart>().start(journal).await.unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let api = Api::builder("shop", &config).aggregate::<Cart>(&engine);

@@ -39,6 +39,7 @@ impl<A: Aggregate> Activation<A> {
         kind.woke();
         let activation = Self { kind: Arc::clone(kind), id: id.clone(), slot: Arc::clone(&slot), past, end: End::Open };
         let supervisor = kind.node.supervisor(kind.shard(id));
+        let _here = kind.node.threads.enter();
         // Only names can collide, and aggregates have none in ractor's registry.
         let spawned = match supervisor {
             Some(shard) => ractor::ActorRuntime::spawn_linked_instant(None, AggregateActor::new(), activation, shard),

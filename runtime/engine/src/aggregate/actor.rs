@@ -15,7 +15,6 @@ use tracing::warn;
 
 use super::decision::Decision;
 use super::message::{Current, Message, Reading, SleepReason};
-use super::trust::hand_on_what_was_woken;
 use super::waking::{WakeError, wake};
 use super::{Activation, Resident};
 use crate::Lifecycle;
@@ -141,12 +140,7 @@ impl<A: Aggregate> Memory<A> {
         let expected = command.options.expected;
         let dry_run = command.options.dry_run;
         let decided = if expected.matches(resident.version) {
-            let (kind, id) = (&self.activation.kind, &self.activation.id);
-            if self.lane.durable() < resident.version {
-                // The writer may just have been woken by what was submitted, and must not wait for this decision.
-                hand_on_what_was_woken();
-            }
-            kind.trust.decide(now, || catch_unwind(AssertUnwindSafe(|| resident.decide(kind, id, command))))
+            decide_unwinding(&self.activation, resident, command)
         } else {
             Ok(Err(CommandError::VersionMismatch { expected, actual: resident.version }))
         };
@@ -336,6 +330,17 @@ impl<A: Aggregate> Memory<A> {
         // The rest of the actor waits until its shard has noticed its end; the state need not.
         self.resident = Err(WakeError::Unavailable("it sleeps".to_owned()));
     }
+}
+
+/// What the domain decides, or the panic it ends with. It stays a function of its own, because the instruction guards count
+/// it by its name.
+#[inline(never)]
+fn decide_unwinding<A: Aggregate>(
+    activation: &Activation<A>,
+    resident: &Resident<A>,
+    command: Box<Undelivered<A>>,
+) -> std::thread::Result<Result<Decision<A>, CommandError<A::Rejection>>> {
+    catch_unwind(AssertUnwindSafe(|| resident.decide(&activation.kind, &activation.id, command)))
 }
 
 /// Whether the command's key allows it to be decided; otherwise what to answer.

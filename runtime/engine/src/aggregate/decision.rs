@@ -134,6 +134,7 @@ mod tests {
     use dormouse_kernel::{CommandKey, Fingerprint, ManualClock, Position, SequentialIds, Version, decode};
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use tokio::runtime::Handle;
     use tokio::time::Instant;
 
     use super::*;
@@ -148,7 +149,8 @@ mod tests {
         let retention = Retention { keep_count: 1, max_age: Duration::ZERO };
         let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_000).unwrap()));
-        Kind::new(Arc::new(Node::new(journal, clock, Arc::new(SequentialIds::default()), config))).unwrap()
+        Kind::new(Arc::new(Node::new(journal, clock, Arc::new(SequentialIds::default()), Handle::current(), config)))
+            .unwrap()
     }
 
     fn command(numbers: &[i64], look: bool, key: Option<&str>) -> Box<Undelivered<Tally>> {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 
@@ -36,6 +37,8 @@ struct Shared {
     server: Server,
     purpose: Purpose,
     max: u32,
+    /// Where the sockets are watched, whoever needs the connections.
+    home: Handle,
     /// One for each connection in use.
     places: Semaphore,
     /// The one used last is at the end, and is taken first.
@@ -56,7 +59,8 @@ impl Sessions {
     pub fn new(server: Server, purpose: Purpose, max: u32) -> Self {
         let max = max.max(1);
         let (places, idle) = (Semaphore::new(max as usize), Mutex::default());
-        Self { shared: Arc::new(Shared { server, purpose, max, places, idle, closed: AtomicBool::new(false) }) }
+        let (home, closed) = (Handle::current(), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { server, purpose, max, home, places, idle, closed }) }
     }
 
     /// The same, with some kept open while nobody uses them.
@@ -176,7 +180,9 @@ impl Shared {
     }
 
     async fn connect<'a>(&'a self, place: SemaphorePermit<'a>) -> Result<Held<'a>, Failure> {
-        let connection = self.server.connect(&self.purpose).await?;
+        let (server, purpose) = (self.server.clone(), self.purpose);
+        let connecting = self.home.spawn(async move { server.connect(&purpose).await });
+        let connection = connecting.await.map_err(|_| Failure::closed())??;
         Ok(Held { sessions: self, place, connection, opened: Instant::now(), is_new: true })
     }
 

@@ -9,6 +9,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::StoreError;
@@ -62,6 +63,8 @@ pub(super) trait Load: Debug + Send + Sync + 'static {
 #[derive(Debug)]
 pub(super) struct Loads<L: Load> {
     queue: Arc<Queue<L>>,
+    /// Where loaders run, whoever asks: one that shared a thread with code that loops would hold up everybody.
+    home: Handle,
 }
 
 #[derive(Debug)]
@@ -84,7 +87,8 @@ struct Read<L: Load> {
 impl<L: Load> Loads<L> {
     pub(super) fn new(load: L) -> Self {
         let state = State { waiting: VecDeque::new(), loaders: 0 };
-        Self { queue: Arc::new(Queue { load, places: Semaphore::new(WAITING), state: Mutex::new(state) }) }
+        let queue = Arc::new(Queue { load, places: Semaphore::new(WAITING), state: Mutex::new(state) });
+        Self { queue, home: Handle::current() }
     }
 
     /// Reads, together with whoever asks at the same time. Nothing is waited for but a loader: one alone goes at once.
@@ -99,7 +103,7 @@ impl<L: Load> Loads<L> {
         }
         let (answer, answered) = oneshot::channel();
         if self.queue.push(Read { wanted, answer }) {
-            tokio::spawn(Loader { queue: Arc::clone(&self.queue), has_ended: false }.run());
+            self.home.spawn(Loader { queue: Arc::clone(&self.queue), has_ended: false }.run());
         }
         answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the load was broken off".to_owned())))
     }

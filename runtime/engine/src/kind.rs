@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use dormouse_config::Config;
 use dormouse_journal::Journal;
 use dormouse_kernel::{
-    Aggregate, AggregateId, AggregateRef, AggregateType, Clock, EventCodec, IdSource, Limits, Slice, variant_names,
+    Aggregate, AggregateId, AggregateRef, AggregateType, Clock, EventCodec, IdSource, Limits, Slice, shape_of,
+    variant_names,
 };
 use metrics::{Gauge, Histogram, gauge, histogram};
 use ractor::{ActorCell, ActorRef};
@@ -191,6 +192,8 @@ pub(crate) struct Kind<A: Aggregate> {
     pub(crate) name: AggregateType,
     pub(crate) codec: EventCodec<A::Event>,
     pub(crate) replay_cost: ReplayCost,
+    /// Of the state: snapshots of another one are ignored.
+    pub(crate) shape: u64,
     pub(crate) mailbox_wait: Histogram,
     pub(crate) commands: Vec<CommandMetrics>,
     directories: Vec<Directory<A>>,
@@ -220,6 +223,7 @@ impl<A: Aggregate> Kind<A> {
             name,
             codec,
             replay_cost: ReplayCost::default(),
+            shape: shape_of::<A>(),
             mailbox_wait: histogram!(metric::MAILBOX_WAIT),
             commands: commands.iter().map(|name| CommandMetrics::new(name)).collect(),
             directories,

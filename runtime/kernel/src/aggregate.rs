@@ -83,8 +83,8 @@ pub trait Aggregate: Clone + Default + Serialize + DeserializeOwned + Send + Syn
     /// The stable name of this kind of aggregate, in URLs and in the journal: lower-case words with dashes.
     const TYPE: &'static str;
 
-    /// Change it whenever a stored state can no longer be read, or would be read wrongly: snapshots with another
-    /// version are ignored, and replay decides.
+    /// Change it whenever a stored state would be read wrongly although its fields have the same names and kinds: snapshots
+    /// with another version, or of a state of another shape, are ignored, and replay decides.
     const SNAPSHOT_VERSION: u32 = 1;
 
     /// An enum with one variant per command. `CreateOrder` is reached as `create-order`.

@@ -21,6 +21,7 @@ mod given;
 mod id;
 pub mod limits;
 mod number;
+mod shape;
 mod upcast;
 mod variant;
 
@@ -35,6 +36,7 @@ pub use given::{Given, When};
 pub use id::{AggregateId, AggregateRef, AggregateType, CommandKey, EventId, InvalidId};
 pub use jiff::Timestamp;
 pub use number::{Epoch, Position, SLICES, Slice, Version};
+pub use shape::shape_of;
 pub use upcast::{RawEvent, Upcasters};
 pub use uuid::Uuid;
 pub use variant::{NotAnEnum, decode_variant, kebab_case, variant_name, variant_names};

@@ -33,6 +33,23 @@ struct Stored<A> {
     keys: RecentKeys,
 }
 
+/// What outlives the process, with the shape of the state it was written of.
+#[derive(Serialize)]
+struct SnapshotRef<'a, A> {
+    state: &'a A,
+    keys: &'a RecentKeys,
+    shape: u64,
+}
+
+#[derive(Deserialize)]
+struct StoredSnapshot<A> {
+    state: A,
+    keys: RecentKeys,
+    /// Earlier versions of Dormouse wrote none. Nobody knows which fields such a state had, so it is not used.
+    #[serde(default)]
+    shape: Option<u64>,
+}
+
 impl Body {
     pub(crate) fn size_bytes(&self) -> usize {
         self.bytes.len()
@@ -63,24 +80,33 @@ impl<A: Aggregate> Resident<A> {
     }
 
     /// What outlives the process.
-    pub(crate) fn to_snapshot(&self, aggregate: AggregateRef, now: Timestamp) -> Result<Snapshot, CodecError> {
+    /// `shape` is that of the state ([`shape_of`](dormouse_kernel::shape_of)).
+    pub(crate) fn to_snapshot(
+        &self,
+        aggregate: AggregateRef,
+        now: Timestamp,
+        shape: u64,
+    ) -> Result<Snapshot, CodecError> {
         Ok(Snapshot {
             aggregate,
             version: self.version,
             chain: self.chain,
             recorded_at: self.recorded_at,
             snapshot_version: A::SNAPSHOT_VERSION,
-            body: encode(&StoredRef { state: &self.state, keys: &self.keys.latest(SNAPSHOT_KEYS) })?,
+            body: encode(&SnapshotRef { state: &self.state, keys: &self.keys.latest(SNAPSHOT_KEYS), shape })?,
             taken_at: now,
         })
     }
 
-    /// The state in a snapshot, if it was written in today's way.
-    pub(crate) fn from_snapshot(snapshot: &Snapshot) -> Option<Self> {
+    /// The state in a snapshot, if it was written in today's way of a state of today's shape.
+    pub(crate) fn from_snapshot(snapshot: &Snapshot, shape: u64) -> Option<Self> {
         if snapshot.snapshot_version != A::SNAPSHOT_VERSION {
             return None;
         }
-        let Stored { state, keys } = decode(&snapshot.body).ok()?;
+        let StoredSnapshot { state, keys, shape: stored } = decode(&snapshot.body).ok()?;
+        if stored != Some(shape) {
+            return None;
+        }
         let Snapshot { version, chain, recorded_at, .. } = *snapshot;
         Some(Self { state, keys, version, chain, recorded_at, since_snapshot: 0 })
     }

@@ -79,7 +79,7 @@ async fn from_journal<A: Aggregate>(
     as_of: AsOf,
 ) -> Result<(Resident<A>, &'static str), WakeError> {
     if let Some(snapshot) = kind.node.journal.snapshot(aggregate, as_of).await
-        && let Some(mut resident) = Resident::from_snapshot(&snapshot)
+        && let Some(mut resident) = Resident::from_snapshot(&snapshot, kind.shape)
     {
         match replay(kind, aggregate, &mut resident, as_of).await {
             Ok(()) => return Ok((resident, "snapshot")),

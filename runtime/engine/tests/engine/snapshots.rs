@@ -1,13 +1,17 @@
 //! Snapshots: when they are taken, and when they are not believed.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_config::SnapshotStrategy;
+use dormouse_engine::Engine;
 use dormouse_faults::Fault;
-use dormouse_journal::{AsOf, Snapshot};
-use dormouse_kernel::{Chain, Version};
+use dormouse_journal::{AsOf, Journal, Options, Snapshot, Store};
+use dormouse_kernel::{Aggregate, Chain, Context, Version};
+use serde::{Deserialize, Serialize};
 
-use crate::counter::Command;
+use crate::counter::{Command, Event};
 use crate::world::{World, config, eventually, every, forgetful, id, sent, soon, still_waits};
 
 async fn add_times(world: &World, times: u64) {
@@ -106,4 +110,45 @@ async fn a_snapshot_that_cannot_be_used_is_ignored_and_replay_decides() {
         let past = world.counters.state_as_of(&id("a"), AsOf::Version(Version(6))).await.unwrap();
         assert_eq!(past.state.total, 6, "{what}");
     }
+}
+
+/// The counter as later code has it: its field goes by another name, and it counts its additions.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct LaterCounter {
+    #[serde(default)]
+    sum: i64,
+    #[serde(default)]
+    additions: u64,
+}
+
+impl Aggregate for LaterCounter {
+    const TYPE: &'static str = "counter";
+    type Command = Command;
+    type Event = Event;
+    type Reply = ();
+    type Rejection = Infallible;
+
+    fn decide(&self, _command: Command, _context: &mut Context<Self>) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        if let Event::Added { by } = event {
+            self.sum += by;
+            self.additions += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_of_a_state_of_another_shape_is_ignored_although_it_decodes() {
+    let world = World::new(every(5, config())).await;
+    add_times(&world, 5).await;
+    assert!(world.drain().await.complete);
+    assert_eq!(world.store.snapshots("a"), [5]);
+
+    let journal = Journal::start(world.store.clone() as Arc<dyn Store>, Options::default()).await.unwrap();
+    let engine = Engine::builder(config()).aggregate::<LaterCounter>().start(journal).await.unwrap();
+    let stated = engine.aggregates::<LaterCounter>().unwrap().state(&id("a")).await.unwrap();
+    assert_eq!((stated.state.sum, stated.state.additions), (5, 5));
 }

@@ -14,7 +14,7 @@ mod socket;
 mod tests;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::response::Response;
 use dormouse_config::Gateway;
@@ -86,12 +86,20 @@ pub(crate) async fn serve<A, F>(
             stream = accept(&listener), if connections.count() < options.max_connections => {
                 let (tell, told) = oneshot::channel();
                 let socket = Socket::new(stream, options.write_timeout);
-                connections.add(serve_connection(socket, http.clone(), answer.clone(), told), tell);
+                let mut http = http.clone();
+                http.auto_date_header(is_datable(SystemTime::now()));
+                connections.add(serve_connection(socket, http, answer.clone(), told), tell);
             }
         }
     };
     drop(listener);
     connections.drain(deadline).await;
+}
+
+/// Whether a `Date` header can say this time. One before 1970, as on a machine whose clock is not set, cannot be written, and
+/// hyper would panic over it with each answer.
+fn is_datable(now: SystemTime) -> bool {
+    now >= SystemTime::UNIX_EPOCH
 }
 
 /// The connections there are, each with the means to tell it that it should end. One channel for each rather than one

@@ -83,6 +83,9 @@ impl MediaType {
 
 fn unsupported(headers: &HeaderMap) -> Problem {
     let detail = match headers.get(CONTENT_TYPE) {
+        Some(_) if headers.get_all(CONTENT_TYPE).iter().count() > 1 => {
+            "the header Content-Type is there more than once, it must be application/json".to_owned()
+        }
         Some(found) => format!("the content type is {found:?}, it must be application/json"),
         None => "the body has no content type, it must be application/json".to_owned(),
     };

@@ -18,7 +18,7 @@ pub(super) const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-corre
 /// The options of a command that arrived with these headers and has at most `longest` until its deadline.
 pub(super) fn options(headers: &HeaderMap, arrival: &Arrival, longest: Duration) -> Result<CommandOptions, Problem> {
     let wait = wait(headers)?.map_or(longest, |wait| wait.min(longest));
-    let correlation = headers.get(X_CORRELATION_ID).filter(|id| is_sane(id)).unwrap_or(&arrival.request_id);
+    let correlation = correlation(headers)?.unwrap_or(&arrival.request_id);
     Ok(CommandOptions {
         key: key(headers)?,
         expected: expected(headers)?,
@@ -27,6 +27,15 @@ pub(super) fn options(headers: &HeaderMap, arrival: &Arrival, longest: Duration)
         traceparent: arrival.trace.as_ref().map(|trace| TraceParent::as_str(trace).to_owned()),
         ..CommandOptions::default()
     })
+}
+
+/// The conversation that the client says the command belongs to. It goes into the events as it is, so that one that cannot
+/// is refused: the client would look for it in vain.
+fn correlation(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Problem> {
+    const NAME: &str = "X-Correlation-Id";
+    let Some(value) = single(headers, &X_CORRELATION_ID, NAME)? else { return Ok(None) };
+    let found = headers.get(X_CORRELATION_ID).filter(|id| is_sane(id));
+    found.map(Some).ok_or_else(|| invalid(NAME, format!("{value:?} is not 1 to 128 visible ASCII characters")))
 }
 
 /// `"18"`: the entity tag of a version.

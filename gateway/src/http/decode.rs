@@ -1,5 +1,6 @@
 //! From a JSON body to a command, or to the path of what is wrong with it.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use dormouse_kernel::decode_variant;
@@ -18,6 +19,7 @@ const FIELDS: &str = "an object with the fields of the command";
 /// to those who pay for it on every field.
 pub(super) fn command<C: DeserializeOwned>(variant: &str, may_be_array: bool, body: &[u8]) -> Result<C, Problem> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    let body = &*with_whole_numbers(body);
     // Serde would take the fields of a struct in their order, too; that is nothing to rely on.
     if body.trim_ascii_start().starts_with(b"[") && !may_be_array {
         return Err(Problem::new(&problem::INVALID_BODY, format!("invalid type: array, expected {FIELDS}")));
@@ -36,6 +38,36 @@ pub(super) fn command<C: DeserializeOwned>(variant: &str, may_be_array: bool, bo
         Some(field) => Err(unknown_field(field)),
         None => Ok(command),
     }
+}
+
+/// The body with `1.0` as `1`: JSON knows one kind of number, and some clients write all of theirs with a fraction.
+fn with_whole_numbers(body: &[u8]) -> Cow<'_, [u8]> {
+    let may_have_some = body.windows(2).any(|two| two == b".0");
+    if !may_have_some {
+        return Cow::Borrowed(body);
+    }
+    let mut whole = Vec::with_capacity(body.len());
+    let (mut in_text, mut at) = (false, 0);
+    while let Some(&byte) = body.get(at) {
+        if byte == b'"' {
+            in_text = !in_text;
+        } else if byte == b'\\' && in_text {
+            // What it escapes ends no text.
+            whole.push(byte);
+            at += 1;
+        } else if byte == b'.' && !in_text {
+            let digits = body[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let (fraction, behind) = (&body[at + 1..at + 1 + digits], body.get(at + 1 + digits));
+            let is_zero = digits > 0 && fraction.iter().all(|digit| *digit == b'0');
+            if is_zero && !matches!(behind, Some(b'e' | b'E')) {
+                at += 1 + digits;
+                continue;
+            }
+        }
+        whole.extend(body.get(at));
+        at += 1;
+    }
+    Cow::Owned(whole)
 }
 
 /// Why this body is not the command, and where.
@@ -187,6 +219,20 @@ mod tests {
 
     fn at(field: &str) -> Option<String> {
         Some(field.to_owned())
+    }
+
+    #[test]
+    fn a_number_with_a_fraction_of_zero_is_a_whole_number() {
+        for (body, expected) in [
+            (r#"{"a":1.0}"#, r#"{"a":1}"#),
+            (r#"{"a":[-10.000,2.50,0.0]}"#, r#"{"a":[-10,2.50,0]}"#),
+            (r#"{"a":1.0e3,"b":1.0}"#, r#"{"a":1.0e3,"b":1}"#),
+            (r#"{"a":"1.0 \"2.0","b":3.0}"#, r#"{"a":"1.0 \"2.0","b":3}"#),
+            (r#"{"a":"\\","b":3.0}"#, r#"{"a":"\\","b":3}"#),
+            (r#"{"a":1.}"#, r#"{"a":1.}"#),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&with_whole_numbers(body.as_bytes())), expected);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
+use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::response::Response;
@@ -61,7 +62,10 @@ where
     if let Some(problem) = problem {
         response = problem.write(response, request_id.to_str().unwrap_or_default());
     }
-    response.headers_mut().insert(X_REQUEST_ID, request_id);
+    let headers = response.headers_mut();
+    // Whatever says nothing else is of this moment: caches in between must not keep it.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_REQUEST_ID, request_id);
     response.headers_mut().insert(TRACEPARENT, answered_trace);
     response
 }

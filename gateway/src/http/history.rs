@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use dormouse_engine::QueryError;
 use dormouse_journal::{Page, PageLimit};
-use dormouse_kernel::{RecordedEvent, Version};
+use dormouse_kernel::{AggregateId, RecordedEvent, Version};
 use follow::History;
 use tokio::time::Instant;
 
@@ -18,6 +18,7 @@ use super::address::{Parameters, aggregate_id, invalid, segments};
 use super::event::events_page;
 use super::log::Filter;
 use super::problem::Problem;
+use super::resource::Resource;
 use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
 
 pub(super) async fn history(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
@@ -63,10 +64,8 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
     let page_limit = PageLimit::events(limit + 1).bytes(api.page_bytes);
     let Page { mut events, is_cut } = resource.history(&id, after, page_limit).await?;
-    if events.is_empty()
-        && (after == Version::ZERO || resource.history(&id, Version::ZERO, PageLimit::ONE).await?.is_empty())
-    {
-        return Err(QueryError::NotFound.into());
+    if events.is_empty() && !is_known(resource, &id, after).await? {
+        return Err(beyond(&format!("the aggregate has no version {after}")));
     }
     events.truncate(limit);
     let next = events.last().filter(|_| is_cut).map(|last: &RecordedEvent| {
@@ -74,6 +73,20 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
         format!("{}?after={}{limit}", uri.path(), last.version)
     });
     Ok(events_page(events, next, None, share).await)
+}
+
+/// Whether the aggregate has this version.
+///
+/// # Errors
+/// If it has none at all.
+async fn is_known(resource: &dyn Resource, id: &AggregateId, version: Version) -> Result<bool, Problem> {
+    if version > Version::ZERO && !resource.history(id, Version(version.0 - 1), PageLimit::ONE).await?.is_empty() {
+        return Ok(true);
+    }
+    if version == Version::ZERO || resource.history(id, Version::ZERO, PageLimit::ONE).await?.is_empty() {
+        return Err(QueryError::NotFound.into());
+    }
+    Ok(false)
 }
 
 impl Api {

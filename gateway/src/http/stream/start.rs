@@ -28,8 +28,10 @@ impl Start {
 
     /// `Last-Event-ID`, if there is one: a client that comes back sends it with the address that it came with first.
     pub(in crate::http) fn of_headers(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-        let Some(id) = single(headers, &LAST_EVENT_ID, "Last-Event-ID")? else { return Ok(None) };
-        let is_number = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+        // Empty is what a client sends that has seen no id yet (HTML, 9.2.4).
+        let id = single(headers, &LAST_EVENT_ID, "Last-Event-ID")?.filter(|id| !id.is_empty());
+        let Some(id) = id else { return Ok(None) };
+        let is_number = id.bytes().all(|byte| byte.is_ascii_digit());
         let number = is_number.then(|| id.parse().ok()).flatten().filter(|number| i64::try_from(*number).is_ok());
         let unknown = || invalid("Last-Event-ID", format!("{id:?} is no id of a message from here"));
         number.map(Some).ok_or_else(unknown)

@@ -95,6 +95,48 @@ async fn an_id_that_could_do_harm_in_a_log_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_correlation_id_that_cannot_be_kept_is_refused() {
+    let server = Server::start().await;
+    for id in ["", "two words", &"x".repeat(129)] {
+        let refused = server
+            .refused_post("/v1/cart/c-1/create-cart", &[("x-correlation-id", id)], &json!({"owner": "Ada"}))
+            .await;
+        assert_eq!(refused.is_problem(400, "invalid-header")["header"], "X-Correlation-Id", "{id:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_says_what_caches_may_do_with_it() {
+    let server = Server::start().await;
+    server.fill_cart("c-1").await;
+    let found = [
+        "/v1/cart/c-1",
+        "/v1/cart/c-1/events",
+        "/v1/commands/cart/c-1/key",
+        "/v1/events",
+        "/v1/views",
+        "/v1/views/none/key",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/admin/quarantine",
+        "/admin/config",
+        "/nowhere",
+        "/v1/cart/none",
+        "/v1/cart/c-1/clear",
+    ];
+    for path in found {
+        let answer = server.get(path).await;
+        let told = answer.header("cache-control");
+        assert!(matches!(told, Some("no-store" | "no-cache")), "{path}: {told:?}");
+    }
+    assert_eq!(server.post("/v1/cart/c-1/clear", &json!({})).await.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
 async fn an_invalid_trace_is_ignored_and_a_new_one_begins() {
     let server = Server::start().await;
     let invalid = TRACE.replacen("4bf9", "4BF9", 1);

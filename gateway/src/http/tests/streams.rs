@@ -157,7 +157,7 @@ async fn what_a_stream_cannot_begin_with_is_refused() {
     server.fill_cart("c-2").await;
     let (log, cart) = ("/v1/events", "/v1/cart/c-1/events");
     for path in [log, cart] {
-        for id in ["", "-1", "x", "1.0", "latest", "9223372036854775808"] {
+        for id in ["-1", "x", "1.0", "latest", "9223372036854775808"] {
             let refused = server.refuses_to_stream(path, &[("last-event-id", id)]).await;
             assert_eq!(refused.is_problem(400, "invalid-header")["header"], "Last-Event-ID", "{id:?}");
         }

@@ -16,6 +16,7 @@ mod row;
 mod schema;
 mod server;
 mod session;
+mod settings;
 mod snapshots;
 
 use std::sync::{Arc, LazyLock};

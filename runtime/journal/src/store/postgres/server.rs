@@ -10,6 +10,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
 
 use super::failure::Failure;
+use super::settings;
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,8 @@ pub struct Purpose {
 #[derive(Clone, Debug)]
 pub struct Server {
     options: PgConnectOptions,
+    /// What every session is told.
+    settings: Vec<(&'static str, String)>,
     limits: dormouse_config::Postgres,
     doubted: Arc<Mutex<Option<Instant>>>,
 }
@@ -41,41 +44,48 @@ impl Server {
     pub fn new(url: &PostgresUrl, limits: &dormouse_config::Postgres) -> Result<Self, Failure> {
         let options = PgConnectOptions::from_str(url.expose()).map_err(Failure::from)?;
         let options = options.disable_statement_logging().options([
-            ("lock_timeout", limits.lock_timeout.as_millis()),
-            // No statement of ours follows another's answer by more than a round trip.
-            ("idle_in_transaction_session_timeout", limits.statement_timeout.as_millis()),
             // Whoever vanished is noticed within a minute, so that it holds no lock for hours.
             ("tcp_keepalives_idle", 30),
             ("tcp_keepalives_interval", 10),
             ("tcp_keepalives_count", 3),
         ]);
-        let options = options.options([
+        let settings = vec![
+            ("lock_timeout", limits.lock_timeout.as_millis().to_string()),
+            // No statement of ours follows another's answer by more than a round trip.
+            ("idle_in_transaction_session_timeout", limits.statement_timeout.as_millis().to_string()),
             // A waiting statement must see what it waits for as it is when its turn comes, not as it was when it was
             // sent.
-            ("default_transaction_isolation", "read committed"),
+            ("default_transaction_isolation", "read committed".to_owned()),
             // Compiling a statement takes a hundred times longer than running one of ours.
-            ("jit", "off"),
-        ]);
-        Ok(Self { options, limits: limits.clone(), doubted: Arc::default() })
+            ("jit", "off".to_owned()),
+        ];
+        Ok(Self { options, settings, limits: limits.clone(), doubted: Arc::default() })
     }
 
     /// The same, where tables are looked for in this schema, and nowhere else.
     #[must_use]
     pub fn in_schema(mut self, schema: &str) -> Self {
-        self.options = self.options.options([("search_path", schema)]);
+        self.settings.push(("search_path", schema.to_owned()));
         self
     }
 
     /// A new connection.
     ///
     /// # Errors
-    /// If there is none in time.
+    /// If there is none in time, or if the session does not have the settings that it was told.
     pub async fn connect(&self, purpose: &Purpose) -> Result<PgConnection, Failure> {
         let limit = self.limits.connect_timeout;
-        let options = self.options.clone().application_name(purpose.name).options(purpose.settings.iter().copied());
-        let options = options.options([("statement_timeout", self.statement_timeout(purpose).as_millis())]);
-        let connection = timeout(limit, PgConnection::connect_with(&options)).await;
-        connection.map_err(|_| Failure::no_connection_within(limit))?.map_err(Failure::no_connection)
+        let mut settings = self.settings.clone();
+        settings.extend(purpose.settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        settings.push(("statement_timeout", self.statement_timeout(purpose).as_millis().to_string()));
+        let options = self.options.clone().application_name(purpose.name);
+        let options = options.options(settings.iter().map(|(name, value)| (*name, value.as_str())));
+        let connected = timeout(limit, async {
+            let mut connection = PgConnection::connect_with(&options).await.map_err(Failure::no_connection)?;
+            settings::check(&mut connection, &settings).await?;
+            Ok(connection)
+        });
+        connected.await.map_err(|_| Failure::no_connection_within(limit))?
     }
 
     pub(super) const fn limits(&self) -> &dormouse_config::Postgres {

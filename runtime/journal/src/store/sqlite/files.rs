@@ -22,6 +22,10 @@ const INDEX_CHECKPOINT_PAGES: &str = "16000";
 /// Pages of the index that its writer caches, in KiB when negative: 64 MiB, one transaction's worth.
 const INDEX_CACHE: &str = "-65536";
 
+/// What a WAL keeps of its size once it was copied back. A reader that stays open makes it grow without limit, and SQLite
+/// alone would keep all of that. This is what the busiest of our files needs.
+const WAL_BYTES_KEPT: &str = "67108864";
+
 /// Rows that a reading connection may be ahead of whoever takes them: all that a load for many finds. At a full buffer
 /// its thread would go to sleep, to be woken for a few rows more.
 const ROWS_AHEAD: usize = 2048;
@@ -130,6 +134,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
+        .pragma("journal_size_limit", WAL_BYTES_KEPT)
         .foreign_keys(false)
         .disable_statement_logging()
 }

@@ -29,9 +29,9 @@ pub(crate) const EVENTS_AT_A_TIME: usize = 256;
 /// Events in a part of a batch that is decoded beside others: far more work than handing them over.
 pub(crate) const EVENTS_IN_A_PART: usize = 1_024;
 
-/// Aggregates of one projection that may be parked. A worker has them in memory; and if so many cannot be projected, it
-/// is the projection that is wrong, and going on would only hide that.
-pub(crate) const PARKED_AGGREGATES: usize = 10_000;
+/// Aggregates of one projection that may be parked. A worker has them in memory, about 100 bytes each; past a million, some
+/// 100 MB, the projection stops.
+pub(crate) const PARKED_AGGREGATES: usize = 1_000_000;
 
 /// What an entry of the cache of documents takes beside its document and key, in bytes, about.
 pub(crate) const ENTRY_BYTES: usize = 200;

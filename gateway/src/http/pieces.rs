@@ -2,6 +2,7 @@
 //! turn, and not all at once.
 
 use std::convert::Infallible;
+use std::iter::Empty;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -27,6 +28,14 @@ where
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
+}
+
+/// The body of an answer that is there already, piece by piece, held under `share` until the last one is written.
+pub(super) fn whole(body: Bytes, share: Option<Share>) -> Body {
+    if body.len() <= PIECE_BYTES {
+        return Body::from(body);
+    }
+    Body::from_stream(Pieces { parts: None::<Empty<Vec<u8>>>, current: body, _share: share }.stream(Bytes::new()))
 }
 
 struct Pieces<P> {
@@ -64,8 +73,8 @@ impl<P: Iterator<Item = Vec<u8>> + Send + 'static> Pieces<P> {
     fn stream(self, first: Bytes) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
         unfold((self, Some(first)), |(mut pieces, first)| async move {
             let piece = match first {
-                Some(first) => first,
-                None => pieces.next().await?,
+                Some(first) if !first.is_empty() => first,
+                _ => pieces.next().await?,
             };
             Some((Ok(piece), (pieces, None)))
         })

@@ -23,6 +23,12 @@ pub(crate) const FILTERS: usize = 16;
 /// See [`FILTERS`].
 pub(crate) const VALUES: usize = 100;
 
+/// Bytes of documents on a page of a list, unless a query says otherwise: it is held in memory until it is written.
+pub(crate) const PAGE_BYTES: usize = 1 << 20;
+
+/// What a document takes on a page beside its JSON, in bytes, about.
+pub(crate) const ROW_BYTES: usize = 64;
+
 /// Events that are projected before other tasks have their turn: well under a millisecond.
 pub(crate) const EVENTS_AT_A_TIME: usize = 256;
 

@@ -7,7 +7,7 @@ use dormouse_kernel::Position;
 use crate::definition::Definition;
 use crate::fields::{Field, Kind};
 use crate::key::Key;
-use crate::limits::{FILTERS, SORT_FIELDS, TEXT_CHARS, VALUES};
+use crate::limits::{FILTERS, PAGE_BYTES, SORT_FIELDS, TEXT_CHARS, VALUES};
 use crate::store::Row;
 
 /// A question for a list of documents. It fits its view: fields are declared, and values are of their kinds.
@@ -16,6 +16,7 @@ pub struct Query {
     filters: Vec<Filter>,
     sort: Vec<Sort>,
     limit: usize,
+    bytes: usize,
     after: Option<Place>,
     counts: bool,
 }
@@ -163,6 +164,7 @@ impl Query {
             filters: Vec::new(),
             sort: Vec::new(),
             limit: limit.clamp(1, u32::MAX as usize),
+            bytes: PAGE_BYTES,
             after: None,
             counts: false,
         }
@@ -214,6 +216,14 @@ impl Query {
         Ok(self)
     }
 
+    /// With at most so many bytes of documents on a page rather than 1 MiB. A page that reaches them ends early; one document
+    /// is there whatever its size.
+    #[must_use]
+    pub fn page_bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
     /// Counts all documents that meet the filters. That takes the longer the more they are.
     #[must_use]
     pub fn counting(mut self) -> Self {
@@ -245,6 +255,10 @@ impl Query {
         self.limit
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Where the page begins.
     #[must_use]
     pub fn begins_after(&self) -> Option<&Place> {
@@ -260,21 +274,33 @@ impl Query {
     /// A text that tells queries apart if their answers may differ. The order of conditions makes no difference.
     pub(crate) fn canonical(&self) -> String {
         // Whatever else will be in a query must be in its text.
-        let Self { filters, sort, limit, after, counts } = self;
+        let Self { filters, sort, limit, bytes, after, counts } = self;
         let mut filters: Vec<String> = filters.iter().map(|filter| format!("{filter:?}")).collect();
         filters.sort_unstable();
         filters.dedup();
-        format!("{filters:?} {sort:?} {limit} {after:?} {counts}")
+        format!("{filters:?} {sort:?} {limit} {bytes} {after:?} {counts}")
     }
 }
 
 impl Page {
-    /// The page that comes of documents with what they are sorted by, in order: one more than it has room for, if there
-    /// is another page.
-    pub(crate) fn of(query: &Query, listed: Vec<(Row, Vec<Option<Value>>)>, at: Position, total: Option<u64>) -> Self {
-        let has_more = listed.len() > query.limit;
-        let mut shown = listed;
-        shown.truncate(query.limit);
+    /// The page that comes of documents with what they are sorted by, in order. One more than the limit allows, or one that
+    /// has no room and comes without its content, says that there is another page.
+    pub(crate) fn of(
+        query: &Query,
+        listed: impl Iterator<Item = Option<(Row, Vec<Option<Value>>)>>,
+        at: Position,
+        total: Option<u64>,
+    ) -> Self {
+        let (mut shown, mut has_more) = (Vec::new(), false);
+        for listed in listed {
+            match listed {
+                Some(listed) if shown.len() < query.limit => shown.push(listed),
+                _ => {
+                    has_more = true;
+                    break;
+                }
+            }
+        }
         let place = |(row, values): &(Row, Vec<Option<Value>>)| Place { values: values.clone(), key: row.key.clone() };
         let next = shown.last().filter(|_| has_more).map(place);
         Self { rows: shown.into_iter().map(|(row, _)| row).collect(), at, total, next }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, VARY};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use dormouse_kernel::Position;
@@ -11,8 +10,10 @@ use dormouse_kernel::Position;
 use super::Views;
 use super::freshness::DORMOUSE_MIN_POSITION;
 use crate::http::JSON;
+use crate::http::budget::Share;
 use crate::http::conditions::has_already;
 use crate::http::outcome::DORMOUSE_POSITION;
+use crate::http::pieces;
 use crate::http::problem::Problem;
 
 /// Bytes of the hash in an entity tag: no two answers at one address share it by chance.
@@ -43,14 +44,22 @@ fn tag(prefix: &str, content: &[u8]) -> HeaderValue {
 }
 
 impl Views {
-    /// What was found, unless the headers say that the client has it.
-    pub(super) fn answer(&self, headers: &HeaderMap, body: Vec<u8>, tag: HeaderValue, at: Position) -> Response {
+    /// What was found, unless the headers say that the client has it. It is held under `share` until it is written.
+    pub(super) fn answer(
+        &self,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+        tag: HeaderValue,
+        at: Position,
+        share: Option<Share>,
+    ) -> Response {
         let mut response = Response::default();
         if has_already(headers, &tag) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
-            *response.body_mut() = Body::from(body);
+            response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
             response.headers_mut().insert(CONTENT_TYPE, JSON);
+            *response.body_mut() = pieces::whole(body.into(), share);
         }
         response.headers_mut().insert(ETAG, tag);
         self.tell(response, at)

@@ -38,9 +38,10 @@ pub(in crate::http) async fn list(State(api): State<Arc<Api>>, request: Request)
         query = mark.resume(query, cursor)?;
     }
     let wanted = api.freshened(view, &request).await?;
+    let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
 
     let asked = Instant::now();
-    let page = view.reader.list(&query).await?;
+    let page = view.reader.list(&query.page_bytes(api.page_bytes)).await?;
     fresh_enough(page.at, wanted)?;
     api.views.note(&view.all, view.definition(), asked, page.rows.len(), Some(question(uri)));
     let at = page.at;
@@ -48,7 +49,7 @@ pub(in crate::http) async fn list(State(api): State<Arc<Api>>, request: Request)
     let (body, content) = body(page, &selection, next)?;
     // The position changes with every event, this answer does not.
     let tag = weak_tag(&body[..content]);
-    Ok(api.views.answer(&request.headers, body, tag, at))
+    Ok(api.views.answer(&request.headers, body, tag, at, Some(share)))
 }
 
 /// The body, and how much of it is what the list says; the rest is how far the view was.

@@ -1,6 +1,7 @@
 //! Lists in SQL, for both databases: what differs between them is their [`Dialect`].
 
 use crate::fields::Field;
+use crate::limits::ROW_BYTES;
 use crate::query::{Filter, Place, Query, Sort, Test, Value};
 
 /// How a database writes what lists need.
@@ -18,6 +19,10 @@ pub(super) trait Dialect {
 
     /// The parameter of this number that is compared with a key.
     fn key_parameter(number: usize) -> String;
+
+    /// What a list selects of a document before it is known how many fit the page: the document, or its size as `size`
+    /// where that is known without reading it.
+    const DOCUMENT: &'static str;
 
     /// True unless both sides are equal; NULL is a value like any other.
     const DIFFERS: &'static str;
@@ -50,7 +55,8 @@ pub(super) enum Bind {
 /// A list as a statement. Its parameters are numbered on after those that stand before it.
 #[derive(Debug)]
 pub(super) struct Listing {
-    /// Selects key, document, position, and what the list is sorted by: in order, one more than the page may have.
+    /// Selects key, [document](Dialect::DOCUMENT), position, and what the list is sorted by: in order, one more than the
+    /// page may have.
     pub(super) rows: String,
     /// Selects how many documents meet the filters.
     pub(super) count: String,
@@ -84,7 +90,8 @@ impl Listing {
             let expression = |n: usize| format!("{hide}{}", D::field(sort[n].field));
             let order = order::<D>(query, &terms[usize::from(*has_first)..], expression, &format!("{hide}key"));
             format!(
-                "SELECT key, document, position{values} FROM {relation} WHERE {condition} ORDER BY {order} LIMIT {limit}"
+                "SELECT key, {}, position{values} FROM {relation} WHERE {condition} ORDER BY {order} LIMIT {limit}",
+                D::DOCUMENT
             )
         };
         let selected: Vec<String> = ways.iter().map(select).collect();
@@ -100,6 +107,23 @@ impl Listing {
         let count = format!("SELECT count(*) FROM {relation} WHERE {condition}");
         Self { rows, count, binds: writer.binds }
     }
+}
+
+/// Of rows with a `size`, in their order, those that fit a page, and the one behind them: with their `number`, and whether
+/// each `fits`. One does whatever its size.
+pub(super) fn fitting(query: &Query, sized: &str) -> String {
+    let bytes = i64::try_from(query.bytes()).unwrap_or(i64::MAX);
+    format!(
+        "SELECT * FROM (
+            SELECT *, count(*) FILTER (WHERE fits) OVER () AS fitting FROM (
+                SELECT *, number = 1 OR taken <= {bytes} AS fits FROM (
+                    SELECT *, row_number() OVER () AS number, sum(size + {ROW_BYTES}) OVER (ROWS UNBOUNDED PRECEDING) AS taken
+                    FROM ({sized}) AS sized
+                ) AS counted
+            ) AS judged
+         ) AS fitted
+         WHERE number <= fitting + 1"
+    )
 }
 
 /// Which of the fields that the list is sorted by make a difference: not those that a filter wants to have one value.

@@ -11,6 +11,7 @@ use dormouse_kernel::{AggregateRef, Position};
 use super::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
 use crate::definition::Definition;
 use crate::key::Key;
+use crate::limits::ROW_BYTES;
 use crate::query::{Page, Place, Query};
 
 mod matching;
@@ -239,8 +240,13 @@ fn page(made: &Made, query: &Query) -> Page {
     let total = query.is_counting().then_some(sorted.len() as u64);
     let is_behind =
         |listed: &Listed| query.begins_after().is_none_or(|place| matching::order(query, &listed.place, place).is_gt());
-    let rest = sorted.into_iter().filter(is_behind).map(|listed| (listed.row, listed.place.values));
-    Page::of(query, rest.take(query.limit() + 1).collect(), made.offset.position, total)
+    let (mut number, mut bytes) = (0_usize, 0_usize);
+    let rest = sorted.into_iter().filter(is_behind).map(|listed| {
+        number += 1;
+        bytes = bytes.saturating_add(listed.row.document.len() + ROW_BYTES);
+        (number == 1 || bytes <= query.bytes()).then_some((listed.row, listed.place.values))
+    });
+    Page::of(query, rest, made.offset.position, total)
 }
 
 /// A document and its place in a list.

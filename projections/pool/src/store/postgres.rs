@@ -613,11 +613,15 @@ fn page(query: &Query, first: &PgRow, rows: &[PgRow]) -> Result<(Mark, Page), Fa
     let mut listed = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(key) = row.try_get::<Option<&str>, _>(4)? else { continue };
-        let found = Row { key: key.into(), document: row.try_get(5)?, position: position(row.try_get(6)?) };
+        let Some(document) = row.try_get(5)? else {
+            listed.push(None);
+            continue;
+        };
+        let found = Row { key: key.into(), document, position: position(row.try_get(6)?) };
         let values = query.sorted_by().iter().enumerate().map(|(number, sort)| value(row, 7 + number, sort.field.kind));
-        listed.push((found, values.collect::<Result<Vec<_>, Failure>>()?));
+        listed.push(Some((found, values.collect::<Result<Vec<_>, Failure>>()?)));
     }
-    Ok((mark, Page::of(query, listed, mark.position, total)))
+    Ok((mark, Page::of(query, listed.into_iter(), mark.position, total)))
 }
 
 /// What a list is sorted by.

@@ -281,17 +281,14 @@ impl ViewStore for Sqlite {
         let (at, total) = (position(column(first, 0)?), column::<Option<i64>>(first, 1)?.map(unsigned));
         let listed = rows.iter().filter(|row| !matches!(column(row, 2), Ok(None::<&str>)));
         let listed = listed.map(|row| {
-            let found = Row {
-                key: column::<&str>(row, 2)?.into(),
-                document: column(row, 3)?,
-                position: position(column(row, 4)?),
-            };
+            let Some(document) = column(row, 3)? else { return Ok(None) };
+            let found = Row { key: column::<&str>(row, 2)?.into(), document, position: position(column(row, 4)?) };
             let values =
                 query.sorted_by().iter().enumerate().map(|(number, sort)| value(row, 5 + number, sort.field.kind));
-            Ok((found, values.collect::<Result<Vec<_>, Error>>()?))
+            Ok(Some((found, values.collect::<Result<Vec<_>, Error>>()?)))
         });
         let listed = listed.collect::<Result<Vec<_>, Error>>().map_err(|error| self.note(error))?;
-        Ok(Page::of(query, listed, at, total))
+        Ok(Page::of(query, listed.into_iter(), at, total))
     }
 
     async fn parked(

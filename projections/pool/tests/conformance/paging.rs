@@ -17,6 +17,7 @@ use crate::support::{Place, key, step};
 
 on_every_store! {
     a_page_has_what_its_limit_allows_and_says_whether_there_is_more,
+    a_page_ends_where_the_next_document_has_no_room,
     a_total_counts_what_meets_the_filters_on_whatever_page,
     an_empty_list_says_how_far_the_view_is,
     many_rows_come_in_order,
@@ -42,6 +43,27 @@ async fn a_page_has_what_its_limit_allows_and_says_whether_there_is_more(place: 
     let values = vec![Some(Value::Integer(3)), None];
     assert_eq!(page.next, Some(Behind { values, key: key("003") }));
     assert_eq!(page.rows[1], row("003", &json!({"count": 3}), 1));
+}
+
+async fn a_page_ends_where_the_next_document_has_no_room(place: Place) {
+    let sizes = [10, 30_000, 100, 200_000, 5, 5, 5, 70_000, 10];
+    let shelf = Shelf::of(&place, "name", sizes.map(|size| json!("x".repeat(size)))).await;
+    for by in [&[][..], &["-name"]] {
+        let whole = shelf.list(&shelf.by(Query::all(100).page_bytes(usize::MAX), by)).await.rows;
+        assert_eq!(whole.len(), sizes.len());
+        for (limit, bytes) in [(100, 0), (100, 1_000), (100, 40_000), (3, 40_000), (100, 250_000), (9, 400_000)] {
+            let (mut seen, mut query) = (Vec::new(), shelf.by(Query::all(limit).page_bytes(bytes), by));
+            loop {
+                let page = shelf.list(&query).await;
+                let taken: usize = page.rows.iter().map(|row| row.document.len()).sum();
+                assert!(page.rows.len() == 1 || taken <= bytes && page.rows.len() <= limit, "{taken} of {bytes}");
+                seen.extend(page.rows);
+                let Some(next) = page.next else { break };
+                query = query.after(next).unwrap();
+            }
+            assert!(seen == whole, "{by:?} {limit} {bytes}: {} of {}", seen.len(), whole.len());
+        }
+    }
 }
 
 async fn a_total_counts_what_meets_the_filters_on_whatever_page(place: Place) {

@@ -60,6 +60,7 @@ impl Dialect for Expressions {
         format!("${number}::text")
     }
 
+    const DOCUMENT: &'static str = "document::text AS text";
     const DIFFERS: &'static str = "IS DISTINCT FROM";
     // As in the index, which can be read from either end.
     const ASCENDING: &'static str = "ASC NULLS FIRST";

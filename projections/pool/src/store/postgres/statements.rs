@@ -9,7 +9,7 @@ use super::signed;
 use crate::definition::Definition;
 use crate::fields::Kind;
 use crate::query::{Query, Sort, Value};
-use crate::store::listing::{Bind, Listing};
+use crate::store::listing::{Bind, Listing, fitting};
 use crate::store::{Advance, BuildNumber};
 
 pub(super) type Statement<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
@@ -47,9 +47,11 @@ pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
         Kind::Text | Kind::Real | Kind::Boolean => format!(", found.s{number}"),
     };
     let values: String = query.sorted_by().iter().enumerate().map(value).collect();
+    let sized = format!("SELECT *, octet_length(text) AS size FROM ({rows}) AS listed");
+    let rows = fitting(query, &sized);
     let sql = format!(
-        "SELECT {MARK}, ({count}), found.key, found.document::text, found.position{values}
-         FROM builds LEFT JOIN (SELECT *, row_number() OVER () AS number FROM ({rows}) AS listed) AS found ON true
+        "SELECT {MARK}, ({count}), found.key, CASE WHEN found.fits THEN found.text END, found.position{values}
+         FROM builds LEFT JOIN ({rows}) AS found ON true
          WHERE builds.view = $1 AND builds.is_serving ORDER BY found.number"
     );
     (sql, binds)

@@ -11,7 +11,7 @@ use crate::fields::{Field, Kind};
 use crate::key::Key;
 use crate::query::{Query, Value};
 use crate::store::columns::column;
-use crate::store::listing::{Bind, Dialect, Listing};
+use crate::store::listing::{Bind, Dialect, Listing, fitting};
 use crate::store::values::Paths;
 use crate::store::{Advance, BuildNumber, Parked, Row};
 
@@ -57,9 +57,15 @@ pub(super) fn get(view: &Definition) -> String {
 pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
     let Listing { rows, count, binds } = Listing::of::<Sqlite>(query, view.relation(), 1);
     let count = if query.is_counting() { count } else { "NULL".to_owned() };
+    let values: String = (0..query.sorted_by().len()).map(|number| format!(", found.s{number}")).collect();
+    // Documents are read once it is known which fit.
     let sql = format!(
-        "SELECT builds.position AS at, ({count}) AS total, found.* FROM builds
-         LEFT JOIN ({rows}) AS found WHERE builds.view = ?1 AND builds.is_serving = 1"
+        "SELECT builds.position AS at, ({count}) AS total, found.key,
+            CASE WHEN found.fits THEN (SELECT document FROM {relation} AS listed WHERE listed.key = found.key) END,
+            found.position{values}
+         FROM builds LEFT JOIN ({rows}) AS found WHERE builds.view = ?1 AND builds.is_serving = 1",
+        relation = view.relation(),
+        rows = fitting(query, &rows),
     );
     (sql, binds)
 }
@@ -83,6 +89,8 @@ impl Dialect for Sqlite {
         format!("?{number}")
     }
 
+    // It does not read the text.
+    const DOCUMENT: &'static str = "octet_length(document) AS size";
     const DIFFERS: &'static str = "IS NOT";
     const ASCENDING: &'static str = "ASC";
     const DESCENDING: &'static str = "DESC";

@@ -12,6 +12,7 @@ mod body;
 mod budget;
 mod commands;
 mod conditions;
+mod content;
 mod decode;
 mod docs;
 mod envelope;

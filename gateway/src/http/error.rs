@@ -60,6 +60,11 @@ impl<R: Rejection> From<CommandError<R>> for Problem {
                 "the events of the command are too many, too large, or of a shape that cannot be stored",
             )
             .because(reason),
+            // HTTP shows replies as they were stored, so that this is for senders in this process.
+            CommandError::ReplyUnreadable(reason) => {
+                Self::new(&problem::INTERNAL, "the command took effect before, but its reply cannot be read")
+                    .because(reason)
+            }
         }
     }
 }

@@ -7,12 +7,15 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use dormouse_engine::{EventSummary, Outcome};
-use dormouse_kernel::CommandKey;
+use dormouse_engine::{EventSummary, Outcome, Reply};
+use dormouse_kernel::{CommandKey, decode, encode};
+use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::address::{Parameters, aggregate_id, decoded, segments};
 use super::conditions::entity_tag;
+use super::messagepack::Json;
 use super::problem::{self, Problem};
 use super::{Api, JSON};
 
@@ -49,7 +52,35 @@ struct Answer<'a, R> {
     position: Option<u64>,
     #[serde(serialize_with = "summaries")]
     events: &'a [EventSummary],
-    reply: &'a R,
+    reply: Said<R>,
+}
+
+/// What the aggregate answered, as the client sees it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said<R> {
+    Typed(R),
+    /// Value by value from what was stored. What only the type knew is gone: bytes become base64.
+    Stored(Value),
+}
+
+impl<R: Serialize + DeserializeOwned> Said<R> {
+    /// The stored reply as it was given. Today's type is asked only if it has all of it and adds nothing.
+    fn of(reply: Reply<R>) -> Result<Self, Problem> {
+        let bytes = match reply {
+            Reply::New(reply) => return Ok(Self::Typed(reply)),
+            Reply::Stored(bytes) => bytes,
+        };
+        match decode(&bytes) {
+            Ok(reply) if encode(&reply).is_ok_and(|again| again == bytes) => Ok(Self::Typed(reply)),
+            Ok(_) | Err(_) => decode(&bytes).map(|Json(value)| Self::Stored(value)).map_err(|error| unwritable(&error)),
+        }
+    }
+}
+
+fn unwritable(error: &dyn std::error::Error) -> Problem {
+    Problem::new(&problem::INTERNAL, "the command took effect, but its reply cannot be written as JSON")
+        .because(error.to_string())
 }
 
 #[derive(Serialize)]
@@ -63,20 +94,20 @@ fn summaries<S: Serializer>(events: &[EventSummary], serializer: S) -> Result<S:
 }
 
 /// The answer to a command that was carried out.
-pub(super) fn answer<R: Serialize>(aggregate: &'static str, outcome: &Outcome<R>) -> Result<Response, Problem> {
+pub(super) fn answer<R: Serialize + DeserializeOwned>(
+    aggregate: &'static str,
+    outcome: Outcome<Reply<R>>,
+) -> Result<Response, Problem> {
     let answer = Answer {
         aggregate,
         id: outcome.id.as_str(),
         version: outcome.version.0,
         position: outcome.position.map(|position| position.0),
         events: &outcome.events,
-        reply: &outcome.reply,
+        reply: Said::of(outcome.reply)?,
     };
     let mut body = Vec::with_capacity(TYPICAL_BYTES);
-    serde_json::to_writer(&mut body, &answer).map_err(|error| {
-        Problem::new(&problem::INTERNAL, "the command took effect, but its reply cannot be written as JSON")
-            .because(error.to_string())
-    })?;
+    serde_json::to_writer(&mut body, &answer).map_err(|error| unwritable(&error))?;
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);

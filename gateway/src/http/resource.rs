@@ -12,7 +12,7 @@ use dormouse_kernel::{Aggregate, AggregateId, CommandKey, Version, variant_names
 
 use super::commands::{Command, Commands};
 use super::problem::{self, Problem};
-use super::{decode, outcome, state};
+use super::{content, decode, outcome, state};
 
 /// What a handler gives back, once its aggregate type no longer matters.
 pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -73,26 +73,29 @@ impl<A: Aggregate> Resource for Typed<A> {
         command: &'a Command,
         id: AggregateId,
         body: Bytes,
-        options: CommandOptions,
+        mut options: CommandOptions,
     ) -> Pending<'a, Result<Response, Problem>> {
         Box::pin(async move {
             let decoded = decode::command::<A::Command>(command.variant, command.is_array, &body)?;
+            if options.key.is_some() {
+                options.content = content::fingerprint(&body);
+            }
             drop(body);
-            let outcome = self.aggregates.execute(id, decoded, options).await?;
-            outcome::answer(A::TYPE, &outcome)
+            let outcome = self.aggregates.execute_as_given(id, decoded, options).await?;
+            outcome::answer(A::TYPE, outcome)
         })
     }
 
     fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Response, Problem>> {
         Box::pin(async move {
-            let recorded = self.aggregates.outcome(id, key).await?;
+            let recorded = self.aggregates.outcome_as_given(id, key).await?;
             let recorded = recorded.ok_or_else(|| {
                 Problem::new(
                     &problem::COMMAND_NOT_FOUND,
                     "no command with this key made events here: it never took effect, made none, or is still under way",
                 )
             })?;
-            outcome::answer(A::TYPE, &recorded)
+            outcome::answer(A::TYPE, recorded)
         })
     }
 

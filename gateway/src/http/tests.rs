@@ -12,6 +12,7 @@ mod read_models;
 mod reading;
 mod streams;
 mod support;
+mod upgrades;
 mod views;
 mod views_health;
 mod views_lists;

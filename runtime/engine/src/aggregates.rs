@@ -22,7 +22,7 @@ use crate::directory::{Admission, remaining};
 use crate::error::{CommandError, QueryError};
 use crate::kind::Kind;
 use crate::metric;
-use crate::outcome::Outcome;
+use crate::outcome::{Identity, Outcome, Reply};
 
 /// Somebody who meets an aggregate in a short restart pause waits for it; in a longer one they are told to come again.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -65,13 +65,28 @@ impl<A: Aggregate> Aggregates<A> {
     /// Dropping the future before the command is decided cancels it; afterwards it goes on without its sender.
     ///
     /// # Errors
-    /// Each says whether a retry can help. All but [`CommandError::OutcomeUnknown`] mean that nothing happened.
+    /// Each says whether a retry can help. All but [`CommandError::OutcomeUnknown`] and [`CommandError::ReplyUnreadable`] mean
+    /// that nothing happened.
     pub async fn execute(
         &self,
         id: AggregateId,
         command: A::Command,
         options: CommandOptions,
     ) -> Result<Outcome<A::Reply>, CommandError<A::Rejection>> {
+        let outcome = self.execute_as_given(id, command, options).await?;
+        outcome.decoded().map_err(|error| CommandError::ReplyUnreadable(error.to_string()))
+    }
+
+    /// The same, with the reply to a repeated command as it was stored, for senders to whom today's type means nothing.
+    ///
+    /// # Errors
+    /// The same, but no reply is unreadable.
+    pub async fn execute_as_given(
+        &self,
+        id: AggregateId,
+        command: A::Command,
+        options: CommandOptions,
+    ) -> Result<Outcome<Reply<A::Reply>>, CommandError<A::Rejection>> {
         let sent = Instant::now();
         let name = variant_name(&command).unwrap_or_default();
         let metrics = self.kind.commands.iter().find(|metrics| metrics.name == name);
@@ -99,7 +114,7 @@ impl<A: Aggregate> Aggregates<A> {
         &self,
         id: &AggregateId,
         mut command: Box<Undelivered<A>>,
-    ) -> Result<Outcome<A::Reply>, CommandError<A::Rejection>> {
+    ) -> Result<Outcome<Reply<A::Reply>>, CommandError<A::Rejection>> {
         let deadline = command.deadline;
         let mut node = self.node_permit().map_err(CommandError::from)?;
         let mut now = command.sent;
@@ -113,11 +128,13 @@ impl<A: Aggregate> Aggregates<A> {
             send(actor, Message::Command(delivery));
             let Ok(Ok(answered)) = timeout_at(deadline, answer).await else { return Err(CommandError::OutcomeUnknown) };
             match answered {
-                Answer::Decided(decided) => return decided,
+                Answer::Decided(decided) => return decided?.with_reply(|reply| Ok(Reply::New(reply))),
                 Answer::LookUp { durable, command: undecided, node: permit } => {
                     (command, node) = (undecided, permit);
                     let key = command.options.key.as_ref();
-                    let found = timeout_at(deadline, self.look_up(id, key, command.fingerprint)).await;
+                    let (typed, content) = (command.fingerprint, command.options.content);
+                    let sent = Identity { name: command.name.into(), typed, content };
+                    let found = timeout_at(deadline, self.look_up(id, key, &sent)).await;
                     if let Some(outcome) = found.map_err(|_| CommandError::Expired)?? {
                         return Ok(outcome);
                     }
@@ -143,13 +160,13 @@ impl<A: Aggregate> Aggregates<A> {
         id: &AggregateId,
         // Not the whole command: to be shared across an await it would have to be `Sync`.
         key: Option<&CommandKey>,
-        sent: Option<Fingerprint>,
-    ) -> Result<Option<Outcome<A::Reply>>, CommandError<A::Rejection>> {
+        sent: &Identity,
+    ) -> Result<Option<Outcome<Reply<A::Reply>>>, CommandError<A::Rejection>> {
         let Some(key) = key else { return Ok(None) };
         let found = self.recorded_outcome(id, key).await;
         let found = found.map_err(|error| CommandError::Unavailable(error.to_string()))?;
         match found {
-            Some((_, fingerprint)) if fingerprint != sent => Err(CommandError::KeyReused),
+            Some((_, recorded)) if !recorded.is_same::<A::Command>(sent) => Err(CommandError::KeyReused),
             found => Ok(found.map(|(outcome, _)| outcome)),
         }
     }
@@ -159,6 +176,19 @@ impl<A: Aggregate> Aggregates<A> {
     /// # Errors
     /// If the journal does not answer, or what it has cannot be read.
     pub async fn outcome(&self, id: &AggregateId, key: &CommandKey) -> Result<Option<Outcome<A::Reply>>, QueryError> {
+        let outcome = self.outcome_as_given(id, key).await?.map(Outcome::decoded).transpose();
+        outcome.map_err(|error| QueryError::Unreadable(error.to_string()))
+    }
+
+    /// The same, with the reply as it was stored.
+    ///
+    /// # Errors
+    /// The same, but no reply is unreadable.
+    pub async fn outcome_as_given(
+        &self,
+        id: &AggregateId,
+        key: &CommandKey,
+    ) -> Result<Option<Outcome<Reply<A::Reply>>>, QueryError> {
         let _permit = self.node_permit()?;
         Ok(self.recorded_outcome(id, key).await?.map(|(outcome, _)| outcome))
     }
@@ -167,7 +197,7 @@ impl<A: Aggregate> Aggregates<A> {
         &self,
         id: &AggregateId,
         key: &CommandKey,
-    ) -> Result<Option<(Outcome<A::Reply>, Option<Fingerprint>)>, QueryError> {
+    ) -> Result<Option<(Outcome<Reply<A::Reply>>, Identity)>, QueryError> {
         let journal = &self.kind.node.journal;
         let aggregate = self.kind.aggregate(id);
         let Some(first) = journal.find_command(&aggregate, key).await? else { return Ok(None) };

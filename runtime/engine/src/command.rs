@@ -1,6 +1,6 @@
 //! What a command carries besides itself.
 
-use dormouse_kernel::{CommandKey, Version};
+use dormouse_kernel::{CommandKey, Fingerprint, Version};
 use tokio::time::Instant;
 
 /// Who sends a command, under which conditions, and until when it is worth deciding.
@@ -8,6 +8,10 @@ use tokio::time::Instant;
 pub struct CommandOptions {
     /// The sender's name for this command: sent again with the same content, it gets the first outcome again.
     pub key: Option<CommandKey>,
+    /// What the sender wrote, in a form that does not depend on the type it is decoded into: a retry with the same is the same
+    /// command, also if the type has gained a field meanwhile. `None` for a sender that has only the typed command; then its
+    /// encoding counts, in which a gained field shows unless it is skipped while it is empty.
+    pub content: Option<Fingerprint>,
     /// The version the aggregate must have.
     pub expected: Expected,
     /// When the answer is of no use any more. `None`: the configured `commands.timeout` from now.

@@ -6,7 +6,8 @@ use dormouse_kernel::Version;
 
 use crate::command::Expected;
 
-/// Why a command was not carried out. Except for [`OutcomeUnknown`](Self::OutcomeUnknown), it had no effect.
+/// Why a command was not carried out. Except for [`OutcomeUnknown`](Self::OutcomeUnknown) and
+/// [`ReplyUnreadable`](Self::ReplyUnreadable), it had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError<R> {
     /// The domain refuses it.
@@ -71,6 +72,9 @@ pub enum CommandError<R> {
     /// An event is larger than allowed, there are too many of them, or one cannot be encoded: a fault of the domain.
     #[error("the command's events cannot be stored: {0}")]
     Unstorable(String),
+    /// The command took effect when it was sent first. What was answered then is no value of today's type of replies.
+    #[error("the command took effect before, but its reply cannot be read: {0}")]
+    ReplyUnreadable(String),
 }
 
 /// Why a state or a history could not be read.

@@ -35,4 +35,4 @@ pub use engine::{Builder, DrainReport, Engine, Lifecycle};
 pub use error::{CommandError, QueryError, StartError};
 pub use kind::Residency;
 pub use metric::{BATCH_BUCKETS, DURATION_BUCKETS};
-pub use outcome::{EventSummary, Outcome};
+pub use outcome::{EventSummary, Outcome, Reply};

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use dormouse_kernel::{AggregateId, CodecError, Fingerprint, Position, RecordedEvent, Version, decode};
+use dormouse_kernel::{
+    AggregateId, CodecError, CommandRecord, Fingerprint, Position, RecordedEvent, Version, decode, is_same_variant,
+};
 use serde::de::DeserializeOwned;
 
 /// What an accepted command led to.
@@ -31,12 +33,39 @@ pub struct EventSummary {
     pub version: Version,
 }
 
-impl<R: DeserializeOwned> Outcome<R> {
-    /// Reads the outcome from the events that the command made, as the journal has them, and the fingerprint it was
-    /// sent with.
-    pub(crate) fn recorded(events: &[RecordedEvent]) -> Result<Option<(Self, Option<Fingerprint>)>, CodecError> {
+/// What an aggregate answered, just now or long ago.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply<R> {
+    /// Just now.
+    New(R),
+    /// When the command was carried out: MessagePack with field names, of the type that the reply had then.
+    Stored(Vec<u8>),
+}
+
+impl<R> Outcome<R> {
+    /// The same with something else for its reply.
+    pub(crate) fn with_reply<S, E>(self, change: impl FnOnce(R) -> Result<S, E>) -> Result<Outcome<S>, E> {
+        let Self { id, version, position, events, reply, repeated } = self;
+        Ok(Outcome { id, version, position, events, reply: change(reply)?, repeated })
+    }
+}
+
+impl<R: DeserializeOwned> Outcome<Reply<R>> {
+    /// Reads the reply as today's type.
+    pub(crate) fn decoded(self) -> Result<Outcome<R>, CodecError> {
+        self.with_reply(|reply| match reply {
+            Reply::New(reply) => Ok(reply),
+            Reply::Stored(bytes) => decode(&bytes),
+        })
+    }
+}
+
+impl<R> Outcome<Reply<R>> {
+    /// Reads the outcome from the events that the command made, as the journal has them, and which command it was.
+    pub(crate) fn recorded(events: &[RecordedEvent]) -> Result<Option<(Self, Identity)>, CodecError> {
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
         let Some(command) = first.metadata()?.command else { return Ok(None) };
+        let CommandRecord { name, fingerprint, content, reply, .. } = command;
         let summary =
             |event: &RecordedEvent| EventSummary { event_type: event.event.event_type.clone(), version: event.version };
         let outcome = Self {
@@ -44,9 +73,28 @@ impl<R: DeserializeOwned> Outcome<R> {
             version: last.version,
             position: Some(last.position),
             events: events.iter().map(summary).collect(),
-            reply: decode(&command.reply)?,
+            reply: Reply::Stored(reply),
             repeated: true,
         };
-        Ok(Some((outcome, command.fingerprint)))
+        Ok(Some((outcome, Identity { name, typed: fingerprint, content })))
+    }
+}
+
+/// What tells a repeated command from another one under the same key.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) name: Cow<'static, str>,
+    /// Of the command as its type is encoded.
+    pub(crate) typed: Option<Fingerprint>,
+    /// Of what its sender wrote.
+    pub(crate) content: Option<Fingerprint>,
+}
+
+impl Identity {
+    /// Whether both are the same command: the sender wrote the same, or the type makes the same of it. What was recorded
+    /// before there were fingerprints of the content has only the second, and so have senders of typed commands.
+    pub(crate) fn is_same<C: DeserializeOwned>(&self, other: &Self) -> bool {
+        let wrote_the_same = self.content.is_some() && self.content == other.content;
+        self.typed == other.typed || (wrote_the_same && is_same_variant::<C>(&self.name, &other.name))
     }
 }

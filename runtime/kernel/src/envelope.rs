@@ -42,9 +42,14 @@ pub struct CommandRecord {
     pub name: Cow<'static, str>,
     /// How many events it made, this one included.
     pub events: u32,
-    /// What it said, if it was sent with a key.
+    /// What it said, as its type was encoded then, if it was sent with a key. A later version of the type may encode the same
+    /// command in another way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
+    /// What its sender wrote, whatever the type made of it, if it was sent with a key and its sender wrote it in a format of
+    /// its own. Its name is not part of it. Earlier versions of Dormouse neither wrote nor read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Fingerprint>,
     /// What was answered, encoded.
     #[serde(with = "bytes")]
     pub reply: Vec<u8>,
@@ -84,7 +89,7 @@ mod bytes {
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// The fingerprint of an encoded command.
+    /// The fingerprint of an encoded command. Stored, so that the encoding must not change between a command and its retry.
     #[must_use]
     pub fn of(encoded: &[u8]) -> Self {
         let hash = blake3::hash(encoded);

@@ -39,4 +39,4 @@ pub use number::{Epoch, Position, SLICES, Slice, Version};
 pub use shape::shape_of;
 pub use upcast::{RawEvent, Upcasters};
 pub use uuid::Uuid;
-pub use variant::{NotAnEnum, decode_variant, kebab_case, variant_name, variant_names};
+pub use variant::{NotAnEnum, decode_variant, is_same_variant, kebab_case, variant_name, variant_names};

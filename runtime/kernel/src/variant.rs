@@ -3,6 +3,7 @@
 //! Both are ordinary serde enums. This is the one place that takes them apart into (name, fields) and puts them
 //! together again, whatever format the fields are in.
 
+mod alias;
 mod name;
 
 use std::cell::Cell;
@@ -14,6 +15,7 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
+pub use alias::is_same_variant;
 pub use name::variant_name;
 
 /// A type that should have been an enum with serde's default representation (variants by name) and is not.

@@ -94,6 +94,7 @@ fn metadata_with_everything() {
             name: "CreateOrder".into(),
             events: 2,
             fingerprint: Some(Fingerprint::of(b"abc")),
+            content: None,
             reply: vec![0xc0],
         }),
     };
@@ -115,8 +116,23 @@ const METADATA: &str = concat!(
 
 #[test]
 fn a_command_without_a_key_has_no_fingerprint() {
-    let record = CommandRecord { name: "A".into(), events: 1, fingerprint: None, reply: vec![] };
+    let record = CommandRecord { name: "A".into(), events: 1, fingerprint: None, content: None, reply: vec![] };
     is_pinned(&record, "83a46e616d65a141a66576656e747301a57265706c79c400");
+}
+
+#[test]
+fn a_command_that_was_written_by_its_sender_has_the_fingerprint_of_that_too() {
+    let content = Some(Fingerprint::of(b"abc"));
+    let record = CommandRecord { name: "A".into(), events: 1, fingerprint: content, content, reply: vec![] };
+    is_pinned(
+        &record,
+        concat!(
+            "85a46e616d65a141a66576656e747301",
+            "ab66696e6765727072696e74cf33514638acb33764",
+            "a7636f6e74656e74cf33514638acb33764",
+            "a57265706c79c400",
+        ),
+    );
 }
 
 #[test]

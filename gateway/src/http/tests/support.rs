@@ -143,11 +143,20 @@ impl Server {
     pub(super) async fn with_journal(options: Options, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::embedded();
         configure(&mut config);
-        let store = Faulty::in_memory();
+        Self::of::<Cart>(Faulty::in_memory(), options, config).await
+    }
+
+    /// Another version of the application takes over what this one has stored.
+    pub(super) async fn replaced_by<A: Aggregate>(self) -> Self {
+        assert!(self.engine.drain(Duration::from_secs(30)).await.complete);
+        Self::of::<A>(self.store, Options::default(), Config::embedded()).await
+    }
+
+    async fn of<A: Aggregate>(store: Arc<Faulty>, options: Options, config: Config) -> Self {
         let journal = Journal::start(Arc::clone(&store) as _, options).await.unwrap();
-        let engine = Engine::builder(config.clone()).aggregate::<Cart>().start(journal).await.unwrap();
+        let engine = Engine::builder(config.clone()).aggregate::<A>().start(journal).await.unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let api = Api::builder("shop", &config).aggregate::<Cart>(&engine);
+        let api = Api::builder("shop", &config).aggregate::<A>(&engine);
         let site = Arc::new(api.site(engine.clone(), None, metrics));
         Self { site, engine, store, shut: Mutex::default() }
     }

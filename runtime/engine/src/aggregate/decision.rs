@@ -56,6 +56,7 @@ impl<A: Aggregate> Resident<A> {
             name: name.into(),
             events: u32::try_from(events.len()).unwrap_or(u32::MAX),
             fingerprint,
+            content: options.content.filter(|_| options.key.is_some()),
             reply: encode(&reply).map_err(unstorable)?,
         };
         let append = self.append(kind, id, &events, record, options, now)?;

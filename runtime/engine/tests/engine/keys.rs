@@ -1,12 +1,17 @@
 //! Command keys: the same command again is the same outcome again.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_engine::{CommandError, CommandOptions};
-use dormouse_kernel::Version;
+use dormouse_engine::{CommandError, CommandOptions, Engine, QueryError, Reply};
+use dormouse_journal::{Journal, Options, Store};
+use dormouse_kernel::{Aggregate, Context, Fingerprint, Version, encode};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::counter::Command;
+use crate::counter::{Command, Event};
 use crate::world::{World, config, eventually, every, forgetful, id, key, keyed, sent, sleepy, soon, still_waits};
 
 /// What was true of the first outcome must be true of the repeated one.
@@ -220,4 +225,64 @@ async fn a_look_up_that_takes_longer_than_the_command_may_is_given_up() {
     drop(held);
     assert!(world.add_as("k", "a", 1).await.unwrap().repeated);
     assert!(world.drain().await.complete);
+}
+
+/// The counter as later code has it: its command has gained a field, and its reply is a text.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct LaterCounter;
+
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+enum LaterCommand {
+    Add {
+        by: i64,
+        #[serde(default)]
+        note: Option<String>,
+    },
+    AddAll {
+        by: Vec<i64>,
+    },
+}
+
+impl Aggregate for LaterCounter {
+    const TYPE: &'static str = "counter";
+    type Command = LaterCommand;
+    type Event = Event;
+    type Reply = String;
+    type Rejection = Infallible;
+
+    fn decide(&self, _command: LaterCommand, _context: &mut Context<Self>) -> Result<String, Infallible> {
+        Ok("nothing done".to_owned())
+    }
+
+    fn evolve(&mut self, _event: &Event) {}
+}
+
+#[tokio::test]
+async fn what_the_sender_wrote_is_the_same_command_although_its_type_has_changed_and_its_reply_stays_as_it_was() {
+    let world = World::new(config()).await;
+    let content = |text: &[u8]| CommandOptions { content: Some(Fingerprint::of(text)), ..keyed("k") };
+    world.send("a", Command::Add { by: 5 }, content(b"by 5")).await.unwrap();
+    world.send("a", Command::AddAll { by: vec![1] }, keyed("typed")).await.unwrap();
+    assert!(world.drain().await.complete);
+
+    let journal = Journal::start(world.store.clone() as Arc<dyn Store>, Options::default()).await.unwrap();
+    let engine = Engine::builder(config()).aggregate::<LaterCounter>().start(journal).await.unwrap();
+    let counters = engine.aggregates::<LaterCounter>().unwrap();
+    let add = || LaterCommand::Add { by: 5, note: None };
+    let again = counters.execute_as_given(id("a"), add(), content(b"by 5")).await.unwrap();
+    assert_eq!((again.reply, again.repeated), (Reply::Stored(encode(&5).unwrap()), true));
+    let again = counters.execute_as_given(id("a"), LaterCommand::AddAll { by: vec![1] }, keyed("typed")).await;
+    assert!(again.unwrap().repeated, "what was recorded without its content");
+
+    for options in [content(b"by 6"), keyed("k")] {
+        let refused = counters.execute(id("a"), add(), options).await.unwrap_err();
+        assert!(matches!(refused, CommandError::KeyReused), "{refused:?}");
+    }
+    let refused = counters.execute(id("a"), LaterCommand::AddAll { by: vec![] }, content(b"by 5")).await.unwrap_err();
+    assert!(matches!(refused, CommandError::KeyReused), "{refused:?}");
+    let unreadable = counters.execute(id("a"), add(), content(b"by 5")).await.unwrap_err();
+    assert!(matches!(unreadable, CommandError::ReplyUnreadable(_)), "{unreadable:?}");
+    let unreadable = counters.outcome(&id("a"), &key("k")).await.unwrap_err();
+    assert!(matches!(unreadable, QueryError::Unreadable(_)), "{unreadable:?}");
+    assert!(counters.outcome_as_given(&id("a"), &key("k")).await.unwrap().is_some());
 }

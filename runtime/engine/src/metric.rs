@@ -37,6 +37,8 @@ pub(crate) const SHED: &str = "dormouse_shed_total";
 pub(crate) const ABANDONED: &str = "dormouse_commands_abandoned_total";
 /// Aggregates that failed.
 pub(crate) const FAILURES: &str = "dormouse_aggregate_failures_total";
+/// Aggregates woken whose last event lies ahead of the clock.
+pub(crate) const AHEAD_OF_CLOCK: &str = "dormouse_aggregates_ahead_of_clock_total";
 /// From being sent to being taken out of the mailbox, seconds.
 pub(crate) const MAILBOX_WAIT: &str = "dormouse_mailbox_wait_seconds";
 
@@ -60,6 +62,7 @@ pub(crate) fn describe() {
     describe_gauge!(PERMITS_MAX, "Most requests that may be in mailboxes or waiting for a commit");
     describe_counter!(SHED, "Requests refused for lack of a permit, by scope");
     describe_counter!(ABANDONED, "Commands whose sender hung up before they were decided");
+    describe_counter!(AHEAD_OF_CLOCK, "Aggregates woken whose last event lies ahead of the clock");
     describe_counter!(FAILURES, "Aggregates whose actor failed");
     describe_histogram!(MAILBOX_WAIT, Unit::Seconds, "Time a command spends in its aggregate's mailbox");
     // From the start, so that a rate shows the first of each too.
@@ -70,6 +73,7 @@ pub(crate) fn describe() {
         counter!(SHED, "scope" => scope).increment(0);
     }
     counter!(ABANDONED).increment(0);
+    counter!(AHEAD_OF_CLOCK).increment(0);
     counter!(FAILURES).increment(0);
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use dormouse_journal::{AsOf, PageLimit, ReadError};
 use dormouse_kernel::failpoint::{self, Step};
-use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, CodecError, RecordedEvent, Version};
+use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, CodecError, RecordedEvent, Timestamp, Version};
 use metrics::{counter, histogram};
 use tracing::warn;
 
@@ -15,6 +15,12 @@ use crate::metric;
 /// What is read of a history at a time. Many aggregates wake at once, so that large events come a few at a time; of small
 /// ones, most histories are one page.
 const PAGE: PageLimit = PageLimit::events(512).bytes(256 << 10);
+
+/// Clocks of one site differ by less. Past this, an event that lies ahead of the clock says that a clock was or is wrong.
+const CLOCK_TOLERANCE_SECONDS: i64 = 10;
+
+/// Whoever asks for the state of this moment has read a clock up to so long ago: a slow client, and another clock.
+const PRESENT_SECONDS: i64 = 60;
 
 /// Why an aggregate could not be woken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +58,11 @@ pub(super) async fn wake<A: Aggregate>(kind: &Kind<A>, id: &AggregateId) -> Resu
         Some(resident) => (resident, "dormant"),
         None => from_journal(kind, &aggregate, AsOf::Now).await?,
     };
+    let ahead_seconds = resident.recorded_at.duration_since(kind.node.clock.now()).as_secs();
+    if ahead_seconds > CLOCK_TOLERANCE_SECONDS {
+        warn!(%aggregate, ahead_seconds, last_event = %resident.recorded_at, "its last event lies ahead of the clock");
+        counter!(metric::AHEAD_OF_CLOCK).increment(1);
+    }
     counter!(metric::WAKEUPS, "source" => source).increment(1);
     histogram!(metric::WAKEUP_DURATION, "source" => source).record(started.elapsed());
     Ok(resident)
@@ -104,11 +115,12 @@ async fn replay<A: Aggregate>(
     resident: &mut Resident<A>,
     as_of: AsOf,
 ) -> Result<(), WakeError> {
+    let now = kind.node.clock.now();
     let mut last_command = None;
     loop {
         let page = kind.node.journal.events_after(aggregate, resident.anchor(), PAGE).await?;
         for event in &page {
-            if !as_of.includes(event.version, event.event.recorded_at) {
+            if !belongs(event, as_of, now) {
                 return Ok(());
             }
             resident.replay(event, &kind.codec, kind.node.config.commands.recent_keys.get())?;
@@ -118,6 +130,15 @@ async fn replay<A: Aggregate>(
             return whole(last_command, resident.version);
         }
     }
+}
+
+/// Whether an event belongs to the wanted state. When an event that lies ahead of the clock happened, nobody knows, but it was
+/// before now: the state of this moment has it.
+fn belongs(event: &RecordedEvent, as_of: AsOf, now: Timestamp) -> bool {
+    let recorded_at = event.event.recorded_at;
+    let is_present = |asked: Timestamp| now.duration_since(asked).as_secs() <= PRESENT_SECONDS;
+    as_of.includes(event.version, recorded_at)
+        || matches!(as_of, AsOf::Time(asked) if recorded_at > now && is_present(asked))
 }
 
 /// The latest command among these events: the version of its first event, and how many it made.

@@ -82,6 +82,24 @@ async fn time_does_not_run_backwards_within_an_aggregate() {
 }
 
 #[tokio::test]
+async fn the_state_of_this_moment_has_an_event_of_a_clock_that_was_ahead() {
+    let ahead = Arc::new(ManualClock::at(midnight() + Duration::from_secs(70 * 365 * 24 * 3600)));
+    let world = World::at(ahead as Arc<dyn Clock>, config()).await;
+    world.add("a", 1).await;
+    assert!(world.drain().await.complete);
+    let store = Arc::clone(&world.store);
+    let journal = dormouse_journal::Journal::start(store, dormouse_journal::Options::default()).await.unwrap();
+    let builder = dormouse_engine::Engine::builder(config()).aggregate::<crate::counter::Counter>();
+    let engine = builder.clock(Arc::new(ManualClock::at(midnight()))).start(journal).await.unwrap();
+    let counters = engine.aggregates::<crate::counter::Counter>().unwrap();
+    for asked in [midnight(), midnight() - Duration::from_secs(30)] {
+        assert_eq!(counters.state_as_of(&id("a"), AsOf::Time(asked)).await.unwrap().state.total, 1);
+    }
+    let long_ago = AsOf::Time(midnight() - Duration::from_secs(3600));
+    assert_eq!(counters.state_as_of(&id("a"), long_ago).await.unwrap_err(), QueryError::NotFound);
+}
+
+#[tokio::test]
 async fn a_history_comes_in_pages() {
     let world = World::new(config()).await;
     for number in 1..=5 {

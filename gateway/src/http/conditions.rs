@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use dormouse_engine::{CommandOptions, Expected};
-use dormouse_kernel::{CommandKey, Version};
+use dormouse_kernel::{CommandKey, Mark, Version};
 
 use super::envelope::{Arrival, is_sane};
 use super::problem::{self, Problem};
@@ -38,9 +38,10 @@ fn correlation(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Problem> {
     found.map(Some).ok_or_else(|| invalid(NAME, format!("{value:?} is not 1 to 128 visible ASCII characters")))
 }
 
-/// `"18"`: the entity tag of a version.
-pub(super) fn entity_tag(version: Version) -> HeaderValue {
-    HeaderValue::try_from(format!("\"{version}\"")).expect("digits and quotes are visible ASCII")
+/// `"18-3f9a01c7"`: the entity tag of a version with the mark of its history, because a restore of an older state may be
+/// followed by another version 18.
+pub(super) fn entity_tag(version: Version, mark: Mark) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{version}-{mark}\"")).expect("digits and quotes are visible ASCII")
 }
 
 /// Whether `If-None-Match` names this tag (without commas in it), so that its sender has it already. Compared weakly (RFC
@@ -96,8 +97,8 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
     match (matching, none_matching) {
         (None, None) => Ok(Expected::Any),
         (Some("*"), None) => Ok(Expected::Exists),
-        (Some(tag), None) => quoted_version(tag).map(Expected::Exactly).ok_or_else(|| {
-            invalid("If-Match", format!("{tag} is neither the entity tag of a version, such as \"18\", nor *"))
+        (Some(tag), None) => quoted_version(tag).ok_or_else(|| {
+            invalid("If-Match", format!("{tag} is neither an entity tag from here, such as \"18-3f9a01c7\", nor a version, such as \"18\", nor *"))
         }),
         (None, Some("*")) => Ok(Expected::Exactly(Version::ZERO)),
         (None, Some(tag)) => {
@@ -107,11 +108,15 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
     }
 }
 
-fn quoted_version(tag: &str) -> Option<Version> {
-    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+/// An entity tag, or a bare version, which a client may know from elsewhere; then the history is not compared.
+fn quoted_version(tag: &str) -> Option<Expected> {
+    let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let (digits, mark) = tag.split_once('-').map_or((tag, None), |(digits, mark)| (digits, Some(mark)));
     let is_canonical = digits == "0" || !digits.starts_with('0');
     let version = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
-    version.filter(|_| is_canonical).map(Version)
+    let version = version.filter(|_| is_canonical).map(Version)?;
+    let Some(mark) = mark else { return Some(Expected::Exactly(version)) };
+    Mark::parse(mark).map(|mark| Expected::Marked { version, mark })
 }
 
 /// `Prefer: wait=N` in seconds (RFC 7240, 4.3). Other preferences are ignored, as they may be.
@@ -186,6 +191,10 @@ mod tests {
     fn conditions_say_which_version_is_required() {
         let expected = |header, value| options_of(&[(header, value)]).unwrap().expected;
         assert_eq!(expected(&IF_MATCH, "\"18\""), Expected::Exactly(Version(18)));
+        let marked = Expected::Marked { version: Version(18), mark: Mark(0x3f9a_01c7) };
+        assert_eq!(expected(&IF_MATCH, "\"18-3f9a01c7\""), marked);
+        let tag = entity_tag(Version(18), Mark(0x3f9a_01c7));
+        assert_eq!(tag.to_str().unwrap(), "\"18-3f9a01c7\"");
         assert_eq!(expected(&IF_MATCH, "*"), Expected::Exists);
         assert_eq!(expected(&IF_NONE_MATCH, "*"), Expected::Exactly(Version::ZERO));
         assert_eq!(options_of(&[]).unwrap().expected, Expected::Any);
@@ -193,6 +202,10 @@ mod tests {
 
     #[test]
     fn a_condition_that_is_something_else_is_refused() {
+        let marks = ["\"18-\"", "\"18-3F9A01C7\"", "\"18-3f9a\"", "\"-3f9a01c7\"", "\"18-3f9a01c7-1\""];
+        for value in marks {
+            assert!(options_of(&[(&IF_MATCH, value)]).is_err(), "{value}");
+        }
         for value in ["18", "\"\"", "\"018\"", "\"+1\"", "\"1\", \"2\"", "W/\"18\"", "\"99999999999999999999\"", ""] {
             assert!(options_of(&[(&IF_MATCH, value)]).is_err(), "{value}");
         }
@@ -226,9 +239,11 @@ mod tests {
     fn a_reader_has_a_version_already_if_one_of_its_tags_says_so() {
         let has = |value| {
             let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
-            has_already(&headers, &entity_tag(Version(18)))
+            has_already(&headers, &entity_tag(Version(18), Mark(0xa)))
         };
-        assert!(has("\"18\"") && has("W/\"18\"") && has("\"17\", \"18\"") && has("*"));
-        assert!(!has("\"17\"") && !has("18") && !has(""));
+        let others = has("\"17-0000000a\", \"18-0000000a\"");
+        assert!(has("\"18-0000000a\"") && has("W/\"18-0000000a\"") && others && has("*"));
+        // A bare version, as answers of before carried it, says nothing of the history: the content is sent again.
+        assert!(!has("\"18-0000000b\"") && !has("\"18\"") && !has("18-0000000a") && !has(""));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use dormouse_engine::{CommandError, QueryError};
+use dormouse_engine::{CommandError, Expected, QueryError};
 use dormouse_journal::ReadError;
 use dormouse_kernel::Rejection;
 use dormouse_projections::{ControlError, QueryError as ListError, WaitError, store};
@@ -27,6 +27,15 @@ impl<R: Rejection> From<CommandError<R>> for Problem {
         let detail = error.to_string();
         match error {
             CommandError::Rejected(rejection) => Self::new(&problem::REJECTED, detail).with("code", rejection.code()),
+            CommandError::VersionMismatch { expected: Expected::Marked { version, .. }, actual }
+                if version == actual =>
+            {
+                let detail = format!(
+                    "version {version} has other events than the entity tag was made for, as after a restore of an older \
+                     state: read the aggregate again, and decide anew"
+                );
+                Self::new(&problem::VERSION_MISMATCH, detail).with("version", actual.0)
+            }
             CommandError::VersionMismatch { actual, .. } => {
                 Self::new(&problem::VERSION_MISMATCH, detail).with("version", actual.0)
             }
@@ -212,7 +221,6 @@ mod tests {
     use axum::body::to_bytes;
     use axum::http::header::RETRY_AFTER;
     use axum::response::Response;
-    use dormouse_engine::Expected;
     use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position, Version};
     use dormouse_projections::Kind;
     use serde_json::Value;

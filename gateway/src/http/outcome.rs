@@ -112,8 +112,10 @@ pub(super) fn answer<R: Serialize + DeserializeOwned>(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
     if let Some(position) = outcome.position {
-        headers.insert(ETAG, entity_tag(outcome.version));
         headers.insert(DORMOUSE_POSITION, position.0.into());
+        if let Some(mark) = outcome.mark {
+            headers.insert(ETAG, entity_tag(outcome.version, mark));
+        }
     }
     if outcome.repeated {
         headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));

@@ -56,7 +56,7 @@ pub(super) fn answer<A: Serialize>(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let mut response = Response::default();
-    let tag = entity_tag(stated.version);
+    let tag = entity_tag(stated.version, stated.mark);
     if has_already(headers, &tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {

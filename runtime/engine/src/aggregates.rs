@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dormouse_journal::{AsOf, Page, PageLimit, ReadError};
 use dormouse_kernel::{
-    Aggregate, AggregateId, CodecError, CommandKey, Fingerprint, NewEvent, RecordedEvent, Timestamp, Version, encode,
-    variant_name,
+    Aggregate, AggregateId, CodecError, CommandKey, Fingerprint, Mark, NewEvent, RecordedEvent, Timestamp, Version,
+    encode, variant_name,
 };
 use metrics::counter;
 use ractor::ActorRef;
@@ -51,6 +51,8 @@ pub struct Stated<A> {
     pub state: A,
     /// The version of the last event in it.
     pub version: Version,
+    /// The mark of the chain at that version.
+    pub mark: Mark,
     /// When that event was recorded.
     pub recorded_at: Timestamp,
 }
@@ -241,10 +243,7 @@ impl<A: Aggregate> Aggregates<A> {
                 Ok(Err(_)) => tokio::task::yield_now().await,
                 Ok(Ok(Err(error))) => return Err(error),
                 Ok(Ok(Ok(current))) if current.version == Version::ZERO => return Err(QueryError::NotFound),
-                Ok(Ok(Ok(current))) => {
-                    let (version, recorded_at) = (current.version, current.recorded_at);
-                    return Ok(Stated { state: current.state, version, recorded_at });
-                }
+                Ok(Ok(Ok(current))) => return Ok(current),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What a command carries besides itself.
 
-use dormouse_kernel::{CommandKey, Fingerprint, Version};
+use dormouse_kernel::{Chain, CommandKey, Fingerprint, Mark, Version};
 use tokio::time::Instant;
 
 /// Who sends a command, under which conditions, and until when it is worth deciding.
@@ -40,16 +40,24 @@ pub enum Expected {
     Exists,
     /// It has exactly this version; zero if it must not exist yet.
     Exactly(Version),
+    /// It has exactly this version, with the very events that the sender has seen.
+    Marked {
+        /// The version.
+        version: Version,
+        /// The mark of its chain at that version.
+        mark: Mark,
+    },
 }
 
 impl Expected {
-    /// Whether an aggregate at `version` fulfils the condition.
+    /// Whether an aggregate at version `current`, where its chain is `chain`, fulfils the condition.
     #[must_use]
-    pub fn matches(self, version: Version) -> bool {
+    pub fn matches(self, current: Version, chain: Chain) -> bool {
         match self {
             Self::Any => true,
-            Self::Exists => version > Version::ZERO,
-            Self::Exactly(expected) => version == expected,
+            Self::Exists => current > Version::ZERO,
+            Self::Exactly(expected) => current == expected,
+            Self::Marked { version, mark } => current == version && chain.mark() == mark,
         }
     }
 }
@@ -60,6 +68,7 @@ impl std::fmt::Display for Expected {
             Self::Any => formatter.write_str("any version"),
             Self::Exists => formatter.write_str("any version from 1"),
             Self::Exactly(version) => write!(formatter, "version {version}"),
+            Self::Marked { version, mark } => write!(formatter, "version {version} with the mark {mark}"),
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use dormouse_kernel::{
-    AggregateId, CodecError, CommandRecord, Fingerprint, Position, RecordedEvent, Version, decode, is_same_variant,
+    AggregateId, CodecError, CommandRecord, Fingerprint, Mark, Position, RecordedEvent, Version, decode,
+    is_same_variant,
 };
 use serde::de::DeserializeOwned;
 
@@ -14,6 +15,8 @@ pub struct Outcome<R> {
     pub id: AggregateId,
     /// Its version after the command.
     pub version: Version,
+    /// The mark of its chain at that version. `None` for a dry run of a command with events.
+    pub mark: Option<Mark>,
     /// Where its last event stands in the journal; if it made none, how far the journal had come. `None` for a dry run.
     pub position: Option<Position>,
     /// The events it made, in order.
@@ -45,8 +48,8 @@ pub enum Reply<R> {
 impl<R> Outcome<R> {
     /// The same with something else for its reply.
     pub(crate) fn with_reply<S, E>(self, change: impl FnOnce(R) -> Result<S, E>) -> Result<Outcome<S>, E> {
-        let Self { id, version, position, events, reply, repeated } = self;
-        Ok(Outcome { id, version, position, events, reply: change(reply)?, repeated })
+        let Self { id, version, mark, position, events, reply, repeated } = self;
+        Ok(Outcome { id, version, mark, position, events, reply: change(reply)?, repeated })
     }
 }
 
@@ -71,6 +74,7 @@ impl<R> Outcome<Reply<R>> {
         let outcome = Self {
             id: first.aggregate.id.clone(),
             version: last.version,
+            mark: Some(last.event.chain.mark()),
             position: Some(last.position),
             events: events.iter().map(summary).collect(),
             reply: Reply::Stored(reply),

@@ -26,7 +26,7 @@ mod upcast;
 mod variant;
 
 pub use aggregate::{Aggregate, DomainEvent, Rejection};
-pub use chain::Chain;
+pub use chain::{Chain, Mark};
 pub use clock::{Clock, IdSource, ManualClock, SequentialIds, SystemClock, SystemIds};
 pub use codec::{CodecError, Decoded, EncodedEvent, EventCodec, decode, encode};
 pub use context::Context;

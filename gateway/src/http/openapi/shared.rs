@@ -134,7 +134,8 @@ pub(super) fn parameters() -> Value {
         "Dormouse-Min-Position": header("Dormouse-Min-Position", "Wait until the view has seen this: the Dormouse-Position of \
                                         a command's answer."),
         "Idempotency-Key": header("Idempotency-Key", "Sent again with the same content, it gets the first answer again."),
-        "If-Match": header("If-Match", "The version required, as an entity tag (\"18\"), or * for any."),
+        "If-Match": header("If-Match", "The version required: an entity tag as it came, a version in quotes (\"18\"), or * \
+                                        for any."),
         "If-None-Match": header("If-None-Match", "For commands *: the aggregate must not exist yet. For what is read the \
                                                   entity tags that the client has."),
         "Prefer": header("Prefer", "wait=N: do not begin, or do not wait, after N seconds."),
@@ -149,7 +150,7 @@ pub(super) fn parameters() -> Value {
 pub(super) fn headers() -> Value {
     let header = |description| json!({"description": description, "schema": {"type": "string"}});
     json!({
-        "ETag": header("The version, or a hash of the answer, as an entity tag."),
+        "ETag": header("An opaque entity tag: of a version and its history, or of the answer."),
         "Dormouse-Position": header("An opaque token: where the last event stands, or how far the view was."),
         "Cache-Control": header("What caches may do with it."),
         "Idempotency-Replayed": header("true if this is the answer to an earlier command with the same key."),

@@ -16,7 +16,7 @@ async fn a_command_answers_what_it_led_to() {
         "events": [{"type": "Created", "version": 1}], "reply": {"lines": 0},
     });
     assert_eq!(answer.json(), expected);
-    assert_eq!(answer.header("etag"), Some("\"1\""));
+    assert!(answer.header("etag").unwrap().starts_with("\"1-"));
     assert_eq!(answer.header("dormouse-position"), Some("1"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("idempotency-replayed"), None);

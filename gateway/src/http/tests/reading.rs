@@ -9,14 +9,15 @@ async fn a_state_is_the_live_one_with_its_entity_tag() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     let answer = server.get("/v1/cart/c-1").await;
-    assert_eq!((answer.status, answer.header("etag")), (200, Some("\"3\"")));
+    let tag = answer.header("etag").unwrap();
+    assert!(answer.status == 200 && tag.starts_with("\"3-"), "{tag}");
     let body = answer.json();
     assert_eq!((&body["aggregate"], &body["id"], &body["version"]), (&json!("cart"), &json!("c-1"), &json!(3)));
     assert_eq!(body["state"]["lines"], json!([{"sku": "tea", "quantity": 2}, {"sku": "cup", "quantity": 1}]));
     assert!(body["recorded_at"].as_str().unwrap().ends_with('Z'));
-    let unchanged = server.get_with("/v1/cart/c-1", &[("if-none-match", "\"3\"")]).await;
+    let unchanged = server.get_with("/v1/cart/c-1", &[("if-none-match", tag)]).await;
     assert_eq!((unchanged.status, unchanged.text.as_str()), (304, ""));
-    assert_eq!(unchanged.header("etag"), Some("\"3\""));
+    assert_eq!(unchanged.header("etag"), Some(tag));
     let changed = server.get_with("/v1/cart/c-1", &[("if-none-match", "\"2\"")]).await;
     assert_eq!(changed.status, 200);
 }
@@ -26,7 +27,7 @@ async fn a_state_can_be_that_of_another_day() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     let past = server.get("/v1/cart/c-1?version=2").await;
-    assert_eq!((past.status, past.header("etag")), (200, Some("\"2\"")));
+    assert!(past.status == 200 && past.header("etag").unwrap().starts_with("\"2-"));
     assert_eq!(past.json()["state"]["lines"], json!([{"sku": "tea", "quantity": 2}]));
     let recorded_at = server.get("/v1/cart/c-1?version=1").await.json()["recorded_at"].clone();
     let at = format!("/v1/cart/c-1?at={}", recorded_at.as_str().unwrap());

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::decision::Decision;
-use super::message::{Current, Message, Reading, SleepReason};
+use super::message::{Message, Reading, SleepReason};
 use super::waking::{WakeError, wake};
 use super::{Activation, Resident};
 use crate::Lifecycle;
@@ -139,7 +139,7 @@ impl<A: Aggregate> Memory<A> {
         };
         let expected = command.options.expected;
         let dry_run = command.options.dry_run;
-        let decided = if expected.matches(resident.version) {
+        let decided = if expected.matches(resident.version, resident.chain) {
             decide_unwinding(&self.activation, resident, command)
         } else {
             Ok(Err(CommandError::VersionMismatch { expected, actual: resident.version }))
@@ -164,11 +164,14 @@ impl<A: Aggregate> Memory<A> {
 
     /// The outcome of a command that changes nothing.
     fn without_events(&self, decision: Decision<A>) -> Outcome<A::Reply> {
-        let version = self.resident.as_ref().map_or(Version::ZERO, |resident| resident.version);
+        let resident = self.resident.as_ref().ok();
+        let version = resident.map_or(Version::ZERO, |resident| resident.version);
+        let mark = resident.filter(|_| decision.append.is_none()).map(|resident| resident.chain.mark());
         let events = decision.summaries();
         Outcome {
             id: self.activation.id.clone(),
             version: version.plus(events.len() as u64),
+            mark,
             position: None,
             events,
             reply: decision.reply,
@@ -200,6 +203,7 @@ impl<A: Aggregate> Memory<A> {
             return Err(panicked(&self.activation, &*panic).into());
         }
         failpoint::reach(Step::Applied);
+        let mark = Some(resident.chain.mark());
         self.activation.slot.set_empty(false);
         let snapshot = if kind.node.snapshots.is_due(Moment::Awake, resident.since_snapshot, &kind.replay_cost) {
             resident.since_snapshot = 0;
@@ -217,6 +221,7 @@ impl<A: Aggregate> Memory<A> {
             let decided = appended.map(|committed| Outcome {
                 id,
                 version: committed.version,
+                mark,
                 position: Some(committed.last),
                 events: summaries,
                 reply: said,
@@ -269,9 +274,7 @@ impl<A: Aggregate> Memory<A> {
             return;
         }
         let current = match self.resident().await {
-            Ok(resident) => {
-                Current { state: resident.state.clone(), version: resident.version, recorded_at: resident.recorded_at }
-            }
+            Ok(resident) => resident.to_stated(),
             Err(error) => {
                 // Whoever asked may have gone.
                 let _gone = reply.send(Err(error.into()));

@@ -1,9 +1,10 @@
 //! Everything an aggregate's actor can be told.
 
-use dormouse_kernel::{Aggregate, Timestamp, Version};
+use dormouse_kernel::Aggregate;
 use tokio::sync::{oneshot, watch};
 
 use crate::admission::Permits;
+use crate::aggregates::Stated;
 use crate::delivery::Delivery;
 use crate::error::QueryError;
 
@@ -18,17 +19,10 @@ pub(crate) enum Message<A: Aggregate> {
     Sleep(SleepReason, watch::Sender<()>),
 }
 
-/// A request for the current state.
+/// A request for the current state. The answer is durable.
 pub(crate) struct Reading<A: Aggregate> {
-    pub(crate) reply: oneshot::Sender<Result<Current<A>, QueryError>>,
+    pub(crate) reply: oneshot::Sender<Result<Stated<A>, QueryError>>,
     pub(crate) permits: Permits,
-}
-
-/// A state that is durable.
-pub(crate) struct Current<A> {
-    pub(crate) state: A,
-    pub(crate) version: Version,
-    pub(crate) recorded_at: Timestamp,
 }
 
 /// Why an aggregate is put to sleep.

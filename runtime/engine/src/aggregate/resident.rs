@@ -68,7 +68,12 @@ impl<A: Aggregate> Resident<A> {
         self.since_snapshot += append.events.len() as u64;
     }
 
+    pub(super) fn to_stated(&self) -> Stated<A> {
+        let Self { version, chain, recorded_at, .. } = *self;
+        Stated { state: self.state.clone(), version, mark: chain.mark(), recorded_at }
+    }
+
     pub(crate) fn into_stated(self) -> Stated<A> {
-        Stated { state: self.state, version: self.version, recorded_at: self.recorded_at }
+        Stated { state: self.state, version: self.version, mark: self.chain.mark(), recorded_at: self.recorded_at }
     }
 }

@@ -168,6 +168,8 @@ impl Sent {
     pub(crate) fn allows(&self, before: u64) -> bool {
         match self.asked {
             Asked::Command { expected: Expected::Exactly(expected), .. } => before == expected.0,
+            // Marks tell histories apart, and here is one history only.
+            Asked::Command { expected: Expected::Marked { version, .. }, .. } => before == version.0,
             Asked::Command { expected: Expected::Exists, .. } => before > 0,
             Asked::Command { expected: Expected::Any, .. } | Asked::State => true,
         }

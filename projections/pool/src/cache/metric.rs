@@ -3,15 +3,15 @@
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
 /// Reads that were answered from the cache; `view`.
-const HITS: &str = "cache_hits";
+const HITS: &str = "cache_hits_total";
 /// Reads that were not; `view`.
-const MISSES: &str = "cache_misses";
+const MISSES: &str = "cache_misses_total";
 /// Answers that are kept; `view`.
 const ENTRIES: &str = "cache_entries";
 /// Their bytes; `view`.
 const BYTES: &str = "cache_bytes";
 /// Answers that went before they were out of date; `view`, `cause`: size, expired.
-const EVICTIONS: &str = "cache_evictions";
+const EVICTIONS: &str = "cache_evictions_total";
 
 pub(super) fn describe() {
     describe_counter!(HITS, "Reads of views that were answered from the cache");

@@ -1,8 +1,6 @@
 //! What tools of others make of the server: generators of clients and a linter of the description of its API
 //! (`tests/clients`), and Prometheus of its metrics.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};

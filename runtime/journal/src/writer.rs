@@ -152,6 +152,8 @@ impl Writer {
                     self.health.send_replace(Health::Closed);
                     return;
                 }
+                // One that was submitted in the moment in which the last batch was finished has gone unnoticed so far.
+                self.stall.submitted();
                 self.waiting.extend(gathered.drain(..));
                 self.let_others_submit().await;
             }
@@ -324,7 +326,7 @@ impl Writer {
                     self.epoch = ownership.epoch;
                     if let Ok(committed) = holds(&*self.store, batch).await {
                         info!(committed, epoch = %self.epoch, "found out about the unknown commit");
-                        self.health.send_replace(Health::Ready);
+                        self.is_back();
                         return Ok(committed);
                     }
                 }
@@ -379,11 +381,17 @@ impl Writer {
                 self.position = Some(ownership.head);
                 self.versions.clear();
                 self.retry = Retry::default();
-                self.health.send_replace(Health::Ready);
+                self.is_back();
                 Ok(ownership.head)
             }
             Err(error) => Err(self.failed("acquire", &error)),
         }
+    }
+
+    /// The store answers again. The time of the outage is none of a commit.
+    fn is_back(&self) {
+        self.stall.finished(true);
+        self.health.send_replace(Health::Ready);
     }
 
     fn remember(&mut self, batch: Vec<Placed>) {

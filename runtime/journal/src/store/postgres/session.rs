@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection, PgConnection};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::failure::Failure;
@@ -181,8 +182,10 @@ impl Shared {
 
     async fn connect<'a>(&'a self, place: SemaphorePermit<'a>) -> Result<Held<'a>, Failure> {
         let (server, purpose) = (self.server.clone(), self.purpose);
-        let connecting = self.home.spawn(async move { server.connect(&purpose).await });
-        let connection = connecting.await.map_err(|_| Failure::closed())??;
+        // Given up together with its caller, who gives the place back.
+        let mut connecting = JoinSet::new();
+        connecting.spawn_on(async move { server.connect(&purpose).await }, &self.home);
+        let connection = connecting.join_next().await.and_then(Result::ok).ok_or_else(Failure::closed)??;
         Ok(Held { sessions: self, place, connection, opened: Instant::now(), is_new: true })
     }
 

@@ -79,7 +79,9 @@ fn whoever_names_a_write_never_reads_what_was_before_it() {
     server.terminate();
     assert!(server.wait(Duration::from_secs(60)).success());
     let logs = server.logs();
-    assert!(!logs.contains("WARN"), "an end in good order is nothing to warn of:\n{logs}");
+    // Where the machine is busy, a command may have been slow; that is said, and no fault of the end.
+    let is_warning = |line: &&str| line.contains("WARN") && !line.contains("\"slow ");
+    assert_eq!(logs.lines().find(is_warning), None, "an end in good order is nothing to warn of:\n{logs}");
 }
 
 #[test]

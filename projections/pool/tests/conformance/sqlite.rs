@@ -79,12 +79,40 @@ async fn an_operator_finds_documents_by_a_declared_field_through_its_index() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_none_is_made_anew() {
+async fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
+    for is_newer in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("views.db");
+        if is_newer {
+            let store = open(directory.path()).await;
+            begun(&store, &first()).await;
+            store.close().await;
+            let mut connection = connect(directory.path()).await;
+            sqlx::raw_sql("PRAGMA user_version = 99").execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        } else {
+            std::fs::write(&file, "this is not a database, and it is long enough".repeat(100)).unwrap();
+        }
+        let before = std::fs::read(&file).unwrap();
+        let refused = Sqlite::open(directory.path(), 2).await.unwrap_err().to_string();
+        assert!(refused.contains("views.db") && refused.contains("left as it is"), "{refused}");
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_of_ours_is_kept_under_another_name_and_made_anew() {
+    use std::os::unix::fs::FileExt;
+
     let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("views.db"), "this is not a database, and it is long enough".repeat(100))
-        .unwrap();
+    let store = open(directory.path()).await;
+    begun(&store, &first()).await;
+    store.close().await;
+    let file = std::fs::File::options().write(true).open(directory.path().join("views.db")).unwrap();
+    file.write_all_at(&[0xaa; 4096], 100).unwrap();
     let store = open(directory.path()).await;
     assert_eq!(store.prepare(&first()).await.unwrap(), Builds::default());
+    assert!(directory.path().join("views.db.damaged").exists());
 }
 
 #[tokio::test]

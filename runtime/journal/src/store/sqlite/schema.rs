@@ -109,6 +109,11 @@ impl Schema {
         Self { application_id, migrations }
     }
 
+    /// The application id as the header of a file has it: big-endian.
+    pub(super) fn application_id_bytes(&self) -> [u8; 4] {
+        u32::try_from(self.application_id).unwrap_or_default().to_be_bytes()
+    }
+
     /// The latest version this binary knows.
     pub(super) fn latest(&self) -> i64 {
         self.migrations.len() as i64

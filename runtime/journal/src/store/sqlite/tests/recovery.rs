@@ -1,5 +1,7 @@
 //! The files after a crash, or after somebody was at them.
 
+use sqlx::sqlite::SqliteConnectOptions;
+
 use super::*;
 use crate::error::StoreError;
 use crate::page::PageLimit;
@@ -77,17 +79,50 @@ async fn a_truncated_index_is_made_again() {
 }
 
 #[tokio::test]
-async fn garbage_in_place_of_the_index_is_replaced() {
+async fn a_damaged_index_is_kept_under_another_name_when_it_is_made_again() {
+    use std::os::unix::fs::FileExt;
+
     let place = closed(100, 3).await;
-    std::fs::write(place.path().join("index.db"), "no database at all".repeat(1000)).unwrap();
+    let index = place.path().join("index.db");
+    let file = std::fs::File::options().write(true).open(&index).unwrap();
+    // Its mark is in the header, which is whole.
+    file.write_all_at(&vec![0xaa; 8_000], 100).unwrap();
+    let damaged = std::fs::read(&index).unwrap();
     assert_reads_right_and_goes_on(&place, 100, 3).await;
+    assert_eq!(std::fs::read(place.path().join("index.db.damaged")).unwrap(), damaged);
 }
 
 #[tokio::test]
-async fn an_index_of_another_version_is_made_again() {
-    let place = closed(100, 3).await;
-    place.tamper("index.db", "PRAGMA user_version = 99; DELETE FROM event_index").await;
-    assert_reads_right_and_goes_on(&place, 100, 3).await;
+async fn what_is_not_ours_is_refused_and_left_as_it_is() {
+    for name in ["index.db", "snapshots.db"] {
+        for theirs in ["a text", "an application's database", "a newer version's"] {
+            let place = closed(10, 3).await;
+            let file = place.path().join(name);
+            if theirs == "a newer version's" {
+                place.tamper(name, "PRAGMA user_version = 99").await;
+            } else {
+                std::fs::remove_file(&file).unwrap();
+                for suffix in ["-wal", "-shm"] {
+                    _ = std::fs::remove_file(place.path().join(format!("{name}{suffix}")));
+                }
+                match theirs {
+                    "a text" => {
+                        std::fs::write(&file, "notes of somebody else, long enough for a header. ".repeat(10)).unwrap()
+                    }
+                    _ => {
+                        let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+                        let mut connection = options.connect().await.unwrap();
+                        sqlx::raw_sql("CREATE TABLE theirs (id INTEGER)").execute(&mut connection).await.unwrap();
+                        connection.close().await.unwrap();
+                    }
+                }
+            }
+            let before = std::fs::read(&file).unwrap();
+            let refused = place.open(Access::Own).await.unwrap_err().to_string();
+            assert!(refused.contains(name) && refused.contains("left as it is"), "{theirs}: {refused}");
+            assert!(std::fs::read(&file).unwrap() == before, "{theirs} was changed");
+        }
+    }
 }
 
 #[tokio::test]

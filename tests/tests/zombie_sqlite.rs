@@ -133,7 +133,7 @@ fn has_sleeping_worker(server: &Server) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     threads.flatten().any(|thread| {
         let of = |what: &str| std::fs::read_to_string(thread.path().join(what)).unwrap_or_default();
-        of("comm").starts_with("worker") && of("wchan").contains("nanosleep")
+        of("comm").starts_with("server") && of("wchan").contains("nanosleep")
     })
 }
 

@@ -27,6 +27,8 @@ pub(crate) enum Unit {
     PerSecond,
     Bytes,
     Milliseconds,
+    /// A part of one processor core.
+    OfACore,
 }
 
 /// A row of the design (§8). Where the aim is below the floor, less is better.
@@ -62,6 +64,7 @@ impl Figure {
             (None, Unit::PerSecond) => format!("{value:.0}/s"),
             (None, Unit::Bytes) => format!("{:.1} KiB", value / 1024.0),
             (None, Unit::Milliseconds) => format!("{value:.1} ms"),
+            (None, Unit::OfACore) => format!("{:.2} %", value * 100.0),
         }
     }
 
@@ -70,6 +73,7 @@ impl Figure {
         match self.unit {
             Unit::PerSecond | Unit::Bytes => value.round(),
             Unit::Milliseconds => (value * 1000.0).round() / 1000.0,
+            Unit::OfACore => (value * 1e5).round() / 1e5,
         }
     }
 
@@ -78,6 +82,7 @@ impl Figure {
             Unit::PerSecond => "per second",
             Unit::Bytes => "bytes",
             Unit::Milliseconds => "milliseconds",
+            Unit::OfACore => "of a core",
         };
         serde_json::json!({
             "name": self.name, "what": self.what, "unit": unit, "measured": self.rounded(self.measured),

@@ -25,7 +25,7 @@ const WARM_UP_SECONDS: u64 = 2;
 const BESIDE_ECHO: Target = Target { floor: 0.45, aim: 0.6 };
 const BESIDE_REDIS: Target = Target { floor: 0.7, aim: 1.0 };
 const BESIDE_CQRS_ES: Target = Target { floor: 7.0, aim: 10.0 };
-const HOT: Target = Target { floor: 10_000.0, aim: 25_000.0 };
+const HOT: Target = Target { floor: 25_000.0, aim: 50_000.0 };
 
 /// SQLite beside an axum server that parses the same JSON and sends it back; without and with command keys.
 pub(crate) fn sqlite(arguments: &Arguments) -> Result<Vec<Figure>> {

@@ -7,7 +7,9 @@ mod echo;
 mod figure;
 mod footprint;
 mod http;
+mod idle;
 mod in_process;
+mod overload;
 mod projecting;
 mod reading;
 mod redis;
@@ -69,6 +71,10 @@ enum Measurement {
     Waking,
     /// Memory of the server per live, idle aggregate.
     Footprint,
+    /// Processor time of a server with live aggregates and nothing to do.
+    Idle,
+    /// Ten times as many clients as make a node busy, and how soon refusals are there.
+    Overload,
     /// Events into views: live, and from the start of the log, beside sqlx writing such documents alone.
     Projecting,
     /// How long after its commit an event is in the views, while commands run at half of capacity.
@@ -91,6 +97,8 @@ impl Measurement {
             Self::Hot => "hot",
             Self::Waking => "waking",
             Self::Footprint => "footprint",
+            Self::Idle => "idle",
+            Self::Overload => "overload",
             Self::Projecting => "projecting",
             Self::Lag => "lag",
             Self::Reading => "reading",
@@ -108,6 +116,8 @@ impl Measurement {
             Self::Hot => http::hot(arguments).map(|figure| vec![figure]),
             Self::Waking => waking::measure(arguments),
             Self::Footprint => footprint::measure(arguments).map(|figure| vec![figure]),
+            Self::Idle => idle::measure(arguments).map(|figure| vec![figure]),
+            Self::Overload => overload::measure(arguments),
             Self::Projecting => projecting::measure(arguments),
             Self::Lag => projecting::lag(arguments),
             Self::Reading => reading::by_key(arguments),

@@ -24,8 +24,8 @@ use crate::{Arguments, Measurement};
 pub(crate) use lag::lag;
 
 /// DESIGN §8, of one view in SQLite.
-const LIVE: Target = Target { floor: 60_000.0, aim: 120_000.0 };
-const REBUILD: Target = Target { floor: 150_000.0, aim: 250_000.0 };
+const LIVE: Target = Target { floor: 120_000.0, aim: 200_000.0 };
+const REBUILD: Target = Target { floor: 150_000.0, aim: 300_000.0 };
 
 /// Enough that a pass takes a second or more.
 const EVENTS: usize = 400_000;

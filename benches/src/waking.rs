@@ -16,8 +16,8 @@ use crate::figure::{Figure, Target, Unit};
 use crate::{Arguments, Measurement};
 
 /// DESIGN §8.
-const ASLEEP: Target = Target { floor: 15_000.0, aim: 25_000.0 };
-const DORMANT: Target = Target { floor: 100_000.0, aim: 200_000.0 };
+const ASLEEP: Target = Target { floor: 30_000.0, aim: 60_000.0 };
+const DORMANT: Target = Target { floor: 200_000.0, aim: 400_000.0 };
 
 /// Enough that one pass takes a good part of a second.
 const AGGREGATES: usize = 20_000;

@@ -5,23 +5,18 @@
 #[path = "domain_code/bystanders.rs"]
 mod bystanders;
 
+use std::fs;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dormouse_harness::{
     Answer, Client, Load, Server, ServerBuilder, alone, chaos_binary, eventually, forget_peak_resident_bytes,
     peak_resident_bytes, post_bytes, resident_bytes,
 };
 use serde_json::{Value, json};
+use tempfile::{NamedTempFile, TempPath};
 
 use bystanders::Bystanders;
-
-/// How long the domain code loops, and so does not look at anything else.
-const LOOP: Duration = Duration::from_secs(5);
-
-/// What everybody else may wait at most meanwhile (p99): they share the processors with the loops and with whatever else
-/// the machine does, but do not wait for a loop to end.
-const BYSTANDER_P99: Duration = Duration::from_secs(2);
 
 /// One event of this size is fifty times what may be stored.
 const FAR_TOO_LARGE: usize = 50 << 20;
@@ -37,8 +32,7 @@ const NOTES_PER_SECOND: f64 = 400.0;
 /// Longer than anything here takes, short enough to see a hang.
 const SOON: Duration = Duration::from_secs(30);
 
-/// In memory: how long the others wait shall not depend on who else uses the disk. And a commit takes no time then, so
-/// that the writer often waits for work, and is woken by whoever has some.
+/// In memory: a commit takes no time then, so that the writer often waits for work, and is woken by whoever has some.
 fn chaos() -> ServerBuilder {
     Server::builder().program(chaos_binary()).journal("memory:")
 }
@@ -60,20 +54,12 @@ fn is(status: u16, slug: &str) -> (u16, String) {
 fn aggregates_that_loop_hold_up_nobody_else_however_many() {
     let _alone = alone();
     let server = chaos().start();
-    let client = server.client();
     let bystanders = Bystanders::of(&server);
-    let started = Instant::now();
-    let loops: Vec<_> = ["a", "b", "c", "d", "e", "f"].iter().map(|id| Looping::start(&client, id, LOOP)).collect();
-    loop {
-        is_alive(&server);
-        assert!(!loops.iter().any(Looping::is_over), "a loop ended early");
-        if started.elapsed() > LOOP / 2 {
-            break;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    loops.into_iter().for_each(Looping::was_answered);
-    bystanders.were_all_served_within(BYSTANDER_P99);
+    let loops = ["a", "b", "c", "d", "e", "f"].map(|id| Looping::start(&server.client(), id));
+    bystanders.are_served();
+    is_alive(&server);
+    loops.into_iter().for_each(Looping::ends_and_is_answered);
+    bystanders.were_all_served();
 }
 
 #[test]
@@ -84,10 +70,9 @@ fn a_loop_on_an_idle_server_does_not_make_it_deaf() {
     assert_eq!(command(&client, "quick", "note", &json!({})).status, 200);
     // The aggregate is awake: it decides as soon as the request is in.
     for _ in 0..2 {
-        let looping = Looping::start(&client, "quick", 2 * BYSTANDER_P99);
+        let looping = Looping::start(&client, "quick");
         is_alive(&server);
-        assert!(!looping.is_over(), "the loop ended early");
-        looping.was_answered();
+        looping.ends_and_is_answered();
     }
 }
 
@@ -95,47 +80,47 @@ fn a_loop_on_an_idle_server_does_not_make_it_deaf() {
 fn a_loop_right_behind_a_commit_does_not_hold_up_the_next_commit() {
     let _alone = alone();
     let server = chaos().start();
-    let client = server.client();
     let bystanders = Bystanders::of(&server);
     let notes = Load::new(server.address(), 4, |_, _| post_bytes("/v1/chaos/a/note", "{}"));
     let notes = notes.per_second(NOTES_PER_SECOND).start();
     for _ in 0..3 {
-        Looping::start(&client, "a", BYSTANDER_P99 * 3 / 2).was_answered();
+        let looping = Looping::start(&server.client(), "a");
+        bystanders.are_served();
+        looping.ends_and_is_answered();
     }
     let notes = notes.stop();
     assert_eq!(notes.count(200), notes.requests.len(), "{}", notes.statuses());
-    bystanders.were_all_served_within(BYSTANDER_P99);
+    bystanders.were_all_served();
 }
 
+/// A client of its own: a new connection has to be accepted as well.
 fn is_alive(server: &Server) {
-    let asked = Instant::now();
-    // A client of its own: a new connection has to be accepted as well.
     assert_eq!(server.client().get("/health/live").unwrap().status, 200);
-    assert!(asked.elapsed() < BYSTANDER_P99, "/health/live took {:?}", asked.elapsed());
 }
 
-/// An aggregate that decides on a command and does not get to an end, with another command behind.
+/// An aggregate that decides on a command until it is told to end, with another command behind.
 struct Looping {
+    /// The aggregate loops for as long as it is there.
+    file: TempPath,
     spin: JoinHandle<Answer>,
     behind: JoinHandle<Answer>,
 }
 
 impl Looping {
-    fn start(client: &Client, id: &str, time: Duration) -> Self {
+    fn start(client: &Client, id: &str) -> Self {
         let send = |name: &'static str, body: Value| {
             let (client, id) = (client.clone(), id.to_owned());
             thread::spawn(move || command(&client, &id, name, &body))
         };
-        let spin = send("spin", json!({"milliseconds": time.as_millis() as u64}));
-        thread::sleep(Duration::from_millis(50));
-        Self { spin, behind: send("note", json!({})) }
+        let file = NamedTempFile::new().unwrap().into_temp_path();
+        let spin = send("spin", json!({"file": &*file}));
+        eventually("the aggregate loops", SOON, || fs::read_to_string(&file).unwrap() == "looping");
+        Self { file, spin, behind: send("note", json!({})) }
     }
 
-    fn is_over(&self) -> bool {
-        self.spin.is_finished()
-    }
-
-    fn was_answered(self) {
+    fn ends_and_is_answered(self) {
+        assert!(!self.spin.is_finished(), "the loop ended by itself");
+        self.file.close().unwrap();
         let (spin, behind) = (self.spin.join().unwrap(), self.behind.join().unwrap());
         assert_eq!((spin.status, behind.status), (200, 200), "{spin} {behind}");
     }
@@ -157,7 +142,7 @@ fn an_aggregate_that_panics_is_restarted_and_nobody_else_notices() {
         });
         assert_eq!(state.json()["version"], 1, "a command that panicked changed nothing");
     }
-    bystanders.were_all_served_within(BYSTANDER_P99);
+    bystanders.were_all_served();
 }
 
 #[test]
@@ -177,7 +162,7 @@ fn an_aggregate_that_keeps_panicking_is_quarantined_until_it_is_released() {
     assert_eq!(problem(&command(&client, "a", "note", &json!({}))), is(503, "quarantined"));
     assert_eq!(command(&client, "b", "note", &json!({})).status, 200, "another of its type");
     assert_eq!(client.get("/health/ready").unwrap().status, 200, "the node goes on");
-    bystanders.were_all_served_within(BYSTANDER_P99);
+    bystanders.were_all_served();
 
     assert_eq!(client.post("/admin/aggregates/chaos/a/release", &json!({})).unwrap().status / 100, 2);
     assert_eq!(command(&client, "a", "note", &json!({})).json()["version"], 2, "nothing was lost with it");
@@ -202,7 +187,7 @@ fn an_event_of_fifty_megabytes_is_refused_and_its_memory_given_back() {
     let state = client.get("/v1/chaos/a").unwrap();
     assert_eq!(state.json()["version"], 1, "nothing of it was written");
     assert_eq!(command(&client, "a", "note", &json!({})).json()["version"], 2, "and the aggregate goes on");
-    bystanders.were_all_served_within(BYSTANDER_P99);
+    bystanders.were_all_served();
 }
 
 #[test]
@@ -214,5 +199,5 @@ fn a_million_events_from_one_command_are_refused() {
     let refused = command(&client, "a", "multiply", &json!({"events": 1_000_000}));
     assert_eq!(problem(&refused), is(500, "unstorable-events"));
     assert_eq!(command(&client, "a", "note", &json!({})).json()["version"], 1, "nothing of it was written");
-    bystanders.were_all_served_within(BYSTANDER_P99);
+    bystanders.were_all_served();
 }

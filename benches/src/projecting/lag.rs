@@ -20,7 +20,7 @@ use crate::figure::{Figure, Target, Unit};
 use crate::{Arguments, Measurement};
 
 /// DESIGN §8, in milliseconds.
-const LAG: Target = Target { floor: 100.0, aim: 20.0 };
+const LAG: Target = Target { floor: 50.0, aim: 20.0 };
 
 const CALLERS: usize = 64;
 

@@ -17,6 +17,9 @@ use super::{Endless, Options, serve};
 const SOON: Duration = Duration::from_secs(10);
 const A_WHILE: Duration = Duration::from_millis(300);
 
+/// More than a test waits for: what ends within it did not wait for it.
+const FOREVER: Duration = Duration::from_secs(3600);
+
 struct Serving {
     address: SocketAddr,
     shutdown: oneshot::Sender<Instant>,
@@ -197,9 +200,7 @@ async fn shutting_down_closes_idle_connections_at_once() {
     used.receive("here").await;
     let fresh = serving.connect().await;
     sleep(A_WHILE / 3).await;
-    let started = Instant::now();
-    serving.shut_down_within(SOON).await;
-    assert!(started.elapsed() < SOON / 2);
+    serving.shut_down_within(FOREVER).await;
     assert_eq!((used.rest().await, fresh.rest().await), (String::new(), String::new()));
 }
 
@@ -219,9 +220,7 @@ async fn a_stream_that_its_client_does_not_take_holds_up_nobody() {
     let mut client = serving.connect().await;
     client.ask("/stream").await;
     client.receive("200").await;
-    let started = Instant::now();
-    serving.shut_down_within(SOON).await;
-    assert!(started.elapsed() < SOON / 2);
+    serving.shut_down_within(FOREVER).await;
     assert!(client.rest().await.len() < 32 << 20, "it was given all of it");
 }
 

@@ -1,16 +1,13 @@
 //! Streams of events, over the network and beyond the life of a server.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dormouse_harness::{Server, Wire};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{PROGRAM, SOON, restock, server_in};
-
-/// Far less than `gateway.drain_timeout`.
-const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// Asks for a stream, behind an id if there is one.
 fn follow(server: &Server, path: &str, last_id: Option<u64>) -> Wire {
@@ -34,7 +31,8 @@ fn shown(heard: &str) -> Vec<(u64, Value)> {
 #[test]
 fn a_stream_ends_with_its_server_and_goes_on_with_the_next() {
     let directory = TempDir::new().unwrap();
-    let mut server = server_in(directory.path()).start();
+    // A stream that was drained like a request would keep the server for longer than this test waits.
+    let mut server = server_in(directory.path()).set("gateway.drain_timeout=1h").start();
     restock(&server, 1);
     restock(&server, 2);
     let (mut log, mut stock) =
@@ -43,14 +41,12 @@ fn a_stream_ends_with_its_server_and_goes_on_with_the_next() {
         let heard = stream.heard_until("\nid: 2\n", SOON);
         assert!(heard.starts_with("HTTP/1.1 200 ") && heard.contains("content-type: text/event-stream"), "{heard}");
     }
-    let asked = Instant::now();
     server.terminate();
     for stream in [log, stock] {
         let last = stream.heard(SOON);
         assert!(last.closed_after.is_some() && last.text.ends_with("0\r\n\r\n"), "it was cut off: {last:?}");
     }
     assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.logs());
-    assert!(asked.elapsed() < AT_ONCE, "{:?}", asked.elapsed());
 
     server.restart();
     let mut again = follow(&server, "/v1/events?type=inventory", Some(2));

@@ -1,7 +1,8 @@
 //! Domain code at its worst.
 
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use dormouse::{Aggregate, Context, DomainEvent};
 use schemars::JsonSchema;
@@ -21,8 +22,8 @@ pub(crate) enum ChaosCommand {
     Panic,
     /// Decides on an event that cannot be followed.
     PanicLater,
-    /// Keeps the processor busy while deciding.
-    Spin { milliseconds: u64 },
+    /// Keeps the processor busy while deciding, for as long as there is such a file; writes [`LOOPING`] into it first.
+    Spin { file: PathBuf },
     /// Decides on an event of about so many bytes.
     Bloat { bytes: usize },
     /// Decides on so many small events.
@@ -57,8 +58,8 @@ impl Aggregate for Chaos {
             ChaosCommand::Note => context.emit(ChaosEvent::Noted),
             ChaosCommand::Panic => panic!("as requested"),
             ChaosCommand::PanicLater => context.emit(ChaosEvent::Exploded),
-            ChaosCommand::Spin { milliseconds } => {
-                spin(Duration::from_millis(milliseconds));
+            ChaosCommand::Spin { file } => {
+                spin(&file);
                 context.emit(ChaosEvent::Spun);
             }
             ChaosCommand::Bloat { bytes } => context.emit(ChaosEvent::Bloated { text: "x".repeat(bytes) }),
@@ -77,9 +78,14 @@ impl Aggregate for Chaos {
     }
 }
 
-fn spin(time: Duration) {
-    let started = Instant::now();
-    while started.elapsed() < time {
-        std::hint::spin_loop();
+/// What a file says whose existence keeps an aggregate busy.
+const LOOPING: &str = "looping";
+
+fn spin(file: &Path) {
+    // A test that has given up meanwhile has taken its file away: it must not come back.
+    if file.exists() && fs::write(file, LOOPING).is_ok() {
+        while file.exists() {
+            (0..100_000).for_each(|_| std::hint::spin_loop());
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dormouse_harness::{Client, Load, Loading, Server, eventually, post_bytes, quantile};
+use dormouse_harness::{Client, Load, Loading, Server, eventually, post_bytes};
 use serde_json::Value;
 
 const CLIENTS: usize = 8;
@@ -10,11 +10,11 @@ const CLIENTS: usize = 8;
 /// Of all of them together; some per cent of what two cores can do.
 const COMMANDS_PER_SECOND: f64 = 100.0;
 
-/// Fewer than this say nothing about the slowest in a hundred.
+/// Each of them is among so many, more than once.
 const ENOUGH: usize = 20;
 
 /// They are due within a quarter of a second.
-const BEGINNING_BOUND: Duration = Duration::from_secs(30);
+const ENOUGH_BOUND: Duration = Duration::from_secs(30);
 
 /// Some who restock an inventory, each their own.
 pub(crate) struct Bystanders {
@@ -31,16 +31,21 @@ impl Bystanders {
         Self { loading, client: server.client() }
     }
 
-    /// Every one of them got what they asked for, 99 of 100 in time, and it is there.
+    /// They are answered now, whatever else goes on.
     #[track_caller]
-    pub(crate) fn were_all_served_within(self, p99: Duration) {
+    pub(crate) fn are_served(&self) {
+        let before = self.loading.ended();
+        eventually("the bystanders are served", ENOUGH_BOUND, || self.loading.ended() >= before + ENOUGH);
+    }
+
+    /// Every one of them got what they asked for, and it is there.
+    #[track_caller]
+    pub(crate) fn were_all_served(self) {
         // Some misbehaviour takes less than the bystanders need to begin.
-        eventually("the bystanders have been at work", BEGINNING_BOUND, || self.loading.ended() >= ENOUGH);
+        self.are_served();
         let report = self.loading.stop();
         assert!(report.count(200) >= ENOUGH, "{}", report.statuses());
         assert_eq!(report.count(200), report.requests.len(), "{}", report.statuses());
-        let slowest = |part| quantile(part, report.requests.iter().map(|request| request.waited));
-        assert!(slowest(0.99) < p99, "one in 100 waited {:?}, the slowest {:?}", slowest(0.99), slowest(1.0));
         for client in 0..CLIENTS {
             let acknowledged = report.requests.iter().filter(|request| request.client == client).count();
             let inventory: Value = self.client.get(&format!("/v1/inventory/sku-{client}")).unwrap().json();

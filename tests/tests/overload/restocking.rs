@@ -43,6 +43,6 @@ impl Restocking {
     }
 }
 
-fn restock(client: usize) -> String {
+pub(crate) fn restock(client: usize) -> String {
     format!("/v1/inventory/sku-{}/update-inventory", client % INVENTORIES)
 }

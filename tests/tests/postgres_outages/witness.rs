@@ -8,11 +8,16 @@ use std::time::{Duration, Instant};
 use dormouse_harness::{Answer, Client, NoAnswer, eventually};
 use serde_json::json;
 
+use super::DEADLINE;
+
 /// Aggregates that the witness keeps awake by writing to them.
 const AWAKE: usize = 8;
 
 /// Between two questions of a kind.
 const PAUSE: Duration = Duration::from_millis(40);
+
+/// Longer than anything that is awaited takes.
+const SOON: Duration = Duration::from_secs(30);
 
 /// Written once, before any fault, and only read from then on.
 const LIVE: &str = "inventory/only-read";
@@ -63,30 +68,30 @@ impl Witness {
     }
 
     pub(crate) fn sees_unreadiness(&self, since: Instant) {
-        eventually("/health/ready says no", Duration::from_secs(20), || {
+        eventually("/health/ready says no", SOON, || {
             self.seen.readiness.lock().unwrap().iter().any(|told| told.asked > since && told.status == 503)
         });
     }
 
     pub(crate) fn sees_readiness(&self, since: Instant) {
-        eventually("/health/ready says yes", Duration::from_secs(10), || {
+        eventually("/health/ready says yes", SOON, || {
             self.seen.readiness.lock().unwrap().iter().any(|told| told.asked > since && told.status == 200)
         });
     }
 
-    /// Commands are refused at once, and told to come again.
+    /// Commands are refused before their deadline, and told to come again.
     pub(crate) fn sees_refusals(&self, since: Instant) {
-        eventually("commands are refused at once", Duration::from_secs(20), || {
+        eventually("commands are refused", SOON, || {
             let commands = self.seen.commands.lock().unwrap();
             let refused = commands.iter().filter(|told| told.asked > since && told.status == 503);
-            refused.filter(|told| told.took < Duration::from_secs(1)).count() >= 10
+            refused.filter(|told| told.took < DEADLINE).count() >= 10
         });
     }
 
     /// The state of what is live is shown, now.
     pub(crate) fn sees_live_state(&self) {
         let now = Instant::now();
-        eventually("the live state is shown", Duration::from_secs(2), || {
+        eventually("the live state is shown", SOON, || {
             self.seen.states.lock().unwrap().iter().any(|told| told.asked > now && told.status == 200)
         });
     }
@@ -101,7 +106,7 @@ impl Witness {
     }
 
     /// Takes everything that was said literally, and says what of it was not so.
-    pub(crate) fn leave(self, client: &Client, longest: Duration) -> Vec<String> {
+    pub(crate) fn leave(self, client: &Client) -> Vec<String> {
         self.seen.gone.store(true, Ordering::SeqCst);
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
         let commands = self.seen.commands.lock().unwrap();
@@ -119,9 +124,6 @@ impl Witness {
         let states = self.seen.states.lock().unwrap();
         let unread = states.iter().filter(|told| told.status != 200);
         findings.extend(unread.map(|told| format!("a live state was not shown: {told:?}")));
-        let all = commands.iter().chain(states.iter());
-        let hanging = all.filter(|told| told.took > longest);
-        findings.extend(hanging.map(|told| format!("waited longer than {longest:?}: {told:?}")));
         let count = |status| commands.iter().filter(|told| told.status == status).count();
         let slowest = commands.iter().map(|told| told.took).max().unwrap_or_default();
         println!(

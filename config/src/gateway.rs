@@ -54,6 +54,17 @@ pub struct Gateway {
     /// Past it readers wait, and are refused when their time is up; raise it with memory and slow clients.
     #[serde(with = "text::size")]
     pub read_budget: ByteSize,
+    /// Commands that one bulk request has in hand. Default 256: as many as make good use of a commit; raise it with
+    /// `admission.per_node` for few clients far away.
+    pub bulk_lines: NonZeroUsize,
+    /// Bytes of the lines that one bulk request has in hand. Default 1 MiB; a larger line is carried out alone. Raise it for
+    /// many large commands.
+    #[serde(with = "text::size")]
+    pub bulk_bytes: ByteSize,
+    /// Bytes that all bulk requests together may hold, each `bulk_bytes` and a line of `max_body`. Default 64 MiB: 32 requests
+    /// at a time. Further ones wait for their turn, and are refused after `commands.timeout`; raise it for more clients.
+    #[serde(with = "text::size")]
+    pub bulk_budget: ByteSize,
     /// Bytes that all streams together may hold of events of more than 128 KiB. Default 64 MiB; past it their streams wait
     /// for each other. Raise it for many slow clients of large events.
     #[serde(with = "text::size")]

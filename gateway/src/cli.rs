@@ -11,6 +11,7 @@ mod confirm;
 mod events;
 mod failure;
 mod file_limit;
+mod import;
 mod migrate;
 mod output;
 mod projections;
@@ -38,6 +39,7 @@ Examples:
   {app} serve --profile production             serve as one does for others
   {app} config print --set runtime.shards=16   show what a setting leads to, and where every value comes from
   {app} events show TYPE ID                    what has happened to an aggregate
+  {app} import FILE                            send a file of commands to a running server
   {app} projections list                       how far the views of a running server are
   {app} help serve                             all about one command
 
@@ -55,6 +57,7 @@ enum Command {
     Serve(serve::Arguments),
     Config(config::Arguments),
     Events(events::Arguments),
+    Import(import::Arguments),
     Projections(projections::Arguments),
     Cache(cache::Arguments),
     Migrate(migrate::Arguments),
@@ -80,6 +83,7 @@ fn dispatch(app: &App, cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => return serve::run(app, settings.and(arguments.settings)),
         Command::Config(arguments) => config::run(app.name(), settings, arguments)?,
         Command::Events(arguments) => events::run(settings, arguments)?,
+        Command::Import(arguments) => return import::run(app.name(), settings, arguments),
         Command::Projections(arguments) => return projections::run(app.name(), settings, arguments),
         Command::Cache(arguments) => cache::run(app.name(), settings, arguments)?,
         Command::Migrate(arguments) => migrate::run(settings.and(arguments.settings))?,

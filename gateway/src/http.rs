@@ -10,6 +10,7 @@ mod address;
 mod admin;
 mod body;
 mod budget;
+mod bulk;
 mod commands;
 mod conditions;
 mod content;
@@ -50,7 +51,7 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use dormouse_config::{Config, HostName};
 use dormouse_engine::Engine;
 use dormouse_kernel::{Aggregate, kebab_case, variant_names};
@@ -94,6 +95,7 @@ pub(crate) struct Api {
     page_bytes: usize,
     /// What pages may hold together.
     pages: Budget,
+    bulk: bulk::Limits,
 }
 
 /// Collects the aggregate types and views of an [`Api`].
@@ -204,6 +206,7 @@ impl ApiBuilder {
             resources: self.resources,
             streams: Streams::from_config(&self.config),
             pages: Budget::new("gateway.read_budget", gateway.read_budget.as_u64(), page_share(&self.config)),
+            bulk: bulk::Limits::from_config(&self.config),
             page_bytes: usize::try_from(gateway.page_bytes.as_u64()).unwrap_or(usize::MAX),
             views,
             projections,
@@ -220,6 +223,7 @@ impl ApiBuilder {
             .route("/v1/{type}/{id}", get(state::state))
             .route("/v1/{type}/{id}/events", get(history::history))
             .route("/v1/events", get(log::log))
+            .route(bulk::PATH, post(bulk::commands))
             .route("/v1/commands/{type}/{id}/{key}", get(outcome::by_key))
             .route("/v1/views", get(views::all))
             .route("/v1/views/{view}", get(views::list::list))

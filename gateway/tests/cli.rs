@@ -5,6 +5,8 @@
 mod cache;
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/import.rs"]
+mod import;
 #[path = "cli/poison.rs"]
 mod poison;
 #[path = "cli/projections.rs"]

@@ -163,6 +163,13 @@ impl Remote {
         self.send(&Method::POST, path, Some(body))
     }
 
+    /// `POST path` with lines of JSON; what comes back are lines, too.
+    pub(super) fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Vec<u8>, RemoteError> {
+        let request = Request::post(format!("{}{path}", self.url)).header("content-type", "application/x-ndjson");
+        let sent = request.body(lines).map_err(ureq::Error::from).and_then(|request| self.agent.run(request));
+        self.read_bytes(sent.map_err(|error| self.unanswered(error))?)
+    }
+
     /// `PATCH path` with a body.
     pub(super) fn patch<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, RemoteError> {
         self.send(&Method::PATCH, path, Some(body))
@@ -186,17 +193,27 @@ impl Remote {
     }
 
     fn read<T: DeserializeOwned>(&self, response: Response<Body>) -> Result<T, RemoteError> {
+        let status = response.status().as_u16();
+        let body = self.read_bytes(response)?;
+        serde_json::from_slice(&body).map_err(|_| self.stranger(status, "what this command needs"))
+    }
+
+    /// The body of a success.
+    fn read_bytes(&self, response: Response<Body>) -> Result<Vec<u8>, RemoteError> {
         let status = response.status();
-        let stranger = |expected| RemoteError::Stranger { url: self.url.clone(), status: status.as_u16(), expected };
         let body = response.into_body().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let body = body.map_err(|error| self.unanswered(error))?;
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|_| stranger("what this command needs"));
+            return Ok(body);
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(RemoteError::Refused(problem)),
-            Err(_) => Err(stranger("saying why")),
+            Err(_) => Err(self.stranger(status.as_u16(), "saying why")),
         }
+    }
+
+    fn stranger(&self, status: u16, expected: &'static str) -> RemoteError {
+        RemoteError::Stranger { url: self.url.clone(), status, expected }
     }
 
     fn unanswered(&self, error: ureq::Error) -> RemoteError {
@@ -223,6 +240,15 @@ impl RemoteError {
     /// Whether it is this problem that the server has with what was asked for.
     pub(super) fn is(&self, slug: &str) -> bool {
         matches!(self, Self::Refused(problem) if problem.kind.strip_suffix(slug).is_some_and(|rest| rest.ends_with(':')))
+    }
+
+    /// Whether the same may be answered otherwise in a while: nobody is there, or has room.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Absent { .. } | Self::Silent { .. } => true,
+            Self::Stranger { .. } => false,
+            Self::Refused(problem) => matches!(problem.status, 429 | 503),
+        }
     }
 
     /// Whether what was asked for cannot be, however often it is asked for.

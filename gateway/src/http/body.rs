@@ -44,7 +44,7 @@ pub(super) fn refuse_announced(headers: &HeaderMap, max: u64) -> Result<(), Prob
     if announced.unwrap_or(0) > max { Err(too_large(max)) } else { Ok(()) }
 }
 
-fn too_large(max: u64) -> Problem {
+pub(super) fn too_large(max: u64) -> Problem {
     Problem::new(&problem::BODY_TOO_LARGE, format!("the body has more than {max} bytes")).with("max_bytes", max)
 }
 
@@ -53,7 +53,7 @@ fn too_slow() -> Problem {
 }
 
 /// A body is taken as it is: unpacked, it could be of any size.
-fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
     let values = headers.get_all(CONTENT_ENCODING).iter();
     let mut encodings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let Some(encoding) = encodings.find(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity")) else {

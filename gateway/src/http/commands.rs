@@ -32,6 +32,7 @@ impl Commands {
         Self(commands.collect())
     }
 
+    /// By the segment that names it in addresses.
     pub(super) fn find(&self, aggregate: &str, segment: &str) -> Result<&Command, Problem> {
         self.0.get(segment).ok_or_else(|| {
             let known = self.0.keys().map(String::as_str);

@@ -61,7 +61,7 @@ where
         // There was no time, or its body took all of it. Nobody has seen it yet, so this much is known.
         return Err(CommandError::<std::convert::Infallible>::Expired.into());
     }
-    let mut response = resource.execute(command, id, body, options).await?;
+    let mut response = resource.execute(command, id, body, options).await?.into_response();
     failpoint::reach(Step::Responding);
     let wait = deadline - arrival.at;
     if request.headers.contains_key(PREFER) && wait < api.command_timeout {

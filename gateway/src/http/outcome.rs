@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use dormouse_engine::{EventSummary, Outcome, Reply};
-use dormouse_kernel::{CommandKey, decode, encode};
+use dormouse_kernel::{CommandKey, Position, decode, encode};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub(super) async fn by_key(State(api): State<Arc<Api>>, request: Request) -> Res
     let refused = |detail: String| Problem::new(&problem::INVALID_COMMAND_KEY, detail);
     let key = decoded(segment()).map_err(|what| refused(format!("the command key {what}")))?;
     let key = CommandKey::new(key).map_err(|error| refused(error.to_string()))?;
-    let mut response = resource.outcome(&id, &key).await?;
+    let mut response = resource.outcome(&id, &key).await?.into_response();
     // These speak of the command's own answer; this is another resource.
     response.headers_mut().remove(ETAG);
     response.headers_mut().remove(IDEMPOTENCY_REPLAYED);
@@ -93,11 +93,23 @@ fn summaries<S: Serializer>(events: &[EventSummary], serializer: S) -> Result<S:
     serializer.collect_seq(events.iter().map(|event| Summary { r#type: &event.event_type, version: event.version.0 }))
 }
 
-/// The answer to a command that was carried out.
-pub(super) fn answer<R: Serialize + DeserializeOwned>(
+/// A command that was carried out, as it is told: alone, or on a line among others.
+pub(super) struct Told {
+    /// The answer, in JSON.
+    pub(super) body: Vec<u8>,
+    /// Where its last event stands.
+    pub(super) position: Option<Position>,
+    /// The entity tag of the aggregate after it.
+    pub(super) tag: Option<HeaderValue>,
+    /// It was carried out before, under the same key.
+    pub(super) repeated: bool,
+}
+
+/// Writes what came of a command.
+pub(super) fn tell<R: Serialize + DeserializeOwned>(
     aggregate: &'static str,
     outcome: Outcome<Reply<R>>,
-) -> Result<Response, Problem> {
+) -> Result<Told, Problem> {
     let answer = Answer {
         aggregate,
         id: outcome.id.as_str(),
@@ -108,17 +120,25 @@ pub(super) fn answer<R: Serialize + DeserializeOwned>(
     };
     let mut body = Vec::with_capacity(TYPICAL_BYTES);
     serde_json::to_writer(&mut body, &answer).map_err(|error| unwritable(&error))?;
-    let mut response = Response::new(Body::from(body));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, JSON);
-    if let Some(position) = outcome.position {
-        headers.insert(DORMOUSE_POSITION, position.0.into());
-        if let Some(mark) = outcome.mark {
-            headers.insert(ETAG, entity_tag(outcome.version, mark));
+    let tag = outcome.position.and(outcome.mark).map(|mark| entity_tag(outcome.version, mark));
+    Ok(Told { body, position: outcome.position, tag, repeated: outcome.repeated })
+}
+
+impl Told {
+    /// As the answer to a request of its own.
+    pub(super) fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
+        if let Some(position) = self.position {
+            headers.insert(DORMOUSE_POSITION, position.0.into());
         }
+        if let Some(tag) = self.tag {
+            headers.insert(ETAG, tag);
+        }
+        if self.repeated {
+            headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
     }
-    if outcome.repeated {
-        headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok(response)
 }

@@ -101,6 +101,7 @@ kinds! {
     VIEWS_UNAVAILABLE = SERVICE_UNAVAILABLE "views-unavailable" "The views do not answer"
     VIEW_DAMAGED = SERVICE_UNAVAILABLE "view-damaged" "The view is damaged and is being built anew"
     INTERRUPTED = SERVICE_UNAVAILABLE "interrupted" "The projection could not finish it"
+    HELD_BACK = SERVICE_UNAVAILABLE "held-back" "An earlier command of the aggregate was not carried out"
     JOURNAL_FULL = INSUFFICIENT_STORAGE "journal-full" "The journal has no room"
     OUTCOME_UNKNOWN = GATEWAY_TIMEOUT "outcome-unknown" "The outcome of the command is not known"
     TIMEOUT = GATEWAY_TIMEOUT "timeout" "The request took too long"

@@ -11,6 +11,7 @@ use dormouse_journal::{AsOf, Page, PageLimit};
 use dormouse_kernel::{Aggregate, AggregateId, CommandKey, Version, variant_names};
 
 use super::commands::{Command, Commands};
+use super::outcome::Told;
 use super::problem::{self, Problem};
 use super::{content, decode, outcome, state};
 
@@ -32,10 +33,10 @@ pub(super) trait Resource: Send + Sync {
         id: AggregateId,
         body: Bytes,
         options: CommandOptions,
-    ) -> Pending<'a, Result<Response, Problem>>;
+    ) -> Pending<'a, Result<Told, Problem>>;
 
     /// The outcome of an earlier command.
-    fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Response, Problem>>;
+    fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Told, Problem>>;
 
     /// A state, unless the headers say that the client has it.
     fn state<'a>(
@@ -74,7 +75,7 @@ impl<A: Aggregate> Resource for Typed<A> {
         id: AggregateId,
         body: Bytes,
         mut options: CommandOptions,
-    ) -> Pending<'a, Result<Response, Problem>> {
+    ) -> Pending<'a, Result<Told, Problem>> {
         Box::pin(async move {
             let decoded = decode::command::<A::Command>(command.variant, command.is_array, &body)?;
             if options.key.is_some() {
@@ -82,11 +83,11 @@ impl<A: Aggregate> Resource for Typed<A> {
             }
             drop(body);
             let outcome = self.aggregates.execute_as_given(id, decoded, options).await?;
-            outcome::answer(A::TYPE, outcome)
+            outcome::tell(A::TYPE, outcome)
         })
     }
 
-    fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Response, Problem>> {
+    fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Told, Problem>> {
         Box::pin(async move {
             let recorded = self.aggregates.outcome_as_given(id, key).await?;
             let recorded = recorded.ok_or_else(|| {
@@ -95,7 +96,7 @@ impl<A: Aggregate> Resource for Typed<A> {
                     "no command with this key made events here: it never took effect, made none, or is still under way",
                 )
             })?;
-            outcome::answer(A::TYPE, recorded)
+            outcome::tell(A::TYPE, recorded)
         })
     }
 

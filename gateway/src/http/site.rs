@@ -17,7 +17,7 @@ use super::execute::{CommandAddress, execute};
 use super::problem::{self, Problem};
 use super::stream::Streams;
 use super::unread::Tracked;
-use super::{Api, body, origin};
+use super::{Api, body, bulk, origin};
 use crate::server::Unread;
 
 /// The whole API, ready to answer.
@@ -71,7 +71,9 @@ impl Site {
         B::Error: Into<BoxError>,
     {
         origin::check(&request, &self.api.hosts)?;
-        body::refuse_announced(&request.headers, self.api.max_body)?;
+        if !bulk::takes(&request) {
+            body::refuse_announced(&request.headers, self.api.max_body)?;
+        }
         if let (Some(address), Some(body)) = (CommandAddress::of(&request), body.as_mut()) {
             return execute(&self.api, &arrival, address, &request, body).await;
         }

@@ -3,6 +3,7 @@
 mod admin_cache;
 mod admin_config;
 mod admin_projections;
+mod bulk;
 mod commands;
 mod failures;
 mod following;

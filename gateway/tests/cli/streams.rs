@@ -1,7 +1,6 @@
 //! Streams of events, over the network and beyond the life of a server.
 
 use std::thread;
-use std::time::Duration;
 
 use dormouse_harness::{Server, Wire};
 use serde_json::{Value, json};

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Described, admin, shared, views};
+use crate::http::bulk;
 use crate::http::schema::example;
 
 /// What every stream of events is like.
@@ -138,6 +139,7 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
         ),
     });
     paths.insert("/v1/events".to_owned(), json!({ "get": log }));
+    paths.insert(bulk::PATH.to_owned(), json!({ "post": many_commands() }));
     let health = |id: &str, summary: &str, path: &[&str]| {
         let shown = json!({"application/json": {"schema": {"type": "object"}}});
         json!({"get": {
@@ -176,6 +178,34 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
     paths.insert("/metrics".to_owned(), text("metrics", "What Prometheus scrapes", "text/plain"));
     paths.insert("/docs".to_owned(), text("docs", "This description, for people", "text/html"));
     paths.insert("/openapi.json".to_owned(), text("openapi", "This description", "application/json"));
+}
+
+fn many_commands() -> Value {
+    const EXAMPLE: &str = "{\"type\":\"inventory\",\"id\":\"SKU-1\",\"command\":\"update-inventory\",\
+                           \"body\":{\"change\":5,\"reason\":\"delivery\"},\"key\":\"d-1\"}\n";
+    let lines = json!({"application/x-ndjson": {"schema": {"type": "string"}, "example": EXAMPLE}});
+    json!({
+        "operationId": "commands",
+        "summary": "Many commands, a line of JSON each",
+        "description": "A line has type, id and command, and if need be body (the command's fields), key and \
+                        expected_version (0: it must not exist). The answer has a line for each, in their order: its \
+                        number as line, its key, its status, and either outcome (what the command alone would be answered) \
+                        with its etag, or problem. Commands of one aggregate are carried out in the order of their lines. \
+                        A line that is refused does not end the request; one that may be sent again (409, 429, 503, 504, \
+                        507) holds back those of its aggregate behind it. A last line without a number says why no more \
+                        lines were read. Take answers while you send: of a client that takes none no more is read.",
+        "tags": ["commands"],
+        "parameters": parameters(&["dry_run", "Prefer", "X-Request-Id", "X-Correlation-Id", "traceparent"]),
+        "requestBody": {"required": true, "content": lines},
+        "responses": responses(
+            json!({
+                "description": "A line for each line.",
+                "headers": headers(&["X-Request-Id", "traceparent"]),
+                "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+            }),
+            &[400, 403, 415, 503],
+        ),
+    })
 }
 
 fn outcome(described: &Described) -> Value {

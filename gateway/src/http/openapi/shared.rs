@@ -13,7 +13,8 @@ pub(super) const PROBLEM: &str = "Dormouse.Problem";
 pub(super) const METADATA: &str = "Dormouse.Metadata";
 
 /// Tags that are always there, and what they mean.
-pub(super) const TAGS: [(&str, &str); 5] = [
+pub(super) const TAGS: [(&str, &str); 6] = [
+    ("commands", "Many commands in one request."),
     (views::TAG, "Documents that projections make of events."),
     ("log", "All events, in the order of their commits."),
     ("health", "How the server and its parts do."),

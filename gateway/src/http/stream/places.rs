@@ -61,12 +61,15 @@ impl Streams {
         self.max - self.places.available_permits()
     }
 
+    /// Turns true when all streams are to end.
+    pub(in crate::http) fn ending(&self) -> Result<watch::Receiver<bool>, Problem> {
+        let ending = self.ending.subscribe();
+        if *ending.borrow() { Err(dormouse_engine::QueryError::Draining.into()) } else { Ok(ending) }
+    }
+
     /// A place for one more stream.
     pub(in crate::http) fn open(&self) -> Result<Place, Problem> {
-        let ending = self.ending.subscribe();
-        if *ending.borrow() {
-            return Err(dormouse_engine::QueryError::Draining.into());
-        }
+        let ending = self.ending()?;
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let detail = format!("{} streams are open, and this node takes no more (gateway.max_streams)", self.max);
             Problem::new(&problem::TOO_MANY_STREAMS, detail).retry_after(RETRY_AFTER)

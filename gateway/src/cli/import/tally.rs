@@ -1,0 +1,224 @@
+//! What has come of an import so far, shown while it goes on.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::line::Prepared;
+use super::sender::detail;
+use crate::cli::projections::grouped;
+
+/// Between two lines that say how far it is, where there is no terminal to draw a bar on.
+const LINE: Duration = Duration::from_secs(10);
+
+/// Lines that are refused are told one by one up to here: more of them say nothing new.
+const TOLD: u64 = 20;
+
+/// The count of an import that goes on.
+pub(super) struct Tally(Mutex<Counted>);
+
+struct Counted {
+    summary: Summary,
+    started: Instant,
+    bytes: u64,
+    of_bytes: Option<u64>,
+    failed: Option<BufWriter<File>>,
+    bar: Option<ProgressBar>,
+    told_at: Instant,
+    /// Why it does not get on, so that this is told once.
+    waits: Option<String>,
+    /// What keeps refused lines from being written down.
+    broken: Option<String>,
+}
+
+/// What has come of an import.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Summary {
+    done: u64,
+    /// Of those, what was done by an earlier import.
+    replayed: u64,
+    failed: u64,
+    seconds: f64,
+    broken: Option<String>,
+}
+
+impl Tally {
+    /// An import of so many bytes begins, if that is known; refused lines go to `failed`.
+    pub(super) fn begin(of_bytes: Option<u64>, failed: Option<File>) -> Self {
+        let style = ProgressStyle::with_template("[{bar:30}] {percent:>3} %  {msg}");
+        let spinner = ProgressStyle::with_template("{spinner} {msg}");
+        let bar = io::stderr().is_terminal().then(|| match of_bytes {
+            Some(bytes) => ProgressBar::new(bytes).with_style(style.expect("the template is right, a test shows it")),
+            None => ProgressBar::new_spinner().with_style(spinner.expect("the template is right, a test shows it")),
+        });
+        let (failed, started) = (failed.map(BufWriter::new), Instant::now());
+        let (summary, told_at) = (Summary::default(), started);
+        Self(Mutex::new(Counted {
+            summary,
+            started,
+            bytes: 0,
+            of_bytes,
+            failed,
+            bar,
+            told_at,
+            waits: None,
+            broken: None,
+        }))
+    }
+
+    /// A command was carried out, now or before.
+    pub(super) fn done(&self, line: &Prepared, replayed: bool) {
+        self.count(|counted| {
+            counted.summary.done += 1;
+            counted.summary.replayed += u64::from(replayed);
+            counted.advance(line.bytes);
+        });
+    }
+
+    /// A command was refused.
+    pub(super) fn refused(&self, line: &Prepared, problem: &Value) {
+        self.count(|counted| {
+            let what = format!("line {}: {} ({})", line.number, detail(problem), problem["status"]);
+            counted.fail(&what, &line.text);
+            counted.advance(line.bytes);
+        });
+    }
+
+    /// A line is none.
+    pub(super) fn no_line(&self, number: u64, text: &[u8], what: &str) {
+        self.count(|counted| {
+            counted.fail(&format!("line {number}: {what}"), text.trim_ascii());
+            counted.advance(text.len());
+        });
+    }
+
+    /// A blank line.
+    pub(super) fn passed_over(&self, bytes: usize) {
+        self.count(|counted| counted.advance(bytes));
+    }
+
+    /// It does not get on.
+    pub(super) fn waits(&self, cause: &str) {
+        self.count(|counted| {
+            if counted.waits.as_deref() != Some(cause) {
+                counted.say(&format!("waiting: {cause}"));
+                counted.waits = Some(cause.to_owned());
+            }
+        });
+    }
+
+    /// Nothing more comes.
+    pub(super) fn end(&self) -> Summary {
+        self.count(|counted| {
+            if let Some(bar) = &counted.bar {
+                bar.finish_and_clear();
+            }
+            if let Some(Err(error)) = counted.failed.as_mut().map(Write::flush) {
+                counted.broken.get_or_insert(error.to_string());
+            }
+            counted.summary.seconds = counted.started.elapsed().as_secs_f64();
+            counted.summary.broken = counted.broken.clone();
+            counted.summary.clone()
+        })
+    }
+
+    fn count<T>(&self, change: impl FnOnce(&mut Counted) -> T) -> T {
+        // Counts are right also after a panic of somebody who counted.
+        change(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl Counted {
+    fn advance(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.waits = None;
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(self.bytes);
+                if self.told_at.elapsed() > Duration::from_millis(100) {
+                    self.told_at = Instant::now();
+                    bar.set_message(self.progress());
+                }
+            }
+            None if self.told_at.elapsed() > LINE => {
+                self.told_at = Instant::now();
+                let part = self.of_bytes.map(|of| format!("{} %, ", self.bytes * 100 / of.max(1))).unwrap_or_default();
+                eprintln!("{part}{}", self.progress());
+            }
+            None => {}
+        }
+    }
+
+    fn progress(&self) -> String {
+        let Summary { done, failed, .. } = &self.summary;
+        let rate = *done as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+        format!("{} carried out, {} refused, {}/s", grouped(*done), grouped(*failed), grouped(rate as u64))
+    }
+
+    fn fail(&mut self, what: &str, text: &[u8]) {
+        self.summary.failed += 1;
+        match self.summary.failed {
+            1..=TOLD => self.say(what),
+            told if told == TOLD + 1 => self.say("more lines were refused: --failed FILE keeps all of them"),
+            _ => {}
+        }
+        if let Some(file) = &mut self.failed
+            && let Err(error) = file.write_all(text).and_then(|()| file.write_all(b"\n"))
+        {
+            self.broken.get_or_insert(error.to_string());
+        }
+    }
+
+    fn say(&self, what: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{what}")),
+            None => eprintln!("{what}"),
+        }
+    }
+}
+
+impl Summary {
+    /// Every line was carried out, and what was refused is written down.
+    pub(super) fn is_complete(&self) -> bool {
+        self.failed == 0 && self.broken.is_none()
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let Self { done, replayed, failed, seconds, broken } = self;
+        json!({"done": done, "replayed": replayed, "failed": failed, "seconds": seconds, "not_written": broken})
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { done, replayed, failed, seconds, broken } = self;
+        write!(formatter, "{} commands carried out", grouped(*done))?;
+        if *replayed > 0 {
+            write!(formatter, " ({} of them before)", grouped(*replayed))?;
+        }
+        write!(formatter, ", {} refused, in {seconds:.1} s", grouped(*failed))?;
+        match broken {
+            Some(error) => write!(formatter, "; refused lines could not be written down: {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_says_what_was_done_and_what_before() {
+        let summary = Summary { done: 1234, replayed: 0, failed: 1, seconds: 2.04, broken: None };
+        assert_eq!(summary.to_string(), "1,234 commands carried out, 1 refused, in 2.0 s");
+        let again = Summary { replayed: 1000, failed: 0, ..summary.clone() };
+        assert_eq!(again.to_string(), "1,234 commands carried out (1,000 of them before), 0 refused, in 2.0 s");
+        assert!(again.is_complete() && !summary.is_complete());
+    }
+}

@@ -1,0 +1,128 @@
+//! The lines of a request's body, as it arrives.
+
+use axum::BoxError;
+use axum::body::{Body, Bytes};
+use bytes::BytesMut;
+use http_body_util::BodyExt;
+use tokio_util::codec::{AnyDelimiterCodec, AnyDelimiterCodecError, Decoder};
+
+/// Splits a body into lines.
+pub(super) struct Input {
+    body: Option<Body>,
+    buffer: BytesMut,
+    lines: AnyDelimiterCodec,
+    /// Lines that were found, blank ones included.
+    number: u64,
+}
+
+/// What comes next in a body.
+pub(super) enum Read {
+    /// A line that is not blank, with its number.
+    Line(u64, Bytes),
+    /// A line of more bytes than a line may have, which was passed over.
+    TooLong(u64),
+}
+
+impl Input {
+    /// `max` bytes are the most of one line.
+    pub(super) fn new(body: Body, max: usize) -> Self {
+        let lines = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), max);
+        Self { body: Some(body), buffer: BytesMut::new(), lines, number: 0 }
+    }
+
+    /// The next line; none at the end of the body. Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// The body ended before it was complete.
+    pub(super) async fn next(&mut self) -> Result<Option<Read>, BoxError> {
+        loop {
+            let found = match &self.body {
+                Some(_) => self.lines.decode(&mut self.buffer),
+                None => self.lines.decode_eof(&mut self.buffer),
+            };
+            match found {
+                Ok(Some(line)) => {
+                    self.number += 1;
+                    if !line.trim_ascii().is_empty() {
+                        return Ok(Some(Read::Line(self.number, line)));
+                    }
+                }
+                Err(AnyDelimiterCodecError::MaxChunkLengthExceeded) => {
+                    self.number += 1;
+                    return Ok(Some(Read::TooLong(self.number)));
+                }
+                Err(AnyDelimiterCodecError::Io(error)) => return Err(error.into()),
+                Ok(None) => {
+                    let Some(body) = &mut self.body else { return Ok(None) };
+                    match body.frame().await {
+                        Some(Ok(frame)) => self.buffer.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
+                        Some(Err(error)) => return Err(error.into()),
+                        None => self.body = None,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads on and throws away what comes, to its end: a client that still sends must not find its connection closed.
+    pub(super) async fn discard(&mut self) {
+        while let Some(Some(Ok(_))) = match &mut self.body {
+            Some(body) => Some(body.frame().await),
+            None => None,
+        } {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures_util::stream::iter;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lines as they are found, those that are too long as none.
+    async fn lines(pieces: Vec<Vec<u8>>, max: usize) -> Vec<(u64, Option<Vec<u8>>)> {
+        let body = Body::from_stream(iter(pieces.into_iter().map(|piece| Ok::<_, Infallible>(Bytes::from(piece)))));
+        let (mut input, mut found) = (Input::new(body, max), Vec::new());
+        while let Some(read) = input.next().await.unwrap() {
+            found.push(match read {
+                Read::Line(number, line) => (number, Some(line.to_vec())),
+                Read::TooLong(number) => (number, None),
+            });
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_passed_over_and_those_behind_it_are_read() {
+        let text = b"ab\n\n0123456789\r\n01234567890\ncd".to_vec();
+        let expected = [(1, Some(&b"ab"[..])), (3, None), (4, None), (5, Some(b"cd"))];
+        let expected: Vec<_> = expected.map(|(number, line)| (number, line.map(<[u8]>::to_vec))).to_vec();
+        assert_eq!(lines(vec![text.clone()], 10).await, expected);
+        assert_eq!(lines(text.into_iter().map(|byte| vec![byte]).collect(), 10).await, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_the_same_however_they_arrive(
+            text in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b' '), Just(b'x')], 0..200),
+            cuts in proptest::collection::vec(0_usize..40, 0..20),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (mut pieces, mut rest) = (Vec::new(), &text[..]);
+            for cut in cuts {
+                let (piece, behind) = rest.split_at(cut.min(rest.len()));
+                pieces.push(piece.to_vec());
+                rest = behind;
+            }
+            pieces.push(rest.to_vec());
+            let expected: Vec<_> = text.split(|byte| *byte == b'\n').zip(1_u64..)
+                .filter(|(line, _)| !line.trim_ascii().is_empty())
+                .map(|(line, number)| (number, Some(line.to_vec())))
+                .collect();
+            prop_assert_eq!(runtime.block_on(lines(pieces, 1000)), expected);
+        }
+    }
+}

@@ -2,14 +2,14 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use dormouse_harness::{Postgres, Server, ServerBuilder};
 
 use crate::child;
 use crate::cqrs_es;
 use crate::figure::{Baseline, Figure, Target, Unit};
 use crate::redis::Redis;
-use crate::wrk::{Aggregates, Load, Wrk};
+use crate::wrk::{Aggregates, BULK_LINES, Load, Wrk};
 use crate::{Arguments, Measurement};
 
 /// How many aggregates the commands are spread over, but for the hot one.
@@ -18,6 +18,13 @@ pub(crate) const AGGREGATES: usize = 5_000;
 /// Callers of the hot aggregate; fewer than it has permits, so that none is refused.
 const HOT_CONNECTIONS: usize = 64;
 
+/// Connections that send commands in bulk.
+const BULK_CONNECTIONS: usize = 16;
+
+/// Lines of bulk requests that were not carried out, in the metrics.
+const REFUSED_LINES: [&str; 2] =
+    ["dormouse_bulk_lines_total{outcome=\"refused\"}", "dormouse_bulk_lines_total{outcome=\"failed\"}"];
+
 /// Wakes the aggregates and fills the caches before anything counts.
 const WARM_UP_SECONDS: u64 = 2;
 
@@ -25,6 +32,7 @@ const WARM_UP_SECONDS: u64 = 2;
 const BESIDE_ECHO: Target = Target { floor: 0.45, aim: 0.6 };
 const BESIDE_REDIS: Target = Target { floor: 0.7, aim: 1.0 };
 const BESIDE_CQRS_ES: Target = Target { floor: 7.0, aim: 10.0 };
+const BULK_BESIDE_SINGLE: Target = Target { floor: 2.5, aim: 4.0 };
 const HOT: Target = Target { floor: 25_000.0, aim: 50_000.0 };
 
 /// SQLite beside an axum server that parses the same JSON and sends it back; without and with command keys.
@@ -57,6 +65,23 @@ pub(crate) fn redis(arguments: &Arguments) -> Result<Figure> {
     let what = format!("durable commands over HTTP, SQLite, {} connections", arguments.connections);
     let figure = figure(Measurement::Redis, what, load, Some(("redis XADD, appendfsync always", baseline)));
     Ok(Figure { target: Some(BESIDE_REDIS), ..figure })
+}
+
+/// Commands in bulk beside single ones, on the same server with SQLite.
+pub(crate) fn bulk(arguments: &Arguments) -> Result<Figure> {
+    let server = started(sqlite_server());
+    let single = spread(arguments, false);
+    let bulk = Wrk { connections: BULK_CONNECTIONS, ..single };
+    bulk.run_bulk(&server.url(), WARM_UP_SECONDS)?;
+    let measure = || bulk.run_bulk(&server.url(), arguments.seconds);
+    let baseline = || single.run(&server.url(), arguments.seconds);
+    let (load, baseline) = alternate("bulk beside single commands", arguments.rounds, measure, baseline)?;
+    let metrics = server.client().get("/metrics").map_err(|error| anyhow::anyhow!("no metrics: {error}"))?;
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    ensure!(!REFUSED_LINES.iter().any(|refused| metrics.contains(refused)), "lines were refused");
+    let what = format!("durable commands in bulk, SQLite, {BULK_CONNECTIONS} connections, {BULK_LINES} to a request");
+    let figure = figure(Measurement::Bulk, what, load, Some(("single commands, 256 connections", baseline)));
+    Ok(Figure { target: Some(BULK_BESIDE_SINGLE), ..figure })
 }
 
 /// PostgreSQL beside the same aggregate on cqrs-es and postgres-es, on the same database server.

@@ -59,7 +59,9 @@ enum Measurement {
     InProcess,
     /// Durable commands over HTTP into SQLite, beside an axum server that echoes the same JSON.
     Sqlite,
-    /// The same into PostgreSQL.
+    /// The same in bulk, many to a request, beside single ones.
+    Bulk,
+    /// Durable commands over HTTP into PostgreSQL, beside the echo.
     Postgres,
     /// Durable commands over HTTP into SQLite, beside appends to Redis streams with `appendfsync always`.
     Redis,
@@ -91,6 +93,7 @@ impl Measurement {
         match self {
             Self::InProcess => "in-process",
             Self::Sqlite => "sqlite",
+            Self::Bulk => "bulk",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::CqrsEs => "cqrs-es",
@@ -110,6 +113,7 @@ impl Measurement {
         match self {
             Self::InProcess => in_process::measure(arguments),
             Self::Sqlite => http::sqlite(arguments),
+            Self::Bulk => http::bulk(arguments).map(|figure| vec![figure]),
             Self::Postgres => http::postgres(arguments),
             Self::Redis => http::redis(arguments).map(|figure| vec![figure]),
             Self::CqrsEs => http::cqrs_es(arguments).map(|figure| vec![figure]),

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 const COMMANDS: &str = include_str!("commands.lua");
+const BULK: &str = include_str!("bulk.lua");
 const READS: &str = include_str!("reads.lua");
 
 /// What wrk is to send, and how.
@@ -33,6 +34,9 @@ pub(crate) struct Load {
     pub(crate) p99_milliseconds: Option<f64>,
 }
 
+/// Commands of one bulk request, as `bulk.lua` has it.
+pub(crate) const BULK_LINES: f64 = 64.0;
+
 /// An answer that takes longer is a broken request.
 const TIMEOUT_SECONDS: u64 = 2;
 const SLOW_TIMEOUT_SECONDS: u64 = 60;
@@ -45,6 +49,13 @@ impl Wrk {
     /// Against a server that somebody looks over the shoulder of.
     pub(crate) fn run_slowly(&self, url: &str, seconds: u64) -> Result<Load> {
         self.run_script(COMMANDS, url, seconds, SLOW_TIMEOUT_SECONDS)
+    }
+
+    /// Sends commands in bulk instead, [`BULK_LINES`] to a request, and counts these.
+    pub(crate) fn run_bulk(&self, url: &str, seconds: u64) -> Result<Load> {
+        let requests = self.run_script(BULK, url, seconds, TIMEOUT_SECONDS)?;
+        let (commands, rate) = (requests.requests * BULK_LINES, requests.rate_per_second * BULK_LINES);
+        Ok(Load { requests: commands, rate_per_second: rate, ..requests })
     }
 
     /// Reads documents of the view of the stock instead.

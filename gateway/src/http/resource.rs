@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use dormouse_engine::{Aggregates, CommandOptions, QueryError};
 use dormouse_journal::{AsOf, Page, PageLimit};
-use dormouse_kernel::{Aggregate, AggregateId, CommandKey, Version, variant_names};
+use dormouse_kernel::{Aggregate, AggregateId, CommandKey, EventSelection, Version, variant_names};
 
 use super::commands::{Command, Commands};
 use super::outcome::Told;
@@ -25,6 +25,9 @@ pub(super) trait Resource: Send + Sync {
 
     /// The names of its events today.
     fn events(&self) -> &'static [&'static str];
+
+    /// The stored events that are, or become, those of today with these names.
+    fn select(&self, names: &[&str]) -> EventSelection;
 
     /// Decodes a command and carries it out.
     fn execute<'a>(
@@ -67,6 +70,10 @@ impl<A: Aggregate> Resource for Typed<A> {
 
     fn events(&self) -> &'static [&'static str] {
         variant_names::<A::Event>().unwrap_or_default()
+    }
+
+    fn select(&self, names: &[&str]) -> EventSelection {
+        self.aggregates.select_events(names)
     }
 
     fn execute<'a>(

@@ -7,6 +7,7 @@ mod bulk;
 mod commands;
 mod failures;
 mod following;
+mod former_events;
 mod headers;
 mod operations;
 mod read_models;

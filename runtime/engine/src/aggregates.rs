@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dormouse_journal::{AsOf, Page, PageLimit, ReadError};
 use dormouse_kernel::{
-    Aggregate, AggregateId, CodecError, CommandKey, Fingerprint, Mark, NewEvent, RecordedEvent, Timestamp, Version,
-    encode, variant_name,
+    Aggregate, AggregateId, CodecError, CommandKey, EventSelection, Fingerprint, Mark, NewEvent, RecordedEvent,
+    Timestamp, Version, encode, variant_name,
 };
 use metrics::counter;
 use ractor::ActorRef;
@@ -171,6 +171,12 @@ impl<A: Aggregate> Aggregates<A> {
             Some((_, recorded)) if !recorded.is_same::<A::Command>(sent) => Err(CommandError::KeyReused),
             found => Ok(found.map(|(outcome, _)| outcome)),
         }
+    }
+
+    /// The stored events that are today's with these names, or become them. A former name stands for today's.
+    #[must_use]
+    pub fn select_events(&self, names: &[&str]) -> EventSelection {
+        self.kind.codec.select(names)
     }
 
     /// The outcome of the command with this key, however long ago, if it made events.

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, DeserializeOwned};
 
 use crate::aggregate::DomainEvent;
 use crate::limits::NESTING;
+use crate::selection::EventSelection;
 use crate::upcast::{RawEvent, Upcasters};
 use crate::variant::{NotAnEnum, decode_variant, variant_names};
 
@@ -118,6 +119,13 @@ impl<E: DomainEvent> EventCodec<E> {
     #[must_use]
     pub fn events(&self) -> &[(&'static str, u32)] {
         &self.events
+    }
+
+    /// The stored events that are today's with these names, or become them; a former name stands for today's. Names that no
+    /// event has, or had, select nothing.
+    #[must_use]
+    pub fn select<N: AsRef<str>>(&self, names: &[N]) -> EventSelection {
+        EventSelection::new::<E>(&self.upcasters, names)
     }
 
     /// Writes an event: its name apart from its fields.

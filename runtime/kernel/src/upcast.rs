@@ -1,6 +1,6 @@
 //! Events written by older code, brought up to what today's code reads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,6 +41,8 @@ type Step = Arc<dyn Fn(&RawEvent) -> Result<Vec<RawEvent>, CodecError> + Send + 
 pub struct Upcasters {
     renamed: HashMap<&'static str, &'static str>,
     steps: HashMap<(&'static str, u32), Step>,
+    /// Events that some version of theirs becomes others.
+    split: HashSet<&'static str>,
 }
 
 impl Upcasters {
@@ -93,6 +95,7 @@ impl Upcasters {
     {
         let step: Step = Arc::new(move |raw: &RawEvent| parts(old_fields(raw)?).into_iter().collect());
         self.steps.insert((name, from), step);
+        self.split.insert(name);
         self
     }
 
@@ -112,7 +115,18 @@ impl Upcasters {
             let name = self.today(of).unwrap_or(of);
             self.steps.entry((name, from)).or_insert(step);
         }
+        self.split = std::mem::take(&mut self.split).into_iter().map(|of| self.today(of).unwrap_or(of)).collect();
         self
+    }
+
+    /// Every name that a step or a new name was given for, once or several times.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.renamed.keys().copied().chain(self.steps.keys().map(|(name, _)| *name))
+    }
+
+    /// Whether some version of the event `name` becomes other events. Expects [settled](Self::settled) steps.
+    pub(crate) fn may_split(&self, name: &str) -> bool {
+        self.today(name).is_some_and(|name| self.split.contains(name))
     }
 
     /// Whether an event with this name and version needs a step at all.
@@ -144,7 +158,7 @@ impl Upcasters {
     }
 
     /// What the event `name` is called today, or `None` if its renames lead in a circle.
-    fn today<'n>(&self, name: &'n str) -> Option<&'n str> {
+    pub(crate) fn today<'n>(&self, name: &'n str) -> Option<&'n str> {
         let mut name = name;
         for _ in 0..=self.renamed.len() {
             match self.renamed.get(name) {

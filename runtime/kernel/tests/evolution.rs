@@ -2,7 +2,8 @@
 //! the hex below stands in journals and is never edited, only added to.
 
 use dormouse_kernel::{
-    Aggregate, CodecError, Context, Decoded, DomainEvent, EventCodec, NotAnEnum, RawEvent, Upcasters,
+    Aggregate, Chain, CodecError, Context, Decoded, DomainEvent, EventCodec, NewEvent, NotAnEnum, RawEvent, Timestamp,
+    Upcasters,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -281,6 +282,62 @@ fn upcasters_that_lead_in_a_circle_are_an_error() {
         let refused = codec.decode(name, 1, &[0xc0]).unwrap_err();
         assert!(matches!(refused, CodecError::EndlessUpcast { .. }), "{name}: {refused}");
         assert!(refused.to_string().ends_with("never end"), "{refused}");
+    }
+}
+
+fn stored(name: &'static str, schema_version: u32, hex: &str) -> NewEvent {
+    let (metadata, recorded_at, chain) = (Vec::new(), Timestamp::UNIX_EPOCH, Chain::ROOT);
+    NewEvent { event_type: name.into(), schema_version, payload: bytes(hex), metadata, recorded_at, chain }
+}
+
+#[test]
+fn a_selection_by_name_has_what_is_stored_under_former_names() {
+    let codec = codec();
+    for name in ["Left", "Resigned"] {
+        let left = codec.select(&[name]);
+        assert!(left.includes(&stored("Resigned", 1, RESIGNED_V1)) && left.includes(&stored("Left", 1, RESIGNED_V1)));
+        assert!(!left.includes(&stored("Joined", 1, JOINED_V1)));
+    }
+    assert_eq!(
+        codec.select(&["Warned"]).stored_names().filter(|name| *name != "ProfileChanged").collect::<Vec<_>>(),
+        ["Admonished", "Warned"]
+    );
+    assert!(codec.select(&["Nobody"]).is_empty() && codec.select::<&str>(&[]).is_empty());
+}
+
+#[test]
+fn a_selection_by_name_has_what_a_step_turns_into_that_event() {
+    let codec = codec();
+    let profile = stored("ProfileChanged", 1, PROFILE_CHANGED_V1);
+    for name in ["EmailChanged", "PhoneChanged", "ProfileChanged"] {
+        assert!(codec.select(&[name]).includes(&profile), "{name}");
+    }
+    let others = codec.select(&["Left", "Joined"]);
+    assert!(!others.includes(&profile));
+    let unreadable = stored("ProfileChanged", 1, JOINED_V1);
+    assert!(codec.select(&["ProfileChanged"]).includes(&unreadable) && !others.includes(&unreadable));
+}
+
+#[test]
+fn a_selection_knows_the_aliases_of_a_variant() {
+    let codec = EventCodec::<Aliased>::new().unwrap();
+    for name in ["Opened", "Created", "Begun"] {
+        let names: Vec<_> = codec.select(&[name]).stored_names().map(str::to_owned).collect();
+        assert_eq!(names, ["Begun", "Created", "Opened"], "{name}");
+    }
+}
+
+/// `Begun` was renamed to `Created` by a step, which is an alias of `Opened` today.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+enum Aliased {
+    #[serde(alias = "Created")]
+    Opened {},
+    Closed {},
+}
+
+impl DomainEvent for Aliased {
+    fn upcasters() -> Upcasters {
+        Upcasters::new().rename("Begun", "Created")
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which events a client wants to see.
 
-use dormouse_kernel::{AggregateRef, NewEvent};
+use std::collections::BTreeMap;
+
+use dormouse_kernel::{AggregateRef, EventSelection, NewEvent};
 
 use crate::http::Api;
 use crate::http::address::{Parameters, invalid};
@@ -11,11 +13,12 @@ use crate::http::problem::{self, Problem};
 #[derive(Clone, Debug, Default)]
 pub(in crate::http) struct Filter {
     types: Vec<String>,
-    events: Vec<String>,
+    /// By aggregate type, for those that have some of the named events.
+    events: Option<BTreeMap<String, EventSelection>>,
 }
 
 impl Filter {
-    /// `?type=order,payment&event=OrderPlaced`: names that exist, separated by commas.
+    /// `?type=order,payment&event=OrderPlaced`: names that exist, or did, separated by commas.
     pub(super) fn of(api: &Api, parameters: &Parameters<'_>) -> Result<Self, Problem> {
         let types = names(parameters, "type")?;
         for name in &types {
@@ -31,30 +34,41 @@ impl Filter {
         Ok(Self { types: Vec::new(), events })
     }
 
-    /// The named events, all of which some of the types have; of all types, if there are none.
-    fn events(api: &Api, types: &[String], parameters: &Parameters<'_>) -> Result<Vec<String>, Problem> {
+    /// The named events, each of which some of the types have, or had; of all types, if there are none.
+    fn events(
+        api: &Api,
+        types: &[String],
+        parameters: &Parameters<'_>,
+    ) -> Result<Option<BTreeMap<String, EventSelection>>, Problem> {
         let events = names(parameters, "event")?;
-        let resources =
-            api.resources.iter().filter(|(name, _)| types.is_empty() || types.iter().any(|one| one == *name));
-        let known: Vec<&str> = resources.flat_map(|(_, resource)| resource.events()).copied().collect();
-        match events.iter().find(|event| !known.contains(&event.as_str())) {
-            None => Ok(events),
-            Some(event) => {
-                let whose = if types.is_empty() { "no aggregate type".to_owned() } else { types.join(", ") + ": none" };
-                let what = format!("{whose} has an event {event:?}");
-                Err(unknown(&problem::UNKNOWN_EVENT_TYPE, &what, event, known.into_iter()))
-            }
+        if events.is_empty() {
+            return Ok(None);
         }
+        let resources =
+            || api.resources.iter().filter(|(name, _)| types.is_empty() || types.iter().any(|one| one == *name));
+        let is_known = |event: &String| resources().any(|(_, resource)| !resource.select(&[event.as_str()]).is_empty());
+        if let Some(unknown_event) = events.iter().find(|event| !is_known(event)) {
+            let whose = if types.is_empty() { "no aggregate type".to_owned() } else { types.join(", ") + ": none" };
+            let what = format!("{whose} has an event {unknown_event:?}");
+            let known = resources().flat_map(|(_, resource)| resource.events()).copied();
+            return Err(unknown(&problem::UNKNOWN_EVENT_TYPE, &what, unknown_event, known));
+        }
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        let selections = resources().map(|(name, resource)| ((*name).to_owned(), resource.select(&events)));
+        Ok(Some(selections.filter(|(_, selection)| !selection.is_empty()).collect()))
     }
 
     /// Whether everything is wanted.
     pub(super) fn is_none(&self) -> bool {
-        self.types.is_empty() && self.events.is_empty()
+        self.types.is_empty() && self.events.is_none()
     }
 
     pub(in crate::http) fn wants(&self, aggregate: &AggregateRef, event: &NewEvent) -> bool {
-        let is_in = |names: &[String], name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-        is_in(&self.types, aggregate.aggregate_type.as_str()) && is_in(&self.events, &event.event_type)
+        let name = aggregate.aggregate_type.as_str();
+        if !self.types.is_empty() && !self.types.iter().any(|wanted| wanted == name) {
+            return false;
+        }
+        self.events.as_ref().is_none_or(|events| events.get(name).is_some_and(|selected| selected.includes(event)))
     }
 }
 

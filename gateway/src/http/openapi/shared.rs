@@ -121,7 +121,9 @@ pub(super) fn parameters() -> Value {
                            "schema": {"oneOf": [{"type": "integer", "minimum": 0}, {"const": "latest"}]}},
         "type_filter": {"name": "type", "in": "query", "description": "Events of these aggregate types, separated by commas.",
                         "schema": list()},
-        "event": query("event", "Events of these types, separated by commas.", list()),
+        "event": query("event", "Events of these types, separated by commas. A type is called by its name of today, or by \
+                                  a former one. What is stored under a former name, or becomes such an event when it is read, \
+                                  is among them, and is shown as it was stored.", list()),
         "limit": query("limit", "Most events on the page.", json!({"type": "integer", "minimum": 1})),
         "document": {"name": "key", "in": "path", "required": true, "description": "The key of the document; %2F for a slash in it. URLs cannot carry the keys . and .. as they are: put a tilde in front (~. and ~..).",
                      "schema": {"type": "string", "minLength": 1, "maxLength": 1025, "pattern": r"^[^\u0000]+$"}},

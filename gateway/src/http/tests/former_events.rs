@@ -1,0 +1,99 @@
+//! Filters by the names of events, after the application has renamed some.
+
+use dormouse_kernel::{Aggregate, Context, DomainEvent, RawEvent, Upcasters};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::support::{CartCommand, CartRejection, CartReply, Server};
+
+/// The cart as later code has it.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct LaterCart;
+
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+enum LaterEvent {
+    #[serde(alias = "Created")]
+    Opened {
+        owner: String,
+    },
+    /// Called `LineAdded` before.
+    ItemAdded {
+        sku: String,
+        quantity: u32,
+    },
+    /// It was `Cleared`, together with the next.
+    ItemsRemoved,
+    NoteRemoved,
+}
+
+impl DomainEvent for LaterEvent {
+    fn upcasters() -> Upcasters {
+        let parts = |()| [RawEvent::new("ItemsRemoved", 1, &()), RawEvent::new("NoteRemoved", 1, &())];
+        Upcasters::new().rename("LineAdded", "ItemAdded").split("Cleared", 1, parts)
+    }
+}
+
+impl Aggregate for LaterCart {
+    const TYPE: &'static str = "cart";
+    type Command = CartCommand;
+    type Event = LaterEvent;
+    type Reply = CartReply;
+    type Rejection = CartRejection;
+
+    fn decide(&self, _command: CartCommand, context: &mut Context<Self>) -> Result<CartReply, CartRejection> {
+        context.emit(LaterEvent::ItemAdded { sku: "cup".to_owned(), quantity: 1 });
+        serde_json::from_value(json!({"lines": 1})).map_err(|_| CartRejection::Empty)
+    }
+
+    fn evolve(&mut self, _event: &LaterEvent) {}
+}
+
+/// Created, LineAdded, LineAdded, Cleared; then, by later code, ItemAdded.
+async fn renamed() -> Server {
+    let server = Server::start().await;
+    server.fill_cart("c-1").await;
+    assert_eq!(server.post("/v1/cart/c-1/clear", &json!({})).await.status, 200);
+    let server = server.replaced_by::<LaterCart>().await;
+    assert_eq!(server.post("/v1/cart/c-1/look", &json!({})).await.status, 200);
+    server
+}
+
+/// What is asked for by name, and the positions of what is found: today's names and former ones.
+const FOUND: [(&str, &[u64]); 8] = [
+    ("Opened", &[1]),
+    ("Created", &[1]),
+    ("ItemAdded", &[2, 3, 5]),
+    ("LineAdded", &[2, 3, 5]),
+    ("ItemsRemoved", &[4]),
+    ("NoteRemoved", &[4]),
+    ("Cleared", &[4]),
+    ("Opened,NoteRemoved", &[1, 4]),
+];
+
+#[tokio::test]
+async fn a_filter_by_todays_name_or_a_former_one_finds_what_is_stored_under_any() {
+    let server = renamed().await;
+    for (name, expected) in FOUND {
+        for types in ["", "&type=cart"] {
+            let page = server.get(&format!("/v1/events?event={name}{types}")).await.json();
+            let found: Vec<Value> = page["events"].as_array().unwrap().iter().map(|e| e["position"].clone()).collect();
+            assert_eq!(json!(found), json!(expected), "{name} {types}");
+        }
+    }
+    let stored = server.get("/v1/events?event=ItemAdded&limit=1").await.json();
+    assert_eq!(stored["events"][0]["type"], "LineAdded", "an event is shown as it was stored");
+    server.get("/v1/events?event=Deleted").await.is_problem(404, "unknown-event-type");
+}
+
+#[tokio::test]
+async fn streams_find_what_is_stored_under_former_names() {
+    let server = renamed().await;
+    for path in ["/v1/events", "/v1/cart/c-1/events"] {
+        for (name, expected) in FOUND {
+            let mut following = server.follow(&format!("{path}?event={name}")).await;
+            let events = following.events(expected.len()).await;
+            assert_eq!(events.iter().map(|(id, _)| *id).collect::<Vec<_>>(), expected, "{path} {name}");
+        }
+    }
+}

@@ -74,10 +74,12 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
             parked::run(&remote(connection)?, &name, aggregate.as_deref(), json)?;
         }
         Command::Retry(arguments) => {
-            parked::retry(&remote(arguments.connection)?, &arguments.name, &arguments.which)?;
+            let parked::Retry { connection, name, which, dry_run } = arguments;
+            parked::release(&remote(connection)?, &name, &which, parked::Action::Retry, dry_run)?;
         }
         Command::Skip(arguments) => {
-            parked::skip(&remote(arguments.connection)?, &arguments.name, &arguments.aggregate)?;
+            let parked::Skip { connection, name, which, dry_run } = arguments;
+            parked::release(&remote(connection)?, &name, &which, parked::Action::Skip, dry_run)?;
         }
     }
     Ok(ExitCode::SUCCESS)

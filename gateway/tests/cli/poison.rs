@@ -154,13 +154,26 @@ fn an_operator_finds_poison_and_gets_rid_of_it() {
     assert!(still.stdout.contains("talk/t-1 is still parked at version 2, 0 events are in the view now"), "{still:?}");
 
     MENDED.lock().unwrap().push("damn".to_owned());
+    let before = parlour.projections(&["parked", "words"]).stdout;
+    let dry = parlour.projections(&["retry", "words", "--all", "--dry-run"]);
+    assert_eq!(dry.code, Some(1), "{dry:?}");
+    assert!(
+        dry.stdout.ends_with("words: 1 of 2 aggregates are parked no longer (dry run: nothing was changed)\n"),
+        "{dry:?}"
+    );
+    assert_eq!(parlour.projections(&["parked", "words"]).stdout, before);
     let mended = parlour.projections(&["retry", "words", "talk/t-1"]);
     let told = "words: talk/t-1 is parked no longer, 2 events are in the view now\n";
     assert_eq!((mended.code, mended.stdout.as_str()), (Some(0), told));
     assert_eq!(parlour.document("t-1"), json!(["well", "damn", "anyway"]));
 
-    let skipped = parlour.projections(&["skip", "words", "talk/t-3"]);
-    assert!(skipped.stdout.starts_with("words: skipped version 1 of talk/t-3\n"), "{skipped:?}");
+    // A view that is paused is put in order where it stands.
+    assert_eq!(parlour.projections(&["pause", "words"]).code, Some(0));
+    let dry = parlour.projections(&["skip", "words", "talk/t-3", "--dry-run"]).stdout;
+    assert!(dry.starts_with("words: skipped version 1 of talk/t-3 (dry run: nothing was changed)\n"), "{dry}");
+    assert_eq!(parlour.document("t-3"), Value::Null);
+    let skipped = parlour.projections(&["skip", "words", "--all"]);
+    assert_eq!(skipped.stdout, "words: 1 of 1 aggregates are parked no longer\n", "{skipped:?}");
     assert_eq!((skipped.code, parlour.document("t-3")), (Some(0), json!(["so"])));
     assert_eq!(parlour.projections(&["parked", "words"]).stdout, "words: nothing is parked\n");
     parlour.close();

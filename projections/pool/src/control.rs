@@ -17,7 +17,7 @@ use crate::release::Order;
 use crate::store::{Begin, Build, BuildNumber, Builds, Error, Offset, Parked};
 use crate::supervision::RootMessage;
 use crate::upkeep::Upkeep;
-use crate::worker::Orders;
+use crate::worker::{AnyProjector, Orders};
 
 /// What became of parked events that were tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,11 +202,13 @@ impl Projections {
     /// Projects the parked events of an aggregate once more, in order, until none is left or one fails again. Whatever
     /// comes of the aggregate meanwhile waits behind them. A build that is made beside what is served tries its own.
     ///
+    /// A projection that is paused, or has stopped, does so as well, in what is served, and stays where it is.
+    ///
     /// # Errors
-    /// If nothing of the aggregate is parked, or the projection is not at work.
+    /// If nothing of the aggregate is parked.
     pub async fn retry(&self, name: &str, aggregate: &AggregateRef) -> Result<Retried, ControlError> {
         let aggregate = aggregate.clone();
-        self.operate(name, move |operation| operation.release(aggregate, None)).await
+        self.operate(name, move |operation| operation.release(aggregate, None, false)).await
     }
 
     /// Leaves an event out of the view, for as long as this build of it is served, and projects the parked ones behind it.
@@ -214,7 +216,7 @@ impl Projections {
     /// not skip two.
     ///
     /// # Errors
-    /// If it is not the first one of its aggregate, or the projection is not at work.
+    /// If it is not the first one of its aggregate.
     pub async fn skip(
         &self,
         name: &str,
@@ -222,7 +224,22 @@ impl Projections {
         position: Position,
     ) -> Result<Retried, ControlError> {
         let aggregate = aggregate.clone();
-        self.operate(name, move |operation| operation.release(aggregate, Some(position))).await
+        self.operate(name, move |operation| operation.release(aggregate, Some(position), false)).await
+    }
+
+    /// What would come of a [`retry`](Self::retry), or of a [`skip`](Self::skip) of the event at a position: of the first
+    /// `projections.batch_events` that are parked. Nothing changes.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn rehearse(
+        &self,
+        name: &str,
+        aggregate: &AggregateRef,
+        skip: Option<Position>,
+    ) -> Result<Retried, ControlError> {
+        let aggregate = aggregate.clone();
+        self.operate(name, move |operation| operation.release(aggregate, skip, true)).await
     }
 
     fn upkeep(&self, name: &str) -> Result<(usize, &Arc<Upkeep>), ControlError> {
@@ -240,7 +257,8 @@ impl Projections {
     {
         let (ward, upkeep) = self.upkeep(name)?;
         let turn = Arc::clone(&upkeep.operating).lock_owned().await;
-        let operation = operate(Operation { ward, upkeep: Arc::clone(upkeep), root: self.root().clone() });
+        let (upkeep, projector, root) = (Arc::clone(upkeep), self.projector(ward), self.root().clone());
+        let operation = operate(Operation { ward, upkeep, projector, root });
         let carried_through = tokio::spawn(async move {
             let _turn = turn;
             operation.await
@@ -253,6 +271,7 @@ impl Projections {
 struct Operation {
     ward: usize,
     upkeep: Arc<Upkeep>,
+    projector: Arc<dyn AnyProjector>,
     root: ActorRef<RootMessage>,
 }
 
@@ -335,9 +354,14 @@ impl Operation {
     }
 
     /// What is said is said of the build that is served, unless its code is gone.
-    async fn release(self, aggregate: AggregateRef, skip: Option<Position>) -> Result<Retried, ControlError> {
+    async fn release(
+        self,
+        aggregate: AggregateRef,
+        skip: Option<Position>,
+        dry_run: bool,
+    ) -> Result<Retried, ControlError> {
         self.started().await;
-        let served = self.progress()?.build;
+        let Progress { build: served, state, .. } = self.progress()?;
         let (told, workers) = oneshot::channel();
         self.tell(RootMessage::Workers { ward: self.ward, told })?;
         let mut workers: Vec<Orders> = workers.await.map_err(|_| ControlError::Ended)?;
@@ -345,7 +369,7 @@ impl Operation {
         let mut answers = Vec::new();
         for (_, orders) in workers {
             let (answer, answered) = oneshot::channel();
-            let order = Order { aggregate: aggregate.clone(), skip, released: 0, answer };
+            let order = Order { aggregate: aggregate.clone(), skip, dry_run, released: 0, answer };
             // A worker that has gone lets go of the way to answer with the order.
             let _gone = orders.send(order).await;
             answers.push(answered);
@@ -356,7 +380,16 @@ impl Operation {
             let answer = answered.await.unwrap_or_else(|_| gone());
             first.get_or_insert(answer);
         }
-        first.unwrap_or(Err(ControlError::NotAtWork))
+        match (first, state, served) {
+            (Some(answer), ..) => answer,
+            // Nobody starts a worker before this operation is over.
+            (None, State::Paused | State::Stopped(_), Some(build)) => {
+                let (answer, _) = oneshot::channel();
+                let order = Order { aggregate, skip, dry_run, released: 0, answer };
+                self.projector.release_at_rest(build, order).await
+            }
+            (None, ..) => Err(ControlError::NotAtWork),
+        }
     }
 
     /// Waits until it is known how it fares, and workers that are about to come are there.

@@ -23,6 +23,7 @@ mod documents;
 mod event;
 mod fields;
 mod given;
+mod judged;
 mod key;
 mod limits;
 mod metric;

@@ -35,9 +35,9 @@ pub(crate) const EVENTS_AT_A_TIME: usize = 256;
 /// Events in a part of a batch that is decoded beside others: far more work than handing them over.
 pub(crate) const EVENTS_IN_A_PART: usize = 1_024;
 
-/// Aggregates of one projection that may be parked. A worker has them in memory, about 100 bytes each; past a million, some
-/// 100 MB, the projection stops.
-pub(crate) const PARKED_AGGREGATES: usize = 1_000_000;
+/// A projection that has met with so many aggregates since it was started, and had to park more than half of them, stops: not
+/// events are wrong then, but its code. Fewer would stop one over a few events after each start.
+pub(crate) const JUDGED_AGGREGATES: usize = 1_000;
 
 /// What an entry of the cache of documents takes beside its document and key, in bytes, about.
 pub(crate) const ENTRY_BYTES: usize = 200;

@@ -230,6 +230,10 @@ impl Projections {
         upkeeps.enumerate().find(|(_, upkeep)| upkeep.definition.name() == name)
     }
 
+    pub(crate) fn projector(&self, ward: usize) -> Arc<dyn AnyProjector> {
+        Arc::clone(&self.projectors[ward])
+    }
+
     /// Lets each worker finish the batch it is at, and take no more. Returns when all have ended.
     pub async fn stop(&self) {
         self.stop.send_replace(true);

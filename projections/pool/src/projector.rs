@@ -13,8 +13,9 @@ use tracing::{error, info};
 use crate::batch::Batch;
 use crate::definition::DefinitionError;
 use crate::documents::Documents;
+use crate::judged::Judged;
 use crate::key::Key;
-use crate::limits::{EVENTS_AT_A_TIME, PARKED_AGGREGATES};
+use crate::limits::EVENTS_AT_A_TIME;
 use crate::metric::BatchMetrics;
 use crate::pace::Pace;
 use crate::projection::Projection;
@@ -46,8 +47,9 @@ pub(crate) struct Standing<P: Projection> {
     pub(crate) is_served: bool,
     pub(crate) offset: Offset,
     pub(crate) documents: Documents<P::Document>,
-    /// The aggregates whose events are parked.
-    pub(crate) waiting: HashSet<AggregateRef>,
+    /// How many aggregates have events that are parked. Which ones, the store knows.
+    pub(crate) parked: usize,
+    judged: Judged,
     pub(crate) pace: Pace,
 }
 
@@ -56,6 +58,8 @@ struct Made {
     rows: Vec<Row>,
     gone: Vec<Key>,
     parked: Vec<Parked>,
+    /// Aggregates whose events it had, or more of them if nothing was wrong with any.
+    met: usize,
 }
 
 impl<P: Projection> Projector<P> {
@@ -63,30 +67,45 @@ impl<P: Projection> Projector<P> {
         Ok(Self { upkeep, sources: Arc::new(Sources::named()?), metrics: BatchMetrics::of(P::NAME) })
     }
 
-    /// Finds out where a build is, and goes on from there.
-    pub(crate) async fn resume(&self, number: BuildNumber) -> Result<Run<P>, Trouble> {
-        let Upkeep { definition, store, journal, options, .. } = &*self.upkeep;
+    /// Finds out where a build is that nobody works on.
+    pub(crate) async fn at_rest(&self, number: BuildNumber) -> Result<Standing<P>, Trouble> {
+        let (build, is_served) = self.find(number).await?.ok_or(Trouble::Gone)?;
+        self.standing(build, is_served).await
+    }
+
+    /// A build of this code, and whether it is served.
+    async fn find(&self, number: BuildNumber) -> Result<Option<(Build, bool)>, Trouble> {
+        let Upkeep { definition, store, .. } = &*self.upkeep;
         let Builds { serving, next, .. } = store.prepare(definition).await?;
         let is_it = |build: &Build| build.number == number && build.version == definition.version();
-        let (build, is_served) = match (serving.filter(is_it), next.filter(is_it)) {
-            (Some(build), _) => (build, true),
-            (None, Some(build)) => (build, false),
-            (None, None) => {
-                self.upkeep.shelf.loses(number);
-                return Err(Trouble::Gone);
-            }
+        let served = serving.filter(is_it).map(|build| (build, true));
+        Ok(served.or(next.filter(is_it).map(|build| (build, false))))
+    }
+
+    /// Finds out where a build is, and goes on from there.
+    pub(crate) async fn resume(&self, number: BuildNumber) -> Result<Run<P>, Trouble> {
+        let Upkeep { journal, options, .. } = &*self.upkeep;
+        let Some((build, is_served)) = self.find(number).await? else {
+            self.upkeep.shelf.loses(number);
+            return Err(Trouble::Gone);
         };
-        let waiting = store.parked_aggregates(number, PARKED_AGGREGATES + 1).await?;
-        let waiting: HashSet<AggregateRef> = waiting.into_iter().collect();
-        let offset = build.offset;
-        info!(view = P::NAME, position = %offset.position, is_served, parked = waiting.len(), "projecting");
-        self.upkeep.taken_up(build, is_served, waiting.len());
-        let documents = Documents::new(options.cache_bytes);
-        let view = Standing { build: number, is_served, offset, documents, waiting, pace: Pace::from(Instant::now()) };
+        let view = self.standing(build, is_served).await?;
+        let (offset, parked) = (view.offset, view.parked);
+        info!(view = P::NAME, position = %offset.position, is_served, parked, "projecting");
+        self.upkeep.taken_up(build, is_served, parked);
         let feed = journal.feed(offset.position).page_bytes(options.batch_bytes);
         let mut run = Run { feed, view, turn: None };
         self.take_place(&mut run).await?;
         Ok(run)
+    }
+
+    async fn standing(&self, build: Build, is_served: bool) -> Result<Standing<P>, Trouble> {
+        let Upkeep { store, options, .. } = &*self.upkeep;
+        let Build { number, offset, .. } = build;
+        let parked = store.parked_count(number).await?;
+        let (documents, judged, pace) =
+            (Documents::new(options.cache_bytes), Judged::default(), Pace::from(Instant::now()));
+        Ok(Standing { build: number, is_served, offset, documents, parked, judged, pace })
     }
 
     /// Puts the build in the place of the one that is served, as soon as no reader loses anything by it.
@@ -100,7 +119,7 @@ impl<P: Projection> Projector<P> {
                 if store.serve(definition, view.build).await? {
                     info!(view = P::NAME, position = %at, "a view was built anew and is served");
                     let build = Build { number: view.build, version: definition.version(), offset: view.offset };
-                    self.upkeep.taken_up(build, true, view.waiting.len());
+                    self.upkeep.taken_up(build, true, view.parked);
                     view.is_served = true;
                     *turn = None;
                     return Ok(());
@@ -123,22 +142,39 @@ impl<P: Projection> Projector<P> {
     /// moved is not known.
     pub(crate) async fn advance(&self, view: &mut Standing<P>, batch: Batch) -> Result<(), Trouble> {
         let (Batch { events, to, count, .. }, started) = (batch, Instant::now());
-        let round = self.read(events, &view.waiting).await;
+        let waiting = self.waiting(view.build, view.parked, &events).await?;
+        let round = self.read(events, &waiting).await;
         let made = match self.try_round(&round, view).await? {
-            Some((rows, gone)) => Made { rows, gone, parked: round.into_parked(0) },
-            None => self.insist(round, view, to).await?,
+            Some((rows, gone)) => Made { rows, gone, met: round.len(), parked: round.into_parked(0) },
+            None => self.insist(round, view, &waiting, to).await?,
         };
-        let Made { rows, gone, parked } = made;
-        self.note_parked(&parked, &mut view.waiting)?;
+        let Made { rows, gone, met, parked } = made;
+        let stuck = newly_parked::<P>(&parked);
         let advance = Advance { from: view.offset.position, to, rows, gone, parked, released: Vec::new() };
         self.commit(view.build, view.offset, advance).await?;
         view.offset = to;
         view.documents.stored();
+        view.parked += stuck;
         let now = Instant::now();
         let events_per_second = view.pace.note(count, now);
-        self.upkeep.moved(view.build, to.position, view.waiting.len(), events_per_second);
+        self.upkeep.moved(view.build, to.position, view.parked, events_per_second);
         self.metrics.record(view.is_served, count, now - started);
-        Ok(())
+        view.judged.add(met, stuck)
+    }
+
+    /// Which of the aggregates of these events have some that are parked; asks nobody if there are none at all.
+    async fn waiting(
+        &self,
+        build: BuildNumber,
+        parked: usize,
+        events: &[RecordedEvent],
+    ) -> Result<HashSet<AggregateRef>, Trouble> {
+        if parked == 0 || events.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let aggregates: HashSet<&AggregateRef> = events.iter().map(|event| &event.aggregate).collect();
+        let aggregates: Vec<AggregateRef> = aggregates.into_iter().cloned().collect();
+        Ok(self.upkeep.store.parked_among(build, &aggregates).await?.into_iter().collect())
     }
 
     /// Moves a build on, and lets the readers' answers go that are not true any more.
@@ -223,7 +259,13 @@ impl<P: Projection> Projector<P> {
     /// Projects a round so that each step can be undone, and once more after a while if an event cannot be projected, a
     /// few times: with the documents as they are stored and the events as the log has them, since what is wrong may
     /// be what was in memory. What cannot be projected in the end is parked.
-    async fn insist(&self, mut round: Round<P>, view: &mut Standing<P>, to: Offset) -> Result<Made, Trouble> {
+    async fn insist(
+        &self,
+        mut round: Round<P>,
+        view: &mut Standing<P>,
+        waiting: &HashSet<AggregateRef>,
+        to: Offset,
+    ) -> Result<Made, Trouble> {
         let Upkeep { options, .. } = &*self.upkeep;
         let mut attempts = 1;
         loop {
@@ -239,10 +281,10 @@ impl<P: Projection> Projector<P> {
             tokio::time::sleep(options.pause_after(attempts)).await;
             attempts += 1;
             let again = self.read_again(view.offset.position, to).await?;
-            round = self.read(again, &view.waiting).await;
+            round = self.read(again, waiting).await;
         }
         let (rows, gone) = view.documents.changes()?;
-        Ok(Made { rows, gone, parked: round.into_parked(attempts) })
+        Ok(Made { rows, gone, met: round.aggregates(), parked: round.into_parked(attempts) })
     }
 
     /// What the projection reads of the events behind a position, up to an offset. It was in hand before, so it fits.
@@ -270,19 +312,18 @@ impl<P: Projection> Projector<P> {
         }
         Ok(())
     }
+}
 
-    fn note_parked(&self, parked: &[Parked], waiting: &mut HashSet<AggregateRef>) -> Result<(), Trouble> {
-        for event in parked {
-            if let Parked { aggregate, version, position, reason: Some(reason), attempts } = event {
-                error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "parked an aggregate");
-            }
-            waiting.insert(event.aggregate.clone());
+/// Tells of the aggregates of which an event is parked that could not be projected, and how many they are.
+fn newly_parked<P: Projection>(parked: &[Parked]) -> usize {
+    let mut count = 0;
+    for event in parked {
+        if let Parked { aggregate, version, position, reason: Some(reason), attempts } = event {
+            error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "parked an aggregate");
+            count += 1;
         }
-        if waiting.len() > PARKED_AGGREGATES {
-            return Err(Trouble::Lasting(format!("more than {PARKED_AGGREGATES} aggregates cannot be projected")));
-        }
-        Ok(())
     }
+    count
 }
 
 /// A worker must not keep its thread for a whole batch.

@@ -20,6 +20,8 @@ pub(crate) struct Order {
     pub(crate) aggregate: AggregateRef,
     /// The first one is to be left out: it must be this one.
     pub(crate) skip: Option<Position>,
+    /// Only find out what would come of it: of a page, and nothing changes.
+    pub(crate) dry_run: bool,
     /// How many have come into the view so far.
     pub(crate) released: u64,
     pub(crate) answer: oneshot::Sender<Result<Retried, ControlError>>,
@@ -71,6 +73,10 @@ impl<P: Projection> Projector<P> {
         let is_before = |position: &Position| still.as_ref().is_none_or(|still| *position < still.position);
         let projected: Vec<Position> = page.iter().map(|event| event.position).filter(is_before).collect();
         order.released += projected.len() as u64;
+        if order.dry_run {
+            view.documents.forget();
+            return Ok(Some(Ok(Retried { released: order.released, still })));
+        }
         released.extend(projected);
         let (rows, gone) = view.documents.changes()?;
         let parked = still.iter().cloned().collect();
@@ -82,8 +88,8 @@ impl<P: Projection> Projector<P> {
             error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "an aggregate stays parked");
         } else if is_last {
             info!(view = P::NAME, %aggregate, released = order.released, "an aggregate is parked no longer");
-            view.waiting.remove(aggregate);
-            self.upkeep.parked(view.build, view.waiting.len());
+            view.parked = view.parked.saturating_sub(1);
+            self.upkeep.parked(view.build, view.parked);
         }
         let is_done = is_last || still.is_some();
         Ok(is_done.then_some(Ok(Retried { released: order.released, still })))

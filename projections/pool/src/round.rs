@@ -70,6 +70,12 @@ impl<P: Projection> Round<P> {
         self.changes.len()
     }
 
+    /// How many aggregates they are of, with those whose events are parked.
+    pub(crate) fn aggregates(&self) -> usize {
+        let projected = self.changes.iter().map(|change| &change.recorded().aggregate);
+        projected.chain(self.parked.iter().map(|event| &event.aggregate)).collect::<HashSet<_>>().len()
+    }
+
     /// The documents that must be there before it is projected.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         let mut keys = Vec::with_capacity(self.changes.len());

@@ -230,8 +230,12 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Parked>, Error>;
 
-    /// The aggregates whose events wait, in any order, at most `limit`.
-    async fn parked_aggregates(&self, build: BuildNumber, limit: usize) -> Result<Vec<AggregateRef>, Error>;
+    /// Which of these aggregates have events that wait, in any order. Everything whose commit had returned before the call is
+    /// seen.
+    async fn parked_among(&self, build: BuildNumber, aggregates: &[AggregateRef]) -> Result<Vec<AggregateRef>, Error>;
+
+    /// How many aggregates have events that wait.
+    async fn parked_count(&self, build: BuildNumber) -> Result<usize, Error>;
 
     /// Lets go of the storage. Everything fails afterwards.
     async fn close(&self);

@@ -10,7 +10,6 @@ use tracing::{info, warn};
 use crate::cache::{Cache, Shelf};
 use crate::capacity::Capacity;
 use crate::definition::Definition;
-use crate::limits::PARKED_AGGREGATES;
 use crate::options::Options;
 use crate::progress::{Progress, Rebuild, State};
 use crate::reader::Reader;
@@ -138,7 +137,7 @@ impl Upkeep {
 
     async fn planned(&self, serving: Option<Build>, next: Option<Build>, is_paused: bool) -> Result<(), Trouble> {
         let parked = match serving {
-            Some(Build { number, .. }) => self.store.parked_aggregates(number, PARKED_AGGREGATES + 1).await?.len(),
+            Some(Build { number, .. }) => self.store.parked_count(number).await?,
             None => 0,
         };
         let wanted = self.definition.version();

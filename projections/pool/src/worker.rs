@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
 use crate::batch::Batch;
-use crate::control::ControlError;
+use crate::control::{ControlError, Retried};
 use crate::progress::State;
 use crate::projection::Projection;
 use crate::projector::{Projector, Run};
@@ -219,6 +219,9 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 pub(crate) trait AnyProjector: Send + Sync {
     fn upkeep(&self) -> &Arc<Upkeep>;
 
+    /// Does what an operator wants with parked events of a build that has no worker, and is given none meanwhile.
+    async fn release_at_rest(&self, build: BuildNumber, order: Order) -> Result<Retried, ControlError>;
+
     /// Starts a worker.
     async fn start(self: Arc<Self>, commission: Commission) -> Result<ActorId, ActorProcessingErr>;
 }
@@ -227,6 +230,20 @@ pub(crate) trait AnyProjector: Send + Sync {
 impl<P: Projection> AnyProjector for Projector<P> {
     fn upkeep(&self) -> &Arc<Upkeep> {
         &self.upkeep
+    }
+
+    async fn release_at_rest(&self, build: BuildNumber, mut order: Order) -> Result<Retried, ControlError> {
+        let interrupted = |trouble: Trouble| match trouble {
+            // It was made by code that is gone.
+            Trouble::Gone => ControlError::NotAtWork,
+            trouble => ControlError::Interrupted(trouble.to_string()),
+        };
+        let mut view = self.at_rest(build).await.map_err(interrupted)?;
+        loop {
+            if let Some(answer) = self.release(&mut view, &mut order).await.map_err(interrupted)? {
+                return answer;
+            }
+        }
     }
 
     async fn start(self: Arc<Self>, commission: Commission) -> Result<ActorId, ActorProcessingErr> {

@@ -1,8 +1,10 @@
 //! `projections parked`, `retry` and `skip`: what could not be projected, and what becomes of it.
 
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -38,11 +40,13 @@ pub(super) struct Arguments {
 
 /// Projects the events that wait once more, in order
 ///
-/// If one fails again, it and all behind it go on waiting.
+/// If one fails again, it and all behind it go on waiting. A projection that is paused, or has stopped, takes them in as well,
+/// and stays where it is.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   {app} projections retry orders order/o-17
+  {app} projections retry orders --all --dry-run   which would fail again?
   {app} projections retry orders --all")]
 pub(super) struct Retry {
     #[command(flatten)]
@@ -51,6 +55,9 @@ pub(super) struct Retry {
     pub(super) name: String,
     #[command(flatten)]
     pub(super) which: Waiting,
+    /// Say what would come of it, and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 /// Which aggregates.
@@ -71,16 +78,19 @@ pub(super) struct Waiting {
 /// in the journal.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Example:
-  {app} projections skip orders order/o-17")]
+Examples:
+  {app} projections skip orders order/o-17
+  {app} projections skip orders --all --dry-run   the first event of each aggregate that waits")]
 pub(super) struct Skip {
     #[command(flatten)]
     pub(super) connection: Connection,
     /// The projection.
     pub(super) name: String,
-    /// The aggregate, by type and id.
-    #[arg(value_name = "TYPE/ID")]
-    pub(super) aggregate: String,
+    #[command(flatten)]
+    pub(super) which: Waiting,
+    /// Say what would come of it, and change nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
 }
 
 /// An aggregate that waits, as one line.
@@ -127,36 +137,97 @@ pub(super) fn run(remote: &Remote, name: &str, aggregate: Option<&str>, json: bo
     }
 }
 
-pub(super) fn retry(remote: &Remote, name: &str, which: &Waiting) -> anyhow::Result<()> {
-    let aggregates = match which.all {
-        true => held(remote, name)?.into_iter().map(|held| (held.aggregate, held.id)).collect(),
-        false => which.aggregates.iter().map(|text| parts(text)).collect::<Result<Vec<_>, _>>()?,
-    };
-    if aggregates.is_empty() {
+/// What is done to aggregates that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Retry,
+    Skip,
+}
+
+/// Retries or skips events of aggregates that wait, one aggregate after the other, with a bar if they are many.
+pub(super) fn release(
+    remote: &Remote,
+    name: &str,
+    which: &Waiting,
+    action: Action,
+    dry_run: bool,
+) -> anyhow::Result<()> {
+    let waiting = which.find(remote, name)?;
+    if waiting.is_empty() {
         return Ok(output::line(format_args!("{name}: nothing is parked"))?);
     }
-    let mut still = 0;
-    for (aggregate, id) in &aggregates {
-        let order = json!({ "aggregate": aggregate, "id": id });
-        let released: Released = remote.post(&format!("{}/retry", path(name)), &order)?;
-        output::line(released.told(name))?;
+    let would = if dry_run { " (dry run: nothing was changed)" } else { "" };
+    let bar = bar(waiting.len());
+    let (mut still, mut gone) = (0, 0);
+    for Held { aggregate, id, version, position, .. } in &waiting {
+        let mut order = json!({ "aggregate": aggregate, "id": id, "dry_run": dry_run });
+        let address = match action {
+            Action::Retry => "retry",
+            Action::Skip => {
+                // By its position: should somebody else skip it first, the next one is not skipped in its place.
+                order["position"] = (*position).into();
+                "skip"
+            }
+        };
+        bar.inc(1);
+        let released: Released = match remote.post(&format!("{}/{address}", path(name)), &order) {
+            // Somebody else was faster.
+            Err(error) if which.all && error.is("not-parked") => {
+                gone += 1;
+                continue;
+            }
+            answered => answered?,
+        };
         still += usize::from(released.still_parked.is_some());
+        if which.all && released.still_parked.is_none() {
+            continue;
+        }
+        bar.suspend(|| {
+            if action == Action::Skip {
+                output::line(format_args!("{name}: skipped version {version} of {aggregate}/{id}{would}"))?;
+            }
+            output::line(format_args!("{}{would}", released.told(name)))
+        })?;
     }
-    anyhow::ensure!(still == 0, "{still} of {} aggregates are still parked", aggregates.len());
+    bar.finish_and_clear();
+    let all = waiting.len() - gone;
+    if which.all {
+        let (done, all) = (grouped((all - still) as u64), grouped(all as u64));
+        output::line(format_args!("{name}: {done} of {all} aggregates are parked no longer{would}"))?;
+    }
+    match action {
+        Action::Retry => anyhow::ensure!(still == 0, "{still} of {all} aggregates are still parked"),
+        Action::Skip => anyhow::ensure!(still == 0, "of {still} of {all} aggregates another event cannot be projected"),
+    }
     Ok(())
 }
 
-pub(super) fn skip(remote: &Remote, name: &str, aggregate: &str) -> anyhow::Result<()> {
-    let (aggregate_type, id) = parts(aggregate)?;
-    let page: ParkedPage = remote.get(&format!("{}?limit=1", of_aggregate(name, &aggregate_type, &id)))?;
-    let first = page.parked.first().ok_or_else(|| anyhow::anyhow!("no event of {aggregate} is parked"))?;
-    // By its position: should somebody else skip it first, the next one is not skipped in its place.
-    let order = json!({ "aggregate": aggregate_type, "id": id, "position": first.position });
-    let released: Released = remote.post(&format!("{}/skip", path(name)), &order)?;
-    output::line(format_args!("{name}: skipped version {} of {aggregate}", first.version))?;
-    output::line(released.told(name))?;
-    anyhow::ensure!(released.still_parked.is_none(), "another event of {aggregate} cannot be projected, either");
-    Ok(())
+/// One that is drawn on a terminal, where there is more to do than a moment's work.
+fn bar(aggregates: usize) -> ProgressBar {
+    if aggregates < 2 || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("[{bar:30}] {percent:>3} %  {pos} of {len} aggregates");
+    ProgressBar::new(aggregates as u64).with_style(style.expect("the template is right, a test shows it"))
+}
+
+impl Waiting {
+    /// The aggregates, each with the first event that waits.
+    fn find(&self, remote: &Remote, name: &str) -> anyhow::Result<Vec<Held>> {
+        if self.all {
+            return Ok(held(remote, name)?);
+        }
+        let mut found = Vec::new();
+        for text in &self.aggregates {
+            let (aggregate, id) = parts(text)?;
+            let page: ParkedPage = remote.get(&format!("{}?limit=1", of_aggregate(name, &aggregate, &id)))?;
+            let first = page.parked.into_iter().next();
+            let first = first.ok_or_else(|| anyhow::anyhow!("no event of {text} is parked"))?;
+            let ParkedEvent { version, position, reason, attempts, .. } = first;
+            found.push(Held { aggregate, id, version, position, reason, attempts, events: 1 });
+        }
+        Ok(found)
+    }
 }
 
 fn list(remote: &Remote, name: &str, json: bool) -> anyhow::Result<()> {

@@ -26,6 +26,9 @@ use crate::http::{Api, json};
 struct RetryOrder {
     aggregate: String,
     id: String,
+    /// Only say what would come of it.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +38,8 @@ struct SkipOrder {
     id: String,
     /// Of the event, so that asking twice does not skip two.
     position: Position,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// `GET /admin/projections/{name}/parked`: all of them in the order of the log, page by page.
@@ -74,8 +79,11 @@ pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) 
 pub(super) async fn retry(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
     let request_id = who(&request).map(str::to_owned);
-    let RetryOrder { aggregate, id } = said(&api, request).await?;
+    let RetryOrder { aggregate, id, dry_run } = said(&api, request).await?;
     let aggregate = api.aggregate(&aggregate, id)?;
+    if dry_run {
+        return Ok(released_answer(&aggregate, &projections.rehearse(&name, &aggregate, None).await?));
+    }
     let retried = projections.retry(&name, &aggregate).await?;
     let Retried { released, still } = &retried;
     info!(projection = name, %aggregate, released, parked = still.is_some(), request_id, "retried parked events");
@@ -86,8 +94,11 @@ pub(super) async fn retry(State(api): State<Arc<Api>>, request: Request) -> Resu
 pub(super) async fn skip(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
     let request_id = who(&request).map(str::to_owned);
-    let SkipOrder { aggregate, id, position } = said(&api, request).await?;
+    let SkipOrder { aggregate, id, position, dry_run } = said(&api, request).await?;
     let aggregate = api.aggregate(&aggregate, id)?;
+    if dry_run {
+        return Ok(released_answer(&aggregate, &projections.rehearse(&name, &aggregate, Some(position)).await?));
+    }
     let retried = projections.skip(&name, &aggregate, position).await?;
     let Retried { released, still } = &retried;
     // The view is not what the events make of it any more.

@@ -43,8 +43,10 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
     let aggregate = |more: Option<(&str, &Value)>| {
         let text = json!({"type": "string"});
         let members = [("aggregate", &text), ("id", &text)].into_iter().chain(more);
-        let (names, properties): (Vec<_>, Map<_, _>) =
+        let (names, mut properties): (Vec<_>, Map<_, _>) =
             members.map(|(name, schema)| (name, (name.to_owned(), schema.clone()))).unzip();
+        let dry_run = json!({"type": "boolean", "description": "Only say what would come of it."});
+        properties.insert("dry_run".to_owned(), dry_run);
         json!({"type": "object", "required": names, "properties": properties})
     };
     let with_body = [

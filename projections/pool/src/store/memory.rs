@@ -215,16 +215,24 @@ impl ViewStore for Memory {
         })
     }
 
-    async fn parked_aggregates(&self, build: BuildNumber, limit: usize) -> Result<Vec<AggregateRef>, Error> {
+    async fn parked_among(&self, build: BuildNumber, aggregates: &[AggregateRef]) -> Result<Vec<AggregateRef>, Error> {
         self.with_build(build, |made| {
-            let aggregates: HashSet<&AggregateRef> = made.parked.values().map(|event| &event.aggregate).collect();
-            aggregates.into_iter().take(limit).cloned().collect()
+            let parked = parked_aggregates(made);
+            aggregates.iter().filter(|aggregate| parked.contains(aggregate)).cloned().collect()
         })
+    }
+
+    async fn parked_count(&self, build: BuildNumber) -> Result<usize, Error> {
+        self.with_build(build, |made| parked_aggregates(made).len())
     }
 
     async fn close(&self) {
         self.is_closed.store(true, atomic::Ordering::Release);
     }
+}
+
+fn parked_aggregates(made: &Made) -> HashSet<&AggregateRef> {
+    made.parked.values().map(|event| &event.aggregate).collect()
 }
 
 fn page(made: &Made, query: &Query) -> Page {

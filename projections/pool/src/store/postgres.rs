@@ -513,14 +513,39 @@ impl ViewStore for Postgres {
         }
     }
 
-    async fn parked_aggregates(&self, build: BuildNumber, limit: usize) -> Result<Vec<AggregateRef>, Error> {
-        let waiting = self.readers.ask((build, limit), |connection, (build, limit)| {
+    async fn parked_among(&self, build: BuildNumber, aggregates: &[AggregateRef]) -> Result<Vec<AggregateRef>, Error> {
+        let waiting = self.readers.ask((build, aggregates), |connection, (build, aggregates)| {
             Box::pin(async move {
-                let select =
-                    sqlx::query("SELECT DISTINCT aggregate_type, aggregate_id FROM parked WHERE build = $1 LIMIT $2")
-                        .bind(signed(build.0))
-                        .bind(signed(*limit as u64));
+                let types: Vec<&str> = aggregates.iter().map(|one| one.aggregate_type.as_str()).collect();
+                let ids: Vec<&str> = aggregates.iter().map(|one| one.id.as_str()).collect();
+                let select = sqlx::query(
+                    "SELECT wanted.* FROM unnest($2::text[], $3::text[]) AS wanted (aggregate_type, aggregate_id)
+                     WHERE EXISTS (
+                        SELECT 1 FROM parked WHERE parked.build = $1
+                            AND parked.aggregate_type = wanted.aggregate_type AND parked.aggregate_id = wanted.aggregate_id)",
+                )
+                .bind(signed(build.0))
+                .bind(types)
+                .bind(ids);
                 select.fetch_all(connection).await?.iter().map(aggregate).collect()
+            })
+        });
+        match waiting.await {
+            Ok(waiting) => Ok(waiting),
+            Err(failure) => Err(self.failed(failure, Subject::Store).await),
+        }
+    }
+
+    async fn parked_count(&self, build: BuildNumber) -> Result<usize, Error> {
+        let waiting = self.readers.ask(build, |connection, build| {
+            Box::pin(async move {
+                let count: i64 = sqlx::query_scalar(
+                    "SELECT count(*) FROM (SELECT DISTINCT aggregate_type, aggregate_id FROM parked WHERE build = $1) AS all_of_them",
+                )
+                .bind(signed(build.0))
+                .fetch_one(connection)
+                .await?;
+                Ok(usize::try_from(count).unwrap_or_default())
             })
         });
         match waiting.await {

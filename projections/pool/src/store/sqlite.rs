@@ -323,15 +323,33 @@ impl ViewStore for Sqlite {
         })
     }
 
-    async fn parked_aggregates(&self, build: BuildNumber, limit: usize) -> Result<Vec<AggregateRef>, Error> {
+    async fn parked_among(&self, build: BuildNumber, aggregates: &[AggregateRef]) -> Result<Vec<AggregateRef>, Error> {
+        let names: Vec<_> = aggregates.iter().map(|one| (one.aggregate_type.as_str(), one.id.as_str())).collect();
+        let names = serde_json::to_string(&names).map_err(|error| Error::Unavailable(error.to_string()))?;
         let rows = self.read(Subject::Build(build), async |connection| {
-            sqlx::query("SELECT DISTINCT aggregate_type, aggregate_id FROM parked WHERE build = ? LIMIT ?")
-                .bind(signed(build.0))
-                .bind(signed(limit as u64))
-                .fetch_all(connection)
-                .await
+            sqlx::query(
+                "SELECT value ->> 0, value ->> 1 FROM json_each(?2) WHERE EXISTS (
+                    SELECT 1 FROM parked
+                    WHERE build = ?1 AND aggregate_type = value ->> 0 AND aggregate_id = value ->> 1)",
+            )
+            .bind(signed(build.0))
+            .bind(names)
+            .fetch_all(connection)
+            .await
         });
         self.decoded(&rows.await?, aggregate)
+    }
+
+    async fn parked_count(&self, build: BuildNumber) -> Result<usize, Error> {
+        let count = self.read(Subject::Build(build), async |connection| {
+            sqlx::query_scalar(
+                "SELECT count(*) FROM (SELECT DISTINCT aggregate_type, aggregate_id FROM parked WHERE build = ?)",
+            )
+            .bind(signed(build.0))
+            .fetch_one(connection)
+            .await
+        });
+        Ok(usize::try_from(count.await.map(unsigned)?).unwrap_or(usize::MAX))
     }
 
     async fn drop_view(&self, name: &str) -> Result<(), Error> {

@@ -38,10 +38,12 @@ async fn what_is_parked_is_told_in_order(place: Place) {
     assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap(), all);
     assert_eq!(store.parked(build, None, Position(2), 1).await.unwrap(), all[1..2]);
     assert_eq!(store.parked(build, None, Position(5), 10).await.unwrap(), []);
-    let mut aggregates = store.parked_aggregates(build, 10).await.unwrap();
-    aggregates.sort();
-    assert_eq!(aggregates, [all[0].aggregate.clone(), all[2].aggregate.clone()]);
-    assert_eq!(store.parked_aggregates(build, 1).await.unwrap().len(), 1);
+    let (one, other, none) = (&all[0].aggregate, &all[2].aggregate, parked("c", 1, 1, None).aggregate);
+    let mut among = store.parked_among(build, &[none.clone(), other.clone(), one.clone()]).await.unwrap();
+    among.sort();
+    assert_eq!(among, [one.clone(), other.clone()]);
+    assert_eq!(store.parked_among(build, &[none]).await.unwrap(), []);
+    assert_eq!(store.parked_count(build).await.unwrap(), 2);
     assert_eq!(place.store().await.parked(build, None, Position(0), 10).await.unwrap(), all);
 }
 
@@ -62,7 +64,8 @@ async fn a_view_that_is_begun_anew_has_nothing_parked(place: Place) {
     }
     let anew = begun(&store, &one).await;
     assert_eq!(store.parked(anew, None, Position(0), 10).await.unwrap(), []);
-    assert_eq!(store.parked_aggregates(anew, 10).await.unwrap(), []);
+    assert_eq!(store.parked_among(anew, &[events()[0].aggregate.clone()]).await.unwrap(), []);
+    assert_eq!(store.parked_count(anew).await.unwrap(), 0);
     assert_eq!(store.parked(builds[1], None, Position(0), 10).await.unwrap(), events());
 }
 

@@ -220,8 +220,12 @@ impl ViewStore for Faulty {
         self.inner.parked(build, of, after, limit).await
     }
 
-    async fn parked_aggregates(&self, build: BuildNumber, limit: usize) -> Result<Vec<AggregateRef>, Error> {
-        self.inner.parked_aggregates(build, limit).await
+    async fn parked_among(&self, build: BuildNumber, aggregates: &[AggregateRef]) -> Result<Vec<AggregateRef>, Error> {
+        self.inner.parked_among(build, aggregates).await
+    }
+
+    async fn parked_count(&self, build: BuildNumber) -> Result<usize, Error> {
+        self.inner.parked_count(build).await
     }
 
     async fn close(&self) {

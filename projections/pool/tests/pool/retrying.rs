@@ -273,15 +273,15 @@ async fn a_skipped_event_is_left_out_and_those_behind_it_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_retries_for_a_projection_that_is_not_at_work() {
+async fn nobody_retries_for_a_view_that_was_dropped() {
     let journal = journal().await;
     Teller::new(&journal).write_gibberish("sick").await;
     let projections = run(&journal, memory(), options()).await;
     caught_up(&projections, &journal).await;
     projections.pause("balances").await.unwrap();
+    projections.drop_view("balances").await.unwrap();
     let refused = projections.retry("balances", &account("sick")).await.unwrap_err();
     assert_eq!(refused, ControlError::NotAtWork);
-    assert_eq!(parked(&projections).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -387,4 +387,70 @@ async fn a_process_that_dies_in_a_retry_leaves_the_rest_to_its_successor() {
         assert_mended(&view, &journal, "sick").await;
         assert_eq!(view.progress().borrow().state, State::Running);
     }
+}
+
+/// More than any limit on how much may be parked there ever was; panics of each cost a batch a few attempts.
+const MANY: usize = 10_050;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_goes_on_however_many_aggregates_are_parked_and_takes_them_all_in_once_it_can() {
+    let directory = tempfile::tempdir().unwrap();
+    let store: Arc<dyn ViewStore> = Arc::new(Sqlite::open(directory.path(), 2).await.unwrap());
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    for number in 0..MANY {
+        teller.deposit(&format!("well-{number}"), 1).await;
+        poison(&mut teller, &format!("sick-{number}"), How::HasNoKey).await;
+    }
+    let old = run(&journal, Arc::clone(&store), batches_of(5_000)).await;
+    caught_up(&old, &journal).await;
+    teller.deposit("sick-7", 1).await;
+    teller.deposit("well-7", 1).await;
+    caught_up(&old, &journal).await;
+    let view = old.view::<Balances>().unwrap();
+    assert_eq!(view.progress().borrow().parked, MANY);
+    assert_eq!(get(&view, "well-7").await.document.unwrap().content.amount, 2);
+    assert!(get(&view, "sick-7").await.document.is_none(), "it waits behind what is parked");
+    old.stop().await;
+
+    // After a restart it still knows, and skips one by one: the last of them has another event behind.
+    let (projections, view) = run_mended(&journal, store, options()).await;
+    assert_eq!(view.progress().borrow().parked, MANY);
+    for event in parked(&projections).await.into_iter().filter(|event| event.reason.is_some()).take(100) {
+        projections.skip("balances", &event.aggregate, event.position).await.unwrap();
+    }
+    assert_eq!(view.progress().borrow().parked, MANY - 100);
+    assert_eq!(view.get(&Key::from("sick-7")).await.unwrap().document.unwrap().content.movements, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parked_events_of_a_paused_view_are_retried_and_rehearsed_where_it_stands() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    poison(&mut teller, "sick", How::PanicsHalfWay).await;
+    teller.deposit("sick", 1).await;
+    let second = poison(&mut teller, "sick", How::HasNoKey).await;
+    let store = memory();
+    let old = run(&journal, Arc::clone(&store), options()).await;
+    caught_up(&old, &journal).await;
+    old.stop().await;
+    let (projections, view) = run_mended(&journal, store, options()).await;
+    projections.pause("balances").await.unwrap();
+    let at = view.progress().borrow().position;
+    teller.deposit("sick", 1).await;
+
+    let before = parked(&projections).await;
+    let rehearsed = projections.rehearse("balances", &account("sick"), None).await.unwrap();
+    assert_eq!((rehearsed.released, rehearsed.still.as_ref().unwrap().position), (2, second));
+    assert_eq!(parked(&projections).await, before);
+    assert!(view.get(&Key::from("sick")).await.unwrap().document.is_none());
+
+    assert_eq!(projections.retry("balances", &account("sick")).await.unwrap().released, 2);
+    assert_eq!(view.get(&Key::from("sick")).await.unwrap().document.unwrap().content.movements, 2);
+    projections.skip("balances", &account("sick"), second).await.unwrap();
+    assert_eq!((parked(&projections).await, view.progress().borrow().parked), (Vec::new(), 0));
+    assert_eq!(view.progress().borrow().position, at, "a view that is paused stays where it is");
+    projections.resume("balances").await.unwrap();
+    view.wait_for(head(&journal).await, PATIENCE).await.unwrap();
+    assert_eq!(view.get(&Key::from("sick")).await.unwrap().document.unwrap().content.movements, 3);
 }

@@ -9,9 +9,11 @@ use dormouse_projections::{
     Definition, DefinitionError, Key, Progress, Projections, StartError, State, ViewStore, WaitError,
 };
 
-use crate::bank::{Balances, Everything};
+use crate::bank::{AccountEvent, Balances, Everything, How};
 use crate::faulty::{Call, Fault, Faulty};
-use crate::world::{PATIENCE, Teller, all, assert_balances, becomes, caught_up, journal, memory, options, run};
+use crate::world::{
+    PATIENCE, Teller, all, assert_balances, batches_of, becomes, caught_up, get, head, journal, memory, options, run,
+};
 
 /// Puts something into the view that its code cannot read.
 pub(crate) async fn spoil(store: &Arc<dyn ViewStore>, journal: &Journal) {
@@ -149,4 +151,36 @@ async fn two_projections_of_one_name_do_not_start() {
     let builder = Projections::builder(journal().await, memory(), options());
     let refused = builder.projection::<Balances>().projection::<Balances>().start().await.unwrap_err();
     assert_eq!(refused, StartError::Definition(DefinitionError::Duplicate { projection: "balances" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projection_that_cannot_project_most_of_what_comes_is_stopped_and_gets_going_again() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    for number in 0..3_000 {
+        teller.write(&format!("sick-{number}"), &[AccountEvent::Poison { how: How::HasNoKey }]).await;
+    }
+    let mut options = batches_of(200);
+    options.supervision.restarts = 0;
+    let projections = run(&journal, memory(), options).await;
+    let view = projections.view::<Balances>().unwrap();
+    let stopped = becomes(&view, |progress| matches!(progress.state, State::Stopped(_))).await;
+    let State::Stopped(reason) = stopped.state else { unreachable!() };
+    assert!(reason.contains("could not be projected"), "{reason}");
+    assert!(stopped.parked >= 1_000, "{}", stopped.parked);
+    // What is parked is no reason to stop again, and what it can project goes on.
+    for number in 0..3_000 {
+        teller.deposit(&format!("well-{number}"), 1).await;
+    }
+    let mut resumed = 0;
+    while view.progress().borrow().position < head(&journal).await {
+        projections.resume("balances").await.unwrap();
+        resumed += 1;
+        becomes(&view, |progress| {
+            matches!(progress.state, State::Stopped(_)) || progress.position == *journal.head().borrow()
+        })
+        .await;
+    }
+    assert!(resumed <= 3, "{resumed}");
+    assert_eq!(get(&view, "well-0").await.document.unwrap().content.amount, 1);
 }

@@ -69,6 +69,10 @@ pub struct Gateway {
     /// for each other. Raise it for many slow clients of large events.
     #[serde(with = "text::size")]
     pub stream_budget: ByteSize,
+    /// Reads of the log under way at once for streams that catch up and for pages of the log, all together; the others wait in
+    /// order, for one page each. Default 2, so that they leave processors and connections to commands; raise it with cores
+    /// where commands are few, and keep it below `journal.read_connections`.
+    pub catch_up_reads: NonZeroU32,
     /// Streams of events open at once; further ones are refused. Default 1,000, each on one of `max_connections`; raise it
     /// for more clients that follow, with half a megabyte of memory for each in mind.
     pub max_streams: NonZeroUsize,

@@ -54,6 +54,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use dormouse_config::{Config, HostName};
 use dormouse_engine::Engine;
+use dormouse_journal::CatchUps;
 use dormouse_kernel::{Aggregate, kebab_case, variant_names};
 use dormouse_projections::{Projection, Projections};
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -95,6 +96,8 @@ pub(crate) struct Api {
     page_bytes: usize,
     /// What pages may hold together.
     pages: Budget,
+    /// Turns of those who read the log.
+    catch_ups: CatchUps,
     bulk: bulk::Limits,
 }
 
@@ -207,6 +210,7 @@ impl ApiBuilder {
             streams: Streams::from_config(&self.config),
             pages: Budget::new("gateway.read_budget", gateway.read_budget.as_u64(), page_share(&self.config)),
             bulk: bulk::Limits::from_config(&self.config),
+            catch_ups: CatchUps::new(gateway.catch_up_reads),
             page_bytes: usize::try_from(gateway.page_bytes.as_u64()).unwrap_or(usize::MAX),
             views,
             projections,

@@ -47,7 +47,10 @@ async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
         }
         return Err(beyond(&format!("the aggregate has no version {after}")));
     };
-    Ok(stream::answer(History::follow(api.engine.journal(), aggregate, Version(after), filter), place))
+    Ok(stream::answer(
+        History::follow(api.engine.journal(), aggregate, Version(after), filter, api.catch_ups.clone()),
+        place,
+    ))
 }
 
 async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {

@@ -4,14 +4,15 @@ mod filter;
 mod follow;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use dormouse_engine::QueryError;
-use dormouse_journal::PageLimit;
+use dormouse_journal::{Journal, PageLimit, ReadError, Selected, Turn};
 use dormouse_kernel::{Position, RecordedEvent};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 pub(super) use filter::Filter;
 use follow::Log;
@@ -19,17 +20,20 @@ use follow::Log;
 use super::Api;
 use super::address::{Parameters, query_without};
 use super::event::events_page;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
 
-/// What is read at once, when most of it may not be wanted.
-const READ: PageLimit = PageLimit::events(1000).bytes(256 << 10);
+/// Bytes that are read at once, when some of it may not be wanted.
+const READ_BYTES_AT_ONCE: usize = 256 << 10;
 
 /// Events looked at for one page, wanted or not: reading takes time, and a request does not have much.
 const LOOKED_AT: u64 = 50_000;
 
 /// Their bytes, for the same reason.
 const READ_BYTES: usize = 64 << 20;
+
+/// Until some others have read their page.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn log(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (request, _) = request.into_parts();
@@ -46,7 +50,7 @@ fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
     };
     let after = position(api, start)?;
     let place = api.streams.open()?;
-    Ok(stream::answer(Log::follow(api.engine.journal(), after, filter), place))
+    Ok(stream::answer(Log::follow(api.engine.journal(), after, filter, api.catch_ups.clone()), place))
 }
 
 async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
@@ -56,18 +60,23 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let mut reached = position(api, Start::of_address(&parameters)?)?;
     let limit = api.page_limit(&parameters)?;
 
-    let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
+    let deadline = Instant::now() + api.command_timeout;
+    let share = api.pages.share_by(deadline).await?;
     let journal = api.engine.journal();
     let head = *journal.head().borrow();
     let last = head.min(reached.plus(LOOKED_AT));
-    let read_limit = if filter.is_none() { PageLimit::events(limit).bytes(api.page_bytes) } else { READ };
+    let stored = filter.stored();
     let (mut events, mut bytes, mut bytes_read): (Vec<RecordedEvent>, usize, usize) = (Vec::new(), 0, 0);
     'page: while reached < last && events.len() < limit && bytes < api.page_bytes && bytes_read < READ_BYTES {
-        for event in journal.read_log(reached, read_limit).await.map_err(QueryError::from)? {
-            // What comes behind the head is not known to be durable.
-            if event.position > last || events.len() == limit {
-                break 'page;
-            }
+        let turn = api.turn_by(deadline).await?;
+        let read_limit = PageLimit::events(limit - events.len());
+        let selected = match &stored {
+            None => everything(journal, reached, last, read_limit.bytes(api.page_bytes)).await,
+            Some(stored) => journal.select_log(reached, last, stored, read_limit.bytes(READ_BYTES_AT_ONCE)).await,
+        };
+        drop(turn);
+        let Selected { events: found, reached: looked_at } = selected.map_err(QueryError::from)?;
+        for event in found {
             let size = event.event.size_bytes();
             let is_wanted = filter.wants(&event.aggregate, &event.event);
             if is_wanted && !events.is_empty() && bytes + size > api.page_bytes {
@@ -80,9 +89,23 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
                 events.push(event);
             }
         }
+        reached = looked_at;
     }
     let next = (reached < head).then(|| format!("{}?after={reached}{}", uri.path(), query_without(uri, "after")));
     Ok(events_page(events, next, Some(reached), share).await)
+}
+
+/// A page of the log without a filter, up to `last`: what comes behind it is not known to be durable.
+async fn everything(
+    journal: &Journal,
+    after: Position,
+    last: Position,
+    limit: PageLimit,
+) -> Result<Selected, ReadError> {
+    let mut events = journal.read_log(after, limit).await?.events;
+    events.retain(|event| event.position <= last);
+    let reached = events.last().map_or(after, |event| event.position);
+    Ok(Selected { events, reached })
 }
 
 /// Where to begin, if the log reaches that far.
@@ -95,5 +118,15 @@ fn position(api: &Api, start: Start) -> Result<Position, Problem> {
             let what = format!("the log ends at position {head}, before {after}");
             Err(beyond(&what).with("position", head.0))
         }
+    }
+}
+
+impl Api {
+    /// A turn to read the log, unless there is none until the deadline.
+    pub(super) async fn turn_by(&self, deadline: Instant) -> Result<Turn, Problem> {
+        timeout_at(deadline, self.catch_ups.turn()).await.map_err(|_| {
+            let detail = "too many clients read the log (gateway.catch_up_reads)";
+            Problem::new(&problem::NODE_OVERLOADED, detail).retry_after(RETRY_AFTER)
+        })
     }
 }

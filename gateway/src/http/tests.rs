@@ -4,6 +4,7 @@ mod admin_cache;
 mod admin_config;
 mod admin_projections;
 mod bulk;
+mod catching_up;
 mod commands;
 mod failures;
 mod following;

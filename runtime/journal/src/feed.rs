@@ -15,7 +15,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use crate::append::{Append, Placed};
+use crate::catch_up::CatchUps;
 use crate::error::ReadError;
+use crate::filter::{LogFilter, Selected};
 use crate::journal::Journal;
 use crate::page::{PageLimit, Room};
 
@@ -165,6 +167,10 @@ pub struct Feed {
     largest: usize,
     /// The last page ended before what was known to be there.
     is_behind: bool,
+    /// What is read of the log. What comes from memory goes by what each call wants.
+    filter: Option<LogFilter>,
+    /// Turns to read the log.
+    turns: Option<CatchUps>,
 }
 
 impl Feed {
@@ -182,7 +188,24 @@ impl Feed {
             page_bytes,
             largest: usize::MAX,
             is_behind,
+            filter: None,
+            turns: None,
         }
+    }
+
+    /// Brings only what meets a filter when it reads the log; everything else is passed over in the store. Of an event that was
+    /// passed over there, the chain is [not known](Self::passed).
+    #[must_use]
+    pub fn only(mut self, filter: LogFilter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Reads the log in turns with others; what is in memory it gives at once.
+    #[must_use]
+    pub fn in_turn(mut self, turns: CatchUps) -> Self {
+        self.turns = Some(turns);
+        self
     }
 
     /// With pages of at most so many bytes rather than 8 MiB.
@@ -210,7 +233,7 @@ impl Feed {
         self.is_behind
     }
 
-    /// The position and the chain of the last event it has given or passed over, if there was one.
+    /// The position and the chain of the last event it has given or passed over, if there was one, and it is known.
     #[must_use]
     pub fn passed(&self) -> Option<(Position, Chain)> {
         self.chain.map(|chain| (self.position, chain))
@@ -308,6 +331,20 @@ impl Feed {
         limit: PageLimit,
         wanted: impl Fn(&AggregateRef, &NewEvent) -> bool,
     ) -> Result<Vec<RecordedEvent>, ReadError> {
+        let _turn = match &self.turns {
+            Some(turns) => Some(turns.turn().await),
+            None => None,
+        };
+        if let Some(filter) = &self.filter {
+            let selected = self.journal.select_log(self.position, committed, filter, limit).await?;
+            let Selected { mut events, reached } = selected;
+            if reached > self.position {
+                let last = events.last().filter(|last| last.position == reached);
+                (self.position, self.chain) = (reached, last.map(|last| last.event.chain));
+            }
+            events.retain(|event| wanted(&event.aggregate, &event.event));
+            return Ok(events);
+        }
         let mut page = self.journal.read_log(self.position, limit).await?;
         // What is there, but not known to be durable, may be about to be undone.
         page.events.retain(|event| event.position <= committed);

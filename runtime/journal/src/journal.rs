@@ -13,6 +13,7 @@ use tracing::warn;
 use crate::append::{Append, Committed};
 use crate::error::{AppendError, ReadError, StoreError};
 use crate::feed::{Feed, Ring};
+use crate::filter::{LOOKED_AT, LogFilter, Selected};
 use crate::lane::Lane;
 use crate::metric;
 use crate::page::{Page, PageLimit};
@@ -226,6 +227,28 @@ impl Journal {
             expected = expected.next();
         }
         Ok(page)
+    }
+
+    /// Of the events after a position, up to `until` and to some thousands, those that meet a filter, within `limit`. `until`
+    /// must not lie behind the [head](Self::head). Says how far it came: at least one event further, unless the next one that
+    /// meets the filter is [too large](PageLimit::largest).
+    ///
+    /// # Errors
+    /// If the store does not answer, or has lost a position.
+    pub async fn select_log(
+        &self,
+        after: Position,
+        until: Position,
+        filter: &LogFilter,
+        limit: PageLimit,
+    ) -> Result<Selected, ReadError> {
+        let until = until.min(after.plus(LOOKED_AT));
+        if until <= after {
+            return Ok(Selected { events: Vec::new(), reached: after });
+        }
+        let Page { events, is_cut } = self.shared.store.select_log(after, until, filter, limit).await?;
+        let reached = if is_cut { events.last().map_or(after, |last| last.position) } else { until };
+        Ok(Selected { events, reached })
     }
 
     /// Follows the log: the events after a position, as they are committed.

@@ -9,8 +9,10 @@
 //! is found out from the store, never guessed.
 
 mod append;
+mod catch_up;
 mod error;
 mod feed;
+mod filter;
 mod journal;
 mod lane;
 mod metric;
@@ -22,8 +24,10 @@ mod turn;
 mod writer;
 
 pub use append::{Append, AppendKey, Committed};
+pub use catch_up::{CatchUps, Turn};
 pub use error::{AppendError, CommitError, OpenError, ReadError, StoreError};
 pub use feed::Feed;
+pub use filter::{LogFilter, Selected};
 pub use journal::{Anchor, Journal};
 pub use lane::Lane;
 pub use metric::BATCH_BUCKETS;

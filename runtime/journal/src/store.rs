@@ -11,6 +11,7 @@ use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
 
 pub use crate::append::Placed;
 use crate::error::{CommitError, StoreError};
+use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit};
 use crate::snapshot::{AsOf, Snapshot};
 pub use memory::Memory;
@@ -100,6 +101,17 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The events after a position, in order and without gaps, within `limit`; the same holds.
     async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError>;
+
+    /// Of the events after a position up to `until`, which are known to be durable, those that meet a filter, within `limit`.
+    ///
+    /// What does not meet it is passed over where it is: its payload is not read. The caller bounds how many are looked at.
+    async fn select_log(
+        &self,
+        after: Position,
+        until: Position,
+        filter: &LogFilter,
+        limit: PageLimit,
+    ) -> Result<Page, StoreError>;
 
     /// The position of the last committed event; zero if there is none. It asks the storage, so it also tells whether
     /// it answers.

@@ -29,6 +29,8 @@ mod ownership;
 mod paging;
 #[path = "conformance/reading.rs"]
 mod reading;
+#[path = "conformance/selecting.rs"]
+mod selecting;
 #[path = "conformance/snapshots.rs"]
 mod snapshots;
 

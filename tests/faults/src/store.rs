@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_journal::store::{Connections, Ownership, Placed};
-use dormouse_journal::{AsOf, CommitError, Page, PageLimit, Snapshot, Store, StoreError};
+use dormouse_journal::{AsOf, CommitError, LogFilter, Page, PageLimit, Snapshot, Store, StoreError};
 use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
 
 use crate::fault::Fault;
@@ -90,6 +90,17 @@ impl Store for Faulty {
     async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
         self.disturb(Call::ReadLog).await?;
         self.inner.read_log(after, limit).await
+    }
+
+    async fn select_log(
+        &self,
+        after: Position,
+        until: Position,
+        filter: &LogFilter,
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
+        self.disturb(Call::ReadLog).await?;
+        self.inner.select_log(after, until, filter, limit).await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {

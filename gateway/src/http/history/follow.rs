@@ -1,6 +1,6 @@
 //! The events of one aggregate as they come.
 
-use dormouse_journal::{Feed, Journal, PageLimit, ReadError};
+use dormouse_journal::{CatchUps, Feed, Journal, LogFilter, PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
 use tokio::sync::watch;
 use tokio::task::consume_budget;
@@ -27,12 +27,19 @@ pub(super) struct History {
     feed: Option<Feed>,
     head: watch::Receiver<Position>,
     rest: Rest,
+    turns: CatchUps,
 }
 
 impl History {
-    pub(super) fn follow(journal: &Journal, aggregate: AggregateRef, after: Version, filter: Filter) -> Self {
+    pub(super) fn follow(
+        journal: &Journal,
+        aggregate: AggregateRef,
+        after: Version,
+        filter: Filter,
+        turns: CatchUps,
+    ) -> Self {
         let (journal, head) = (journal.clone(), journal.head());
-        Self { journal, aggregate, filter, version: after, feed: None, head, rest: Rest::default() }
+        Self { journal, aggregate, filter, version: after, feed: None, head, rest: Rest::default(), turns }
     }
 
     /// A page of the history; none in front of an event that is larger than a page and `largest`. The last one ends where
@@ -40,7 +47,10 @@ impl History {
     async fn read(&mut self, largest: usize) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
         // Taken before the history is read: what is committed meanwhile comes from the feed.
         let head = *self.head.borrow();
-        let feed = self.journal.feed(head).page_bytes(PAGE_BYTES);
+        let of_its_type =
+            LogFilter { types: vec![self.aggregate.aggregate_type.as_str().to_owned()], events: Vec::new() };
+        let feed = self.journal.feed(head).page_bytes(PAGE_BYTES).only(of_its_type).in_turn(self.turns.clone());
+        let _turn = self.turns.turn().await;
         let mut page = self.journal.history(&self.aggregate, self.version, READ.largest(largest)).await?;
         if page.is_empty() && page.is_cut {
             return Ok(None);

@@ -1,7 +1,8 @@
 //! Which events a client wants to see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use dormouse_journal::LogFilter;
 use dormouse_kernel::{AggregateRef, EventSelection, NewEvent};
 
 use crate::http::Api;
@@ -59,8 +60,23 @@ impl Filter {
     }
 
     /// Whether everything is wanted.
-    pub(super) fn is_none(&self) -> bool {
+    fn is_none(&self) -> bool {
         self.types.is_empty() && self.events.is_none()
+    }
+
+    /// What has to be read of the log to find what is wanted: that, and what may turn out to be wanted. `None`: everything.
+    pub(super) fn stored(&self) -> Option<LogFilter> {
+        if self.is_none() {
+            return None;
+        }
+        let Some(events) = &self.events else {
+            return Some(LogFilter { types: self.types.clone(), events: Vec::new() });
+        };
+        let names: BTreeSet<&str> = events.values().flat_map(EventSelection::stored_names).collect();
+        Some(LogFilter {
+            types: events.keys().cloned().collect(),
+            events: names.into_iter().map(str::to_owned).collect(),
+        })
     }
 
     pub(in crate::http) fn wants(&self, aggregate: &AggregateRef, event: &NewEvent) -> bool {

@@ -1,6 +1,6 @@
 //! The log as it grows.
 
-use dormouse_journal::{Feed, Journal, ReadError};
+use dormouse_journal::{CatchUps, Feed, Journal, ReadError};
 use dormouse_kernel::{Position, RecordedEvent};
 use tokio::sync::watch;
 use tokio::task::consume_budget;
@@ -18,8 +18,11 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn follow(journal: &Journal, after: Position, filter: Filter) -> Self {
-        let feed = journal.feed(after).page_bytes(PAGE_BYTES);
+    pub(super) fn follow(journal: &Journal, after: Position, filter: Filter, turns: CatchUps) -> Self {
+        let mut feed = journal.feed(after).page_bytes(PAGE_BYTES).in_turn(turns);
+        if let Some(stored) = filter.stored() {
+            feed = feed.only(stored);
+        }
         Self { feed, head: journal.head(), filter, rest: Rest::default() }
     }
 }

@@ -9,6 +9,7 @@ use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
 
 use super::{Connections, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, StoreError};
+use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
 
@@ -115,6 +116,32 @@ impl Store for Memory {
         let rows = self.rows()?;
         let start = rows.log.partition_point(|placed| placed.last() <= after);
         Ok(Placed::page(rows.log[start..].iter(), Version::ZERO, after, Room::new(limit)))
+    }
+
+    async fn select_log(
+        &self,
+        after: Position,
+        until: Position,
+        filter: &LogFilter,
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
+        let rows = self.rows()?;
+        let start = rows.log.partition_point(|placed| placed.last() <= after);
+        let appends = rows.log[start..].iter().take_while(|placed| placed.first <= until);
+        let (mut page, mut room) = (Page::default(), Room::new(limit));
+        for (position, index, placed) in appends.flat_map(Placed::places) {
+            let event = &placed.append.events[index];
+            if position <= after || position > until || !filter.wants(&placed.append.aggregate, event) {
+                continue;
+            }
+            if !room.take(event.size_bytes()) {
+                page.is_cut = true;
+                return Ok(page);
+            }
+            page.events.push(placed.row(index));
+        }
+        page.is_cut = room.is_used_up();
+        Ok(page)
     }
 
     async fn head(&self) -> Result<Position, StoreError> {

@@ -30,6 +30,7 @@ use tracing::warn;
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
+use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
 use batch::Batch;
@@ -96,6 +97,16 @@ static READ_AGGREGATE: LazyLock<String> =
     LazyLock::new(|| page_sql("aggregate_type = $4 AND aggregate_id = $5 AND version > $6", "version"));
 
 static READ_LOG: LazyLock<String> = LazyLock::new(|| page_sql("position > $4", "position"));
+
+/// The conditions on names are such that no index serves them: the scan goes by position, and ends at `$5`.
+static SELECT_LOG: LazyLock<String> = LazyLock::new(|| {
+    let condition = "position > $4 AND position <= $5
+                     AND (cardinality($6::text[]) = 0 OR aggregate_type = ANY ($6))
+                     AND (cardinality($7::text[]) = 0 OR event_type = ANY ($7))";
+    page_sql(condition, "position")
+});
+
+const COUNT_LOG: &str = "SELECT count(*) FROM events WHERE position > $1 AND position <= $2";
 
 /// The events that meet a condition, in an order, at most `$1`, as far as `$2` bytes go. The sizes are known without reading
 /// what they measure. The first one is there with up to `$3` bytes; the first that has no room comes without its payload,
@@ -213,6 +224,32 @@ fn log_page<'q>(connection: &'q mut PgConnection, (after, limit): &'q (Position,
     })
 }
 
+fn log_selection<'q>(
+    connection: &'q mut PgConnection,
+    (after, until, filter, limit): &'q (Position, Position, &LogFilter, PageLimit),
+) -> Asking<'q, Page> {
+    Box::pin(async move {
+        let select = query(SELECT_LOG.as_str())
+            .bind(signed(limit.events as u64))
+            .bind(signed(limit.bytes as u64))
+            .bind(signed(limit.largest as u64))
+            .bind(signed(after.0))
+            .bind(signed(until.0))
+            .bind(&filter.types)
+            .bind(&filter.events);
+        let page = page(select.fetch_all(&mut *connection).await?, *limit)?;
+        if !page.is_cut {
+            // A position that is missing would pass for one that is not wanted.
+            let count = query_scalar(COUNT_LOG).bind(signed(after.0)).bind(signed(until.0));
+            let there: i64 = count.fetch_one(connection).await?;
+            if there != signed(until.0.saturating_sub(after.0)) {
+                return Err(Failure::Damaged(format!("the log lacks a position between {after} and {until}")));
+            }
+        }
+        Ok(page)
+    })
+}
+
 /// Each row goes as its event comes, so that a page is not there twice.
 fn page(rows: Vec<PgRow>, limit: PageLimit) -> Result<Page, Failure> {
     let (mut page, mut room) = (Page::default(), Room::new(limit));
@@ -312,6 +349,22 @@ impl Store for Postgres {
             return Ok(page);
         }
         Ok(self.readers.ask((after, limit), log_page).await?)
+    }
+
+    async fn select_log(
+        &self,
+        after: Position,
+        until: Position,
+        filter: &LogFilter,
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
+        let wanted = (after, until, filter, limit);
+        if let Some(replica) = self.replicas.next_that(|head| until <= *head)
+            && let Some(page) = replica.ask(wanted, log_selection).await
+        {
+            return Ok(page);
+        }
+        Ok(self.readers.ask(wanted, log_selection).await?)
     }
 
     async fn head(&self) -> Result<Position, StoreError> {

@@ -26,6 +26,7 @@ mod readers;
 mod recovery;
 mod row;
 mod schema;
+mod select;
 mod snapshots;
 mod tail;
 #[cfg(test)]
@@ -41,6 +42,7 @@ use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
+use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
 use events::{Events, Wanted};
@@ -225,6 +227,16 @@ impl Store for Sqlite {
 
     async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
         self.readers.log(after, limit).await
+    }
+
+    async fn select_log(
+        &self,
+        after: Position,
+        until: Position,
+        filter: &LogFilter,
+        limit: PageLimit,
+    ) -> Result<Page, StoreError> {
+        self.readers.select_log(after, until, filter, limit).await
     }
 
     async fn head(&self) -> Result<Position, StoreError> {

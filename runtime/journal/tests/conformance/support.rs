@@ -151,6 +151,16 @@ impl History {
         self.command(None, vec![b"payload".to_vec(); events])
     }
 
+    /// A command that makes one event with this name.
+    pub(crate) fn named(&mut self, event_type: &'static str) -> Append {
+        let before = self.chain;
+        let mut append = self.next(1);
+        append.events[0].event_type = event_type.into();
+        self.chain = before.next(&self.aggregate, self.version, None, &append.events[0]);
+        append.events[0].chain = self.chain;
+        append
+    }
+
     /// A command with a key, which makes so many events.
     pub(crate) fn keyed(&mut self, name: &str, known_new: bool, events: usize) -> Append {
         let key = AppendKey { key: key(name), known_new };

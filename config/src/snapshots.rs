@@ -21,6 +21,9 @@ pub struct Snapshots {
     pub replay_budget: Duration,
     /// Snapshots kept per aggregate. Default 5; older ones serve reads of past versions.
     pub keep_count: NonZeroU32,
+    /// Snapshots kept beyond those, and whatever their age, spread evenly over a long history: a read of the past then replays a
+    /// part of it, about a sixteenth at the default of 32. Zero keeps none; raise it for faster reads of the past, and disk.
+    pub keep_sparse: u32,
     /// Older snapshots are removed. Default 90 days; raise it if aggregates with long histories sleep for longer.
     #[serde(with = "text::duration")]
     pub max_age: Duration,

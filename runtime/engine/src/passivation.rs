@@ -150,7 +150,7 @@ mod tests {
         let mut config = Config::embedded();
         config.passivation.sweep_interval = Duration::from_secs(3600);
         config.passivation.max_live = 6.try_into().unwrap();
-        let retention = Retention { keep_count: 1, max_age: Duration::ZERO };
+        let retention = Retention { keep_count: 1, max_age: Duration::ZERO, keep_sparse: 0 };
         let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
         let engine = Engine::builder(config).aggregate::<Tally>().start(journal).await.unwrap();
         let tallies = engine.aggregates::<Tally>().unwrap();

@@ -77,7 +77,7 @@ fn a_decision_that_does_not_end_holds_up_neither_the_journal_nor_other_aggregate
     let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let domain = Builder::new_multi_thread().worker_threads(STUCK + 1).enable_time().build().unwrap();
     server.block_on(async {
-        let retention = Retention { keep_count: 1, max_age: Duration::ZERO };
+        let retention = Retention { keep_count: 1, max_age: Duration::ZERO, keep_sparse: 0 };
         let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
         let builder = Engine::builder(Config::embedded()).aggregate::<Gate>().threads(domain.handle().clone());
         let engine = builder.start(journal).await.unwrap();

@@ -146,14 +146,28 @@ pub struct Retention {
     pub keep_count: usize,
     /// Age past which a snapshot is dropped.
     pub max_age: std::time::Duration,
+    /// Beyond those, and whatever their age: at most so many, spread over the history.
+    pub keep_sparse: usize,
 }
+
+/// Replaying fewer events costs hardly more than reading a snapshot does.
+const SPARSE_STEP_MIN: u64 = 1024;
 
 impl Retention {
     /// From the configuration.
     #[must_use]
     pub fn from_config(snapshots: &dormouse_config::Snapshots) -> Self {
         let keep_count = usize::try_from(snapshots.keep_count.get()).unwrap_or(usize::MAX);
-        Self { keep_count, max_age: snapshots.max_age }
+        let keep_sparse = usize::try_from(snapshots.keep_sparse).unwrap_or(usize::MAX);
+        Self { keep_count, max_age: snapshots.max_age, keep_sparse }
+    }
+
+    /// A history is cut into pieces of so many versions; of each but the first, the earliest snapshot is kept. They grow by
+    /// doubling, so that what is kept of a longer history is part of what was kept of it before.
+    #[must_use]
+    pub fn sparse_step(&self, latest: Version) -> Version {
+        let Ok(pieces @ 1..) = u64::try_from(self.keep_sparse) else { return Version(i64::MAX.cast_unsigned()) };
+        Version(latest.0.div_ceil(pieces).next_power_of_two().max(SPARSE_STEP_MIN))
     }
 
     /// Snapshots taken before this are dropped.

@@ -17,7 +17,7 @@ use crate::plan::{Call, Plan};
 use crate::seen::{Read, Seen};
 
 /// In memory, snapshots are kept: a test wants to see them.
-const KEEPS_ALL: Retention = Retention { keep_count: 1000, max_age: Duration::from_secs(1 << 30) };
+const KEEPS_ALL: Retention = Retention { keep_count: 1000, max_age: Duration::from_secs(1 << 30), keep_sparse: 0 };
 
 /// A store that does what the one inside it does, and gets into trouble when a test wants it to.
 ///

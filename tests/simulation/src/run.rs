@@ -61,7 +61,7 @@ pub(crate) struct World {
 /// Simulates what the seed says, and checks it.
 #[must_use]
 pub fn play(scenario: Scenario, seed: u64) -> Run {
-    let retention = Retention { keep_count: 3, max_age: Duration::from_secs(1 << 30) };
+    let retention = Retention { keep_count: 3, max_age: Duration::from_secs(1 << 30), keep_sparse: 0 };
     let world = Arc::new(World {
         storage: Arc::new(Memory::new(retention)),
         time: Time::default(),

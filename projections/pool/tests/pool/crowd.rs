@@ -127,7 +127,7 @@ impl Place {
     }
 
     async fn journal(&self) -> Journal {
-        let retention = Retention { keep_count: 1, max_age: Duration::from_secs(1) };
+        let retention = Retention { keep_count: 1, max_age: Duration::from_secs(1), keep_sparse: 0 };
         let config = Config::embedded().journal;
         let store: Arc<dyn Store> = match self {
             Self::Memory(_) => Arc::new(MemoryJournal::new(retention)),

@@ -21,7 +21,7 @@ use crate::bank::{Account, AccountEvent, Balance, Balances, Everything, Expected
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn journal() -> Journal {
-    let retention = Retention { keep_count: 1, max_age: Duration::from_secs(1) };
+    let retention = Retention { keep_count: 1, max_age: Duration::from_secs(1), keep_sparse: 0 };
     let store = Arc::new(MemoryJournal::new(retention));
     Journal::start(store, dormouse_journal::Options::default()).await.unwrap()
 }

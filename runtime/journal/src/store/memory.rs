@@ -1,6 +1,6 @@
 //! The log in memory: for tests, for measuring everything else, and for what need not last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -158,11 +158,16 @@ impl Store for Memory {
             let oldest = self.retention.oldest(snapshot.taken_at);
             let kept = rows.snapshots.entry(snapshot.aggregate.clone()).or_default();
             kept.insert(snapshot.version, snapshot.clone());
-            while kept.len() > self.retention.keep_count {
-                kept.pop_first();
-            }
+            let step = self.retention.sparse_step(snapshot.version);
+            let mut pieces = HashSet::new();
+            let is_first = |version: &&Version| **version >= step && pieces.insert(version.0 / step.0);
+            let sparse: HashSet<Version> = kept.keys().filter(is_first).copied().collect();
             let latest = kept.keys().next_back().copied();
-            kept.retain(|version, kept| kept.taken_at >= oldest || Some(*version) == latest);
+            let newest: HashSet<Version> = kept.keys().rev().take(self.retention.keep_count).copied().collect();
+            kept.retain(|version, kept| {
+                let is_recent = newest.contains(version) && kept.taken_at >= oldest;
+                is_recent || Some(*version) == latest || sparse.contains(version)
+            });
         }
         Ok(())
     }

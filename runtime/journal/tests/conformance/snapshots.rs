@@ -10,6 +10,7 @@ on_every_store! {
     a_snapshot_of_the_same_version_is_replaced,
     five_snapshots_are_kept,
     old_snapshots_are_dropped,
+    of_a_long_history_some_snapshots_are_kept_all_over_it,
     the_latest_snapshot_is_kept_however_old,
     an_aggregate_keeps_its_snapshots_when_others_drop_theirs,
     a_snapshot_comes_back_as_it_was_given;
@@ -86,6 +87,24 @@ async fn old_snapshots_are_dropped(place: Place) {
     let found = async |version| store.snapshot(&account("a"), AsOf::Version(Version(version))).await.unwrap();
     assert_eq!(found(1).await, None);
     assert_eq!(found(2).await, Some(young));
+}
+
+async fn of_a_long_history_some_snapshots_are_kept_all_over_it(place: Place) {
+    let store = place.store().await;
+    for latest in (500..=60_000).step_by(500) {
+        // Each is older than retention allows when the next is taken.
+        let taken_at = at(0) + days(latest / 5);
+        store.save_snapshots(&[taken(snapshot("a", latest), taken_at)]).await.unwrap();
+    }
+    let mut kept = std::collections::BTreeSet::new();
+    for version in (0..=60_000).step_by(250) {
+        let found = store.snapshot(&account("a"), AsOf::Version(Version(version))).await.unwrap();
+        let found = found.map_or(0, |snapshot| snapshot.version.0);
+        kept.insert(found);
+        // Two pieces of 4,096, as a sixteenth of the history is rounded up to, and what lies between two snapshots.
+        assert!(version - found <= 2 * 4_096 + 500, "{version} from {found}");
+    }
+    assert!(kept.len() <= 16 + 5, "{kept:?}");
 }
 
 async fn the_latest_snapshot_is_kept_however_old(place: Place) {

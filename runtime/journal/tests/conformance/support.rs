@@ -96,7 +96,7 @@ pub(crate) fn config() -> Config {
 }
 
 pub(crate) fn retention() -> Retention {
-    Retention { keep_count: 5, max_age: days(90) }
+    Retention { keep_count: 5, max_age: days(90), keep_sparse: 16 }
 }
 
 pub(crate) fn days(days: u64) -> Duration {

@@ -23,13 +23,15 @@ const DROP_SUPERFLUOUS: &str = "
     DELETE FROM snapshots USING (
         SELECT aggregate_type, aggregate_id, version, taken_at < oldest AS is_old, row_number() OVER (
             PARTITION BY aggregate_type, aggregate_id ORDER BY version DESC
-        ) AS rank
-        FROM unnest($1::text[], $2::text[], $3::bigint[]) AS saved (aggregate_type, aggregate_id, oldest)
+        ) AS rank, version >= step AND version = min(version) OVER (
+            PARTITION BY aggregate_type, aggregate_id, version / step
+        ) AS is_sparse
+        FROM unnest($1::text[], $2::text[], $3::bigint[], $5::bigint[]) AS saved (aggregate_type, aggregate_id, oldest, step)
         JOIN snapshots USING (aggregate_type, aggregate_id)
     ) AS kept
     WHERE (snapshots.aggregate_type, snapshots.aggregate_id, snapshots.version)
         = (kept.aggregate_type, kept.aggregate_id, kept.version)
-        AND rank > 1 AND (rank > $4 OR is_old)";
+        AND rank > 1 AND (rank > $4 OR is_old) AND NOT is_sparse";
 
 const FIND: &str = "
     SELECT * FROM snapshots
@@ -73,13 +75,14 @@ async fn drop_superfluous(
 ) -> Result<(), sqlx::Error> {
     let mut now = BTreeMap::new();
     for snapshot in snapshots {
-        let latest = now.entry(&snapshot.aggregate).or_insert(snapshot.taken_at);
-        *latest = snapshot.taken_at.max(*latest);
+        let (taken_at, version) = now.entry(&snapshot.aggregate).or_insert((snapshot.taken_at, snapshot.version));
+        (*taken_at, *version) = (snapshot.taken_at.max(*taken_at), snapshot.version.max(*version));
     }
     let (types, ids): (Vec<&str>, Vec<&str>) = now.keys().map(|aggregate| names(aggregate)).unzip();
-    let oldest: Vec<i64> = now.values().map(|now| retention.oldest(*now).as_microsecond()).collect();
+    let oldest: Vec<i64> = now.values().map(|(now, _)| retention.oldest(*now).as_microsecond()).collect();
+    let steps: Vec<i64> = now.values().map(|(_, latest)| signed(retention.sparse_step(*latest).0)).collect();
     let keep_count = signed(retention.keep_count as u64);
-    let delete = sqlx::query(DROP_SUPERFLUOUS).bind(types).bind(ids).bind(oldest).bind(keep_count);
+    let delete = sqlx::query(DROP_SUPERFLUOUS).bind(types).bind(ids).bind(oldest).bind(keep_count).bind(steps);
     delete.execute(connection).await.map(drop)
 }
 

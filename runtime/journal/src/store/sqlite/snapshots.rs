@@ -38,12 +38,16 @@ const SAVE: &str = "INSERT OR REPLACE INTO snapshots
      (aggregate_type, aggregate_id, version, chain, recorded_at, snapshot_version, body, taken_at, checksum)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// All but the latest are dropped that are too old, or older than the last of the newest ?4.
+/// All but the latest are dropped that are too old, or older than the last of the newest ?4, unless they are the first of a
+/// piece of ?5 versions.
 const DROP_SUPERFLUOUS: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2
      AND version < (SELECT max(version) FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2)
      AND (taken_at < ?3 OR version < (
         SELECT version FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2
         ORDER BY version DESC LIMIT 1 OFFSET ?4 - 1
+     ))
+     AND NOT (version >= ?5 AND version IN (
+        SELECT min(version) FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2 GROUP BY version / ?5
      ))";
 
 impl Snapshots {
@@ -103,6 +107,7 @@ impl Snapshots {
                 .bind(snapshot.aggregate.id.shared())
                 .bind(self.retention.oldest(snapshot.taken_at).as_microsecond())
                 .bind(signed(self.retention.keep_count as u64))
+                .bind(signed(self.retention.sparse_step(snapshot.version).0))
                 .execute(&mut *transaction)
                 .await?;
         }

@@ -26,7 +26,7 @@ use crate::append::{Append, AppendKey, Placed};
 use crate::error::OpenError;
 use crate::store::{Access, Retention, Store};
 
-const RETENTION: Retention = Retention { keep_count: 3, max_age: Duration::from_secs(3600) };
+const RETENTION: Retention = Retention { keep_count: 3, max_age: Duration::from_secs(3600), keep_sparse: 0 };
 
 /// A directory with a journal, and who owns it at the moment.
 struct Place {

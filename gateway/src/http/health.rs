@@ -150,8 +150,17 @@ impl Api {
         let residency = self.engine.residency();
         let quarantined: usize = residency.iter().map(|kind| kind.quarantined.len()).sum();
         let live: usize = residency.iter().map(|kind| kind.live).sum();
-        let status = if quarantined == 0 { Status::Ok } else { Status::Degraded };
-        Check::new(status, [("live", live.into()), ("quarantined", quarantined.into())])
+        let ignored = residency
+            .iter()
+            .filter_map(|kind| Some((kind.aggregate_type.to_owned(), kind.snapshots_ignored.clone()?.into())));
+        let ignored: Map<String, Value> = ignored.collect();
+        let status = if quarantined == 0 && ignored.is_empty() { Status::Ok } else { Status::Degraded };
+        let mut check = Check::new(status, [("live", live.into()), ("quarantined", quarantined.into())]);
+        if !ignored.is_empty() {
+            // Aggregates are right, and slow to wake.
+            check.details.insert("snapshots_ignored".to_owned(), ignored.into());
+        }
+        check
     }
 
     async fn database(&self) -> Check {

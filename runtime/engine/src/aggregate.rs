@@ -10,6 +10,7 @@ mod body;
 mod decision;
 mod message;
 mod resident;
+mod sameness;
 mod waking;
 
 pub(crate) use activation::Activation;

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::aggregates::Aggregates;
+use crate::binary;
 use crate::error::StartError;
 use crate::kind::{AnyKind, Kind, Node, Residency};
 use crate::metric;
@@ -58,6 +59,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     threads: Option<Handle>,
+    program: Option<u64>,
     kinds: Vec<(&'static str, MakeKind)>,
 }
 
@@ -105,6 +107,14 @@ impl Builder {
         self
     }
 
+    /// What tells this program from others that wrote snapshots, in place of a fingerprint of the executable: for those whose code
+    /// is not all in there.
+    #[must_use]
+    pub fn program(mut self, program: u64) -> Self {
+        self.program = Some(program);
+        self
+    }
+
     /// Starts the supervisor tree on `journal`, which the engine closes when it is drained.
     ///
     /// # Errors
@@ -113,7 +123,8 @@ impl Builder {
         metric::describe();
         let limits = supervision::limits(&self.config.supervision);
         let threads = self.threads.unwrap_or_else(Handle::current);
-        let node = Arc::new(Node::new(journal, self.clock, self.ids, threads.clone(), self.config));
+        let program = self.program.unwrap_or_else(binary::fingerprint);
+        let node = Arc::new(Node::new(journal, self.clock, self.ids, threads.clone(), self.config, program));
         let mut kinds = Vec::new();
         let mut handles = HashMap::new();
         for (name, make) in self.kinds {
@@ -141,7 +152,14 @@ impl Engine {
     /// An engine to be, with the system's clock and ids.
     #[must_use]
     pub fn builder(config: Config) -> Builder {
-        Builder { config, clock: Arc::new(SystemClock), ids: Arc::new(SystemIds), threads: None, kinds: Vec::new() }
+        Builder {
+            config,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            threads: None,
+            program: None,
+            kinds: Vec::new(),
+        }
     }
 
     /// The aggregates of one type, if the engine runs it.

@@ -23,6 +23,7 @@ use crate::engine::Lifecycle;
 use crate::error::StartError;
 use crate::metric::{self, CommandMetrics};
 use crate::passivation::SweepMessage;
+use crate::snapshot_sample::SnapshotSample;
 use crate::snapshotting::{Policy, ReplayCost};
 use crate::supervision;
 
@@ -41,6 +42,8 @@ pub(crate) struct Node {
     /// Places for those who read the past.
     pub(crate) replays: Semaphore,
     pub(crate) config: Config,
+    /// The fingerprint of this program.
+    pub(crate) program: u64,
     pub(crate) places: Arc<Places>,
     pub(crate) dormant: DormantTier,
     pub(crate) snapshots: Policy,
@@ -66,6 +69,7 @@ impl Node {
         ids: Arc<dyn IdSource>,
         threads: Handle,
         config: Config,
+        program: u64,
     ) -> Self {
         let dormant_budget = usize::try_from(config.passivation.dormant_budget.as_u64()).unwrap_or(usize::MAX);
         let shards = config.runtime.shards.get();
@@ -74,6 +78,7 @@ impl Node {
             clock,
             ids,
             threads,
+            program,
             replays: Semaphore::new(REPLAYS),
             places: Arc::new(Places::new(config.admission.per_node.get())),
             dormant: DormantTier::new(dormant_budget),
@@ -194,6 +199,8 @@ pub(crate) struct Kind<A: Aggregate> {
     pub(crate) replay_cost: ReplayCost,
     /// Of the state: snapshots of another one are ignored.
     pub(crate) shape: u64,
+    /// Of snapshots that other programs wrote.
+    pub(crate) sample: SnapshotSample,
     pub(crate) mailbox_wait: Histogram,
     pub(crate) commands: Vec<CommandMetrics>,
     directories: Vec<Directory<A>>,
@@ -219,12 +226,13 @@ impl<A: Aggregate> Kind<A> {
         let commands = variant_names::<A::Command>().map_err(not_an_enum)?;
         let directories = (0..node.shards()).map(|_| Directory::new()).collect();
         Ok(Self {
-            node,
             name,
             codec,
             replay_cost: ReplayCost::default(),
             shape: shape_of::<A>(),
+            sample: SnapshotSample::new(A::TYPE, node.program),
             mailbox_wait: histogram!(metric::MAILBOX_WAIT),
+            node,
             commands: commands.iter().map(|name| CommandMetrics::new(name)).collect(),
             directories,
             live: AtomicUsize::new(0),
@@ -293,6 +301,8 @@ pub struct Residency {
     pub waking: usize,
     /// Aggregates that need an operator, and why.
     pub quarantined: Vec<(AggregateId, String)>,
+    /// Why snapshots that other programs wrote are ignored, if they are.
+    pub snapshots_ignored: Option<String>,
 }
 
 /// A type's aggregates, whatever the type.
@@ -343,6 +353,7 @@ impl<A: Aggregate> AnyKind for Kind<A> {
             live: self.live.load(Ordering::Relaxed),
             waking: usize::try_from(self.waking.load(Ordering::Relaxed)).unwrap_or(usize::MAX),
             quarantined: self.directories.iter().flat_map(Directory::quarantined).collect(),
+            snapshots_ignored: self.sample.trouble(),
         }
     }
 

@@ -13,6 +13,7 @@
 mod admission;
 mod aggregate;
 mod aggregates;
+mod binary;
 mod command;
 mod delivery;
 mod directory;
@@ -24,6 +25,7 @@ mod kind;
 mod metric;
 mod outcome;
 mod passivation;
+mod snapshot_sample;
 mod snapshotting;
 mod supervision;
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub(crate) const ABANDONED: &str = "dormouse_commands_abandoned_total";
 pub(crate) const FAILURES: &str = "dormouse_aggregate_failures_total";
 /// Aggregates woken whose last event lies ahead of the clock.
 pub(crate) const AHEAD_OF_CLOCK: &str = "dormouse_aggregates_ahead_of_clock_total";
+/// Snapshots that differ from what their events lead to; `aggregate_type`.
+pub(crate) const SNAPSHOTS_DIFFERING: &str = "dormouse_snapshots_differing_total";
 /// From being sent to being taken out of the mailbox, seconds.
 pub(crate) const MAILBOX_WAIT: &str = "dormouse_mailbox_wait_seconds";
 
@@ -63,6 +65,7 @@ pub(crate) fn describe() {
     describe_counter!(SHED, "Requests refused for lack of a permit, by scope");
     describe_counter!(ABANDONED, "Commands whose sender hung up before they were decided");
     describe_counter!(AHEAD_OF_CLOCK, "Aggregates woken whose last event lies ahead of the clock");
+    describe_counter!(SNAPSHOTS_DIFFERING, "Snapshots that differ from what their events lead to");
     describe_counter!(FAILURES, "Aggregates whose actor failed");
     describe_histogram!(MAILBOX_WAIT, Unit::Seconds, "Time a command spends in its aggregate's mailbox");
     // From the start, so that a rate shows the first of each too.

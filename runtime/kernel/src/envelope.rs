@@ -97,6 +97,12 @@ impl Fingerprint {
         first.copy_from_slice(&hash.as_bytes()[..8]);
         Self(u64::from_le_bytes(first))
     }
+
+    /// As a number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
 }
 
 /// An event on its way into the journal. Its aggregate, version and command key stand with the append it is part of.

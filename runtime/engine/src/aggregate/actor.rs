@@ -208,7 +208,7 @@ impl<A: Aggregate> Memory<A> {
         let snapshot = if kind.node.snapshots.is_due(Moment::Awake, resident.since_snapshot, &kind.replay_cost) {
             resident.since_snapshot = 0;
             // One that cannot be encoded is done without.
-            resident.to_snapshot(kind.aggregate(&id), kind.node.clock.now(), kind.shape).ok()
+            resident.to_snapshot(kind.aggregate(&id), kind.node.clock.now(), kind.shape, kind.sample.program()).ok()
         } else {
             None
         };
@@ -303,7 +303,9 @@ impl<A: Aggregate> Memory<A> {
             && resident.version > Version::ZERO
         {
             let due = kind.node.snapshots.is_due(Moment::FallingAsleep, resident.since_snapshot, &kind.replay_cost);
-            let snapshot = due.then(|| resident.to_snapshot(aggregate.clone(), kind.node.clock.now(), kind.shape));
+            let snapshot = due.then(|| {
+                resident.to_snapshot(aggregate.clone(), kind.node.clock.now(), kind.shape, kind.sample.program())
+            });
             let snapshotted = match snapshot {
                 // All go to sleep at once then, many more than there is room for snapshots waiting.
                 Some(Ok(snapshot)) if reason == SleepReason::Drain => {

@@ -39,6 +39,7 @@ struct SnapshotRef<'a, A> {
     state: &'a A,
     keys: &'a RecentKeys,
     shape: u64,
+    program: u64,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +49,9 @@ struct StoredSnapshot<A> {
     /// Earlier versions of Dormouse wrote none. Nobody knows which fields such a state had, so it is not used.
     #[serde(default)]
     shape: Option<u64>,
+    /// Which program wrote it. Earlier versions of Dormouse did not say.
+    #[serde(default)]
+    program: Option<u64>,
 }
 
 impl Body {
@@ -80,35 +84,37 @@ impl<A: Aggregate> Resident<A> {
     }
 
     /// What outlives the process.
-    /// `shape` is that of the state ([`shape_of`](dormouse_kernel::shape_of)).
+    /// `shape` is that of the state ([`shape_of`](dormouse_kernel::shape_of)), `program` the one that [writes](crate::binary) it.
     pub(crate) fn to_snapshot(
         &self,
         aggregate: AggregateRef,
         now: Timestamp,
         shape: u64,
+        program: u64,
     ) -> Result<Snapshot, CodecError> {
+        let keys = &self.keys.latest(SNAPSHOT_KEYS);
         Ok(Snapshot {
             aggregate,
             version: self.version,
             chain: self.chain,
             recorded_at: self.recorded_at,
             snapshot_version: A::SNAPSHOT_VERSION,
-            body: encode(&SnapshotRef { state: &self.state, keys: &self.keys.latest(SNAPSHOT_KEYS), shape })?,
+            body: encode(&SnapshotRef { state: &self.state, keys, shape, program })?,
             taken_at: now,
         })
     }
 
-    /// The state in a snapshot, if it was written in today's way of a state of today's shape.
-    pub(crate) fn from_snapshot(snapshot: &Snapshot, shape: u64) -> Option<Self> {
+    /// The state in a snapshot, if it was written in today's way of a state of today's shape, and the program that did.
+    pub(crate) fn from_snapshot(snapshot: &Snapshot, shape: u64) -> Option<(Self, Option<u64>)> {
         if snapshot.snapshot_version != A::SNAPSHOT_VERSION {
             return None;
         }
-        let StoredSnapshot { state, keys, shape: stored } = decode(&snapshot.body).ok()?;
+        let StoredSnapshot { state, keys, shape: stored, program } = decode(&snapshot.body).ok()?;
         if stored != Some(shape) {
             return None;
         }
         let Snapshot { version, chain, recorded_at, .. } = *snapshot;
-        Some(Self { state, keys, version, chain, recorded_at, since_snapshot: 0 })
+        Some((Self { state, keys, version, chain, recorded_at, since_snapshot: 0 }, program))
     }
 
     /// From where to read on.

@@ -150,7 +150,7 @@ mod tests {
         let retention = Retention { keep_count: 1, max_age: Duration::ZERO, keep_sparse: 0 };
         let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_000).unwrap()));
-        Kind::new(Arc::new(Node::new(journal, clock, Arc::new(SequentialIds::default()), Handle::current(), config)))
+        Kind::new(Arc::new(Node::new(journal, clock, Arc::new(SequentialIds::default()), Handle::current(), config, 1)))
             .unwrap()
     }
 

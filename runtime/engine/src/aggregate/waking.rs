@@ -9,8 +9,10 @@ use metrics::{counter, histogram};
 use tracing::warn;
 
 use super::Resident;
+use super::sameness::is_same;
 use crate::kind::Kind;
 use crate::metric;
+use crate::snapshot_sample::Use;
 
 /// What is read of a history at a time. Many aggregates wake at once, so that large events come a few at a time; of small
 /// ones, most histories are one page.
@@ -90,7 +92,8 @@ async fn from_journal<A: Aggregate>(
     as_of: AsOf,
 ) -> Result<(Resident<A>, &'static str), WakeError> {
     if let Some(snapshot) = kind.node.journal.snapshot(aggregate, as_of).await
-        && let Some(mut resident) = Resident::from_snapshot(&snapshot, kind.shape)
+        && let Some((resident, program)) = Resident::from_snapshot(&snapshot, kind.shape)
+        && let Some(mut resident) = checked(kind, aggregate, resident, program).await?
     {
         match replay(kind, aggregate, &mut resident, as_of).await {
             Ok(()) => return Ok((resident, "snapshot")),
@@ -107,6 +110,37 @@ async fn from_journal<A: Aggregate>(
     let events = resident.version.0;
     kind.replay_cost.measured(events, started.elapsed());
     Ok((resident, if events == 0 { "new" } else { "events" }))
+}
+
+/// What a snapshot has, once it is known to be what its events lead to; what they lead to, until then. `None`: it is not used.
+async fn checked<A: Aggregate>(
+    kind: &Kind<A>,
+    aggregate: &AggregateRef,
+    stored: Resident<A>,
+    program: Option<u64>,
+) -> Result<Option<Resident<A>>, WakeError> {
+    match kind.sample.judge(program) {
+        Use::AsItIs => return Ok(Some(stored)),
+        Use::Ignore => return Ok(None),
+        Use::Compare => {}
+    }
+    let started = Instant::now();
+    let mut folded = Resident::new();
+    match replay(kind, aggregate, &mut folded, AsOf::Version(stored.version)).await {
+        Ok(()) => {}
+        // Events before it are damaged: there is nothing to compare it with.
+        Err(WakeError::Unreadable(_)) => return Ok(Some(stored)),
+        Err(unavailable) => return Err(unavailable),
+    }
+    if folded.chain == stored.chain
+        && let Ok(is_same) = is_same(&folded.state, &stored.state)
+    {
+        kind.sample.compared(&format_args!("{aggregate} at version {}", stored.version), is_same, started.elapsed());
+        if is_same {
+            folded.since_snapshot = 0;
+        }
+    }
+    Ok(Some(folded))
 }
 
 async fn replay<A: Aggregate>(

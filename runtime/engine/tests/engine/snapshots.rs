@@ -152,3 +152,85 @@ async fn a_snapshot_of_a_state_of_another_shape_is_ignored_although_it_decodes()
     let stated = engine.aggregates::<LaterCounter>().unwrap().state(&id("a")).await.unwrap();
     assert_eq!((stated.state.sum, stated.state.additions), (5, 5));
 }
+
+/// The counter as later code has it: the same fields, but an addition counts twice.
+#[derive(Clone, Default, Serialize, Deserialize)]
+struct Doubled {
+    total: i64,
+}
+
+impl Aggregate for Doubled {
+    const TYPE: &'static str = "counter";
+    type Command = Command;
+    type Event = Event;
+    type Reply = ();
+    type Rejection = Infallible;
+
+    fn decide(&self, _command: Command, context: &mut Context<Self>) -> Result<(), Infallible> {
+        context.emit(Event::Added { by: 1 });
+        Ok(())
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        if let Event::Added { by } = event {
+            self.total += 2 * by;
+        }
+    }
+}
+
+/// A world with a snapshot of each of these counters, all at version 5, and stopped.
+async fn snapshotted(ids: std::ops::Range<u32>) -> World {
+    let world = World::new(every(5, config())).await;
+    for number in ids {
+        for _ in 0..5 {
+            world.add(&number.to_string(), 1).await;
+        }
+    }
+    assert!(world.drain().await.complete);
+    world
+}
+
+/// Another program on the same store.
+async fn later<A: Aggregate>(world: &World) -> Engine {
+    let journal = Journal::start(world.store.clone() as Arc<dyn Store>, Options::default()).await.unwrap();
+    Engine::builder(every(5, config())).aggregate::<A>().program(7).start(journal).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_program_that_differs_from_its_events_is_found_and_none_of_its_type_is_used() {
+    let world = snapshotted(0..3).await;
+    let engine = later::<Doubled>(&world).await;
+    let counters = engine.aggregates::<Doubled>().unwrap();
+    assert_eq!(engine.residency()[0].snapshots_ignored, None);
+    for number in 0..3_u32 {
+        let past = counters.state_as_of(&id(&number.to_string()), AsOf::Version(Version(5))).await.unwrap();
+        assert_eq!(past.state.total, 10);
+        assert_eq!(counters.state(&id(&number.to_string())).await.unwrap().state.total, 10);
+    }
+    let reason = engine.residency()[0].snapshots_ignored.clone().unwrap();
+    assert_eq!(reason, "counter/0 at version 5 differs from what its events lead to");
+
+    // What it writes itself, soon, it uses.
+    counters.execute(id("0"), Command::Look, Default::default()).await.unwrap();
+    eventually("a snapshot of its own", || world.store.snapshots("0").contains(&6)).await;
+    world.store.forget_reads();
+    assert_eq!(counters.state_as_of(&id("0"), AsOf::Version(Version(6))).await.unwrap().state.total, 12);
+    assert_eq!(world.store.reads().iter().map(|read| read.after.0).collect::<Vec<_>>(), [5]);
+}
+
+#[tokio::test]
+async fn snapshots_of_another_program_are_used_once_some_were_what_their_events_lead_to() {
+    let world = snapshotted(0..18).await;
+    let engine = later::<crate::counter::Counter>(&world).await;
+    let counters = engine.aggregates::<crate::counter::Counter>().unwrap();
+    let reads = async |number: u32| {
+        world.store.forget_reads();
+        assert_eq!(counters.state(&id(&number.to_string())).await.unwrap().state.total, 5);
+        world.store.reads().iter().map(|read| read.after.0).collect::<Vec<_>>()
+    };
+    for number in 0..16 {
+        assert_eq!(reads(number).await, [0, 4], "all events are read, and what comes behind the snapshot");
+    }
+    assert_eq!(reads(16).await, [4]);
+    assert_eq!(engine.residency()[0].snapshots_ignored, None);
+}

@@ -38,6 +38,7 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod token;
 mod trace;
 mod unread;
 mod views;

@@ -13,6 +13,8 @@ mod poison;
 mod projections;
 #[path = "cli/refusals.rs"]
 mod refusals;
+#[path = "cli/restore.rs"]
+mod restore;
 #[path = "cli/serving.rs"]
 mod serving;
 #[path = "cli/streams.rs"]

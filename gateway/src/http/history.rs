@@ -20,6 +20,7 @@ use super::log::Filter;
 use super::problem::Problem;
 use super::resource::Resource;
 use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
+use super::token::Token;
 
 pub(super) async fn history(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (request, _) = request.into_parts();
@@ -37,20 +38,19 @@ async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let filter = Filter::of_type(api, aggregate_type, &parameters)?;
     let after = match Start::of_headers(&request.headers)? {
         Some(version) => version,
-        None => parameters.number("after")?.unwrap_or(0),
+        None => Token::after(&parameters)?,
     };
     let place = api.streams.open()?;
-    let known = resource.history(&id, Version(after.saturating_sub(1)), PageLimit::ONE).await?;
-    let Some(RecordedEvent { aggregate, .. }) = known.into_iter().next() else {
-        if after == 0 || resource.history(&id, Version::ZERO, PageLimit::ONE).await?.is_empty() {
+    let known = resource.history(&id, Version(after.number.saturating_sub(1)), PageLimit::ONE).await?;
+    let Some(RecordedEvent { aggregate, event, .. }) = known.into_iter().next() else {
+        if after.number == 0 || resource.history(&id, Version::ZERO, PageLimit::ONE).await?.is_empty() {
             return Err(QueryError::NotFound.into());
         }
         return Err(beyond(&format!("the aggregate has no version {after}")));
     };
-    Ok(stream::answer(
-        History::follow(api.engine.journal(), aggregate, Version(after), filter, api.catch_ups.clone()),
-        place,
-    ))
+    after.check((after.number > 0).then(|| event.chain.mark()))?;
+    let history = History::follow(api.engine.journal(), aggregate, after, filter, api.catch_ups.clone());
+    Ok(stream::answer(history, place))
 }
 
 async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
@@ -60,12 +60,17 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let resource = api.resource(segment())?;
     let id = aggregate_id(segment())?;
     let parameters = Parameters::of(uri, &["after", "limit"])?;
-    let after = Version(parameters.number("after")?.unwrap_or(0));
+    let token = Token::after(&parameters)?;
+    let after = Version(token.number);
     let limit = api.page_limit(&parameters)?;
 
     // One more than asked for tells whether there is a next page.
     let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
     let page_limit = PageLimit::events(limit + 1).bytes(api.page_bytes);
+    if token.mark.is_some() && after > Version::ZERO {
+        let known = resource.history(&id, Version(after.0 - 1), PageLimit::ONE).await?;
+        token.check(known.first().map(|event| event.event.chain.mark()))?;
+    }
     let Page { mut events, is_cut } = resource.history(&id, after, page_limit).await?;
     if events.is_empty() && !is_known(resource, &id, after).await? {
         return Err(beyond(&format!("the aggregate has no version {after}")));
@@ -73,7 +78,8 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     events.truncate(limit);
     let next = events.last().filter(|_| is_cut).map(|last: &RecordedEvent| {
         let limit = parameters.get("limit").map_or(String::new(), |limit| format!("&limit={limit}"));
-        format!("{}?after={}{limit}", uri.path(), last.version)
+        let after = Token::new(last.version.0, Some(last.event.chain.mark()));
+        format!("{}?after={after}{limit}", uri.path())
     });
     Ok(events_page(events, next, None, share).await)
 }

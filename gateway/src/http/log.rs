@@ -22,6 +22,7 @@ use super::address::{Parameters, query_without};
 use super::event::events_page;
 use super::problem::{self, Problem};
 use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
+use super::token::Token;
 
 /// Bytes that are read at once, when some of it may not be wanted.
 const READ_BYTES_AT_ONCE: usize = 256 << 10;
@@ -37,18 +38,19 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn log(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (request, _) = request.into_parts();
-    let answer = if wants_stream(&request.headers) { follow(&api, &request) } else { page(&api, &request).await }?;
+    let answer =
+        if wants_stream(&request.headers) { follow(&api, &request).await } else { page(&api, &request).await }?;
     Ok(([VARY_ACCEPT], answer).into_response())
 }
 
-fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
+async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let parameters = Parameters::of(&request.uri, &["after", "type", "event"])?;
     let filter = Filter::of(api, &parameters)?;
     let start = match Start::of_headers(&request.headers)? {
         Some(id) => Start::After(id),
         None => Start::of_address(&parameters)?,
     };
-    let after = position(api, start)?;
+    let after = position(api, start).await?;
     let place = api.streams.open()?;
     Ok(stream::answer(Log::follow(api.engine.journal(), after, filter, api.catch_ups.clone()), place))
 }
@@ -57,7 +59,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let uri = &request.uri;
     let parameters = Parameters::of(uri, &["after", "limit", "type", "event"])?;
     let filter = Filter::of(api, &parameters)?;
-    let mut reached = position(api, Start::of_address(&parameters)?)?;
+    let mut reached = Position(position(api, Start::of_address(&parameters)?).await?.number);
     let limit = api.page_limit(&parameters)?;
 
     let deadline = Instant::now() + api.command_timeout;
@@ -91,7 +93,12 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
         }
         reached = looked_at;
     }
-    let next = (reached < head).then(|| format!("{}?after={reached}{}", uri.path(), query_without(uri, "after")));
+    let mark = match events.last().filter(|last| last.position == reached) {
+        Some(last) => Some(last.event.chain.mark()),
+        None => journal.mark_at(reached).await.map_err(QueryError::from)?,
+    };
+    let after = Token::new(reached.0, mark);
+    let next = (reached < head).then(|| format!("{}?after={after}{}", uri.path(), query_without(uri, "after")));
     Ok(events_page(events, next, Some(reached), share).await)
 }
 
@@ -108,12 +115,12 @@ async fn everything(
     Ok(Selected { events, reached })
 }
 
-/// Where to begin, if the log reaches that far.
-fn position(api: &Api, start: Start) -> Result<Position, Problem> {
+/// Where to begin, if the log reaches that far, and is the one that the client knows.
+async fn position(api: &Api, start: Start) -> Result<Token, Problem> {
     let head = *api.engine.journal().head().borrow();
     match start {
-        Start::Latest => Ok(head),
-        Start::After(after) if after <= head.0 => Ok(Position(after)),
+        Start::Latest => Ok(Token::new(head.0, None)),
+        Start::After(after) if after.number <= head.0 => api.is_of_this_history(after).await.map(|()| after),
         Start::After(after) => {
             let what = format!("the log ends at position {head}, before {after}");
             Err(beyond(&what).with("position", head.0))

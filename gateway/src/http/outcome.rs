@@ -8,7 +8,7 @@ use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use dormouse_engine::{EventSummary, Outcome, Reply};
-use dormouse_kernel::{CommandKey, Position, decode, encode};
+use dormouse_kernel::{CommandKey, Mark, Position, decode, encode};
 use serde::de::DeserializeOwned;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -17,11 +17,12 @@ use super::address::{Parameters, aggregate_id, decoded, segments};
 use super::conditions::entity_tag;
 use super::messagepack::Json;
 use super::problem::{self, Problem};
+use super::token::Token;
 use super::{Api, JSON};
 
 pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// A token for where the command's last event stands. A number now, but opaque to clients: they hand it back as it is.
+/// A [`Token`] for where the command's last event stands, opaque to clients.
 pub(super) const DORMOUSE_POSITION: HeaderName = HeaderName::from_static("dormouse-position");
 
 /// A body of this size needs no second allocation for most commands.
@@ -99,6 +100,8 @@ pub(super) struct Told {
     pub(super) body: Vec<u8>,
     /// Where its last event stands.
     pub(super) position: Option<Position>,
+    /// The mark of the history there; none if it made no events.
+    mark: Option<Mark>,
     /// The entity tag of the aggregate after it.
     pub(super) tag: Option<HeaderValue>,
     /// It was carried out before, under the same key.
@@ -121,7 +124,9 @@ pub(super) fn tell<R: Serialize + DeserializeOwned>(
     let mut body = Vec::with_capacity(TYPICAL_BYTES);
     serde_json::to_writer(&mut body, &answer).map_err(|error| unwritable(&error))?;
     let tag = outcome.position.and(outcome.mark).map(|mark| entity_tag(outcome.version, mark));
-    Ok(Told { body, position: outcome.position, tag, repeated: outcome.repeated })
+    // The position of one without events is where the log ended.
+    let mark = outcome.mark.filter(|_| !outcome.events.is_empty());
+    Ok(Told { body, position: outcome.position, mark, tag, repeated: outcome.repeated })
 }
 
 impl Told {
@@ -131,7 +136,7 @@ impl Told {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, JSON);
         if let Some(position) = self.position {
-            headers.insert(DORMOUSE_POSITION, position.0.into());
+            headers.insert(DORMOUSE_POSITION, Token::new(position.0, self.mark).header());
         }
         if let Some(tag) = self.tag {
             headers.insert(ETAG, tag);

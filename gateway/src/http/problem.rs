@@ -65,6 +65,7 @@ kinds! {
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "This address does not take that method"
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The body did not arrive in time"
     KEY_IN_FLIGHT = CONFLICT "key-in-flight" "A command with this key is being carried out"
+    ANOTHER_HISTORY = CONFLICT "another-history" "This is of another history of the journal"
     BEYOND_HEAD = CONFLICT "beyond-head" "The journal does not reach that far"
     ALREADY_PAUSED = CONFLICT "already-paused" "The projection is paused already"
     NOT_PAUSED = CONFLICT "not-paused" "The projection is at work"

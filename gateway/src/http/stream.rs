@@ -41,6 +41,7 @@ pub(super) use start::{Start, beyond};
 use super::budget::Share;
 use super::event::event_json;
 use super::pieces::PIECE_BYTES;
+use super::token::Token;
 use crate::server::Endless;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -73,10 +74,10 @@ pub(super) trait Source: Send + 'static {
     -> impl Future<Output = Result<Vec<RecordedEvent>, ReadError>> + Send;
 
     /// What an event is called, so that a client can go on behind it.
-    fn id(event: &RecordedEvent) -> u64;
+    fn id(event: &RecordedEvent) -> Token;
 
     /// The id up to which everything that is to be shown was given by [`next`](Self::next).
-    fn reached(&self) -> u64;
+    fn reached(&self) -> Token;
 }
 
 /// A stream of all that `source` has to show, in `place`.
@@ -108,7 +109,7 @@ struct Stream<S> {
     /// Such an event comes next, and this is in the queue for its memory.
     waiting: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
     /// The last id that the client was told.
-    told: Option<u64>,
+    told: Option<Token>,
     /// When it must hear something again.
     due: Instant,
 }

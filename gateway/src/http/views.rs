@@ -22,6 +22,7 @@ use axum::http::HeaderValue;
 use axum::response::Response;
 use dormouse_config::Config;
 use dormouse_journal::store::postgres_sessions::Standing;
+use dormouse_kernel::Position;
 use dormouse_projections::{Definition, Kind, Projections, Reader, State as Fares};
 use metrics::{Counter, Histogram, counter, histogram};
 use serde_json::{Value, json};
@@ -32,6 +33,7 @@ use super::address::{Parameters, decoded};
 use super::commands::unknown;
 use super::health::Standstill;
 use super::problem::{self, Problem};
+use super::token::Token;
 use super::{Api, json};
 use crate::metric;
 pub(super) use shape::Shape;
@@ -124,6 +126,14 @@ impl Views {
 }
 
 impl Served {
+    /// How far an answer is, for its reader to name again. Its mark is known where the view was moved last, which is where
+    /// nearly all answers are.
+    fn token(&self, at: Position) -> Token {
+        let progress = self.reader.progress();
+        let progress = progress.borrow();
+        Token::new(at.0, progress.mark.filter(|_| progress.position == at))
+    }
+
     pub(super) fn definition(&self) -> &Definition {
         self.reader.definition()
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dormouse_kernel::{Position, Timestamp};
+use dormouse_kernel::{Mark, Position, Timestamp};
 
 use crate::store::BuildNumber;
 
@@ -18,6 +18,8 @@ pub struct Progress {
     /// Everything up to this event is in what is served, or parked. It goes back only if the view is reset or dropped, or
     /// its storage is lost.
     pub position: Position,
+    /// The mark of the journal's history there. None at the beginning, and before it is known.
+    pub mark: Option<Mark>,
     /// Aggregates whose events are parked.
     pub parked: usize,
     /// How it fares.

@@ -157,7 +157,7 @@ impl<P: Projection> Projector<P> {
         view.parked += stuck;
         let now = Instant::now();
         let events_per_second = view.pace.note(count, now);
-        self.upkeep.moved(view.build, to.position, view.parked, events_per_second);
+        self.upkeep.moved(view.build, to, view.parked, events_per_second);
         self.metrics.record(view.is_served, count, now - started);
         view.judged.add(met, stuck)
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 pub use dormouse_journal::store::postgres_sessions::Standing;
-use dormouse_kernel::{AggregateRef, Chain, Position, RecordedEvent, Version};
+use dormouse_kernel::{AggregateRef, Chain, Mark, Position, RecordedEvent, Version};
 
 use crate::definition::Definition;
 use crate::key::Key;
@@ -33,6 +33,12 @@ pub struct Offset {
 impl Offset {
     /// Before the first event.
     pub const START: Self = Self { position: Position::ZERO, chain: Chain::ROOT };
+
+    /// The mark of the history there; none before the first event.
+    #[must_use]
+    pub fn mark(&self) -> Option<Mark> {
+        (self.position > Position::ZERO).then(|| self.chain.mark())
+    }
 
     /// Right behind an event.
     #[must_use]

@@ -58,6 +58,7 @@ impl Upkeep {
             build: None,
             version: None,
             position: Position::ZERO,
+            mark: None,
             parked: 0,
             state: State::Starting,
             rebuild: None,
@@ -148,7 +149,8 @@ impl Upkeep {
             if is_paused || progress.build != build {
                 // Its worker, if there is to be one, says so when it is there.
                 self.shelf.closes();
-                progress.position = serving.map_or(Position::ZERO, |build| build.offset.position);
+                let offset = serving.map_or(Offset::START, |build| build.offset);
+                (progress.position, progress.mark) = (offset.position, offset.mark());
                 (progress.build, progress.parked) = (build, parked);
             }
             progress.version = serving.map(|build| build.version);
@@ -175,7 +177,8 @@ impl Upkeep {
                 next if next.is_some() || progress.build == Some(number) => {
                     self.shelf.serves(number, offset);
                     (progress.build, progress.version) = (Some(number), Some(version));
-                    (progress.position, progress.parked, progress.state) = (offset.position, parked, State::Running);
+                    (progress.position, progress.mark) = (offset.position, offset.mark());
+                    (progress.parked, progress.state) = (parked, State::Running);
                 }
                 _ => {}
             }
@@ -183,12 +186,12 @@ impl Upkeep {
     }
 
     /// A build is further. What was served until a moment ago may still say so of itself: that is of no interest.
-    pub(crate) fn moved(&self, number: BuildNumber, position: Position, parked: usize, events_per_second: f64) {
+    pub(crate) fn moved(&self, number: BuildNumber, to: Offset, parked: usize, events_per_second: f64) {
         self.progress.send_modify(|progress| {
             if progress.build == Some(number) {
-                (progress.position, progress.parked) = (position, parked);
+                (progress.position, progress.mark, progress.parked) = (to.position, to.mark(), parked);
             } else if let Some(rebuild) = progress.rebuild.as_mut().filter(|rebuild| rebuild.build == number) {
-                (rebuild.position, rebuild.events_per_second) = (position, events_per_second);
+                (rebuild.position, rebuild.events_per_second) = (to.position, events_per_second);
             }
         });
     }
@@ -230,7 +233,7 @@ impl Upkeep {
         self.shelf.closes();
         self.progress.send_modify(|progress| {
             (progress.build, progress.version, progress.rebuild) = (None, None, None);
-            (progress.position, progress.parked, progress.state) = (position, 0, state);
+            (progress.position, progress.mark, progress.parked, progress.state) = (position, None, 0, state);
         });
     }
 

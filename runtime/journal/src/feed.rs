@@ -79,6 +79,16 @@ impl Ring {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The chain of the event at a position, if it is here.
+    pub(crate) fn chain_at(&self, position: Position) -> Option<Chain> {
+        let recent = self.recent();
+        let batch = recent.batches.partition_point(|batch| batch.last() < position);
+        let appends = &recent.batches.get(batch)?.appends;
+        let placed = appends.get(appends.partition_point(|placed| placed.last() < position))?;
+        let index = usize::try_from(position.0.checked_sub(placed.first.0)?).ok()?;
+        placed.append.events.get(index).map(|event| event.chain)
+    }
+
     fn subscribe(&self) {
         self.subscribers.fetch_add(1, Ordering::Relaxed);
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dormouse_kernel::failpoint::{self, Bug, Step};
-use dormouse_kernel::{AggregateRef, Chain, CommandKey, Position, RecordedEvent, Version};
+use dormouse_kernel::{AggregateRef, Chain, CommandKey, Mark, Position, RecordedEvent, Version};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -227,6 +227,20 @@ impl Journal {
             expected = expected.next();
         }
         Ok(page)
+    }
+
+    /// The mark of the history at a position: of the chain of the event there. None, if the log does not reach that far, or the
+    /// position is zero. What was just committed costs no read.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn mark_at(&self, position: Position) -> Result<Option<Mark>, ReadError> {
+        let Some(before) = position.0.checked_sub(1).map(Position) else { return Ok(None) };
+        if let Some(chain) = self.shared.ring.chain_at(position) {
+            return Ok(Some(chain.mark()));
+        }
+        let page = self.read_log(before, PageLimit::ONE).await?;
+        Ok(page.first().map(|event| event.event.chain.mark()))
     }
 
     /// Of the events after a position, up to `until` and to some thousands, those that meet a filter, within `limit`. `until`

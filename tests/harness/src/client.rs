@@ -124,6 +124,12 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// The position that its `Dormouse-Position` names, without the mark of the history.
+    #[must_use]
+    pub fn position(&self) -> Option<u64> {
+        self.header("dormouse-position")?.split('-').next()?.parse().ok()
+    }
+
     /// The body as text; what is no UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> String {

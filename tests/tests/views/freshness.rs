@@ -102,5 +102,5 @@ fn read(connection: &Client, sku: &str, by_key: bool, token: Option<u64>) -> Opt
 }
 
 fn position(answer: &Answer) -> u64 {
-    answer.header("Dormouse-Position").and_then(|position| position.parse().ok()).expect("an answer says its position")
+    answer.position().expect("an answer says its position")
 }

@@ -154,8 +154,7 @@ impl Reader {
         let view = match what {
             What::Document(view, key) => {
                 let answer = self.get(&format!("/v1/views/{view}/{key}"));
-                let at = answer.header("Dormouse-Position").and_then(|at| at.parse().ok());
-                shown.at = at.expect("an answer says its position");
+                shown.at = answer.position().expect("an answer says its position");
                 let mut found = answer.json();
                 assert_eq!(found["key"], key);
                 let position = found["position"].as_u64().expect("a document has a position");

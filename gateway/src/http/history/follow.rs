@@ -1,13 +1,14 @@
 //! The events of one aggregate as they come.
 
 use dormouse_journal::{CatchUps, Feed, Journal, LogFilter, PageLimit, ReadError};
-use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
+use dormouse_kernel::{AggregateRef, Mark, Position, RecordedEvent, Version};
 use tokio::sync::watch;
 use tokio::task::consume_budget;
 
 use crate::http::budget::Share;
 use crate::http::log::Filter;
 use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source, largest};
+use crate::http::token::Token;
 
 /// What is read at once from a history.
 const READ: PageLimit = PageLimit::events(100).bytes(PAGE_BYTES);
@@ -23,6 +24,8 @@ pub(super) struct History {
     filter: Filter,
     /// The last one given, or passed over by the filter.
     version: Version,
+    /// The mark of its chain.
+    mark: Option<Mark>,
     /// What it has of the log, once it has caught up.
     feed: Option<Feed>,
     head: watch::Receiver<Position>,
@@ -34,12 +37,12 @@ impl History {
     pub(super) fn follow(
         journal: &Journal,
         aggregate: AggregateRef,
-        after: Version,
+        after: Token,
         filter: Filter,
         turns: CatchUps,
     ) -> Self {
-        let (journal, head) = (journal.clone(), journal.head());
-        Self { journal, aggregate, filter, version: after, feed: None, head, rest: Rest::default(), turns }
+        let (journal, head, version, mark) = (journal.clone(), journal.head(), Version(after.number), after.mark);
+        Self { journal, aggregate, filter, version, mark, feed: None, head, rest: Rest::default(), turns }
     }
 
     /// A page of the history; none in front of an event that is larger than a page and `largest`. The last one ends where
@@ -72,7 +75,7 @@ impl History {
                     problem: "the log has another version here",
                 });
             }
-            self.version = event.version;
+            (self.version, self.mark) = (event.version, Some(event.event.chain.mark()));
         }
         events.retain(|event| self.filter.wants(&event.aggregate, &event.event));
         Ok(events)
@@ -114,11 +117,11 @@ impl Source for History {
         }
     }
 
-    fn id(event: &RecordedEvent) -> u64 {
-        event.version.0
+    fn id(event: &RecordedEvent) -> Token {
+        Token::new(event.version.0, Some(event.event.chain.mark()))
     }
 
-    fn reached(&self) -> u64 {
-        self.version.0
+    fn reached(&self) -> Token {
+        Token::new(self.version.0, self.mark)
     }
 }

@@ -8,6 +8,7 @@ use tokio::task::consume_budget;
 use super::Filter;
 use crate::http::budget::Share;
 use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source, largest};
+use crate::http::token::Token;
 
 /// Follows the log, through a filter.
 pub(super) struct Log {
@@ -15,15 +16,17 @@ pub(super) struct Log {
     head: watch::Receiver<Position>,
     filter: Filter,
     rest: Rest,
+    /// Where it began.
+    start: Token,
 }
 
 impl Log {
-    pub(super) fn follow(journal: &Journal, after: Position, filter: Filter, turns: CatchUps) -> Self {
-        let mut feed = journal.feed(after).page_bytes(PAGE_BYTES).in_turn(turns);
+    pub(super) fn follow(journal: &Journal, start: Token, filter: Filter, turns: CatchUps) -> Self {
+        let mut feed = journal.feed(Position(start.number)).page_bytes(PAGE_BYTES).in_turn(turns);
         if let Some(stored) = filter.stored() {
             feed = feed.only(stored);
         }
-        Self { feed, head: journal.head(), filter, rest: Rest::default() }
+        Self { feed, head: journal.head(), filter, rest: Rest::default(), start }
     }
 }
 
@@ -47,11 +50,17 @@ impl Source for Log {
         }
     }
 
-    fn id(event: &RecordedEvent) -> u64 {
-        event.position.0
+    fn id(event: &RecordedEvent) -> Token {
+        Token::new(event.position.0, Some(event.event.chain.mark()))
     }
 
-    fn reached(&self) -> u64 {
-        self.feed.position().0
+    fn reached(&self) -> Token {
+        let position = self.feed.position().0;
+        match self.feed.passed() {
+            Some((_, chain)) => Token::new(position, Some(chain.mark())),
+            None if position == self.start.number => self.start,
+            // What the store has passed over is not here to be looked at.
+            None => Token::new(position, None),
+        }
     }
 }

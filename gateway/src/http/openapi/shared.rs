@@ -97,6 +97,11 @@ pub(super) fn parameters() -> Value {
     };
     let name = || json!({"type": "string", "pattern": NAME_PATTERN, "maxLength": 64});
     let number = || json!({"type": "integer", "minimum": 0, "maximum": LARGEST});
+    // A number with or without the mark of its history, or a word.
+    let token = |word: Option<&str>| {
+        let word = word.map_or(String::new(), |word| format!("|{word}"));
+        json!({"type": "string", "pattern": format!("^([0-9]+(-[0-9a-f]{{8}})?{word})$")})
+    };
     let list = || json!({"type": "string", "pattern": "^[^,]+(,[^,]+)*$"});
     let query =
         |name, description, schema| json!({"name": name, "in": "query", "description": description, "schema": schema});
@@ -115,10 +120,9 @@ pub(super) fn parameters() -> Value {
         "dry_run": query("dry_run", "Decide and answer, but change nothing.", json!({"type": "boolean"})),
         "version": query("version", "The state at this version.", number()),
         "at": query("at", "The state at this time.", json!({"type": "string", "format": "date-time"})),
-        "after": query("after", "Events after this version.", number()),
-        "after_position": {"name": "after", "in": "query", "description": "Events after this position; latest: those that \
-                           come from now on.",
-                           "schema": {"oneOf": [{"type": "integer", "minimum": 0}, {"const": "latest"}]}},
+        "after": query("after", "Events after this version, or behind the message with this id.", token(None)),
+        "after_position": query("after", "Events after this position, which may be a Dormouse-Position or the id of a \
+                                          message; latest: those that come from now on.", token(Some("latest"))),
         "type_filter": {"name": "type", "in": "query", "description": "Events of these aggregate types, separated by commas.",
                         "schema": list()},
         "event": query("event", "Events of these types, separated by commas. A type is called by its name of today, or by \
@@ -135,7 +139,7 @@ pub(super) fn parameters() -> Value {
                         list()),
         "total": query("total", "Count all documents that meet the filters.", json!({"type": "boolean"})),
         "Dormouse-Min-Position": header("Dormouse-Min-Position", "Wait until the view has seen this: the Dormouse-Position of \
-                                        a command's answer."),
+                                        a command's answer. One of a history that was lost is refused (409)."),
         "Idempotency-Key": header("Idempotency-Key", "Sent again with the same content, it gets the first answer again."),
         "If-Match": header("If-Match", "The version required: an entity tag as it came, a version in quotes (\"18\"), or * \
                                         for any."),
@@ -143,7 +147,7 @@ pub(super) fn parameters() -> Value {
                                                   entity tags that the client has."),
         "Prefer": header("Prefer", "wait=N: do not begin, or do not wait, after N seconds."),
         "Last-Event-ID": header("Last-Event-ID", "For streams: the id of the last message, behind which to go on. It is \
-                                                  preferred to after."),
+                                                  preferred to after. One of a history that was lost is refused (409)."),
         "X-Request-Id": visible("X-Request-Id", "What the request is called in answers and logs."),
         "X-Correlation-Id": visible("X-Correlation-Id", "The conversation that the events belong to."),
         "traceparent": header("traceparent", "W3C Trace Context."),

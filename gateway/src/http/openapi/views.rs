@@ -116,7 +116,7 @@ fn read(schema: Value) -> Value {
         "headers": headers(&HEADERS),
         "content": {"application/json": {"schema": schema}},
     });
-    let mut responses = responses(success, &[400, 404, 500, 503, 504]);
+    let mut responses = responses(success, &[400, 404, 409, 500, 503, 504]);
     responses["304"] = json!({"description": "The client has it already.", "headers": headers(&HEADERS)});
     responses
 }

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderName};
 use crate::http::address::Parameters;
 use crate::http::conditions::{invalid, single};
 use crate::http::problem::{self, Problem};
+use crate::http::token::Token;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -12,7 +13,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Start {
     /// With what follows this id.
-    After(u64),
+    After(Token),
     /// With what comes from now on.
     Latest,
 }
@@ -22,19 +23,17 @@ impl Start {
     pub(in crate::http) fn of_address(parameters: &Parameters<'_>) -> Result<Self, Problem> {
         match parameters.get("after") {
             Some("latest") => Ok(Self::Latest),
-            _ => Ok(Self::After(parameters.number("after")?.unwrap_or(0))),
+            _ => Token::after(parameters).map(Self::After),
         }
     }
 
     /// `Last-Event-ID`, if there is one: a client that comes back sends it with the address that it came with first.
-    pub(in crate::http) fn of_headers(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    pub(in crate::http) fn of_headers(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
         // Empty is what a client sends that has seen no id yet (HTML, 9.2.4).
         let id = single(headers, &LAST_EVENT_ID, "Last-Event-ID")?.filter(|id| !id.is_empty());
         let Some(id) = id else { return Ok(None) };
-        let is_number = id.bytes().all(|byte| byte.is_ascii_digit());
-        let number = is_number.then(|| id.parse().ok()).flatten().filter(|number| i64::try_from(*number).is_ok());
         let unknown = || invalid("Last-Event-ID", format!("{id:?} is no id of a message from here"));
-        number.map(Some).ok_or_else(unknown)
+        Token::parse(id).map(Some).ok_or_else(unknown)
     }
 }
 

@@ -17,7 +17,7 @@ async fn a_command_answers_what_it_led_to() {
     });
     assert_eq!(answer.json(), expected);
     assert!(answer.header("etag").unwrap().starts_with("\"1-"));
-    assert_eq!(answer.header("dormouse-position"), Some("1"));
+    assert_eq!(answer.position(), Some("1"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("idempotency-replayed"), None);
 }
@@ -54,7 +54,7 @@ async fn a_dry_run_answers_the_same_and_changes_nothing() {
     let body = json!({"owner": "Ada"});
     let dry = server.post("/v1/cart/c-1/create-cart?dry_run=true", &body).await;
     assert_eq!(server.head(), 0);
-    assert_eq!((dry.header("etag"), dry.header("dormouse-position")), (None, None));
+    assert_eq!((dry.header("etag"), dry.position()), (None, None));
     let (mut dry, wet) = (dry.json(), server.post("/v1/cart/c-1/create-cart?dry_run=false", &body).await.json());
     assert_eq!(dry["position"], json!(null));
     dry["position"] = wet["position"].clone();
@@ -136,7 +136,7 @@ async fn the_outcome_of_a_command_can_be_asked_for_by_its_key() {
     let first = server.post_with("/v1/cart/c-1/create-cart", &key, &json!({"owner": "Ada"})).await;
     let later = server.get("/v1/commands/cart/c-1/k%251").await;
     assert_eq!((later.status, later.json()), (200, first.json()));
-    assert_eq!(later.header("dormouse-position"), Some("1"));
+    assert_eq!(later.position(), Some("1"));
     server.get("/v1/commands/cart/c-1/other").await.is_problem(404, "command-not-found");
     server.get("/v1/commands/cart/c-2/k%251").await.is_problem(404, "command-not-found");
     server.get("/v1/commands/cat/c-1/k").await.is_problem(404, "unknown-aggregate-type");

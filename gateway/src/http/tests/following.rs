@@ -129,7 +129,7 @@ impl Message {
         for line in text.lines() {
             match line.split_once(':').unwrap() {
                 ("", _) => {}
-                ("id", id) => message.id = Some(id.trim().parse().unwrap()),
+                ("id", id) => message.id = Some(id.trim().split('-').next().unwrap().parse().unwrap()),
                 ("data", data) => message.data = Some(serde_json::from_str(data).unwrap()),
                 other => panic!("{other:?} is no field of a message here"),
             }

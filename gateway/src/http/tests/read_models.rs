@@ -202,7 +202,7 @@ impl Shop {
         let lines = json!({ "lines": [{ "sku": sku, "quantity": quantity }] });
         let added = self.post(&format!("/v1/cart/{id}/add-lines"), &lines).await;
         assert_eq!(added.status, 200, "{added:?}");
-        added.header("dormouse-position").unwrap().parse().unwrap()
+        added.json()["position"].as_u64().unwrap()
     }
 
     /// Waits until all views have seen all there is.

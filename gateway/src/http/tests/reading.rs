@@ -110,7 +110,7 @@ async fn a_long_history_comes_in_pages() {
     }
     assert_eq!((pages, versions), (3, vec![1, 2, 3]));
     let page = server.get("/v1/cart/a%20b/events").await.json();
-    assert_eq!(page["next"], "/v1/cart/a%20b/events?after=2");
+    assert!(page["next"].as_str().unwrap().starts_with("/v1/cart/a%20b/events?after=2-"), "{page}");
     let rest = server.get("/v1/cart/a%20b/events?after=2").await.json();
     assert_eq!((rest["events"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
     let beyond = server.get("/v1/cart/a%20b/events?after=3").await.json();

@@ -54,7 +54,11 @@ async fn the_log_comes_in_pages_in_the_order_of_commits() {
 
     let filtered = server.get("/v1/events?type=cart&event=Created,Cleared&limit=1").await.json();
     assert_eq!(filtered["events"], json!([whole["events"][0]]));
-    assert_eq!(filtered["next"], "/v1/events?after=1&type=cart&event=Created,Cleared&limit=1");
+    let next = filtered["next"].as_str().unwrap();
+    assert!(
+        next.starts_with("/v1/events?after=1-") && next.ends_with("&type=cart&event=Created,Cleared&limit=1"),
+        "{next}"
+    );
     let rest = server.get(filtered["next"].as_str().unwrap()).await.json();
     assert_eq!(rest["events"], json!([whole["events"][3]]));
     let last = server.get(rest["next"].as_str().unwrap()).await.json();

@@ -282,6 +282,11 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// The position that its token names.
+    pub(super) fn position(&self) -> Option<&str> {
+        self.header("dormouse-position").map(|token| token.split_once('-').map_or(token, |(digits, _)| digits))
+    }
+
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }

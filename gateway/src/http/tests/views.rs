@@ -17,7 +17,7 @@ async fn whoever_names_a_write_reads_what_it_led_to() {
     let position = shop.cart("c-1", "Ada", "tea", 2).await.to_string();
     let answer = shop.get_with("/v1/views/carts/c-1", &[(MIN_POSITION, &position)]).await;
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
-    assert_eq!(answer.header("dormouse-position"), Some("2"));
+    assert_eq!(answer.position(), Some("2"));
     let document = json!({
         "owner": {"name": "Ada"}, "lines": [{"sku": "tea", "quantity": 2}], "quantity": 2, "average": 2.0, "is_empty": false,
     });
@@ -35,7 +35,7 @@ async fn a_read_waits_for_the_write_it_names_and_no_other_does() {
     let waiting = shop.begin(wait);
     let at_once = shop.get("/v1/views/carts/c-1").await;
     assert_eq!((at_once.status, &at_once.json()["document"]["quantity"]), (200, &json!(2)));
-    assert_eq!(at_once.header("dormouse-position"), Some("2"));
+    assert_eq!(at_once.position(), Some("2"));
     assert!(!waiting.is_finished());
     drop(gate);
     let answer = waiting.await.unwrap();
@@ -117,7 +117,7 @@ async fn a_view_that_has_stopped_says_so_at_once_and_shows_what_it_has() {
     let waiting = shop.get_with("/v1/views/carts/c-1", &[(MIN_POSITION, &position)]).await;
     assert_eq!(waiting.is_problem(503, "view-stopped")["position"], 2);
     let shown = shop.get_with("/v1/views/carts/c-1", &[(MIN_POSITION, "2")]).await;
-    assert_eq!((shown.status, shown.header("dormouse-position")), (200, Some("2")));
+    assert_eq!((shown.status, shown.position()), (200, Some("2")));
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_document_that_there_is_not_is_not_found() {
     shop.catch_up().await;
     let never = shop.get("/v1/views/carts/c-2").await;
     assert_eq!(never.is_problem(404, "document-not-found")["position"], 2);
-    assert_eq!(never.header("dormouse-position"), Some("2"));
+    assert_eq!(never.position(), Some("2"));
     let cleared = shop.post("/v1/cart/c-1/clear", &json!({})).await;
     let position = cleared.header("dormouse-position").unwrap();
     let gone = shop.get_with("/v1/views/carts/c-1", &[(MIN_POSITION, position)]).await;
@@ -179,7 +179,7 @@ async fn a_client_that_has_a_document_already_is_told_so() {
     for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
         let unchanged = shop.get_with(path, &[("if-none-match", &known)]).await;
         assert_eq!((unchanged.status, unchanged.text.as_str()), (304, ""), "{known}");
-        assert_eq!((unchanged.header("etag"), unchanged.header("dormouse-position")), (Some(tag.as_str()), Some("4")));
+        assert_eq!((unchanged.header("etag"), unchanged.position()), (Some(tag.as_str()), Some("4")));
         assert_eq!(unchanged.header("cache-control"), Some("no-cache"));
     }
     let other = shop.get_with(path, &[("if-none-match", "\"x\"")]).await;

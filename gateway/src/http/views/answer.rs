@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use dormouse_kernel::Position;
 
 use super::Views;
 use super::freshness::DORMOUSE_MIN_POSITION;
@@ -15,6 +14,7 @@ use crate::http::conditions::has_already;
 use crate::http::outcome::DORMOUSE_POSITION;
 use crate::http::pieces;
 use crate::http::problem::Problem;
+use crate::http::token::Token;
 
 /// Bytes of the hash in an entity tag: no two answers at one address share it by chance.
 const TAG_BYTES: usize = 16;
@@ -50,7 +50,7 @@ impl Views {
         headers: &HeaderMap,
         body: Vec<u8>,
         tag: HeaderValue,
-        at: Position,
+        at: Token,
         share: Option<Share>,
     ) -> Response {
         let mut response = Response::default();
@@ -66,13 +66,13 @@ impl Views {
     }
 
     /// That there is nothing, which caches may know as well.
-    pub(super) fn nothing(&self, problem: Problem, at: Position) -> Response {
+    pub(super) fn nothing(&self, problem: Problem, at: Token) -> Response {
         self.tell(problem.into_response(), at)
     }
 
-    fn tell(&self, mut response: Response, at: Position) -> Response {
+    fn tell(&self, mut response: Response, at: Token) -> Response {
         let headers = response.headers_mut();
-        headers.insert(DORMOUSE_POSITION, at.0.into());
+        headers.insert(DORMOUSE_POSITION, at.header());
         headers.insert(CACHE_CONTROL, self.cache_control.clone());
         // Whoever asks for a position must not get what was kept for somebody who did not.
         headers.insert(VARY, HeaderValue::from_static(DORMOUSE_MIN_POSITION));

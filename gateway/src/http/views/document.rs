@@ -38,11 +38,11 @@ pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Requ
             let mut body = Vec::with_capacity(AROUND_BYTES + key.as_str().len() + document.len());
             write(&mut body, &key, position, &document);
             let tag = strong_tag(&body);
-            api.views.answer(&request.headers, body, tag, at, None)
+            api.views.answer(&request.headers, body, tag, view.token(at), None)
         }
         None => {
             let detail = format!("the view {} has no document {key:?}", view.definition().name());
-            api.views.nothing(Problem::new(&problem::DOCUMENT_NOT_FOUND, detail).with("position", at.0), at)
+            api.views.nothing(Problem::new(&problem::DOCUMENT_NOT_FOUND, detail).with("position", at.0), view.token(at))
         }
     })
 }

@@ -10,10 +10,10 @@ use tokio::time::{Instant, timeout};
 
 use super::Served;
 use crate::http::Api;
-use crate::http::address::LARGEST;
 use crate::http::conditions::{invalid, single, wait};
 use crate::http::envelope::Arrival;
 use crate::http::problem::{self, Problem};
+use crate::http::token::Token;
 
 /// As requests carry it.
 pub(super) const DORMOUSE_MIN_POSITION: &str = "Dormouse-Min-Position";
@@ -32,8 +32,10 @@ impl Api {
     /// Waits until a view is where the request wants it to be, and says where that is. One that wants nothing never
     /// waits.
     pub(super) async fn freshened(&self, view: &Served, request: &Parts) -> Result<Position, Problem> {
-        let Some(wanted) = wanted(&request.headers)? else { return Ok(Position::ZERO) };
+        let Some(token) = wanted(&request.headers)? else { return Ok(Position::ZERO) };
+        let wanted = Position(token.number);
         let patience = wait(&request.headers)?.map_or(self.views.patience, |wait| wait.min(self.views.patience));
+        self.is_of_this_history(token).await?;
         if view.reader.progress().borrow().position >= wanted {
             return Ok(wanted);
         }
@@ -68,10 +70,8 @@ pub(super) fn fresh_enough(at: Position, wanted: Position) -> Result<(), Problem
     if at >= wanted { Ok(()) } else { Err(WaitError::Behind { at, wanted }.into()) }
 }
 
-fn wanted(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+fn wanted(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
     let Some(token) = single(headers, &MIN_POSITION, DORMOUSE_MIN_POSITION)? else { return Ok(None) };
-    let is_number = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
-    let position = token.parse().ok().filter(|position| is_number && *position <= LARGEST);
     let refused = || invalid(DORMOUSE_MIN_POSITION, "it is no position that an answer has carried".to_owned());
-    position.map(|position| Some(Position(position))).ok_or_else(refused)
+    Token::parse(token).map(Some).ok_or_else(refused)
 }

@@ -49,7 +49,7 @@ pub(in crate::http) async fn list(State(api): State<Arc<Api>>, request: Request)
     let (body, content) = body(page, &selection, next)?;
     // The position changes with every event, this answer does not.
     let tag = weak_tag(&body[..content]);
-    Ok(api.views.answer(&request.headers, body, tag, at, Some(share)))
+    Ok(api.views.answer(&request.headers, body, tag, view.token(at), Some(share)))
 }
 
 /// The body, and how much of it is what the list says; the rest is how far the view was.

@@ -1,0 +1,97 @@
+//! A journal that was put back to an older state: what clients know of the lost history is not taken for the one that is.
+
+use std::fs;
+use std::path::Path;
+
+use dormouse_harness::{Answer, Client, Server, Wire};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{SOON, restock, server_in};
+
+const STOCK: &str = "/v1/inventory/SKU-1";
+
+fn restocked(server: &Server, change: i64) -> Answer {
+    let body = json!({"change": change, "reason": "counted"});
+    let answer = server.client().post(&format!("{STOCK}/update-inventory"), &body).unwrap();
+    assert_eq!(answer.status, 200, "{answer}");
+    answer
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// The id under which a stream shows a version of the aggregate.
+fn id_of(server: &Server, path: &str, version: u64) -> String {
+    let mut stream = Wire::connect(server.address());
+    stream.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n"));
+    let shown = format!("\"version\":{version}}}\n");
+    let heard = stream.heard_until(&shown, SOON);
+    let message = heard.split("\nid: ").find(|message| message.contains(&shown)).unwrap();
+    message.lines().next().unwrap().to_owned()
+}
+
+/// What a reader is answered who knows a token of the log, and one of the aggregate.
+fn answers(client: &Client, position: &str, version: &str, tag: &str) -> Vec<(u16, String)> {
+    let stream = |path: &str, id: &str| {
+        let headers = [("accept", "text/event-stream"), ("last-event-id", id)];
+        // Who is let in would follow for ever: only those who are not are answered here.
+        client.request("GET", path, &headers, None)
+    };
+    let page = |path: &str, after: &str| client.get(&format!("{path}?after={after}"));
+    let wanted = [("dormouse-min-position", position)];
+    let restock = json!({"change": 1, "reason": "counted"});
+    let mut answers = vec![
+        client.request("GET", "/v1/views/inventory/SKU-1", &wanted, None),
+        page("/v1/events", position),
+        page(&format!("{STOCK}/events"), version),
+        client.post_with(&format!("{STOCK}/update-inventory?dry_run=true"), &[("if-match", tag)], &restock),
+    ];
+    if answers[1].as_ref().unwrap().status != 200 {
+        answers.push(stream("/v1/events", position));
+        answers.push(stream(&format!("{STOCK}/events"), version));
+    }
+    let told = answers.into_iter().map(|answer| {
+        let answer = answer.unwrap();
+        let problem = if answer.status == 200 { String::new() } else { answer.json()["type"].to_string() };
+        (answer.status, problem.trim_matches('"').trim_start_matches("urn:dormouse:problem:").to_owned())
+    });
+    told.collect()
+}
+
+#[test]
+fn tokens_of_a_history_that_was_lost_are_refused_and_those_of_what_was_kept_are_taken() {
+    let (directory, backup) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut server = server_in(directory.path()).start();
+    restock(&server, 1);
+    let kept = restocked(&server, 2);
+    server.terminate();
+    server.wait(SOON);
+    copy(&directory.path().join("data"), backup.path());
+    server.restart();
+    let lost = restocked(&server, 3);
+    let token = |answer: &Answer, name: &str| answer.header(name).unwrap().to_owned();
+    let [kept_position, lost_position] = [&kept, &lost].map(|answer| token(answer, "dormouse-position"));
+    let [kept_tag, lost_tag] = [&kept, &lost].map(|answer| token(answer, "etag"));
+    let lost_version = id_of(&server, &format!("{STOCK}/events"), 3);
+    assert_eq!(id_of(&server, "/v1/events", 3), lost_position);
+    server.kill();
+
+    fs::remove_dir_all(directory.path().join("data")).unwrap();
+    copy(backup.path(), &directory.path().join("data"));
+    server.restart();
+    restock(&server, 4);
+    let kept_version = id_of(&server, &format!("{STOCK}/events"), 2);
+    let ok = (200, String::new());
+    let kept = answers(&server.client(), &kept_position, &kept_version, &kept_tag);
+    assert_eq!(kept[..3], [ok.clone(), ok.clone(), ok]);
+    let another = (409, "another-history".to_owned());
+    let refused = answers(&server.client(), &lost_position, &lost_version, &lost_tag);
+    let tag = (412, "version-mismatch".to_owned());
+    assert_eq!(refused, [another.clone(), another.clone(), another.clone(), tag, another.clone(), another]);
+}

@@ -74,3 +74,24 @@ pub(crate) struct ParkedEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) event: Option<Value>,
 }
+
+/// What was found of the snapshots of some aggregates.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct VerifiedSnapshots {
+    /// Aggregates that were looked at.
+    pub(crate) aggregates: u64,
+    /// Snapshots that were compared with what their events lead to.
+    pub(crate) snapshots: u64,
+    /// Snapshots that nobody uses.
+    pub(crate) unused: u64,
+    pub(crate) differing: Vec<DifferingSnapshots>,
+    /// The aggregate behind which to go on. `None`: that was all.
+    pub(crate) next: Option<String>,
+}
+
+/// The snapshots of one aggregate that differ.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DifferingSnapshots {
+    pub(crate) id: String,
+    pub(crate) versions: Vec<u64>,
+}

@@ -18,6 +18,7 @@ mod projections;
 mod remote;
 mod serve;
 mod settings;
+mod snapshots;
 mod table;
 mod threads;
 
@@ -60,6 +61,7 @@ enum Command {
     Import(import::Arguments),
     Projections(projections::Arguments),
     Cache(cache::Arguments),
+    Snapshots(snapshots::Arguments),
     Migrate(migrate::Arguments),
     Completions(completions::Arguments),
 }
@@ -86,6 +88,7 @@ fn dispatch(app: &App, cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Import(arguments) => return import::run(app.name(), settings, arguments),
         Command::Projections(arguments) => return projections::run(app.name(), settings, arguments),
         Command::Cache(arguments) => cache::run(app.name(), settings, arguments)?,
+        Command::Snapshots(arguments) => return snapshots::run(app.name(), settings, arguments),
         Command::Migrate(arguments) => migrate::run(settings.and(arguments.settings))?,
         Command::Completions(arguments) => completions::run(command(app), &arguments)?,
     }

@@ -17,6 +17,8 @@ mod refusals;
 mod restore;
 #[path = "cli/serving.rs"]
 mod serving;
+#[path = "cli/snapshots.rs"]
+mod snapshots;
 #[path = "cli/streams.rs"]
 mod streams;
 

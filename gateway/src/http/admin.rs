@@ -7,6 +7,7 @@ mod config;
 mod parked;
 mod projections;
 mod quarantine;
+mod snapshots;
 
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/admin/projections/{name}/skip", post(parked::skip))
         .route("/admin/projections/{name}/parked", get(parked::all))
         .route("/admin/projections/{name}/parked/{type}/{id}", get(parked::of_aggregate))
+        .route("/admin/snapshots", get(snapshots::types))
+        .route("/admin/snapshots/verify", post(snapshots::verify))
         .route("/admin/cache", get(cache::stats))
         .route("/admin/cache/clear", post(cache::clear))
         .route("/admin/config", get(config::show).patch(config::change))

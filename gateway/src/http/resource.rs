@@ -6,7 +6,7 @@ use std::pin::Pin;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use dormouse_engine::{Aggregates, CommandOptions, QueryError};
+use dormouse_engine::{Aggregates, CommandOptions, QueryError, Verified};
 use dormouse_journal::{AsOf, Page, PageLimit};
 use dormouse_kernel::{Aggregate, AggregateId, CommandKey, EventSelection, Version, variant_names};
 
@@ -48,6 +48,9 @@ pub(super) trait Resource: Send + Sync {
         as_of: AsOf,
         headers: &'a HeaderMap,
     ) -> Pending<'a, Result<Response, Problem>>;
+
+    /// Compares the snapshots of an aggregate with what its events lead to.
+    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> Pending<'a, Result<Verified, QueryError>>;
 
     /// Events after a version, within `limit`.
     fn history<'a>(
@@ -120,6 +123,10 @@ impl<A: Aggregate> Resource for Typed<A> {
             };
             state::answer(A::TYPE, id, &stated, headers)
         })
+    }
+
+    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> Pending<'a, Result<Verified, QueryError>> {
+        Box::pin(self.aggregates.verify_snapshots(id))
     }
 
     fn history<'a>(

@@ -13,6 +13,7 @@ mod headers;
 mod operations;
 mod read_models;
 mod reading;
+mod snapshots;
 mod streams;
 mod support;
 mod upgrades;

@@ -11,6 +11,7 @@ mod decision;
 mod message;
 mod resident;
 mod sameness;
+mod verifying;
 mod waking;
 
 pub(crate) use activation::Activation;
@@ -18,4 +19,6 @@ pub(crate) use actor::AggregateActor;
 pub(crate) use body::Body;
 pub(crate) use message::{Message, Reading, SleepReason};
 pub(crate) use resident::Resident;
-pub(crate) use waking::state_as_of;
+pub use verifying::Verified;
+pub(crate) use verifying::verify;
+pub(crate) use waking::{WakeError, state_as_of};

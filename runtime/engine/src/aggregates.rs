@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::{Admitted, NoPlace, Permits, Place};
-use crate::aggregate::{Activation, Message, Reading, state_as_of};
+use crate::aggregate::{Activation, Message, Reading, Verified, WakeError, state_as_of, verify};
 use crate::command::CommandOptions;
 use crate::delivery::{Answer, Delivery, Undelivered};
 use crate::directory::{Admission, remaining};
@@ -260,16 +260,8 @@ impl<A: Aggregate> Aggregates<A> {
     /// [`QueryError::NotFound`] if there was no event yet, [`QueryError::NoSuchVersion`] if there is none yet.
     pub async fn state_as_of(&self, id: &AggregateId, as_of: AsOf) -> Result<Stated<A>, QueryError> {
         let _permit = self.node_permit()?;
-        let _place = self.kind.node.replays.acquire().await.map_err(|_| QueryError::Draining)?;
         let (kind, id) = (Arc::clone(&self.kind), id.clone());
-        // On the threads of aggregates, because the domain's code does it; given up with the caller.
-        let mut replay = JoinSet::new();
-        replay.spawn_on(async move { state_as_of(&kind, &id, as_of).await }, &self.kind.node.threads);
-        let resident = match replay.join_next().await {
-            Some(Ok(resident)) => resident?,
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Some(Err(_)) | None => return Err(QueryError::Draining),
-        };
+        let resident = self.replaying(async move { state_as_of(&kind, &id, as_of).await }).await?;
         let stated = resident.into_stated();
         match as_of {
             _ if stated.version == Version::ZERO => Err(QueryError::NotFound),
@@ -277,6 +269,32 @@ impl<A: Aggregate> Aggregates<A> {
                 Err(QueryError::NoSuchVersion { actual: stated.version })
             }
             _ => Ok(stated),
+        }
+    }
+
+    /// Compares the snapshots of an aggregate with what its events lead to.
+    ///
+    /// # Errors
+    /// If the journal does not answer, or the events cannot be read.
+    pub async fn verify_snapshots(&self, id: &AggregateId) -> Result<Verified, QueryError> {
+        let _permit = self.node_permit()?;
+        let (kind, id) = (Arc::clone(&self.kind), id.clone());
+        self.replaying(async move { verify(&kind, &id).await }).await
+    }
+
+    /// Does what replays a history, few at a time, on the threads of aggregates, because the domain's code does it; given up with
+    /// the caller.
+    async fn replaying<T: Send + 'static>(
+        &self,
+        replay: impl Future<Output = Result<T, WakeError>> + Send + 'static,
+    ) -> Result<T, QueryError> {
+        let _place = self.kind.node.replays.acquire().await.map_err(|_| QueryError::Draining)?;
+        let mut replaying = JoinSet::new();
+        replaying.spawn_on(replay, &self.kind.node.threads);
+        match replaying.join_next().await {
+            Some(Ok(outcome)) => Ok(outcome?),
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(_)) | None => Err(QueryError::Draining),
         }
     }
 

@@ -31,6 +31,7 @@ mod supervision;
 #[cfg(test)]
 mod test_aggregate;
 
+pub use aggregate::Verified;
 pub use aggregates::{Aggregates, Stated};
 pub use command::{CommandOptions, Expected};
 pub use engine::{Builder, DrainReport, Engine, Lifecycle};

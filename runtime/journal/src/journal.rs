@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dormouse_kernel::failpoint::{self, Bug, Step};
-use dormouse_kernel::{AggregateRef, Chain, CommandKey, Mark, Position, RecordedEvent, Version};
+use dormouse_kernel::{
+    AggregateId, AggregateRef, AggregateType, Chain, CommandKey, Mark, Position, RecordedEvent, Version,
+};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -291,6 +293,19 @@ impl Journal {
             counter!(metric::ERRORS, "operation" => "snapshot").increment(1);
             None
         })
+    }
+
+    /// Aggregates of a type that have snapshots, by their ids, behind one of them.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn snapshotted(
+        &self,
+        aggregate_type: &AggregateType,
+        after: Option<&AggregateId>,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, ReadError> {
+        Ok(self.shared.store.snapshotted(aggregate_type, after, limit).await?)
     }
 
     /// Hands over a snapshot to be written behind. Its state must be durable already. Under pressure it is dropped.

@@ -7,7 +7,7 @@ mod sqlite;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
 
 pub use crate::append::Placed;
 use crate::error::{CommitError, StoreError};
@@ -126,6 +126,14 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The latest undamaged snapshot that is part of the wanted state.
     async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError>;
+
+    /// Aggregates of a type that have snapshots, by their ids, behind one of them.
+    async fn snapshotted(
+        &self,
+        aggregate_type: &AggregateType,
+        after: Option<&AggregateId>,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, StoreError>;
 
     /// How busy it is.
     fn connections(&self) -> Connections;

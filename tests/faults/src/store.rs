@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dormouse_journal::store::{Connections, Ownership, Placed};
 use dormouse_journal::{AsOf, CommitError, LogFilter, Page, PageLimit, Snapshot, Store, StoreError};
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
 
 use crate::fault::Fault;
 use crate::faulty::{Faulty, give_way, wait};
@@ -137,6 +137,16 @@ impl Store for Faulty {
             tamper(snapshot);
         }
         Ok(found)
+    }
+
+    async fn snapshotted(
+        &self,
+        aggregate_type: &AggregateType,
+        after: Option<&AggregateId>,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, StoreError> {
+        self.disturb(Call::Snapshot).await?;
+        self.inner.snapshotted(aggregate_type, after, limit).await
     }
 
     fn connections(&self) -> Connections {

@@ -87,6 +87,22 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
     );
     add(&at("/parked/{type}/{id}"), json!({ "get": of_aggregate }));
 
+    let types = operation("snapshots", "The aggregate types that have snapshots", &[], &[400, 504]);
+    add("/admin/snapshots", json!({ "get": types }));
+    let mut verify = operation(
+        "snapshots.verify",
+        "Compare snapshots with what their events lead to: of one aggregate, or page by page",
+        &[],
+        &[400, 403, 404, 408, 413, 500, 503, 504],
+    );
+    let text = json!({"type": "string"});
+    verify["requestBody"] = body(&json!({
+        "type": "object",
+        "required": ["aggregate"],
+        "properties": {"aggregate": text, "id": text, "after": text},
+    }));
+    add("/admin/snapshots/verify", json!({ "post": verify }));
+
     let stats =
         operation("cache", "What is kept of the views in memory, and of what use it was", &["detailed"], &[400, 404]);
     add("/admin/cache", json!({ "get": stats }));

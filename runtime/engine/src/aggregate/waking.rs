@@ -143,7 +143,7 @@ async fn checked<A: Aggregate>(
     Ok(Some(folded))
 }
 
-async fn replay<A: Aggregate>(
+pub(super) async fn replay<A: Aggregate>(
     kind: &Kind<A>,
     aggregate: &AggregateRef,
     resident: &mut Resident<A>,

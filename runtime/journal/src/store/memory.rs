@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use dormouse_kernel::failpoint::{self, Bug};
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
 
 use super::{Connections, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, StoreError};
@@ -176,6 +176,22 @@ impl Store for Memory {
         let rows = self.rows()?;
         let snapshots = rows.snapshots.get(aggregate).into_iter().flat_map(|kept| kept.values().rev());
         Ok(snapshots.into_iter().find(|kept| as_of.includes(kept.version, kept.recorded_at)).cloned())
+    }
+
+    async fn snapshotted(
+        &self,
+        aggregate_type: &AggregateType,
+        after: Option<&AggregateId>,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, StoreError> {
+        let rows = self.rows()?;
+        let of_type = rows.snapshots.keys().filter(|aggregate| aggregate.aggregate_type == *aggregate_type);
+        let behind =
+            of_type.map(|aggregate| &aggregate.id).filter(|id| after.is_none_or(|after| id.as_str() > after.as_str()));
+        let mut ids: Vec<AggregateId> = behind.cloned().collect();
+        ids.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        ids.truncate(limit);
+        Ok(ids)
     }
 
     fn connections(&self) -> Connections {

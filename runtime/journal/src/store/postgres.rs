@@ -23,7 +23,7 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, NewEvent, Position, Version};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, NewEvent, Position, Version};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, query, query_scalar};
 use tracing::warn;
@@ -394,6 +394,18 @@ impl Store for Postgres {
     async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
         let find = self.readers.ask((aggregate, as_of), |connection, (aggregate, as_of)| {
             Box::pin(snapshots::find(aggregate, *as_of, connection))
+        });
+        Ok(find.await?)
+    }
+
+    async fn snapshotted(
+        &self,
+        aggregate_type: &AggregateType,
+        after: Option<&AggregateId>,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, StoreError> {
+        let find = self.readers.ask((aggregate_type, after, limit), |connection, (aggregate_type, after, limit)| {
+            Box::pin(snapshots::owners(aggregate_type, *after, *limit, connection))
         });
         Ok(find.await?)
     }

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_kernel::failpoint::{self, Bug};
-use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, Version};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
@@ -256,6 +256,15 @@ impl Store for Sqlite {
 
     async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
         self.snapshots.find(aggregate, as_of).await
+    }
+
+    async fn snapshotted(
+        &self,
+        aggregate_type: &AggregateType,
+        after: Option<&AggregateId>,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, StoreError> {
+        self.snapshots.owners(aggregate_type, after, limit).await
     }
 
     fn connections(&self) -> Connections {

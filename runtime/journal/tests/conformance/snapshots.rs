@@ -13,7 +13,8 @@ on_every_store! {
     of_a_long_history_some_snapshots_are_kept_all_over_it,
     the_latest_snapshot_is_kept_however_old,
     an_aggregate_keeps_its_snapshots_when_others_drop_theirs,
-    a_snapshot_comes_back_as_it_was_given;
+    a_snapshot_comes_back_as_it_was_given,
+    who_has_snapshots_is_listed_by_id;
     durable:
     a_snapshot_offered_before_the_close_is_there_after_it,
 }
@@ -123,6 +124,22 @@ async fn an_aggregate_keeps_its_snapshots_when_others_drop_theirs(place: Place) 
     store.save_snapshots(&[taken(snapshot("busy", 2), at(0))]).await.unwrap();
     assert_eq!(store.snapshot(&account("quiet"), AsOf::Now).await, Ok(Some(quiet)));
     assert_eq!(store.snapshot(&account("busy"), AsOf::Version(Version(1))).await, Ok(None));
+}
+
+async fn who_has_snapshots_is_listed_by_id(place: Place) {
+    let store = place.store().await;
+    for id in ["b", "a", "Z", "ä", "c"] {
+        store.save_snapshots(&[snapshot(id, 1), snapshot(id, 2)]).await.unwrap();
+    }
+    let of = |aggregate_type: &str| dormouse_kernel::AggregateType::new(aggregate_type).unwrap();
+    let ids = async |after: Option<&str>, limit| {
+        let after = after.map(|id| account(id).id);
+        let found = store.snapshotted(&of("account"), after.as_ref(), limit).await.unwrap();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(None, 3).await, ["Z", "a", "b"]);
+    assert_eq!(ids(Some("b"), 3).await, ["c", "ä"]);
+    assert!(store.snapshotted(&of("order"), None, 3).await.unwrap().is_empty());
 }
 
 async fn a_snapshot_comes_back_as_it_was_given(place: Place) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dormouse_kernel::{AggregateRef, Version};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Version};
 use sqlx::{Connection, PgConnection};
 
 use super::failure::Failure;
@@ -37,6 +37,11 @@ const FIND: &str = "
     SELECT * FROM snapshots
     WHERE aggregate_type = $1 AND aggregate_id = $2 AND version <= $3 AND recorded_at <= $4
     ORDER BY version DESC LIMIT 1";
+
+/// No id is empty.
+const OWNERS: &str = "
+    SELECT DISTINCT aggregate_id FROM snapshots WHERE aggregate_type = $1 AND aggregate_id > $2
+    ORDER BY aggregate_id LIMIT $3";
 
 pub(super) async fn save(
     snapshots: &[Snapshot],
@@ -106,6 +111,20 @@ pub(super) async fn find(
             _ => last = sqlx::Row::try_get::<i64, _>(&found, "version")? - 1,
         }
     }
+}
+
+pub(super) async fn owners(
+    aggregate_type: &AggregateType,
+    after: Option<&AggregateId>,
+    limit: usize,
+    connection: &mut PgConnection,
+) -> Result<Vec<AggregateId>, Failure> {
+    let find = sqlx::query_scalar(OWNERS)
+        .bind(aggregate_type.as_str())
+        .bind(after.map_or("", AggregateId::as_str))
+        .bind(signed(limit as u64));
+    let found: Vec<String> = find.fetch_all(connection).await?;
+    found.into_iter().map(|id| AggregateId::new(id).map_err(|error| Failure::Damaged(error.to_string()))).collect()
 }
 
 fn names(aggregate: &AggregateRef) -> (&str, &str) {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dormouse_kernel::AggregateRef;
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType};
 use sqlx::{Connection, SqliteConnection};
 use tracing::warn;
 
@@ -49,6 +49,10 @@ const DROP_SUPERFLUOUS: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1 
      AND NOT (version >= ?5 AND version IN (
         SELECT min(version) FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2 GROUP BY version / ?5
      ))";
+
+/// No id is empty.
+const OWNERS: &str = "SELECT DISTINCT aggregate_id FROM snap.snapshots WHERE aggregate_type = ? AND aggregate_id > ?
+     ORDER BY aggregate_id LIMIT ?";
 
 impl Snapshots {
     pub(super) fn new(files: Files, retention: Retention, readers: Arc<Readers>) -> Self {
@@ -133,6 +137,25 @@ impl Snapshots {
             }
         }
         Ok(None)
+    }
+
+    /// See [`Store::snapshotted`](crate::Store::snapshotted).
+    pub(super) async fn owners(
+        &self,
+        aggregate_type: &AggregateType,
+        after: Option<&AggregateId>,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, StoreError> {
+        let mut reader = self.readers.borrow().await?;
+        let found: Vec<String> = sqlx::query_scalar(OWNERS)
+            .bind(aggregate_type.as_str())
+            .bind(after.map_or("", AggregateId::as_str))
+            .bind(signed(limit as u64))
+            .fetch_all(&mut reader.connection)
+            .await
+            .map_err(error::store)?;
+        reader.give_back();
+        found.into_iter().map(|id| AggregateId::new(id).map_err(error::damaged)).collect()
     }
 
     /// Lets go of the file.

@@ -1,0 +1,194 @@
+//! `snapshots`: what aggregates wake from, on a running server.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+
+use super::projections::grouped;
+use super::remote::{Connection, Remote, RemoteError};
+use super::{Settings, output};
+use crate::admin::{DifferingSnapshots, VerifiedSnapshots};
+
+/// Aggregates of a type that are looked at without `--all`.
+const SAMPLE: u64 = 100;
+
+/// Looks after the snapshots that aggregates wake from
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  {app} snapshots verify
+  {app} snapshots verify order --all
+  {app} snapshots verify order o-17 --json")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compares snapshots with what their events lead to
+    ///
+    /// A snapshot differs when the code has changed what events do to a state, and its SNAPSHOT_VERSION was not raised: aggregates
+    /// would wake up wrong. Of each type, 100 aggregates are looked at, or all with --all. Nothing is changed.
+    ///
+    /// Exit codes: 0 none differs, 1 some do.
+    #[command(after_long_help = "\
+Examples:
+  {app} snapshots verify
+  {app} snapshots verify order --all
+  {app} snapshots verify order o-17
+  {app} snapshots verify --json | jq .[].differing")]
+    Verify {
+        #[command(flatten)]
+        connection: Connection,
+        /// Of this type only.
+        #[arg(value_name = "TYPE")]
+        aggregate: Option<String>,
+        /// Of this aggregate only.
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+        /// All aggregates that have snapshots.
+        #[arg(long)]
+        all: bool,
+        /// Print what was found, as an array with an object for each type.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What was found of one type.
+#[derive(Debug, Serialize)]
+struct Found {
+    aggregate: String,
+    aggregates: u64,
+    snapshots: u64,
+    unused: u64,
+    differing: Vec<DifferingSnapshots>,
+    /// All that the type has were looked at.
+    is_all: bool,
+}
+
+pub(super) fn run(application: &'static str, outer: Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let Command::Verify { connection, aggregate, id, all, json } = arguments.command;
+    let remote = connection.remote(application, outer)?;
+    let types = match aggregate {
+        Some(aggregate) => vec![aggregate],
+        None => types(&remote)?,
+    };
+    let bar = io::stderr().is_terminal().then(|| {
+        let style = ProgressStyle::with_template("{spinner} {msg}");
+        ProgressBar::new_spinner().with_style(style.expect("the template is right, help shows it"))
+    });
+    let mut found = Vec::new();
+    for aggregate in types {
+        found.push(verify(&remote, aggregate, id.as_deref(), all, bar.as_ref())?);
+    }
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    match json {
+        true => output::line(serde_json::to_string_pretty(&found)?)?,
+        false => output::text(&told(application, &found))?,
+    }
+    let is_well = found.iter().all(|found| found.differing.is_empty());
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The aggregate types that the server has.
+fn types(remote: &Remote) -> Result<Vec<String>, RemoteError> {
+    remote.get("/admin/snapshots")
+}
+
+fn verify(
+    remote: &Remote,
+    aggregate: String,
+    id: Option<&str>,
+    all: bool,
+    bar: Option<&ProgressBar>,
+) -> Result<Found, RemoteError> {
+    let (mut found, mut after) = (Found::of(aggregate), None::<String>);
+    loop {
+        let asked = json!({ "aggregate": found.aggregate, "id": id, "after": after });
+        let page: VerifiedSnapshots = remote.post("/admin/snapshots/verify", &asked)?;
+        found.aggregates += page.aggregates;
+        found.snapshots += page.snapshots;
+        found.unused += page.unused;
+        found.differing.extend(page.differing);
+        if let Some(bar) = bar {
+            let Found { aggregate, aggregates, snapshots, differing, .. } = &found;
+            let (aggregates, snapshots) = (grouped(*aggregates), grouped(*snapshots));
+            bar.set_message(format!(
+                "{aggregate}: {snapshots} snapshots of {aggregates} aggregates, {} differ",
+                differing.len()
+            ));
+            bar.tick();
+        }
+        found.is_all = page.next.is_none() && id.is_none();
+        after = page.next;
+        if after.is_none() || !all && found.aggregates >= SAMPLE {
+            return Ok(found);
+        }
+    }
+}
+
+impl Found {
+    fn of(aggregate: String) -> Self {
+        Self { aggregate, aggregates: 0, snapshots: 0, unused: 0, differing: Vec::new(), is_all: false }
+    }
+}
+
+fn told(application: &str, found: &[Found]) -> String {
+    let mut text = String::new();
+    for Found { aggregate, aggregates, snapshots, unused, differing, is_all } in found {
+        let (aggregates, snapshots) = (grouped(*aggregates), grouped(*snapshots));
+        let scope = if *is_all { ", all there are" } else { "" };
+        let unused = match unused {
+            0 => String::new(),
+            _ => format!("; {} more are of another shape or version, and not used", grouped(*unused)),
+        };
+        text += &format!("{aggregate}: {snapshots} snapshots of {aggregates} aggregates{scope}: ");
+        text += &match differing.len() {
+            0 => format!("none differs from its events{unused}\n"),
+            count => format!("those of {} aggregates differ from their events{unused}\n", grouped(count as u64)),
+        };
+        for DifferingSnapshots { id, versions } in differing {
+            let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
+            text += &format!("  {aggregate} {id}: at version {}\n", versions.join(", "));
+        }
+        if !differing.is_empty() {
+            text += &format!(
+                "  What to do: raise SNAPSHOT_VERSION of {aggregate} and deploy: its snapshots are not used any more, events decide.\n  \
+                 Decisions that rested on such states are in the log: `{application} events show {aggregate} ID`.\n"
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_told_with_what_to_do() {
+        let mut order =
+            Found { aggregates: 3, snapshots: 1_200, unused: 2, is_all: true, ..Found::of("order".to_owned()) };
+        let well = told("shop", std::slice::from_ref(&order));
+        assert_eq!(
+            well,
+            "order: 1,200 snapshots of 3 aggregates, all there are: none differs from its events; 2 more are of another shape \
+             or version, and not used\n"
+        );
+        order.differing = vec![DifferingSnapshots { id: "o-1".to_owned(), versions: vec![50, 100] }];
+        let ill = told("shop", &[order]);
+        for part in
+            ["those of 1 aggregates differ", "  order o-1: at version 50, 100\n", "raise SNAPSHOT_VERSION of order"]
+        {
+            assert!(ill.contains(part), "{ill}");
+        }
+    }
+}

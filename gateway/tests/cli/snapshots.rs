@@ -1,0 +1,32 @@
+//! `snapshots verify`, on a server that runs.
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{SOON, restock, run, server_in};
+
+#[test]
+fn snapshots_are_verified_on_a_server_that_runs() {
+    let directory = TempDir::new().unwrap();
+    let server = server_in(directory.path()).set("snapshots.strategy=every_n").set("snapshots.threshold=1").start();
+    restock(&server, 1);
+    let started = std::time::Instant::now();
+    let verify = |arguments: &[&str]| run(&[&["snapshots", "verify", "--server", &server.url()], arguments].concat());
+    // They are written behind the commits.
+    let found = loop {
+        let ended = verify(&["inventory", "--all", "--json"]);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+        let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+        if found[0]["snapshots"] == 1 {
+            break found;
+        }
+        assert!(started.elapsed() < SOON, "{found}");
+    };
+    assert_eq!((&found[0]["aggregate"], &found[0]["is_all"]), (&"inventory".into(), &true.into()), "{found}");
+    let told = verify(&[]);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    assert!(told.stdout.contains("inventory: 1 snapshots of 1 aggregates, all there are: none differs"), "{told:?}");
+    let wrong = verify(&["inventorry"]);
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    assert!(wrong.stderr.contains("did you mean \"inventory\"?"), "{wrong:?}");
+}

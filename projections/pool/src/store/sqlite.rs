@@ -36,6 +36,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// and again.
 const CHECKPOINT_PAGES: &str = "16000";
 
+/// What is left of a WAL that had to grow once it was copied back: a checkpoint's worth.
+const WAL_BYTES_KEPT: &str = "67108864";
+
 /// Pages that the writing connection caches, in KiB when negative: 64 MiB, so that hot documents need no reading.
 const CACHE: &str = "-65536";
 
@@ -66,6 +69,7 @@ impl Sqlite {
         let file = SqliteConnectOptions::new()
             .filename(directory.join("views.db"))
             .busy_timeout(BUSY_TIMEOUT)
+            .pragma("journal_size_limit", WAL_BYTES_KEPT)
             .foreign_keys(false)
             .disable_statement_logging();
         let writing = file

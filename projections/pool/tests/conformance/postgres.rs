@@ -70,6 +70,9 @@ async fn listed(store: &Arc<dyn ViewStore>, view: &Definition, query: &Query) ->
     store.list(view, query).await.unwrap().rows.iter().map(|row| row.key.to_string()).collect()
 }
 
+/// The tables that are called like those of views.
+const TABLES: &str = "SELECT string_agg(tablename, ' ' ORDER BY 1) FROM pg_tables WHERE tablename LIKE 'view\\_%'";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_declared_field_has_an_index_and_no_other_does() {
     const INDEXES: &str =
@@ -530,8 +533,6 @@ async fn an_operator_who_reads_for_long_delays_a_swap_and_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_somebody_still_reads_goes_later() {
-    const TABLES: &str = "SELECT string_agg(tablename, ' ' ORDER BY 1) FROM pg_tables WHERE tablename LIKE 'view\\_%'";
-
     let (url, view) = (Server::shared().create_database(), first());
     let mut limits = limits();
     limits.lock_timeout = Duration::from_millis(400);
@@ -601,4 +602,24 @@ async fn what_somebody_broke_is_made_anew_when_the_view_is_prepared() {
         assert_eq!(store.get(&view, &key("a")).await.unwrap().document.unwrap().0.as_ref(), "2");
         assert_eq!(served(&store, &view).await, (anew, offset(1)));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_and_indexes_of_operators_stay_whatever_they_are_called() {
+    const THEIRS: &str = "SELECT count(*) FROM pg_class WHERE relname IN ('view_first_77', 'view_first_1__theirs')";
+    let (url, view) = (Server::shared().create_database(), first());
+    let store = open(&url).await;
+    filled(&store, &view, 1).await;
+    query(
+        &url,
+        "CREATE TABLE view_first_77 (a int); CREATE INDEX view_first_1__theirs ON view_first_1 (position);
+         COMMENT ON TABLE view_first_1 IS NULL",
+    );
+    store.prepare(&view).await.unwrap();
+    assert_eq!(query(&url, THEIRS), "2");
+    // Their index goes with the table that it was on, which is ours, also if an earlier version made it.
+    let next = filled(&store, &view, 2).await;
+    assert!(store.serve(&view, next).await.unwrap());
+    store.prepare(&view).await.unwrap();
+    assert_eq!((query(&url, THEIRS), query(&url, TABLES)), ("1".to_owned(), "view_first_2 view_first_77".to_owned()));
 }

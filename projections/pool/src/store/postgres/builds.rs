@@ -23,10 +23,19 @@ const BUILDS: &str = "
         AND (NOT is_serving OR to_regclass($2) IS NOT NULL), xmin::text::bigint
     FROM builds WHERE view = $1";
 
-/// Tables under a view's name that are no build's.
+/// The comment on the tables that we have made: others may have some of such a name.
+const MARK: &str = "A build of a view of Dormouse";
+
+/// Tables of builds that earlier versions made, without a mark.
+const UNMARKED: &str = "
+    SELECT to_regclass($2 || '_' || build)::text FROM builds
+    WHERE view = $1 AND to_regclass($2 || '_' || build) IS NOT NULL
+        AND obj_description(to_regclass($2 || '_' || build), 'pg_class') IS NULL";
+
+/// Tables of ours under a view's name that are no build's.
 const SUPERFLUOUS: &str = "
     SELECT relname::text FROM pg_class
-    WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+    WHERE obj_description(oid, 'pg_class') = $2 AND relnamespace = current_schema()::regnamespace AND relkind = 'r'
         AND left(relname, length($1) + 1) = $1 || '_' AND substr(relname, length($1) + 2) ~ '^[0-9]+$'
         AND NOT EXISTS (SELECT FROM builds WHERE relname = $1 || '_' || build)";
 
@@ -56,8 +65,21 @@ pub(super) async fn find(
     let builds = query_as(BUILDS).bind(view.name()).bind(view.relation()).fetch_all(&mut *connection).await?;
     let paused = query_scalar("SELECT EXISTS (SELECT FROM paused WHERE view = $1)");
     let is_paused = paused.bind(view.name()).fetch_one(&mut *connection).await?;
-    let superfluous: Vec<String> = query_scalar(SUPERFLUOUS).bind(view.relation()).fetch_all(&mut *connection).await?;
+    let unmarked = query_scalar(UNMARKED).bind(view.name()).bind(view.relation());
+    for table in unmarked.fetch_all(&mut *connection).await? {
+        mark(connection, table).await?;
+    }
+    let superfluous = superfluous(connection, view.relation()).await?;
     Ok((builds, is_paused, !superfluous.is_empty()))
+}
+
+async fn mark(connection: &mut PgConnection, table: String) -> Result<(), sqlx::Error> {
+    raw_sql(AssertSqlSafe(format!("COMMENT ON TABLE {table} IS '{MARK}'"))).execute(connection).await?;
+    Ok(())
+}
+
+async fn superfluous(connection: &mut PgConnection, relation: &str) -> Result<Vec<String>, sqlx::Error> {
+    query_scalar(SUPERFLUOUS).bind(relation).bind(MARK).fetch_all(connection).await
 }
 
 /// Whether a build may take the place of the one that is served.
@@ -159,6 +181,7 @@ async fn begin(
         "CREATE TABLE {table} (key text COLLATE \"C\" PRIMARY KEY, document json NOT NULL, position bigint NOT NULL)"
     );
     raw_sql(AssertSqlSafe(create)).execute(&mut *connection).await?;
+    mark(connection, table.clone()).await?;
     for index in indexes(view, &table) {
         create_index(connection, &index).await?;
     }
@@ -192,8 +215,7 @@ async fn forget(connection: &mut PgConnection, name: &str, is_serving: bool) -> 
 
 /// Drops the tables that are no build's. Each stands for itself: what cannot be dropped now is found the next time.
 pub(super) async fn tidy(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
-    let superfluous: Vec<String> = query_scalar(SUPERFLUOUS).bind(relation(name)).fetch_all(&mut *connection).await?;
-    for table in superfluous {
+    for table in superfluous(connection, &relation(name)).await? {
         raw_sql(AssertSqlSafe(format!("DROP TABLE IF EXISTS {table}"))).execute(&mut *connection).await?;
     }
     Ok(())
@@ -216,6 +238,8 @@ pub(super) struct Reindexing {
     dropped: Vec<String>,
     made: Vec<Index>,
 }
+
+const CREATE_INDEX: &str = "CREATE INDEX";
 
 /// An index; its comment is the statement that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,8 +264,9 @@ pub(super) async fn reindexing(
     .await?;
     let there: Vec<Index> = there.into_iter().map(|(name, sql)| Index { name, sql: sql.unwrap_or_default() }).collect();
     let wanted = indexes(view, &table);
-    let dropped: Vec<String> =
-        there.iter().filter(|index| !wanted.contains(index)).map(|index| index.name.clone()).collect();
+    // Those of operators have no such comment.
+    let is_superfluous = |index: &&Index| !wanted.contains(index) && index.sql.starts_with(CREATE_INDEX);
+    let dropped: Vec<String> = there.iter().filter(is_superfluous).map(|index| index.name.clone()).collect();
     let made: Vec<Index> = wanted.into_iter().filter(|index| !there.contains(index)).collect();
     Ok((!dropped.is_empty() || !made.is_empty()).then_some(Reindexing { table, dropped, made }))
 }
@@ -273,7 +298,7 @@ async fn create_index(connection: &mut PgConnection, Index { name, sql }: &Index
 fn indexes(view: &Definition, table: &str) -> Vec<Index> {
     let index = |field: &Field| {
         let name = format!("{table}__{}", folded(field.path));
-        let sql = format!("CREATE INDEX {name} ON {table} ({} ASC NULLS FIRST, key)", Expressions::field(*field));
+        let sql = format!("{CREATE_INDEX} {name} ON {table} ({} ASC NULLS FIRST, key)", Expressions::field(*field));
         Index { name, sql }
     };
     view.fields().iter().map(index).collect()

@@ -81,8 +81,10 @@ fn refused(file: &Path, reason: &str) -> StoreError {
 async fn attempt(options: &SqliteConnectOptions, schema: &Schema) -> Result<SqliteConnection, Problem> {
     let mut is_latest = false;
     if options.get_filename().exists() {
-        // Without our settings: setting the journal mode would change a file of somebody else's.
-        let plain = SqliteConnectOptions::new().filename(options.get_filename()).busy_timeout(files::BUSY_TIMEOUT);
+        // Without our settings, and only to read: setting the journal mode would change a file of somebody else's, and so would
+        // closing one that a crash has left with a WAL.
+        let plain = SqliteConnectOptions::new().filename(options.get_filename()).read_only(true);
+        let plain = plain.busy_timeout(files::BUSY_TIMEOUT);
         let mut inspector = plain.disable_statement_logging().connect().await.map_err(problem)?;
         let found = schema.inspect(&mut inspector).await;
         // It has looked, and changed nothing.
@@ -115,6 +117,8 @@ fn is_ours(file: &Path, schema: &Schema) -> Result<bool, StoreError> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     let read = File::open(file).and_then(|file| file.take(HEADER_BYTES as u64).read_to_end(&mut header));
     match read {
+        // A loss of power may leave zeros, which are nobody's.
+        Ok(_) if header.iter().all(|byte| *byte == 0) => Ok(true),
         Ok(_) if header.len() == HEADER_BYTES => Ok(header[APPLICATION_ID] == schema.application_id_bytes()),
         Ok(_) => Ok(header.starts_with(MAGIC) || MAGIC.starts_with(&header)),
         Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(true),

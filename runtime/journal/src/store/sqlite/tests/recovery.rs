@@ -1,6 +1,6 @@
 //! The files after a crash, or after somebody was at them.
 
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 
 use super::*;
 use crate::error::StoreError;
@@ -79,6 +79,13 @@ async fn a_truncated_index_is_made_again() {
 }
 
 #[tokio::test]
+async fn an_index_of_zeros_as_a_loss_of_power_leaves_it_is_made_again() {
+    let place = closed(100, 3).await;
+    std::fs::write(place.path().join("index.db"), [0; 8192]).unwrap();
+    assert_reads_right_and_goes_on(&place, 100, 3).await;
+}
+
+#[tokio::test]
 async fn a_damaged_index_is_kept_under_another_name_when_it_is_made_again() {
     use std::os::unix::fs::FileExt;
 
@@ -95,7 +102,8 @@ async fn a_damaged_index_is_kept_under_another_name_when_it_is_made_again() {
 #[tokio::test]
 async fn what_is_not_ours_is_refused_and_left_as_it_is() {
     for name in ["index.db", "snapshots.db"] {
-        for theirs in ["a text", "an application's database", "a newer version's"] {
+        for theirs in ["a text", "an application's database", "an application's, left by a crash", "a newer version's"]
+        {
             let place = closed(10, 3).await;
             let file = place.path().join(name);
             if theirs == "a newer version's" {
@@ -109,18 +117,31 @@ async fn what_is_not_ours_is_refused_and_left_as_it_is() {
                     "a text" => {
                         std::fs::write(&file, "notes of somebody else, long enough for a header. ".repeat(10)).unwrap()
                     }
-                    _ => {
+                    "an application's database" => {
                         let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
                         let mut connection = options.connect().await.unwrap();
                         sqlx::raw_sql("CREATE TABLE theirs (id INTEGER)").execute(&mut connection).await.unwrap();
                         connection.close().await.unwrap();
                     }
+                    _ => {
+                        let elsewhere = tempfile::tempdir().unwrap();
+                        let there = elsewhere.path().join(name);
+                        let options = SqliteConnectOptions::new().filename(&there).create_if_missing(true);
+                        let mut connection = options.journal_mode(SqliteJournalMode::Wal).connect().await.unwrap();
+                        sqlx::raw_sql("CREATE TABLE theirs (id INTEGER)").execute(&mut connection).await.unwrap();
+                        for suffix in ["", "-wal"] {
+                            let copy = format!("{name}{suffix}");
+                            std::fs::copy(elsewhere.path().join(&copy), place.path().join(&copy)).unwrap();
+                        }
+                    }
                 }
             }
-            let before = std::fs::read(&file).unwrap();
+            let wal = place.path().join(format!("{name}-wal"));
+            let before = (std::fs::read(&file).unwrap(), std::fs::read(&wal).ok().filter(|wal| !wal.is_empty()));
             let refused = place.open(Access::Own).await.unwrap_err().to_string();
             assert!(refused.contains(name) && refused.contains("left as it is"), "{theirs}: {refused}");
-            assert!(std::fs::read(&file).unwrap() == before, "{theirs} was changed");
+            let after = (std::fs::read(&file).unwrap(), std::fs::read(&wal).ok().filter(|wal| !wal.is_empty()));
+            assert!(after == before, "{theirs} was changed");
         }
     }
 }

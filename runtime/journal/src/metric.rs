@@ -24,6 +24,10 @@ pub(crate) const CONNECTIONS_MAX: &str = "db_connections_max";
 pub(crate) const REPLICA_LAG: &str = "db_replica_lag_events";
 /// 1 if a replica is read, 0 if the primary is in its place; `of`, `replica`.
 pub(crate) const REPLICA_FIT: &str = "db_replica_fit";
+/// Bytes of the write-ahead log of an SQLite file; `file`: journal, index, snapshots, views.
+pub(crate) const WAL_BYTES: &str = "dormouse_sqlite_wal_bytes";
+/// For how long a reader has kept one from being copied back that is too large, seconds; `file`.
+pub(crate) const WAL_HELD_UP: &str = "dormouse_sqlite_wal_held_up_seconds";
 /// The position of the last committed event.
 pub(crate) const HEAD: &str = "dormouse_journal_head";
 
@@ -40,6 +44,12 @@ pub(crate) fn describe() {
     describe_gauge!(CONNECTIONS_MAX, "Database connections allowed");
     describe_gauge!(REPLICA_LAG, Unit::Count, "Events that a replica did not have when it was last looked at");
     describe_gauge!(REPLICA_FIT, "1 if a replica is read, 0 if the primary is in its place");
+    describe_gauge!(WAL_BYTES, Unit::Bytes, "Size of the write-ahead log of an SQLite file");
+    describe_gauge!(
+        WAL_HELD_UP,
+        Unit::Seconds,
+        "How long a reader has kept a write-ahead log that is too large from being copied back"
+    );
     describe_gauge!(HEAD, "The position of the last committed event");
     // From the start, so that a rate shows the first error too.
     for operation in OPERATIONS {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_journal::StoreError;
-use dormouse_journal::store::derived_file::{self, Borrowed, Pool};
+use dormouse_journal::store::derived_file::{self, Borrowed, Pool, WalWatch};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Position, Version};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
@@ -55,6 +55,8 @@ pub struct Sqlite {
     readers: File,
     /// The file is to be replaced when a view is prepared next.
     damaged: AtomicBool,
+    /// Ends with the store.
+    _wal: WalWatch,
 }
 
 impl Sqlite {
@@ -94,6 +96,7 @@ impl Sqlite {
             writer: File::new(writing, 1),
             readers: File::new(reading, read_connections.max(1)),
             damaged: AtomicBool::new(false),
+            _wal: WalWatch::start([("views", directory.join("views.db"))]),
         })
     }
 

@@ -5,8 +5,8 @@
 //! is in memory (the tail) as long as this process owns the log, and in the log itself always. Whoever reads puts both
 //! together. `snapshots.db` is a cache. Losing either derived file, or the tail, loses nothing.
 //!
-//! Background tasks: the [`Indexer`], which ends with [`close`](Store::close) or when the store is dropped, and the
-//! [loaders](loads), which end when nothing waits for them.
+//! Background tasks: the [`Indexer`] and the [`WalWatch`], which end with [`close`](Store::close) or when the store is dropped,
+//! and the [loaders](loads), which end when nothing waits for them.
 
 mod derived;
 mod error;
@@ -31,6 +31,7 @@ mod snapshots;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod wal;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +54,7 @@ use read::Scope;
 use readers::Readers;
 use snapshots::Snapshots;
 use tail::{Bound, Tail};
+use wal::WalWatch;
 
 /// What files that are derived from a log have in common, also those that others keep beside it: they are recognized by
 /// an id in their header, and whatever is wrong with one, it is made anew.
@@ -61,6 +63,7 @@ pub mod derived_file {
     pub use super::error::store as error;
     pub use super::pool::{Borrowed, Pool};
     pub use super::schema::Schema;
+    pub use super::wal::WalWatch;
 }
 
 /// How long a commit waits for the index to catch up before it is refused. A full tail takes a second or so to index:
@@ -81,6 +84,8 @@ pub struct Sqlite {
     readers: Arc<Readers>,
     events: Events,
     snapshots: Snapshots,
+    /// `None`: the files are another process's.
+    wals: Mutex<Option<WalWatch>>,
     /// Runs while this process owns the log.
     indexer: Mutex<Option<Indexer>>,
 }
@@ -107,6 +112,9 @@ impl Sqlite {
             }
             Access::Read => open::beside_owner(&files, &readers).await?,
         }
+        let wals = (access == Access::Own).then(|| {
+            WalWatch::start([("journal", files.log()), ("index", files.index()), ("snapshots", files.snapshots())])
+        });
         let bound = Bound {
             events: config.index_tail_events.get(),
             bytes: usize::try_from(config.index_tail.as_u64()).unwrap_or(usize::MAX),
@@ -120,6 +128,7 @@ impl Sqlite {
             events: Events::new(Arc::clone(&readers)),
             readers,
             snapshots,
+            wals: Mutex::new(wals),
             indexer: Mutex::default(),
         })
     }
@@ -272,6 +281,7 @@ impl Store for Sqlite {
     }
 
     async fn close(&self) {
+        drop(self.wals.lock().unwrap_or_else(PoisonError::into_inner).take());
         // Readers first: they are read-only, and the last connection to go should be one that can empty the WAL.
         self.readers.close().await;
         if let Some(indexer) = self.indexer() {

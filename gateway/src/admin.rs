@@ -28,6 +28,9 @@ pub(crate) struct Projection {
     /// The last event that is in it, and how many came after that.
     pub(crate) position: u64,
     pub(crate) lag: u64,
+    /// It was reset to there: what came before is not in it, and what rests on that is wrong. Zero: it has everything.
+    #[serde(default)]
+    pub(crate) begun_after: u64,
     /// Aggregates whose events are parked.
     pub(crate) parked: usize,
     /// What is made beside it.

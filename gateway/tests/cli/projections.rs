@@ -122,7 +122,13 @@ fn what_throws_documents_away_is_agreed_to_first() {
     assert_eq!(listed(&server), before);
 
     told(&server, &["reset", VIEW, "--to", "2", "--yes"]);
-    listed_when(&server, |seen| has_caught_up(seen) && seen["build"] != before["build"]);
+    let partial = listed_when(&server, |seen| has_caught_up(seen) && seen["build"] != before["build"]);
+    assert_eq!((&before["begun_after"], &partial["begun_after"]), (&0.into(), &2.into()));
+    assert!(told(&server, &["list"]).contains("partial: lacks the events up to 2, rebuild it"));
+    let health = server.client().get("/health/projections").unwrap();
+    assert!(health.text().contains("it was reset: it lacks the events up to 2"), "{health}");
+    let asked = projections(&server, &["reset", VIEW, "--to", "2"]);
+    assert!(asked.stderr.contains("whatever adds up over an aggregate's life"), "{asked:?}");
     let at_work = projections(&server, &["drop", VIEW, "--yes"]);
     assert_eq!((at_work.code, at_work.stderr), (Some(1), "dormouse: it is at work: pause it first\n".to_owned()));
     told(&server, &["pause", VIEW]);

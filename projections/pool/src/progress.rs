@@ -20,6 +20,8 @@ pub struct Progress {
     pub position: Position,
     /// The mark of the journal's history there. None at the beginning, and before it is known.
     pub mark: Option<Mark>,
+    /// What is served was made of the events after this one only, because the view was reset to there. Zero: of all.
+    pub begun_after: Position,
     /// Aggregates whose events are parked.
     pub parked: usize,
     /// How it fares.

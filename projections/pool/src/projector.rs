@@ -45,6 +45,7 @@ pub(crate) struct Run<P: Projection> {
 pub(crate) struct Standing<P: Projection> {
     pub(crate) build: BuildNumber,
     pub(crate) is_served: bool,
+    begun_after: Position,
     pub(crate) offset: Offset,
     pub(crate) documents: Documents<P::Document>,
     /// How many aggregates have events that are parked. Which ones, the store knows.
@@ -101,11 +102,11 @@ impl<P: Projection> Projector<P> {
 
     async fn standing(&self, build: Build, is_served: bool) -> Result<Standing<P>, Trouble> {
         let Upkeep { store, options, .. } = &*self.upkeep;
-        let Build { number, offset, .. } = build;
+        let Build { number, begun_after, offset, .. } = build;
         let parked = store.parked_count(number).await?;
         let (documents, judged, pace) =
             (Documents::new(options.cache_bytes), Judged::default(), Pace::from(Instant::now()));
-        Ok(Standing { build: number, is_served, offset, documents, parked, judged, pace })
+        Ok(Standing { build: number, is_served, begun_after, offset, documents, parked, judged, pace })
     }
 
     /// Puts the build in the place of the one that is served, as soon as no reader loses anything by it.
@@ -118,7 +119,9 @@ impl<P: Projection> Projector<P> {
                 let closed = shelf.gives_way_to(view.build);
                 if store.serve(definition, view.build).await? {
                     info!(view = P::NAME, position = %at, "a view was built anew and is served");
-                    let build = Build { number: view.build, version: definition.version(), offset: view.offset };
+                    let version = definition.version();
+                    let Standing { build: number, begun_after, offset, .. } = *view;
+                    let build = Build { number, version, begun_after, offset };
                     self.upkeep.taken_up(build, true, view.parked);
                     view.is_served = true;
                     *turn = None;

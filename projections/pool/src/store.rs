@@ -89,6 +89,8 @@ pub struct Build {
     pub number: BuildNumber,
     /// The version of the code that makes it.
     pub version: u32,
+    /// Where it was begun: it lacks what came up to there.
+    pub begun_after: Position,
     /// How far it is.
     pub offset: Offset,
 }

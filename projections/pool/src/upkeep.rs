@@ -59,6 +59,7 @@ impl Upkeep {
             version: None,
             position: Position::ZERO,
             mark: None,
+            begun_after: Position::ZERO,
             parked: 0,
             state: State::Starting,
             rebuild: None,
@@ -151,6 +152,7 @@ impl Upkeep {
                 self.shelf.closes();
                 let offset = serving.map_or(Offset::START, |build| build.offset);
                 (progress.position, progress.mark) = (offset.position, offset.mark());
+                progress.begun_after = serving.map_or(Position::ZERO, |build| build.begun_after);
                 (progress.build, progress.parked) = (build, parked);
             }
             progress.version = serving.map(|build| build.version);
@@ -166,7 +168,7 @@ impl Upkeep {
 
     /// A worker has found out where its build is.
     pub(crate) fn taken_up(&self, build: Build, is_served: bool, parked: usize) {
-        let Build { number, version, offset } = build;
+        let Build { number, version, begun_after, offset } = build;
         self.progress.send_modify(|progress| {
             let next = progress.rebuild.take_if(|rebuild| rebuild.build == number);
             match next {
@@ -178,7 +180,7 @@ impl Upkeep {
                     self.shelf.serves(number, offset);
                     (progress.build, progress.version) = (Some(number), Some(version));
                     (progress.position, progress.mark) = (offset.position, offset.mark());
-                    (progress.parked, progress.state) = (parked, State::Running);
+                    (progress.begun_after, progress.parked, progress.state) = (begun_after, parked, State::Running);
                 }
                 _ => {}
             }
@@ -267,7 +269,7 @@ impl Upkeep {
 }
 
 fn rebuild(build: Build, state: State) -> Rebuild {
-    let Build { number, version, offset: Offset { position, .. } } = build;
+    let Build { number, version, offset: Offset { position, .. }, .. } = build;
     let started_at = SystemClock.now();
     Rebuild { build: number, version, from: position, started_at, position, events_per_second: 0.0, state }
 }

@@ -88,7 +88,15 @@ pub(super) fn resume(remote: &Remote, which: &Which) -> anyhow::Result<()> {
 
 pub(super) fn reset(remote: &Remote, which: &Which, to: u64, is_agreed: bool) -> anyhow::Result<()> {
     let names: Vec<String> = which.find(remote)?.into_iter().map(|projection| projection.name).collect();
-    let what = format!("the documents of {} go, and are made anew after position {to}", names.join(", "));
+    let names = names.join(", ");
+    let what = match to {
+        0 => format!("the documents of {names} go, and are made anew"),
+        _ => format!(
+            "the documents of {names} go, and are made of the events after position {to} alone: whatever adds up over an \
+             aggregate's life, or was created before, is then wrong or missing, until a rebuild (`projections rebuild` makes \
+             them whole without this)"
+        ),
+    };
     confirm::confirmed(is_agreed, &what)?;
     each(remote, which, "reset", &json!({ "to": to }))
 }

@@ -39,8 +39,10 @@ pub(super) fn run(remote: &Remote, json: bool) -> anyhow::Result<()> {
 fn shown(overview: &Overview) -> String {
     let mut table = Table::headed(["NAME", "STATE", "VERSION#", "POSITION#", "LAG#", "PARKED#", "REBUILD", "REASON"]);
     for projection in &overview.projections {
-        let Projection { name, state, reason, version, position, lag, parked, rebuild, .. } = projection;
-        let why = reason.as_ref().or(rebuild.as_ref().and_then(|rebuild| rebuild.reason.as_ref()));
+        let Projection { name, state, reason, version, position, lag, begun_after, parked, rebuild, .. } = projection;
+        let why = reason.clone().or_else(|| rebuild.as_ref()?.reason.clone()).or_else(|| {
+            (*begun_after > 0).then(|| format!("partial: lacks the events up to {}, rebuild it", grouped(*begun_after)))
+        });
         table.row([
             name.clone(),
             state.clone(),
@@ -49,7 +51,7 @@ fn shown(overview: &Overview) -> String {
             grouped(*lag),
             parked.to_string(),
             rebuild.as_ref().map(estimate).unwrap_or_default(),
-            why.cloned().unwrap_or_default(),
+            why.unwrap_or_default(),
         ]);
     }
     let orphans: String = match &overview.orphans {

@@ -145,6 +145,7 @@ mod tests {
             version: Some(1),
             position: 1000,
             lag: 0,
+            begun_after: 0,
             parked: 0,
             rebuild,
         }

@@ -172,6 +172,7 @@ fn shown(progress: &Progress, head: Position) -> Projection {
         version: progress.version,
         position: progress.position.0,
         lag: lag(progress.position),
+        begun_after: progress.begun_after.0,
         parked: progress.parked,
         rebuild,
     }

@@ -60,6 +60,7 @@ impl Api {
                 "state": state_name(&progress.state),
                 "position": progress.position,
                 "lag": lag(&progress, head),
+                "begun_after": progress.begun_after,
                 "parked": progress.parked,
                 "last_event": { "position": progress.position, "recorded_at": self.recorded_at(progress.position).await },
             }));
@@ -87,6 +88,12 @@ impl Api {
         }
         if lag >= BEHIND {
             return Some(format!("it is {lag} events behind"));
+        }
+        if progress.begun_after > Position::ZERO {
+            let after = progress.begun_after;
+            return Some(format!(
+                "it was reset: it lacks the events up to {after}, and is partial until it is rebuilt"
+            ));
         }
         (progress.parked > 0).then(|| format!("the events of {} aggregates are parked", progress.parked))
     }

@@ -42,6 +42,7 @@ struct View {
 #[derive(Debug)]
 struct Made {
     version: u32,
+    begun_after: Position,
     offset: Offset,
     rows: HashMap<Key, (String, Position)>,
     parked: BTreeMap<Position, Parked>,
@@ -89,8 +90,8 @@ fn unknown(view: &Definition) -> Error {
 
 impl Views {
     fn build(&self, number: BuildNumber) -> Option<Build> {
-        let Made { version, offset, .. } = self.builds.get(&number)?;
-        Some(Build { number, version: *version, offset: *offset })
+        let Made { version, begun_after, offset, .. } = self.builds.get(&number)?;
+        Some(Build { number, version: *version, begun_after: *begun_after, offset: *offset })
     }
 }
 
@@ -108,8 +109,8 @@ impl ViewStore for Memory {
         self.with(|views| {
             views.latest += 1;
             let number = BuildNumber(views.latest);
-            let version = view.version();
-            let made = Made { version, offset: after, rows: HashMap::new(), parked: BTreeMap::new() };
+            let (version, begun_after) = (view.version(), after.position);
+            let made = Made { version, begun_after, offset: after, rows: HashMap::new(), parked: BTreeMap::new() };
             views.builds.insert(number, made);
             let standing = views.by_name.entry(view.name().to_owned()).or_default();
             let mut dropped = [standing.next.take(), None];
@@ -119,7 +120,7 @@ impl ViewStore for Memory {
                 dropped[1] = standing.serving.replace(number);
             }
             dropped.into_iter().flatten().for_each(|build| _ = views.builds.remove(&build));
-            Ok(Build { number, version, offset: after })
+            Ok(Build { number, version, begun_after, offset: after })
         })
     }
 

@@ -254,7 +254,7 @@ impl Postgres {
             Err(failure) => return Err(self.failed(failure, Subject::Store).await),
         };
         let is_damaged = self.damage().views.contains(view.name());
-        let is_whole = |(.., chain, is_there, _): &builds::BuildRow| *is_there && Chain::from_bytes(chain).is_some();
+        let is_whole = |(.., chain, is_there, _, _): &builds::BuildRow| *is_there && Chain::from_bytes(chain).is_some();
         let mut found = Builds { is_paused, ..Builds::default() };
         if is_damaged || !rows.iter().all(is_whole) {
             warn!(view = view.name(), "the view is damaged and is built anew");
@@ -268,7 +268,7 @@ impl Postgres {
         } else if is_untidy {
             self.tidy(view.name()).await;
         }
-        for (number, is_serving, version, at, chain, _, row) in rows {
+        for (number, is_serving, version, at, chain, _, row, begun_after) in rows {
             if is_serving {
                 self.known.shown(view.name(), asked, Mark::from_row((number, at, row)));
             }
@@ -279,6 +279,7 @@ impl Postgres {
             let build = Build {
                 number: BuildNumber(unsigned(number)),
                 version: u32::try_from(version).unwrap_or(0),
+                begun_after: position(begun_after),
                 offset: Offset { position: position(at), chain },
             };
             *(if is_serving { &mut found.serving } else { &mut found.next }) = Some(build);
@@ -373,7 +374,8 @@ impl ViewStore for Postgres {
     async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error> {
         let begun = self.change(view.name(), Change::Begin(view, after, how)).await?;
         let number = begun.ok_or_else(|| missing(Subject::Served(view)))?;
-        Ok(Build { number: BuildNumber(unsigned(number)), version: view.version(), offset: after })
+        let number = BuildNumber(unsigned(number));
+        Ok(Build { number, version: view.version(), begun_after: after.position, offset: after })
     }
 
     async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error> {

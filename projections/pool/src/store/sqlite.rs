@@ -224,11 +224,12 @@ impl ViewStore for Sqlite {
         let (rows, is_paused) =
             self.write(Subject::Store, async |connection| schema::prepare(connection, view).await).await?;
         let mut builds = Builds { is_paused, ..Builds::default() };
-        for (number, is_serving, version, position, chain) in rows {
+        for (number, is_serving, version, at, chain, begun_after) in rows {
             let build = Build {
                 number: BuildNumber(unsigned(number)),
                 version: u32::try_from(version).unwrap_or(0),
-                offset: offset(position, &chain).map_err(|error| self.note(error))?,
+                begun_after: position(begun_after),
+                offset: offset(at, &chain).map_err(|error| self.note(error))?,
             };
             *(if is_serving { &mut builds.serving } else { &mut builds.next }) = Some(build);
         }
@@ -237,7 +238,8 @@ impl ViewStore for Sqlite {
 
     async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error> {
         let begun = self.write(Subject::Store, async |connection| schema::begin(connection, view, after, how).await);
-        Ok(Build { number: BuildNumber(unsigned(begun.await?)), version: view.version(), offset: after })
+        let number = BuildNumber(unsigned(begun.await?));
+        Ok(Build { number, version: view.version(), begun_after: after.position, offset: after })
     }
 
     async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error> {

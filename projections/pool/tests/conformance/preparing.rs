@@ -6,6 +6,7 @@ use dormouse_projections::store::{Advance, Begin, Build, Builds, CommitError, Of
 use crate::support::{Place, begun, first, key, offset, row, served, step, view};
 
 on_every_store! {
+    where_a_build_was_begun_is_remembered,
     of_a_new_view_there_is_nothing,
     the_first_build_is_served_at_once,
     preparing_again_changes_nothing,
@@ -65,7 +66,8 @@ async fn a_build_beside_the_one_that_is_served_is_not_seen(place: Place) {
         }
         assert_eq!(store.load(&new, next.number, &[key("a")]).await.unwrap(), [(key("a"), "2".to_owned())]);
         let Builds { serving, next: Some(found), .. } = store.prepare(&new).await.unwrap() else { panic!("no next") };
-        assert_eq!(serving.unwrap(), Build { number: build, version: 1, offset: offset(1) });
+        let begun_after = Position::ZERO;
+        assert_eq!(serving.unwrap(), Build { number: build, version: 1, begun_after, offset: offset(1) });
         assert_eq!(found, Build { offset: offset(5), ..next });
     }
 }
@@ -209,4 +211,13 @@ async fn what_was_never_begun_is_not_there(place: Place) {
     assert!(store.commit(&missing, nowhere, step(0, 1)).await.is_err());
     // To ask for it harms nobody else.
     assert_eq!(served(&store, &other).await, (build, offset(1)));
+}
+
+async fn where_a_build_was_begun_is_remembered(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let begun = store.begin(&view, offset(7), Begin::Instead).await.unwrap();
+    assert_eq!((begun.begun_after, begun.offset), (Position(7), offset(7)));
+    store.commit(&view, begun.number, step(7, 9)).await.unwrap();
+    let found = place.store().await.prepare(&view).await.unwrap().serving.unwrap();
+    assert_eq!(found, Build { offset: offset(9), ..begun });
 }

@@ -106,7 +106,8 @@ async fn a_reset_view_has_what_came_after_a_position_and_nothing_else() {
 
     let served = view.progress().borrow().build;
     projections.reset("balances", Position(2)).await.unwrap();
-    becomes(&view, |progress| progress.build > served && progress.position == Position(4)).await;
+    let partial = becomes(&view, |progress| progress.build > served && progress.position == Position(4)).await;
+    assert_eq!(partial.begun_after, Position(2));
     assert_eq!(get(&view, "a").await.document.unwrap().content.amount, 1100);
     teller.deposit("a", 1).await;
     caught_up(&projections, &journal).await;

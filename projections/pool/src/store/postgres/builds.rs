@@ -20,7 +20,7 @@ use crate::store::{Begin, BuildNumber, Offset};
 /// A view's builds, each with whether its table is there, and, if it is served, what shows it; and who wrote the row.
 const BUILDS: &str = "
     SELECT build, is_serving, version, position, chain, to_regclass($2 || '_' || build) IS NOT NULL
-        AND (NOT is_serving OR to_regclass($2) IS NOT NULL), xmin::text::bigint
+        AND (NOT is_serving OR to_regclass($2) IS NOT NULL), xmin::text::bigint, begun_after
     FROM builds WHERE view = $1";
 
 /// The comment on the tables that we have made: others may have some of such a name.
@@ -39,9 +39,9 @@ const SUPERFLUOUS: &str = "
         AND left(relname, length($1) + 1) = $1 || '_' AND substr(relname, length($1) + 2) ~ '^[0-9]+$'
         AND NOT EXISTS (SELECT FROM builds WHERE relname = $1 || '_' || build)";
 
-/// A row of `builds`: build, whether it is served, version, position, chain, whether its table is there, and the
-/// transaction that wrote the row.
-pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, bool, i64);
+/// A row of `builds`: build, whether it is served, version, position, chain, whether its table is there, the transaction that
+/// wrote the row, and where it was begun.
+pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, bool, i64, i64);
 
 /// What becomes of the builds of a view.
 #[derive(Clone, Copy, Debug)]
@@ -166,7 +166,8 @@ async fn begin(
         forget(connection, view.name(), true).await?;
     }
     let build: i64 = query_scalar(
-        "INSERT INTO builds (view, is_serving, version, position, chain) VALUES ($1, $2, $3, $4, $5) RETURNING build",
+        "INSERT INTO builds (view, is_serving, version, position, chain, begun_after)
+         VALUES ($1, $2, $3, $4, $5, $4) RETURNING build",
     )
     .bind(view.name())
     .bind(is_served)

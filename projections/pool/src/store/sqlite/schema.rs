@@ -8,7 +8,7 @@ use crate::definition::{Definition, relation};
 use crate::store::{Begin, BuildNumber, Offset};
 
 /// The views. "DORV" in ASCII.
-pub(super) static VIEWS: Schema = Schema::new(0x444f_5256, &[VIEWS_1]);
+pub(super) static VIEWS: Schema = Schema::new(0x444f_5256, &[VIEWS_1, VIEWS_2]);
 
 /// A build's chain is that of the event at its position: it shows that the view belongs to the journal. At most one build
 /// of a view is served and at most one is not.
@@ -38,8 +38,11 @@ CREATE TABLE parked (
 CREATE INDEX parked_by_aggregate ON parked (build, aggregate_type, aggregate_id, position);
 ";
 
-/// A row of `builds`: build, whether it is served, version, position, chain.
-pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>);
+/// Where a build was begun, if not at the beginning of the log.
+const VIEWS_2: &str = "ALTER TABLE builds ADD COLUMN begun_after INTEGER NOT NULL DEFAULT 0";
+
+/// A row of `builds`: build, whether it is served, version, position, chain, where it was begun.
+pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, i64);
 
 /// See [`ViewStore::prepare`](crate::ViewStore::prepare): the builds, and whether the view is paused.
 pub(super) async fn prepare(
@@ -47,7 +50,7 @@ pub(super) async fn prepare(
     view: &Definition,
 ) -> Result<(Vec<BuildRow>, bool), sqlx::Error> {
     let builds: Vec<BuildRow> =
-        sqlx::query_as("SELECT build, is_serving, version, position, chain FROM builds WHERE view = ?")
+        sqlx::query_as("SELECT build, is_serving, version, position, chain, begun_after FROM builds WHERE view = ?")
             .bind(view.name())
             .fetch_all(&mut *connection)
             .await?;
@@ -78,7 +81,8 @@ pub(super) async fn begin(
         }
     }
     let build: i64 = sqlx::query_scalar(
-        "INSERT INTO builds (view, is_serving, version, position, chain) VALUES (?, ?, ?, ?, ?) RETURNING build",
+        "INSERT INTO builds (view, is_serving, version, position, chain, begun_after)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?4) RETURNING build",
     )
     .bind(view.name())
     .bind(is_served)

@@ -45,11 +45,7 @@ pub(crate) fn describe() {
     describe_gauge!(REPLICA_LAG, Unit::Count, "Events that a replica did not have when it was last looked at");
     describe_gauge!(REPLICA_FIT, "1 if a replica is read, 0 if the primary is in its place");
     describe_gauge!(WAL_BYTES, Unit::Bytes, "Size of the write-ahead log of an SQLite file");
-    describe_gauge!(
-        WAL_HELD_UP,
-        Unit::Seconds,
-        "How long a reader has kept a write-ahead log that is too large from being copied back"
-    );
+    describe_gauge!(WAL_HELD_UP, Unit::Seconds, "How long a write-ahead log that is too large has not begun anew");
     describe_gauge!(HEAD, "The position of the last committed event");
     // From the start, so that a rate shows the first error too.
     for operation in OPERATIONS {

@@ -1,10 +1,14 @@
 //! The write-ahead logs of our files: how large they are, and whether somebody who reads keeps them from being copied back.
 //!
-//! A WAL begins anew once all of it was copied into its database and nobody reads it. A reader that stays in a transaction (a shell
-//! that somebody left open) keeps that from happening, and the WAL grows with every commit until the disk is full.
+//! A WAL begins anew once all of it was copied into its database and nobody reads it. A reader that stays in a transaction (a
+//! shell that somebody left open) keeps that from happening, and the WAL grows with every commit until the disk is full.
+//!
+//! Only the WAL itself is opened. The WAL-index (`-shm`) and the database carry the locks of this process, and Linux drops all
+//! of them when the process closes any descriptor of such a file (fcntl(2), "Record locking").
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -23,11 +27,10 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Between two warnings about the same.
 const REMINDER: Duration = Duration::from_secs(600);
 
-/// What the WAL-index begins with, as far as it is looked at (<https://sqlite.org/walformat.html#the_wal_index_file_format>): how
-/// many frames are in the WAL, and how many of them were copied. In the byte order of the machine.
-const INDEX_BYTES: usize = 100;
-const FRAMES: usize = 16;
-const COPIED: usize = 96;
+/// Where the header of a WAL has what is different each time it begins anew: its checkpoint sequence number and its salts
+/// (<https://sqlite.org/fileformat.html#the_write_ahead_log>).
+const BEGINNING: Range<usize> = 12..24;
+const HEADER_BYTES: usize = 32;
 
 /// Looks after the WALs of some files, from [`start`](Self::start) until it is dropped: gauges, and a warning.
 #[derive(Debug)]
@@ -87,13 +90,13 @@ impl Watched {
                 self.warned = Some(now);
                 warn!(
                     %file, bytes = seen.bytes, held_up_seconds = since.as_secs(),
-                    "a write-ahead log grows: somebody has read the database in one transaction for that long; end that \
-                     program (see `fuser FILE`), or the disk fills up"
+                    "a write-ahead log grows and has not begun anew for that long: most likely a program reads the database in \
+                     one transaction; end it (see `fuser FILE`), or the disk fills up"
                 );
             }
             (None, Some(_)) => {
                 self.warned = None;
-                info!(%file, bytes = seen.bytes, "a write-ahead log is copied back again");
+                info!(%file, bytes = seen.bytes, "a write-ahead log has begun anew");
             }
             (None, None) => {}
         }
@@ -103,64 +106,63 @@ impl Watched {
 /// One write-ahead log.
 struct Wal {
     path: PathBuf,
-    index: PathBuf,
     expected: u64,
-    /// How many frames were copied when it was last looked at, and since when it is so many.
-    copied: Option<(u32, Instant)>,
+    /// How its header began when it was last looked at, and since when it begins so.
+    begun: Option<(Beginning, Instant)>,
 }
+
+/// What tells a WAL from the one before it in the same file.
+type Beginning = [u8; BEGINNING.end - BEGINNING.start];
 
 /// How a WAL is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     bytes: u64,
-    /// It is larger than expected, and for so long nothing of it was copied.
+    /// It is larger than expected, and has not begun anew for so long.
     held_up: Option<Duration>,
 }
 
 impl Wal {
     fn new(database: &Path, expected: u64) -> Self {
-        let with = |end: &str| {
-            let mut name = database.as_os_str().to_owned();
-            name.push(end);
-            PathBuf::from(name)
-        };
-        Self { path: with("-wal"), index: with("-shm"), expected, copied: None }
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        Self { path: path.into(), expected, begun: None }
     }
 
     fn look(&mut self, now: Instant) -> io::Result<Seen> {
-        let bytes = match fs::metadata(&self.path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == ErrorKind::NotFound => 0,
-            Err(error) => return Err(error),
+        let Some((bytes, beginning)) = self.read()? else {
+            self.begun = None;
+            return Ok(Seen { bytes: 0, held_up: None });
         };
-        let mut index = [0; INDEX_BYTES];
-        match File::open(&self.index).and_then(|mut file| file.read_exact(&mut index)) {
-            Ok(()) => {}
-            // Nobody has the database open.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {
-                self.copied = None;
-                return Ok(Seen { bytes, held_up: None });
-            }
-            Err(error) => return Err(error),
-        }
-        let number = |at: usize| {
-            let mut bytes = [0; 4];
-            bytes.copy_from_slice(&index[at..at + 4]);
-            u32::from_ne_bytes(bytes)
-        };
-        let (frames, copied) = (number(FRAMES), number(COPIED));
-        let since = match self.copied {
-            Some((before, since)) if before == copied && copied < frames => since,
+        let since = match self.begun {
+            Some((before, since)) if before == beginning => since,
             _ => now,
         };
-        self.copied = Some((copied, since));
-        let is_held_up = copied < frames && bytes > self.expected;
-        Ok(Seen { bytes, held_up: is_held_up.then(|| now.saturating_duration_since(since)) })
+        self.begun = Some((beginning, since));
+        let held_up = (bytes > self.expected).then(|| now.saturating_duration_since(since));
+        Ok(Seen { bytes, held_up })
+    }
+
+    /// How large it is and how it begins; none, if there is nothing in it.
+    fn read(&self) -> io::Result<Option<(u64, Beginning)>> {
+        let read = File::open(&self.path).and_then(|mut file| {
+            let mut header = [0; HEADER_BYTES];
+            file.read_exact(&mut header)?;
+            let mut beginning = Beginning::default();
+            beginning.copy_from_slice(&header[BEGINNING]);
+            Ok((file.metadata()?.len(), beginning))
+        });
+        match read {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
+            read => read.map(Some),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
     use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
@@ -177,6 +179,18 @@ mod tests {
         for _ in 0..commits {
             run(connection, "INSERT INTO numbers VALUES (randomblob(4000))").await;
         }
+    }
+
+    /// Whether this process holds locks on the WAL-index, as Linux tells (proc_locks(5)).
+    fn has_locks(database: &Path) -> bool {
+        let index = std::fs::metadata(format!("{}-shm", database.display())).unwrap().ino();
+        let (process, file) = (std::process::id().to_string(), format!(":{index}"));
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let is_ours = |lock: &str| {
+            let fields: Vec<&str> = lock.split_whitespace().collect();
+            fields.get(4) == Some(&process.as_str()) && fields.get(5).is_some_and(|found| found.ends_with(&file))
+        };
+        locks.lines().any(is_ours)
     }
 
     #[tokio::test]
@@ -208,7 +222,8 @@ mod tests {
         let later = began + Duration::from_secs(3600);
         let seen = wal.look(later).unwrap();
         assert!(seen.bytes > EXPECTED, "{seen:?}");
-        assert_eq!(seen.held_up, Some(Duration::from_secs(3600)));
+        assert!(has_locks(&path), "a look must not give up the locks of this process");
+        assert!(seen.held_up >= Some(Duration::from_secs(3600)), "{seen:?}");
 
         run(&mut reader, "COMMIT").await;
         write(&mut writer, 50).await;

@@ -21,10 +21,3 @@ function request()
   sent = sent + 1
   return requests[sent % BODIES + 1]
 end
-
-function done(summary, latency, _)
-  io.write(string.format(
-    "RESULT %d %d %d %d %d\n", summary.requests, summary.duration, summary.errors.status,
-    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
-    latency:percentile(99)))
-end

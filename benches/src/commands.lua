@@ -26,10 +26,3 @@ function request()
   sent = sent + 1
   return wrk.format("POST", "/v1/inventory/sku-" .. aggregate .. "/update-inventory", headers, body)
 end
-
-function done(summary, latency, _)
-  io.write(string.format(
-    "RESULT %d %d %d %d %d\n", summary.requests, summary.duration, summary.errors.status,
-    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
-    latency:percentile(99)))
-end

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 const COMMANDS: &str = include_str!("commands.lua");
 const BULK: &str = include_str!("bulk.lua");
 const READS: &str = include_str!("reads.lua");
+const RESULT: &str = include_str!("result.lua");
 
 /// What wrk is to send, and how.
 #[derive(Clone, Copy)]
@@ -66,7 +67,7 @@ impl Wrk {
     fn run_script(&self, what: &str, url: &str, seconds: u64, timeout_seconds: u64) -> Result<Load> {
         // It reads a script only from a file.
         let script = tempfile::Builder::new().prefix("dormouse-bench-").suffix(".lua").tempfile()?;
-        std::fs::write(script.path(), what)?;
+        std::fs::write(script.path(), format!("{what}\n{RESULT}"))?;
         let (random, first) = match self.aggregates {
             Aggregates::Random(count) => (count, 0),
             Aggregates::EachFrom(first) => (0, first),

@@ -97,7 +97,7 @@ pub(crate) struct Api {
     page_bytes: usize,
     /// What pages may hold together.
     pages: Budget,
-    /// Turns of those who read the log.
+    /// The turns in which streams and pages read the log.
     catch_ups: CatchUps,
     bulk: bulk::Limits,
 }

@@ -136,7 +136,7 @@ fn send(
         drop(queues);
         let mut senders = senders.into_iter();
         let sent = senders.try_for_each(|sender| sender.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        // Who cannot send is why nobody reads on.
+        // A sender that fails makes the reader stop, so the sender's error is the one to tell.
         sent.and(read)
     })
 }

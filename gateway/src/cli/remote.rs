@@ -242,7 +242,7 @@ impl RemoteError {
         matches!(self, Self::Refused(problem) if problem.kind.strip_suffix(slug).is_some_and(|rest| rest.ends_with(':')))
     }
 
-    /// Whether the same may be answered otherwise in a while: nobody is there, or has room.
+    /// Whether the same request may succeed later: no server is there now, or it has no room.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Absent { .. } | Self::Silent { .. } => true,

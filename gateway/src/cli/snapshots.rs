@@ -32,8 +32,8 @@ pub(super) struct Arguments {
 enum Command {
     /// Compares snapshots with what their events lead to
     ///
-    /// A snapshot differs when the code has changed what events do to a state, and its SNAPSHOT_VERSION was not raised: aggregates
-    /// would wake up wrong. Of each type, 100 aggregates are looked at, or all with --all. Nothing is changed.
+    /// A snapshot differs when the code has changed what events do to a state, and its SNAPSHOT_VERSION was not raised:
+    /// aggregates would wake up wrong. Of each type, 100 aggregates are looked at, or all with --all. Nothing is changed.
     ///
     /// Exit codes: 0 none differs, 1 some do.
     #[command(after_long_help = "\
@@ -161,8 +161,8 @@ fn told(application: &str, found: &[Found]) -> String {
         }
         if !differing.is_empty() {
             text += &format!(
-                "  What to do: raise SNAPSHOT_VERSION of {aggregate} and deploy: its snapshots are not used any more, events decide.\n  \
-                 Decisions that rested on such states are in the log: `{application} events show {aggregate} ID`.\n"
+                "  What to do: raise SNAPSHOT_VERSION of {aggregate} and deploy: its snapshots are not used any more, events \
+                 decide.\n  Decisions that rested on such states are in the log: `{application} events show {aggregate} ID`.\n"
             );
         }
     }

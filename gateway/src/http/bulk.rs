@@ -143,7 +143,7 @@ fn refuse_other_media(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail))
 }
 
-/// Who sent the lines, and what holds for all of them.
+/// The request that brought the lines, and the options that all of them share.
 struct Sender {
     api: Arc<Api>,
     request_id: String,
@@ -221,7 +221,7 @@ impl Bulk {
             let may_read = self.closed.is_none() && self.window.len() < limits.lines && self.bytes < limits.bytes;
             let silent_at = heard + limits.patience;
             let Self { input, under_way, ending, .. } = self;
-            // Whoever would tell has gone, and with it the server: that is an end, too.
+            // The sender is dropped only with the server, which is an end, too.
             let told_to_end = async { drop(ending.wait_for(|ending| *ending).await) };
             tokio::select! {
                 biased;
@@ -328,7 +328,7 @@ impl Bulk {
             piece.extend_from_slice(&end(problem, &self.sender.request_id));
             self.closed = Some(None);
         } else if piece.is_empty() {
-            // Whoever sends for longer finds the connection closed.
+            // The connection closes on a client that sends for longer.
             let _sends_on = timeout(LISTENING, self.input.discard()).await;
         }
     }

@@ -1,5 +1,6 @@
 //! `snapshots verify`, on a server that runs.
 
+use dormouse_harness::eventually;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -10,18 +11,14 @@ fn snapshots_are_verified_on_a_server_that_runs() {
     let directory = TempDir::new().unwrap();
     let server = server_in(directory.path()).set("snapshots.strategy=every_n").set("snapshots.threshold=1").start();
     restock(&server, 1);
-    let started = std::time::Instant::now();
     let verify = |arguments: &[&str]| run(&[&["snapshots", "verify", "--server", &server.url()], arguments].concat());
     // They are written behind the commits.
-    let found = loop {
+    let found = eventually("the snapshot is there", SOON, || {
         let ended = verify(&["inventory", "--all", "--json"]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
         let found: Value = serde_json::from_str(&ended.stdout).unwrap();
-        if found[0]["snapshots"] == 1 {
-            break found;
-        }
-        assert!(started.elapsed() < SOON, "{found}");
-    };
+        (found[0]["snapshots"] == 1).then_some(found)
+    });
     assert_eq!((&found[0]["aggregate"], &found[0]["is_all"]), (&"inventory".into(), &true.into()), "{found}");
     let told = verify(&[]);
     assert_eq!(told.code, Some(0), "{told:?}");

@@ -107,8 +107,8 @@ impl Builder {
         self
     }
 
-    /// What tells this program from others that wrote snapshots, in place of a fingerprint of the executable: for those whose code
-    /// is not all in there.
+    /// What tells this program from others that wrote snapshots, in place of a fingerprint of the executable: for programs
+    /// whose code is not all in that file.
     #[must_use]
     pub fn program(mut self, program: u64) -> Self {
         self.program = Some(program);

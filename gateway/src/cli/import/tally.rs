@@ -128,7 +128,7 @@ impl Tally {
     }
 
     fn count<T>(&self, change: impl FnOnce(&mut Counted) -> T) -> T {
-        // Counts are right also after a panic of somebody who counted.
+        // Each change is a few additions: a panic elsewhere leaves the counts right.
         change(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }

@@ -66,10 +66,8 @@ impl Input {
 
     /// Reads on and throws away what comes, to its end: a client that still sends must not find its connection closed.
     pub(super) async fn discard(&mut self) {
-        while let Some(Some(Ok(_))) = match &mut self.body {
-            Some(body) => Some(body.frame().await),
-            None => None,
-        } {}
+        let Some(body) = &mut self.body else { return };
+        while let Some(Ok(_)) = body.frame().await {}
     }
 }
 

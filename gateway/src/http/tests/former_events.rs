@@ -59,7 +59,7 @@ async fn renamed() -> Server {
     server
 }
 
-/// What is asked for by name, and the positions of what is found: today's names and former ones.
+/// Names to filter by, of today and former ones, each with the positions of the events that the filter must find.
 const FOUND: [(&str, &[u64]); 8] = [
     ("Opened", &[1]),
     ("Created", &[1]),

@@ -22,8 +22,8 @@ async fn a_view_that_has_caught_up_is_well() {
     let carts = carts(&shop).await;
     let recorded_at = shop.get("/v1/cart/c-1/events?after=1").await.json()["events"][0]["recorded_at"].clone();
     let expected = json!({
-        "name": "carts", "version": 1, "status": "ok", "reason": null, "state": "running", "position": 2, "lag": 0, "begun_after": 0,
-        "parked": 0,
+        "name": "carts", "version": 1, "status": "ok", "reason": null, "state": "running", "position": 2, "lag": 0,
+        "begun_after": 0, "parked": 0,
         "last_event": {"position": 2, "recorded_at": recorded_at},
     });
     assert_eq!(carts, expected);

@@ -542,7 +542,8 @@ impl ViewStore for Postgres {
         let waiting = self.readers.ask(build, |connection, build| {
             Box::pin(async move {
                 let count: i64 = sqlx::query_scalar(
-                    "SELECT count(*) FROM (SELECT DISTINCT aggregate_type, aggregate_id FROM parked WHERE build = $1) AS all_of_them",
+                    "SELECT count(*) FROM
+                        (SELECT DISTINCT aggregate_type, aggregate_id FROM parked WHERE build = $1) AS parked_aggregates",
                 )
                 .bind(signed(build.0))
                 .fetch_one(connection)

@@ -154,12 +154,17 @@ impl Api {
             .iter()
             .filter_map(|kind| Some((kind.aggregate_type.to_owned(), kind.snapshots_ignored.clone()?.into())));
         let ignored: Map<String, Value> = ignored.collect();
-        let status = if quarantined == 0 && ignored.is_empty() { Status::Ok } else { Status::Degraded };
+        let clock_behind = self.engine.clock_behind();
+        let is_well = quarantined == 0 && ignored.is_empty() && clock_behind.is_none();
+        let status = if is_well { Status::Ok } else { Status::Degraded };
         let mut check = Check::new(status, [("live", live.into()), ("quarantined", quarantined.into())]);
         if !ignored.is_empty() {
             // Aggregates are right, and slow to wake.
             check.details.insert("snapshots_ignored".to_owned(), ignored.into());
         }
+        // Or the newest event was recorded under a wrong clock: docs/operations.md says how to tell.
+        let behind = clock_behind.map(|behind| ("clock_behind_seconds".to_owned(), behind.as_secs().into()));
+        check.details.extend(behind);
         check
     }
 

@@ -153,6 +153,9 @@ impl<P: Projection> Projector<P> {
         };
         let Made { rows, gone, met, parked } = made;
         let stuck = newly_parked::<P>(&parked);
+        if view.offset == Offset::START {
+            self.upkeep.claim_store().await?;
+        }
         let advance = Advance { from: view.offset.position, to, rows, gone, parked, released: Vec::new() };
         self.commit(view.build, view.offset, advance).await?;
         view.offset = to;

@@ -207,6 +207,9 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
     /// The names of all views of which there is anything, sorted.
     async fn names(&self) -> Result<Vec<String>, Error>;
 
+    /// Which journal the views are of: the mark of its first event, if it is remembered. Remembers `first`, if none was before.
+    async fn of_journal(&self, first: Option<Mark>) -> Result<Option<Mark>, Error>;
+
     /// Remembers whether a view is to stay where it is.
     async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error>;
 
@@ -252,4 +255,9 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
     fn replicas(&self) -> Vec<Standing> {
         Vec::new()
     }
+}
+
+/// A mark as a store has it.
+fn mark(text: &str) -> Result<Mark, Error> {
+    Mark::parse(text).ok_or_else(|| Error::Damaged(format!("{text:?} is no mark of an event")))
 }

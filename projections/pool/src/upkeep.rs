@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dormouse_journal::{Health, Journal, PageLimit, ReadError};
-use dormouse_kernel::{Clock, Position, SystemClock};
+use dormouse_kernel::{Clock, Mark, Position, SystemClock};
 use tokio::sync::{Mutex, watch};
 use tracing::{info, warn};
 
@@ -88,6 +88,7 @@ impl Upkeep {
     /// unfinished build is taken up again if it is one that this code would make.
     pub(crate) async fn plan(&self) -> Result<Vec<BuildNumber>, Trouble> {
         let view = &self.definition;
+        self.is_of_this_journal(self.store.of_journal(None).await?, self.first_event().await?)?;
         let Builds { serving, mut next, is_paused } = self.store.prepare(view).await?;
         if is_paused {
             info!(view = view.name(), "a view is paused");
@@ -106,6 +107,7 @@ impl Upkeep {
                 self.store.begin(view, Offset::START, Begin::Instead).await?
             }
         };
+        self.claim_store().await?;
         if let Some(build) = next
             && !(build.version == view.version() && self.is_of_journal(build.offset).await?)
         {
@@ -124,6 +126,26 @@ impl Upkeep {
         }
         self.planned(Some(serving), next, false).await?;
         Ok(Some(serving).filter(|_| is_current).into_iter().chain(next).map(|build| build.number).collect())
+    }
+
+    /// Notes in the store which journal its views are of, as soon as there is an event to tell it by. Whoever opens the store
+    /// with another journal later, by a wrong `views.url`, is refused, and builds nothing anew over what is paused or parked.
+    pub(crate) async fn claim_store(&self) -> Result<(), Trouble> {
+        let first = self.first_event().await?;
+        self.is_of_this_journal(self.store.of_journal(first).await?, first)
+    }
+
+    async fn first_event(&self) -> Result<Option<Mark>, ReadError> {
+        self.journal.mark_at(Position::ZERO.next()).await
+    }
+
+    fn is_of_this_journal(&self, theirs: Option<Mark>, ours: Option<Mark>) -> Result<(), Trouble> {
+        let Some(theirs) = theirs.filter(|theirs| Some(*theirs) != ours) else { return Ok(()) };
+        let ours = ours.map_or_else(|| "none".to_owned(), |ours| ours.to_string());
+        Err(Trouble::Lasting(format!(
+            "these views are of another journal (the mark of its first event is {theirs}, here it is {ours}): name another place \
+             in `views.url`, or delete what is kept there if nobody needs it"
+        )))
     }
 
     /// Whether the last event that is in a build is the one at that position of the log.

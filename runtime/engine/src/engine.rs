@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dormouse_config::Config;
 use dormouse_journal::Journal;
-use dormouse_kernel::{Aggregate, AggregateId, Clock, IdSource, SystemClock, SystemIds};
+use dormouse_kernel::{Aggregate, AggregateId, Clock, IdSource, SystemClock, SystemIds, Timestamp};
 use metrics::gauge;
 use ractor::{ActorRef, ActorRuntime};
 use tokio::runtime::Handle;
@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::aggregates::Aggregates;
 use crate::binary;
+use crate::clock_check;
 use crate::error::StartError;
 use crate::kind::{AnyKind, Kind, Node, Residency};
 use crate::metric;
@@ -48,6 +49,8 @@ pub struct Engine {
     kinds: Arc<Vec<Arc<dyn AnyKind>>>,
     handles: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
     root: ActorRef<RootMessage>,
+    /// When the newest event was recorded that the journal had at the start.
+    newest_at_start: Option<Timestamp>,
 }
 
 type MakeKind =
@@ -124,6 +127,7 @@ impl Builder {
         let limits = supervision::limits(&self.config.supervision);
         let threads = self.threads.unwrap_or_else(Handle::current);
         let program = self.program.unwrap_or_else(binary::fingerprint);
+        let newest_at_start = clock_check::newest_event(&journal, &*self.clock).await;
         let node = Arc::new(Node::new(journal, self.clock, self.ids, threads.clone(), self.config, program));
         let mut kinds = Vec::new();
         let mut handles = HashMap::new();
@@ -144,7 +148,7 @@ impl Builder {
             .map_err(|error| StartError::Supervision(error.to_string()))?
             .map_err(|error| StartError::Supervision(error.to_string()))?;
         watch_root(Arc::clone(&node), ended);
-        Ok(Engine { node, kinds, handles: Arc::new(handles), root })
+        Ok(Engine { node, kinds, handles: Arc::new(handles), root, newest_at_start })
     }
 }
 
@@ -196,6 +200,13 @@ impl Engine {
     #[must_use]
     pub fn dormant(&self) -> (usize, usize) {
         (self.node.dormant.count(), self.node.dormant.bytes())
+    }
+
+    /// How far the clock lies behind the newest event that the journal had at the start, as long as that cannot be: the clock
+    /// is wrong, or was wrong when that event was recorded.
+    #[must_use]
+    pub fn clock_behind(&self) -> Option<Duration> {
+        clock_check::ahead_of(&*self.node.clock, self.newest_at_start?)
     }
 
     /// How many requests are in mailboxes or wait for a commit.

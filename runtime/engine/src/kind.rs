@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use dormouse_config::Config;
 use dormouse_journal::Journal;
 use dormouse_kernel::{
-    Aggregate, AggregateId, AggregateRef, AggregateType, Clock, EventCodec, IdSource, Limits, Slice, shape_of,
-    variant_names,
+    Aggregate, AggregateId, AggregateRef, AggregateType, Clock, EventCodec, IdSource, Limits, Slice, Timestamp,
+    shape_of, variant_names,
 };
 use metrics::{Gauge, Histogram, gauge, histogram};
 use ractor::{ActorCell, ActorRef};
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::admission::{Places, Slot};
 use crate::aggregate::SleepReason;
+use crate::clock_check;
 use crate::directory::Directory;
 use crate::dormant::DormantTier;
 use crate::engine::Lifecycle;
@@ -108,6 +109,11 @@ impl Node {
     /// The same for a time that is known already.
     pub(crate) fn milliseconds(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The time of what an aggregate decides now, after an event recorded at `last`.
+    pub(crate) fn time_after(&self, last: Timestamp) -> Timestamp {
+        clock_check::time_after(last, self.clock.now(), self.config.runtime.time_carried_max)
     }
 
     pub(crate) fn live(&self) -> usize {

@@ -14,6 +14,7 @@ mod admission;
 mod aggregate;
 mod aggregates;
 mod binary;
+mod clock_check;
 mod command;
 mod delivery;
 mod directory;

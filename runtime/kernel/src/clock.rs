@@ -54,6 +54,12 @@ impl ManualClock {
         Self(AtomicI64::new(now.as_microsecond()))
     }
 
+    /// Goes back by `by`, as a clock that is set right.
+    pub fn rewind(&self, by: Duration) {
+        let microseconds = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.0.fetch_sub(microseconds, Ordering::SeqCst);
+    }
+
     /// Moves on by `by`.
     pub fn advance(&self, by: Duration) {
         let microseconds = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);

@@ -6,7 +6,7 @@ use std::sync::atomic::{self, AtomicBool};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use dormouse_kernel::{AggregateRef, Position};
+use dormouse_kernel::{AggregateRef, Mark, Position};
 
 use super::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
 use crate::definition::Definition;
@@ -27,6 +27,7 @@ pub struct Memory {
 struct Views {
     by_name: BTreeMap<String, View>,
     builds: HashMap<BuildNumber, Made>,
+    of_journal: Option<Mark>,
     /// The number of the latest build.
     latest: u64,
 }
@@ -159,6 +160,13 @@ impl ViewStore for Memory {
 
     async fn names(&self) -> Result<Vec<String>, Error> {
         self.with(|views| Ok(views.by_name.keys().cloned().collect()))
+    }
+
+    async fn of_journal(&self, first: Option<Mark>) -> Result<Option<Mark>, Error> {
+        self.with(|views| {
+            views.of_journal = views.of_journal.or(first);
+            Ok(views.of_journal)
+        })
     }
 
     async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error> {

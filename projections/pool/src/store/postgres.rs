@@ -574,6 +574,17 @@ impl ViewStore for Postgres {
         }
     }
 
+    async fn of_journal(&self, first: Option<dormouse_kernel::Mark>) -> Result<Option<dormouse_kernel::Mark>, Error> {
+        let first = first.map(|first| first.to_string());
+        let found = self.writers.ask(first.as_deref(), |connection, first| {
+            Box::pin(async move { Ok(statements::of_journal(connection, *first).await?) })
+        });
+        match found.await {
+            Ok(found) => found.map(|mark| super::mark(&mark)).transpose(),
+            Err(failure) => Err(self.failed(failure, Subject::Store).await),
+        }
+    }
+
     async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error> {
         // To remember it again changes nothing, so this may be asked twice.
         let remembered = self.writers.ask((view, is_paused), |connection, (view, is_paused)| {

@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dormouse_journal::StoreError;
 use dormouse_journal::store::derived_file::{self, Borrowed, Pool, WalWatch};
-use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Position, Version};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Mark, Position, Version};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
 
@@ -371,6 +371,11 @@ impl ViewStore for Sqlite {
             names.fetch_all(connection).await
         })
         .await
+    }
+
+    async fn of_journal(&self, first: Option<Mark>) -> Result<Option<Mark>, Error> {
+        let found = self.write(Subject::Store, async |connection| schema::of_journal(connection, first).await).await?;
+        found.map(|mark| super::mark(&mark).map_err(|error| self.note(error))).transpose()
     }
 
     async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Builds come to be, beside what is served or instead of it, take its place, and go.
 
-use dormouse_kernel::Position;
+use dormouse_kernel::{Mark, Position};
 use dormouse_projections::store::{Advance, Begin, Build, Builds, CommitError, Offset};
 
 use crate::support::{Place, begun, first, key, offset, row, served, step, view};
@@ -21,6 +21,7 @@ on_every_store! {
     no_number_comes_again,
     a_dropped_view_is_gone_with_its_name,
     a_pause_is_remembered,
+    the_journal_that_came_first_is_remembered,
     fields_may_change_without_a_new_version,
     what_was_never_begun_is_not_there,
 }
@@ -186,6 +187,17 @@ async fn a_pause_is_remembered(place: Place) {
         store.set_paused(&view, is_paused).await.unwrap();
         for store in [&store, &place.store().await] {
             assert_eq!(store.prepare(&view).await.unwrap().is_paused, is_paused);
+        }
+    }
+}
+
+async fn the_journal_that_came_first_is_remembered(place: Place) {
+    let store = place.store().await;
+    assert_eq!(store.of_journal(None).await, Ok(None));
+    let (first, other) = (Some(Mark(0x0f)), Some(Mark(0xff00_0000)));
+    for (asked, remembered) in [(first, first), (None, first), (other, first)] {
+        for store in [&store, &place.store().await] {
+            assert_eq!(store.of_journal(asked).await, Ok(remembered));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dormouse_faults::Dice;
-use dormouse_kernel::{AggregateRef, Position};
+use dormouse_kernel::{AggregateRef, Mark, Position};
 use dormouse_projections::store::{
     Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked,
 };
@@ -187,6 +187,10 @@ impl ViewStore for Faulty {
 
     async fn names(&self) -> Result<Vec<String>, Error> {
         self.inner.names().await
+    }
+
+    async fn of_journal(&self, first: Option<Mark>) -> Result<Option<Mark>, Error> {
+        self.inner.of_journal(first).await
     }
 
     async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error> {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use dormouse_journal::{Journal, PageLimit};
-use dormouse_kernel::{Chain, Position};
+use dormouse_journal::{Append, Journal, PageLimit};
+use dormouse_kernel::{Position, Version};
 use dormouse_projections::store::{Advance, Begin, Offset, Row};
 use dormouse_projections::{
     Definition, DefinitionError, Key, Progress, Projections, StartError, State, ViewStore, WaitError,
@@ -74,12 +74,22 @@ async fn a_store_that_does_not_answer_is_asked_until_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_of_another_journal_is_built_anew() {
-    let store = memory();
+async fn a_view_of_another_history_of_the_journal_is_built_anew() {
+    let (store, original) = (memory(), journal().await);
+    Teller::new(&original).deposit("0", 1).await;
+    let first = &original.read_log(Position::ZERO, PageLimit::ONE).await.unwrap()[0];
     for deposits in [5, 2, 9] {
+        // The chain tells, not the position.
         let journal = journal().await;
+        let restored = Append {
+            aggregate: first.aggregate.clone(),
+            expected: Version::ZERO,
+            key: None,
+            events: vec![first.event.clone()],
+        };
+        journal.append(restored).await.unwrap();
         let mut teller = Teller::new(&journal);
-        for number in 0..deposits {
+        for number in 1..deposits {
             teller.deposit(&number.to_string(), 1).await;
         }
         let projections = run(&journal, Arc::clone(&store), options()).await;
@@ -90,8 +100,32 @@ async fn a_view_of_another_journal_is_built_anew() {
         assert_eq!(view.get(&Key::from("4")).await.unwrap().document.is_some(), deposits > 4);
         projections.stop().await;
     }
-    // The chain tells, not the position.
-    assert_eq!(Offset::START.chain, Chain::ROOT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn views_of_another_journal_are_left_as_they_are() {
+    let (store, definition) = (memory(), Definition::of::<Balances>().unwrap());
+    let (ours, theirs, empty) = (journal().await, journal().await, journal().await);
+    let projections = run(&ours, Arc::clone(&store), options()).await;
+    // The journal of the first start was empty, as it is when a server is new.
+    Teller::new(&ours).deposit("a", 1).await;
+    caught_up(&projections, &ours).await;
+    projections.stop().await;
+    let before = store.prepare(&definition).await.unwrap();
+
+    Teller::new(&theirs).deposit("a", 1).await;
+    for other in [&theirs, &empty] {
+        let projections = run(other, Arc::clone(&store), options()).await;
+        let view = projections.view::<Balances>().unwrap();
+        let stopped = becomes(&view, |progress| progress.state.is_final()).await;
+        let State::Stopped(reason) = &stopped.state else { panic!("{stopped:?}") };
+        assert!(reason.contains("another journal") && reason.contains("views.url"), "{reason}");
+        projections.stop().await;
+        assert_eq!(store.prepare(&definition).await.unwrap(), before);
+    }
+    let projections = run(&ours, store, options()).await;
+    caught_up(&projections, &ours).await;
+    assert_balances(&projections, &ours).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

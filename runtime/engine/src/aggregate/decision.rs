@@ -44,8 +44,7 @@ impl<A: Aggregate> Resident<A> {
         command: Box<Undelivered<A>>,
     ) -> Result<Decision<A>, CommandError<A::Rejection>> {
         let Undelivered { command, name, fingerprint, options, .. } = *command;
-        // Time does not run backwards within an aggregate, whatever the clock does.
-        let now = kind.node.clock.now().max(self.recorded_at);
+        let now = kind.node.time_after(self.recorded_at);
         let mut context = Context::new(id, &self.state, self.version, now, &*kind.node.ids);
         let reply = self.state.decide(command, &mut context).map_err(CommandError::Rejected)?;
         let (events, after) = context.into_emitted();

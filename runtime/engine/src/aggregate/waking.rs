@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::Resident;
 use super::sameness::is_same;
+use crate::clock_check;
 use crate::kind::Kind;
 use crate::metric;
 use crate::snapshot_sample::Use;
@@ -17,9 +18,6 @@ use crate::snapshot_sample::Use;
 /// What is read of a history at a time. Many aggregates wake at once, so that large events come a few at a time; of small
 /// ones, most histories are one page.
 const PAGE: PageLimit = PageLimit::events(512).bytes(256 << 10);
-
-/// Clocks of one site differ by less. Past this, an event that lies ahead of the clock says that a clock was or is wrong.
-const CLOCK_TOLERANCE_SECONDS: i64 = 10;
 
 /// Whoever asks for the state of this moment has read a clock up to so long ago: a slow client, and another clock.
 const PRESENT_SECONDS: i64 = 60;
@@ -60,8 +58,8 @@ pub(super) async fn wake<A: Aggregate>(kind: &Kind<A>, id: &AggregateId) -> Resu
         Some(resident) => (resident, "dormant"),
         None => from_journal(kind, &aggregate, AsOf::Now).await?,
     };
-    let ahead_seconds = resident.recorded_at.duration_since(kind.node.clock.now()).as_secs();
-    if ahead_seconds > CLOCK_TOLERANCE_SECONDS {
+    if let Some(ahead) = clock_check::ahead_of(&*kind.node.clock, resident.recorded_at) {
+        let ahead_seconds = ahead.as_secs();
         warn!(%aggregate, ahead_seconds, last_event = %resident.recorded_at, "its last event lies ahead of the clock");
         counter!(metric::AHEAD_OF_CLOCK).increment(1);
     }
@@ -76,6 +74,10 @@ pub(crate) async fn state_as_of<A: Aggregate>(
     id: &AggregateId,
     as_of: AsOf,
 ) -> Result<Resident<A>, WakeError> {
+    let as_of = match as_of {
+        AsOf::Time(time) => as_of_time(kind, &kind.aggregate(id), time).await?,
+        AsOf::Now | AsOf::Version(_) => as_of,
+    };
     let (resident, _) = from_journal(kind, &kind.aggregate(id), as_of).await?;
     Ok(resident)
 }
@@ -149,12 +151,11 @@ pub(super) async fn replay<A: Aggregate>(
     resident: &mut Resident<A>,
     as_of: AsOf,
 ) -> Result<(), WakeError> {
-    let now = kind.node.clock.now();
     let mut last_command = None;
     loop {
         let page = kind.node.journal.events_after(aggregate, resident.anchor(), PAGE).await?;
         for event in &page {
-            if !belongs(event, as_of, now) {
+            if !as_of.includes(event.version, event.event.recorded_at) {
                 return Ok(());
             }
             resident.replay(event, &kind.codec, kind.node.config.commands.recent_keys.get())?;
@@ -166,13 +167,29 @@ pub(super) async fn replay<A: Aggregate>(
     }
 }
 
-/// Whether an event belongs to the wanted state. When an event that lies ahead of the clock happened, nobody knows, but it was
-/// before now: the state of this moment has it.
-fn belongs(event: &RecordedEvent, as_of: AsOf, now: Timestamp) -> bool {
-    let recorded_at = event.event.recorded_at;
-    let is_present = |asked: Timestamp| now.duration_since(asked).as_secs() <= PRESENT_SECONDS;
-    as_of.includes(event.version, recorded_at)
-        || matches!(as_of, AsOf::Time(asked) if recorded_at > now && is_present(asked))
+/// Which version the state of a time has: that of the last event recorded at or before it. After an hour of a wrong clock an
+/// earlier time follows a later one, so that it takes a look at the whole history from the nearest snapshot on.
+async fn as_of_time<A: Aggregate>(
+    kind: &Kind<A>,
+    aggregate: &AggregateRef,
+    time: Timestamp,
+) -> Result<AsOf, WakeError> {
+    let now = kind.node.clock.now();
+    let is_present = now.duration_since(time).as_secs() <= PRESENT_SECONDS;
+    // When an event that lies ahead of the clock happened, nobody knows, but it was before now.
+    let is_included = |recorded_at| recorded_at <= time || is_present && recorded_at > now;
+    let snapshot = kind.node.journal.snapshot(aggregate, AsOf::Time(time)).await;
+    let mut last = snapshot.map_or(Version::ZERO, |snapshot| snapshot.version);
+    let mut seen = last;
+    loop {
+        let page = kind.node.journal.history(aggregate, seen, PAGE).await?;
+        let included = page.iter().rfind(|event| is_included(event.event.recorded_at));
+        last = included.map_or(last, |event| event.version);
+        seen = page.last().map_or(seen, |event| event.version);
+        if !page.is_cut {
+            return Ok(AsOf::Version(last));
+        }
+    }
 }
 
 /// The latest command among these events: the version of its first event, and how many it made.

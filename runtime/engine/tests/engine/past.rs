@@ -9,8 +9,10 @@ use dormouse_kernel::{Clock, ManualClock, Timestamp, Version};
 
 use crate::world::{World, config, eventually, every, id};
 
+const SEVENTY_YEARS: u64 = 70 * 365 * 24 * 3600;
+
 fn midnight() -> Timestamp {
-    Timestamp::from_second(1_700_000_000).unwrap()
+    Timestamp::from_second(1_800_000_000).unwrap()
 }
 
 /// Ten events, one a second, the first at midnight: event `n` adds `n`.
@@ -83,7 +85,7 @@ async fn time_does_not_run_backwards_within_an_aggregate() {
 
 #[tokio::test]
 async fn the_state_of_this_moment_has_an_event_of_a_clock_that_was_ahead() {
-    let ahead = Arc::new(ManualClock::at(midnight() + Duration::from_secs(70 * 365 * 24 * 3600)));
+    let ahead = Arc::new(ManualClock::at(midnight() + Duration::from_secs(SEVENTY_YEARS)));
     let world = World::at(ahead as Arc<dyn Clock>, config()).await;
     world.add("a", 1).await;
     assert!(world.drain().await.complete);
@@ -97,6 +99,49 @@ async fn the_state_of_this_moment_has_an_event_of_a_clock_that_was_ahead() {
     }
     let long_ago = AsOf::Time(midnight() - Duration::from_secs(3600));
     assert_eq!(counters.state_as_of(&id("a"), long_ago).await.unwrap_err(), QueryError::NotFound);
+}
+
+#[tokio::test]
+async fn after_an_hour_of_a_wrong_clock_time_goes_on_from_the_right_one() {
+    let clock = Arc::new(ManualClock::at(midnight()));
+    let world = World::at(Arc::clone(&clock) as Arc<dyn Clock>, every(3, config())).await;
+    world.add("a", 1).await;
+    clock.advance(Duration::from_secs(SEVENTY_YEARS));
+    for by in 2..=5 {
+        world.add("a", by).await;
+    }
+    clock.rewind(Duration::from_secs(SEVENTY_YEARS));
+    let total = async |seconds| {
+        let asked = midnight() + Duration::from_secs(seconds);
+        world.counters.state_as_of(&id("a"), AsOf::Time(asked)).await.map(|then| (then.state.total, then.version.0))
+    };
+    for by in 6..=10 {
+        clock.advance(Duration::from_secs(100));
+        world.add("a", by).await;
+    }
+    // The first five are the work of the wrong clock and of the time before it.
+    for (seconds, expected) in
+        [(0, (1, 1)), (99, (1, 1)), (100, (21, 6)), (250, (28, 7)), (400, (45, 9)), (500, (55, 10))]
+    {
+        assert_eq!(total(seconds).await, Ok(expected), "{seconds} s after midnight");
+    }
+    assert_eq!(world.counters.state(&id("a")).await.unwrap().recorded_at, midnight() + Duration::from_secs(500));
+}
+
+#[tokio::test]
+async fn a_clock_behind_the_newest_event_is_told_until_it_has_passed_it() {
+    let world = World::at(Arc::new(ManualClock::at(midnight())), config()).await;
+    world.add("a", 1).await;
+    assert_eq!(world.engine.clock_behind(), None);
+    assert!(world.drain().await.complete);
+    let store = Arc::clone(&world.store);
+    let journal = dormouse_journal::Journal::start(store, dormouse_journal::Options::default()).await.unwrap();
+    let behind = Arc::new(ManualClock::at(midnight() - Duration::from_secs(3600)));
+    let builder = dormouse_engine::Engine::builder(config()).aggregate::<crate::counter::Counter>();
+    let engine = builder.clock(Arc::clone(&behind) as Arc<dyn Clock>).start(journal).await.unwrap();
+    assert_eq!(engine.clock_behind(), Some(Duration::from_secs(3600)));
+    behind.advance(Duration::from_secs(3595));
+    assert_eq!(engine.clock_behind(), None, "clocks may differ by some seconds");
 }
 
 #[tokio::test]

@@ -7,7 +7,11 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, query, query_scalar, raw_sql
 use crate::store::Error;
 
 /// Applied in order; never changed once released. The schema version is how many have been.
-const MIGRATIONS: [&str; 2] = [include_str!("schema/1_views.sql"), include_str!("schema/2_begun_after.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/1_views.sql"),
+    include_str!("schema/2_begun_after.sql"),
+    include_str!("schema/3_of_journal.sql"),
+];
 
 const KNOWN: i64 = MIGRATIONS.len() as i64;
 
@@ -23,7 +27,7 @@ const CREATE_VERSIONS: &str = "
     CREATE TABLE dormouse_views_schema (version bigint PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
 
 /// What a later opening would not recognize as ours goes; tables of builds go when their views are prepared.
-const FORGET: &str = "DROP TABLE IF EXISTS builds, parked, paused, dormouse_views_schema";
+const FORGET: &str = "DROP TABLE IF EXISTS builds, parked, paused, of_journal, dormouse_views_schema";
 
 /// Why the tables are not as they must be.
 #[derive(Debug, thiserror::Error)]

@@ -133,3 +133,15 @@ pub(super) async fn commit(
     let moved: Option<(i64, bool)> = statement.fetch_optional(connection).await?;
     Ok(moved.map(|(row, is_served)| (Mark { build, position: to.position, row }, is_served)))
 }
+
+/// See [`ViewStore::of_journal`](crate::ViewStore::of_journal).
+pub(super) async fn of_journal(
+    connection: &mut PgConnection,
+    first: Option<&str>,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query("INSERT INTO of_journal (first_event) SELECT $1 WHERE $1 IS NOT NULL ON CONFLICT DO NOTHING")
+        .bind(first)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query_scalar("SELECT first_event FROM of_journal").fetch_optional(connection).await
+}

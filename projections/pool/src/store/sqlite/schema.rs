@@ -1,6 +1,7 @@
 //! The tables: our own, and one for each build of a view.
 
 use dormouse_journal::store::derived_file::Schema;
+use dormouse_kernel::Mark;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use super::{layout, signed, unsigned};
@@ -8,7 +9,7 @@ use crate::definition::{Definition, relation};
 use crate::store::{Begin, BuildNumber, Offset};
 
 /// The views. "DORV" in ASCII.
-pub(super) static VIEWS: Schema = Schema::new(0x444f_5256, &[VIEWS_1, VIEWS_2]);
+pub(super) static VIEWS: Schema = Schema::new(0x444f_5256, &[VIEWS_1, VIEWS_2, VIEWS_3]);
 
 /// A build's chain is that of the event at its position: it shows that the view belongs to the journal. At most one build
 /// of a view is served and at most one is not.
@@ -40,6 +41,9 @@ CREATE INDEX parked_by_aggregate ON parked (build, aggregate_type, aggregate_id,
 
 /// Where a build was begun, if not at the beginning of the log.
 const VIEWS_2: &str = "ALTER TABLE builds ADD COLUMN begun_after INTEGER NOT NULL DEFAULT 0";
+
+/// Which journal the views are of: one row, once it has an event.
+const VIEWS_3: &str = "CREATE TABLE of_journal (first_event TEXT NOT NULL) STRICT";
 
 /// A row of `builds`: build, whether it is served, version, position, chain, where it was begun.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, i64);
@@ -144,6 +148,20 @@ pub(super) async fn drop_view(connection: &mut SqliteConnection, name: &str) -> 
     }
     sqlx::query("DELETE FROM paused WHERE view = ?").bind(name).execute(&mut *transaction).await?;
     transaction.commit().await
+}
+
+/// See [`ViewStore::of_journal`](crate::ViewStore::of_journal).
+pub(super) async fn of_journal(
+    connection: &mut SqliteConnection,
+    first: Option<Mark>,
+) -> Result<Option<String>, sqlx::Error> {
+    if let Some(first) = first {
+        sqlx::query("INSERT INTO of_journal SELECT ? WHERE NOT EXISTS (SELECT 1 FROM of_journal)")
+            .bind(first.to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query_scalar("SELECT first_event FROM of_journal").fetch_optional(connection).await
 }
 
 /// Drops the build of a view that is served, or the other one, if there is one.

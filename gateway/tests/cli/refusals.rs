@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use dormouse_harness::Server;
+use dormouse_harness::{PgBouncer, Postgres, Server};
 use tempfile::TempDir;
 
 use super::{PROGRAM, SOON, run, run_in, server_in};
@@ -123,6 +123,27 @@ fn a_journal_of_a_newer_version() {
         let ended = run_in(directory.path(), arguments);
         assert_eq!((ended.code, ended.stderr), (Some(1), format!("dormouse: {said}\n")), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_pooler_that_drops_the_settings_of_connections() {
+    let postgres = Postgres::shared();
+    let direct = postgres.create_database();
+    let database = direct.rsplit('/').next().unwrap();
+    let directory = TempDir::new().unwrap();
+    for (mode, ignored, said) in [
+        ("session", "", "unsupported startup parameter"),
+        ("session", "extra_float_digits", "unsupported startup parameter: options: a pooler in between"),
+        ("session", "extra_float_digits,options", "something between here and PostgreSQL drops the `options`"),
+        ("transaction", "extra_float_digits,options", "something between here and PostgreSQL drops the `options`"),
+    ] {
+        let bouncer = PgBouncer::start(postgres, mode, ignored);
+        let line = refusal(directory.path(), &[&format!("journal.url={}", bouncer.url(database))]);
+        assert!(line.starts_with("cannot open the journal at postgres://"), "{line}");
+        assert!(line.contains(said) && line.contains("connect to PostgreSQL directly"), "{line}");
+    }
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
+    assert_eq!(postgres.query(&direct, tables), "0", "it left something in the wrong place");
 }
 
 #[test]

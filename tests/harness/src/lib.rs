@@ -44,7 +44,7 @@ pub use ledger::{Attempt, Entry, Ledger, Outcome, Reading};
 pub use load::{Load, Loading, Report, Requested, post_bytes, quantile};
 pub use memory::{forget_peak_resident_bytes, peak_resident_bytes, resident_bytes};
 pub use own_disk::OwnDisk;
-pub use postgres::Postgres;
+pub use postgres::{PgBouncer, Postgres};
 pub use proxy::{Cut, Fault, Moment, Proxy, Way};
 pub use random::Random;
 pub use server::{Server, ServerBuilder, StartError};

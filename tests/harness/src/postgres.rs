@@ -2,6 +2,7 @@
 //!
 //! Durability is PostgreSQL's default (`fsync=on`): tests that kill things rely on it.
 
+mod bouncer;
 mod replica;
 
 use std::env;
@@ -21,6 +22,7 @@ use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 
 use crate::guard::{Guarded, Orphan, guarded};
+pub use bouncer::PgBouncer;
 
 const SETTINGS: [&str; 3] = ["listen_addresses=127.0.0.1", "shared_buffers=64MB", "max_connections=200"];
 

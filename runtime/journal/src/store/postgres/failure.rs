@@ -31,7 +31,15 @@ impl Failure {
     }
 
     pub(super) fn no_connection(error: sqlx::Error) -> Self {
-        Self::Refused(error.to_string())
+        let reason = error.to_string();
+        // Servers know all parameters that we send. PgBouncer says so of those that it does not pass on.
+        if reason.contains("unsupported startup parameter") {
+            return Self::Refused(format!(
+                "{reason}: a pooler in between, such as PgBouncer, does not pass on what connections are opened with; connect \
+                 to PostgreSQL directly, or through a pooler that does"
+            ));
+        }
+        Self::Refused(reason)
     }
 
     pub(super) fn no_connection_within(limit: Duration) -> Self {

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use dormouse_guards::{Count, Subject, count};
 use toml::Table;
 
-const COMMITTED: &str = include_str!("../instructions.toml");
+const COMMITTED: &str = include_str!("../../benches/guards/instructions.toml");
 
 /// How often each is done: what happens once, and what happens by the clock, is lost in it.
 const TIMES: usize = 4096;

@@ -88,6 +88,8 @@ impl Config {
             ("views.max_age", views.max_age),
             ("cache.ttl", cache.ttl),
             ("supervision.window", supervision.window),
+            ("runtime.time_carried_max", self.runtime.time_carried_max),
+            ("projections.batch_interval", projections.batch_interval),
             ("supervision.backoff_min", supervision.backoff_min),
             ("supervision.backoff_max", supervision.backoff_max),
         ];
@@ -183,7 +185,11 @@ impl Config {
         postgres_if_any("views.replicas", views.replicas.len(), ("views.url", views.url.place(&self.journal.url)))?;
         within("projections.batch_events", projections.batch_events.get(), 1, PROJECTED_EVENTS_MAX)?;
         within("projections.batch_bytes", projections.batch_bytes, ByteSize::b(1), PROJECTED_BYTES_MAX)?;
-        some_time("projections.stalled_after", projections.stalled_after)
+        some_time("projections.stalled_after", projections.stalled_after)?;
+        at_most(
+            ("projections.batch_interval", projections.batch_interval),
+            ("projections.stalled_after", projections.stalled_after),
+        )
     }
 
     fn validate_cache(&self) -> Result<(), Violation> {

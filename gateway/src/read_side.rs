@@ -80,12 +80,14 @@ fn options(config: &Config) -> Options {
     Options {
         batch_events: config.projections.batch_events,
         batch_bytes: usize::try_from(config.projections.batch_bytes.as_u64()).unwrap_or(usize::MAX),
+        batch_interval: config.projections.batch_interval,
         workers: config.projections.workers,
         parallelism: config.projections.parallelism,
         cache_bytes: usize::try_from(config.projections.cache.as_u64()).unwrap_or(usize::MAX),
         poison_attempts: config.projections.poison_attempts,
         cache: config.cache.clone(),
         supervision: config.supervision.clone(),
+        ..Options::default()
     }
 }
 

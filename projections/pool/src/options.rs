@@ -15,6 +15,13 @@ pub struct Options {
     /// Most bytes of events in one batch; one event is taken whatever its size. Default 8 MiB. While one batch is projected
     /// the next is read.
     pub batch_bytes: usize,
+    /// Longest time that a live batch is put off, from the beginning of the last, to let more events come together. Default
+    /// 30 ms. Zero puts off none.
+    pub batch_interval: Duration,
+    /// The next live batch begins no sooner than so many times what the last one took after the beginning of that, within
+    /// `batch_interval`, unless a reader waits for it. Default 2. So the busier the views are, the more events share a
+    /// transaction, and the fewer pages are written for each; a view that is quick is hardly held back.
+    pub interval_factor: u32,
     /// Batches that may be in hand at the same time. Default 5. Past it, workers wait for each other. It can be
     /// [changed](crate::Capacity::configure) later.
     pub workers: NonZeroUsize,
@@ -39,6 +46,11 @@ impl Options {
         Limits { restarts: restarts as usize, window, backoff_min, backoff_max }
     }
 
+    /// From the beginning of a live batch that took so long to that of the next.
+    pub(crate) fn interval_after(&self, took: Duration) -> Duration {
+        took.saturating_mul(self.interval_factor).min(self.batch_interval)
+    }
+
     /// The pause after so many attempts that failed: longer each time.
     pub(crate) fn pause_after(&self, attempts: u32) -> Duration {
         let Supervision { backoff_min, backoff_max, .. } = self.supervision;
@@ -51,6 +63,8 @@ impl Default for Options {
         Self {
             batch_events: NonZeroUsize::new(8192).unwrap_or(NonZeroUsize::MIN),
             batch_bytes: 8 << 20,
+            batch_interval: Config::embedded().projections.batch_interval,
+            interval_factor: 2,
             workers: Config::embedded().projections.workers,
             parallelism: Config::embedded().projections.parallelism,
             cache_bytes: 32 << 20,

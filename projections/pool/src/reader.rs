@@ -82,6 +82,9 @@ impl Reader {
     /// If it does not come so far in time, or never will.
     pub async fn wait_for(&self, position: Position, patience: Duration) -> Result<Position, WaitError> {
         let mut progress = self.progress();
+        if progress.borrow().position < position {
+            self.upkeep.is_waited_for.notify_one();
+        }
         let reached = |progress: &Progress| progress.position >= position || progress.state.is_final();
         // Out of time, or, which cannot be, without a sender: where it is says the rest.
         let _reached = timeout(patience, progress.wait_for(reached)).await.is_ok();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dormouse_journal::{Health, Journal, PageLimit, ReadError};
 use dormouse_kernel::{Clock, Mark, Position, SystemClock};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tracing::{info, warn};
 
 use crate::cache::{Cache, Shelf};
@@ -31,6 +31,8 @@ pub(crate) struct Upkeep {
     /// What is served is moved on by whoever has this. So a build that is made beside it and is almost as far can hold it
     /// where it is for a moment; otherwise it might stay one batch behind for ever.
     pub(crate) moving: Arc<Mutex<()>>,
+    /// A reader waits for what the view does not have yet: its worker does not put off the next batch.
+    pub(crate) is_waited_for: Notify,
     /// One operator at a time.
     pub(crate) operating: Arc<Mutex<()>>,
 }
@@ -73,6 +75,7 @@ impl Upkeep {
             capacity,
             progress: watch::Sender::new(progress),
             moving: Arc::default(),
+            is_waited_for: Notify::new(),
             operating: Arc::default(),
         }
     }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, NewEvent};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, ActorRuntime};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::batch::Batch;
@@ -54,6 +55,8 @@ pub(crate) struct Work<P: Projection> {
     order: Option<Order>,
     /// Attempts in a row that met with passing trouble.
     attempts: u32,
+    /// Before that no live batch is begun, unless a reader waits for it.
+    rests_until: Option<Instant>,
 }
 
 enum Went {
@@ -114,6 +117,11 @@ impl<P: Projection> Work<P> {
         } else if self.order.is_some() {
             Batch::ready(&mut run.feed, limit, wanted).await?
         } else {
+            let rests_until = self.rests_until.filter(|_| run.view.is_served);
+            let next = async {
+                rest(&projector.upkeep, rests_until).await;
+                Batch::next(&mut run.feed, limit, wanted).await
+            };
             tokio::select! {
                 biased;
                 () = stopped(&mut self.commission.stop) => return Ok(Went::Away),
@@ -121,13 +129,15 @@ impl<P: Projection> Work<P> {
                     self.order = order;
                     None
                 }
-                batch = Batch::next(&mut run.feed, limit, wanted) => batch?,
+                batch = next => batch?,
             }
         };
-        if let Some(batch) = batch
-            && !self.advance(&mut run, batch, limit).await?
-        {
-            return Ok(Went::Away);
+        if let Some(batch) = batch {
+            let begun = Instant::now();
+            if !self.advance(&mut run, batch, limit).await? {
+                return Ok(Went::Away);
+            }
+            self.rests_until = Some(begun + self.projector.upkeep.options.interval_after(begun.elapsed()));
         }
         self.run = Some(run);
         self.attempts = 0;
@@ -209,6 +219,15 @@ impl<P: Projection> Work<P> {
     }
 }
 
+/// Lets more events come together, unless a reader waits for them.
+async fn rest(upkeep: &Upkeep, until: Option<Instant>) {
+    let Some(until) = until else { return };
+    tokio::select! {
+        () = tokio::time::sleep_until(until) => {}
+        () = upkeep.is_waited_for.notified() => {}
+    }
+}
+
 /// Returns when it is told to stop, also because nobody is there any more to tell it.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _told = stop.wait_for(|stop| *stop).await.is_ok();
@@ -248,7 +267,8 @@ impl<P: Projection> AnyProjector for Projector<P> {
 
     async fn start(self: Arc<Self>, commission: Commission) -> Result<ActorId, ActorProcessingErr> {
         let root = commission.root.get_cell();
-        let work = Work { projector: self, commission, run: None, ahead: None, order: None, attempts: 0 };
+        let work =
+            Work { projector: self, commission, run: None, ahead: None, order: None, attempts: 0, rests_until: None };
         let (worker, _) = ActorRuntime::spawn_linked(None, Worker(PhantomData), work, root).await?;
         Ok(worker.get_id())
     }

@@ -32,11 +32,11 @@ use schema::VIEWS;
 /// How long a statement waits for another connection's lock. Only a foreign tool holds one for longer than a commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pages (4 KiB) in the WAL before it is copied back: a batch touches pages all over the file, and most of them again
-/// and again.
-const CHECKPOINT_PAGES: &str = "16000";
+/// Pages (4 KiB) in the WAL before it is copied back, which syncs all of it while others wait: so many take some tens of
+/// milliseconds, and views are so much older then.
+const CHECKPOINT_PAGES: &str = "1000";
 
-/// What is left of a WAL that had to grow once it was copied back: a checkpoint's worth.
+/// What is left of a WAL that had to grow once it was copied back: the worth of a checkpoint of large batches.
 const WAL_BYTES_KEPT: &str = "67108864";
 
 /// Pages that the writing connection caches, in KiB when negative: 64 MiB, so that hot documents need no reading.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Sqlite as Driver, SqliteConnection};
 
-use super::{Sqlite, signed};
+use super::{CHECKPOINT_PAGES, Sqlite, signed};
 use crate::definition::Definition;
 use crate::fields::{Field, Kind};
 use crate::key::Key;
@@ -26,6 +26,13 @@ const PARAMETERS: usize = 32_000;
 
 /// Digits of the largest whole number.
 const DIGITS: usize = 20;
+
+/// A batch that writes so many rows is one of a view that is built, or far behind: it touches pages all over the file, and most
+/// of them again and again.
+const LARGE_BATCH: usize = 2048;
+
+/// Pages in the WAL before it is copied back after a large batch: nobody waits for that view to be fresh.
+const CHECKPOINT_PAGES_LARGE: u32 = 16_000;
 
 /// Key and document of those keys that are there.
 pub(super) async fn load(
@@ -125,6 +132,7 @@ pub(super) async fn commit(
     advance: Advance,
 ) -> Result<Result<(), Option<i64>>, sqlx::Error> {
     let Advance { from, to, rows, gone, parked, released } = advance;
+    let is_large = rows.len() >= LARGE_BATCH;
     let writer = Writer::of(view, build);
     // What fails, or is given up, drops the connection; that rolls it back.
     let moving =
@@ -177,7 +185,14 @@ pub(super) async fn commit(
             .execute(&mut *connection)
             .await?;
     }
-    sqlx::query("COMMIT").execute(connection).await?;
+    if is_large {
+        let commit = format!(
+            "PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES_LARGE}; COMMIT; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}"
+        );
+        sqlx::raw_sql(AssertSqlSafe(commit)).execute(connection).await?;
+    } else {
+        sqlx::query("COMMIT").execute(connection).await?;
+    }
     Ok(Ok(()))
 }
 

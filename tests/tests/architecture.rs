@@ -10,7 +10,7 @@ mod workspace;
 use std::path::Path;
 
 use code::{mentions, public_items, types_imported_from};
-use workspace::{Findings, Manifest, Source, manifests, markdown_files, rust_sources, top_level};
+use workspace::{Findings, Manifest, Source, manifests, markdown_files, rust_sources, top_level, workspace_manifest};
 
 const TOP_LEVEL_FOLDERS: [&str; 8] =
     ["aggregates", "benches", "config", "docs", "gateway", "projections", "runtime", "tests"];
@@ -193,6 +193,12 @@ fn nothing_is_unsafe() {
         findings.add_mentions(&source.path, &source.code, &["unsafe"]);
     }
     findings.expect_none("nothing is unsafe");
+}
+
+#[test]
+fn a_release_notices_sums_that_overflow() {
+    let release = &workspace_manifest()["profile"]["release"];
+    assert_eq!(release["overflow-checks"].as_bool(), Some(true), "a sum that wraps is a wrong balance for ever");
 }
 
 #[test]

@@ -46,13 +46,18 @@ pub(crate) struct Findings(String);
 
 pub(crate) fn manifests() -> &'static [Manifest] {
     static MANIFESTS: LazyLock<Vec<Manifest>> = LazyLock::new(|| {
-        let shared = table(&read(Path::new("Cargo.toml")));
+        let shared = workspace_manifest();
         let shared = shared["workspace"]["dependencies"].as_table();
         let shared = shared.expect("the workspace lists its dependencies");
         let paths = files().iter().filter(|path| path.ends_with("Cargo.toml"));
         paths.filter_map(|path| Manifest::read(path, shared)).collect()
     });
     &MANIFESTS
+}
+
+/// The manifest of the workspace, which has its profiles.
+pub(crate) fn workspace_manifest() -> Table {
+    table(&read(Path::new("Cargo.toml")))
 }
 
 pub(crate) fn rust_sources() -> &'static [Source] {

@@ -77,6 +77,7 @@ async fn documents_are_filtered_by_every_test_there_is() {
         ("filter[is_empty]=true", ""),
         ("filter[quantity][gte]=3&filter[quantity][lt]=9", "c-1 c-2 c-3"),
         ("filter[quantity][in]=1,9,100", "c-4 c-5"),
+        ("filter[quantity][in]=1.0,9.00,100", "c-4 c-5"),
         ("filter[owner.name][in]=Ben,B%5C,%5C%5Cen", "c-2 c-4"),
         ("filter[owner.name][prefix]=B", "c-2 c-4"),
         ("filter[owner.name][prefix]=B%2C", "c-4"),

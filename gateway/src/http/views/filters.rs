@@ -1,6 +1,6 @@
 //! `filter[field]=value`, `filter[field][test]=value` and `sort=-field,field`, as a query that fits its view.
 
-use dormouse_projections::{Definition, Field, Query, QueryError, Test, Value};
+use dormouse_projections::{Definition, Field, Kind, Query, QueryError, Test, Value};
 
 use crate::http::address::{Parameters, invalid};
 use crate::http::problem::Problem;
@@ -32,7 +32,8 @@ pub(super) fn query(view: &Definition, parameters: &Parameters<'_>, limit: usize
 
 fn test_of(parameter: &str, field: &Field, test: &str, text: &str) -> Result<Test, Problem> {
     let value = |text: &str| {
-        Value::parse(field.kind, text).ok_or_else(|| {
+        let digits = if field.kind == Kind::Integer { without_zeros(text) } else { text };
+        Value::parse(field.kind, digits).ok_or_else(|| {
             let given = text.to_owned();
             let wrong = QueryError::WrongKind { path: field.path, kind: field.kind, given };
             Problem::from(wrong).with("parameter", parameter)
@@ -52,6 +53,14 @@ fn test_of(parameter: &str, field: &Field, test: &str, text: &str) -> Result<Tes
             return Err(invalid(parameter, &what));
         }
     })
+}
+
+/// `1.0` is a whole number, as it is in JSON Schema.
+fn without_zeros(number: &str) -> &str {
+    match number.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => whole,
+        _ => number,
+    }
 }
 
 fn field<'d>(view: &'d Definition, path: &str) -> Result<&'d Field, QueryError> {

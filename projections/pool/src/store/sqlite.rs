@@ -9,6 +9,7 @@ mod layout;
 mod plans;
 mod schema;
 mod statements;
+mod written;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::fields::Kind;
 use crate::key::Key;
 use crate::query::{Page, Query, Value};
 use schema::VIEWS;
+use written::Written;
 
 /// How long a statement waits for another connection's lock. Only a foreign tool holds one for longer than a commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,6 +55,7 @@ const ROWS_AHEAD: usize = 2048;
 pub struct Sqlite {
     writer: File,
     readers: File,
+    written: Written,
     /// The file is to be replaced when a view is prepared next.
     damaged: AtomicBool,
     /// Ends with the store.
@@ -95,6 +98,7 @@ impl Sqlite {
         Ok(Self {
             writer: File::new(writing, 1),
             readers: File::new(reading, read_connections.max(1)),
+            written: Written::default(),
             damaged: AtomicBool::new(false),
             _wal: WalWatch::start([("views", directory.join("views.db"))]),
         })
@@ -221,6 +225,8 @@ enum Subject<'a> {
 impl ViewStore for Sqlite {
     async fn prepare(&self, view: &Definition) -> Result<Builds, Error> {
         self.replace_if_damaged().await?;
+        // Its declared fields may be others now, and its table laid out anew.
+        self.written.forget();
         let (rows, is_paused) =
             self.write(Subject::Store, async |connection| schema::prepare(connection, view).await).await?;
         let mut builds = Builds { is_paused, ..Builds::default() };
@@ -264,7 +270,9 @@ impl ViewStore for Sqlite {
     async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {
         let from = advance.from;
         let committed = self
-            .write(Subject::Build(build), async |connection| statements::commit(connection, view, build, advance).await)
+            .write(Subject::Build(build), async |connection| {
+                statements::commit(connection, view, build, advance, &self.written).await
+            })
             .await?;
         committed.map_err(|found| CommitError::Moved { expected: from, found: found.map(position) })
     }

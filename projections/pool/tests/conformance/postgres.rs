@@ -339,7 +339,7 @@ async fn a_schema_that_does_not_fit_is_refused_and_says_why() {
     let build = begun(&open(&newer).await, &first()).await;
     query(&newer, "INSERT INTO dormouse_views_schema (version) VALUES (99)");
     let refused = try_open(&newer).await.unwrap_err();
-    assert!(refused.to_string().contains("has version 99, this binary knows it up to 2"), "{refused}");
+    assert!(refused.to_string().contains("has version 99, this binary knows it up to 3"), "{refused}");
     assert_eq!(query(&newer, "SELECT build FROM builds"), build.0.to_string());
 
     let foreign = server.create_database();

@@ -6,13 +6,14 @@ use dormouse_journal::{Append, Journal, PageLimit};
 use dormouse_kernel::{Position, Version};
 use dormouse_projections::store::{Advance, Begin, Offset, Row};
 use dormouse_projections::{
-    Definition, DefinitionError, Key, Progress, Projections, StartError, State, ViewStore, WaitError,
+    Definition, DefinitionError, Key, Progress, Projections, Retried, StartError, State, ViewStore, WaitError,
 };
 
 use crate::bank::{AccountEvent, Balances, Everything, How};
 use crate::faulty::{Call, Fault, Faulty};
 use crate::world::{
-    PATIENCE, Teller, all, assert_balances, batches_of, becomes, caught_up, get, head, journal, memory, options, run,
+    PATIENCE, Teller, account, all, assert_balances, batches_of, becomes, caught_up, get, head, journal, memory,
+    options, run,
 };
 
 /// Puts something into the view that its code cannot read.
@@ -202,6 +203,13 @@ async fn a_projection_that_cannot_project_most_of_what_comes_is_stopped_and_gets
     let State::Stopped(reason) = stopped.state else { unreachable!() };
     assert!(reason.contains("could not be projected"), "{reason}");
     assert!(stopped.parked >= 1_000, "{}", stopped.parked);
+    // Operators see to what is parked also while it is stopped.
+    let retried = projections.retry("balances", &account("sick-0")).await.unwrap();
+    assert_eq!((retried.released, retried.still.map(|event| event.position)), (0, Some(Position(1))));
+    let skipped = projections.skip("balances", &account("sick-1"), Position(2)).await.unwrap();
+    assert_eq!(skipped, Retried { released: 0, still: None });
+    assert_eq!(view.progress().borrow().parked, stopped.parked - 1);
+    assert!(matches!(view.progress().borrow().state, State::Stopped(_)));
     // What is parked is no reason to stop again, and what it can project goes on.
     for number in 0..3_000 {
         teller.deposit(&format!("well-{number}"), 1).await;

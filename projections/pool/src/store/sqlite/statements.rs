@@ -5,6 +5,7 @@ use serde::Serialize;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Sqlite as Driver, SqliteConnection};
 
+use super::written::{FieldSet, Planned, Prepared, Written};
 use super::{CHECKPOINT_PAGES, Sqlite, signed};
 use crate::definition::Definition;
 use crate::fields::{Field, Kind};
@@ -33,6 +34,9 @@ const LARGE_BATCH: usize = 2048;
 
 /// Pages in the WAL before it is copied back after a large batch: nobody waits for that view to be fresh.
 const CHECKPOINT_PAGES_LARGE: u32 = 16_000;
+
+/// A set that has every field, however many there are.
+const EVERY_FIELD: FieldSet = FieldSet::MAX;
 
 /// Key and document of those keys that are there.
 pub(super) async fn load(
@@ -130,14 +134,17 @@ pub(super) async fn commit(
     view: &Definition,
     build: BuildNumber,
     advance: Advance,
+    written: &Written,
 ) -> Result<Result<(), Option<i64>>, sqlx::Error> {
     let Advance { from, to, rows, gone, parked, released } = advance;
     let is_large = rows.len() >= LARGE_BATCH;
     let writer = Writer::of(view, build);
+    let mut known = written.take(build, from);
+    let Planned { upserts, updates } = known.plan(rows, &writer.paths, writer.fields.len(), is_large);
     // What fails, or is given up, drops the connection; that rolls it back.
     let moving =
         "BEGIN IMMEDIATE; UPDATE builds SET position = ?, chain = ? WHERE build = ? AND position = ? RETURNING 1";
-    let (first, mut rest) = writer.chunk(rows);
+    let (first, mut rest) = writer.chunk(upserts);
     let moving = match &first[..] {
         [] => moving.to_owned(),
         rows => format!("{moving}; {}", writer.upsert(rows.len())),
@@ -147,7 +154,7 @@ pub(super) async fn commit(
         .bind(to.chain.0.to_vec())
         .bind(signed(build.0))
         .bind(signed(from.0));
-    let moved = writer.bind(moving, first).fetch_all(&mut *connection).await;
+    let moved = writer.bind(moving, first, EVERY_FIELD).fetch_all(&mut *connection).await;
     if !matches!(&moved, Ok(moved) if moved.len() == 1) {
         sqlx::query("ROLLBACK").execute(&mut *connection).await?;
         let find = sqlx::query_scalar("SELECT position FROM builds WHERE build = ?");
@@ -161,12 +168,24 @@ pub(super) async fn commit(
     while !rest.is_empty() {
         let (next, others) = writer.chunk(rest);
         let upsert = writer.upsert(next.len());
-        writer.bind(sqlx::query(AssertSqlSafe(upsert)), next).execute(&mut *connection).await?;
+        writer.bind(sqlx::query(AssertSqlSafe(upsert)), next, EVERY_FIELD).execute(&mut *connection).await?;
         rest = others;
     }
-    for gone in gone.chunks(prepared(gone.len(), 1)) {
-        let delete = format!("DELETE FROM {} WHERE key IN ({})", writer.table, places(gone.len()));
-        bind_keys(sqlx::query(AssertSqlSafe(delete)), gone).execute(&mut *connection).await?;
+    for (fields, mut rest) in updates {
+        while !rest.is_empty() {
+            let (next, others) = writer.chunk(rest);
+            let (count, update) = (next.len() as u64, writer.update(next.len(), fields));
+            let updated = writer.bind(sqlx::query(AssertSqlSafe(update)), next, fields);
+            if updated.execute(&mut *connection).await?.rows_affected() != count {
+                // Somebody else has deleted rows: what is known is wrong, and forgotten with this error.
+                return Err(sqlx::Error::Protocol("a row that was written before is not there".to_owned()));
+            }
+            rest = others;
+        }
+    }
+    for keys in gone.chunks(prepared(gone.len(), 1)) {
+        let delete = format!("DELETE FROM {} WHERE key IN ({})", writer.table, places(keys.len()));
+        bind_keys(sqlx::query(AssertSqlSafe(delete)), keys).execute(&mut *connection).await?;
     }
     if !parked.is_empty() {
         sqlx::query(
@@ -193,6 +212,8 @@ pub(super) async fn commit(
     } else {
         sqlx::query("COMMIT").execute(connection).await?;
     }
+    gone.iter().for_each(|key| known.remove(key));
+    written.keep(build, known, to.position);
     Ok(Ok(()))
 }
 
@@ -210,7 +231,7 @@ impl Writer {
     }
 
     /// The rows that go into one statement, and those behind them.
-    fn chunk(&self, mut rows: Vec<Row>) -> (Vec<Row>, Vec<Row>) {
+    fn chunk(&self, mut rows: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
         let rest = rows.split_off(rows.len().min(prepared(rows.len(), self.columns())));
         (rows, rest)
     }
@@ -232,16 +253,37 @@ impl Writer {
         )
     }
 
-    fn bind<'q>(&self, statement: Statement<'q>, rows: Vec<Row>) -> Statement<'q> {
-        rows.into_iter().fold(statement, |statement, Row { key, document, position }| {
-            let values = self.paths.values(&document, self.fields.len());
+    /// The statement for so many rows that are there, and of which only these fields change. Columns are numbered as they are
+    /// [bound](Self::bind).
+    fn update(&self, rows: usize, fields: FieldSet) -> String {
+        let named: Vec<&String> = chosen(self.fields.iter(), fields).collect();
+        let row = format!("({})", vec!["?"; named.len() + 3].join(","));
+        let values = vec![row; prepared(rows, self.columns())].join(",");
+        let numbered = named.iter().zip(4..);
+        let changes: String = numbered.map(|(name, column)| format!(", {name} = new.column{column}")).collect();
+        format!(
+            "UPDATE {table} SET document = new.column2, position = new.column3{changes}
+             FROM (VALUES {values}) AS new WHERE {table}.key = new.column1",
+            table = self.table
+        )
+    }
+
+    /// Key, document, position and, of each row, the values of these fields.
+    fn bind<'q>(&self, statement: Statement<'q>, rows: Vec<Prepared>, fields: FieldSet) -> Statement<'q> {
+        rows.into_iter().fold(statement, |statement, Prepared { row, values }| {
+            let Row { key, document, position } = row;
             let statement = statement.bind(key.shared()).bind(document).bind(signed(position.0));
-            values.into_iter().fold(statement, |statement, value| match value {
-                Some(value) => bind_value(statement, value),
+            chosen(values.iter(), fields).fold(statement, |statement, value| match value {
+                Some(value) => bind_value(statement, value.clone()),
                 None => statement.bind(None::<i64>),
             })
         })
     }
+}
+
+/// Those of the fields that are in a set. More than the set has bits are never taken apart.
+fn chosen<T>(of_fields: impl Iterator<Item = T>, set: FieldSet) -> impl Iterator<Item = T> {
+    of_fields.enumerate().filter(move |(number, _)| set == EVERY_FIELD || set >> number & 1 == 1).map(|(_, one)| one)
 }
 
 /// How many rows of so many columns the statement takes that takes these, or as many of them as one can.

@@ -28,9 +28,11 @@ fn promtool_finds_nothing_in_the_metrics() {
     let server = Server::builder().start();
     let client = server.client();
     let stock = serde_json::json!({"change": 1, "reason": "delivery"});
-    assert_eq!(client.post("/v1/inventory/sku-1/update-inventory", &stock).unwrap().status, 200);
+    let delivered = client.post("/v1/inventory/sku-1/update-inventory", &stock).unwrap();
+    assert_eq!(delivered.status, 200);
+    let written = ("Dormouse-Min-Position", delivered.header("dormouse-position").unwrap());
     for path in ["/v1/inventory/sku-1", "/v1/views/inventory", "/v1/views/inventory/sku-1", "/v1/events"] {
-        assert_eq!(client.get(path).unwrap().status, 200, "{path}");
+        assert_eq!(client.request("GET", path, &[written], None).unwrap().status, 200, "{path}");
     }
     let metrics = client.get("/metrics").unwrap();
     let check =

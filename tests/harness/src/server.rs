@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -14,9 +15,12 @@ use tempfile::TempDir;
 
 use crate::guard::{Guarded, Orphan, guarded};
 use crate::logs::Logs;
-use crate::{Client, dormouse_binary};
+use crate::{Client, dormouse_binary, eventually};
 
 const START_BOUND: Duration = Duration::from_secs(30);
+
+/// A thread inside a system call of the disk stands still once that returns.
+const SUSPENDED_BOUND: Duration = Duration::from_secs(30);
 
 /// A probe of a server that hangs must end well before the bound does.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -105,6 +109,8 @@ impl Server {
     /// SIGSTOP: a machine that hangs, a long pause.
     pub fn suspend(&self) {
         self.process.signal(Signal::STOP);
+        // The signal is sent to the process, and each of its threads goes on until it comes to notice.
+        eventually("all of its threads stand still", SUSPENDED_BOUND, || all_threads_are_stopped(self.pid()));
     }
 
     /// SIGCONT.
@@ -352,6 +358,16 @@ impl Directory {
             Self::Temporary(directory) => Some(directory.path()),
         }
     }
+}
+
+/// Whether no thread of a process runs, as Linux tells: the state comes right behind the name, which is in parentheses.
+fn all_threads_are_stopped(process: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).expect("a process has threads");
+    threads.flatten().all(|thread| {
+        // A thread that has ended meanwhile does not run.
+        let told = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        told.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['T', 'Z']))
+    })
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ pub struct Projections {
     /// batch is projected the next is read, so that a view that is behind holds two of them, and what they are decoded to.
     #[serde(with = "text::size")]
     pub batch_bytes: ByteSize,
-    /// Longest time that a live batch is put off to let more events come together. Default 30 ms; lower it where views must be
-    /// fresh under full load. Zero puts off none.
+    /// Longest time from the beginning of a live batch to that of the next, to let more events come together. Default 30 ms;
+    /// lower it where views must be fresh under full load. Zero puts off none.
     #[serde(with = "text::duration")]
     pub batch_interval: Duration,
     /// Documents that each projection keeps between batches, in bytes. Default 32 MiB; zero keeps none. Raise it for

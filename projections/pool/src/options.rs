@@ -15,8 +15,8 @@ pub struct Options {
     /// Most bytes of events in one batch; one event is taken whatever its size. Default 8 MiB. While one batch is projected
     /// the next is read.
     pub batch_bytes: usize,
-    /// Longest time that a live batch is put off, from the beginning of the last, to let more events come together. Default
-    /// 30 ms. Zero puts off none.
+    /// Longest time from the beginning of a live batch to that of the next, to let more events come together. Default 30 ms.
+    /// Zero puts off none.
     pub batch_interval: Duration,
     /// The next live batch begins no sooner than so many times what the last one took after the beginning of that, within
     /// `batch_interval`, unless a reader waits for it. Default 2. So the busier the views are, the more events share a

@@ -131,8 +131,8 @@ impl Upkeep {
         Ok(Some(serving).filter(|_| is_current).into_iter().chain(next).map(|build| build.number).collect())
     }
 
-    /// Notes in the store which journal its views are of, as soon as there is an event to tell it by. Whoever opens the store
-    /// with another journal later, by a wrong `views.url`, is refused, and builds nothing anew over what is paused or parked.
+    /// Notes in the store which journal its views are of, once the journal has an event. A wrong `views.url` may lead a
+    /// process with another journal to this store later: the projections of that process stop, and leave the views as they are.
     pub(crate) async fn claim_store(&self) -> Result<(), Trouble> {
         let first = self.first_event().await?;
         self.is_of_this_journal(self.store.of_journal(first).await?, first)

@@ -1,7 +1,7 @@
 //! Views in PostgreSQL: in a schema of their own, on the journal's server or another.
 //!
 //! As in SQLite there is a table for each build of a view, a SQL view `view_<name>` on the one that is served, which
-//! operators may read, and tables of our own: `builds`, `parked`, `paused`. A commit is one statement and one round trip.
+//! operators may read, and tables of our own: `builds`, `parked`, `paused`, `of_journal`. A commit is one statement and one round trip.
 //! A crash of the server may take the latest ones away (`synchronous_commit=off`), rows and offsets alike: the journal has
 //! the events.
 //!

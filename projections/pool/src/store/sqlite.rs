@@ -1,7 +1,8 @@
 //! Views in SQLite: one file beside the journal's, derived from it and made anew if anything is wrong with it.
 //!
 //! `views.db` has a table for each build of a view, a SQL view `view_<name>` on the one that is served, which operators may
-//! read, and tables of our own: `builds` says how far each is, `parked` which events wait, `paused` what stays as it is. One connection writes, others read. A power cut may take the latest
+//! read, and tables of our own: `builds` says how far each is, `parked` which events wait, `paused` what stays as it is,
+//! `of_journal` which journal all of them are of. One connection writes, others read. A power cut may take the latest
 //! commits away (`synchronous=NORMAL`), rows and offsets alike: the journal has the events.
 
 mod layout;

@@ -176,7 +176,7 @@ async fn as_of_time<A: Aggregate>(
 ) -> Result<AsOf, WakeError> {
     let now = kind.node.clock.now();
     let is_present = now.duration_since(time).as_secs() <= PRESENT_SECONDS;
-    // When an event that lies ahead of the clock happened, nobody knows, but it was before now.
+    // The time of an event that lies ahead of the clock is wrong, but the event happened before now.
     let is_included = |recorded_at| recorded_at <= time || is_present && recorded_at > now;
     let snapshot = kind.node.journal.snapshot(aggregate, AsOf::Time(time)).await;
     let mut last = snapshot.map_or(Version::ZERO, |snapshot| snapshot.version);

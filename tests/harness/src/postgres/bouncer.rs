@@ -1,7 +1,6 @@
 //! PgBouncer in front of a cluster: what many operators have between an application and PostgreSQL.
 
 use std::fs;
-use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Stdio;
@@ -51,8 +50,7 @@ impl PgBouncer {
              pool_mode = {mode}\nignore_startup_parameters = {ignored}\n",
             postgres.port
         );
-        let mut written = fs::File::create(&file).expect("a file can be made");
-        written.write_all(settings.as_bytes()).expect("a file can be written");
+        fs::write(&file, settings).expect("a file can be written");
         let mut command = guarded(program());
         command.arg("-q").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
         postgres.as_account(&mut command);
@@ -75,7 +73,7 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Debian keeps it off the PATH of those who are not root.
+/// Debian installs it in a directory that only root has in its PATH.
 fn program() -> &'static str {
     const DEBIAN: &str = "/usr/sbin/pgbouncer";
     if Path::new(DEBIAN).is_file() { DEBIAN } else { "pgbouncer" }

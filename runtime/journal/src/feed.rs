@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use dormouse_kernel::{AggregateRef, Chain, NewEvent, Position, RecordedEvent};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::append::{Append, Placed};
 use crate::catch_up::CatchUps;
@@ -30,7 +30,7 @@ const RING_BYTES: usize = 32 << 20;
 /// What one page of a subscriber may take in memory, in bytes, unless it wants less, or one event has more.
 const PAGE_BYTES: usize = 8 << 20;
 
-/// So often the store is asked for the head: what others have appended is not announced here.
+/// So often the store is asked for the head once another owner has taken over: what others append is not announced here.
 const POLL: Duration = Duration::from_millis(500);
 
 /// The latest batches, as long as somebody wants them.
@@ -250,7 +250,7 @@ impl Feed {
     }
 
     /// The events that follow, at least one, at most `limit` (zero counts as one), and no more bytes than fit a page. Waits until there
-    /// are any: events that this journal commits come at once, those of other nodes within half a second.
+    /// are any: events that this journal commits come at once, those of an owner that took it over within a second.
     ///
     /// Nothing is lost if the future is dropped: the same events come again.
     ///
@@ -365,19 +365,11 @@ impl Feed {
         Ok(page.events)
     }
 
-    /// Waits until there may be more, or it is time to look.
+    /// Waits until there may be more. As long as the writer here owns the journal, nobody else appends; it looks for that itself.
     async fn wait_for_more(&mut self) -> Result<(), ReadError> {
-        let due = self.asked + POLL;
-        let told = match timeout_at(due, self.head.changed()).await {
-            Ok(Ok(())) => true,
-            // The writer is gone. Others may still append.
-            Ok(Err(_)) => {
-                tokio::time::sleep_until(due).await;
-                false
-            }
-            Err(_) => false,
-        };
-        if !told {
+        if self.head.changed().await.is_err() {
+            // It has ended. Others may append.
+            tokio::time::sleep_until(self.asked + POLL).await;
             self.asked = Instant::now();
             self.known = self.journal.ping().await?;
         }

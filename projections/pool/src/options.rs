@@ -31,6 +31,9 @@ pub struct Options {
     /// Documents that a worker keeps between batches, in bytes of their JSON and some overhead. Default 32 MiB for each
     /// projection; zero keeps none. Raise it for views whose busy documents are many.
     pub cache_bytes: usize,
+    /// Documents that a batch may load, in bytes of their JSON. Default 32 MiB for each projection, beside what is kept; a batch
+    /// whose documents are larger is done in smaller ones. One event's documents are loaded whatever their size.
+    pub load_bytes: usize,
     /// How often an event is tried before it is parked, with the pauses of `supervision` in between. Default 3. Whatever
     /// else is in its batch waits with it: raise it only for code that is known to recover.
     pub poison_attempts: NonZeroU32,
@@ -68,6 +71,7 @@ impl Default for Options {
             workers: Config::embedded().projections.workers,
             parallelism: Config::embedded().projections.parallelism,
             cache_bytes: 32 << 20,
+            load_bytes: 32 << 20,
             poison_attempts: NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN),
             cache: Config::embedded().cache,
             supervision: Config::embedded().supervision,

@@ -52,6 +52,8 @@ pub(crate) struct Standing<P: Projection> {
     pub(crate) parked: usize,
     judged: Judged,
     pub(crate) pace: Pace,
+    /// Most events in a batch: fewer while their documents are large.
+    pub(crate) batch_events: usize,
 }
 
 /// What a round makes of a view.
@@ -85,7 +87,6 @@ impl<P: Projection> Projector<P> {
 
     /// Finds out where a build is, and goes on from there.
     pub(crate) async fn resume(&self, number: BuildNumber) -> Result<Run<P>, Trouble> {
-        let Upkeep { journal, options, .. } = &*self.upkeep;
         let Some((build, is_served)) = self.find(number).await? else {
             self.upkeep.shelf.loses(number);
             return Err(Trouble::Gone);
@@ -94,19 +95,33 @@ impl<P: Projection> Projector<P> {
         let (offset, parked) = (view.offset, view.parked);
         info!(view = P::NAME, position = %offset.position, is_served, parked, "projecting");
         self.upkeep.taken_up(build, is_served, parked);
-        let feed = journal.feed(offset.position).page_bytes(options.batch_bytes);
+        let feed = self.feed(offset.position);
         let mut run = Run { feed, view, turn: None };
         self.take_place(&mut run).await?;
         Ok(run)
+    }
+
+    /// What comes behind a position.
+    pub(crate) fn feed(&self, position: Position) -> Feed {
+        let Upkeep { journal, options, .. } = &*self.upkeep;
+        journal.feed(position).page_bytes(options.batch_bytes)
     }
 
     async fn standing(&self, build: Build, is_served: bool) -> Result<Standing<P>, Trouble> {
         let Upkeep { store, options, .. } = &*self.upkeep;
         let Build { number, begun_after, offset, .. } = build;
         let parked = store.parked_count(number).await?;
-        let (documents, judged, pace) =
-            (Documents::new(options.cache_bytes), Judged::default(), Pace::from(Instant::now()));
-        Ok(Standing { build: number, is_served, begun_after, offset, documents, parked, judged, pace })
+        Ok(Standing {
+            build: number,
+            is_served,
+            begun_after,
+            offset,
+            documents: Documents::new(options.cache_bytes),
+            parked,
+            judged: Judged::default(),
+            pace: Pace::from(Instant::now()),
+            batch_events: options.batch_events.get(),
+        })
     }
 
     /// Puts the build in the place of the one that is served, as soon as no reader loses anything by it.
@@ -142,7 +157,7 @@ impl<P: Projection> Projector<P> {
     }
 
     /// Projects the events that follow, and moves the build on. After an error, [resume](Self::resume): whether it has
-    /// moved is not known.
+    /// moved is not known; but if they were [too large](Trouble::TooLarge), it is where it was.
     pub(crate) async fn advance(&self, view: &mut Standing<P>, batch: Batch) -> Result<(), Trouble> {
         let (Batch { events, to, count, .. }, started) = (batch, Instant::now());
         let waiting = self.waiting(view.build, view.parked, &events).await?;
@@ -160,6 +175,7 @@ impl<P: Projection> Projector<P> {
         self.commit(view.build, view.offset, advance).await?;
         view.offset = to;
         view.documents.stored();
+        view.takes_more(self.upkeep.options.batch_events.get());
         view.parked += stuck;
         let now = Instant::now();
         let events_per_second = view.pace.note(count, now);
@@ -312,11 +328,24 @@ impl<P: Projection> Projector<P> {
     pub(crate) async fn load(&self, round: &Round<P>, view: &mut Standing<P>) -> Result<(), Trouble> {
         let missing = view.documents.missing(round.keys());
         if !missing.is_empty() {
-            let Upkeep { definition, store, .. } = &*self.upkeep;
-            let found = store.load(definition, view.build, &missing).await?;
+            let Upkeep { definition, store, options, .. } = &*self.upkeep;
+            let bytes = if round.len() > 1 { options.load_bytes } else { usize::MAX };
+            let found = store.load(definition, view.build, &missing, bytes).await?.ok_or(Trouble::TooLarge)?;
             view.documents.insert(missing, found)?;
         }
         Ok(())
+    }
+}
+
+impl<P: Projection> Standing<P> {
+    /// After a batch of so many events whose documents were too large.
+    pub(crate) fn takes_fewer(&mut self, than: usize) {
+        self.batch_events = (than / 2).max(1);
+    }
+
+    /// After a batch that went well: slowly, because each attempt that is too large reads in vain.
+    fn takes_more(&mut self, most: usize) {
+        self.batch_events = (self.batch_events + self.batch_events / 8 + 1).min(most);
     }
 }
 

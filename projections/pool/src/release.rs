@@ -37,8 +37,8 @@ impl<P: Projection> Projector<P> {
         view: &mut Standing<P>,
         order: &mut Order,
     ) -> Result<Option<Result<Retried, ControlError>>, Trouble> {
-        let Upkeep { store, options, .. } = &*self.upkeep;
-        let limit = options.batch_events.get();
+        let Upkeep { store, .. } = &*self.upkeep;
+        let limit = view.batch_events;
         let aggregate = &order.aggregate;
         let mut page = store.parked(view.build, Some(aggregate), Position::ZERO, limit).await?;
         let mut is_last = page.len() < limit;
@@ -61,7 +61,13 @@ impl<P: Projection> Projector<P> {
                 // Large ones are fewer than there were places for.
                 is_last &= events.len() == page.len();
                 page.truncate(events.len());
-                self.project_again(events, view).await?
+                match self.project_again(events, view).await {
+                    Err(Trouble::TooLarge) => {
+                        view.takes_fewer(page.len());
+                        return Ok(None);
+                    }
+                    failed => failed?,
+                }
             }
             Err(error @ ReadError::Unavailable(_)) => return Ok(Some(Err(error.into()))),
             Err(error @ ReadError::Damaged { .. }) => page.first().map(|event| (event.position, error.to_string())),

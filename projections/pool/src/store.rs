@@ -214,8 +214,15 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
     async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error>;
 
     /// The documents of these keys, as JSON, in any order; those that are not there are left out. Everything whose
-    /// commit had returned before the call is seen.
-    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key]) -> Result<Vec<(Key, String)>, Error>;
+    /// commit had returned before the call is seen. `None`: they have more than `bytes`; no more than that and one document is
+    /// held in memory to find out.
+    async fn load(
+        &self,
+        view: &Definition,
+        build: BuildNumber,
+        keys: &[Key],
+        bytes: usize,
+    ) -> Result<Option<Vec<(Key, String)>>, Error>;
 
     /// Moves a build on: all that [`Advance`] says, or nothing.
     ///

@@ -14,6 +14,9 @@ pub(crate) enum Trouble {
     /// It may come again and again.
     #[error("{0}")]
     Lasting(String),
+    /// The documents of a batch have more bytes than may be loaded at once; nothing has happened yet. A smaller batch goes on.
+    #[error("the documents of a batch have too many bytes")]
+    TooLarge,
     /// The build is not there any more: another one has taken its place, or somebody dropped it.
     #[error("its build is gone")]
     Gone,

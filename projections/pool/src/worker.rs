@@ -82,7 +82,7 @@ impl<P: Projection> Actor for Worker<P> {
                 myself.stop(Some(GONE.to_owned()));
                 return Ok(());
             }
-            Err(trouble @ Trouble::Lasting(_)) => return Err(trouble.into()),
+            Err(trouble @ (Trouble::Lasting(_) | Trouble::TooLarge)) => return Err(trouble.into()),
             Ok(went) => went,
         };
         match went {
@@ -109,7 +109,7 @@ impl<P: Projection> Work<P> {
             return Ok(Went::Away);
         }
         self.obey(&mut run).await?;
-        let limit = self.projector.upkeep.options.batch_events.get();
+        let limit = run.view.batch_events;
         let projector = Arc::clone(&self.projector);
         let wanted = |aggregate: &AggregateRef, _: &NewEvent| projector.reads(aggregate);
         let batch = if ahead.is_some() {
@@ -134,7 +134,7 @@ impl<P: Projection> Work<P> {
         };
         if let Some(batch) = batch {
             let begun = Instant::now();
-            if !self.advance(&mut run, batch, limit).await? {
+            if !self.advance(&mut run, batch).await? {
                 return Ok(Went::Away);
             }
             self.rests_until = Some(begun + self.projector.upkeep.options.interval_after(begun.elapsed()));
@@ -145,7 +145,7 @@ impl<P: Projection> Work<P> {
     }
 
     /// False: it was told to stop before its turn came.
-    async fn advance(&mut self, run: &mut Run<P>, batch: Batch, limit: usize) -> Result<bool, Trouble> {
+    async fn advance(&mut self, run: &mut Run<P>, batch: Batch) -> Result<bool, Trouble> {
         let projector = &self.projector;
         let turn = async {
             let moving = if run.view.is_served { Some(projector.upkeep.moving.lock().await) } else { None };
@@ -159,14 +159,20 @@ impl<P: Projection> Work<P> {
         };
         // A batch that was full, of events or of bytes: the next one can be read meanwhile. One that is live would only get
         // less.
-        let is_behind = batch.is_behind;
+        let (is_behind, count) = (batch.is_behind, batch.count);
         let Run { feed, view, .. } = run;
+        let limit = view.batch_events;
         let wanted = |aggregate: &AggregateRef, _: &NewEvent| projector.reads(aggregate);
         let reading_ahead = async { if is_behind { Batch::ready(feed, limit, wanted).await } else { Ok(None) } };
         let (advanced, ahead) = tokio::join!(projector.advance(view, batch), reading_ahead);
+        drop(turn);
+        if matches!(advanced, Err(Trouble::TooLarge)) {
+            view.takes_fewer(count);
+            *feed = projector.feed(view.offset.position);
+            return Ok(true);
+        }
         advanced?;
         self.ahead = ahead?;
-        drop(turn);
         projector.take_place(run).await?;
         Ok(true)
     }

@@ -176,9 +176,17 @@ impl ViewStore for Memory {
         })
     }
 
-    async fn load(&self, _: &Definition, build: BuildNumber, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
+    async fn load(
+        &self,
+        _: &Definition,
+        build: BuildNumber,
+        keys: &[Key],
+        bytes: usize,
+    ) -> Result<Option<Vec<(Key, String)>>, Error> {
         self.with_build(build, |made| {
-            keys.iter().filter_map(|key| Some((key.clone(), made.rows.get(key)?.0.clone()))).collect()
+            let found = keys.iter().filter_map(|key| Some((key, &made.rows.get(key)?.0)));
+            let fits = found.clone().map(|(_, json)| json.len()).sum::<usize>() <= bytes;
+            fits.then(|| found.map(|(key, json)| (key.clone(), json.clone())).collect())
         })
     }
 

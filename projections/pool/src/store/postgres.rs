@@ -400,24 +400,23 @@ impl ViewStore for Postgres {
         self.change(view.name(), Change::Abandon).await.map(|_| ())
     }
 
-    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
+    async fn load(
+        &self,
+        view: &Definition,
+        build: BuildNumber,
+        keys: &[Key],
+        bytes: usize,
+    ) -> Result<Option<Vec<(Key, String)>>, Error> {
         if keys.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
-        let about = (statements::load(view, build), build, keys);
-        let loaded = self.writers.ask(about, |connection, (sql, build, keys)| {
-            Box::pin(async move {
-                let keys: Vec<&str> = keys.iter().map(Key::as_str).collect();
-                let select = sqlx::query_as(AssertSqlSafe(sql.as_str())).bind(signed(build.0)).bind(keys);
-                let found: Vec<(Option<String>, Option<String>)> = select.fetch_all(connection).await?;
-                Ok(found)
-            })
+        let about = (statements::load(view, build), build, keys, bytes);
+        let loaded = self.writers.ask(about, |connection, (sql, build, keys, bytes)| {
+            Box::pin(async move { Ok(statements::loaded(connection, sql, *build, keys, *bytes).await?) })
         });
         match loaded.await {
-            Ok(found) if found.is_empty() => Err(missing(Subject::Build(view, build))),
-            Ok(found) => {
-                Ok(found.into_iter().filter_map(|(key, document)| Some((Key::from(key?), document?))).collect())
-            }
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(missing(Subject::Build(view, build))),
             Err(failure) => Err(self.failed(failure, Subject::Build(view, build)).await),
         }
     }

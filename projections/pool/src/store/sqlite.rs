@@ -257,15 +257,21 @@ impl ViewStore for Sqlite {
         self.write(Subject::Store, async |connection| schema::abandon(connection, view).await).await
     }
 
-    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
+    async fn load(
+        &self,
+        view: &Definition,
+        build: BuildNumber,
+        keys: &[Key],
+        bytes: usize,
+    ) -> Result<Option<Vec<(Key, String)>>, Error> {
         if keys.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         // On the connection that writes: it has the hot pages in its cache.
-        let rows = self
-            .write(Subject::Build(build), async |connection| statements::load(connection, view, build, keys).await)
-            .await?;
-        self.decoded(&rows, |row| Ok((Key::from(column::<&str>(row, 0)?), column(row, 1)?)))
+        self.write(Subject::Build(build), async |connection| {
+            statements::load(connection, view, build, keys, bytes).await
+        })
+        .await
     }
 
     async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {

@@ -9,12 +9,13 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::support::{Place, begun, first, key, offset, row, second, served, step};
+use crate::support::{Place, begun, first, key, loaded, offset, row, second, served, step};
 
 on_every_store! {
     what_was_committed_is_read,
     a_document_that_is_gone_is_not_there,
     of_keys_without_documents_nothing_is_loaded,
+    documents_with_more_bytes_than_were_asked_for_are_not_loaded,
     a_view_that_is_elsewhere_is_not_moved,
     of_several_who_move_a_view_from_one_place_one_succeeds,
     a_reader_never_sees_a_row_without_its_offset,
@@ -46,15 +47,32 @@ async fn a_document_that_is_gone_is_not_there(place: Place) {
     store.commit(&view, build, Advance { rows, ..step(0, 3) }).await.unwrap();
     store.commit(&view, build, Advance { gone: vec![key("a"), key("c"), key("d")], ..step(3, 4) }).await.unwrap();
     assert_eq!(store.get(&view, &key("a")).await.unwrap(), Found { document: None, at: Position(4) });
-    let loaded = store.load(&view, build, &["a", "b", "c", "d"].map(key)).await.unwrap();
-    assert_eq!(loaded, [(key("b"), "2".to_owned())]);
+    let found = loaded(&*store, &view, build, &["a", "b", "c", "d"].map(key)).await.unwrap();
+    assert_eq!(found, [(key("b"), "2".to_owned())]);
 }
 
 async fn of_keys_without_documents_nothing_is_loaded(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
-    assert_eq!(store.load(&view, build, &[]).await.unwrap(), []);
-    assert_eq!(store.load(&view, build, &[key("a")]).await.unwrap(), []);
+    assert_eq!(loaded(&*store, &view, build, &[]).await.unwrap(), []);
+    assert_eq!(loaded(&*store, &view, build, &[key("a")]).await.unwrap(), []);
+}
+
+async fn documents_with_more_bytes_than_were_asked_for_are_not_loaded(place: Place) {
+    let (store, view) = (place.store().await, first());
+    let build = begun(&store, &view).await;
+    // More than the places that a statement of SQLite has for keys.
+    let keys: Vec<_> = (0..300).map(|number| key(&format!("{number:03}"))).collect();
+    let document = serde_json::to_string(&"x".repeat(98)).unwrap();
+    let rows = keys.iter().map(|key| row(key.as_str(), &document, 1)).collect();
+    store.commit(&view, build, Advance { rows, ..step(0, 1) }).await.unwrap();
+    let all = keys.len() * document.len();
+    assert_eq!(store.load(&view, build, &keys, all).await.unwrap().unwrap().len(), keys.len());
+    assert_eq!(store.load(&view, build, &keys, all - 1).await.unwrap(), None);
+    assert_eq!(store.load(&view, build, &keys, 0).await.unwrap(), None);
+    // What was given up half-way is in nobody's way.
+    assert_eq!(store.load(&view, build, &keys[7..9], 200).await.unwrap().unwrap().len(), 2);
+    store.commit(&view, build, step(1, 2)).await.unwrap();
 }
 
 async fn a_view_that_is_elsewhere_is_not_moved(place: Place) {
@@ -164,8 +182,8 @@ async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
         expected.extend(batch);
     }
     let keys: Vec<_> = expected.keys().map(|name| key(name)).collect();
-    let loaded = store.load(&view, build, &keys).await.unwrap();
-    let loaded: BTreeMap<String, String> = loaded.into_iter().map(|(key, json)| (key.to_string(), json)).collect();
+    let found = loaded(&*store, &view, build, &keys).await.unwrap();
+    let loaded: BTreeMap<String, String> = found.into_iter().map(|(key, json)| (key.to_string(), json)).collect();
     assert_eq!(loaded, expected);
     for (name, json) in &expected {
         assert_eq!(store.get(&view, &key(name)).await.unwrap().document.unwrap().0.as_ref(), *json);
@@ -189,6 +207,6 @@ async fn a_closed_store_refuses(place: Place) {
     store.close().await;
     assert!(store.prepare(&view).await.is_err());
     assert!(store.get(&view, &key("a")).await.is_err());
-    assert!(store.load(&view, build, &[key("a")]).await.is_err());
+    assert!(loaded(&*store, &view, build, &[key("a")]).await.is_err());
     assert!(store.commit(&view, build, step(0, 1)).await.is_err());
 }

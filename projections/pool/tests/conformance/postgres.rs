@@ -13,7 +13,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{Nothing, begun, first, key, limits, offset, postgres_url, row, served, step, view};
+use crate::support::{Nothing, begun, first, key, limits, loaded, offset, postgres_url, row, served, step, view};
 
 /// Part of the statement that moves a build on, and of no other.
 const COMMIT: &str = "INSERT INTO view_first_1";
@@ -146,7 +146,7 @@ async fn everything_goes_through_an_index_however_small_the_table_and_never_anal
         for _ in 0..10 {
             assert!(store.get(&view, &key("k-00002")).await.unwrap().document.is_some());
             let keys = ["k-00000", "k-00001", "nobody"].map(key);
-            assert_eq!(store.load(&view, build, &keys).await.unwrap().len(), 2);
+            assert_eq!(loaded(&*store, &view, build, &keys).await.unwrap().len(), 2);
         }
         let advance = Advance { rows: rows[..2].to_vec(), gone: vec![key("k-00002")], ..step(1, 2) };
         store.commit(&view, build, advance).await.unwrap();
@@ -427,10 +427,10 @@ async fn readers_do_not_notice_that_their_connections_were_closed() {
     let build = begun(&store, &view).await;
     for _ in 0..5 {
         store.get(&view, &key("a")).await.unwrap();
-        store.load(&view, build, &[key("a")]).await.unwrap();
+        loaded(&*store, &view, build, &[key("a")]).await.unwrap();
         assert_ne!(query(&url, TERMINATE), "0");
         store.get(&view, &key("a")).await.unwrap();
-        store.load(&view, build, &[key("a")]).await.unwrap();
+        loaded(&*store, &view, build, &[key("a")]).await.unwrap();
     }
 }
 
@@ -546,7 +546,7 @@ async fn a_table_that_somebody_still_reads_goes_later() {
     assert!(store.serve(&view, next).await.unwrap());
     assert_eq!(query(&url, TABLES), "view_first_1 view_first_2");
     // It is nobody's any more.
-    assert!(store.load(&view, old, &[key("07")]).await.is_err());
+    assert!(loaded(&*store, &view, old, &[key("07")]).await.is_err());
     reading.commit().await.unwrap();
     store.prepare(&view).await.unwrap();
     assert_eq!(query(&url, TABLES), "view_first_2");

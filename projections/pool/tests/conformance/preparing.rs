@@ -3,7 +3,7 @@
 use dormouse_kernel::{Mark, Position};
 use dormouse_projections::store::{Advance, Begin, Build, Builds, CommitError, Offset};
 
-use crate::support::{Place, begun, first, key, offset, row, served, step, view};
+use crate::support::{Place, begun, first, key, loaded, offset, row, served, step, view};
 
 on_every_store! {
     where_a_build_was_begun_is_remembered,
@@ -65,7 +65,7 @@ async fn a_build_beside_the_one_that_is_served_is_not_seen(place: Place) {
             let found = store.get(view, &key("a")).await.unwrap();
             assert_eq!((found.document.unwrap().0.as_ref(), found.at), ("1", Position(1)));
         }
-        assert_eq!(store.load(&new, next.number, &[key("a")]).await.unwrap(), [(key("a"), "2".to_owned())]);
+        assert_eq!(loaded(&*store, &new, next.number, &[key("a")]).await.unwrap(), [(key("a"), "2".to_owned())]);
         let Builds { serving, next: Some(found), .. } = store.prepare(&new).await.unwrap() else { panic!("no next") };
         let begun_after = Position::ZERO;
         assert_eq!(serving.unwrap(), Build { number: build, version: 1, begun_after, offset: offset(1) });
@@ -85,7 +85,7 @@ async fn a_build_that_is_far_enough_takes_the_place_of_the_old_one(place: Place)
         assert_eq!(store.prepare(&new).await.unwrap().next, None);
         assert_eq!(store.get(&new, &key("a")).await.unwrap().document.unwrap().0.as_ref(), "2");
         assert_eq!(store.get(&new, &key("b")).await.unwrap().document, None);
-        assert!(store.load(&old, build, &[key("a")]).await.is_err());
+        assert!(loaded(&*store, &old, build, &[key("a")]).await.is_err());
     }
 }
 
@@ -152,7 +152,7 @@ async fn nobody_moves_a_build_that_is_gone(place: Place) {
     begun(&store, &view).await;
     let refused = store.commit(&view, gone, step(0, 1)).await.unwrap_err();
     assert_eq!(refused, CommitError::Moved { expected: Position(0), found: None });
-    assert!(store.load(&view, gone, &[key("a")]).await.is_err());
+    assert!(loaded(&*store, &view, gone, &[key("a")]).await.is_err());
 }
 
 async fn no_number_comes_again(place: Place) {
@@ -219,7 +219,7 @@ async fn what_was_never_begun_is_not_there(place: Place) {
     store.commit(&other, build, step(0, 1)).await.unwrap();
     assert!(store.get(&missing, &key("a")).await.is_err());
     let nowhere = dormouse_projections::store::BuildNumber(build.0 + 1);
-    assert!(store.load(&missing, nowhere, &[key("a")]).await.is_err());
+    assert!(loaded(&*store, &missing, nowhere, &[key("a")]).await.is_err());
     assert!(store.commit(&missing, nowhere, step(0, 1)).await.is_err());
     // To ask for it harms nobody else.
     assert_eq!(served(&store, &other).await, (build, offset(1)));

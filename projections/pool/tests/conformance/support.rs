@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dormouse_config::{Config, JournalUrl, PostgresUrl};
 use dormouse_harness::Postgres as PostgresServer;
 use dormouse_kernel::{Aggregate, Chain, Context, DomainEvent, Position};
-use dormouse_projections::store::{Advance, Begin, Build, BuildNumber, Memory, Offset, Postgres, Row, Sqlite};
+use dormouse_projections::store::{Advance, Begin, Build, BuildNumber, Error, Memory, Offset, Postgres, Row, Sqlite};
 use dormouse_projections::{
     Definition, DefinitionError, Event, Fields, Key, Keys, Project, Projection, Sources, ViewStore,
 };
@@ -177,4 +177,15 @@ pub(crate) async fn begun(store: &Arc<dyn ViewStore>, view: &Definition) -> Buil
 pub(crate) async fn served(store: &Arc<dyn ViewStore>, view: &Definition) -> (BuildNumber, Offset) {
     let Build { number, offset, .. } = store.prepare(view).await.unwrap().serving.expect("something is served");
     (number, offset)
+}
+
+/// The documents of these keys, however large.
+pub(crate) async fn loaded(
+    store: &dyn ViewStore,
+    view: &Definition,
+    build: BuildNumber,
+    keys: &[Key],
+) -> Result<Vec<(Key, String)>, Error> {
+    let found = store.load(view, build, keys, usize::MAX).await?;
+    Ok(found.expect("all documents fit"))
 }

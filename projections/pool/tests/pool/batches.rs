@@ -42,6 +42,10 @@ fn keeping(cache_bytes: usize, batch: usize) -> Options {
     Options { cache_bytes, ..batches_of(batch) }
 }
 
+fn loading(load_bytes: usize, batch: usize) -> Options {
+    Options { load_bytes, ..keeping(0, batch) }
+}
+
 async fn parked(view: &View<Balances>) -> Vec<Parked> {
     view.parked(Position::ZERO, usize::MAX).await.unwrap()
 }
@@ -54,6 +58,7 @@ proptest! {
         history in prop::collection::vec(written(), 1..120),
         batch in 1..40usize,
         cache_bytes in prop_oneof![Just(0), 1..2000usize],
+        load_bytes in 0..1000usize,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -67,7 +72,8 @@ proptest! {
                 };
             }
             let mut told = Vec::new();
-            for options in [keeping(0, 1), keeping(cache_bytes, batch), keeping(1 << 20, batch), options()] {
+            let small = [keeping(0, 1), keeping(cache_bytes, batch), loading(load_bytes, batch)];
+            for options in small.into_iter().chain([keeping(1 << 20, batch), options()]) {
                 let projections = run(&journal, memory(), options).await;
                 caught_up(&projections, &journal).await;
                 assert_balances(&projections, &journal).await;

@@ -197,8 +197,14 @@ impl ViewStore for Faulty {
         self.inner.set_paused(view, is_paused).await
     }
 
-    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key]) -> Result<Vec<(Key, String)>, Error> {
-        let loaded = async { Ok(self.inner.load(view, build, keys).await?) };
+    async fn load(
+        &self,
+        view: &Definition,
+        build: BuildNumber,
+        keys: &[Key],
+        bytes: usize,
+    ) -> Result<Option<Vec<(Key, String)>>, Error> {
+        let loaded = async { Ok(self.inner.load(view, build, keys, bytes).await?) };
         self.strikes(Call::Load, loaded).await.map_err(plain)
     }
 

@@ -49,6 +49,23 @@ async fn whatever_is_wrong_with_an_event_only_its_aggregate_stops_and_keeps_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sum_that_does_not_fit_its_type_is_not_wrapped_but_parked() {
+    let journal = journal().await;
+    let mut teller = Teller::new(&journal);
+    teller.deposit("sick", i64::MAX).await;
+    let one_too_many = teller.deposit("sick", 1).await;
+    teller.deposit("well", 1).await;
+    let projections = run(&journal, memory(), options()).await;
+    caught_up(&projections, &journal).await;
+    let view = projections.view::<Balances>().unwrap();
+    assert_eq!(get(&view, "sick").await.document.unwrap().content.amount, i64::MAX);
+    assert_eq!(get(&view, "well").await.document.unwrap().content.amount, 1);
+    let parked = view.parked(Position::ZERO, 10).await.unwrap();
+    assert_eq!(parked.iter().map(|event| event.position).collect::<Vec<_>>(), [one_too_many]);
+    assert!(parked[0].reason.as_ref().unwrap().contains("overflow"), "{parked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_no_code_knows_is_parked_and_says_why() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);

@@ -154,7 +154,10 @@ async fn readers_notice_nothing_of_a_rebuild_under_load_in_sqlite_and_then_the_o
         let name = BuildNumber(number);
         let is_of_balances = store.prepare(&Definition::of::<Balances>().unwrap()).await.unwrap();
         if is_of_balances.serving.unwrap().number != name {
-            assert!(store.load(&definition, name, &[Key::from("all")]).await.is_err(), "{number} is still there");
+            assert!(
+                store.load(&definition, name, &[Key::from("all")], usize::MAX).await.is_err(),
+                "{number} is still there"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The statements that work on views. Each is one round trip, and sees one state.
 
+use futures_util::TryStreamExt;
 use sqlx::postgres::PgArguments;
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -8,6 +9,7 @@ use super::known::Mark;
 use super::signed;
 use crate::definition::Definition;
 use crate::fields::Kind;
+use crate::key::Key;
 use crate::query::{Query, Sort, Value};
 use crate::store::listing::{Bind, Listing, fitting};
 use crate::store::{Advance, BuildNumber};
@@ -22,6 +24,31 @@ pub(super) fn load(view: &Definition, build: BuildNumber) -> String {
          WHERE builds.build = $1",
         view.table(build)
     )
+}
+
+/// What [`load`] comes to. `None`: there is no such build. `Some(None)`: the documents have more bytes.
+pub(super) async fn loaded(
+    connection: &mut PgConnection,
+    sql: &str,
+    build: BuildNumber,
+    keys: &[Key],
+    bytes: usize,
+) -> Result<Option<Option<Vec<(Key, String)>>>, sqlx::Error> {
+    let texts: Vec<&str> = keys.iter().map(Key::as_str).collect();
+    let select = sqlx::query_as(AssertSqlSafe(sql)).bind(signed(build.0)).bind(texts);
+    let mut rows = select.fetch(connection);
+    let (mut found, mut room, mut is_there) = (Vec::with_capacity(keys.len()), bytes, false);
+    while let Some((key, document)) = rows.try_next().await? {
+        is_there = true;
+        let (key, document): (Option<String>, Option<String>) = (key, document);
+        if let (Some(key), Some(document)) = (key, document) {
+            // The rest is read past before the next statement.
+            let Some(left) = room.checked_sub(document.len()) else { return Ok(Some(None)) };
+            room = left;
+            found.push((Key::from(key), document));
+        }
+    }
+    Ok(is_there.then_some(Some(found)))
 }
 
 /// Which build is served, how far it is, and which transaction brought it there.

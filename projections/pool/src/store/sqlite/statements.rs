@@ -1,9 +1,10 @@
 //! The statements that work on views. A statement costs thread hops, a row does not: so statements are sent together, as
 //! many as can be, and each takes many rows, in parameters. They are prepared for a few numbers of rows.
 
+use futures_util::TryStreamExt;
 use serde::Serialize;
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, Sqlite as Driver, SqliteConnection};
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Row as _, Sqlite as Driver, SqliteConnection};
 
 use super::written::{FieldSet, Planned, Prepared, Written};
 use super::{CHECKPOINT_PAGES, Sqlite, signed};
@@ -38,20 +39,27 @@ const CHECKPOINT_PAGES_LARGE: u32 = 16_000;
 /// A set that has every field, however many there are.
 const EVERY_FIELD: FieldSet = FieldSet::MAX;
 
-/// Key and document of those keys that are there.
+/// Key and document of those keys that are there. `None`: they have more bytes.
 pub(super) async fn load(
     connection: &mut SqliteConnection,
     view: &Definition,
     build: BuildNumber,
     keys: &[Key],
-) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    bytes: usize,
+) -> Result<Option<Vec<(Key, String)>>, sqlx::Error> {
     let table = view.table(build);
-    let mut found = Vec::with_capacity(keys.len());
+    let (mut found, mut room) = (Vec::with_capacity(keys.len()), bytes);
     for keys in keys.chunks(prepared(keys.len(), 1)) {
         let select = format!("SELECT key, document FROM {table} WHERE key IN ({})", places(keys.len()));
-        found.extend(bind_keys(sqlx::query(AssertSqlSafe(select)), keys).fetch_all(&mut *connection).await?);
+        let mut rows = bind_keys(sqlx::query(AssertSqlSafe(select)), keys).fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            let (key, document): (Key, String) = (row.try_get::<&str, _>(0)?.into(), row.try_get(1)?);
+            let Some(left) = room.checked_sub(document.len()) else { return Ok(None) };
+            room = left;
+            found.push((key, document));
+        }
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 /// The position of a view, and one of its documents with its position. One statement sees one state.

@@ -1,5 +1,7 @@
 //! Commands in process, into a journal in memory: what the engine itself costs, beside bare ractor calls.
 
+mod durable;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort};
 
 use crate::figure::{Baseline, Figure, Target, Unit};
 use crate::{Arguments, Measurement};
+pub(crate) use durable::measure as durable;
 
 /// DESIGN §8.
 const TARGET: Target = Target { floor: 0.12, aim: 0.25 };
@@ -38,12 +41,14 @@ fn with(aggregates: usize, arguments: &Arguments) -> Result<Figure> {
         for round in 1..=arguments.rounds {
             eprintln!("in process: round {round} of {}", arguments.rounds);
             let actors = bare.clone();
-            best_bare = best_bare.max(rate(window, move |caller, call| bare_call(actors.clone(), caller, call)).await?);
+            let bare_calls = move |caller, call| bare_call(actors.clone(), caller, call);
+            best_bare = best_bare.max(rate(CALLERS, window, bare_calls).await?);
             // A fresh journal each time: in memory, it only grows.
             let engine = engine().await?;
             let stocks = engine.aggregates::<Inventory>().context("inventory is not registered")?;
             let ids = Arc::clone(&ids);
-            best = best.max(rate(window, move |caller, call| command(stocks.clone(), id(&ids, caller, call))).await?);
+            let commands = move |caller, call| command(stocks.clone(), id(&ids, caller, call));
+            best = best.max(rate(CALLERS, window, commands).await?);
             engine.drain(Duration::from_secs(10)).await;
         }
         Ok(Figure {
@@ -59,7 +64,7 @@ fn with(aggregates: usize, arguments: &Arguments) -> Result<Figure> {
 }
 
 /// Calls per second of so many callers, each waiting for its answer before the next call.
-async fn rate<C, F>(window: Duration, call: C) -> Result<f64>
+async fn rate<C, F>(callers: usize, window: Duration, call: C) -> Result<f64>
 where
     C: Fn(usize, usize) -> F + Clone + Send + 'static,
     F: Future<Output = Result<()>> + Send,
@@ -67,7 +72,7 @@ where
     let done = Arc::new(AtomicBool::new(false));
     let total = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
-    let callers: Vec<_> = (0..CALLERS)
+    let callers: Vec<_> = (0..callers)
         .map(|caller| {
             let (done, total, call) = (Arc::clone(&done), Arc::clone(&total), call.clone());
             tokio::spawn(async move {

@@ -57,6 +57,8 @@ struct Arguments {
 enum Measurement {
     /// Commands in process into a memory journal, beside bare ractor calls.
     InProcess,
+    /// Durable commands in process into SQLite, without views, beside sqlx that writes the same rows.
+    Durable,
     /// Durable commands over HTTP into SQLite, beside an axum server that echoes the same JSON.
     Sqlite,
     /// The same in bulk, many to a request, beside single ones.
@@ -79,7 +81,8 @@ enum Measurement {
     Overload,
     /// Events into views: live, and from the start of the log, beside sqlx writing such documents alone.
     Projecting,
-    /// How long after its commit an event is in the views, while commands run at half of capacity.
+    /// How long after its commit an event is in the views, while commands run at half of capacity; and how long a reader waits
+    /// that names his command.
     Lag,
     /// Documents of a view over HTTP, from the cache and without it, beside an axum server that echoes JSON.
     Reading,
@@ -92,6 +95,7 @@ impl Measurement {
     const fn name(self) -> &'static str {
         match self {
             Self::InProcess => "in-process",
+            Self::Durable => "durable",
             Self::Sqlite => "sqlite",
             Self::Bulk => "bulk",
             Self::Postgres => "postgres",
@@ -112,6 +116,7 @@ impl Measurement {
     fn run(self, arguments: &Arguments) -> Result<Vec<Figure>> {
         match self {
             Self::InProcess => in_process::measure(arguments),
+            Self::Durable => in_process::durable(arguments).map(|figure| vec![figure]),
             Self::Sqlite => http::sqlite(arguments),
             Self::Bulk => http::bulk(arguments).map(|figure| vec![figure]),
             Self::Postgres => http::postgres(arguments),

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use dormouse_aggregates::commerce::{Inventory, InventoryCommand, Order, Text};
 use dormouse_config::Config;
 use dormouse_engine::{Aggregates, CommandOptions, Engine};
+use dormouse_harness::quantile;
 use dormouse_journal::Journal;
 use dormouse_kernel::{AggregateId, Position};
 use dormouse_projections::Reader;
@@ -21,6 +22,7 @@ use crate::{Arguments, Measurement};
 
 /// DESIGN §8, in milliseconds.
 const LAG: Target = Target { floor: 50.0, aim: 20.0 };
+const WAIT: Target = Target { floor: 25.0, aim: 10.0 };
 
 const CALLERS: usize = 64;
 
@@ -49,25 +51,34 @@ pub(crate) fn lag(arguments: &Arguments) -> Result<Vec<Figure>> {
         let (done, watched) = watch(&journal, &reader);
         let rate = run(&stocks, Some(capacity / 2.0), window).await?;
         done.store(true, Ordering::Relaxed);
-        let mut lags = watched.await?;
+        let lags = watched.await?;
         ensure!(!lags.is_empty(), "nothing was committed");
-        lags.sort_unstable();
+
+        eprintln!("lag: at half of it, beside a reader that waits for its commands");
+        let (done, waited) = wait(stocks.clone(), reader.clone());
+        let rate_beside = run(&stocks, Some(capacity / 2.0), window).await?;
+        done.store(true, Ordering::Relaxed);
+        let waits = waited.await??;
+        ensure!(!waits.is_empty(), "nobody waited");
 
         projections.stop().await;
         ensure!(engine.drain(DRAIN_BOUND).await.complete, "the journal was not closed in good order");
-        let at = |share: f64| lags[((lags.len() - 1) as f64 * share) as usize].as_secs_f64() * 1000.0;
-        let figure = |percentile: &str, measured, target| Figure {
+        let figure = |what: &str, rate: f64, measured, target| Figure {
             name: Measurement::Lag.name(),
-            what: format!(
-                "{percentile} from commit to view, 4 views in SQLite, {rate:.0} of {capacity:.0} commands/s in process"
-            ),
+            what: format!("{what}, 4 views in SQLite, {rate:.0} of {capacity:.0} commands/s in process"),
             measured,
             unit: Unit::Milliseconds,
             baseline: None,
             target,
             p99_milliseconds: None,
         };
-        Ok(vec![figure("p50", at(0.5), None), figure("p99", at(0.99), Some(LAG))])
+        let at = |share, durations: &[Duration]| quantile(share, durations.iter().copied()).as_secs_f64() * 1000.0;
+        Ok(vec![
+            figure("p50 from commit to view", rate, at(0.5, &lags), None),
+            figure("p99 from commit to view", rate, at(0.99, &lags), Some(LAG)),
+            figure("p50 of a read that waits for its command", rate_beside, at(0.5, &waits), None),
+            figure("p99 of a read that waits for its command", rate_beside, at(0.99, &waits), Some(WAIT)),
+        ])
     })
 }
 
@@ -129,4 +140,24 @@ fn watch(journal: &Journal, reader: &Reader) -> (Arc<AtomicBool>, JoinHandle<Vec
         lags
     });
     (done, watched)
+}
+
+/// Sends a command, waits until it is in the view, and begins again: how long each of these waits was, until it is told that
+/// all is done.
+fn wait(stocks: Aggregates<Inventory>, reader: Reader) -> (Arc<AtomicBool>, JoinHandle<Result<Vec<Duration>>>) {
+    let done = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&done);
+    let waited = tokio::spawn(async move {
+        let mut waits = Vec::new();
+        while !told.load(Ordering::Relaxed) {
+            let command = InventoryCommand::UpdateInventory { change: 1, reason: Text::new("benchmark")? };
+            let id = AggregateId::new(format!("sku-{}", waits.len() % AGGREGATES))?;
+            let outcome = stocks.execute(id, command, CommandOptions::default()).await?;
+            let committed = Instant::now();
+            reader.wait_for(outcome.position.context("no event was written")?, DRAIN_BOUND).await?;
+            waits.push(committed.elapsed());
+        }
+        Ok(waits)
+    });
+    (done, waited)
 }

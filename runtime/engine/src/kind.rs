@@ -57,6 +57,8 @@ pub(crate) struct Node {
     supervisors: Vec<Replaceable<ActorCell>>,
     sweeper: Replaceable<ActorRef<SweepMessage>>,
     sweep_asked: AtomicBool,
+    /// Before this time, in milliseconds since the node started, no aggregate is idle for long, or without events.
+    none_idle_before: AtomicU64,
     lifecycle: watch::Sender<Lifecycle>,
 }
 
@@ -91,6 +93,7 @@ impl Node {
             supervisors: (0..shards).map(|_| RwLock::new(None)).collect(),
             sweeper: RwLock::new(None),
             sweep_asked: AtomicBool::new(false),
+            none_idle_before: AtomicU64::new(0),
             lifecycle: watch::Sender::new(Lifecycle::Running),
             config,
         }
@@ -163,6 +166,24 @@ impl Node {
     /// The sweep begins: whoever exceeds the limit from now on asks again.
     pub(crate) fn sweeping(&self) {
         self.sweep_asked.store(false, Ordering::Relaxed);
+    }
+
+    /// An aggregate without events is live: the next sweep has something to do.
+    pub(crate) fn has_empty(&self) {
+        self.none_idle_before.store(0, Ordering::Release);
+    }
+
+    /// Whether a look at all live aggregates can find one that is idle. If so, [`looked`](Self::looked) must follow the look.
+    pub(crate) fn begins_look(&self, now: u64) -> bool {
+        // Whatever becomes empty during the look is noted in place of this.
+        self.none_idle_before
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| (before <= now).then_some(u64::MAX))
+            .is_ok()
+    }
+
+    /// A look found that before this time no aggregate will be idle for long enough.
+    pub(crate) fn looked(&self, none_idle_before: u64) {
+        self.none_idle_before.fetch_min(none_idle_before, Ordering::AcqRel);
     }
 
     pub(crate) fn lifecycle(&self) -> watch::Receiver<Lifecycle> {

@@ -65,13 +65,20 @@ fn tick_after(interval: Duration, sweeper: &ActorRef<SweepMessage>) {
 }
 
 impl Sweep {
-    /// Puts to sleep what nobody has used for long.
+    /// Puts to sleep what nobody has used for long. Looks at the live aggregates only if one of them can be due.
     fn idle(&self) {
+        let now = self.node.now();
+        if !self.node.begins_look(now) {
+            return;
+        }
         let idle_after = u64::try_from(self.node.config.passivation.idle_after.as_millis()).unwrap_or(u64::MAX);
-        let long_ago = self.node.now().checked_sub(idle_after);
+        let long_ago = now.checked_sub(idle_after);
+        let (mut looked_at, mut oldest_use, mut is_done) = (0, now, true);
         for kind in &*self.kinds {
             let mut idle = Vec::new();
             kind.unused(&mut |id, slot| {
+                looked_at += 1;
+                oldest_use = oldest_use.min(slot.last_used());
                 if slot.is_empty() {
                     idle.push((id.clone(), slot.last_used(), SleepReason::Empty));
                 } else if long_ago.is_some_and(|long_ago| slot.last_used() <= long_ago) {
@@ -81,9 +88,12 @@ impl Sweep {
             // The directory has no order of its own, and the same things should happen in the same order.
             idle.sort_unstable_by(|(one, last, _), (other, later, _)| (last, one).cmp(&(later, other)));
             for (id, last_used, reason) in idle {
-                kind.put_to_sleep(&id, last_used, reason);
+                is_done &= kind.put_to_sleep(&id, last_used, reason);
             }
         }
+        // When those were last used that are in use right now, a look does not find out.
+        let has_seen_all = is_done && looked_at >= self.node.live();
+        self.node.looked(if has_seen_all { oldest_use.saturating_add(idle_after) } else { now });
     }
 
     /// Puts the least recently used to sleep, down to the limit and a little further.
@@ -172,6 +182,38 @@ mod tests {
         assert_eq!((sweep.node.live(), sweep.node.staying()), (4, 4));
         assert!(engine.drain(Duration::from_secs(30)).await.complete);
         assert_eq!((sweep.node.live(), sweep.node.staying()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_sweep_looks_at_live_aggregates_only_if_one_of_them_can_be_due() {
+        let mut config = Config::embedded();
+        config.passivation.sweep_interval = Duration::from_secs(3600);
+        config.passivation.idle_after = Duration::from_secs(3600);
+        let retention = Retention { keep_count: 1, max_age: Duration::ZERO, keep_sparse: 0 };
+        let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
+        let engine = Engine::builder(config).aggregate::<Tally>().start(journal).await.unwrap();
+        let tallies = engine.aggregates::<Tally>().unwrap();
+        let see = TallyCommand::See { numbers: vec![1], look: false };
+        tallies.execute(AggregateId::new("a").unwrap(), see, CommandOptions::default()).await.unwrap();
+        let (node, kinds) = engine.parts();
+        let sweep = Sweep { node, kinds };
+        sweep.idle();
+        let (now, due) = (sweep.node.now(), sweep.node.now() + 3_600_000);
+        assert!(!sweep.node.begins_look(now));
+        assert!(sweep.node.begins_look(due), "it is due then");
+        sweep.node.looked(due);
+
+        // One that has no events.
+        let _nothing = tallies.state(&AggregateId::new("b").unwrap()).await;
+        assert_eq!(sweep.node.live(), 2);
+        sweep.idle();
+        let asleep = async {
+            while sweep.node.live() > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), asleep).await.expect("it does not go to sleep");
+        assert!(engine.drain(Duration::from_secs(30)).await.complete);
     }
 
     #[test]

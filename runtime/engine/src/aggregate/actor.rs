@@ -90,7 +90,11 @@ impl<A: Aggregate> Memory<A> {
     fn loaded(&mut self) {
         if let Ok(resident) = &self.resident {
             self.lane = Arc::new(Lane::new(resident.version));
-            self.activation.slot.set_empty(resident.version == Version::ZERO);
+            let is_empty = resident.version == Version::ZERO;
+            self.activation.slot.set_empty(is_empty);
+            if is_empty {
+                self.activation.kind.node.has_empty();
+            }
         }
     }
 

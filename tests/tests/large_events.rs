@@ -8,7 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use dormouse_harness::{
-    Client, Postgres, Server, ServerBuilder, chaos_binary, eventually, forget_peak_resident_bytes, peak_resident_bytes, resident_bytes,
+    Client, Postgres, Server, ServerBuilder, chaos_binary, eventually, forget_peak_resident_bytes, peak_resident_bytes,
+    resident_bytes,
 };
 use serde_json::json;
 

@@ -103,29 +103,32 @@ async fn the_state_of_this_moment_has_an_event_of_a_clock_that_was_ahead() {
 
 #[tokio::test]
 async fn after_an_hour_of_a_wrong_clock_time_goes_on_from_the_right_one() {
-    let clock = Arc::new(ManualClock::at(midnight()));
-    let world = World::at(Arc::clone(&clock) as Arc<dyn Clock>, every(3, config())).await;
-    world.add("a", 1).await;
-    clock.advance(Duration::from_secs(SEVENTY_YEARS));
-    for by in 2..=5 {
-        world.add("a", by).await;
+    // From snapshots of after that hour, and from the first event.
+    for config in [every(3, config()), every(1000, config())] {
+        let clock = Arc::new(ManualClock::at(midnight()));
+        let world = World::at(Arc::clone(&clock) as Arc<dyn Clock>, config).await;
+        world.add("a", 1).await;
+        clock.advance(Duration::from_secs(SEVENTY_YEARS));
+        for by in 2..=5 {
+            world.add("a", by).await;
+        }
+        clock.rewind(Duration::from_secs(SEVENTY_YEARS));
+        let total = async |seconds| {
+            let asked = midnight() + Duration::from_secs(seconds);
+            world.counters.state_as_of(&id("a"), AsOf::Time(asked)).await.map(|then| (then.state.total, then.version.0))
+        };
+        for by in 6..=10 {
+            clock.advance(Duration::from_secs(100));
+            world.add("a", by).await;
+        }
+        // The first five are the work of the wrong clock and of the time before it.
+        for (seconds, expected) in
+            [(0, (1, 1)), (99, (1, 1)), (100, (21, 6)), (250, (28, 7)), (400, (45, 9)), (500, (55, 10))]
+        {
+            assert_eq!(total(seconds).await, Ok(expected), "{seconds} s after midnight");
+        }
+        assert_eq!(world.counters.state(&id("a")).await.unwrap().recorded_at, midnight() + Duration::from_secs(500));
     }
-    clock.rewind(Duration::from_secs(SEVENTY_YEARS));
-    let total = async |seconds| {
-        let asked = midnight() + Duration::from_secs(seconds);
-        world.counters.state_as_of(&id("a"), AsOf::Time(asked)).await.map(|then| (then.state.total, then.version.0))
-    };
-    for by in 6..=10 {
-        clock.advance(Duration::from_secs(100));
-        world.add("a", by).await;
-    }
-    // The first five are the work of the wrong clock and of the time before it.
-    for (seconds, expected) in
-        [(0, (1, 1)), (99, (1, 1)), (100, (21, 6)), (250, (28, 7)), (400, (45, 9)), (500, (55, 10))]
-    {
-        assert_eq!(total(seconds).await, Ok(expected), "{seconds} s after midnight");
-    }
-    assert_eq!(world.counters.state(&id("a")).await.unwrap().recorded_at, midnight() + Duration::from_secs(500));
 }
 
 #[tokio::test]

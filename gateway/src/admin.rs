@@ -78,6 +78,13 @@ pub(crate) struct ParkedEvent {
     pub(crate) event: Option<Value>,
 }
 
+/// An aggregate type, and how many of its aggregates have snapshots.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SnapshottedType {
+    pub(crate) aggregate: String,
+    pub(crate) aggregates: u64,
+}
+
 /// What was found of the snapshots of some aggregates.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct VerifiedSnapshots {

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::projections::grouped;
 use super::remote::{Connection, Remote, RemoteError};
 use super::{Settings, output};
-use crate::admin::{DifferingSnapshots, VerifiedSnapshots};
+use crate::admin::{DifferingSnapshots, SnapshottedType, VerifiedSnapshots};
 
 /// Aggregates of a type that are looked at without `--all`.
 const SAMPLE: u64 = 100;
@@ -75,21 +75,18 @@ struct Found {
 pub(super) fn run(application: &'static str, outer: Settings, arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Command::Verify { connection, aggregate, id, all, json } = arguments.command;
     let remote = connection.remote(application, outer)?;
-    let types = match aggregate {
-        Some(aggregate) => vec![aggregate],
-        None => types(&remote)?,
+    let types = types(&remote, aggregate)?;
+    let due = |of: &SnapshottedType| match (&id, all) {
+        (Some(_), _) => 1,
+        (None, true) => of.aggregates,
+        (None, false) => of.aggregates.min(SAMPLE),
     };
-    let bar = io::stderr().is_terminal().then(|| {
-        let style = ProgressStyle::with_template("{spinner} {msg}");
-        ProgressBar::new_spinner().with_style(style.expect("the template is right, help shows it"))
-    });
+    let bar = bar(types.iter().map(due).sum());
     let mut found = Vec::new();
-    for aggregate in types {
-        found.push(verify(&remote, aggregate, id.as_deref(), all, bar.as_ref())?);
+    for SnapshottedType { aggregate, .. } in types {
+        found.push(verify(&remote, aggregate, id.as_deref(), all, &bar)?);
     }
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
+    bar.finish_and_clear();
     match json {
         true => output::line(serde_json::to_string_pretty(&found)?)?,
         false => output::text(&told(application, &found))?,
@@ -98,9 +95,21 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The aggregate types that the server has.
-fn types(remote: &Remote) -> Result<Vec<String>, RemoteError> {
-    remote.get("/admin/snapshots")
+/// The aggregate types that the server has, or the one that is asked for. One that it does not have is its to refuse.
+fn types(remote: &Remote, only: Option<String>) -> Result<Vec<SnapshottedType>, RemoteError> {
+    let types: Vec<SnapshottedType> = remote.get("/admin/snapshots")?;
+    let Some(only) = only else { return Ok(types) };
+    let known = types.into_iter().find(|of| of.aggregate == only);
+    Ok(vec![known.unwrap_or(SnapshottedType { aggregate: only, aggregates: 0 })])
+}
+
+/// Shows how many of the aggregates were looked at; nothing, if nobody sees it.
+fn bar(aggregates: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("[{bar:30}] {percent:>3} %  {pos} of {len} aggregates  {msg}");
+    ProgressBar::new(aggregates).with_style(style.expect("the template is right, help shows it"))
 }
 
 fn verify(
@@ -108,7 +117,7 @@ fn verify(
     aggregate: String,
     id: Option<&str>,
     all: bool,
-    bar: Option<&ProgressBar>,
+    bar: &ProgressBar,
 ) -> Result<Found, RemoteError> {
     let (mut found, mut after) = (Found::of(aggregate), None::<String>);
     loop {
@@ -118,15 +127,9 @@ fn verify(
         found.snapshots += page.snapshots;
         found.unused += page.unused;
         found.differing.extend(page.differing);
-        if let Some(bar) = bar {
-            let Found { aggregate, aggregates, snapshots, differing, .. } = &found;
-            let (aggregates, snapshots) = (grouped(*aggregates), grouped(*snapshots));
-            bar.set_message(format!(
-                "{aggregate}: {snapshots} snapshots of {aggregates} aggregates, {} differ",
-                differing.len()
-            ));
-            bar.tick();
-        }
+        bar.inc(page.aggregates);
+        let Found { aggregate, snapshots, differing, .. } = &found;
+        bar.set_message(format!("{aggregate}: {} snapshots, {} differ", grouped(*snapshots), differing.len()));
         found.is_all = page.next.is_none() && id.is_none();
         after = page.next;
         if after.is_none() || !all && found.aggregates >= SAMPLE {

@@ -308,6 +308,14 @@ impl Journal {
         Ok(self.shared.store.snapshotted(aggregate_type, after, limit).await?)
     }
 
+    /// How many aggregates of a type have snapshots.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn count_snapshotted(&self, aggregate_type: &AggregateType) -> Result<u64, ReadError> {
+        Ok(self.shared.store.count_snapshotted(aggregate_type).await?)
+    }
+
     /// Hands over a snapshot to be written behind. Its state must be durable already. Under pressure it is dropped.
     pub fn offer_snapshot(&self, snapshot: Snapshot) {
         if self.shared.snapshots.try_send(SnapshotTask::Save(snapshot)).is_err() {

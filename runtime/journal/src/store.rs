@@ -135,6 +135,9 @@ pub trait Store: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<AggregateId>, StoreError>;
 
+    /// How many aggregates of a type have snapshots.
+    async fn count_snapshotted(&self, aggregate_type: &AggregateType) -> Result<u64, StoreError>;
+
     /// How busy it is.
     fn connections(&self) -> Connections;
 

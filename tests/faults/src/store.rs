@@ -149,6 +149,11 @@ impl Store for Faulty {
         self.inner.snapshotted(aggregate_type, after, limit).await
     }
 
+    async fn count_snapshotted(&self, aggregate_type: &AggregateType) -> Result<u64, StoreError> {
+        self.disturb(Call::Snapshot).await?;
+        self.inner.count_snapshotted(aggregate_type).await
+    }
+
     fn connections(&self) -> Connections {
         self.inner.connections()
     }

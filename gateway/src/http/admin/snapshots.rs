@@ -7,12 +7,12 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use dormouse_engine::{QueryError, Verified};
 use dormouse_kernel::{AggregateId, AggregateType};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::{said, who};
-use crate::admin::{DifferingSnapshots, VerifiedSnapshots};
+use crate::admin::{DifferingSnapshots, SnapshottedType, VerifiedSnapshots};
 use crate::http::address::{Parameters, invalid};
 use crate::http::problem::{self, Problem};
 use crate::http::{Api, json};
@@ -36,10 +36,18 @@ struct Order {
     after: Option<String>,
 }
 
-/// `GET /admin/snapshots`: the types that have them.
+/// `GET /admin/snapshots`: the aggregate types, each with how many aggregates have snapshots.
 pub(super) async fn types(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    Ok(json(&api.resources.keys().copied().collect()))
+    let mut types = Vec::with_capacity(api.resources.len());
+    for name in api.resources.keys() {
+        let aggregates = match AggregateType::new(*name) {
+            Ok(of) => api.engine.journal().count_snapshotted(&of).await.map_err(QueryError::from)?,
+            Err(_) => 0,
+        };
+        types.push(SnapshottedType { aggregate: (*name).to_owned(), aggregates });
+    }
+    written(&types)
 }
 
 /// `POST /admin/snapshots/verify`: changes nothing; it is a `POST` because it is work.
@@ -78,6 +86,10 @@ pub(super) async fn verify(State(api): State<Arc<Api>>, request: Request) -> Res
         }
     }
     info!(aggregate, aggregates = told.aggregates, snapshots = told.snapshots, request_id, "verified snapshots");
-    let told = serde_json::to_value(&told).map_err(|error| Problem::new(&problem::INTERNAL, error.to_string()))?;
+    written(&told)
+}
+
+fn written(told: &impl Serialize) -> Result<Response, Problem> {
+    let told = serde_json::to_value(told).map_err(|error| Problem::new(&problem::INTERNAL, error.to_string()))?;
     Ok(json(&told))
 }

@@ -87,7 +87,12 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
     );
     add(&at("/parked/{type}/{id}"), json!({ "get": of_aggregate }));
 
-    let types = operation("snapshots", "The aggregate types that have snapshots", &[], &[400, 504]);
+    let types = operation(
+        "snapshots",
+        "The aggregate types, each with how many of its aggregates have snapshots",
+        &[],
+        &[400, 503, 504],
+    );
     add("/admin/snapshots", json!({ "get": types }));
     let mut verify = operation(
         "snapshots.verify",

@@ -194,6 +194,11 @@ impl Store for Memory {
         Ok(ids)
     }
 
+    async fn count_snapshotted(&self, aggregate_type: &AggregateType) -> Result<u64, StoreError> {
+        let rows = self.rows()?;
+        Ok(rows.snapshots.keys().filter(|aggregate| aggregate.aggregate_type == *aggregate_type).count() as u64)
+    }
+
     fn connections(&self) -> Connections {
         Connections::default()
     }

@@ -410,6 +410,13 @@ impl Store for Postgres {
         Ok(find.await?)
     }
 
+    async fn count_snapshotted(&self, aggregate_type: &AggregateType) -> Result<u64, StoreError> {
+        let count = self.readers.ask(aggregate_type, |connection, aggregate_type| {
+            Box::pin(snapshots::count_owners(aggregate_type, connection))
+        });
+        Ok(count.await?)
+    }
+
     fn connections(&self) -> Connections {
         let counts = [&self.writer, &self.checks, &self.readers].map(Sessions::count);
         Connections { active: counts.iter().map(|(open, _)| open).sum(), max: counts.iter().map(|(_, max)| max).sum() }

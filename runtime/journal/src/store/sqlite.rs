@@ -276,6 +276,10 @@ impl Store for Sqlite {
         self.snapshots.owners(aggregate_type, after, limit).await
     }
 
+    async fn count_snapshotted(&self, aggregate_type: &AggregateType) -> Result<u64, StoreError> {
+        self.snapshots.count_owners(aggregate_type).await
+    }
+
     fn connections(&self) -> Connections {
         self.readers.connections()
     }

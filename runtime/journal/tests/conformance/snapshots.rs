@@ -140,6 +140,8 @@ async fn who_has_snapshots_is_listed_by_id(place: Place) {
     assert_eq!(ids(None, 3).await, ["Z", "a", "b"]);
     assert_eq!(ids(Some("b"), 3).await, ["c", "ä"]);
     assert!(store.snapshotted(&of("order"), None, 3).await.unwrap().is_empty());
+    assert_eq!(store.count_snapshotted(&of("account")).await, Ok(5));
+    assert_eq!(store.count_snapshotted(&of("order")).await, Ok(0));
 }
 
 async fn a_snapshot_comes_back_as_it_was_given(place: Place) {

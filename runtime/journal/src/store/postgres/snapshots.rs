@@ -43,6 +43,8 @@ const OWNERS: &str = "
     SELECT DISTINCT aggregate_id FROM snapshots WHERE aggregate_type = $1 AND aggregate_id > $2
     ORDER BY aggregate_id LIMIT $3";
 
+const COUNT_OWNERS: &str = "SELECT count(DISTINCT aggregate_id) FROM snapshots WHERE aggregate_type = $1";
+
 pub(super) async fn save(
     snapshots: &[Snapshot],
     retention: Retention,
@@ -125,6 +127,14 @@ pub(super) async fn owners(
         .bind(signed(limit as u64));
     let found: Vec<String> = find.fetch_all(connection).await?;
     found.into_iter().map(|id| AggregateId::new(id).map_err(|error| Failure::Damaged(error.to_string()))).collect()
+}
+
+pub(super) async fn count_owners(
+    aggregate_type: &AggregateType,
+    connection: &mut PgConnection,
+) -> Result<u64, Failure> {
+    let count: i64 = sqlx::query_scalar(COUNT_OWNERS).bind(aggregate_type.as_str()).fetch_one(connection).await?;
+    u64::try_from(count).map_err(|error| Failure::Damaged(error.to_string()))
 }
 
 fn names(aggregate: &AggregateRef) -> (&str, &str) {

@@ -54,6 +54,8 @@ const DROP_SUPERFLUOUS: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1 
 const OWNERS: &str = "SELECT DISTINCT aggregate_id FROM snap.snapshots WHERE aggregate_type = ? AND aggregate_id > ?
      ORDER BY aggregate_id LIMIT ?";
 
+const COUNT_OWNERS: &str = "SELECT count(DISTINCT aggregate_id) FROM snap.snapshots WHERE aggregate_type = ?";
+
 impl Snapshots {
     pub(super) fn new(files: Files, retention: Retention, readers: Arc<Readers>) -> Self {
         let damaged = Arc::new(AtomicBool::new(false));
@@ -156,6 +158,15 @@ impl Snapshots {
             .map_err(error::store)?;
         reader.give_back();
         found.into_iter().map(|id| AggregateId::new(id).map_err(error::damaged)).collect()
+    }
+
+    /// See [`Store::count_snapshotted`](crate::Store::count_snapshotted).
+    pub(super) async fn count_owners(&self, aggregate_type: &AggregateType) -> Result<u64, StoreError> {
+        let mut reader = self.readers.borrow().await?;
+        let count = sqlx::query_scalar(COUNT_OWNERS).bind(aggregate_type.as_str());
+        let count: i64 = count.fetch_one(&mut reader.connection).await.map_err(error::store)?;
+        reader.give_back();
+        u64::try_from(count).map_err(error::damaged)
     }
 
     /// Lets go of the file.

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use dormouse_journal::SharedReads;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::limits::EVENTS_IN_A_PART;
@@ -14,6 +15,8 @@ pub struct Capacity {
     permits: Semaphore,
     batches: Mutex<Batches>,
     parts: AtomicUsize,
+    /// Views that are built at the same time read the log together.
+    pub(crate) reads: SharedReads,
 }
 
 /// Permits for batches.
@@ -40,6 +43,7 @@ impl Capacity {
             permits: Semaphore::new(batches),
             batches: Mutex::new(Batches { wanted: batches, there: batches }),
             parts: AtomicUsize::new(parts.get()),
+            reads: SharedReads::default(),
         }
     }
 

@@ -103,8 +103,8 @@ impl<P: Projection> Projector<P> {
 
     /// What comes behind a position.
     pub(crate) fn feed(&self, position: Position) -> Feed {
-        let Upkeep { journal, options, .. } = &*self.upkeep;
-        journal.feed(position).page_bytes(options.batch_bytes)
+        let Upkeep { journal, options, capacity, .. } = &*self.upkeep;
+        journal.feed(position).page_bytes(options.batch_bytes).sharing(capacity.reads.clone())
     }
 
     async fn standing(&self, build: Build, is_served: bool) -> Result<Standing<P>, Trouble> {

@@ -20,6 +20,7 @@ use crate::error::ReadError;
 use crate::filter::{LogFilter, Selected};
 use crate::journal::Journal;
 use crate::page::{PageLimit, Room};
+use crate::shared_reads::{Reading, SharedReads};
 
 /// Events in the ring. A subscriber that needs half a second for a batch stays in memory at 60,000 events a second.
 const RING_EVENTS: usize = 32_768;
@@ -181,6 +182,10 @@ pub struct Feed {
     filter: Option<LogFilter>,
     /// Turns to read the log.
     turns: Option<CatchUps>,
+    /// Whom it reads the log with.
+    shared: Option<SharedReads>,
+    /// It reads the log, and shares what it reads.
+    reading: Option<Reading>,
 }
 
 impl Feed {
@@ -200,6 +205,8 @@ impl Feed {
             is_behind,
             filter: None,
             turns: None,
+            shared: None,
+            reading: None,
         }
     }
 
@@ -215,6 +222,14 @@ impl Feed {
     #[must_use]
     pub fn in_turn(mut self, turns: CatchUps) -> Self {
         self.turns = Some(turns);
+        self
+    }
+
+    /// Shares what it reads of the log with other feeds that read the same pages, unless it has a [filter](Self::only). They must
+    /// be feeds of the same journal.
+    #[must_use]
+    pub fn sharing(mut self, shared: SharedReads) -> Self {
+        self.shared = Some(shared);
         self
     }
 
@@ -303,7 +318,10 @@ impl Feed {
         // Seen before the ring is asked: what is committed later wakes whoever waits.
         let committed = (*self.head.borrow_and_update()).max(self.known);
         let events = match self.journal.ring().after(self.position, limit.events) {
-            Some(batches) if !batches.is_empty() => self.copy(&batches, limit, wanted),
+            Some(batches) if !batches.is_empty() => {
+                self.reading = None;
+                self.copy(&batches, limit, wanted)
+            }
             _ if committed > self.position => self.read(committed, limit, wanted).await?,
             _ => Vec::new(),
         };
@@ -355,14 +373,29 @@ impl Feed {
             events.retain(|event| wanted(&event.aggregate, &event.event));
             return Ok(events);
         }
-        let mut page = self.journal.read_log(self.position, limit).await?;
-        // What is there, but not known to be durable, may be about to be undone.
-        page.events.retain(|event| event.position <= committed);
-        if let Some(last) = page.last() {
+        if self.reading.is_none() {
+            self.reading = self.shared.as_ref().map(SharedReads::begin);
+        }
+        let after = self.position;
+        let Some(shared) = self.reading.as_ref().and_then(|reading| reading.page(after, limit)) else {
+            let mut events = durable(&self.journal, after, committed, limit).await?;
+            self.pass(events.last());
+            events.retain(|event| wanted(&event.aggregate, &event.event));
+            return Ok(events);
+        };
+        let read = async { durable(&self.journal, after, committed, limit).await.map(Arc::from) };
+        let events: &Arc<[RecordedEvent]> = shared.get_or_try_init(|| read).await?;
+        match (events.last(), &self.reading) {
+            (None, Some(reading)) => reading.forget(after),
+            (last, _) => self.pass(last),
+        }
+        Ok(events.iter().filter(|event| wanted(&event.aggregate, &event.event)).cloned().collect())
+    }
+
+    fn pass(&mut self, last: Option<&RecordedEvent>) {
+        if let Some(last) = last {
             (self.position, self.chain) = (last.position, Some(last.event.chain));
         }
-        page.events.retain(|event| wanted(&event.aggregate, &event.event));
-        Ok(page.events)
     }
 
     /// Waits until there may be more. As long as the writer here owns the journal, nobody else appends; it looks for that itself.
@@ -375,6 +408,18 @@ impl Feed {
         }
         Ok(())
     }
+}
+
+/// A page of what is known to be durable: what else is there may be about to be undone.
+async fn durable(
+    journal: &Journal,
+    after: Position,
+    committed: Position,
+    limit: PageLimit,
+) -> Result<Vec<RecordedEvent>, ReadError> {
+    let mut page = journal.read_log(after, limit).await?;
+    page.events.retain(|event| event.position <= committed);
+    Ok(page.events)
 }
 
 impl Drop for Feed {

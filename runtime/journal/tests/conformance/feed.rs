@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use dormouse_journal::{Feed, Health, Journal};
+use dormouse_journal::{Feed, Health, Journal, SharedReads};
 use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
 use tokio::time::timeout;
 
@@ -161,17 +161,25 @@ async fn feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_o
             })
         })
         .collect();
-    let readers: Vec<_> = [1, 3, 64, 1000]
+    let shared = SharedReads::default();
+    let alone = [1, 3, 64, 1000].map(|limit| (limit, None));
+    let together = [7, 7, 64, 64].map(|limit| (limit, Some(shared.clone())));
+    let readers: Vec<_> = [alone, together]
+        .concat()
         .into_iter()
-        .map(|limit| {
+        .map(|(limit, shared)| {
             let journal = journal.clone();
+            let feed_behind = move |position| match &shared {
+                Some(shared) => journal.feed(position).sharing(shared.clone()),
+                None => journal.feed(position),
+            };
             tokio::spawn(async move {
-                let mut feed = journal.feed(Position::ZERO);
+                let mut feed = feed_behind(Position::ZERO);
                 let mut seen: Vec<RecordedEvent> = Vec::new();
                 while feed.position() < LAST {
                     // As one that starts again now and then: what follows its position may not be in memory yet.
                     if seen.len() % 7 == 3 {
-                        feed = journal.feed(feed.position());
+                        feed = feed_behind(feed.position());
                     }
                     let to = feed.position().next();
                     seen.extend(follow(&mut feed, to, limit).await);

@@ -323,7 +323,10 @@ impl Feed {
                 self.copy(&batches, limit, wanted)
             }
             _ if committed > self.position => self.read(committed, limit, wanted).await?,
-            _ => Vec::new(),
+            _ => {
+                self.reading = None;
+                Vec::new()
+            }
         };
         self.is_behind = self.position < committed;
         Ok(events)
@@ -433,6 +436,29 @@ mod tests {
     use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, NewEvent, Timestamp, Version};
 
     use super::*;
+    use crate::store::{Memory, Retention};
+    use crate::writer::Options;
+
+    #[tokio::test]
+    async fn feeds_that_have_caught_up_keep_no_page_of_the_log() {
+        let retention = Retention { keep_count: 1, max_age: Duration::ZERO, keep_sparse: 0 };
+        let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
+        let append = |placed: &Placed| Append::clone(&placed.append);
+        for placed in batch(1, 3, 2, 10) {
+            journal.append(append(&placed)).await.unwrap();
+        }
+        let shared = SharedReads::default();
+        let mut feeds = [0; 2].map(|_| journal.feed(Position::ZERO).sharing(shared.clone()));
+        for feed in &mut feeds {
+            assert_eq!(feed.ready(4).await.unwrap().len(), 4);
+            assert!(feed.reading.is_some());
+        }
+        for feed in &mut feeds {
+            assert_eq!(feed.ready(4).await.unwrap().len(), 2);
+            assert_eq!(feed.ready(4).await.unwrap().len(), 0);
+        }
+        assert!(shared.is_unused());
+    }
 
     fn batch(first: u64, appends: u64, events: usize, payload: usize) -> Vec<Placed> {
         let aggregate = AggregateRef::new(AggregateType::new("a").unwrap(), AggregateId::new("a").unwrap());

@@ -43,6 +43,12 @@ impl SharedReads {
         Reading(self.clone())
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_unused(&self) -> bool {
+        let state = self.state();
+        state.readers == 0 && state.pages.is_empty()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change below is made whole before the guard goes.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

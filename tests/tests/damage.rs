@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dormouse_harness::{Answer, Server, Shop, Verdict};
+use dormouse_harness::{Answer, Server, Shop, Verdict, eventually};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -55,7 +55,7 @@ fn a_damaged_snapshot_is_replaced_by_replay() {
 
     server.restart();
     assert_eq!(read(&server, "nuts").json(), before);
-    assert!(server.logs().contains("a damaged snapshot is skipped"), "{}", server.logs());
+    eventually("the log says so", SOON, || server.logs().contains("a damaged snapshot is skipped"));
 }
 
 #[test]

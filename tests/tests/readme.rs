@@ -1,7 +1,8 @@
-//! The README, as a newcomer would run it: its commands in one shell, one after the other, in an empty directory.
+//! The README and the guides, as a newcomer would run them: the commands of a page in one shell, one after the other, in an
+//! empty directory.
 //!
 //! Three things differ from the newcomer's: `cargo run` starts the binary that this test run has built, the port is a
-//! free one, and PostgreSQL is the tests' own. A JSON block in the README is what the command before it prints.
+//! free one, and PostgreSQL is the tests' own. A JSON block is what the command before it prints.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -25,9 +26,39 @@ struct Block<'a> {
 
 #[test]
 fn every_command_in_the_readme_does_what_the_readme_says() {
-    let blocks = blocks(README);
+    does_what_it_says(README);
+}
+
+#[test]
+fn every_command_in_the_guide_to_commands_does_what_it_says() {
+    does_what_it_says(include_str!("../../docs/commands.md"));
+}
+
+#[test]
+fn every_command_in_the_guide_to_views_does_what_it_says() {
+    does_what_it_says(include_str!("../../docs/views.md"));
+}
+
+#[test]
+fn every_command_in_the_guide_to_aggregates_does_what_it_says() {
+    does_what_it_says(include_str!("../../docs/aggregates.md"));
+}
+
+#[test]
+fn every_command_in_the_guide_to_operations_does_what_it_says() {
+    does_what_it_says(include_str!("../../docs/operations.md"));
+}
+
+#[test]
+fn every_command_in_the_guide_to_load_tests_does_what_it_says() {
+    does_what_it_says(include_str!("../../docs/load-testing.md"));
+}
+
+fn does_what_it_says(page: &str) {
+    let blocks: Vec<Block> =
+        blocks(page).into_iter().filter(|block| !["rust", "text"].contains(&block.language)).collect();
     let shells: Vec<&Block> = blocks.iter().filter(|block| block.language == "sh").collect();
-    assert!(shells.len() > 5, "the README shows few commands: {}", shells.len());
+    assert!(!shells.is_empty(), "the page shows no command");
     let outputs = run(&shells);
     assert_eq!(outputs.len(), shells.len(), "a command failed:\n{}", outputs.join("\n"));
 
@@ -56,7 +87,7 @@ fn the_readme_names_the_test_command_that_is_running_this() {
     assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("run").exists());
 }
 
-/// What the README shows is printed; what changes with every run it need not show.
+/// What a page shows is printed; what changes with every run it need not show.
 fn assert_shown(shown: &Value, printed: &Value) {
     match (shown, printed) {
         (Value::Object(shown), Value::Object(printed)) => {
@@ -65,7 +96,7 @@ fn assert_shown(shown: &Value, printed: &Value) {
             }
             let varying = ["recorded_at", "request_id", "instance"];
             let more: Vec<_> = printed.keys().filter(|key| !shown.contains_key(*key)).collect();
-            assert!(more.iter().all(|key| varying.contains(&key.as_str())), "the README does not show {more:?}");
+            assert!(more.iter().all(|key| varying.contains(&key.as_str())), "the page does not show {more:?}");
         }
         _ => assert_eq!(shown, printed),
     }
@@ -138,7 +169,7 @@ fn write_cargo(directory: &Path) {
     let (server, bank) = (dormouse_binary(), bank_example());
     let script = format!(
         "#!/bin/sh\n\
-         [ \"$1 $2\" = 'run --release' ] || {{ echo \"the README runs cargo $*\" >&2; exit 1; }}\n\
+         [ \"$1 $2\" = 'run --release' ] || {{ echo \"the page runs cargo $*\" >&2; exit 1; }}\n\
          shift 2\n\
          program='{}'\n\
          if [ \"${{1-}} ${{2-}}\" = '--example bank' ]; then program='{}'; shift 2; fi\n\
@@ -150,7 +181,7 @@ fn write_cargo(directory: &Path) {
     write_program(directory, "cargo", &script);
 }
 
-/// A `curl` that fails unless the answer is one that the README means to show: success, or a domain's refusal.
+/// A `curl` that fails unless the answer is one that a page means to show: success, or a domain's refusal.
 fn write_curl(directory: &Path) {
     let script = "#!/bin/sh\n\
          PATH=${PATH#*:}\n\

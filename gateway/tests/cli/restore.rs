@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use dormouse_harness::{Answer, Client, Server, Wire};
+use dormouse_harness::{Answer, Client, Postgres, Server, ServerBuilder, Wire};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -65,14 +65,38 @@ fn answers(client: &Client, position: &str, version: &str, tag: &str) -> Vec<(u1
 }
 
 #[test]
-fn tokens_of_a_history_that_was_lost_are_refused_and_those_of_what_was_kept_are_taken() {
+fn tokens_of_a_history_that_was_lost_are_refused_and_those_of_what_was_kept_are_taken_on_sqlite() {
     let (directory, backup) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let mut server = server_in(directory.path()).start();
+    let data = directory.path().join("data");
+    let put_back = || {
+        fs::remove_dir_all(&data).unwrap();
+        copy(backup.path(), &data);
+    };
+    tokens_of_a_lost_history_are_refused(server_in(directory.path()), || copy(&data, backup.path()), put_back);
+}
+
+#[test]
+fn tokens_of_a_history_that_was_lost_are_refused_and_those_of_what_was_kept_are_taken_on_postgres() {
+    let (directory, postgres) = (TempDir::new().unwrap(), Postgres::shared());
+    let (journal, elsewhere) = (postgres.create_database(), postgres.create_database());
+    let name = journal.rsplit('/').next().unwrap();
+    let query = |sql: String| _ = postgres.query(&elsewhere, &sql);
+    let keep = || query(format!("CREATE DATABASE {name}_backup TEMPLATE {name}"));
+    let put_back = || {
+        query(format!("DROP DATABASE {name} WITH (FORCE)"));
+        query(format!("CREATE DATABASE {name} TEMPLATE {name}_backup"));
+    };
+    tokens_of_a_lost_history_are_refused(server_in(directory.path()).journal(&journal), keep, put_back);
+}
+
+/// Both a backup and its restore happen while no server runs.
+fn tokens_of_a_lost_history_are_refused(server: ServerBuilder, back_up: impl FnOnce(), put_back: impl FnOnce()) {
+    let mut server = server.start();
     restock(&server, 1);
     let kept = restocked(&server, 2);
     server.terminate();
     server.wait(SOON);
-    copy(&directory.path().join("data"), backup.path());
+    back_up();
     server.restart();
     let lost = restocked(&server, 3);
     let token = |answer: &Answer, name: &str| answer.header(name).unwrap().to_owned();
@@ -82,8 +106,7 @@ fn tokens_of_a_history_that_was_lost_are_refused_and_those_of_what_was_kept_are_
     assert_eq!(id_of(&server, "/v1/events", 3), lost_position);
     server.kill();
 
-    fs::remove_dir_all(directory.path().join("data")).unwrap();
-    copy(backup.path(), &directory.path().join("data"));
+    put_back();
     server.restart();
     restock(&server, 4);
     let kept_version = id_of(&server, &format!("{STOCK}/events"), 2);

@@ -40,8 +40,8 @@ const SETTINGS: [&str; 3] =
 
 /// What follows from it, with everything that belongs to a reader beside what it has read: three of the budgets, since an
 /// event is there as it is stored, as JSON values and as text for a moment; two batches for each of two builds, and as much
-/// again decoded; the connections that read, 8 with a cache of 2 MiB and an event on its way (or 16 without one, in PostgreSQL); and
-/// what the allocator keeps.
+/// again decoded; the connections that read, 8 with a cache of 2 MiB and an event on its way (or 16 without one, in
+/// PostgreSQL); and what the allocator keeps.
 const BOUND: u64 = 3 * (16 + 16) * MIB + 2 * 2 * 2 * 4 * MIB + 8 * 4 * MIB + 64 * MIB;
 
 const PATIENCE: Duration = Duration::from_secs(120);

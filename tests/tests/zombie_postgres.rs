@@ -119,8 +119,8 @@ fn how_it_ended(zombie: &mut Server) -> Vec<String> {
     findings
 }
 
-/// Clients find everything where it should be, at the successor. That includes what the zombie acknowledged after it was overtaken:
-/// it may do so for what was durable before, and for nothing else.
+/// Clients find everything where it should be, at the successor. That includes what the zombie acknowledged after it was
+/// overtaken: it may do so for what was durable before, and for nothing else.
 fn goes_on(shop: Shop, successor: &Server) {
     shop.moved_to(&successor.url());
     shop.wait_for_acknowledgements(UNDER_LOAD);

@@ -145,6 +145,9 @@ pub struct Found {
     pub at: Position,
 }
 
+/// The documents that [`ViewStore::load`] found, as JSON. `None`: they have more bytes than the caller takes.
+pub type Loaded = Option<Vec<(Key, String)>>;
+
 /// Why a store could not do something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -216,13 +219,7 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
     /// The documents of these keys, as JSON, in any order; those that are not there are left out. Everything whose
     /// commit had returned before the call is seen. `None`: they have more than `bytes`; no more than that and one document is
     /// held in memory to find out.
-    async fn load(
-        &self,
-        view: &Definition,
-        build: BuildNumber,
-        keys: &[Key],
-        bytes: usize,
-    ) -> Result<Option<Vec<(Key, String)>>, Error>;
+    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key], bytes: usize) -> Result<Loaded, Error>;
 
     /// Moves a build on: all that [`Advance`] says, or nothing.
     ///

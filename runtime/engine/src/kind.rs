@@ -168,14 +168,14 @@ impl Node {
         self.sweep_asked.store(false, Ordering::Relaxed);
     }
 
-    /// An aggregate without events is live: the next sweep has something to do.
-    pub(crate) fn has_empty(&self) {
+    /// The next sweep looks at all live aggregates: one without events is among them, or what earlier sweeps saw is not known.
+    pub(crate) fn look_again(&self) {
         self.none_idle_before.store(0, Ordering::Release);
     }
 
     /// Whether a look at all live aggregates can find one that is idle. If so, [`looked`](Self::looked) must follow the look.
     pub(crate) fn begins_look(&self, now: u64) -> bool {
-        // Whatever becomes empty during the look is noted in place of this.
+        // An aggregate that is loaded without events during the look puts zero in place of this.
         self.none_idle_before
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |before| (before <= now).then_some(u64::MAX))
             .is_ok()

@@ -39,6 +39,8 @@ impl Actor for Sweeper {
     type Arguments = Sweep;
 
     async fn pre_start(&self, myself: ActorRef<SweepMessage>, sweep: Sweep) -> Result<Sweep, ActorProcessingErr> {
+        // A sweeper that failed in the middle of a look left it unfinished.
+        sweep.node.look_again();
         tick_after(sweep.node.config.passivation.sweep_interval, &myself);
         Ok(sweep)
     }
@@ -91,7 +93,7 @@ impl Sweep {
                 is_done &= kind.put_to_sleep(&id, last_used, reason);
             }
         }
-        // When those were last used that are in use right now, a look does not find out.
+        // A look does not see aggregates that are in use, nor when those were used that it could not put to sleep.
         let has_seen_all = is_done && looked_at >= self.node.live();
         self.node.looked(if has_seen_all { oldest_use.saturating_add(idle_after) } else { now });
     }

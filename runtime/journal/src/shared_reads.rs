@@ -30,7 +30,7 @@ struct Shared {
     page: SharedPage,
 }
 
-/// Is read by whoever comes first.
+/// The first feed that needs the page reads it.
 pub(crate) type SharedPage = Arc<OnceCell<Arc<[RecordedEvent]>>>;
 
 /// A feed that reads the log.
@@ -73,7 +73,7 @@ impl Reading {
         Some(page)
     }
 
-    /// There was nothing behind that position yet.
+    /// Drops the page behind that position, because it had no events yet.
     pub(crate) fn forget(&self, after: Position) {
         self.0.state().pages.retain(|known| known.after != after);
     }

@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Mark, Position};
 
-use super::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
+use super::{
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked, Row, ViewStore,
+};
 use crate::definition::Definition;
 use crate::key::Key;
 use crate::limits::ROW_BYTES;
@@ -176,13 +178,7 @@ impl ViewStore for Memory {
         })
     }
 
-    async fn load(
-        &self,
-        _: &Definition,
-        build: BuildNumber,
-        keys: &[Key],
-        bytes: usize,
-    ) -> Result<Option<Vec<(Key, String)>>, Error> {
+    async fn load(&self, _: &Definition, build: BuildNumber, keys: &[Key], bytes: usize) -> Result<Loaded, Error> {
         self.with_build(build, |made| {
             let found = keys.iter().filter_map(|key| Some((key, &made.rows.get(key)?.0)));
             let fits = found.clone().map(|(_, json)| json.len()).sum::<usize>() <= bytes;

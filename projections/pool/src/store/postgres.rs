@@ -33,7 +33,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tracing::{debug, warn};
 
-use super::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
+use super::{
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked, Row, ViewStore,
+};
 use crate::definition::Definition;
 use crate::fields::Kind;
 use crate::key::Key;
@@ -400,13 +402,7 @@ impl ViewStore for Postgres {
         self.change(view.name(), Change::Abandon).await.map(|_| ())
     }
 
-    async fn load(
-        &self,
-        view: &Definition,
-        build: BuildNumber,
-        keys: &[Key],
-        bytes: usize,
-    ) -> Result<Option<Vec<(Key, String)>>, Error> {
+    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key], bytes: usize) -> Result<Loaded, Error> {
         if keys.is_empty() {
             return Ok(Some(Vec::new()));
         }

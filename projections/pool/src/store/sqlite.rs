@@ -24,7 +24,9 @@ use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Mark, Pos
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
 
-use super::{Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked, Row, ViewStore};
+use super::{
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked, Row, ViewStore,
+};
 use crate::definition::Definition;
 use crate::fields::Kind;
 use crate::key::Key;
@@ -257,21 +259,15 @@ impl ViewStore for Sqlite {
         self.write(Subject::Store, async |connection| schema::abandon(connection, view).await).await
     }
 
-    async fn load(
-        &self,
-        view: &Definition,
-        build: BuildNumber,
-        keys: &[Key],
-        bytes: usize,
-    ) -> Result<Option<Vec<(Key, String)>>, Error> {
+    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key], bytes: usize) -> Result<Loaded, Error> {
         if keys.is_empty() {
             return Ok(Some(Vec::new()));
         }
         // On the connection that writes: it has the hot pages in its cache.
-        self.write(Subject::Build(build), async |connection| {
+        let loaded = self.write(Subject::Build(build), async |connection| {
             statements::load(connection, view, build, keys, bytes).await
-        })
-        .await
+        });
+        loaded.await?.map_err(|error| self.note(error))
     }
 
     async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {

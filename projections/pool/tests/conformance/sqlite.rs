@@ -137,6 +137,18 @@ async fn a_file_that_is_damaged_while_it_is_used_is_made_anew_when_a_view_is_pre
 }
 
 /// Turns the table of a build into what earlier code made: no columns, indexes on what the documents say.
+#[tokio::test]
+async fn a_document_that_is_no_text_any_more_is_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let build = begun(&store, &first()).await;
+    store.commit(&first(), build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
+    let garble = sqlx::query("UPDATE view_first_1 SET document = CAST(x'ff' AS TEXT)");
+    garble.execute(&mut connect(directory.path()).await).await.unwrap();
+    let error = store.load(&first(), build, &[key("a")], usize::MAX).await.unwrap_err();
+    assert!(matches!(error, Error::Damaged(_)), "{error}");
+}
+
 async fn as_earlier_code_made_it(directory: &Path) -> SqliteConnection {
     let mut connection = connect(directory).await;
     let earlier = "

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use dormouse_faults::Dice;
 use dormouse_kernel::{AggregateRef, Mark, Position};
 use dormouse_projections::store::{
-    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Offset, Parked,
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked,
 };
 use dormouse_projections::{Definition, Key, Page, Query, ViewStore};
 use tokio::sync::Notify;
@@ -197,13 +197,7 @@ impl ViewStore for Faulty {
         self.inner.set_paused(view, is_paused).await
     }
 
-    async fn load(
-        &self,
-        view: &Definition,
-        build: BuildNumber,
-        keys: &[Key],
-        bytes: usize,
-    ) -> Result<Option<Vec<(Key, String)>>, Error> {
+    async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key], bytes: usize) -> Result<Loaded, Error> {
         let loaded = async { Ok(self.inner.load(view, build, keys, bytes).await?) };
         self.strikes(Call::Load, loaded).await.map_err(plain)
     }

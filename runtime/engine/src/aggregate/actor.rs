@@ -93,7 +93,7 @@ impl<A: Aggregate> Memory<A> {
             let is_empty = resident.version == Version::ZERO;
             self.activation.slot.set_empty(is_empty);
             if is_empty {
-                self.activation.kind.node.has_empty();
+                self.activation.kind.node.look_again();
             }
         }
     }

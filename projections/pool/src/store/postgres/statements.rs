@@ -12,7 +12,7 @@ use crate::fields::Kind;
 use crate::key::Key;
 use crate::query::{Query, Sort, Value};
 use crate::store::listing::{Bind, Listing, fitting};
-use crate::store::{Advance, BuildNumber};
+use crate::store::{Advance, BuildNumber, Loaded};
 
 pub(super) type Statement<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
@@ -33,7 +33,7 @@ pub(super) async fn loaded(
     build: BuildNumber,
     keys: &[Key],
     bytes: usize,
-) -> Result<Option<Option<Vec<(Key, String)>>>, sqlx::Error> {
+) -> Result<Option<Loaded>, sqlx::Error> {
     let texts: Vec<&str> = keys.iter().map(Key::as_str).collect();
     let select = sqlx::query_as(AssertSqlSafe(sql)).bind(signed(build.0)).bind(texts);
     let mut rows = select.fetch(connection);

@@ -4,7 +4,7 @@
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Row as _, Sqlite as Driver, SqliteConnection};
+use sqlx::{AssertSqlSafe, Sqlite as Driver, SqliteConnection};
 
 use super::written::{FieldSet, Planned, Prepared, Written};
 use super::{CHECKPOINT_PAGES, Sqlite, signed};
@@ -15,7 +15,7 @@ use crate::query::{Query, Value};
 use crate::store::columns::column;
 use crate::store::listing::{Bind, Dialect, Listing, fitting};
 use crate::store::values::Paths;
-use crate::store::{Advance, BuildNumber, Parked, Row};
+use crate::store::{Advance, BuildNumber, Error, Loaded, Parked, Row};
 
 type Statement<'q> = sqlx::query::Query<'q, Driver, SqliteArguments>;
 
@@ -39,27 +39,31 @@ const CHECKPOINT_PAGES_LARGE: u32 = 16_000;
 /// A set that has every field, however many there are.
 const EVERY_FIELD: FieldSet = FieldSet::MAX;
 
-/// Key and document of those keys that are there. `None`: they have more bytes.
+/// Key and document of those keys that are there. The inner error: a row does not hold what was written.
 pub(super) async fn load(
     connection: &mut SqliteConnection,
     view: &Definition,
     build: BuildNumber,
     keys: &[Key],
     bytes: usize,
-) -> Result<Option<Vec<(Key, String)>>, sqlx::Error> {
+) -> Result<Result<Loaded, Error>, sqlx::Error> {
     let table = view.table(build);
     let (mut found, mut room) = (Vec::with_capacity(keys.len()), bytes);
     for keys in keys.chunks(prepared(keys.len(), 1)) {
         let select = format!("SELECT key, document FROM {table} WHERE key IN ({})", places(keys.len()));
         let mut rows = bind_keys(sqlx::query(AssertSqlSafe(select)), keys).fetch(&mut *connection);
         while let Some(row) = rows.try_next().await? {
-            let (key, document): (Key, String) = (row.try_get::<&str, _>(0)?.into(), row.try_get(1)?);
-            let Some(left) = room.checked_sub(document.len()) else { return Ok(None) };
+            let read = super::column::<&str>(&row, 0).and_then(|key| Ok((Key::from(key), super::column(&row, 1)?)));
+            let (key, document): (Key, String) = match read {
+                Ok(read) => read,
+                Err(damaged) => return Ok(Err(damaged)),
+            };
+            let Some(left) = room.checked_sub(document.len()) else { return Ok(Ok(None)) };
             room = left;
             found.push((key, document));
         }
     }
-    Ok(Some(found))
+    Ok(Ok(Some(found)))
 }
 
 /// The position of a view, and one of its documents with its position. One statement sees one state.

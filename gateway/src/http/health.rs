@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use dormouse_engine::Lifecycle;
 use dormouse_journal::Health;
-use dormouse_journal::store::postgres_sessions::Standing;
+use dormouse_journal::store::postgres_sessions::ReplicaStatus;
 use dormouse_kernel::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -205,9 +205,9 @@ impl Api {
     }
 }
 
-fn replicas(standings: Vec<Standing>) -> Vec<Value> {
-    let shown = |Standing { place, lag, trouble }| json!({ "url": place, "fit": trouble.is_none(), "lag": lag, "reason": trouble });
-    standings.into_iter().map(shown).collect()
+fn replicas(statuses: Vec<ReplicaStatus>) -> Vec<Value> {
+    let shown = |ReplicaStatus { place, lag, problem }| json!({ "url": place, "fit": problem.is_none(), "lag": lag, "reason": problem });
+    statuses.into_iter().map(shown).collect()
 }
 
 fn answer(status: &str, code: StatusCode, mut shown: Value) -> Response {

@@ -21,7 +21,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
 use dormouse_config::Config;
-use dormouse_journal::store::postgres_sessions::Standing;
+use dormouse_journal::store::postgres_sessions::ReplicaStatus;
 use dormouse_kernel::Position;
 use dormouse_projections::{Definition, Kind, Projections, Reader, State as Fares};
 use metrics::{Counter, Histogram, counter, histogram};
@@ -96,7 +96,7 @@ impl Views {
     }
 
     /// How the replicas do that views are read from, too.
-    pub(super) fn replicas(&self) -> Vec<Standing> {
+    pub(super) fn replicas(&self) -> Vec<ReplicaStatus> {
         self.projections.as_ref().map(Projections::replicas).unwrap_or_default()
     }
 

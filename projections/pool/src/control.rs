@@ -11,13 +11,13 @@ use ractor::ActorRef;
 use tokio::sync::oneshot;
 use tracing::info;
 
+use crate::context::ProjectionContext;
 use crate::pool::Projections;
 use crate::progress::{Progress, State};
-use crate::release::Order;
+use crate::release::OperatorRequest;
 use crate::store::{Begin, Build, BuildNumber, Builds, Error, Offset, Parked};
 use crate::supervision::RootMessage;
-use crate::upkeep::Upkeep;
-use crate::worker::{AnyProjector, Orders};
+use crate::worker::{AnyProjector, OperatorRequests};
 
 /// What became of parked events that were tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,10 +178,10 @@ impl Projections {
         after: Position,
         limit: usize,
     ) -> Result<Vec<Parked>, ControlError> {
-        let (_, upkeep) = self.upkeep(name)?;
-        let build = upkeep.progress.borrow().build;
+        let (_, context) = self.context(name)?;
+        let build = context.progress.borrow().build;
         match build {
-            Some(build) => Ok(upkeep.store.parked(build, of, after, limit).await?),
+            Some(build) => Ok(context.store.parked(build, of, after, limit).await?),
             None => Ok(Vec::new()),
         }
     }
@@ -191,11 +191,11 @@ impl Projections {
     /// # Errors
     /// If the store or the journal does not answer.
     pub async fn parked_event(&self, name: &str, position: Position) -> Result<Option<ParkedEvent>, ControlError> {
-        let (_, upkeep) = self.upkeep(name)?;
+        let (_, context) = self.context(name)?;
         let Some(before) = position.0.checked_sub(1).map(Position) else { return Ok(None) };
         let parked = self.parked(name, None, before, 1).await?.into_iter().find(|event| event.position == position);
         let Some(parked) = parked else { return Ok(None) };
-        let recorded = upkeep.journal.read_log(before, PageLimit::ONE).await?.into_iter().next();
+        let recorded = context.journal.read_log(before, PageLimit::ONE).await?.into_iter().next();
         Ok(recorded.map(|recorded| ParkedEvent { parked, recorded }))
     }
 
@@ -242,7 +242,7 @@ impl Projections {
         self.operate(name, move |operation| operation.release(aggregate, skip, true)).await
     }
 
-    fn upkeep(&self, name: &str) -> Result<(usize, &Arc<Upkeep>), ControlError> {
+    fn context(&self, name: &str) -> Result<(usize, &Arc<ProjectionContext>), ControlError> {
         self.find(name).ok_or_else(|| ControlError::Unknown {
             name: name.to_owned(),
             known: self.readers().map(|reader| reader.definition().name().to_owned()).collect(),
@@ -255,10 +255,10 @@ impl Projections {
         T: Send + 'static,
         F: Future<Output = Result<T, ControlError>> + Send + 'static,
     {
-        let (ward, upkeep) = self.upkeep(name)?;
-        let turn = Arc::clone(&upkeep.operating).lock_owned().await;
-        let (upkeep, projector, root) = (Arc::clone(upkeep), self.projector(ward), self.root().clone());
-        let operation = operate(Operation { ward, upkeep, projector, root });
+        let (projection, context) = self.context(name)?;
+        let turn = Arc::clone(&context.operating).lock_owned().await;
+        let (context, projector, root) = (Arc::clone(context), self.projector(projection), self.root().clone());
+        let operation = operate(Operation { projection, context, projector, root });
         let carried_through = tokio::spawn(async move {
             let _turn = turn;
             operation.await
@@ -269,8 +269,8 @@ impl Projections {
 
 /// Something that is done to a projection, by one at a time.
 struct Operation {
-    ward: usize,
-    upkeep: Arc<Upkeep>,
+    projection: usize,
+    context: Arc<ProjectionContext>,
     projector: Arc<dyn AnyProjector>,
     root: ActorRef<RootMessage>,
 }
@@ -282,10 +282,10 @@ impl Operation {
             State::Dropped => return Err(ControlError::Dropped),
             _ => {}
         }
-        self.upkeep.store.set_paused(&self.upkeep.definition, true).await?;
+        self.context.store.set_paused(&self.context.definition, true).await?;
         self.halt(None).await?;
-        self.upkeep.put(State::Paused);
-        info!(view = self.upkeep.definition.name(), "paused");
+        self.context.put(State::Paused);
+        info!(view = self.context.definition.name(), "paused");
         // Where exactly it has come to a halt is for the store to say.
         self.plan()
     }
@@ -297,10 +297,10 @@ impl Operation {
         if !is_stopped(&state) && !rebuild.is_some_and(|rebuild| is_stopped(&rebuild.state)) {
             return Err(ControlError::NotPaused);
         }
-        self.upkeep.store.set_paused(&self.upkeep.definition, false).await?;
+        self.context.store.set_paused(&self.context.definition, false).await?;
         self.halt(None).await?;
-        self.upkeep.put(State::Starting);
-        info!(view = self.upkeep.definition.name(), "resumed");
+        self.context.put(State::Starting);
+        info!(view = self.context.definition.name(), "resumed");
         self.plan()
     }
 
@@ -310,16 +310,16 @@ impl Operation {
             State::Paused => State::Paused,
             _ => State::Starting,
         };
-        let offset = match self.upkeep.offset_at(after).await? {
+        let offset = match self.context.offset_at(after).await? {
             Some(offset) => offset,
             None => {
-                let head = self.upkeep.journal.ping().await?;
+                let head = self.context.journal.ping().await?;
                 return Err(ControlError::BeyondHead { position: after, head });
             }
         };
         self.halt(None).await?;
         // First, so that nobody who waits for a later event reads what does not have it.
-        self.upkeep.set_aside(after, state);
+        self.context.set_aside(after, state);
         self.begin(offset, Begin::Instead).await
     }
 
@@ -328,7 +328,7 @@ impl Operation {
             Progress { state: State::Dropped, .. } => return Err(ControlError::Dropped),
             Progress { build, .. } => build,
         };
-        let Builds { next, .. } = self.upkeep.store.prepare(&self.upkeep.definition).await?;
+        let Builds { next, .. } = self.context.store.prepare(&self.context.definition).await?;
         if let Some(Build { offset, .. }) = next
             && !start_over
         {
@@ -346,10 +346,10 @@ impl Operation {
             _ => return Err(ControlError::AtWork),
         }
         self.halt(None).await?;
-        self.upkeep.shelf.closes();
-        self.upkeep.store.drop_view(self.upkeep.definition.name()).await?;
-        self.upkeep.set_aside(Position::ZERO, State::Dropped);
-        info!(view = self.upkeep.definition.name(), "dropped a view");
+        self.context.view_cache.closes();
+        self.context.store.drop_view(self.context.definition.name()).await?;
+        self.context.set_aside(Position::ZERO, State::Dropped);
+        info!(view = self.context.definition.name(), "dropped a view");
         Ok(())
     }
 
@@ -363,15 +363,15 @@ impl Operation {
         self.started().await;
         let Progress { build: served, state, .. } = self.progress()?;
         let (told, workers) = oneshot::channel();
-        self.tell(RootMessage::Workers { ward: self.ward, told })?;
-        let mut workers: Vec<Orders> = workers.await.map_err(|_| ControlError::Ended)?;
+        self.tell(RootMessage::Workers { projection: self.projection, told })?;
+        let mut workers: Vec<OperatorRequests> = workers.await.map_err(|_| ControlError::Ended)?;
         workers.sort_by_key(|(build, _)| Some(*build) != served);
         let mut answers = Vec::new();
-        for (_, orders) in workers {
+        for (_, requests) in workers {
             let (answer, answered) = oneshot::channel();
-            let order = Order { aggregate: aggregate.clone(), skip, dry_run, released: 0, answer };
-            // A worker that has gone lets go of the way to answer with the order.
-            let _gone = orders.send(order).await;
+            let request = OperatorRequest { aggregate: aggregate.clone(), skip, dry_run, released: 0, answer };
+            // A worker that has gone lets go of the way to answer with the request.
+            let _gone = requests.send(request).await;
             answers.push(answered);
         }
         let mut first = None;
@@ -385,8 +385,8 @@ impl Operation {
             // Nobody starts a worker before this operation is over.
             (None, State::Paused | State::Stopped(_), Some(build)) => {
                 let (answer, _) = oneshot::channel();
-                let order = Order { aggregate, skip, dry_run, released: 0, answer };
-                self.projector.release_at_rest(build, order).await
+                let request = OperatorRequest { aggregate, skip, dry_run, released: 0, answer };
+                self.projector.release_at_rest(build, request).await
             }
             (None, ..) => Err(ControlError::NotAtWork),
         }
@@ -398,7 +398,7 @@ impl Operation {
             let next = progress.rebuild.as_ref().map(|rebuild| &rebuild.state);
             progress.state == State::Starting || next == Some(&State::Starting)
         };
-        let mut progress = self.upkeep.progress.subscribe();
+        let mut progress = self.context.progress.subscribe();
         // We hold the sender.
         let _told =
             progress.wait_for(|progress| progress.state == State::Ended || !is_starting(progress)).await.is_ok();
@@ -406,26 +406,26 @@ impl Operation {
 
     /// Whether it was begun or not: a plan is made of what there is then.
     async fn begin(&self, after: Offset, how: Begin) -> Result<(), ControlError> {
-        let begun = self.upkeep.store.begin(&self.upkeep.definition, after, how).await;
+        let begun = self.context.store.begin(&self.context.definition, after, how).await;
         self.plan()?;
         let Build { number: BuildNumber(build), .. } = begun?;
-        info!(view = self.upkeep.definition.name(), build, after = %after.position, ?how, "a view is built anew");
+        info!(view = self.context.definition.name(), build, after = %after.position, ?how, "a view is built anew");
         Ok(())
     }
 
     fn progress(&self) -> Result<Progress, ControlError> {
-        let progress = self.upkeep.progress.borrow().clone();
+        let progress = self.context.progress.borrow().clone();
         if progress.state == State::Ended { Err(ControlError::Ended) } else { Ok(progress) }
     }
 
     async fn halt(&self, but: Option<BuildNumber>) -> Result<(), ControlError> {
         let (halted, all_halted) = oneshot::channel();
-        self.tell(RootMessage::Halt { ward: self.ward, but, halted })?;
+        self.tell(RootMessage::Halt { projection: self.projection, but, halted })?;
         all_halted.await.map_err(|_| ControlError::Ended)
     }
 
     fn plan(&self) -> Result<(), ControlError> {
-        self.tell(RootMessage::Plan(self.ward))
+        self.tell(RootMessage::Plan(self.projection))
     }
 
     fn tell(&self, message: RootMessage) -> Result<(), ControlError> {

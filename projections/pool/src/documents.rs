@@ -34,7 +34,7 @@ struct Entry<D> {
 /// A document that JSON cannot hold, or whose JSON cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the document {key:?} {problem}")]
-pub(crate) struct Unfit {
+pub(crate) struct InvalidDocument {
     pub(crate) key: Key,
     pub(crate) problem: String,
 }
@@ -61,7 +61,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
     }
 
     /// Takes what was loaded; the keys that were not found have no document.
-    pub(crate) fn insert(&mut self, wanted: Vec<Key>, found: Vec<(Key, String)>) -> Result<(), Unfit> {
+    pub(crate) fn insert(&mut self, wanted: Vec<Key>, found: Vec<(Key, String)>) -> Result<(), InvalidDocument> {
         for (key, json) in found {
             let document = Some(from_json(&key, &json)?);
             self.put(key, Entry { document, bytes: json.len(), changed: None });
@@ -94,7 +94,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
     }
 
     /// What has changed, sorted by key: rows to write, and keys whose documents are gone.
-    pub(crate) fn changes(&mut self) -> Result<(Vec<Row>, Vec<Key>), Unfit> {
+    pub(crate) fn changes(&mut self) -> Result<(Vec<Row>, Vec<Key>), InvalidDocument> {
         self.changed.sort_unstable();
         let (mut rows, mut gone) = (Vec::with_capacity(self.changed.len()), Vec::new());
         for key in &self.changed {
@@ -138,7 +138,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
     }
 
     /// Notes what some documents are, so that they can be [restored](Self::restore).
-    pub(crate) fn before<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<Vec<Before>, Unfit> {
+    pub(crate) fn before<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<Vec<Before>, InvalidDocument> {
         let mut noted: Vec<Before> = Vec::new();
         for key in keys {
             let Some(entry) = self.entries.peek(key) else { continue };
@@ -151,7 +151,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
     }
 
     /// Undoes what has happened to them since.
-    pub(crate) fn restore(&mut self, noted: Vec<Before>) -> Result<(), Unfit> {
+    pub(crate) fn restore(&mut self, noted: Vec<Before>) -> Result<(), InvalidDocument> {
         for Before { key, json, changed } in noted {
             let document = json.map(|json| from_json(&key, &json)).transpose()?;
             if let Some(entry) = self.entries.peek_mut(&key) {
@@ -165,7 +165,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
     }
 
     /// Whether these documents can be stored and come back.
-    pub(crate) fn check<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<(), Unfit> {
+    pub(crate) fn check<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<(), InvalidDocument> {
         for key in keys {
             if let Some(document) = self.entries.peek(key).and_then(|entry| entry.document.as_ref()) {
                 from_json::<D>(key, &to_json(key, document)?)?;
@@ -179,12 +179,13 @@ fn size_bytes<D>(key: &Key, entry: &Entry<D>) -> usize {
     entry.bytes + key.as_str().len() + ENTRY_BYTES
 }
 
-fn to_json<D: Serialize>(key: &Key, document: &D) -> Result<String, Unfit> {
-    let unfit = |problem: String| Unfit { key: key.clone(), problem };
-    let json = serde_json::to_string(document).map_err(|error| unfit(format!("cannot be written as JSON: {error}")))?;
+fn to_json<D: Serialize>(key: &Key, document: &D) -> Result<String, InvalidDocument> {
+    let invalid = |problem: String| InvalidDocument { key: key.clone(), problem };
+    let json =
+        serde_json::to_string(document).map_err(|error| invalid(format!("cannot be written as JSON: {error}")))?;
     if has_nul(&json) {
         // PostgreSQL cannot look into it, and what one store takes, all take.
-        return Err(unfit("contains NUL".to_owned()));
+        return Err(invalid("contains NUL".to_owned()));
     }
     Ok(json)
 }
@@ -199,9 +200,11 @@ fn has_nul(json: &str) -> bool {
     json.match_indices("\\u0000").any(is_escaped)
 }
 
-pub(crate) fn from_json<D: DeserializeOwned>(key: &Key, json: &str) -> Result<D, Unfit> {
-    serde_json::from_str(json)
-        .map_err(|error| Unfit { key: key.clone(), problem: format!("cannot be read, was VERSION raised? {error}") })
+pub(crate) fn from_json<D: DeserializeOwned>(key: &Key, json: &str) -> Result<D, InvalidDocument> {
+    serde_json::from_str(json).map_err(|error| InvalidDocument {
+        key: key.clone(),
+        problem: format!("cannot be read, was VERSION raised? {error}"),
+    })
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use dormouse_kernel::{
     RecordedEvent, Timestamp, Uuid, Version, encode,
 };
 
+use crate::decoded_batch::{DecodedBatch, decode};
 use crate::definition::Definition;
 use crate::documents::{Documents, from_json};
 use crate::key::Key;
 use crate::projection::{Project, Projection};
-use crate::round::{Round, decode};
 use crate::sources::{AnySource, Sources};
 use crate::store::Row;
 
@@ -190,17 +190,17 @@ impl<P: Projection> Given<P> {
     }
 
     fn project(&mut self, recorded: RecordedEvent) {
-        let mut round = Round::of(1);
-        round.add(decode(recorded, &self.sources), &HashSet::new());
+        let mut batch = DecodedBatch::of(1);
+        batch.add(decode(recorded, &self.sources), &HashSet::new());
         let mut documents = Documents::new(0);
-        let missing = documents.missing(round.keys());
+        let missing = documents.missing(batch.keys());
         let found = missing.iter().filter_map(|key| Some((key.clone(), self.documents.get(key)?.clone()))).collect();
         documents.insert(missing, found).unwrap_or_else(|error| panic!("{error}"));
-        for number in 0..round.len() {
-            let projected = round.project_carefully(number, &mut documents);
+        for number in 0..batch.len() {
+            let projected = batch.project_carefully(number, &mut documents);
             projected.unwrap_or_else(|error| panic!("{error}"));
         }
-        if let Some(parked) = round.into_parked(1).first() {
+        if let Some(parked) = batch.into_parked(1).first() {
             panic!("{}", parked.reason.as_deref().unwrap_or_default());
         }
         let (rows, gone) = documents.changes().unwrap_or_else(|error| panic!("{error}"));

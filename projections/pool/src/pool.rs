@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::cache::Cache;
 use crate::capacity::Capacity;
+use crate::context::ProjectionContext;
 use crate::definition::{Definition, DefinitionError};
 use crate::metric;
 use crate::options::Options;
@@ -21,9 +22,8 @@ use crate::progress::{Progress, State};
 use crate::projection::Projection;
 use crate::projector::Projector;
 use crate::reader::Reader;
-use crate::store::{Standing, ViewStore};
+use crate::store::{ReplicaStatus, ViewStore};
 use crate::supervision::{Root, RootMessage, Startup};
-use crate::upkeep::Upkeep;
 use crate::view::View;
 use crate::worker::AnyProjector;
 
@@ -32,7 +32,7 @@ use crate::worker::AnyProjector;
 pub struct Projections {
     views: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
     readers: Arc<BTreeMap<&'static str, Reader>>,
-    /// In the order of their wards at the root.
+    /// In the order of their projections at the root.
     projectors: Arc<Vec<Arc<dyn AnyProjector>>>,
     journal: Journal,
     store: Arc<dyn ViewStore>,
@@ -79,7 +79,7 @@ impl Builder {
     pub fn projection<P: Projection>(mut self) -> Self {
         let added = Definition::of::<P>().and_then(|definition| {
             let (store, journal) = (Arc::clone(&self.store), self.journal.clone());
-            let upkeep = Arc::new(Upkeep::new(
+            let context = Arc::new(ProjectionContext::new(
                 definition,
                 store,
                 journal,
@@ -87,8 +87,8 @@ impl Builder {
                 &self.cache,
                 Arc::clone(&self.capacity),
             ));
-            let reader = upkeep.reader();
-            let projector = Arc::new(Projector::<P>::new(upkeep)?);
+            let reader = context.reader();
+            let projector = Arc::new(Projector::<P>::new(context)?);
             Ok(Added { name: P::NAME, projector, view: Arc::new(View::<P>::new(reader.clone())), reader })
         });
         self.projectors.push(added);
@@ -185,7 +185,7 @@ impl Projections {
     /// How far each projection is, and how it fares.
     #[must_use]
     pub fn progress(&self) -> Vec<Progress> {
-        self.projectors.iter().map(|projector| projector.upkeep().progress.borrow().clone()).collect()
+        self.projectors.iter().map(|projector| projector.context().progress.borrow().clone()).collect()
     }
 
     /// Brings the metrics that are read rather than counted up to date. It asks the journal, once for each projection that
@@ -212,7 +212,7 @@ impl Projections {
 
     /// How the replicas do that views are read from, too.
     #[must_use]
-    pub fn replicas(&self) -> Vec<Standing> {
+    pub fn replicas(&self) -> Vec<ReplicaStatus> {
         self.store.replicas()
     }
 
@@ -225,13 +225,13 @@ impl Projections {
     }
 
     /// The projection of that name, with its number at the root.
-    pub(crate) fn find(&self, name: &str) -> Option<(usize, &Arc<Upkeep>)> {
-        let upkeeps = self.projectors.iter().map(|projector| projector.upkeep());
-        upkeeps.enumerate().find(|(_, upkeep)| upkeep.definition.name() == name)
+    pub(crate) fn find(&self, name: &str) -> Option<(usize, &Arc<ProjectionContext>)> {
+        let contexts = self.projectors.iter().map(|projector| projector.context());
+        contexts.enumerate().find(|(_, context)| context.definition.name() == name)
     }
 
-    pub(crate) fn projector(&self, ward: usize) -> Arc<dyn AnyProjector> {
-        Arc::clone(&self.projectors[ward])
+    pub(crate) fn projector(&self, projection: usize) -> Arc<dyn AnyProjector> {
+        Arc::clone(&self.projectors[projection])
     }
 
     /// Lets each worker finish the batch it is at, and take no more. Returns when all have ended.
@@ -249,7 +249,7 @@ fn watch_root(root_ended: JoinHandle<()>, projectors: Vec<Arc<dyn AnyProjector>>
         // It makes no difference how it ended.
         let _ended = root_ended.await;
         for projector in projectors {
-            projector.upkeep().end(State::Stopped("the supervisor of the workers ended".to_owned()));
+            projector.context().end(State::Stopped("the supervisor of the workers ended".to_owned()));
         }
         drop(ending);
     });

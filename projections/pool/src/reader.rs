@@ -7,17 +7,17 @@ use dormouse_kernel::Position;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::context::ProjectionContext;
 use crate::definition::Definition;
 use crate::key::Key;
 use crate::progress::{Progress, State};
 use crate::query::{Page, Query};
 use crate::store::{Error, Found, Parked};
-use crate::upkeep::Upkeep;
 
 /// Reads a view, whatever its documents: they are JSON text here. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    upkeep: Arc<Upkeep>,
+    context: Arc<ProjectionContext>,
 }
 
 /// Why a view is not as far as somebody wants it to be.
@@ -42,14 +42,14 @@ pub enum WaitError {
 }
 
 impl Reader {
-    pub(crate) fn new(upkeep: Arc<Upkeep>) -> Self {
-        Self { upkeep }
+    pub(crate) fn new(context: Arc<ProjectionContext>) -> Self {
+        Self { context }
     }
 
     /// What the view is called, and what can be asked of it.
     #[must_use]
     pub fn definition(&self) -> &Definition {
-        &self.upkeep.definition
+        &self.context.definition
     }
 
     /// The document under a key, and how far the view was when it was read. One that is in the cache is there at once.
@@ -57,12 +57,12 @@ impl Reader {
     /// # Errors
     /// If the store does not answer.
     pub async fn get(&self, key: &Key) -> Result<Found, Error> {
-        if let Some(found) = self.upkeep.shelf.document(key) {
+        if let Some(found) = self.context.view_cache.document(key) {
             return Ok(found);
         }
         self.started().await;
-        let Upkeep { definition, store, shelf, .. } = &*self.upkeep;
-        shelf.load_document(key, store.get(definition, key)).await
+        let ProjectionContext { definition, store, view_cache, .. } = &*self.context;
+        view_cache.load_document(key, store.get(definition, key)).await
     }
 
     /// A page of documents, and how far the view was when it was read.
@@ -71,8 +71,8 @@ impl Reader {
     /// If the store does not answer.
     pub async fn list(&self, query: &Query) -> Result<Page, Error> {
         self.started().await;
-        let Upkeep { definition, store, shelf, .. } = &*self.upkeep;
-        shelf.list(query, store.list(definition, query)).await
+        let ProjectionContext { definition, store, view_cache, .. } = &*self.context;
+        view_cache.list(query, store.list(definition, query)).await
     }
 
     /// Waits until every event up to `position` is in the view (or parked), no longer than `patience`. Whatever is read
@@ -83,7 +83,7 @@ impl Reader {
     pub async fn wait_for(&self, position: Position, patience: Duration) -> Result<Position, WaitError> {
         let mut progress = self.progress();
         if progress.borrow().position < position {
-            self.upkeep.is_waited_for.notify_one();
+            self.context.is_waited_for.notify_one();
         }
         let reached = |progress: &Progress| progress.position >= position || progress.state.is_final();
         // Out of time, or, which cannot be, without a sender: where it is says the rest.
@@ -101,7 +101,7 @@ impl Reader {
     /// How far it is, how it fares, and every change of that.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.upkeep.progress.subscribe()
+        self.context.progress.subscribe()
     }
 
     /// The events that wait outside the view, after a position, in order, at most `limit`.
@@ -109,9 +109,9 @@ impl Reader {
     /// # Errors
     /// If the store does not answer.
     pub async fn parked(&self, after: Position, limit: usize) -> Result<Vec<Parked>, Error> {
-        let build = self.upkeep.progress.borrow().build;
+        let build = self.context.progress.borrow().build;
         match build {
-            Some(build) => self.upkeep.store.parked(build, None, after, limit).await,
+            Some(build) => self.context.store.parked(build, None, after, limit).await,
             None => Ok(Vec::new()),
         }
     }

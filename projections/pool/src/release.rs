@@ -7,16 +7,16 @@ use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use crate::context::ProjectionContext;
 use crate::control::{ControlError, Retried};
+use crate::error::ProjectionError;
 use crate::projection::Projection;
-use crate::projector::{Projector, Standing, give_way};
+use crate::projector::{BuildState, Projector, give_way};
 use crate::store::{Advance, Parked};
-use crate::trouble::Trouble;
-use crate::upkeep::Upkeep;
 
 /// An operator wants the parked events of an aggregate to be projected again.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct OperatorRequest {
     pub(crate) aggregate: AggregateRef,
     /// The first one is to be left out: it must be this one.
     pub(crate) skip: Option<Position>,
@@ -34,17 +34,17 @@ impl<P: Projection> Projector<P> {
     /// `None`: there may be more.
     pub(crate) async fn release(
         &self,
-        view: &mut Standing<P>,
-        order: &mut Order,
-    ) -> Result<Option<Result<Retried, ControlError>>, Trouble> {
-        let Upkeep { store, .. } = &*self.upkeep;
+        view: &mut BuildState<P>,
+        request: &mut OperatorRequest,
+    ) -> Result<Option<Result<Retried, ControlError>>, ProjectionError> {
+        let ProjectionContext { store, .. } = &*self.context;
         let limit = view.batch_events;
-        let aggregate = &order.aggregate;
+        let aggregate = &request.aggregate;
         let mut page = store.parked(view.build, Some(aggregate), Position::ZERO, limit).await?;
         let mut is_last = page.len() < limit;
         let mut released = Vec::with_capacity(page.len());
-        match (page.first(), order.skip) {
-            (None, _) if order.released == 0 => {
+        match (page.first(), request.skip) {
+            (None, _) if request.released == 0 => {
                 return Ok(Some(Err(ControlError::NotParked { aggregate: aggregate.clone() })));
             }
             (Some(first), Some(position)) if first.position != position => {
@@ -62,7 +62,7 @@ impl<P: Projection> Projector<P> {
                 is_last &= events.len() == page.len();
                 page.truncate(events.len());
                 match self.project_again(events, view).await {
-                    Err(Trouble::TooLarge) => {
+                    Err(ProjectionError::TooLarge) => {
                         view.takes_fewer(page.len());
                         return Ok(None);
                     }
@@ -78,10 +78,10 @@ impl<P: Projection> Projector<P> {
         });
         let is_before = |position: &Position| still.as_ref().is_none_or(|still| *position < still.position);
         let projected: Vec<Position> = page.iter().map(|event| event.position).filter(is_before).collect();
-        order.released += projected.len() as u64;
-        if order.dry_run {
+        request.released += projected.len() as u64;
+        if request.dry_run {
             view.documents.forget();
-            return Ok(Some(Ok(Retried { released: order.released, still })));
+            return Ok(Some(Ok(Retried { released: request.released, still })));
         }
         released.extend(projected);
         let (rows, gone) = view.documents.changes()?;
@@ -89,23 +89,23 @@ impl<P: Projection> Projector<P> {
         let advance = Advance { from: view.offset.position, to: view.offset, rows, gone, parked, released };
         self.commit(view.build, view.offset, advance).await?;
         view.documents.stored();
-        order.skip = None;
+        request.skip = None;
         if let Some(Parked { version, position, reason, attempts, .. }) = &still {
             error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "an aggregate stays parked");
         } else if is_last {
-            info!(view = P::NAME, %aggregate, released = order.released, "an aggregate is parked no longer");
+            info!(view = P::NAME, %aggregate, released = request.released, "an aggregate is parked no longer");
             view.parked = view.parked.saturating_sub(1);
-            self.upkeep.parked(view.build, view.parked);
+            self.context.parked(view.build, view.parked);
         }
         let is_done = is_last || still.is_some();
-        Ok(is_done.then_some(Ok(Retried { released: order.released, still })))
+        Ok(is_done.then_some(Ok(Retried { released: request.released, still })))
     }
 
     /// The parked events themselves; fewer, if they are large.
     async fn journaled(&self, aggregate: &AggregateRef, page: &[Parked]) -> Result<Vec<RecordedEvent>, ReadError> {
         let Some(first) = page.first() else { return Ok(Vec::new()) };
         let before = Version(first.version.0.saturating_sub(1));
-        let events = self.upkeep.journal.history(aggregate, before, PageLimit::events(page.len())).await?;
+        let events = self.context.journal.history(aggregate, before, PageLimit::events(page.len())).await?;
         let is_same = |(event, parked): (&RecordedEvent, &Parked)| event.position == parked.position;
         if (events.len() == page.len() || events.is_cut) && events.iter().zip(page).all(is_same) {
             return Ok(events.events);
@@ -122,15 +122,15 @@ impl<P: Projection> Projector<P> {
     async fn project_again(
         &self,
         events: Vec<RecordedEvent>,
-        view: &mut Standing<P>,
-    ) -> Result<Option<(Position, String)>, Trouble> {
-        let mut round = self.read(events, &HashSet::new()).await;
-        self.load(&round, view).await?;
-        for number in 0..round.len() {
-            round.project_carefully(number, &mut view.documents)?;
+        view: &mut BuildState<P>,
+    ) -> Result<Option<(Position, String)>, ProjectionError> {
+        let mut batch = self.read(events, &HashSet::new()).await;
+        self.load(&batch, view).await?;
+        for number in 0..batch.len() {
+            batch.project_carefully(number, &mut view.documents)?;
             give_way(number).await;
         }
-        let failed = round.into_parked(1).into_iter().next();
+        let failed = batch.into_parked(1).into_iter().next();
         Ok(failed.map(|event| (event.position, event.reason.unwrap_or_default())))
     }
 }

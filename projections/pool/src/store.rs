@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-pub use dormouse_journal::store::postgres_sessions::Standing;
+pub use dormouse_journal::store::postgres_sessions::ReplicaStatus;
 use dormouse_kernel::{AggregateRef, Chain, Mark, Position, RecordedEvent, Version};
 
 use crate::definition::Definition;
@@ -256,7 +256,7 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
     async fn close(&self);
 
     /// How the replicas do that documents and lists are read from, too. None, if there can be none.
-    fn replicas(&self) -> Vec<Standing> {
+    fn replicas(&self) -> Vec<ReplicaStatus> {
         Vec::new()
     }
 }

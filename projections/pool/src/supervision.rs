@@ -1,22 +1,22 @@
 //! The supervisor of the workers: each is restarted on its own, within limits, and given up on its own.
 //!
-//! A projection is a ward. Its planner says which builds there are to work on, and each of them gets a worker. A worker
+//! A projection is a projection. Its planner says which builds there are to work on, and each of them gets a worker. A worker
 //! whose build has gone ends quietly, because another build has taken its place; if nobody else is left, a plan is made
 //! anew.
 
 use std::sync::Arc;
 
-use dormouse_kernel::{Failures, Limits, Verdict};
+use dormouse_kernel::{Failures, Limits, RestartDecision};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
+use crate::context::Job;
 use crate::progress::State;
-use crate::release::Order;
+use crate::release::OperatorRequest;
 use crate::store::BuildNumber;
-use crate::upkeep::Job;
-use crate::worker::{AnyProjector, Commission, GONE, Orders};
+use crate::worker::{AnyProjector, GONE, OperatorRequests, WorkerArguments};
 
 pub(crate) struct Root;
 
@@ -28,11 +28,11 @@ pub(crate) enum RootMessage {
     /// Find out which builds there are to work on.
     Plan(usize),
     /// These they are.
-    Planned { ward: usize, plan: u64, builds: Vec<BuildNumber> },
+    Planned { projection: usize, plan: u64, builds: Vec<BuildNumber> },
     /// Let all workers but that of one build end, forget how often they have failed, and say when they have ended.
-    Halt { ward: usize, but: Option<BuildNumber>, halted: oneshot::Sender<()> },
+    Halt { projection: usize, but: Option<BuildNumber>, halted: oneshot::Sender<()> },
     /// Say how to reach the workers of the builds.
-    Workers { ward: usize, told: oneshot::Sender<Vec<Orders>> },
+    Workers { projection: usize, told: oneshot::Sender<Vec<OperatorRequests>> },
     /// The workers were told to stop: end when they have.
     Stop,
 }
@@ -44,13 +44,13 @@ pub(crate) struct Startup {
 }
 
 pub(crate) struct RootState {
-    wards: Vec<Ward>,
+    projections: Vec<SupervisedProjection>,
     limits: Limits,
     is_stopping: bool,
 }
 
 /// A projection and its workers.
-struct Ward {
+struct SupervisedProjection {
     number: usize,
     projector: Arc<dyn AnyProjector>,
     children: Vec<Child>,
@@ -72,7 +72,7 @@ struct Child {
 struct Reach {
     id: ActorId,
     stop: watch::Sender<bool>,
-    orders: mpsc::Sender<Order>,
+    requests: mpsc::Sender<OperatorRequest>,
 }
 
 impl Actor for Root {
@@ -86,13 +86,19 @@ impl Actor for Root {
         startup: Startup,
     ) -> Result<RootState, ActorProcessingErr> {
         let Startup { projectors, limits, stop } = startup;
-        let ward = |(number, projector)| Ward { number, projector, children: Vec::new(), plan: 0, halting: Vec::new() };
-        let mut wards: Vec<Ward> = projectors.into_iter().enumerate().map(ward).collect();
-        for ward in &mut wards {
-            ward.start(Job::Plan, &myself).await?;
+        let projection = |(number, projector)| SupervisedProjection {
+            number,
+            projector,
+            children: Vec::new(),
+            plan: 0,
+            halting: Vec::new(),
+        };
+        let mut projections: Vec<SupervisedProjection> = projectors.into_iter().enumerate().map(projection).collect();
+        for projection in &mut projections {
+            projection.start(Job::Plan, &myself).await?;
         }
         tell_when_stopped(stop, myself);
-        Ok(RootState { wards, limits, is_stopping: false })
+        Ok(RootState { projections, limits, is_stopping: false })
     }
 
     async fn handle(
@@ -104,28 +110,28 @@ impl Actor for Root {
         match message {
             RootMessage::Stop => {
                 state.is_stopping = true;
-                state.wards.iter_mut().for_each(|ward| ward.halt(None));
+                state.projections.iter_mut().for_each(|projection| projection.halt(None));
                 state.end_if_all_have(&myself);
             }
             // Those who wait for an answer find that it never comes.
             _ if state.is_stopping => {}
-            RootMessage::Restart(ward, job) => {
-                if state.wards[ward].child(job).is_some_and(|child| child.worker.is_none()) {
-                    state.wards[ward].start(job, &myself).await?;
+            RootMessage::Restart(projection, job) => {
+                if state.projections[projection].child(job).is_some_and(|child| child.worker.is_none()) {
+                    state.projections[projection].start(job, &myself).await?;
                 }
             }
-            RootMessage::Plan(ward) => state.wards[ward].start(Job::Plan, &myself).await?,
-            RootMessage::Planned { ward, plan, builds } => {
-                state.wards[ward].planned(plan, builds, &myself).await?;
+            RootMessage::Plan(projection) => state.projections[projection].start(Job::Plan, &myself).await?,
+            RootMessage::Planned { projection, plan, builds } => {
+                state.projections[projection].planned(plan, builds, &myself).await?;
             }
-            RootMessage::Halt { ward, but, halted } => {
-                let ward = &mut state.wards[ward];
-                ward.halt(but);
-                ward.halting.push(halted);
-                ward.tell_if_halted();
+            RootMessage::Halt { projection, but, halted } => {
+                let projection = &mut state.projections[projection];
+                projection.halt(but);
+                projection.halting.push(halted);
+                projection.tell_if_halted();
             }
-            RootMessage::Workers { ward, told } => {
-                let reached = state.wards[ward].children.iter().filter_map(Child::orders).collect();
+            RootMessage::Workers { projection, told } => {
+                let reached = state.projections[projection].children.iter().filter_map(Child::requests).collect();
                 // Whoever asked may have gone.
                 let _gone = told.send(reached);
             }
@@ -146,9 +152,9 @@ impl Actor for Root {
             _ => return Ok(()),
         };
         let is_it = |child: &Child| child.worker.as_ref().is_some_and(|worker| worker.id == ended.get_id());
-        for ward in &mut state.wards {
-            if let Some(number) = ward.children.iter().position(is_it) {
-                ward.ended(number, how, &state.limits, &myself);
+        for projection in &mut state.projections {
+            if let Some(number) = projection.children.iter().position(is_it) {
+                projection.ended(number, how, &state.limits, &myself);
                 break;
             }
         }
@@ -171,9 +177,9 @@ enum Ending {
 impl RootState {
     fn end_if_all_have(&self, root: &ActorRef<RootMessage>) {
         let mut have_all = true;
-        for ward in &self.wards {
-            if ward.children.is_empty() {
-                ward.projector.upkeep().end(State::Ended);
+        for projection in &self.projections {
+            if projection.children.is_empty() {
+                projection.projector.context().end(State::Ended);
             } else {
                 have_all = false;
             }
@@ -184,7 +190,7 @@ impl RootState {
     }
 }
 
-impl Ward {
+impl SupervisedProjection {
     fn child(&mut self, job: Job) -> Option<&mut Child> {
         self.children.iter_mut().find(|child| child.job == job)
     }
@@ -194,11 +200,17 @@ impl Ward {
             self.plan += 1;
         }
         let (stop, stopped) = watch::channel(false);
-        let (orders, received) = mpsc::channel(1);
-        let commission =
-            Commission { job, stop: stopped, orders: received, root: root.clone(), ward: self.number, plan: self.plan };
-        let id = Arc::clone(&self.projector).start(commission).await?;
-        let worker = Some(Reach { id, stop, orders });
+        let (requests, received) = mpsc::channel(1);
+        let arguments = WorkerArguments {
+            job,
+            stop: stopped,
+            requests: received,
+            root: root.clone(),
+            projection: self.number,
+            plan: self.plan,
+        };
+        let id = Arc::clone(&self.projector).start(arguments).await?;
+        let worker = Some(Reach { id, stop, requests });
         match self.child(job) {
             Some(child) => child.worker = worker,
             None => self.children.push(Child {
@@ -270,7 +282,7 @@ impl Ward {
                 let is_at_work = |child: &Child| child.job != Job::Plan && !child.is_given_up;
                 if !self.children.iter().any(is_at_work) {
                     let problem = "what is served was replaced by somebody else, or lost".to_owned();
-                    self.projector.upkeep().set_state(job, State::Retrying(problem.clone()));
+                    self.projector.context().set_state(job, State::Retrying(problem.clone()));
                     self.failed(Job::Plan, problem, limits, root);
                 }
             }
@@ -278,29 +290,29 @@ impl Ward {
     }
 
     fn failed(&mut self, job: Job, problem: String, limits: &Limits, root: &ActorRef<RootMessage>) {
-        let (ward, upkeep) = (self.number, Arc::clone(self.projector.upkeep()));
-        let view = upkeep.definition.name();
+        let (projection, context) = (self.number, Arc::clone(self.projector.context()));
+        let view = context.definition.name();
         let Some(child) = self.child(job) else { return };
         let now = Instant::now().into_std();
         match child.failures.record(now, limits, &problem) {
-            Verdict::Restart { until } => {
+            RestartDecision::Restart { until } => {
                 warn!(view, ?job, problem, "a projection failed, restarting it");
-                upkeep.set_state(job, State::Retrying(problem));
-                root.send_after(until.saturating_duration_since(now), move || RootMessage::Restart(ward, job));
+                context.set_state(job, State::Retrying(problem));
+                root.send_after(until.saturating_duration_since(now), move || RootMessage::Restart(projection, job));
             }
-            Verdict::GiveUp { reason } => {
+            RestartDecision::GiveUp { reason } => {
                 error!(view, ?job, reason, "a projection keeps failing and is stopped");
                 child.is_given_up = true;
-                upkeep.set_state(job, State::Stopped(reason));
+                context.set_state(job, State::Stopped(reason));
             }
         }
     }
 }
 
 impl Child {
-    fn orders(&self) -> Option<Orders> {
+    fn requests(&self) -> Option<OperatorRequests> {
         match (self.job, &self.worker) {
-            (Job::Build(build), Some(worker)) => Some((build, worker.orders.clone())),
+            (Job::Build(build), Some(worker)) => Some((build, worker.requests.clone())),
             _ => None,
         }
     }

@@ -61,7 +61,7 @@ impl<P: Projection> View<P> {
     pub async fn get(&self, key: &Key) -> Result<Answer<P::Document>, ReadError> {
         let store::Found { document, at } = self.reader.get(key).await?;
         let read = |(json, position): (Arc<str>, Position)| {
-            let content = from_json(key, &json).map_err(|unfit| ReadError::Unreadable(unfit.to_string()))?;
+            let content = from_json(key, &json).map_err(|invalid| ReadError::Unreadable(invalid.to_string()))?;
             Ok::<_, ReadError>(Document { content, position })
         };
         Ok(Answer { document: document.map(read).transpose()?, at })

@@ -14,15 +14,15 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use crate::batch::Batch;
+use crate::context::{Job, ProjectionContext};
 use crate::control::{ControlError, Retried};
+use crate::error::ProjectionError;
 use crate::progress::State;
 use crate::projection::Projection;
 use crate::projector::{Projector, Run};
-use crate::release::Order;
+use crate::release::OperatorRequest;
 use crate::store::BuildNumber;
 use crate::supervision::RootMessage;
-use crate::trouble::Trouble;
-use crate::upkeep::{Job, Upkeep};
 
 /// How a worker ends that finds its build gone. One that was told to stop says nothing.
 pub(crate) const GONE: &str = "gone";
@@ -33,27 +33,27 @@ pub(crate) struct Worker<P>(PhantomData<fn() -> P>);
 pub(crate) struct Next;
 
 /// What a worker is to do, and how it hears of those above it.
-pub(crate) struct Commission {
+pub(crate) struct WorkerArguments {
     pub(crate) job: Job,
     pub(crate) stop: watch::Receiver<bool>,
     /// Bounded by one: operators come one after the other.
-    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) requests: mpsc::Receiver<OperatorRequest>,
     pub(crate) root: ActorRef<RootMessage>,
     /// What the root calls the projection, and this attempt to make a plan.
-    pub(crate) ward: usize,
+    pub(crate) projection: usize,
     pub(crate) plan: u64,
 }
 
 pub(crate) struct Work<P: Projection> {
     projector: Arc<Projector<P>>,
-    commission: Commission,
+    arguments: WorkerArguments,
     /// `None`: where the build is must be found out.
     run: Option<Run<P>>,
     /// What the run has read ahead.
     ahead: Option<Batch>,
     /// What an operator wants, as far as it is not done.
-    order: Option<Order>,
-    /// Attempts in a row that met with passing trouble.
+    request: Option<OperatorRequest>,
+    /// Attempts in a row that met with passing error.
     attempts: u32,
     /// Before that no live batch is begun, unless a reader waits for it.
     rests_until: Option<Instant>,
@@ -77,12 +77,12 @@ impl<P: Projection> Actor for Worker<P> {
 
     async fn handle(&self, myself: ActorRef<Next>, _: Next, work: &mut Work<P>) -> Result<(), ActorProcessingErr> {
         let went = match work.step().await {
-            Err(Trouble::Passing(reason)) => work.pause(reason).await,
-            Err(Trouble::Gone) => {
+            Err(ProjectionError::Transient(reason)) => work.pause(reason).await,
+            Err(ProjectionError::Gone) => {
                 myself.stop(Some(GONE.to_owned()));
                 return Ok(());
             }
-            Err(trouble @ (Trouble::Lasting(_) | Trouble::TooLarge)) => return Err(trouble.into()),
+            Err(error @ (ProjectionError::Permanent(_) | ProjectionError::TooLarge)) => return Err(error.into()),
             Ok(went) => went,
         };
         match went {
@@ -94,8 +94,8 @@ impl<P: Projection> Actor for Worker<P> {
 }
 
 impl<P: Projection> Work<P> {
-    async fn step(&mut self) -> Result<Went, Trouble> {
-        let build = match self.commission.job {
+    async fn step(&mut self) -> Result<Went, ProjectionError> {
+        let build = match self.arguments.job {
             Job::Plan => return self.plan().await,
             Job::Build(build) => build,
         };
@@ -105,7 +105,7 @@ impl<P: Projection> Work<P> {
             Some(run) => (run, ahead),
             None => (self.projector.resume(build).await?, None),
         };
-        if *self.commission.stop.borrow() {
+        if *self.arguments.stop.borrow() {
             return Ok(Went::Away);
         }
         self.obey(&mut run).await?;
@@ -114,19 +114,19 @@ impl<P: Projection> Work<P> {
         let wanted = |aggregate: &AggregateRef, _: &NewEvent| projector.reads(aggregate);
         let batch = if ahead.is_some() {
             ahead
-        } else if self.order.is_some() {
+        } else if self.request.is_some() {
             Batch::ready(&mut run.feed, limit, wanted).await?
         } else {
             let rests_until = self.rests_until.filter(|_| run.view.is_served);
             let next = async {
-                rest(&projector.upkeep, rests_until).await;
+                rest(&projector.context, rests_until).await;
                 Batch::next(&mut run.feed, limit, wanted).await
             };
             tokio::select! {
                 biased;
-                () = stopped(&mut self.commission.stop) => return Ok(Went::Away),
-                order = self.commission.orders.recv() => {
-                    self.order = order;
+                () = stopped(&mut self.arguments.stop) => return Ok(Went::Away),
+                request = self.arguments.requests.recv() => {
+                    self.request = request;
                     None
                 }
                 batch = next => batch?,
@@ -137,7 +137,7 @@ impl<P: Projection> Work<P> {
             if !self.advance(&mut run, batch).await? {
                 return Ok(Went::Away);
             }
-            self.rests_until = Some(begun + self.projector.upkeep.options.interval_after(begun.elapsed()));
+            self.rests_until = Some(begun + self.projector.context.options.interval_after(begun.elapsed()));
         }
         self.run = Some(run);
         self.attempts = 0;
@@ -145,17 +145,17 @@ impl<P: Projection> Work<P> {
     }
 
     /// False: it was told to stop before its turn came.
-    async fn advance(&mut self, run: &mut Run<P>, batch: Batch) -> Result<bool, Trouble> {
+    async fn advance(&mut self, run: &mut Run<P>, batch: Batch) -> Result<bool, ProjectionError> {
         let projector = &self.projector;
         let turn = async {
-            let moving = if run.view.is_served { Some(projector.upkeep.moving.lock().await) } else { None };
+            let moving = if run.view.is_served { Some(projector.context.moving.lock().await) } else { None };
             // Last: whoever has a batch in hand waits for nobody.
-            (moving, projector.upkeep.capacity.take().await)
+            (moving, projector.context.capacity.take().await)
         };
         let turn = tokio::select! {
             biased;
             turn = turn => turn,
-            () = stopped(&mut self.commission.stop) => return Ok(false),
+            () = stopped(&mut self.arguments.stop) => return Ok(false),
         };
         // A batch that was full, of events or of bytes: the next one can be read meanwhile. One that is live would only get
         // less.
@@ -166,7 +166,7 @@ impl<P: Projection> Work<P> {
         let reading_ahead = async { if is_behind { Batch::ready(feed, limit, wanted).await } else { Ok(None) } };
         let (advanced, ahead) = tokio::join!(projector.advance(view, batch), reading_ahead);
         drop(turn);
-        if matches!(advanced, Err(Trouble::TooLarge)) {
+        if matches!(advanced, Err(ProjectionError::TooLarge)) {
             view.takes_fewer(count);
             *feed = projector.feed(view.offset.position);
             return Ok(true);
@@ -177,60 +177,60 @@ impl<P: Projection> Work<P> {
         Ok(true)
     }
 
-    async fn plan(&mut self) -> Result<Went, Trouble> {
-        let builds = self.projector.upkeep.plan().await?;
-        let Commission { root, ward, plan, .. } = &self.commission;
+    async fn plan(&mut self) -> Result<Went, ProjectionError> {
+        let builds = self.projector.context.plan().await?;
+        let WorkerArguments { root, projection, plan, .. } = &self.arguments;
         // A root that has gone plans nothing.
-        let _gone = root.send_message(RootMessage::Planned { ward: *ward, plan: *plan, builds });
+        let _gone = root.send_message(RootMessage::Planned { projection: *projection, plan: *plan, builds });
         Ok(Went::Away)
     }
 
     /// Does a page of what an operator wants.
-    async fn obey(&mut self, run: &mut Run<P>) -> Result<(), Trouble> {
-        if self.order.is_none() {
-            self.order = self.commission.orders.try_recv().ok();
+    async fn obey(&mut self, run: &mut Run<P>) -> Result<(), ProjectionError> {
+        if self.request.is_none() {
+            self.request = self.arguments.requests.try_recv().ok();
         }
-        let Some(mut order) = self.order.take() else { return Ok(()) };
-        let answer = match self.projector.release(&mut run.view, &mut order).await {
+        let Some(mut request) = self.request.take() else { return Ok(()) };
+        let answer = match self.projector.release(&mut run.view, &mut request).await {
             Ok(None) => {
-                self.order = Some(order);
+                self.request = Some(request);
                 return Ok(());
             }
             Ok(Some(answer)) => answer,
-            Err(trouble) => {
+            Err(error) => {
                 // Whoever asked may have gone, here and below.
-                let _gone = order.answer.send(Err(ControlError::Interrupted(trouble.to_string())));
-                return Err(trouble);
+                let _gone = request.answer.send(Err(ControlError::Interrupted(error.to_string())));
+                return Err(error);
             }
         };
-        let _gone = order.answer.send(answer);
+        let _gone = request.answer.send(answer);
         Ok(())
     }
 
     /// Waits before the next attempt, longer each time.
     async fn pause(&mut self, reason: String) -> Went {
         self.attempts = self.attempts.saturating_add(1);
-        let pause = self.projector.upkeep.options.pause_after(self.attempts);
-        if self.projector.upkeep.journal_is_closed() {
+        let pause = self.projector.context.options.pause_after(self.attempts);
+        if self.projector.context.journal_is_closed() {
             // Whoever closed it is about to stop the projections, too.
             debug!(view = P::NAME, reason, "the journal has ended");
         } else {
             warn!(view = P::NAME, reason, attempts = self.attempts, ?pause, "cannot project, trying again");
         }
-        self.projector.upkeep.set_state(self.commission.job, State::Retrying(reason));
+        self.projector.context.set_state(self.arguments.job, State::Retrying(reason));
         tokio::select! {
-            () = stopped(&mut self.commission.stop) => Went::Away,
+            () = stopped(&mut self.arguments.stop) => Went::Away,
             () = tokio::time::sleep(pause) => Went::On,
         }
     }
 }
 
 /// Lets more events come together, unless a reader waits for them.
-async fn rest(upkeep: &Upkeep, until: Option<Instant>) {
+async fn rest(context: &ProjectionContext, until: Option<Instant>) {
     let Some(until) = until else { return };
     tokio::select! {
         () = tokio::time::sleep_until(until) => {}
-        () = upkeep.is_waited_for.notified() => {}
+        () = context.is_waited_for.notified() => {}
     }
 }
 
@@ -242,43 +242,43 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// A projection, whatever its documents.
 #[async_trait]
 pub(crate) trait AnyProjector: Send + Sync {
-    fn upkeep(&self) -> &Arc<Upkeep>;
+    fn context(&self) -> &Arc<ProjectionContext>;
 
     /// Does what an operator wants with parked events of a build that has no worker, and is given none meanwhile.
-    async fn release_at_rest(&self, build: BuildNumber, order: Order) -> Result<Retried, ControlError>;
+    async fn release_at_rest(&self, build: BuildNumber, request: OperatorRequest) -> Result<Retried, ControlError>;
 
     /// Starts a worker.
-    async fn start(self: Arc<Self>, commission: Commission) -> Result<ActorId, ActorProcessingErr>;
+    async fn start(self: Arc<Self>, arguments: WorkerArguments) -> Result<ActorId, ActorProcessingErr>;
 }
 
 #[async_trait]
 impl<P: Projection> AnyProjector for Projector<P> {
-    fn upkeep(&self) -> &Arc<Upkeep> {
-        &self.upkeep
+    fn context(&self) -> &Arc<ProjectionContext> {
+        &self.context
     }
 
-    async fn release_at_rest(&self, build: BuildNumber, mut order: Order) -> Result<Retried, ControlError> {
-        let interrupted = |trouble: Trouble| match trouble {
+    async fn release_at_rest(&self, build: BuildNumber, mut request: OperatorRequest) -> Result<Retried, ControlError> {
+        let interrupted = |error: ProjectionError| match error {
             // It was made by code that is gone.
-            Trouble::Gone => ControlError::NotAtWork,
-            trouble => ControlError::Interrupted(trouble.to_string()),
+            ProjectionError::Gone => ControlError::NotAtWork,
+            error => ControlError::Interrupted(error.to_string()),
         };
         let mut view = self.at_rest(build).await.map_err(interrupted)?;
         loop {
-            if let Some(answer) = self.release(&mut view, &mut order).await.map_err(interrupted)? {
+            if let Some(answer) = self.release(&mut view, &mut request).await.map_err(interrupted)? {
                 return answer;
             }
         }
     }
 
-    async fn start(self: Arc<Self>, commission: Commission) -> Result<ActorId, ActorProcessingErr> {
-        let root = commission.root.get_cell();
+    async fn start(self: Arc<Self>, arguments: WorkerArguments) -> Result<ActorId, ActorProcessingErr> {
+        let root = arguments.root.get_cell();
         let work =
-            Work { projector: self, commission, run: None, ahead: None, order: None, attempts: 0, rests_until: None };
+            Work { projector: self, arguments, run: None, ahead: None, request: None, attempts: 0, rests_until: None };
         let (worker, _) = ActorRuntime::spawn_linked(None, Worker(PhantomData), work, root).await?;
         Ok(worker.get_id())
     }
 }
 
 /// How an operator reaches the worker of a build.
-pub(crate) type Orders = (BuildNumber, mpsc::Sender<Order>);
+pub(crate) type OperatorRequests = (BuildNumber, mpsc::Sender<OperatorRequest>);

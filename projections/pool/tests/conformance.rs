@@ -11,8 +11,8 @@ mod support;
 
 #[path = "conformance/oracle.rs"]
 mod oracle;
-#[path = "conformance/shelf.rs"]
-mod shelf;
+#[path = "conformance/view_cache.rs"]
+mod view_cache;
 
 #[path = "conformance/asking.rs"]
 mod asking;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::{DashMap, Entry as MapEntry};
-use dormouse_kernel::{Aggregate, AggregateId, Failures, Verdict};
+use dormouse_kernel::{Aggregate, AggregateId, Failures, RestartDecision};
 use ractor::ActorRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -120,11 +120,11 @@ impl<A: Aggregate> Directory<A> {
     }
 
     /// An activation failed.
-    pub(crate) fn failed(&self, id: &AggregateId, slot: &Arc<Slot>, failures: Failures, verdict: Verdict) {
+    pub(crate) fn failed(&self, id: &AggregateId, slot: &Arc<Slot>, failures: Failures, decision: RestartDecision) {
         let Some(mut entry) = self.entries.get_mut(id).filter(|entry| entry.is_of(slot)) else { return };
-        *entry = match verdict {
-            Verdict::Restart { until } => Entry::Failed { failures, until: Instant::from_std(until) },
-            Verdict::GiveUp { reason } => Entry::Quarantined { reason },
+        *entry = match decision {
+            RestartDecision::Restart { until } => Entry::Failed { failures, until: Instant::from_std(until) },
+            RestartDecision::GiveUp { reason } => Entry::Quarantined { reason },
         };
     }
 
@@ -273,7 +273,7 @@ mod tests {
         world.directory.asleep(&id(), &old);
         let _admission = world.admit();
         world.directory.asleep(&id(), &old);
-        world.directory.failed(&id(), &old, Failures::default(), Verdict::GiveUp { reason: "late".to_owned() });
+        world.directory.failed(&id(), &old, Failures::default(), RestartDecision::GiveUp { reason: "late".to_owned() });
         assert!(matches!(world.admit(), Admission::Live(..)));
         assert_eq!(world.started(), 2);
     }
@@ -283,7 +283,7 @@ mod tests {
         let world = World::new();
         drop(world.admit());
         let until = Instant::now().into_std() + Duration::from_secs(1);
-        world.directory.failed(&id(), &world.slot(), Failures::default(), Verdict::Restart { until });
+        world.directory.failed(&id(), &world.slot(), Failures::default(), RestartDecision::Restart { until });
         assert!(matches!(world.admit(), Admission::Restarting(_)));
         tokio::time::advance(Duration::from_secs(1)).await;
         let admission = world.directory.admit(&id(), 0, 2, |past| {
@@ -297,8 +297,8 @@ mod tests {
     async fn a_released_one_starts_again_and_knows_that_it_failed() {
         let world = World::new();
         drop(world.admit());
-        let verdict = Verdict::GiveUp { reason: "it broke".to_owned() };
-        world.directory.failed(&id(), &world.slot(), Failures::default(), verdict);
+        let decision = RestartDecision::GiveUp { reason: "it broke".to_owned() };
+        world.directory.failed(&id(), &world.slot(), Failures::default(), decision);
         assert!(matches!(world.admit(), Admission::Quarantined(reason) if reason == "it broke"));
         assert_eq!(world.directory.quarantined(), [(id(), "it broke".to_owned())]);
         assert!(world.directory.release(&id()));

@@ -13,15 +13,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
 use crate::append::{Append, Committed};
+use crate::append_session::AppendSession;
 use crate::error::{AppendError, ReadError, StoreError};
 use crate::feed::{Feed, Ring};
 use crate::filter::{LOOKED_AT, LogFilter, Selected};
-use crate::lane::Lane;
 use crate::metric;
 use crate::page::{Page, PageLimit};
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Store;
-use crate::store::postgres_sessions::Standing;
+use crate::store::postgres_sessions::ReplicaStatus;
 use crate::writer::{Announcer, Health, Options, Stall, Submission, Writer};
 
 /// Snapshots waiting to be written. They are a cache: past this, new ones are dropped, and taken again later.
@@ -117,14 +117,14 @@ impl Journal {
         self.barrier(None).await;
     }
 
-    /// The same for everything that was submitted on one lane, which may be decided earlier.
-    pub async fn flush_lane(&self, lane: &Arc<Lane>) {
-        self.barrier(Some(Arc::clone(lane))).await;
+    /// The same for everything that was submitted on one append session, which may be decided earlier.
+    pub async fn flush_session(&self, session: &Arc<AppendSession>) {
+        self.barrier(Some(Arc::clone(session))).await;
     }
 
-    async fn barrier(&self, lane: Option<Arc<Lane>>) {
+    async fn barrier(&self, session: Option<Arc<AppendSession>>) {
         let (answer, answered) = oneshot::channel();
-        let barrier = Submission::barrier(lane, move |_| _ = answer.send(()));
+        let barrier = Submission::barrier(session, move |_| _ = answer.send(()));
         self.submit(barrier).await;
         // A writer that has gone has decided all it ever will.
         let _gone = answered.await;
@@ -373,7 +373,7 @@ impl Journal {
 
     /// How the replicas do that the log is read from, too.
     #[must_use]
-    pub fn replicas(&self) -> Vec<Standing> {
+    pub fn replicas(&self) -> Vec<ReplicaStatus> {
         self.shared.store.replicas()
     }
 

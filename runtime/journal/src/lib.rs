@@ -9,12 +9,12 @@
 //! is found out from the store, never guessed.
 
 mod append;
+mod append_session;
 mod catch_up;
 mod error;
 mod feed;
 mod filter;
 mod journal;
-mod lane;
 mod metric;
 mod open;
 mod page;
@@ -25,12 +25,12 @@ mod turn;
 mod writer;
 
 pub use append::{Append, AppendKey, Committed};
+pub use append_session::AppendSession;
 pub use catch_up::{CatchUps, Turn};
 pub use error::{AppendError, CommitError, OpenError, ReadError, StoreError};
 pub use feed::Feed;
 pub use filter::{LogFilter, Selected};
 pub use journal::{Anchor, Journal};
-pub use lane::Lane;
 pub use metric::BATCH_BUCKETS;
 pub use open::{migrate, open, open_reader};
 pub use page::{Page, PageLimit};

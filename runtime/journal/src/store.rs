@@ -15,7 +15,7 @@ use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit};
 use crate::snapshot::{AsOf, Snapshot};
 pub use memory::Memory;
-use postgres::postgres_sessions::Standing;
+use postgres::postgres_sessions::ReplicaStatus;
 pub use postgres::{Postgres, postgres_sessions};
 pub use sqlite::{Sqlite, derived_file};
 
@@ -145,7 +145,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     async fn close(&self);
 
     /// How the replicas do that the log is read from, too. None, if there can be none.
-    fn replicas(&self) -> Vec<Standing> {
+    fn replicas(&self) -> Vec<ReplicaStatus> {
         Vec::new()
     }
 }

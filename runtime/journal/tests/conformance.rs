@@ -9,6 +9,8 @@
 #[macro_use]
 mod support;
 
+#[path = "conformance/append_sessions.rs"]
+mod append_sessions;
 #[path = "conformance/appending.rs"]
 mod appending;
 #[path = "conformance/closing.rs"]
@@ -19,8 +21,6 @@ mod feed;
 mod group_commit;
 #[path = "conformance/keys.rs"]
 mod keys;
-#[path = "conformance/lanes.rs"]
-mod lanes;
 #[path = "conformance/outcomes.rs"]
 mod outcomes;
 #[path = "conformance/ownership.rs"]

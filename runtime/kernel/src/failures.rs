@@ -22,7 +22,7 @@ pub struct Failures(VecDeque<Instant>);
 
 /// What to do about a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RestartDecision {
     /// Start it again, but not before then.
     Restart {
         /// From then on it may run.
@@ -37,19 +37,19 @@ pub enum Verdict {
 
 impl Failures {
     /// Notes a failure. The first restart is immediate; each further one within the window waits twice as long.
-    pub fn record(&mut self, now: Instant, limits: &Limits, problem: &str) -> Verdict {
+    pub fn record(&mut self, now: Instant, limits: &Limits, problem: &str) -> RestartDecision {
         self.0.retain(|failure| now.saturating_duration_since(*failure) <= limits.window);
         self.0.push_back(now);
         let count = self.0.len();
         if count > limits.restarts {
             let window = limits.window;
-            return Verdict::GiveUp { reason: format!("{problem}; it failed {count} times within {window:?}") };
+            return RestartDecision::GiveUp { reason: format!("{problem}; it failed {count} times within {window:?}") };
         }
         let pause = match count {
             1 => Duration::ZERO,
             _ => limits.backoff_min.saturating_mul(1 << (count - 2).min(20)).min(limits.backoff_max),
         };
-        Verdict::Restart { until: now + pause }
+        RestartDecision::Restart { until: now + pause }
     }
 }
 
@@ -70,16 +70,16 @@ mod tests {
     fn pauses_grow_up_to_their_limit_and_then_it_is_given_up() {
         let (now, mut failures) = (Instant::now(), Failures::default());
         let pauses: Vec<_> = (0..4).map(|_| failures.record(now, &limits(), "it broke")).collect();
-        let restart = |millis| Verdict::Restart { until: now + Duration::from_millis(millis) };
+        let restart = |millis| RestartDecision::Restart { until: now + Duration::from_millis(millis) };
         assert_eq!(pauses[..3], [restart(0), restart(100), restart(150)]);
-        assert!(matches!(&pauses[3], Verdict::GiveUp { reason } if reason.contains("4 times")));
+        assert!(matches!(&pauses[3], RestartDecision::GiveUp { reason } if reason.contains("4 times")));
     }
 
     #[test]
     fn failures_outside_the_window_are_forgotten() {
         let (mut now, mut failures) = (Instant::now(), Failures::default());
         for _ in 0..10 {
-            assert_eq!(failures.record(now, &limits(), "it broke"), Verdict::Restart { until: now });
+            assert_eq!(failures.record(now, &limits(), "it broke"), RestartDecision::Restart { until: now });
             now += Duration::from_secs(61);
         }
     }

@@ -32,7 +32,7 @@ pub use clock::{Clock, IdSource, ManualClock, SequentialIds, SystemClock, System
 pub use codec::{CodecError, Decoded, EncodedEvent, EventCodec, decode, encode};
 pub use context::Context;
 pub use envelope::{CommandRecord, Fingerprint, Metadata, NewEvent, RecordedEvent};
-pub use failures::{Failures, Limits, Verdict};
+pub use failures::{Failures, Limits, RestartDecision};
 pub use given::{Given, When};
 pub use id::{AggregateId, AggregateRef, AggregateType, CommandKey, EventId, InvalidId};
 pub use jiff::Timestamp;

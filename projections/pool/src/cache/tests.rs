@@ -24,15 +24,15 @@ fn options() -> Options {
 }
 
 /// A view that is at 10, and whose worker runs here.
-fn view() -> (Cache, Arc<Shelf>) {
+fn view() -> (Cache, Arc<ViewCache>) {
     view_in(options())
 }
 
-fn view_in(options: Options) -> (Cache, Arc<Shelf>) {
+fn view_in(options: Options) -> (Cache, Arc<ViewCache>) {
     let cache = Cache::new(options);
-    let shelf = cache.shelf("orders");
-    shelf.serves(SERVED, at(10));
-    (cache, shelf)
+    let view_cache = cache.view_cache("orders");
+    view_cache.serves(SERVED, at(10));
+    (cache, view_cache)
 }
 
 fn at(position: u64) -> Offset {
@@ -48,8 +48,8 @@ fn found(text: &str, at: u64) -> Found {
 }
 
 /// What a reader is told, and whether that took a load.
-async fn ask(shelf: &Shelf, name: &str, stored: Found) -> (Found, bool) {
-    if let Some(found) = shelf.document(&key(name)) {
+async fn ask(view_cache: &ViewCache, name: &str, stored: Found) -> (Found, bool) {
+    if let Some(found) = view_cache.document(&key(name)) {
         return (found, false);
     }
     let is_loaded = AtomicUsize::new(0);
@@ -57,30 +57,30 @@ async fn ask(shelf: &Shelf, name: &str, stored: Found) -> (Found, bool) {
         is_loaded.store(1, Ordering::Relaxed);
         Ok(stored)
     };
-    let told = shelf.load_document(&key(name), load).await.unwrap();
+    let told = view_cache.load_document(&key(name), load).await.unwrap();
     (told, is_loaded.into_inner() == 1)
 }
 
 /// A reader who misses, and whose load has begun.
-async fn begins(shelf: &Arc<Shelf>, name: &str) -> (JoinHandle<Result<Found, Error>>, oneshot::Sender<Found>) {
+async fn begins(view_cache: &Arc<ViewCache>, name: &str) -> (JoinHandle<Result<Found, Error>>, oneshot::Sender<Found>) {
     let (begun, has_begun) = oneshot::channel();
     let (ends, ended) = oneshot::channel();
-    let (shelf, key) = (Arc::clone(shelf), key(name));
+    let (view_cache, key) = (Arc::clone(view_cache), key(name));
     let reader = tokio::spawn(async move {
         let load = async {
             begun.send(()).unwrap();
             Ok(ended.await.unwrap())
         };
-        shelf.load_document(&key, load).await
+        view_cache.load_document(&key, load).await
     });
     has_begun.await.unwrap();
     (reader, ends)
 }
 
 /// A reader who waits for somebody else's load.
-async fn joins(shelf: &Arc<Shelf>, name: &str) -> JoinHandle<Result<Found, Error>> {
-    let (joining, key) = (Arc::clone(shelf), key(name));
-    let misses = || shelf.counts().usage().misses;
+async fn joins(view_cache: &Arc<ViewCache>, name: &str) -> JoinHandle<Result<Found, Error>> {
+    let (joining, key) = (Arc::clone(view_cache), key(name));
+    let misses = || view_cache.counts().usage().misses;
     let before = misses();
     let load = async { panic!("it need not be loaded twice") };
     let reader = tokio::spawn(async move { joining.load_document(&key, load).await });
@@ -109,9 +109,9 @@ fn changes(names: &[&str], from: u64, to: u64) -> Advance {
     }
 }
 
-fn commits(shelf: &Shelf, names: &[&str], from: u64, to: u64) {
-    shelf.writing(SERVED, &changes(names, from, to));
-    shelf.wrote(SERVED, at(to), &Ok(()));
+fn commits(view_cache: &ViewCache, names: &[&str], from: u64, to: u64) {
+    view_cache.writing(SERVED, &changes(names, from, to));
+    view_cache.wrote(SERVED, at(to), &Ok(()));
 }
 
 fn lost() -> Result<(), CommitError> {
@@ -120,85 +120,85 @@ fn lost() -> Result<(), CommitError> {
 
 #[tokio::test]
 async fn a_document_is_loaded_once_and_stays_until_it_is_written() {
-    let (cache, shelf) = view();
-    assert_eq!(ask(&shelf, "a", found("old", 10)).await, (found("old", 10), true));
-    assert_eq!(ask(&shelf, "a", found("?", 10)).await, (found("old", 10), false));
-    commits(&shelf, &["a"], 10, 11);
-    assert_eq!(ask(&shelf, "a", found("new", 11)).await, (found("new", 11), true));
+    let (cache, view_cache) = view();
+    assert_eq!(ask(&view_cache, "a", found("old", 10)).await, (found("old", 10), true));
+    assert_eq!(ask(&view_cache, "a", found("?", 10)).await, (found("old", 10), false));
+    commits(&view_cache, &["a"], 10, 11);
+    assert_eq!(ask(&view_cache, "a", found("new", 11)).await, (found("new", 11), true));
     let Usage { hits, misses, loads, entries, evictions, .. } = cache.stats().total;
     assert_eq!((hits, misses, loads, entries, evictions), (1, 2, 2, 1, Evictions::default()));
 }
 
 #[tokio::test]
 async fn a_document_that_goes_and_one_that_is_not_there_are_known_to_be_missing() {
-    let (_, shelf) = view();
+    let (_, view_cache) = view();
     let missing = |at| Found { document: None, at: Position(at) };
-    ask(&shelf, "a", found("old", 10)).await;
-    shelf.writing(SERVED, &Advance { gone: vec![key("a")], ..changes(&[], 10, 11) });
-    shelf.wrote(SERVED, at(11), &Ok(()));
-    assert_eq!(ask(&shelf, "a", missing(11)).await, (missing(11), true));
-    assert_eq!(ask(&shelf, "a", found("?", 11)).await, (missing(11), false));
-    commits(&shelf, &["a"], 11, 12);
-    assert_eq!(ask(&shelf, "a", found("new", 12)).await, (found("new", 12), true));
+    ask(&view_cache, "a", found("old", 10)).await;
+    view_cache.writing(SERVED, &Advance { gone: vec![key("a")], ..changes(&[], 10, 11) });
+    view_cache.wrote(SERVED, at(11), &Ok(()));
+    assert_eq!(ask(&view_cache, "a", missing(11)).await, (missing(11), true));
+    assert_eq!(ask(&view_cache, "a", found("?", 11)).await, (missing(11), false));
+    commits(&view_cache, &["a"], 11, 12);
+    assert_eq!(ask(&view_cache, "a", found("new", 12)).await, (found("new", 12), true));
 }
 
 #[tokio::test]
 async fn what_did_not_change_is_as_fresh_as_the_view() {
-    let (_, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    commits(&shelf, &["b"], 10, 20);
-    commits(&shelf, &[], 20, 30);
-    assert_eq!(ask(&shelf, "a", found("?", 30)).await, (found("old", 30), false));
+    let (_, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    commits(&view_cache, &["b"], 10, 20);
+    commits(&view_cache, &[], 20, 30);
+    assert_eq!(ask(&view_cache, "a", found("?", 30)).await, (found("old", 30), false));
 }
 
 #[tokio::test]
 async fn who_saw_a_commit_in_one_document_does_not_find_the_view_further_back_at_the_next() {
-    let (_, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    shelf.writing(SERVED, &changes(&["b"], 10, 20));
+    let (_, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    view_cache.writing(SERVED, &changes(&["b"], 10, 20));
     // Visible, and the worker has not been told yet.
-    assert_eq!(ask(&shelf, "b", found("new", 20)).await, (found("new", 20), true));
-    assert_eq!(ask(&shelf, "a", found("?", 20)).await, (found("old", 20), false));
+    assert_eq!(ask(&view_cache, "b", found("new", 20)).await, (found("new", 20), true));
+    assert_eq!(ask(&view_cache, "a", found("?", 20)).await, (found("old", 20), false));
 }
 
 #[tokio::test]
 async fn a_load_that_a_write_overtakes_is_not_kept() {
-    let (_, shelf) = view();
-    let (reader, ends) = begins(&shelf, "a").await;
-    commits(&shelf, &["a"], 10, 11);
+    let (_, view_cache) = view();
+    let (reader, ends) = begins(&view_cache, "a").await;
+    commits(&view_cache, &["a"], 10, 11);
     ends.send(found("old", 10)).unwrap();
     assert_eq!(reader.await.unwrap().unwrap(), found("old", 10));
-    assert_eq!(ask(&shelf, "a", found("new", 11)).await, (found("new", 11), true));
+    assert_eq!(ask(&view_cache, "a", found("new", 11)).await, (found("new", 11), true));
 }
 
 #[tokio::test]
 async fn a_load_that_another_documents_write_overtakes_is_kept() {
-    let (_, shelf) = view();
-    let (reader, ends) = begins(&shelf, "a").await;
-    commits(&shelf, &["b"], 10, 11);
+    let (_, view_cache) = view();
+    let (reader, ends) = begins(&view_cache, "a").await;
+    commits(&view_cache, &["b"], 10, 11);
     ends.send(found("old", 10)).unwrap();
     reader.await.unwrap().unwrap();
-    assert_eq!(ask(&shelf, "a", found("?", 11)).await, (found("old", 11), false));
+    assert_eq!(ask(&view_cache, "a", found("?", 11)).await, (found("old", 11), false));
 }
 
 #[tokio::test]
 async fn who_comes_after_a_write_does_not_wait_for_a_load_from_before() {
-    let (_, shelf) = view();
-    let (reader, ends) = begins(&shelf, "a").await;
-    commits(&shelf, &["a"], 10, 11);
-    let told = tokio::time::timeout(PATIENCE, ask(&shelf, "a", found("new", 11))).await;
+    let (_, view_cache) = view();
+    let (reader, ends) = begins(&view_cache, "a").await;
+    commits(&view_cache, &["a"], 10, 11);
+    let told = tokio::time::timeout(PATIENCE, ask(&view_cache, "a", found("new", 11))).await;
     assert_eq!(told.expect("it does not wait"), (found("new", 11), true));
     ends.send(found("old", 10)).unwrap();
     reader.await.unwrap().unwrap();
-    assert_eq!(ask(&shelf, "a", found("?", 11)).await, (found("new", 11), false));
+    assert_eq!(ask(&view_cache, "a", found("?", 11)).await, (found("new", 11), false));
 }
 
 #[tokio::test]
 async fn who_joins_a_load_is_told_what_is_true_where_it_saw_the_view() {
-    let (_, shelf) = view();
-    let (reader, ends) = begins(&shelf, "a").await;
-    commits(&shelf, &["b"], 10, 20);
-    let second = joins(&shelf, "a").await;
+    let (_, view_cache) = view();
+    let (reader, ends) = begins(&view_cache, "a").await;
+    commits(&view_cache, &["b"], 10, 20);
+    let second = joins(&view_cache, "a").await;
     ends.send(found("old", 10)).unwrap();
     assert_eq!(reader.await.unwrap().unwrap(), found("old", 10));
     assert_eq!(second.await.unwrap().unwrap(), found("old", 20));
@@ -206,205 +206,205 @@ async fn who_joins_a_load_is_told_what_is_true_where_it_saw_the_view() {
 
 #[tokio::test]
 async fn what_an_open_commit_changes_is_neither_kept_nor_shared() {
-    let (_, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    shelf.writing(SERVED, &changes(&["a"], 10, 11));
-    let (reader, ends) = begins(&shelf, "a").await;
+    let (_, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    view_cache.writing(SERVED, &changes(&["a"], 10, 11));
+    let (reader, ends) = begins(&view_cache, "a").await;
     // The commit becomes visible; whoever has seen that asks, while the other's answer is still under way.
-    let told = tokio::time::timeout(PATIENCE, ask(&shelf, "a", found("new", 11))).await;
+    let told = tokio::time::timeout(PATIENCE, ask(&view_cache, "a", found("new", 11))).await;
     assert_eq!(told.expect("it does not wait"), (found("new", 11), true));
-    shelf.wrote(SERVED, at(11), &Ok(()));
+    view_cache.wrote(SERVED, at(11), &Ok(()));
     ends.send(found("old", 10)).unwrap();
     reader.await.unwrap().unwrap();
-    assert_eq!(ask(&shelf, "a", found("new", 11)).await, (found("new", 11), true));
+    assert_eq!(ask(&view_cache, "a", found("new", 11)).await, (found("new", 11), true));
 }
 
 #[tokio::test]
 async fn a_commit_whose_answer_is_lost_may_happen_at_any_time() {
-    let (_, shelf) = view();
-    shelf.writing(SERVED, &changes(&["a"], 10, 11));
-    shelf.wrote(SERVED, at(11), &lost());
-    assert_eq!(ask(&shelf, "a", found("old", 10)).await, (found("old", 10), true));
+    let (_, view_cache) = view();
+    view_cache.writing(SERVED, &changes(&["a"], 10, 11));
+    view_cache.wrote(SERVED, at(11), &lost());
+    assert_eq!(ask(&view_cache, "a", found("old", 10)).await, (found("old", 10), true));
     // The worker finds the view where it was; then the commit happens after all.
-    shelf.serves(SERVED, at(10));
-    assert_eq!(ask(&shelf, "a", found("old", 10)).await, (found("old", 10), true));
-    assert_eq!(ask(&shelf, "a", found("new", 11)).await, (found("new", 11), true));
+    view_cache.serves(SERVED, at(10));
+    assert_eq!(ask(&view_cache, "a", found("old", 10)).await, (found("old", 10), true));
+    assert_eq!(ask(&view_cache, "a", found("new", 11)).await, (found("new", 11), true));
     // Only after another one it cannot any more.
-    shelf.serves(SERVED, at(11));
-    commits(&shelf, &["b"], 11, 12);
-    assert_eq!(ask(&shelf, "a", found("new", 12)).await, (found("new", 12), true));
-    assert_eq!(ask(&shelf, "a", found("?", 12)).await, (found("new", 12), false));
+    view_cache.serves(SERVED, at(11));
+    commits(&view_cache, &["b"], 11, 12);
+    assert_eq!(ask(&view_cache, "a", found("new", 12)).await, (found("new", 12), true));
+    assert_eq!(ask(&view_cache, "a", found("?", 12)).await, (found("new", 12), false));
 }
 
 #[tokio::test]
 async fn a_release_that_is_lost_may_happen_until_the_view_moves_on() {
-    let (_, shelf) = view();
+    let (_, view_cache) = view();
     // Parked events are projected where the view is.
-    shelf.writing(SERVED, &changes(&["a"], 10, 10));
-    shelf.wrote(SERVED, at(10), &lost());
+    view_cache.writing(SERVED, &changes(&["a"], 10, 10));
+    view_cache.wrote(SERVED, at(10), &lost());
     for again in [&["a"][..], &["b"], &[]] {
-        commits(&shelf, again, 10, 10);
-        assert_eq!(ask(&shelf, "a", found("not kept", 10)).await, (found("not kept", 10), true));
+        commits(&view_cache, again, 10, 10);
+        assert_eq!(ask(&view_cache, "a", found("not kept", 10)).await, (found("not kept", 10), true));
     }
-    assert_eq!(ask(&shelf, "b", found("not kept", 10)).await, (found("not kept", 10), true));
-    commits(&shelf, &[], 10, 11);
-    assert_eq!(ask(&shelf, "a", found("kept", 11)).await, (found("kept", 11), true));
-    assert_eq!(ask(&shelf, "a", found("?", 11)).await, (found("kept", 11), false));
+    assert_eq!(ask(&view_cache, "b", found("not kept", 10)).await, (found("not kept", 10), true));
+    commits(&view_cache, &[], 10, 11);
+    assert_eq!(ask(&view_cache, "a", found("kept", 11)).await, (found("kept", 11), true));
+    assert_eq!(ask(&view_cache, "a", found("?", 11)).await, (found("kept", 11), false));
     // One that succeeds is over, also where it was.
-    commits(&shelf, &["a"], 11, 11);
-    ask(&shelf, "a", found("kept", 11)).await;
-    assert_eq!(ask(&shelf, "a", found("?", 11)).await, (found("kept", 11), false));
+    commits(&view_cache, &["a"], 11, 11);
+    ask(&view_cache, "a", found("kept", 11)).await;
+    assert_eq!(ask(&view_cache, "a", found("?", 11)).await, (found("kept", 11), false));
 }
 
-async fn assert_keeps(shelf: &Shelf, keeps: bool) {
-    ask(shelf, "a", found("first", 11)).await;
-    assert_eq!(ask(shelf, "a", found("second", 11)).await.1, !keeps);
+async fn assert_keeps(view_cache: &ViewCache, keeps: bool) {
+    ask(view_cache, "a", found("first", 11)).await;
+    assert_eq!(ask(view_cache, "a", found("second", 11)).await.1, !keeps);
 }
 
 #[tokio::test]
 async fn a_build_that_does_not_take_its_place_after_all_leaves_the_view_as_far_as_it_is() {
-    let (_, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    let closed = shelf.gives_way_to(NEXT);
-    assert_eq!(ask(&shelf, "a", found("not kept", 10)).await, (found("not kept", 10), true));
-    commits(&shelf, &["a"], 10, 11);
-    shelf.reopens(closed);
-    assert_eq!(ask(&shelf, "b", found("slow", 10)).await, (found("slow", 10), true));
-    assert_eq!(ask(&shelf, "a", found("new", 11)).await, (found("new", 11), true));
-    assert_eq!(ask(&shelf, "a", found("?", 11)).await, (found("new", 11), false));
+    let (_, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    let closed = view_cache.gives_way_to(NEXT);
+    assert_eq!(ask(&view_cache, "a", found("not kept", 10)).await, (found("not kept", 10), true));
+    commits(&view_cache, &["a"], 10, 11);
+    view_cache.reopens(closed);
+    assert_eq!(ask(&view_cache, "b", found("slow", 10)).await, (found("slow", 10), true));
+    assert_eq!(ask(&view_cache, "a", found("new", 11)).await, (found("new", 11), true));
+    assert_eq!(ask(&view_cache, "a", found("?", 11)).await, (found("new", 11), false));
 }
 
 #[tokio::test]
 async fn the_worker_of_what_is_being_replaced_does_not_open_the_shelf() {
-    let (_, shelf) = view();
-    shelf.gives_way_to(NEXT);
-    shelf.serves(SERVED, at(11));
-    assert_keeps(&shelf, false).await;
-    shelf.serves(NEXT, at(11));
-    assert_keeps(&shelf, true).await;
+    let (_, view_cache) = view();
+    view_cache.gives_way_to(NEXT);
+    view_cache.serves(SERVED, at(11));
+    assert_keeps(&view_cache, false).await;
+    view_cache.serves(NEXT, at(11));
+    assert_keeps(&view_cache, true).await;
     // Nor for ever: if its successor is gone, it may.
-    let (_, shelf) = view();
-    shelf.gives_way_to(NEXT);
-    shelf.loses(NEXT);
-    shelf.serves(SERVED, at(11));
-    assert_keeps(&shelf, true).await;
+    let (_, view_cache) = view();
+    view_cache.gives_way_to(NEXT);
+    view_cache.loses(NEXT);
+    view_cache.serves(SERVED, at(11));
+    assert_keeps(&view_cache, true).await;
 }
 
 #[tokio::test]
 async fn a_shelf_that_was_closed_for_another_reason_meanwhile_stays_closed() {
-    let (_, shelf) = view();
-    let closed = shelf.gives_way_to(NEXT);
-    shelf.writing(SERVED, &changes(&["a"], 10, 11));
+    let (_, view_cache) = view();
+    let closed = view_cache.gives_way_to(NEXT);
+    view_cache.writing(SERVED, &changes(&["a"], 10, 11));
     let moved = CommitError::Moved { expected: Position(10), found: Some(Position(11)) };
-    shelf.wrote(SERVED, at(11), &Err(moved));
-    shelf.reopens(closed);
-    commits(&shelf, &["a"], 10, 11);
-    assert_keeps(&shelf, false).await;
-    shelf.serves(SERVED, at(11));
-    assert_keeps(&shelf, true).await;
-    shelf.loses(NEXT);
-    assert_keeps(&shelf, true).await;
-    shelf.loses(SERVED);
-    assert_keeps(&shelf, false).await;
+    view_cache.wrote(SERVED, at(11), &Err(moved));
+    view_cache.reopens(closed);
+    commits(&view_cache, &["a"], 10, 11);
+    assert_keeps(&view_cache, false).await;
+    view_cache.serves(SERVED, at(11));
+    assert_keeps(&view_cache, true).await;
+    view_cache.loses(NEXT);
+    assert_keeps(&view_cache, true).await;
+    view_cache.loses(SERVED);
+    assert_keeps(&view_cache, false).await;
 }
 
 #[tokio::test]
 async fn a_worker_that_starts_again_finds_what_is_still_true() {
-    let (_, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    ask(&shelf, "b", found("old", 10)).await;
+    let (_, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    ask(&view_cache, "b", found("old", 10)).await;
     // It dies over its commit, which happened: nobody says how it ended.
-    shelf.writing(SERVED, &changes(&["b"], 10, 11));
-    shelf.serves(SERVED, at(11));
-    assert_eq!(ask(&shelf, "a", found("?", 11)).await, (found("old", 11), false));
-    assert_eq!(ask(&shelf, "b", found("new", 11)).await, (found("new", 11), true));
+    view_cache.writing(SERVED, &changes(&["b"], 10, 11));
+    view_cache.serves(SERVED, at(11));
+    assert_eq!(ask(&view_cache, "a", found("?", 11)).await, (found("old", 11), false));
+    assert_eq!(ask(&view_cache, "b", found("new", 11)).await, (found("new", 11), true));
 }
 
 #[tokio::test]
 async fn nothing_is_kept_of_a_view_whose_worker_does_not_run_here() {
     let cache = Cache::new(options());
-    let shelf = cache.shelf("orders");
+    let view_cache = cache.view_cache("orders");
     for _ in 0..3 {
-        assert_eq!(ask(&shelf, "a", found("a", 10)).await, (found("a", 10), true));
+        assert_eq!(ask(&view_cache, "a", found("a", 10)).await, (found("a", 10), true));
     }
 }
 
 #[tokio::test]
 async fn somebody_else_who_moves_the_view_is_noticed_by_a_load() {
-    let (_, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    assert_eq!(ask(&shelf, "b", found("b", 50)).await, (found("b", 50), true));
+    let (_, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    assert_eq!(ask(&view_cache, "b", found("b", 50)).await, (found("b", 50), true));
     for _ in 0..3 {
-        assert_eq!(ask(&shelf, "a", found("new", 50)).await, (found("new", 50), true));
+        assert_eq!(ask(&view_cache, "a", found("new", 50)).await, (found("new", 50), true));
     }
-    shelf.serves(SERVED, at(50));
-    ask(&shelf, "a", found("new", 50)).await;
-    assert_eq!(ask(&shelf, "a", found("?", 50)).await, (found("new", 50), false));
+    view_cache.serves(SERVED, at(50));
+    ask(&view_cache, "a", found("new", 50)).await;
+    assert_eq!(ask(&view_cache, "a", found("?", 50)).await, (found("new", 50), false));
 }
 
 #[tokio::test]
 async fn somebody_else_who_moves_the_view_is_noticed_by_a_commit() {
-    let (_, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    shelf.writing(SERVED, &changes(&["b"], 10, 20));
+    let (_, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    view_cache.writing(SERVED, &changes(&["b"], 10, 20));
     let moved = CommitError::Moved { expected: Position(10), found: Some(Position(15)) };
-    shelf.wrote(SERVED, at(20), &Err(moved));
-    assert_eq!(ask(&shelf, "a", found("new", 15)).await, (found("new", 15), true));
-    shelf.serves(SERVED, at(15));
-    assert_eq!(ask(&shelf, "a", found("new", 15)).await, (found("new", 15), true));
+    view_cache.wrote(SERVED, at(20), &Err(moved));
+    assert_eq!(ask(&view_cache, "a", found("new", 15)).await, (found("new", 15), true));
+    view_cache.serves(SERVED, at(15));
+    assert_eq!(ask(&view_cache, "a", found("new", 15)).await, (found("new", 15), true));
 }
 
 #[tokio::test]
 async fn another_build_begins_with_nothing() {
-    let (cache, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    let (before, ends_before) = begins(&shelf, "b").await;
-    shelf.closes();
-    let (between, ends_between) = begins(&shelf, "c").await;
+    let (cache, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    let (before, ends_before) = begins(&view_cache, "b").await;
+    view_cache.closes();
+    let (between, ends_between) = begins(&view_cache, "c").await;
     // Whoever comes while it is being put in its place asks the store, alone.
-    assert_eq!(ask(&shelf, "a", found("new", 12)).await, (found("new", 12), true));
-    assert_eq!(ask(&shelf, "b", found("new", 12)).await, (found("new", 12), true));
-    assert_eq!(ask(&shelf, "c", found("new", 12)).await, (found("new", 12), true));
-    shelf.serves(NEXT, at(12));
+    assert_eq!(ask(&view_cache, "a", found("new", 12)).await, (found("new", 12), true));
+    assert_eq!(ask(&view_cache, "b", found("new", 12)).await, (found("new", 12), true));
+    assert_eq!(ask(&view_cache, "c", found("new", 12)).await, (found("new", 12), true));
+    view_cache.serves(NEXT, at(12));
     ends_before.send(found("old", 10)).unwrap();
     ends_between.send(found("old", 10)).unwrap();
     before.await.unwrap().unwrap();
     between.await.unwrap().unwrap();
     for name in ["a", "b", "c"] {
-        assert_eq!(ask(&shelf, name, found("new", 12)).await, (found("new", 12), true));
-        assert_eq!(ask(&shelf, name, found("?", 12)).await, (found("new", 12), false));
+        assert_eq!(ask(&view_cache, name, found("new", 12)).await, (found("new", 12), true));
+        assert_eq!(ask(&view_cache, name, found("?", 12)).await, (found("new", 12), false));
     }
     assert_eq!(cache.stats().total.entries, 3);
 }
 
 #[tokio::test]
 async fn a_build_that_begins_further_back_is_as_far_as_it_says() {
-    let (_, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    let (reader, ends) = begins(&shelf, "b").await;
-    shelf.serves(NEXT, at(3));
+    let (_, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    let (reader, ends) = begins(&view_cache, "b").await;
+    view_cache.serves(NEXT, at(3));
     ends.send(found("old", 10)).unwrap();
     reader.await.unwrap().unwrap();
-    ask(&shelf, "a", found("new", 3)).await;
-    assert_eq!(ask(&shelf, "a", found("?", 3)).await, (found("new", 3), false));
+    ask(&view_cache, "a", found("new", 3)).await;
+    assert_eq!(ask(&view_cache, "a", found("?", 3)).await, (found("new", 3), false));
 }
 
 #[tokio::test]
 async fn a_build_that_is_made_beside_it_changes_nothing() {
-    let (_, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    shelf.writing(NEXT, &changes(&["a"], 90, 100));
-    shelf.wrote(NEXT, at(100), &Ok(()));
-    assert_eq!(ask(&shelf, "a", found("?", 10)).await, (found("old", 10), false));
+    let (_, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    view_cache.writing(NEXT, &changes(&["a"], 90, 100));
+    view_cache.wrote(NEXT, at(100), &Ok(()));
+    assert_eq!(ask(&view_cache, "a", found("?", 10)).await, (found("old", 10), false));
 }
 
 #[tokio::test]
 async fn a_hundred_readers_of_one_document_load_it_once() {
-    let (cache, shelf) = view();
-    let (first, ends) = begins(&shelf, "a").await;
+    let (cache, view_cache) = view();
+    let (first, ends) = begins(&view_cache, "a").await;
     let mut readers = vec![first];
     for _ in 1..100 {
-        readers.push(joins(&shelf, "a").await);
+        readers.push(joins(&view_cache, "a").await);
     }
     assert_eq!(cache.stats().total.loading, 1);
     ends.send(found("a", 10)).unwrap();
@@ -417,96 +417,97 @@ async fn a_hundred_readers_of_one_document_load_it_once() {
 
 #[tokio::test]
 async fn who_waits_for_a_reader_that_hangs_up_loads_it_itself() {
-    let (cache, shelf) = view();
-    let (first, _ends) = begins(&shelf, "a").await;
+    let (cache, view_cache) = view();
+    let (first, _ends) = begins(&view_cache, "a").await;
     let second = {
-        let shelf = Arc::clone(&shelf);
-        tokio::spawn(async move { shelf.load_document(&key("a"), async { Ok(found("a", 10)) }).await })
+        let view_cache = Arc::clone(&view_cache);
+        tokio::spawn(async move { view_cache.load_document(&key("a"), async { Ok(found("a", 10)) }).await })
     };
-    until(|| shelf.counts().usage().misses == 2).await;
+    until(|| view_cache.counts().usage().misses == 2).await;
     first.abort();
     assert_eq!(second.await.unwrap().unwrap(), found("a", 10));
-    assert_eq!(ask(&shelf, "a", found("?", 10)).await, (found("a", 10), false));
+    assert_eq!(ask(&view_cache, "a", found("?", 10)).await, (found("a", 10), false));
     assert_eq!(cache.stats().total.loading, 0);
 }
 
 #[tokio::test]
 async fn a_failed_load_is_told_to_all_and_kept_by_nobody() {
-    let (_, shelf) = view();
+    let (_, view_cache) = view();
     let (fails, failed) = oneshot::channel::<()>();
     let first = {
-        let shelf = Arc::clone(&shelf);
+        let view_cache = Arc::clone(&view_cache);
         tokio::spawn(async move {
             let load = async {
                 failed.await.unwrap();
                 Err(Error::Unavailable("a test wants it".to_owned()))
             };
-            shelf.load_document(&key("a"), load).await
+            view_cache.load_document(&key("a"), load).await
         })
     };
-    until(|| shelf.counts().usage().loading == 1).await;
-    let second = joins(&shelf, "a").await;
+    until(|| view_cache.counts().usage().loading == 1).await;
+    let second = joins(&view_cache, "a").await;
     fails.send(()).unwrap();
     assert_eq!(first.await.unwrap().unwrap_err(), second.await.unwrap().unwrap_err());
-    assert_eq!(ask(&shelf, "a", found("a", 10)).await, (found("a", 10), true));
+    assert_eq!(ask(&view_cache, "a", found("a", 10)).await, (found("a", 10), true));
 }
 
 #[tokio::test]
 async fn a_store_that_shows_less_than_before_is_believed_and_not_kept() {
-    let (_, shelf) = view();
-    assert_eq!(ask(&shelf, "a", found("old", 7)).await, (found("old", 7), true));
-    assert_eq!(ask(&shelf, "a", found("new", 10)).await, (found("new", 10), true));
-    assert_eq!(ask(&shelf, "a", found("?", 10)).await, (found("new", 10), false));
+    let (_, view_cache) = view();
+    assert_eq!(ask(&view_cache, "a", found("old", 7)).await, (found("old", 7), true));
+    assert_eq!(ask(&view_cache, "a", found("new", 10)).await, (found("new", 10), true));
+    assert_eq!(ask(&view_cache, "a", found("?", 10)).await, (found("new", 10), false));
 }
 
 /// A list of the first so many, and whether that took a load.
-async fn list(shelf: &Shelf, limit: usize, position: u64) -> (Page, bool) {
+async fn list(view_cache: &ViewCache, limit: usize, position: u64) -> (Page, bool) {
     let is_loaded = AtomicUsize::new(0);
     let page = Page { rows: Vec::new(), at: Position(position), total: Some(position), next: None };
     let load = async {
         is_loaded.store(1, Ordering::Relaxed);
         Ok(page)
     };
-    let page = shelf.list(&Query::all(limit), load).await.unwrap();
+    let page = view_cache.list(&Query::all(limit), load).await.unwrap();
     (page, is_loaded.into_inner() == 1)
 }
 
 #[tokio::test]
 async fn a_list_stays_until_any_document_changes() {
-    let (cache, shelf) = view();
+    let (cache, view_cache) = view();
     let page = |total, at| Page { rows: Vec::new(), at: Position(at), total: Some(total), next: None };
-    assert_eq!(list(&shelf, 5, 10).await, (page(10, 10), true));
-    assert_eq!(list(&shelf, 6, 10).await, (page(10, 10), true));
-    commits(&shelf, &[], 10, 11);
-    assert_eq!(list(&shelf, 5, 11).await, (page(10, 11), false));
-    shelf.writing(SERVED, &changes(&["a"], 11, 12));
+    assert_eq!(list(&view_cache, 5, 10).await, (page(10, 10), true));
+    assert_eq!(list(&view_cache, 6, 10).await, (page(10, 10), true));
+    commits(&view_cache, &[], 10, 11);
+    assert_eq!(list(&view_cache, 5, 11).await, (page(10, 11), false));
+    view_cache.writing(SERVED, &changes(&["a"], 11, 12));
     assert_eq!(cache.stats().total.entries, 0, "what is out of date takes no room");
-    assert_eq!(list(&shelf, 5, 11).await, (page(11, 11), true));
-    shelf.wrote(SERVED, at(12), &Ok(()));
-    assert_eq!(list(&shelf, 5, 12).await, (page(12, 12), true));
-    assert_eq!(list(&shelf, 5, 12).await, (page(12, 12), false));
+    assert_eq!(list(&view_cache, 5, 11).await, (page(11, 11), true));
+    view_cache.wrote(SERVED, at(12), &Ok(()));
+    assert_eq!(list(&view_cache, 5, 12).await, (page(12, 12), true));
+    assert_eq!(list(&view_cache, 5, 12).await, (page(12, 12), false));
 }
 
 #[tokio::test]
 async fn lists_that_have_gone_are_not_remembered_for_ever() {
-    let (cache, shelf) = view_in(Options { entries: 10.try_into().unwrap(), ..options() });
+    let (cache, view_cache) = view_in(Options { entries: 10.try_into().unwrap(), ..options() });
     for limit in 1..2000 {
-        list(&shelf, limit, 10).await;
+        list(&view_cache, limit, 10).await;
     }
     assert!(cache.stats().total.entries <= 10);
-    list(&shelf, 2000, 10).await;
-    assert!(shelf.listed() < 600, "{}", shelf.listed());
-    commits(&shelf, &["a"], 10, 11);
-    assert_eq!(shelf.listed(), 0);
+    list(&view_cache, 2000, 10).await;
+    assert!(view_cache.listed() < 600, "{}", view_cache.listed());
+    commits(&view_cache, &["a"], 10, 11);
+    assert_eq!(view_cache.listed(), 0);
 }
 
 #[tokio::test]
 async fn neither_number_nor_bytes_exceed_their_bounds() {
     let bound = 1 << 20;
-    let (cache, shelf) = view_in(Options { entries: 100.try_into().unwrap(), size: ByteSize::b(bound), ..options() });
+    let (cache, view_cache) =
+        view_in(Options { entries: 100.try_into().unwrap(), size: ByteSize::b(bound), ..options() });
     let texts = ["x".repeat(10), "x".repeat(3000), "x".repeat(60_000)];
     for (number, text) in texts.iter().cycle().take(3000).enumerate() {
-        ask(&shelf, &number.to_string(), found(text, 10)).await;
+        ask(&view_cache, &number.to_string(), found(text, 10)).await;
         if number % 100 == 0 {
             let Usage { entries, bytes, .. } = cache.stats().total;
             assert!(entries <= 100 && bytes <= bound, "{entries} {bytes}");
@@ -519,55 +520,55 @@ async fn neither_number_nor_bytes_exceed_their_bounds() {
 
 #[tokio::test]
 async fn an_answer_goes_when_its_time_is_over() {
-    let (cache, shelf) = view_in(Options { ttl: Duration::from_millis(20), ..options() });
-    ask(&shelf, "a", found("a", 10)).await;
+    let (cache, view_cache) = view_in(Options { ttl: Duration::from_millis(20), ..options() });
+    ask(&view_cache, "a", found("a", 10)).await;
     until(|| cache.stats().total.evictions.expired == 1).await;
-    assert_eq!(ask(&shelf, "a", found("a", 10)).await, (found("a", 10), true));
+    assert_eq!(ask(&view_cache, "a", found("a", 10)).await, (found("a", 10), true));
     let Usage { bytes, entries, .. } = cache.stats().views["orders"];
     assert!(entries <= 1 && bytes < 1000);
 }
 
 #[tokio::test]
 async fn options_change_while_it_is_used() {
-    let (cache, shelf) = view();
-    ask(&shelf, "a", found("old", 10)).await;
-    let (reader, ends) = begins(&shelf, "b").await;
+    let (cache, view_cache) = view();
+    ask(&view_cache, "a", found("old", 10)).await;
+    let (reader, ends) = begins(&view_cache, "b").await;
     cache.configure(Options { enabled: false, ..options() });
     ends.send(found("b", 10)).unwrap();
     assert_eq!(reader.await.unwrap().unwrap(), found("b", 10));
     for _ in 0..2 {
-        assert_eq!(ask(&shelf, "a", found("old", 10)).await, (found("old", 10), true));
-        assert!(list(&shelf, 5, 10).await.1);
+        assert_eq!(ask(&view_cache, "a", found("old", 10)).await, (found("old", 10), true));
+        assert!(list(&view_cache, 5, 10).await.1);
     }
     assert_eq!((cache.stats().total.entries, cache.stats().total.bytes), (0, 0));
     // What is written meanwhile is known when it is on again, also if the commit is under way at that moment.
-    shelf.writing(SERVED, &changes(&["a"], 10, 11));
+    view_cache.writing(SERVED, &changes(&["a"], 10, 11));
     cache.configure(Options { entries: 7.try_into().unwrap(), ..options() });
-    assert_eq!(ask(&shelf, "a", found("old", 10)).await, (found("old", 10), true));
-    shelf.wrote(SERVED, at(11), &Ok(()));
-    assert_eq!(ask(&shelf, "a", found("new", 11)).await, (found("new", 11), true));
-    assert_eq!(ask(&shelf, "a", found("?", 11)).await, (found("new", 11), false));
+    assert_eq!(ask(&view_cache, "a", found("old", 10)).await, (found("old", 10), true));
+    view_cache.wrote(SERVED, at(11), &Ok(()));
+    assert_eq!(ask(&view_cache, "a", found("new", 11)).await, (found("new", 11), true));
+    assert_eq!(ask(&view_cache, "a", found("?", 11)).await, (found("new", 11), false));
     assert_eq!(cache.stats().options.entries.get(), 7);
     // The same again changes nothing.
     cache.configure(cache.stats().options);
-    assert_eq!(ask(&shelf, "a", found("?", 11)).await, (found("new", 11), false));
+    assert_eq!(ask(&view_cache, "a", found("?", 11)).await, (found("new", 11), false));
 }
 
 #[tokio::test]
 async fn one_view_is_cleared_or_all() {
-    let (cache, shelf) = view();
-    let other = cache.shelf("customers");
+    let (cache, view_cache) = view();
+    let other = cache.view_cache("customers");
     other.serves(NEXT, at(10));
-    for shelf in [&shelf, &other] {
-        ask(shelf, "a", found("a", 10)).await;
-        ask(shelf, "b", found("b", 10)).await;
+    for view_cache in [&view_cache, &other] {
+        ask(view_cache, "a", found("a", 10)).await;
+        ask(view_cache, "b", found("b", 10)).await;
     }
     assert_eq!(cache.clear(Some("nobody's")), None);
     assert_eq!(cache.clear(Some("orders")), Some(2));
     assert_eq!(cache.stats().views["orders"].entries, 0);
     assert_eq!(cache.stats().views["customers"].entries, 2);
     assert_eq!(ask(&other, "a", found("?", 10)).await, (found("a", 10), false));
-    assert_eq!(ask(&shelf, "a", found("a", 10)).await, (found("a", 10), true));
+    assert_eq!(ask(&view_cache, "a", found("a", 10)).await, (found("a", 10), true));
     assert_eq!(cache.clear(None), Some(3));
     assert_eq!(cache.stats().total.bytes, 0);
 }

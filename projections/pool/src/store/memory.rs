@@ -115,12 +115,12 @@ impl ViewStore for Memory {
             let (version, begun_after) = (view.version(), after.position);
             let made = Made { version, begun_after, offset: after, rows: HashMap::new(), parked: BTreeMap::new() };
             views.builds.insert(number, made);
-            let standing = views.by_name.entry(view.name().to_owned()).or_default();
-            let mut dropped = [standing.next.take(), None];
-            if how == Begin::Beside && standing.serving.is_some() {
-                standing.next = Some(number);
+            let named = views.by_name.entry(view.name().to_owned()).or_default();
+            let mut dropped = [named.next.take(), None];
+            if how == Begin::Beside && named.serving.is_some() {
+                named.next = Some(number);
             } else {
-                dropped[1] = standing.serving.replace(number);
+                dropped[1] = named.serving.replace(number);
             }
             dropped.into_iter().flatten().for_each(|build| _ = views.builds.remove(&build));
             Ok(Build { number, version, begun_after, offset: after })
@@ -129,15 +129,15 @@ impl ViewStore for Memory {
 
     async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error> {
         self.with(|views| {
-            let Some(standing) = views.by_name.get_mut(view.name()).filter(|view| view.next == Some(build)) else {
+            let Some(named) = views.by_name.get_mut(view.name()).filter(|view| view.next == Some(build)) else {
                 return Ok(false);
             };
             let at = |number| views.builds.get(&number).map(|made| made.offset.position);
-            if at(build) < standing.serving.and_then(at) {
+            if at(build) < named.serving.and_then(at) {
                 return Ok(false);
             }
-            standing.next = None;
-            if let Some(old) = standing.serving.replace(build) {
+            named.next = None;
+            if let Some(old) = named.serving.replace(build) {
                 views.builds.remove(&old);
             }
             Ok(true)

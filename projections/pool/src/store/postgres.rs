@@ -26,7 +26,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
 use dormouse_journal::store::postgres_sessions::{
-    Asking, Failure, Purpose, Replicas, Server, Sessions, Standing, identity,
+    Asking, Failure, Purpose, ReplicaStatus, Replicas, Server, Sessions, identity,
 };
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Position, Version};
 use sqlx::postgres::PgRow;
@@ -603,8 +603,8 @@ impl ViewStore for Postgres {
         tokio::join!(self.writers.close(), self.readers.close(), self.indexer.close(), replicas);
     }
 
-    fn replicas(&self) -> Vec<Standing> {
-        self.replicas.standings()
+    fn replicas(&self) -> Vec<ReplicaStatus> {
+        self.replicas.statuses()
     }
 }
 

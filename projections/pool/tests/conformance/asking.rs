@@ -10,8 +10,8 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Value as Json, json};
 
 use crate::oracle;
-use crate::shelf::{Shelf, TEXTS, Things, document, every_test, names, put, walk, whole};
 use crate::support::Place;
+use crate::view_cache::{TEXTS, Things, ViewCache, document, every_test, names, put, walk, whole};
 
 on_every_store! {
     whatever_is_asked_the_answer_is_what_it_should_be,
@@ -19,31 +19,31 @@ on_every_store! {
 
 async fn whatever_is_asked_the_answer_is_what_it_should_be(place: Place) {
     let mut runner = TestRunner::deterministic();
-    let mut shelf = Shelf::empty(&place).await;
+    let mut view_cache = ViewCache::empty(&place).await;
     for round in 0..30 {
         let documents = prop::collection::btree_map(any_name(), any_document(), 1..40).new_tree(&mut runner);
         let gone = prop::collection::btree_set(any_name(), 0..10).new_tree(&mut runner).unwrap().current();
         let documents = documents.unwrap().current();
         let gone: BTreeSet<String> = gone.into_iter().filter(|name| !documents.contains_key(name)).collect();
-        shelf.change(documents, gone.iter().map(String::as_str)).await;
+        view_cache.change(documents, gone.iter().map(String::as_str)).await;
         for _ in 0..12 {
             let (filters, sort, limit) = question().new_tree(&mut runner).unwrap().current();
             let ask = |limit: usize| {
                 let query = filters.iter().fold(Query::all(limit), |query, (field, test)| {
-                    query.filter(&shelf.view, field, test.clone()).unwrap()
+                    query.filter(&view_cache.view, field, test.clone()).unwrap()
                 });
                 let by: Vec<&str> = sort.iter().map(String::as_str).collect();
-                shelf.by(query, &by)
+                view_cache.by(query, &by)
             };
             let query = ask(10_000).counting();
-            let expected = oracle::list(&shelf.documents, &query);
-            let page = shelf.list(&query).await;
-            assert_eq!(names(&page), expected, "round {round}: {query:?} of {:#?}", shelf.documents);
-            assert_eq!((page.total, page.at), (Some(expected.len() as u64), Position(shelf.at)));
+            let expected = oracle::list(&view_cache.documents, &query);
+            let page = view_cache.list(&query).await;
+            assert_eq!(names(&page), expected, "round {round}: {query:?} of {:#?}", view_cache.documents);
+            assert_eq!((page.total, page.at), (Some(expected.len() as u64), Position(view_cache.at)));
             for row in &page.rows {
-                assert_eq!(document(row), shelf.documents[row.key.as_str()]);
+                assert_eq!(document(row), view_cache.documents[row.key.as_str()]);
             }
-            assert_eq!(walk(&shelf, ask, limit).await, expected, "round {round}: {query:?} by {limit}");
+            assert_eq!(walk(&view_cache, ask, limit).await, expected, "round {round}: {query:?} by {limit}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use dormouse_projections::{Place as Behind, Query, QueryError, Test, Value};
 use serde_json::{Value as Json, json};
 
-use crate::shelf::{Shelf, TEXTS, document, every_test, names, put, text, walk, whole};
 use crate::support::{Place, key};
+use crate::view_cache::{TEXTS, ViewCache, document, every_test, names, put, text, walk, whole};
 
 on_every_store! {
     texts_are_compared_by_code_points,
@@ -37,24 +37,24 @@ async fn compares(place: Place, field: &str, within: &str, values: Vec<(Json, Va
     // Written in another order than theirs.
     let mut documents: Vec<_> = documents.collect();
     documents.reverse();
-    let shelf = Shelf::with(place, documents).await;
+    let view_cache = ViewCache::with(place, documents).await;
     let all: Vec<usize> = (0..values.len()).collect();
     for field in [field, within] {
         for (number, (_, value)) in values.iter().enumerate() {
             let others: Vec<usize> = all.iter().copied().filter(|other| *other != number).collect();
             let expected: [&[usize]; 6] =
                 [&all[number..=number], &others, &all[..number], &all[..=number], &all[number + 1..], &all[number..]];
-            shelf.expect(field, every_test(value.clone()).into_iter().zip(expected)).await;
+            view_cache.expect(field, every_test(value.clone()).into_iter().zip(expected)).await;
             let one_of = [value.clone(), values[0].1.clone(), value.clone()];
             let found = if number == 0 { vec![0] } else { vec![0, number] };
-            shelf.expect(field, [(Test::In(one_of.to_vec()), &found[..])]).await;
-            shelf.expect(field, [(Test::In(vec![value.clone()]), &all[number..=number])]).await;
+            view_cache.expect(field, [(Test::In(one_of.to_vec()), &found[..])]).await;
+            view_cache.expect(field, [(Test::In(vec![value.clone()]), &all[number..=number])]).await;
         }
-        shelf.expect(field, [(Test::In(values.iter().map(|(_, value)| value.clone()).collect()), &all[..])]).await;
+        view_cache.expect(field, [(Test::In(values.iter().map(|(_, value)| value.clone()).collect()), &all[..])]).await;
         let mut names: Vec<String> = all.iter().map(|number| format!("{number:03}")).collect();
-        assert_eq!(shelf.sorted(&[field]).await, names);
+        assert_eq!(view_cache.sorted(&[field]).await, names);
         names.reverse();
-        assert_eq!(shelf.sorted(&[&format!("-{field}")]).await, names);
+        assert_eq!(view_cache.sorted(&[&format!("-{field}")]).await, names);
     }
 }
 async fn texts_are_compared_by_code_points(place: Place) {
@@ -87,7 +87,7 @@ async fn truths_are_compared(place: Place) {
 
 async fn a_field_that_is_missing_differs_from_everything_and_meets_nothing_else(place: Place) {
     let documents = [("gone", json!({})), ("null", json!({"name": null, "count": null, "price": null, "sold": null}))];
-    let shelf = Shelf::with(&place, documents).await;
+    let view_cache = ViewCache::with(&place, documents).await;
     let asked = [
         ("name", text("")),
         ("name", text("null")),
@@ -101,40 +101,40 @@ async fn a_field_that_is_missing_differs_from_everything_and_meets_nothing_else(
     for (field, value) in asked {
         for test in every_test(value.clone()).into_iter().chain([Test::In(vec![value])]) {
             let expected: &[&str] = if matches!(test, Test::NotEqual(_)) { &["gone", "null"] } else { &[] };
-            let query = Query::all(10).filter(&shelf.view, field, test.clone()).unwrap();
-            assert_eq!(names(&shelf.list(&query).await), expected, "{field} {test:?}");
+            let query = Query::all(10).filter(&view_cache.view, field, test.clone()).unwrap();
+            assert_eq!(names(&view_cache.list(&query).await), expected, "{field} {test:?}");
         }
     }
-    assert_eq!(shelf.found("name", Test::Prefix(String::new())).await, [Json::Null; 0]);
+    assert_eq!(view_cache.found("name", Test::Prefix(String::new())).await, [Json::Null; 0]);
 }
 
 async fn what_is_of_another_kind_counts_as_missing(place: Place) {
     let beyond = json!(18_446_744_073_709_551_616_f64);
     let kinds = [json!("1"), json!(1.5), json!(true), json!([1]), json!({"a": 1}), beyond, json!(1)];
     for (field, fits) in [("name", vec![0]), ("count", vec![6]), ("price", vec![1, 5, 6]), ("sold", vec![2])] {
-        let shelf = Shelf::of(&place, field, kinds.clone()).await;
+        let view_cache = ViewCache::of(&place, field, kinds.clone()).await;
         let number = |name: &String| name.parse::<usize>().unwrap();
-        let ascending: Vec<usize> = shelf.sorted(&[field]).await.iter().map(number).collect();
+        let ascending: Vec<usize> = view_cache.sorted(&[field]).await.iter().map(number).collect();
         let mut missing: Vec<usize> = (0..kinds.len()).filter(|number| !fits.contains(number)).collect();
         assert_eq!(ascending[..missing.len()], missing, "{field}");
-        let descending: Vec<usize> = shelf.sorted(&[&format!("-{field}")]).await.iter().map(number).collect();
+        let descending: Vec<usize> = view_cache.sorted(&[&format!("-{field}")]).await.iter().map(number).collect();
         missing.reverse();
         assert_eq!(descending[fits.len()..], missing, "{field}");
         // Page by page it is the same: each of them has a place.
-        let paged = walk(&shelf, |limit| shelf.by(Query::all(limit), &[field]), 1).await;
+        let paged = walk(&view_cache, |limit| view_cache.by(Query::all(limit), &[field]), 1).await;
         assert_eq!(paged.iter().map(number).collect::<Vec<_>>(), ascending, "{field}");
     }
-    let shelf = Shelf::of(&place, "count", kinds.clone()).await;
+    let view_cache = ViewCache::of(&place, "count", kinds.clone()).await;
     let of = Value::Integer;
-    shelf
+    view_cache
         .expect(
             "count",
             [(Test::AtLeast(of(i64::MIN.into())), &[6][..]), (Test::AtMost(of(u64::MAX.into())), &[6][..])],
         )
         .await;
-    shelf.expect("count", [(Test::NotEqual(of(1)), &[0, 1, 2, 3, 4, 5][..])]).await;
-    let shelf = Shelf::of(&place, "name", kinds).await;
-    shelf
+    view_cache.expect("count", [(Test::NotEqual(of(1)), &[0, 1, 2, 3, 4, 5][..])]).await;
+    let view_cache = ViewCache::of(&place, "name", kinds).await;
+    view_cache
         .expect("name", [(Test::AtLeast(text("")), &[0][..]), (Test::NotEqual(text("1")), &[1, 2, 3, 4, 5, 6][..])])
         .await;
 }
@@ -149,52 +149,52 @@ async fn fields_lie_within_others(place: Place) {
         ("e", json!({"in": ["x"]})),
         ("f", json!({"in": null})),
     ];
-    let shelf = Shelf::with(&place, documents).await;
+    let view_cache = ViewCache::with(&place, documents).await;
     let found = async |field: &str, test: Test| {
-        names(&shelf.list(&Query::all(10).filter(&shelf.view, field, test).unwrap()).await)
+        names(&view_cache.list(&Query::all(10).filter(&view_cache.view, field, test).unwrap()).await)
     };
     assert_eq!(found("in.name", Test::Equal(text("x"))).await, ["a"]);
     assert_eq!(found("in.name", Test::NotEqual(text("x"))).await, ["b", "c", "d", "e", "f"]);
     assert_eq!(found("in.deep_1.Price", Test::AtLeast(Value::Real(0.5))).await, ["a"]);
-    assert_eq!(shelf.sorted(&["in.name"]).await, ["c", "d", "e", "f", "a", "b"]);
+    assert_eq!(view_cache.sorted(&["in.name"]).await, ["c", "d", "e", "f", "a", "b"]);
 }
 
 async fn one_of_none_is_nothing(place: Place) {
-    let shelf = Shelf::of(&place, "count", [json!(1), json!(null)]).await;
-    shelf.expect("count", [(Test::In(Vec::new()), &[][..])]).await;
+    let view_cache = ViewCache::of(&place, "count", [json!(1), json!(null)]).await;
+    view_cache.expect("count", [(Test::In(Vec::new()), &[][..])]).await;
     let hundred: Vec<Value> = (0..100).map(Value::Integer).collect();
-    shelf.expect("count", [(Test::In(hundred), &[0][..])]).await;
+    view_cache.expect("count", [(Test::In(hundred), &[0][..])]).await;
 }
 
 async fn a_prefix_is_taken_literally(place: Place) {
     let longer = TEXTS.iter().flat_map(|text| [(*text).to_owned(), format!("{text}a"), format!("{text}\u{10ffff}ü")]);
     let texts: Vec<String> = longer.collect();
-    let shelf = Shelf::of(&place, "name", texts.iter().map(|text| json!(text)).chain([json!(null)])).await;
+    let view_cache = ViewCache::of(&place, "name", texts.iter().map(|text| json!(text)).chain([json!(null)])).await;
     let more = ["a%", "a_", "\u{10ffff}\u{10ffff}", "\u{10ffff}\u{10ffff}\u{10ffff}", "ab", "\u{e000}"];
     for prefix in TEXTS.into_iter().chain(more) {
         let expected: Vec<usize> =
             texts.iter().enumerate().filter(|(_, text)| text.starts_with(prefix)).map(|(number, _)| number).collect();
-        shelf.expect("name", [(Test::Prefix(prefix.to_owned()), &expected[..])]).await;
+        view_cache.expect("name", [(Test::Prefix(prefix.to_owned()), &expected[..])]).await;
     }
 }
 
 async fn hostile_texts_are_only_texts(place: Place) {
     let documents = TEXTS.iter().skip(1).map(|name| (*name, json!({"name": name, *name: name})));
-    let shelf = Shelf::with(&place, documents).await;
+    let view_cache = ViewCache::with(&place, documents).await;
     let mut rest: Vec<&str> = TEXTS[1..].to_vec();
     // As values, as keys, as places.
     while let Some(name) = rest.first().copied() {
-        let equal = Query::all(10).filter(&shelf.view, "name", Test::Equal(text(name))).unwrap();
-        let page = shelf.list(&equal).await;
+        let equal = Query::all(10).filter(&view_cache.view, "name", Test::Equal(text(name))).unwrap();
+        let page = view_cache.list(&equal).await;
         assert_eq!(names(&page), [name]);
         assert_eq!(document(&page.rows[0]), json!({"name": name, name: name}));
         rest.remove(0);
         let place = Behind { values: Vec::new(), key: key(name) };
-        assert_eq!(names(&shelf.list(&Query::all(100).after(place).unwrap()).await), rest);
+        assert_eq!(names(&view_cache.list(&Query::all(100).after(place).unwrap()).await), rest);
         let place = Behind { values: vec![Some(text(name))], key: key(name) };
-        let behind = shelf.by(Query::all(100), &["name"]).after(place).unwrap();
-        assert_eq!(names(&shelf.list(&behind).await), rest);
-        let unknown = Query::all(1).filter(&shelf.view, name, Test::Equal(text(name))).unwrap_err();
+        let behind = view_cache.by(Query::all(100), &["name"]).after(place).unwrap();
+        assert_eq!(names(&view_cache.list(&behind).await), rest);
+        let unknown = Query::all(1).filter(&view_cache.view, name, Test::Equal(text(name))).unwrap_err();
         assert!(matches!(unknown, QueryError::UndeclaredField { .. }), "{unknown}");
     }
 }
@@ -202,15 +202,17 @@ async fn hostile_texts_are_only_texts(place: Place) {
 async fn of_large_texts_the_first_four_hundred_characters_count(place: Place) {
     let large = |beginning: &str| format!("{beginning}{}", "ü".repeat(200_000));
     let alike = format!("{}{}", "ü".repeat(400), "another end");
-    let shelf = Shelf::of(&place, "name", [large(""), large("ü")].iter().map(|text| json!(text))).await;
-    shelf.expect("name", [(Test::Equal(text(&alike)), &[0, 1][..]), (Test::Prefix(alike), &[0, 1][..])]).await;
+    let view_cache = ViewCache::of(&place, "name", [large(""), large("ü")].iter().map(|text| json!(text))).await;
+    view_cache.expect("name", [(Test::Equal(text(&alike)), &[0, 1][..]), (Test::Prefix(alike), &[0, 1][..])]).await;
     let texts = [large("a"), large("b"), large("ü")];
-    let shelf = Shelf::of(&place, "name", texts.iter().map(|text| json!(text))).await;
-    shelf.expect("name", [(Test::Equal(text(&texts[1])), &[1][..]), (Test::Greater(text(&texts[1])), &[2][..])]).await;
-    shelf
+    let view_cache = ViewCache::of(&place, "name", texts.iter().map(|text| json!(text))).await;
+    view_cache
+        .expect("name", [(Test::Equal(text(&texts[1])), &[1][..]), (Test::Greater(text(&texts[1])), &[2][..])])
+        .await;
+    view_cache
         .expect("name", [(Test::Prefix(texts[0].clone()), &[0][..]), (Test::Prefix("".to_owned()), &[0, 1, 2][..])])
         .await;
-    let paged = walk(&shelf, |limit| shelf.by(Query::all(limit), &["-name"]), 1).await;
+    let paged = walk(&view_cache, |limit| view_cache.by(Query::all(limit), &["-name"]), 1).await;
     assert_eq!(paged, ["002", "001", "000"]);
 }
 
@@ -218,38 +220,38 @@ async fn filters_must_all_be_met(place: Place) {
     let documents = (0..60).map(|number| {
         (format!("{number:02}"), json!({"count": number, "sold": number % 2 == 0, "price": f64::from(number % 3)}))
     });
-    let shelf = Shelf::with(&place, documents).await;
-    let query = Query::all(100).filter(&shelf.view, "sold", Test::Equal(Value::Boolean(true))).unwrap();
-    let query = query.filter(&shelf.view, "price", Test::In(vec![Value::Real(1.0), Value::Real(2.0)])).unwrap();
-    let query = query.filter(&shelf.view, "count", Test::AtLeast(Value::Integer(10))).unwrap();
-    let query = query.filter(&shelf.view, "count", Test::Less(Value::Integer(20))).unwrap();
-    assert_eq!(names(&shelf.list(&query).await), ["10", "14", "16"]);
-    assert_eq!(names(&shelf.list(&shelf.by(query, &["-count"])).await), ["16", "14", "10"]);
+    let view_cache = ViewCache::with(&place, documents).await;
+    let query = Query::all(100).filter(&view_cache.view, "sold", Test::Equal(Value::Boolean(true))).unwrap();
+    let query = query.filter(&view_cache.view, "price", Test::In(vec![Value::Real(1.0), Value::Real(2.0)])).unwrap();
+    let query = query.filter(&view_cache.view, "count", Test::AtLeast(Value::Integer(10))).unwrap();
+    let query = query.filter(&view_cache.view, "count", Test::Less(Value::Integer(20))).unwrap();
+    assert_eq!(names(&view_cache.list(&query).await), ["10", "14", "16"]);
+    assert_eq!(names(&view_cache.list(&view_cache.by(query, &["-count"])).await), ["16", "14", "10"]);
 }
 
 async fn a_list_that_is_not_sorted_is_in_the_order_of_keys(place: Place) {
     let mut documents: Vec<(&str, Json)> = TEXTS.iter().skip(1).map(|name| (*name, json!({}))).collect();
     documents.reverse();
-    let shelf = Shelf::with(&place, documents).await;
-    assert_eq!(shelf.sorted(&[]).await, TEXTS[1..]);
+    let view_cache = ViewCache::with(&place, documents).await;
+    assert_eq!(view_cache.sorted(&[]).await, TEXTS[1..]);
 }
 
 async fn keys_decide_where_fields_leave_it_open(place: Place) {
     let documents = ["ä", "a", "B", "10", "9"].map(|name| (name, json!({"count": 7})));
-    let shelf = Shelf::with(&place, documents).await;
-    assert_eq!(shelf.sorted(&["count"]).await, ["10", "9", "B", "a", "ä"]);
+    let view_cache = ViewCache::with(&place, documents).await;
+    assert_eq!(view_cache.sorted(&["count"]).await, ["10", "9", "B", "a", "ä"]);
     // As the last field does.
-    assert_eq!(shelf.sorted(&["-count"]).await, ["ä", "a", "B", "9", "10"]);
-    assert_eq!(shelf.sorted(&["-count", "name"]).await, ["10", "9", "B", "a", "ä"]);
-    assert_eq!(shelf.sorted(&["count", "-name"]).await, ["ä", "a", "B", "9", "10"]);
+    assert_eq!(view_cache.sorted(&["-count"]).await, ["ä", "a", "B", "9", "10"]);
+    assert_eq!(view_cache.sorted(&["-count", "name"]).await, ["10", "9", "B", "a", "ä"]);
+    assert_eq!(view_cache.sorted(&["count", "-name"]).await, ["ä", "a", "B", "9", "10"]);
 }
 
 async fn documents_without_a_field_come_first_and_last_if_it_descends(place: Place) {
     let documents =
         [("a", json!({"name": ""})), ("b", json!({})), ("c", json!({"name": null})), ("d", json!({"name": "x"}))];
-    let shelf = Shelf::with(&place, documents).await;
-    assert_eq!(shelf.sorted(&["name"]).await, ["b", "c", "a", "d"]);
-    assert_eq!(shelf.sorted(&["-name"]).await, ["d", "a", "c", "b"]);
+    let view_cache = ViewCache::with(&place, documents).await;
+    assert_eq!(view_cache.sorted(&["name"]).await, ["b", "c", "a", "d"]);
+    assert_eq!(view_cache.sorted(&["-name"]).await, ["d", "a", "c", "b"]);
 }
 
 async fn several_fields_sort_one_after_the_other(place: Place) {
@@ -263,13 +265,13 @@ async fn several_fields_sort_one_after_the_other(place: Place) {
         }
     }
     documents.reverse();
-    let shelf = Shelf::with(&place, documents).await;
+    let view_cache = ViewCache::with(&place, documents).await;
     for directions in 0..8 {
         let signs = [0, 1, 2].map(|field| if directions >> field & 1 == 1 { "-" } else { "" });
         let by = [format!("{}name", signs[0]), format!("{}count", signs[1]), format!("{}in.deep_1.sold", signs[2])];
         let by = by.each_ref().map(String::as_str);
         // The digits of a key are the ranks of its values.
-        let mut expected: Vec<String> = shelf.documents.keys().cloned().collect();
+        let mut expected: Vec<String> = view_cache.documents.keys().cloned().collect();
         expected.sort_by_key(|name| {
             let rank = |field: usize| {
                 let digit = i32::from(name.as_bytes()[field]);
@@ -277,9 +279,13 @@ async fn several_fields_sort_one_after_the_other(place: Place) {
             };
             [rank(0), rank(1), rank(2)]
         });
-        assert_eq!(shelf.sorted(&by).await, expected, "{by:?}");
+        assert_eq!(view_cache.sorted(&by).await, expected, "{by:?}");
         for limit in [1, 2, 5, 26, 27] {
-            assert_eq!(walk(&shelf, |limit| shelf.by(Query::all(limit), &by), limit).await, expected, "{by:?} {limit}");
+            assert_eq!(
+                walk(&view_cache, |limit| view_cache.by(Query::all(limit), &by), limit).await,
+                expected,
+                "{by:?} {limit}"
+            );
         }
     }
 }

@@ -66,15 +66,15 @@ async fn open(url: &str, replica: &str) -> Arc<dyn ViewStore> {
 }
 
 /// Why the replica is not read.
-fn trouble(store: &Arc<dyn ViewStore>) -> Option<String> {
-    store.replicas().remove(0).trouble
+fn problem(store: &Arc<dyn ViewStore>) -> Option<String> {
+    store.replicas().remove(0).problem
 }
 
 /// Waits until the replica is read and has all there is.
 fn is_read(store: &Arc<dyn ViewStore>) {
     eventually("the use of the replica", BOUND, || {
-        let standing = store.replicas().remove(0);
-        standing.trouble.is_none() && standing.lag == Some(0)
+        let status = store.replicas().remove(0);
+        status.problem.is_none() && status.lag == Some(0)
     });
 }
 
@@ -213,9 +213,9 @@ async fn nobody_notices_that_a_replica_dies_and_comes_back() {
         let before = pair.asked();
         eventually("reads at the replica", BOUND, || pair.asked() > before);
         pair.replica.stop_immediate();
-        eventually("the end of its use", BOUND, || trouble(&store).is_some());
+        eventually("the end of its use", BOUND, || problem(&store).is_some());
         pair.replica.start_again();
-        eventually("its use", BOUND, || trouble(&store).is_none());
+        eventually("its use", BOUND, || problem(&store).is_none());
     }
     let before = pair.asked();
     eventually("reads at the replica", BOUND, || pair.asked() > before);
@@ -239,7 +239,7 @@ async fn what_does_not_follow_the_primary_is_not_read_and_does_not_keep_anybody_
         let store = open(&url, replica).await;
         let build = begun(&store, &first()).await;
         write(&store, build, 1).await;
-        eventually("a look", BOUND, || trouble(&store).is_some_and(|trouble| trouble.contains(reason)));
+        eventually("a look", BOUND, || problem(&store).is_some_and(|problem| problem.contains(reason)));
         assert!(!format!("{:?}", store.replicas()).contains("hunter2"));
         assert_eq!(store.get(&first(), &key("a")).await, Ok(shows(1)));
         store.close().await;

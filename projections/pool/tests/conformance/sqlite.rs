@@ -9,8 +9,8 @@ use dormouse_projections::{Definition, Query, ViewStore};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
-use crate::shelf::names;
 use crate::support::{begun, first, key, offset, row, served, step, view};
+use crate::view_cache::names;
 
 async fn connect(directory: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(directory.join("views.db")).connect().await.unwrap()

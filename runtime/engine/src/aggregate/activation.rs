@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dormouse_kernel::{Aggregate, AggregateId, Verdict};
+use dormouse_kernel::{Aggregate, AggregateId, RestartDecision};
 use metrics::counter;
 use ractor::ActorRef;
 use tokio::time::Instant;
@@ -76,19 +76,19 @@ impl<A: Aggregate> Activation<A> {
     fn tell_directory(&mut self) {
         let mut failures = std::mem::take(&mut self.past.failures);
         let now = Instant::now().into_std();
-        let verdict = match std::mem::replace(&mut self.end, End::Asleep) {
+        let decision = match std::mem::replace(&mut self.end, End::Asleep) {
             End::Asleep => return,
             // The engine ends, and its actors with it: no fault of theirs.
-            End::Open if self.kind.node.is_stopping() => Verdict::Restart { until: now },
+            End::Open if self.kind.node.is_stopping() => RestartDecision::Restart { until: now },
             End::Open => {
                 counter!(metric::FAILURES).increment(1);
                 failures.record(now, &self.kind.node.failure_limits, "its code panicked")
             }
-            End::Unusable(reason) => Verdict::GiveUp { reason },
+            End::Unusable(reason) => RestartDecision::GiveUp { reason },
         };
-        if let Verdict::GiveUp { reason } = &verdict {
+        if let RestartDecision::GiveUp { reason } = &decision {
             error!(aggregate = %self.kind.aggregate(&self.id), reason, "quarantined");
         }
-        self.kind.directory(&self.id).failed(&self.id, &self.slot, failures, verdict);
+        self.kind.directory(&self.id).failed(&self.id, &self.slot, failures, decision);
     }
 }

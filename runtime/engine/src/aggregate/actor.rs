@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use dormouse_journal::{AppendError, Committed, Lane, Submission};
+use dormouse_journal::{AppendError, AppendSession, Committed, Submission};
 use dormouse_kernel::failpoint::{self, Bug, Step};
 use dormouse_kernel::{Aggregate, Position, Version};
 use metrics::counter;
@@ -40,7 +40,7 @@ pub(crate) struct Memory<A: Aggregate> {
     /// The state, or why there is none.
     resident: Result<Resident<A>, WakeError>,
     /// What of it is durable. A new one each time the state is loaded.
-    lane: Arc<Lane>,
+    session: Arc<AppendSession>,
 }
 
 impl<A: Aggregate> Actor for AggregateActor<A> {
@@ -58,7 +58,7 @@ impl<A: Aggregate> Actor for AggregateActor<A> {
             activation.kind.node.journal.flush().await;
         }
         let resident = wake(&activation.kind, &activation.id).await;
-        let mut memory = Memory { activation, resident, lane: Arc::new(Lane::new(Version::ZERO)) };
+        let mut memory = Memory { activation, resident, session: Arc::new(AppendSession::new(Version::ZERO)) };
         memory.loaded();
         // Never an error here: it would drop the messages that are waiting already without a word.
         Ok(memory)
@@ -89,7 +89,7 @@ impl<A: Aggregate> Actor for AggregateActor<A> {
 impl<A: Aggregate> Memory<A> {
     fn loaded(&mut self) {
         if let Ok(resident) = &self.resident {
-            self.lane = Arc::new(Lane::new(resident.version));
+            self.session = Arc::new(AppendSession::new(resident.version));
             let is_empty = resident.version == Version::ZERO;
             self.activation.slot.set_empty(is_empty);
             if is_empty {
@@ -100,14 +100,14 @@ impl<A: Aggregate> Memory<A> {
 
     /// The state to work on. If an append failed, everything decided since rests on nothing: it is loaded anew.
     async fn resident(&mut self) -> Result<&mut Resident<A>, WakeError> {
-        let must_load = self.lane.is_broken() || matches!(self.resident, Err(WakeError::Unavailable(_)));
+        let must_load = self.session.is_broken() || matches!(self.resident, Err(WakeError::Unavailable(_)));
         if must_load && let Some(AppendError::Unavailable(reason)) = self.activation.kind.node.journal.outage() {
             // Not before it is over is it known what there is to load, and trying would keep everybody waiting.
             return Err(WakeError::Unavailable(reason));
         }
-        if self.resident.is_ok() && self.lane.is_broken() {
+        if self.resident.is_ok() && self.session.is_broken() {
             warn!(aggregate = %self.activation.kind.aggregate(&self.activation.id), "an append failed, loading again");
-            self.activation.kind.node.journal.flush_lane(&self.lane).await;
+            self.activation.kind.node.journal.flush_session(&self.session).await;
             self.resident = Err(WakeError::Unavailable("it is being loaded again".to_owned()));
         }
         if matches!(self.resident, Err(WakeError::Unavailable(_))) {
@@ -134,7 +134,7 @@ impl<A: Aggregate> Memory<A> {
             return Ok(());
         }
         let Ok(resident) = &mut self.resident else { return Ok(()) };
-        let command = match check_key(resident, &self.lane, command) {
+        let command = match check_key(resident, &self.session, command) {
             Ok(command) => command,
             Err(known) => {
                 known.answer(reply, permits);
@@ -244,7 +244,7 @@ impl<A: Aggregate> Memory<A> {
             told(Ok(Committed { first: Position::ZERO, last: Position::ZERO, version }));
             return Ok(());
         }
-        let submission = Submission::append(append, Some(Arc::clone(&self.lane)), told);
+        let submission = Submission::append(append, Some(Arc::clone(&self.session)), told);
         kind.node.journal.submit(submission).await;
         failpoint::reach(Step::Submitted);
         Ok(())
@@ -266,10 +266,10 @@ impl<A: Aggregate> Memory<A> {
 
     async fn when_durable(&self, tell: impl FnOnce(bool) + Send + 'static) {
         let version = self.resident.as_ref().map_or(Version::ZERO, |resident| resident.version);
-        if self.lane.durable() >= version {
+        if self.session.durable() >= version {
             return tell(true);
         }
-        let barrier = Submission::barrier(Some(Arc::clone(&self.lane)), move |seen| tell(seen.is_ok()));
+        let barrier = Submission::barrier(Some(Arc::clone(&self.session)), move |seen| tell(seen.is_ok()));
         self.activation.kind.node.journal.submit(barrier).await;
     }
 
@@ -300,7 +300,7 @@ impl<A: Aggregate> Memory<A> {
         let kind = Arc::clone(&self.activation.kind);
         let aggregate = kind.aggregate(&self.activation.id);
         let whole = |resident: &&Resident<A>| {
-            let durable = !self.lane.is_broken() && self.lane.durable() == resident.version;
+            let durable = !self.session.is_broken() && self.session.durable() == resident.version;
             durable || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
         };
         if let Some(resident) = self.resident.as_ref().ok().filter(whole)
@@ -355,7 +355,7 @@ fn decide_unwinding<A: Aggregate>(
 /// Whether the command's key allows it to be decided; otherwise what to answer.
 fn check_key<A: Aggregate>(
     resident: &Resident<A>,
-    lane: &Lane,
+    session: &AppendSession,
     command: Box<Undelivered<A>>,
 ) -> Result<Box<Undelivered<A>>, Known<A>> {
     let Some(key) = &command.options.key else { return Ok(command) };
@@ -366,8 +366,8 @@ fn check_key<A: Aggregate>(
         Seen::NotAfter(version) if asked.is_some_and(|asked| asked >= version) => Ok(command),
         // The hash belonged to another key: the journal was asked, and knows better.
         Seen::Probably(version) if asked.is_some_and(|asked| asked >= version) => Ok(command),
-        Seen::Probably(first) if first > lane.durable() => Err(Known::InFlight),
-        Seen::Probably(_) | Seen::NotAfter(_) => Err(Known::PerhapsInJournal { durable: lane.durable(), command }),
+        Seen::Probably(first) if first > session.durable() => Err(Known::InFlight),
+        Seen::Probably(_) | Seen::NotAfter(_) => Err(Known::PerhapsInJournal { durable: session.durable(), command }),
     }
 }
 

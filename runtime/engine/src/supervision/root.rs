@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dormouse_journal::Health;
-use dormouse_kernel::{Failures, Limits, Verdict};
+use dormouse_kernel::{Failures, Limits, RestartDecision};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SupervisionEvent};
 use tokio::time::Instant;
 use tracing::{error, warn};
@@ -110,12 +110,12 @@ impl Actor for Root {
         let child = *child;
         let now = Instant::now().into_std();
         match failures.record(now, &limits, &problem) {
-            Verdict::Restart { until } => {
+            RestartDecision::Restart { until } => {
                 warn!(?child, problem, "restarting");
                 let pause = until.saturating_duration_since(now);
                 myself.send_after(pause, move || RootMessage::Restart(child));
             }
-            Verdict::GiveUp { reason } => give_up(&state.node, format!("{child:?}: {reason}"), &myself),
+            RestartDecision::GiveUp { reason } => give_up(&state.node, format!("{child:?}: {reason}"), &myself),
         }
         Ok(())
     }

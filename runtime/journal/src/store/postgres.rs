@@ -37,7 +37,7 @@ use batch::Batch;
 use failure::Failure;
 use head::{Head, Span};
 use ownership::Acquisitions;
-use replica::{Replicas, Standing};
+use replica::{ReplicaStatus, Replicas};
 use row::{signed, unsigned};
 use server::{Purpose, Server};
 use session::{Asking, Sessions};
@@ -45,7 +45,7 @@ use session::{Asking, Sessions};
 /// Connections as the journal keeps them, for others who keep something in PostgreSQL.
 pub mod postgres_sessions {
     pub use super::failure::Failure;
-    pub use super::replica::{Follow, Replica, Replicas, Standing, identity};
+    pub use super::replica::{Follow, Replica, ReplicaStatus, Replicas, identity};
     pub use super::server::{Purpose, Server};
     pub use super::session::{Asking, Held, Sessions};
 }
@@ -426,7 +426,7 @@ impl Store for Postgres {
         tokio::join!(self.writer.close(), self.checks.close(), self.readers.close(), self.replicas.close());
     }
 
-    fn replicas(&self) -> Vec<Standing> {
-        self.replicas.standings()
+    fn replicas(&self) -> Vec<ReplicaStatus> {
+        self.replicas.statuses()
     }
 }

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::submission::{Kind, Pending, Submission, Undone};
 use crate::append::{Append, Committed, Placed};
+use crate::append_session::AppendSession;
 use crate::error::{AppendError, StoreError};
-use crate::lane::Lane;
 use crate::metric::CommitMetrics;
 use crate::store::Store;
 
@@ -26,13 +26,13 @@ enum Step {
         pending: Pending,
         committed: Option<Committed>,
     },
-    /// An append of a size that no batch has. It waits for its turn, so that it breaks its lane no earlier.
+    /// An append of a size that no batch has. It waits for its turn, so that it breaks its append session no earlier.
     Misfit {
         pending: Pending,
         error: AppendError,
     },
     Barrier {
-        lane: Option<Arc<Lane>>,
+        session: Option<Arc<AppendSession>>,
         /// What is known of what came before it; an append behind it must not change that.
         decided: Option<Result<(), Undone>>,
         answer: Box<dyn FnOnce(Result<(), Undone>) + Send>,
@@ -70,17 +70,17 @@ impl Round {
                     bytes += size_bytes;
                     steps.push(Step::Append { pending, committed: None });
                 }
-                Kind::Barrier { lane, answer } => steps.push(Step::Barrier { lane, decided: None, answer }),
+                Kind::Barrier { session, answer } => steps.push(Step::Barrier { session, decided: None, answer }),
                 Kind::Close(closed) => return (Self { steps }, Some(closed)),
             }
         }
         (Self { steps }, None)
     }
 
-    /// Whether something that it appends is on this lane.
-    pub(super) fn is_on(&self, lane: &Arc<Lane>) -> bool {
+    /// Whether something that it appends is on this append session.
+    pub(super) fn is_on(&self, session: &Arc<AppendSession>) -> bool {
         self.steps.iter().any(|step| match step {
-            Step::Append { pending, .. } => pending.is_on(lane),
+            Step::Append { pending, .. } => pending.is_on(session),
             Step::Misfit { .. } | Step::Barrier { .. } => false,
         })
     }
@@ -105,8 +105,8 @@ impl Round {
             match step {
                 Step::Append { pending, .. } => self.check_append(pending, versions, &mut keys),
                 Step::Misfit { pending, error } => pending.refuse(error),
-                Step::Barrier { lane, answer, .. } => {
-                    self.steps.push(Step::Barrier { decided: Some(decide(lane.as_deref())), lane, answer });
+                Step::Barrier { session, answer, .. } => {
+                    self.steps.push(Step::Barrier { decided: Some(decide(session.as_deref())), session, answer });
                 }
             }
         }
@@ -175,8 +175,8 @@ impl Round {
             match step {
                 Step::Append { pending, .. } => pending.refuse(error.clone()),
                 Step::Misfit { pending, error } => pending.refuse(error),
-                Step::Barrier { lane, answer, .. } => {
-                    kept.push(Step::Barrier { decided: Some(decide(lane.as_deref())), lane, answer });
+                Step::Barrier { session, answer, .. } => {
+                    kept.push(Step::Barrier { decided: Some(decide(session.as_deref())), session, answer });
                 }
             }
         }
@@ -194,17 +194,17 @@ impl Round {
                 }
                 Step::Append { pending, committed: None } => pending.refuse(AppendError::Undone),
                 Step::Misfit { pending, error } => pending.refuse(error),
-                Step::Barrier { lane, decided, answer } => {
-                    answer(decided.unwrap_or_else(|| decide(lane.as_deref())));
+                Step::Barrier { session, decided, answer } => {
+                    answer(decided.unwrap_or_else(|| decide(session.as_deref())));
                 }
             }
         }
     }
 }
 
-/// What a barrier is answered if nothing more happens on its lane.
-pub(super) fn decide(lane: Option<&Lane>) -> Result<(), Undone> {
-    if lane.is_some_and(Lane::is_broken) { Err(Undone) } else { Ok(()) }
+/// What a barrier is answered if nothing more happens on its append session.
+pub(super) fn decide(session: Option<&AppendSession>) -> Result<(), Undone> {
+    if session.is_some_and(AppendSession::is_broken) { Err(Undone) } else { Ok(()) }
 }
 
 async fn look_up_versions(

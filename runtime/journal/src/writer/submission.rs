@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 
 use super::round::{Round, decide};
 use crate::append::{Append, Committed};
+use crate::append_session::AppendSession;
 use crate::error::AppendError;
-use crate::lane::Lane;
 
 /// What a barrier's submitter had seen was undone: an append before the barrier failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,7 @@ pub(super) enum Kind {
     Append(Pending),
     /// Answered once everything submitted before it is decided.
     Barrier {
-        lane: Option<Arc<Lane>>,
+        session: Option<Arc<AppendSession>>,
         answer: Answer<(), Undone>,
     },
     Close(oneshot::Sender<()>),
@@ -33,25 +33,29 @@ pub(super) enum Kind {
 
 pub(super) struct Pending {
     pub(super) append: Arc<Append>,
-    lane: Option<Arc<Lane>>,
+    session: Option<Arc<AppendSession>>,
     answer: Answer<Committed, AppendError>,
     pub(super) submitted: Instant,
 }
 
 impl Submission {
-    /// Events to append. With a lane, they are refused once an earlier append on that lane has failed.
+    /// Events to append. With an append session, they are refused once an earlier append on that append session has failed.
     pub fn append(
         append: Append,
-        lane: Option<Arc<Lane>>,
+        session: Option<Arc<AppendSession>>,
         answer: impl FnOnce(Result<Committed, AppendError>) + Send + 'static,
     ) -> Self {
-        let pending = Pending { append: Arc::new(append), lane, answer: Box::new(answer), submitted: Instant::now() };
+        let pending =
+            Pending { append: Arc::new(append), session, answer: Box::new(answer), submitted: Instant::now() };
         Self(Kind::Append(pending))
     }
 
-    /// A wait for everything submitted before. With a lane, it is refused if an append on that lane has failed.
-    pub fn barrier(lane: Option<Arc<Lane>>, answer: impl FnOnce(Result<(), Undone>) + Send + 'static) -> Self {
-        Self(Kind::Barrier { lane, answer: Box::new(answer) })
+    /// A wait for everything submitted before. With an append session, it is refused if an append on that append session has failed.
+    pub fn barrier(
+        session: Option<Arc<AppendSession>>,
+        answer: impl FnOnce(Result<(), Undone>) + Send + 'static,
+    ) -> Self {
+        Self(Kind::Barrier { session, answer: Box::new(answer) })
     }
 
     pub(crate) fn close(answer: oneshot::Sender<()>) -> Self {
@@ -63,7 +67,9 @@ impl Submission {
     pub(super) fn turn_away(self, error: &AppendError, unsettled: &Round) -> Option<Self> {
         match self.0 {
             Kind::Append(pending) => pending.refuse(error.clone()),
-            Kind::Barrier { lane: Some(lane), answer } if !unsettled.is_on(&lane) => answer(decide(Some(&lane))),
+            Kind::Barrier { session: Some(session), answer } if !unsettled.is_on(&session) => {
+                answer(decide(Some(&session)))
+            }
             waits @ (Kind::Barrier { .. } | Kind::Close(_)) => return Some(Self(waits)),
         }
         None
@@ -80,24 +86,24 @@ impl Submission {
 }
 
 impl Pending {
-    pub(super) fn is_on(&self, lane: &Arc<Lane>) -> bool {
-        self.lane.as_ref().is_some_and(|own| Arc::ptr_eq(own, lane))
+    pub(super) fn is_on(&self, session: &Arc<AppendSession>) -> bool {
+        self.session.as_ref().is_some_and(|own| Arc::ptr_eq(own, session))
     }
 
     pub(super) fn is_undone(&self) -> bool {
-        self.lane.as_ref().is_some_and(|lane| lane.is_broken())
+        self.session.as_ref().is_some_and(|session| session.is_broken())
     }
 
     pub(super) fn refuse(self, error: AppendError) {
-        if let Some(lane) = &self.lane {
-            lane.break_off();
+        if let Some(session) = &self.session {
+            session.break_off();
         }
         (self.answer)(Err(error));
     }
 
     pub(super) fn succeed(self, committed: Committed) {
-        if let Some(lane) = &self.lane {
-            lane.advance(committed.version);
+        if let Some(session) = &self.session {
+            session.advance(committed.version);
         }
         (self.answer)(Ok(committed));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dormouse_faults::{Fault, Faulty};
-use dormouse_journal::{AppendError, Health, Journal, Lane};
+use dormouse_journal::{AppendError, AppendSession, Health, Journal};
 use dormouse_kernel::{Position, Version};
 
 use crate::support::{History, Place, becomes, start, submit, whole_history, whole_log};
@@ -86,8 +86,8 @@ async fn who_comes_while_an_outcome_is_open_is_told(place: Place) {
     let mut other = History::of("other");
     let refused = journal.append(other.clone().next(1)).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
-    // What is not on the lane of the open commit is decided.
-    journal.flush_lane(&Arc::new(Lane::new(Version::ZERO))).await;
+    // What is not on the append session of the open commit is decided.
+    journal.flush_session(&Arc::new(AppendSession::new(Version::ZERO))).await;
     store.fail_acquisitions(0);
     assert_eq!(open.await.unwrap().unwrap().first, Position(1));
     assert_eq!(journal.append(other.next(1)).await.unwrap().first, Position(2));

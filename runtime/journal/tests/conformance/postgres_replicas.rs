@@ -67,7 +67,7 @@ async fn a_log_that_grows_is_read_from_a_replica_without_a_gap_and_without_delay
         assert!(log.iter().zip(&found).all(|(before, now)| before.event.chain == now.event.chain));
         log = found;
     };
-    let is_read = |store: &Arc<dyn Store>| store.replicas()[0].trouble.is_none();
+    let is_read = |store: &Arc<dyn Store>| store.replicas()[0].problem.is_none();
     eventually("the use of the replica", BOUND, || is_read(&store));
     while asked(&replica) < 20 {
         check().await;

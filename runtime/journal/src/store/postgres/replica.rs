@@ -52,13 +52,13 @@ pub trait Follow: Debug + Send + Sync + 'static {
 
 /// How a replica does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct ReplicaStatus {
     /// Where it is, its password masked.
     pub place: String,
     /// How many events it was behind when it answered last.
     pub lag: Option<u64>,
     /// Why it is not asked; `None` if it is.
-    pub trouble: Option<String>,
+    pub problem: Option<String>,
 }
 
 /// Replicas of one primary.
@@ -85,7 +85,7 @@ pub struct Replica<F: Follow> {
 struct Last<S> {
     seen: S,
     lag: Option<u64>,
-    trouble: Option<String>,
+    problem: Option<String>,
     /// Whether it may be asked for what it is not known to have. Once: if that is in vain, then not again before
     /// somebody has looked.
     may_be_tried: bool,
@@ -115,7 +115,7 @@ impl<F: Follow> Replicas<F> {
                 last: Mutex::new(Last {
                     seen: F::Seen::default(),
                     lag: None,
-                    trouble: Some("nobody has looked at it yet".to_owned()),
+                    problem: Some("nobody has looked at it yet".to_owned()),
                     may_be_tried: false,
                 }),
             });
@@ -142,18 +142,18 @@ impl<F: Follow> Replicas<F> {
         let mut by_turns = (0..count).map(|number| &*self.replicas[turn.wrapping_add(number) % count]);
         by_turns.find(|replica| {
             let mut last = replica.last();
-            last.trouble.is_none() && is_wanted(&mut last)
+            last.problem.is_none() && is_wanted(&mut last)
         })
     }
 
     /// How all of them do.
     #[must_use]
-    pub fn standings(&self) -> Vec<Standing> {
-        let standing = |replica: &Arc<Replica<F>>| {
+    pub fn statuses(&self) -> Vec<ReplicaStatus> {
+        let status = |replica: &Arc<Replica<F>>| {
             let last = replica.last();
-            Standing { place: replica.place.clone(), lag: last.lag, trouble: last.trouble.clone() }
+            ReplicaStatus { place: replica.place.clone(), lag: last.lag, problem: last.problem.clone() }
         };
-        self.replicas.iter().map(standing).collect()
+        self.replicas.iter().map(status).collect()
     }
 
     /// Looks at none any more, and lets go of the connections.
@@ -207,7 +207,7 @@ impl<F: Follow> Replica<F> {
         }
         let (lag, is_fit) = {
             let last = self.last();
-            (last.lag, last.trouble.is_none())
+            (last.lag, last.problem.is_none())
         };
         gauge!(metric::REPLICA_FIT, "of" => F::WHAT, "replica" => self.place.clone()).set(f64::from(u8::from(is_fit)));
         if let Some(lag) = lag {
@@ -216,22 +216,22 @@ impl<F: Follow> Replica<F> {
     }
 
     fn is_there(&self, lag: u64, seen: F::Seen) {
-        let trouble = (lag > BEHIND).then(|| format!("it is {lag} events behind"));
+        let problem = (lag > BEHIND).then(|| format!("it is {lag} events behind"));
         let mut last = self.last();
-        match (&last.trouble, &trouble) {
+        match (&last.problem, &problem) {
             (Some(_), None) => info!(replica = self.place, of = F::WHAT, lag, "a replica is read"),
             (None, Some(reason)) => warn!(replica = self.place, of = F::WHAT, reason, "a replica is not read any more"),
             _ => {}
         }
-        *last = Last { seen, lag: Some(lag), trouble, may_be_tried: true };
+        *last = Last { seen, lag: Some(lag), problem, may_be_tried: true };
     }
 
     fn is_in_trouble(&self, reason: String) {
         let mut last = self.last();
-        if last.trouble.is_none() {
+        if last.problem.is_none() {
             warn!(replica = self.place, of = F::WHAT, reason, "a replica is not read any more");
         }
-        *last = Last { seen: F::Seen::default(), lag: None, trouble: Some(reason), may_be_tried: false };
+        *last = Last { seen: F::Seen::default(), lag: None, problem: Some(reason), may_be_tried: false };
     }
 
     fn last(&self) -> MutexGuard<'_, Last<F::Seen>> {

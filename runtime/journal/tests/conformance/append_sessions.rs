@@ -1,9 +1,9 @@
-//! Lanes: nothing builds on what failed.
+//! Append sessions: nothing builds on what failed.
 
 use std::sync::Arc;
 
 use dormouse_faults::{Fault, Faulty};
-use dormouse_journal::{Append, AppendError, Committed, Journal, Lane, Submission, Undone};
+use dormouse_journal::{Append, AppendError, AppendSession, Committed, Journal, Submission, Undone};
 use dormouse_kernel::{Uuid, Version};
 use tokio::sync::mpsc;
 
@@ -12,10 +12,10 @@ use crate::support::{History, Place, start, submit, whole_history};
 on_every_store! {
     everything_behind_a_failed_append_is_undone,
     what_came_before_a_failed_append_stands,
-    a_failed_commit_breaks_its_lanes,
-    a_lane_knows_what_is_durable,
+    a_failed_commit_breaks_its_append_sessions,
+    an_append_session_knows_what_is_durable,
     barriers_are_answered_in_order,
-    other_lanes_go_on,
+    other_append_sessions_go_on,
 }
 
 /// What was answered, in the order of answers.
@@ -25,29 +25,29 @@ enum Answer {
     Barrier(&'static str, Result<(), Undone>),
 }
 
-struct OnLane {
+struct OnSession {
     journal: Journal,
-    lane: Arc<Lane>,
+    session: Arc<AppendSession>,
     answers: mpsc::UnboundedReceiver<Answer>,
     answer: mpsc::UnboundedSender<Answer>,
 }
 
-impl OnLane {
+impl OnSession {
     fn new(journal: &Journal) -> Self {
         let (answer, answers) = mpsc::unbounded_channel();
-        Self { journal: journal.clone(), lane: Arc::new(Lane::new(Version::ZERO)), answers, answer }
+        Self { journal: journal.clone(), session: Arc::new(AppendSession::new(Version::ZERO)), answers, answer }
     }
 
     async fn append(&self, name: &'static str, append: Append) {
         let answer = self.answer.clone();
         let answer = move |outcome| answer.send(Answer::Append(name, outcome)).unwrap();
-        self.journal.submit(Submission::append(append, Some(Arc::clone(&self.lane)), answer)).await;
+        self.journal.submit(Submission::append(append, Some(Arc::clone(&self.session)), answer)).await;
     }
 
     async fn barrier(&self, name: &'static str) {
         let answer = self.answer.clone();
         let answer = move |outcome| answer.send(Answer::Barrier(name, outcome)).unwrap();
-        self.journal.submit(Submission::barrier(Some(Arc::clone(&self.lane)), answer)).await;
+        self.journal.submit(Submission::barrier(Some(Arc::clone(&self.session)), answer)).await;
     }
 
     async fn answers(&mut self, count: usize) -> Vec<Answer> {
@@ -81,24 +81,24 @@ async fn in_one_batch(store: &Faulty, journal: &Journal, submissions: impl Async
 
 async fn everything_behind_a_failed_append_is_undone(place: Place) {
     let journal = place.journal().await;
-    let mut lane = OnLane::new(&journal);
+    let mut session = OnSession::new(&journal);
     let mut account = History::of("a");
     journal.append(account.clone().next(1)).await.unwrap();
     for name in ["first", "second", "third"] {
-        lane.append(name, account.next(1)).await;
-        lane.barrier(name).await;
+        session.append(name, account.next(1)).await;
+        session.barrier(name).await;
     }
-    let answers = lane.answers(6).await;
+    let answers = session.answers(6).await;
     let conflict = AppendError::VersionConflict { expected: Version(0), actual: Version(1) };
     assert!(answers.contains(&Answer::Append("first", Err(conflict))));
     for behind in ["second", "third"] {
         assert!(answers.contains(&Answer::Append(behind, Err(AppendError::Undone))), "{answers:?}");
     }
     assert!(["first", "second", "third"].iter().all(|name| answers.contains(&Answer::Barrier(name, Err(Undone)))));
-    assert!(lane.lane.is_broken());
+    assert!(session.session.is_broken());
     // Even one that the journal would take.
-    lane.append("fitting", History::of("b").next(1)).await;
-    assert_eq!(lane.answers(1).await, [Answer::Append("fitting", Err(AppendError::Undone))]);
+    session.append("fitting", History::of("b").next(1)).await;
+    assert_eq!(session.answers(1).await, [Answer::Append("fitting", Err(AppendError::Undone))]);
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 1);
 }
 
@@ -110,62 +110,62 @@ async fn what_came_before_a_failed_append_stands(place: Place) {
     ahead.next(9);
     let conflict = ahead.next(1);
     for (id, failing) in [("wrong size", wrong_size), ("conflict", conflict)] {
-        let mut lane = OnLane::new(&journal);
+        let mut session = OnSession::new(&journal);
         let mut account = History::of(id);
         in_one_batch(&store, &journal, async || {
-            lane.append("before", account.next(1)).await;
-            lane.barrier("seen before").await;
-            lane.append("failing", failing).await;
-            lane.append("behind", account.next(1)).await;
-            lane.barrier("seen behind").await;
+            session.append("before", account.next(1)).await;
+            session.barrier("seen before").await;
+            session.append("failing", failing).await;
+            session.append("behind", account.next(1)).await;
+            session.barrier("seen behind").await;
         })
         .await;
-        assert_eq!(lane.successes(5).await, ["before", "seen before"], "{id}");
+        assert_eq!(session.successes(5).await, ["before", "seen before"], "{id}");
         assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 1);
     }
 }
 
-async fn a_failed_commit_breaks_its_lanes(place: Place) {
+async fn a_failed_commit_breaks_its_append_sessions(place: Place) {
     let store = Faulty::over(place.store().await);
     let journal = start(store.clone()).await;
-    let mut lane = OnLane::new(&journal);
+    let mut session = OnSession::new(&journal);
     let mut account = History::of("a");
     store.script([Fault::Refused]);
-    lane.barrier("seen before").await;
-    lane.append("refused", account.next(1)).await;
-    lane.append("behind", account.next(1)).await;
-    lane.barrier("seen behind").await;
-    assert_eq!(lane.successes(4).await, ["seen before"]);
+    session.barrier("seen before").await;
+    session.append("refused", account.next(1)).await;
+    session.append("behind", account.next(1)).await;
+    session.barrier("seen behind").await;
+    assert_eq!(session.successes(4).await, ["seen before"]);
     assert_eq!(whole_history(&journal, &account.aggregate).await, []);
 }
 
-async fn a_lane_knows_what_is_durable(place: Place) {
+async fn an_append_session_knows_what_is_durable(place: Place) {
     let journal = place.journal().await;
-    let mut lane = OnLane::new(&journal);
+    let mut session = OnSession::new(&journal);
     let mut account = History::of("a");
     for durable in [3, 6, 9] {
-        lane.append("more", account.next(3)).await;
-        lane.answers(1).await;
-        assert_eq!(lane.lane.durable(), Version(durable));
+        session.append("more", account.next(3)).await;
+        session.answers(1).await;
+        assert_eq!(session.session.durable(), Version(durable));
     }
-    assert!(!lane.lane.is_broken());
+    assert!(!session.session.is_broken());
 }
 
 async fn barriers_are_answered_in_order(place: Place) {
     let journal = place.journal().await;
-    let mut lane = OnLane::new(&journal);
+    let mut session = OnSession::new(&journal);
     let mut account = History::of("a");
     for _ in 0..50 {
-        lane.append("append", account.next(1)).await;
-        lane.barrier("barrier").await;
+        session.append("append", account.next(1)).await;
+        session.barrier("barrier").await;
     }
-    assert_eq!(lane.successes(100).await, ["append", "barrier"].repeat(50));
+    assert_eq!(session.successes(100).await, ["append", "barrier"].repeat(50));
     journal.flush().await;
 }
 
-async fn other_lanes_go_on(place: Place) {
+async fn other_append_sessions_go_on(place: Place) {
     let journal = place.journal().await;
-    let (mut broken, mut other) = (OnLane::new(&journal), OnLane::new(&journal));
+    let (mut broken, mut other) = (OnSession::new(&journal), OnSession::new(&journal));
     let mut account = History::of("a");
     broken.append("failing", History::of("b").next(0)).await;
     other.append("append", account.next(1)).await;

@@ -14,7 +14,7 @@ use crate::query::Page;
 use crate::store::Found;
 
 #[derive(Clone, Debug)]
-pub(super) struct Stock(moka::sync::Cache<Name, Answer>);
+pub(super) struct CacheStore(moka::sync::Cache<Name, Answer>);
 
 /// What a view was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ pub(super) enum Answer {
     List(Arc<Page>),
 }
 
-/// An answer is found by its question within a turn of its view's shelf: what is of another turn is out of reach.
+/// An answer is found by its question within a turn of its view's view_cache: what is of another turn is out of reach.
 #[derive(Debug)]
 struct Name {
     turn: u64,
@@ -54,7 +54,7 @@ struct Wanted<'a> {
     asked: Asked<'a>,
 }
 
-impl Stock {
+impl CacheStore {
     /// Empty. `None`: nothing is to be kept.
     ///
     /// moka bounds one sum. Each answer counts with its bytes, but no less than its share of them, so that neither number

@@ -7,18 +7,18 @@ use dormouse_kernel::{Clock, Mark, Position, SystemClock};
 use tokio::sync::{Mutex, Notify, watch};
 use tracing::{info, warn};
 
-use crate::cache::{Cache, Shelf};
+use crate::cache::{Cache, ViewCache};
 use crate::capacity::Capacity;
 use crate::definition::Definition;
+use crate::error::ProjectionError;
 use crate::options::Options;
 use crate::progress::{Progress, Rebuild, State};
 use crate::reader::Reader;
 use crate::store::{Begin, Build, BuildNumber, Builds, Offset, ViewStore};
-use crate::trouble::Trouble;
 
 /// What all who have to do with a view share: its workers, its readers, and operators.
 #[derive(Debug)]
-pub(crate) struct Upkeep {
+pub(crate) struct ProjectionContext {
     pub(crate) definition: Definition,
     pub(crate) store: Arc<dyn ViewStore>,
     pub(crate) journal: Journal,
@@ -26,7 +26,7 @@ pub(crate) struct Upkeep {
     /// What all projections of the node may do at the same time.
     pub(crate) capacity: Arc<Capacity>,
     /// What readers were answered. It hears of every change before it is made, and before anybody is told.
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) view_cache: Arc<ViewCache>,
     pub(crate) progress: watch::Sender<Progress>,
     /// What is served is moved on by whoever has this. So a build that is made beside it and is almost as far can hold it
     /// where it is for a moment; otherwise it might stay one batch behind for ever.
@@ -46,7 +46,7 @@ pub(crate) enum Job {
     Build(BuildNumber),
 }
 
-impl Upkeep {
+impl ProjectionContext {
     pub(crate) fn new(
         definition: Definition,
         store: Arc<dyn ViewStore>,
@@ -67,7 +67,7 @@ impl Upkeep {
             rebuild: None,
         };
         Self {
-            shelf: cache.shelf(definition.name()),
+            view_cache: cache.view_cache(definition.name()),
             definition,
             store,
             journal,
@@ -89,7 +89,7 @@ impl Upkeep {
     ///
     /// What was made by other code cannot be moved on: it is served as it is, until what is made beside it is as far. An
     /// unfinished build is taken up again if it is one that this code would make.
-    pub(crate) async fn plan(&self) -> Result<Vec<BuildNumber>, Trouble> {
+    pub(crate) async fn plan(&self) -> Result<Vec<BuildNumber>, ProjectionError> {
         let view = &self.definition;
         self.is_of_this_journal(self.store.of_journal(None).await?, self.first_event().await?)?;
         let Builds { serving, mut next, is_paused } = self.store.prepare(view).await?;
@@ -106,7 +106,7 @@ impl Upkeep {
                     warn!(view = view.name(), %position, "a view is not of this journal and is built anew");
                 }
                 next = None;
-                self.shelf.closes();
+                self.view_cache.closes();
                 self.store.begin(view, Offset::START, Begin::Instead).await?
             }
         };
@@ -133,7 +133,7 @@ impl Upkeep {
 
     /// Notes in the store which journal its views are of, once the journal has an event. A wrong `views.url` may lead a
     /// process with another journal to this store later: the projections of that process stop, and leave the views as they are.
-    pub(crate) async fn claim_store(&self) -> Result<(), Trouble> {
+    pub(crate) async fn claim_store(&self) -> Result<(), ProjectionError> {
         let first = self.first_event().await?;
         self.is_of_this_journal(self.store.of_journal(first).await?, first)
     }
@@ -142,10 +142,10 @@ impl Upkeep {
         self.journal.mark_at(Position::ZERO.next()).await
     }
 
-    fn is_of_this_journal(&self, theirs: Option<Mark>, ours: Option<Mark>) -> Result<(), Trouble> {
+    fn is_of_this_journal(&self, theirs: Option<Mark>, ours: Option<Mark>) -> Result<(), ProjectionError> {
         let Some(theirs) = theirs.filter(|theirs| Some(*theirs) != ours) else { return Ok(()) };
         let ours = ours.map_or_else(|| "none".to_owned(), |ours| ours.to_string());
-        Err(Trouble::Lasting(format!(
+        Err(ProjectionError::Permanent(format!(
             "these views are of another journal (the mark of its first event is {theirs}, here it is {ours}): name another place \
              in `views.url`, or delete what is kept there if nobody needs it"
         )))
@@ -162,7 +162,12 @@ impl Upkeep {
         Ok(self.journal.read_log(Position(before), PageLimit::ONE).await?.first().map(Offset::at))
     }
 
-    async fn planned(&self, serving: Option<Build>, next: Option<Build>, is_paused: bool) -> Result<(), Trouble> {
+    async fn planned(
+        &self,
+        serving: Option<Build>,
+        next: Option<Build>,
+        is_paused: bool,
+    ) -> Result<(), ProjectionError> {
         let parked = match serving {
             Some(Build { number, .. }) => self.store.parked_count(number).await?,
             None => 0,
@@ -174,7 +179,7 @@ impl Upkeep {
             // What is served may have a worker, which knows better.
             if is_paused || progress.build != build {
                 // Its worker, if there is to be one, says so when it is there.
-                self.shelf.closes();
+                self.view_cache.closes();
                 let offset = serving.map_or(Offset::START, |build| build.offset);
                 (progress.position, progress.mark) = (offset.position, offset.mark());
                 progress.begun_after = serving.map_or(Position::ZERO, |build| build.begun_after);
@@ -202,7 +207,7 @@ impl Upkeep {
                 }
                 // Otherwise another build has taken its place since, or nobody knows of it.
                 next if next.is_some() || progress.build == Some(number) => {
-                    self.shelf.serves(number, offset);
+                    self.view_cache.serves(number, offset);
                     (progress.build, progress.version) = (Some(number), Some(version));
                     (progress.position, progress.mark) = (offset.position, offset.mark());
                     (progress.begun_after, progress.parked, progress.state) = (begun_after, parked, State::Running);
@@ -244,7 +249,7 @@ impl Upkeep {
             }
             (Job::Build(number), _) if progress.build == Some(number) => {
                 if state.is_final() {
-                    self.shelf.closes();
+                    self.view_cache.closes();
                 }
                 progress.state = state;
             }
@@ -257,7 +262,7 @@ impl Upkeep {
 
     /// An operator has taken it into his hands: where it is then is found out by the next plan.
     pub(crate) fn set_aside(&self, position: Position, state: State) {
-        self.shelf.closes();
+        self.view_cache.closes();
         self.progress.send_modify(|progress| {
             (progress.build, progress.version, progress.rebuild) = (None, None, None);
             (progress.position, progress.mark, progress.parked, progress.state) = (position, None, 0, state);
@@ -266,7 +271,7 @@ impl Upkeep {
 
     /// An operator wants it to go on, or not to; nobody works on it at this moment.
     pub(crate) fn put(&self, state: State) {
-        self.shelf.closes();
+        self.view_cache.closes();
         self.progress.send_modify(|progress| {
             if let Some(rebuild) = &mut progress.rebuild {
                 rebuild.state = state.clone();
@@ -277,7 +282,7 @@ impl Upkeep {
 
     /// Nobody works on it any more.
     pub(crate) fn end(&self, state: State) {
-        self.shelf.closes();
+        self.view_cache.closes();
         self.progress.send_if_modified(|progress| {
             let is_news = !matches!(progress.state, State::Stopped(_) | State::Ended);
             if is_news {

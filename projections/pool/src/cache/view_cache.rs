@@ -9,27 +9,27 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::counts::Counts;
-use super::stock::{Answer, Asked, Question};
+use super::store::{Answer, Asked, Question};
 use crate::key::Key;
 use crate::query::{Page, Query};
 use crate::store::{Advance, BuildNumber, CommitError, Error, Found, Offset};
 
 /// See [`Cache`](super::Cache) for why its answers are true.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct ViewCache {
     cache: Arc<Shared>,
     counts: Arc<Counts>,
     /// What is kept is of this turn, or out of reach.
     turn: AtomicU64,
     /// How far the view is, as far as anybody has been told: of the turn that is read before and after it. Both are
-    /// changed at the desk, the turn first.
+    /// changed at the write_state, the turn first.
     seen: AtomicU64,
-    desk: Mutex<Desk>,
+    write_state: Mutex<WriteState>,
 }
 
 /// What is under way. The guard is held for moments, and never where a hit comes by.
 #[derive(Debug)]
-struct Desk {
+struct WriteState {
     /// Whether the worker that moves the view runs here, and the view is what it knows.
     is_open: bool,
     /// What is served. `None` before it is known.
@@ -60,7 +60,7 @@ struct Flight {
 
 type Landed = Result<Answer, Error>;
 
-/// How a shelf was [closed](Shelf::gives_way_to).
+/// How a view_cache was [closed](ViewCache::gives_way_to).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closed {
     was_open: bool,
@@ -81,7 +81,7 @@ enum Way<'a> {
 
 /// Somebody who loads for all who ask.
 struct Leading<'a> {
-    shelf: &'a Shelf,
+    view_cache: &'a ViewCache,
     question: Question,
     number: u64,
     turn: u64,
@@ -90,7 +90,7 @@ struct Leading<'a> {
 }
 
 /// For those who read.
-impl Shelf {
+impl ViewCache {
     /// The document under a key, if it is here. Waits for nobody.
     pub(crate) fn document(&self, key: &Key) -> Option<Found> {
         self.find(Asked::Document(key)).and_then(Answer::into_document)
@@ -173,7 +173,7 @@ impl Shelf {
     async fn load_alone(&self, turn: u64, load: impl Future<Output = Landed>) -> Landed {
         let loaded = self.counted(load).await;
         if let Ok(answer) = &loaded {
-            self.note(&mut self.desk(), turn, answer.at());
+            self.note(&mut self.write_state(), turn, answer.at());
         }
         loaded
     }
@@ -184,32 +184,32 @@ impl Shelf {
     }
 
     fn way(&self, asked: Asked<'_>) -> Way<'_> {
-        let mut desk = self.desk();
+        let mut write_state = self.write_state();
         let (turn, since) = (self.turn(), self.seen());
-        if !desk.is_open || !self.cache.is_on() || desk.is_open_write(asked) {
+        if !write_state.is_open || !self.cache.is_on() || write_state.is_open_write(asked) {
             return Way::Alone { turn };
         }
         if let Some(answer) = self.cache.get(turn, asked) {
             return Way::Kept(answer.no_earlier_than(since));
         }
         let question = asked.to_question();
-        if let Some(Flight { since: begun, landed, .. }) = desk.flights.get(&question) {
+        if let Some(Flight { since: begun, landed, .. }) = write_state.flights.get(&question) {
             return Way::Joining { landed: landed.clone(), since: *begun, seen: since };
         }
-        desk.flights_begun += 1;
-        let (number, (landing, landed)) = (desk.flights_begun, watch::channel(None));
-        desk.flights.insert(question.clone(), Flight { number, since, landed });
-        Way::Leading(Leading { shelf: self, question, number, turn, since, landing })
+        write_state.flights_begun += 1;
+        let (number, (landing, landed)) = (write_state.flights_begun, watch::channel(None));
+        write_state.flights.insert(question.clone(), Flight { number, since, landed });
+        Way::Leading(Leading { view_cache: self, question, number, turn, since, landing })
     }
 
     /// Somebody is about to be told that the view is so far.
-    fn note(&self, desk: &mut Desk, turn: u64, at: Position) {
-        if turn != self.turn() || !desk.is_open {
+    fn note(&self, write_state: &mut WriteState, turn: u64, at: Position) {
+        if turn != self.turn() || !write_state.is_open {
             return;
         }
-        if at > desk.announced {
+        if at > write_state.announced {
             // Somebody moves the view who does not say so here.
-            self.close(desk);
+            self.close(write_state);
         } else {
             self.see(at);
         }
@@ -217,10 +217,10 @@ impl Shelf {
 }
 
 /// For the worker that moves the view.
-impl Shelf {
+impl ViewCache {
     pub(super) fn new(view: &'static str, cache: Arc<Shared>) -> Self {
         let turn = AtomicU64::new(cache.next_turn());
-        let desk = Desk {
+        let write_state = WriteState {
             is_open: false,
             build: None,
             successor: None,
@@ -233,29 +233,29 @@ impl Shelf {
             listed: HashSet::new(),
         };
         let counts = Arc::new(Counts::of(view));
-        Self { cache, counts, turn, seen: AtomicU64::new(0), desk: Mutex::new(desk) }
+        Self { cache, counts, turn, seen: AtomicU64::new(0), write_state: Mutex::new(write_state) }
     }
 
     /// This build is served and is so far; the worker goes on from there. Call it before anybody is told how far the view
     /// is. What is kept stays if it is of this build and nobody else can have moved it.
     pub(crate) fn serves(&self, build: BuildNumber, offset: Offset) {
-        let mut desk = self.desk();
-        if desk.successor.is_some_and(|successor| successor != build) {
+        let mut write_state = self.write_state();
+        if write_state.successor.is_some_and(|successor| successor != build) {
             return;
         }
-        desk.successor = None;
+        write_state.successor = None;
         let at = offset.position;
-        let is_known = desk.is_open && desk.build == Some(build) && at <= desk.announced;
+        let is_known = write_state.is_open && write_state.build == Some(build) && at <= write_state.announced;
         if !is_known {
-            self.turn_over(&mut desk);
-            if desk.build != Some(build) {
-                desk.close_commits();
+            self.turn_over(&mut write_state);
+            if write_state.build != Some(build) {
+                write_state.close_commits();
             }
             // Behind the turn: see `find`.
             self.seen.store(at.0, Ordering::Release);
-            desk.announced = at;
-            desk.build = Some(build);
-            desk.is_open = true;
+            write_state.announced = at;
+            write_state.build = Some(build);
+            write_state.is_open = true;
         }
         self.see(at);
     }
@@ -263,37 +263,37 @@ impl Shelf {
     /// Something else is about to be served, or nothing, or the worker ends, and others may move the view. Until something
     /// [is served](Self::serves) from here, nothing is kept.
     pub(crate) fn closes(&self) {
-        let mut desk = self.desk();
-        self.close(&mut desk);
-        desk.successor = None;
+        let mut write_state = self.write_state();
+        self.close(&mut write_state);
+        write_state.successor = None;
     }
 
     /// This build is about to take the place of the one that is served, whose worker may still say that it is. Until it
     /// [does](Self::serves), nothing is kept.
     pub(crate) fn gives_way_to(&self, build: BuildNumber) -> Closed {
-        let mut desk = self.desk();
-        let was_open = desk.is_open;
-        self.close(&mut desk);
-        desk.successor = Some(build);
+        let mut write_state = self.write_state();
+        let was_open = write_state.is_open;
+        self.close(&mut write_state);
+        write_state.successor = Some(build);
         Closed { was_open, turn: self.turn() }
     }
 
     /// It has not: what was served still is. If nothing else has happened to it since, it is kept as before.
     pub(crate) fn reopens(&self, Closed { was_open, turn }: Closed) {
-        let mut desk = self.desk();
-        desk.successor = None;
+        let mut write_state = self.write_state();
+        write_state.successor = None;
         if self.turn() == turn {
-            desk.is_open = was_open;
+            write_state.is_open = was_open;
         }
     }
 
     /// This build is not there any more.
     pub(crate) fn loses(&self, build: BuildNumber) {
-        let mut desk = self.desk();
-        if desk.build == Some(build) {
-            self.close(&mut desk);
+        let mut write_state = self.write_state();
+        if write_state.build == Some(build) {
+            self.close(&mut write_state);
         }
-        desk.successor.take_if(|successor| *successor == build);
+        write_state.successor.take_if(|successor| *successor == build);
     }
 
     /// A commit is about to begin; nothing that it changes is here from now on, until it is known [how it
@@ -301,24 +301,24 @@ impl Shelf {
     pub(crate) fn writing(&self, build: BuildNumber, advance: &Advance) {
         let Advance { from, to, rows, gone, .. } = advance;
         let keys = || rows.iter().map(|row| &row.key).chain(gone);
-        let mut desk = self.desk();
-        if desk.build != Some(build) {
+        let mut write_state = self.write_state();
+        if write_state.build != Some(build) {
             return;
         }
-        desk.announced = desk.announced.max(to.position);
-        desk.lost_from = desk.open_from;
+        write_state.announced = write_state.announced.max(to.position);
+        write_state.lost_from = write_state.open_from;
         if keys().next().is_none() {
             return;
         }
-        desk.open_from = desk.open_from.max(Some(*from));
-        desk.open_keys.extend(keys().cloned());
+        write_state.open_from = write_state.open_from.max(Some(*from));
+        write_state.open_keys.extend(keys().cloned());
         // Who comes from now on must not get what these loads say, and neither must those who come after the commit.
-        let mut flights = std::mem::take(&mut desk.flights);
-        flights.retain(|question, _| !desk.is_open_write(question.asked()));
-        desk.flights = flights;
-        let listed = std::mem::take(&mut desk.listed);
+        let mut flights = std::mem::take(&mut write_state.flights);
+        flights.retain(|question, _| !write_state.is_open_write(question.asked()));
+        write_state.flights = flights;
+        let listed = std::mem::take(&mut write_state.listed);
         let turn = self.turn();
-        drop(desk);
+        drop(write_state);
         // What was under way cannot come any more, so what there is now is all there is.
         if self.counts.entries() > 0 {
             self.cache.remove(turn, keys().map(Asked::Document).chain(listed.iter().map(Asked::List)));
@@ -328,21 +328,21 @@ impl Shelf {
     /// How a commit ended. If that is not known it may have happened, or happen yet, as it may if this is never called:
     /// what it changes is kept again after the next one that moves the view on, for then it no longer can.
     pub(crate) fn wrote(&self, build: BuildNumber, to: Offset, outcome: &Result<(), CommitError>) {
-        let mut desk = self.desk();
-        if desk.build != Some(build) {
+        let mut write_state = self.write_state();
+        if write_state.build != Some(build) {
             return;
         }
         match outcome {
             Ok(()) => {
-                if desk.lost_from.is_none_or(|from| to.position > from) {
-                    desk.close_commits();
+                if write_state.lost_from.is_none_or(|from| to.position > from) {
+                    write_state.close_commits();
                 }
-                // Also of a shelf that is closed: it may be opened again.
+                // Also of a view_cache that is closed: it may be opened again.
                 self.see(to.position);
             }
             Err(CommitError::Failed(_)) => {}
             // By somebody who does not say so here.
-            Err(CommitError::Moved { .. }) => self.close(&mut desk),
+            Err(CommitError::Moved { .. }) => self.close(&mut write_state),
         }
     }
 
@@ -352,23 +352,23 @@ impl Shelf {
 
     /// Drops what is kept; says how many answers that were.
     pub(super) fn clear(&self) -> u64 {
-        let mut desk = self.desk();
+        let mut write_state = self.write_state();
         let before = self.counts.entries();
-        self.turn_over(&mut desk);
+        self.turn_over(&mut write_state);
         before
     }
 
-    fn close(&self, desk: &mut Desk) {
-        desk.is_open = false;
-        self.turn_over(desk);
+    fn close(&self, write_state: &mut WriteState) {
+        write_state.is_open = false;
+        self.turn_over(write_state);
     }
 
     /// What is kept is out of reach from here, and so is what is under way.
-    fn turn_over(&self, desk: &mut Desk) {
+    fn turn_over(&self, write_state: &mut WriteState) {
         let before = self.turn();
         self.turn.store(self.cache.next_turn(), Ordering::Release);
-        desk.flights.clear();
-        desk.listed.clear();
+        write_state.flights.clear();
+        write_state.listed.clear();
         self.cache.sweep(before);
     }
 
@@ -384,18 +384,18 @@ impl Shelf {
         Position(self.seen.load(Ordering::Acquire))
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn write_state(&self) -> MutexGuard<'_, WriteState> {
         // A panic in between may have left out any step of a change, and the turn is what makes that harmless.
-        self.desk.lock().unwrap_or_else(|poisoned| {
-            let mut desk = PoisonError::into_inner(poisoned);
-            self.desk.clear_poison();
-            self.close(&mut desk);
-            desk
+        self.write_state.lock().unwrap_or_else(|poisoned| {
+            let mut write_state = PoisonError::into_inner(poisoned);
+            self.write_state.clear_poison();
+            self.close(&mut write_state);
+            write_state
         })
     }
 }
 
-impl Desk {
+impl WriteState {
     /// Whether an answer may be changed by a commit whose end is not known.
     fn is_open_write(&self, asked: Asked<'_>) -> bool {
         match asked {
@@ -413,17 +413,17 @@ impl Desk {
 impl Leading<'_> {
     /// Keeps what was loaded, unless it was out of date before it came, and hands it to those who wait.
     fn land(self, loaded: &Landed) {
-        let Self { shelf, question, number, turn, since, landing } = &self;
+        let Self { view_cache, question, number, turn, since, landing } = &self;
         if let Ok(answer) = loaded {
-            let mut desk = shelf.desk();
-            shelf.note(&mut desk, *turn, answer.at());
+            let mut write_state = view_cache.write_state();
+            view_cache.note(&mut write_state, *turn, answer.at());
             // Taken away by a write or a turn, if there was any.
-            let is_valid = desk.flights.get(question).is_some_and(|flight| flight.number == *number);
+            let is_valid = write_state.flights.get(question).is_some_and(|flight| flight.number == *number);
             if is_valid && answer.at() >= *since {
                 if let Question::List(query) = question {
-                    shelf.note_list(&mut desk, *turn, query);
+                    view_cache.note_list(&mut write_state, *turn, query);
                 }
-                shelf.cache.insert(*turn, question.clone(), answer.clone(), &shelf.counts);
+                view_cache.cache.insert(*turn, question.clone(), answer.clone(), &view_cache.counts);
             }
         }
         landing.send_replace(Some(loaded.clone()));
@@ -433,21 +433,21 @@ impl Leading<'_> {
 /// Also if it never landed: its caller hung up, and those who wait find another way.
 impl Drop for Leading<'_> {
     fn drop(&mut self) {
-        let mut desk = self.shelf.desk();
-        if desk.flights.get(&self.question).is_some_and(|flight| flight.number == self.number) {
-            desk.flights.remove(&self.question);
+        let mut write_state = self.view_cache.write_state();
+        if write_state.flights.get(&self.question).is_some_and(|flight| flight.number == self.number) {
+            write_state.flights.remove(&self.question);
         }
     }
 }
 
-impl Shelf {
+impl ViewCache {
     /// Remembers a list that is kept. Those that have gone are forgotten when there are more of them than of the others.
-    fn note_list(&self, desk: &mut Desk, turn: u64, query: &Arc<str>) {
+    fn note_list(&self, write_state: &mut WriteState, turn: u64, query: &Arc<str>) {
         let most = 2 * usize::try_from(self.counts.entries()).unwrap_or(usize::MAX / 2) + 64;
-        if desk.listed.len() >= most {
-            desk.listed.retain(|query| self.cache.has(turn, Asked::List(query)));
+        if write_state.listed.len() >= most {
+            write_state.listed.retain(|query| self.cache.has(turn, Asked::List(query)));
         }
-        desk.listed.insert(Arc::clone(query));
+        write_state.listed.insert(Arc::clone(query));
     }
 }
 
@@ -478,9 +478,9 @@ impl Answer {
 }
 
 #[cfg(test)]
-impl Shelf {
+impl ViewCache {
     /// How many lists it remembers.
     pub(super) fn listed(&self) -> usize {
-        self.desk().listed.len()
+        self.write_state().listed.len()
     }
 }

@@ -2,18 +2,18 @@
 
 use dormouse_journal::ReadError;
 
-use crate::documents::Unfit;
+use crate::documents::InvalidDocument;
 use crate::store::{CommitError, Error};
 
 /// Why a projection cannot go on. Whatever it had in hand is not to be believed any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Trouble {
+pub(crate) enum ProjectionError {
     /// It passes: somebody does not answer.
     #[error("{0}")]
-    Passing(String),
+    Transient(String),
     /// It may come again and again.
     #[error("{0}")]
-    Lasting(String),
+    Permanent(String),
     /// The documents of a batch have more bytes than may be loaded at once; nothing has happened yet. A smaller batch goes on.
     #[error("the documents of a batch have too many bytes")]
     TooLarge,
@@ -22,36 +22,36 @@ pub(crate) enum Trouble {
     Gone,
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for ProjectionError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Unavailable(_) | Error::Full(_) => Self::Passing(error.to_string()),
-            Error::Damaged(_) => Self::Lasting(error.to_string()),
+            Error::Unavailable(_) | Error::Full(_) => Self::Transient(error.to_string()),
+            Error::Damaged(_) => Self::Permanent(error.to_string()),
         }
     }
 }
 
-impl From<CommitError> for Trouble {
+impl From<CommitError> for ProjectionError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Failed(error) => error.into(),
             CommitError::Moved { found: None, .. } => Self::Gone,
-            CommitError::Moved { .. } => Self::Lasting(error.to_string()),
+            CommitError::Moved { .. } => Self::Permanent(error.to_string()),
         }
     }
 }
 
-impl From<ReadError> for Trouble {
+impl From<ReadError> for ProjectionError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Unavailable(_) => Self::Passing(error.to_string()),
-            ReadError::Damaged { .. } => Self::Lasting(error.to_string()),
+            ReadError::Unavailable(_) => Self::Transient(error.to_string()),
+            ReadError::Damaged { .. } => Self::Permanent(error.to_string()),
         }
     }
 }
 
-impl From<Unfit> for Trouble {
-    fn from(unfit: Unfit) -> Self {
-        Self::Lasting(unfit.to_string())
+impl From<InvalidDocument> for ProjectionError {
+    fn from(invalid: InvalidDocument) -> Self {
+        Self::Permanent(invalid.to_string())
     }
 }

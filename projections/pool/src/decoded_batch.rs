@@ -7,14 +7,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dormouse_kernel::{AggregateRef, Position, RecordedEvent};
 
-use crate::documents::{Documents, Unfit};
+use crate::documents::{Documents, InvalidDocument};
 use crate::key::Key;
 use crate::projection::Projection;
 use crate::sources::{AnySource, Change, Source};
 use crate::store::Parked;
 
 /// The events of a batch that concern a projection, decoded, and those that are parked.
-pub(crate) struct Round<P: Projection> {
+pub(crate) struct DecodedBatch<P: Projection> {
     changes: Vec<Box<dyn Change<P>>>,
     parked: Vec<Parked>,
     /// The aggregates of which an event cannot be projected, and where the first one is that was found so far.
@@ -25,21 +25,21 @@ pub(crate) struct Round<P: Projection> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-/// An event that was looked at: what it would be if it were parked, and what it changes (nothing, if it concerns no
+/// An event that was decoded at: what it would be if it were parked, and what it changes (nothing, if it concerns no
 /// document), or why it cannot be decoded. `None`: it is of an aggregate type that the projection does not read.
-pub(crate) type Looked<P> = Option<(Parked, Result<Option<Box<dyn Change<P>>>, String>)>;
+pub(crate) type DecodedEvent<P> = Option<(Parked, Result<Option<Box<dyn Change<P>>>, String>)>;
 
 /// Decodes an event, if it concerns the projection.
 pub(crate) fn decode<P: Projection>(
     recorded: RecordedEvent,
     sources: &HashMap<&'static str, AnySource<P>>,
-) -> Looked<P> {
+) -> DecodedEvent<P> {
     let source = sources.get(recorded.aggregate.aggregate_type.as_str())?;
     let event = Parked::behind(&recorded);
     Some((event, read_one(&**source, recorded)))
 }
 
-impl<P: Projection> Round<P> {
+impl<P: Projection> DecodedBatch<P> {
     /// Room for a batch of so many events.
     pub(crate) fn of(events: usize) -> Self {
         Self { changes: Vec::with_capacity(events), parked: Vec::new(), stuck: HashMap::new() }
@@ -47,8 +47,8 @@ impl<P: Projection> Round<P> {
 
     /// Takes the next event of the batch. What cannot be decoded is parked, and so is every event of an aggregate of which
     /// an earlier one is: here, or as `waiting` says.
-    pub(crate) fn add(&mut self, looked: Looked<P>, waiting: &HashSet<AggregateRef>) {
-        let Some((event, decoded)) = looked else { return };
+    pub(crate) fn add(&mut self, decoded: DecodedEvent<P>, waiting: &HashSet<AggregateRef>) {
+        let Some((event, decoded)) = decoded else { return };
         if self.stuck.contains_key(&event.aggregate) || waiting.contains(&event.aggregate) {
             self.parked.push(event);
             return;
@@ -97,7 +97,7 @@ impl<P: Projection> Round<P> {
         &mut self,
         number: usize,
         documents: &mut Documents<P::Document>,
-    ) -> Result<(), Unfit> {
+    ) -> Result<(), InvalidDocument> {
         let change = &self.changes[number];
         let event = Parked::behind(change.recorded());
         // One that could not be decoded stands behind all that could.
@@ -110,7 +110,7 @@ impl<P: Projection> Round<P> {
         let before = documents.before(keys.iter().copied())?;
         let projected = catch_unwind(AssertUnwindSafe(|| change.project(documents)));
         let reason = match projected {
-            Ok(()) => documents.check(keys.iter().copied()).err().map(|unfit| unfit.to_string()),
+            Ok(()) => documents.check(keys.iter().copied()).err().map(|invalid| invalid.to_string()),
             Err(panic) => Some(panicked(&*panic)),
         };
         if let Some(reason) = reason {

@@ -42,7 +42,7 @@ impl Project<Nothing> for Things {
 }
 
 /// A view that is served, and what was put into it.
-pub(crate) struct Shelf {
+pub(crate) struct ViewCache {
     pub(crate) store: Arc<dyn ViewStore>,
     pub(crate) view: Definition,
     pub(crate) build: BuildNumber,
@@ -50,7 +50,7 @@ pub(crate) struct Shelf {
     pub(crate) documents: BTreeMap<String, Json>,
 }
 
-impl Shelf {
+impl ViewCache {
     pub(crate) async fn empty(place: &Place) -> Self {
         let (store, view) = (place.store().await, Definition::of::<Things>().unwrap());
         let build = begun(&store, &view).await;
@@ -58,9 +58,9 @@ impl Shelf {
     }
 
     pub(crate) async fn with(place: &Place, documents: impl IntoIterator<Item = (impl Into<String>, Json)>) -> Self {
-        let mut shelf = Self::empty(place).await;
-        shelf.change(documents, []).await;
-        shelf
+        let mut view_cache = Self::empty(place).await;
+        view_cache.change(documents, []).await;
+        view_cache
     }
 
     /// Documents that have this in a field, under keys that number them.
@@ -195,15 +195,15 @@ pub(crate) const TEXTS: [&str; 29] = [
     "\u{10ffff}",
 ];
 /// Goes from page to page until there is no other.
-pub(crate) async fn walk(shelf: &Shelf, query: impl Fn(usize) -> Query, limit: usize) -> Vec<String> {
+pub(crate) async fn walk(view_cache: &ViewCache, query: impl Fn(usize) -> Query, limit: usize) -> Vec<String> {
     let (mut seen, mut next) = (Vec::new(), None::<Behind>);
     loop {
         let query = next.into_iter().fold(query(limit), |query, place| query.after(place).unwrap());
-        let page = shelf.list(&query).await;
+        let page = view_cache.list(&query).await;
         assert!(page.rows.len() <= limit);
         assert!(page.next.is_none() || page.rows.len() == limit, "a page that is not the last is full");
         seen.extend(names(&page));
-        assert!(seen.len() <= shelf.documents.len(), "something comes again: {seen:?}");
+        assert!(seen.len() <= view_cache.documents.len(), "something comes again: {seen:?}");
         next = page.next;
         if next.is_none() {
             return seen;

@@ -1,6 +1,7 @@
 //! What can go wrong, one enum per operation.
 
 use dormouse_kernel::{AggregateRef, Position, Version};
+use dormouse_storage::NegativeNumber;
 
 /// Why an append was not made. None of its events is in the journal, and none will be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +97,22 @@ pub enum ReadError {
         /// What is wrong.
         problem: &'static str,
     },
+}
+
+impl From<dormouse_storage::Error> for StoreError {
+    fn from(error: dormouse_storage::Error) -> Self {
+        match error {
+            dormouse_storage::Error::Unavailable(reason) => Self::Unavailable(reason),
+            dormouse_storage::Error::Full(reason) => Self::Full(reason),
+            dormouse_storage::Error::Damaged(reason) => Self::Damaged(reason),
+        }
+    }
+}
+
+impl From<NegativeNumber> for StoreError {
+    fn from(error: NegativeNumber) -> Self {
+        Self::Damaged(error.to_string())
+    }
 }
 
 impl From<StoreError> for ReadError {

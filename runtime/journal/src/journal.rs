@@ -7,6 +7,7 @@ use dormouse_kernel::failpoint::{self, Bug, Step};
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, CommandKey, Mark, Position, RecordedEvent, Version,
 };
+use dormouse_storage::postgres::ReplicaStatus;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,7 +22,6 @@ use crate::metric;
 use crate::page::{Page, PageLimit};
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Store;
-use crate::store::postgres_sessions::ReplicaStatus;
 use crate::writer::{Announcer, Health, Options, Stall, Submission, Writer};
 
 /// Snapshots waiting to be written. They are a cache: past this, new ones are dropped, and taken again later.

@@ -8,6 +8,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
+pub use dormouse_storage::Migrated;
+use dormouse_storage::postgres::ReplicaStatus;
 
 pub use crate::append::Placed;
 use crate::error::{CommitError, StoreError};
@@ -15,9 +17,8 @@ use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit};
 use crate::snapshot::{AsOf, Snapshot};
 pub use memory::Memory;
-use postgres::postgres_sessions::ReplicaStatus;
-pub use postgres::{Postgres, postgres_sessions};
-pub use sqlite::{Sqlite, derived_file};
+pub use postgres::Postgres;
+pub use sqlite::Sqlite;
 
 /// An ownership of the journal, and where the log ended when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +36,6 @@ pub enum Access {
     Own,
     /// To read beside its owner; nothing is changed.
     Read,
-}
-
-/// What bringing a schema up to date took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Migrated {
-    /// The schema version before; zero for a new journal.
-    pub from: i64,
-    /// The schema version now.
-    pub to: i64,
 }
 
 /// How many connections a store has.

@@ -25,10 +25,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
-use dormouse_journal::store::postgres_sessions::{
-    Asking, Failure, Purpose, ReplicaStatus, Replicas, Server, Sessions, identity,
-};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Position, Version};
+use dormouse_storage::postgres::{Asking, Failure, Purpose, ReplicaStatus, Replicas, Server, Sessions, identity};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tracing::{debug, warn};

@@ -8,15 +8,11 @@
 //! writer looks up, where the log ends, and events of single aggregates, of which nobody knows how many there are.
 
 mod batch;
-mod failure;
+mod error;
 mod head;
 mod ownership;
-mod replica;
 mod row;
 mod schema;
-mod server;
-mod session;
-mod settings;
 mod snapshots;
 
 use std::sync::{Arc, LazyLock};
@@ -24,6 +20,8 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, NewEvent, Position, Version};
+use dormouse_storage::postgres::{Asking, Failure, Purpose, ReplicaStatus, Replicas, Server, Sessions, identity};
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, query, query_scalar};
 use tracing::warn;
@@ -34,21 +32,9 @@ use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
 use batch::Batch;
-use failure::Failure;
+use error::unreachable;
 use head::{Head, Span};
 use ownership::Acquisitions;
-use replica::{ReplicaStatus, Replicas};
-use row::{signed, unsigned};
-use server::{Purpose, Server};
-use session::{Asking, Sessions};
-
-/// Connections as the journal keeps them, for others who keep something in PostgreSQL.
-pub mod postgres_sessions {
-    pub use super::failure::Failure;
-    pub use super::replica::{Follow, Replica, ReplicaStatus, Replicas, identity};
-    pub use super::server::{Purpose, Server};
-    pub use super::session::{Asking, Held, Sessions};
-}
 
 /// Connections that are not the readers': the writer's and that for its checks.
 const RESERVED: u32 = 2;
@@ -154,7 +140,7 @@ impl Postgres {
         retention: Retention,
         access: Access,
     ) -> Result<Self, OpenError> {
-        let server = Server::new(url, &config.postgres).map_err(|failure| failure.into_open(url))?;
+        let server = Server::new(url, &config.postgres).map_err(|failure| unreachable(failure, url))?;
         prepare(&server, url, access).await?;
         let (replicas, primary) = replicas(&server, url, config).await?;
         let max = config.postgres.connections_max.get().saturating_sub(RESERVED);
@@ -175,14 +161,14 @@ impl Postgres {
     /// # Errors
     /// If the server cannot be reached, or the database is something else's or newer than this binary.
     pub async fn migrate(url: &PostgresUrl, config: &dormouse_config::Postgres) -> Result<Migrated, OpenError> {
-        let server = Server::new(url, config).map_err(|failure| failure.into_open(url))?;
+        let server = Server::new(url, config).map_err(|failure| unreachable(failure, url))?;
         prepare(&server, url, Access::Own).await
     }
 }
 
 async fn prepare(server: &Server, url: &PostgresUrl, access: Access) -> Result<Migrated, OpenError> {
     let connected = server.connect(&SCHEMA).await;
-    let mut connection = connected.map_err(|failure| failure.into_open(url))?;
+    let mut connection = connected.map_err(|failure| unreachable(failure, url))?;
     let migrated = match access {
         Access::Own => schema::migrate(&mut connection, url).await?,
         Access::Read => schema::check(&mut connection, url).await.map(|()| Migrated::default())?,
@@ -201,13 +187,13 @@ async fn replicas(
     if config.replicas.is_empty() {
         return Ok((Vec::new(), String::new()));
     }
-    let mut connection = server.connect(&READ).await.map_err(|failure| failure.into_open(url))?;
-    let primary = replica::identity(&mut connection).await.map_err(|failure| failure.into_open(url))?;
+    let mut connection = server.connect(&READ).await.map_err(|failure| unreachable(failure, url))?;
+    let primary = identity(&mut connection).await.map_err(|failure| unreachable(failure, url))?;
     // What it was for is done; the server notices anyway.
     _ = connection.close().await;
     let replica = |url: &PostgresUrl| match Server::new(url, &config.postgres) {
         Ok(server) => Ok((url.to_string(), server)),
-        Err(failure) => Err(failure.into_open(url)),
+        Err(failure) => Err(unreachable(failure, url)),
     };
     let replicas = config.replicas.iter().map(replica).collect::<Result<_, _>>()?;
     Ok((replicas, primary))
@@ -216,10 +202,10 @@ async fn replicas(
 fn log_page<'q>(connection: &'q mut PgConnection, (after, limit): &'q (Position, PageLimit)) -> Asking<'q, Page> {
     Box::pin(async move {
         let select = query(READ_LOG.as_str())
-            .bind(signed(limit.events as u64))
-            .bind(signed(limit.bytes as u64))
-            .bind(signed(limit.largest as u64))
-            .bind(signed(after.0));
+            .bind(to_sql(limit.events as u64))
+            .bind(to_sql(limit.bytes as u64))
+            .bind(to_sql(limit.largest as u64))
+            .bind(to_sql(after.0));
         page(select.fetch_all(connection).await?, *limit)
     })
 }
@@ -230,19 +216,19 @@ fn log_selection<'q>(
 ) -> Asking<'q, Page> {
     Box::pin(async move {
         let select = query(SELECT_LOG.as_str())
-            .bind(signed(limit.events as u64))
-            .bind(signed(limit.bytes as u64))
-            .bind(signed(limit.largest as u64))
-            .bind(signed(after.0))
-            .bind(signed(until.0))
+            .bind(to_sql(limit.events as u64))
+            .bind(to_sql(limit.bytes as u64))
+            .bind(to_sql(limit.largest as u64))
+            .bind(to_sql(after.0))
+            .bind(to_sql(until.0))
             .bind(&filter.types)
             .bind(&filter.events);
         let page = page(select.fetch_all(&mut *connection).await?, *limit)?;
         if !page.is_cut {
             // A position that is missing would pass for one that is not wanted.
-            let count = query_scalar(COUNT_LOG).bind(signed(after.0)).bind(signed(until.0));
+            let count = query_scalar(COUNT_LOG).bind(to_sql(after.0)).bind(to_sql(until.0));
             let there: i64 = count.fetch_one(connection).await?;
-            if there != signed(until.0.saturating_sub(after.0)) {
+            if there != to_sql(until.0.saturating_sub(after.0)) {
                 return Err(Failure::Damaged(format!("the log lacks a position between {after} and {until}")));
             }
         }
@@ -299,7 +285,7 @@ impl Store for Postgres {
         let select = self.checks.ask((types, ids), |connection, (types, ids)| {
             Box::pin(async move {
                 let found: Vec<i64> = query_scalar(VERSIONS).bind(types).bind(ids).fetch_all(connection).await?;
-                found.into_iter().map(|version| Ok(Version(unsigned(version)?))).collect()
+                found.into_iter().map(|version| Ok(Version(from_sql(version, "version")?))).collect()
             })
         });
         Ok(select.await?)
@@ -313,7 +299,7 @@ impl Store for Postgres {
                     .bind(aggregate.id.as_str())
                     .bind(key.as_str());
                 let found: Option<i64> = select.fetch_optional(connection).await?;
-                Ok(found.map(unsigned).transpose()?.map(Version))
+                Ok(found.map(|version| from_sql(version, "version").map(Version)).transpose()?)
             })
         });
         Ok(select.await?)
@@ -328,12 +314,12 @@ impl Store for Postgres {
         let select = self.readers.ask((aggregate, after, limit), |connection, (aggregate, after, limit)| {
             Box::pin(async move {
                 let select = query(READ_AGGREGATE.as_str())
-                    .bind(signed(limit.events as u64))
-                    .bind(signed(limit.bytes as u64))
-                    .bind(signed(limit.largest as u64))
+                    .bind(to_sql(limit.events as u64))
+                    .bind(to_sql(limit.bytes as u64))
+                    .bind(to_sql(limit.largest as u64))
                     .bind(aggregate.aggregate_type.as_str())
                     .bind(aggregate.id.as_str())
-                    .bind(signed(after.0));
+                    .bind(to_sql(after.0));
                 page(select.fetch_all(connection).await?, *limit)
             })
         });
@@ -371,7 +357,7 @@ impl Store for Postgres {
         let position = self.readers.ask((), |connection, ()| {
             Box::pin(async { Ok(query_scalar("SELECT position FROM log_head").fetch_one(connection).await?) })
         });
-        let head = Position(unsigned(position.await?)?);
+        let head = Position(from_sql(position.await?, "position")?);
         self.head.heard(head);
         Ok(head)
     }
@@ -380,7 +366,7 @@ impl Store for Postgres {
         let epoch = self.readers.ask((), |connection, ()| {
             Box::pin(async { Ok(query_scalar("SELECT epoch FROM log_head").fetch_one(connection).await?) })
         });
-        Ok(Epoch(unsigned(epoch.await?)?))
+        Ok(Epoch(from_sql(epoch.await?, "epoch")?))
     }
 
     async fn save_snapshots(&self, snapshots: &[Snapshot]) -> Result<(), StoreError> {

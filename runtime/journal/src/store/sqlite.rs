@@ -8,7 +8,6 @@
 //! Background tasks: the [`Indexer`] and the [`WalWatch`], which end with [`close`](Store::close) or when the store is dropped,
 //! and the [loaders](loads), which end when nothing waits for them.
 
-mod derived;
 mod error;
 mod events;
 mod files;
@@ -20,7 +19,6 @@ mod loads;
 mod log;
 mod open;
 mod pages;
-mod pool;
 mod read;
 mod readers;
 mod recovery;
@@ -31,7 +29,6 @@ mod snapshots;
 mod tail;
 #[cfg(test)]
 mod tests;
-mod wal;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,6 +37,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
+use dormouse_storage::sqlite::WalWatch;
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
@@ -54,17 +52,6 @@ use read::Scope;
 use readers::Readers;
 use snapshots::Snapshots;
 use tail::{Bound, Tail};
-use wal::WalWatch;
-
-/// What files that are derived from a log have in common, also those that others keep beside it: they are recognized by
-/// an id in their header, and whatever is wrong with one, it is made anew.
-pub mod derived_file {
-    pub use super::derived::{create, open};
-    pub use super::error::store as error;
-    pub use super::pool::{Borrowed, Pool};
-    pub use super::schema::Schema;
-    pub use super::wal::WalWatch;
-}
 
 /// How long a commit waits for the index to catch up before it is refused. A full tail takes a second or so to index:
 /// that long means that the index cannot be written at all.

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dormouse_journal::store::postgres_sessions::{Asking, Follow};
 use dormouse_kernel::Position;
+use dormouse_storage::postgres::{Asking, Follow};
 use sqlx::{PgConnection, query_as};
 
 use super::{position, unsigned};

@@ -2,9 +2,9 @@
 
 use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{Epoch, Slice};
+use dormouse_storage::to_sql;
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
 
-use super::row::signed;
 use crate::append::Placed;
 
 /// The head row is updated, and thereby locked, in the statement that inserts. So appends happen one after the other,
@@ -44,7 +44,7 @@ pub(super) struct Batch<'a> {
 impl<'a> Batch<'a> {
     pub(super) fn new(placed: &'a [Placed]) -> Self {
         let first = placed.first().map_or(1, |placed| placed.first.0);
-        let mut batch = Self { base: signed(first) - 1, ..Self::default() };
+        let mut batch = Self { base: to_sql(first) - 1, ..Self::default() };
         placed.iter().for_each(|placed| batch.push(placed));
         batch
     }
@@ -59,7 +59,7 @@ impl<'a> Batch<'a> {
             self.slices.push(slice);
             self.aggregate_types.push(aggregate_type);
             self.aggregate_ids.push(id);
-            self.versions.push(signed(append.expected.plus(index).0));
+            self.versions.push(to_sql(append.expected.plus(index).0));
             self.event_types.push(&event.event_type);
             self.schema_versions.push(event.schema_version.cast_signed());
             self.payloads.push(&event.payload);
@@ -79,7 +79,7 @@ impl<'a> Batch<'a> {
             APPEND.into_sql_str()
         };
         let append = sqlx::query(append)
-            .bind(signed(epoch.0))
+            .bind(to_sql(epoch.0))
             .bind(self.base)
             .bind(self.slices)
             .bind(self.aggregate_types)

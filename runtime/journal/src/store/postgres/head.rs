@@ -3,11 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dormouse_kernel::Position;
+use dormouse_storage::from_sql;
+use dormouse_storage::postgres::{Asking, Follow};
 use sqlx::{PgConnection, query_scalar};
 
-use super::replica::Follow;
-use super::row::unsigned;
-use super::session::Asking;
 use crate::page::Page;
 
 /// Less than this is looked up rather than read: by the writer, which must hear it from the primary, or one by one by
@@ -33,7 +32,7 @@ impl Follow for Head {
     fn look(connection: &mut PgConnection) -> Asking<'_, Position> {
         Box::pin(async move {
             let position = query_scalar("SELECT position FROM log_head").fetch_one(connection).await?;
-            Ok(Position(unsigned(position)?))
+            Ok(Position(from_sql(position, "position")?))
         })
     }
 

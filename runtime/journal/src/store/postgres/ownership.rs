@@ -3,12 +3,12 @@
 use std::sync::{Mutex, PoisonError};
 
 use dormouse_kernel::{Epoch, Position};
+use dormouse_storage::postgres::Failure;
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::WRITE;
-use super::failure::Failure;
-use super::row::{signed, unsigned};
 use crate::store::Ownership;
 
 /// This update waits for the lock on the head row, which an append holds until its transaction has ended. So once it
@@ -47,7 +47,7 @@ impl Acquisitions {
     ) -> Result<Option<Ownership>, Failure> {
         let this = Uuid::new_v4().to_string();
         let before = self.unanswered();
-        let update = sqlx::query(ACQUIRE).bind(&this).bind(previous.map(|epoch| signed(epoch.0))).bind(&before);
+        let update = sqlx::query(ACQUIRE).bind(&this).bind(previous.map(|epoch| to_sql(epoch.0))).bind(&before);
         self.change(|unanswered| unanswered.push(this.clone()));
         let row = match update.fetch_optional(connection).await.map_err(Failure::from) {
             Ok(row) => row,
@@ -61,8 +61,8 @@ impl Acquisitions {
         self.change(Vec::clear);
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Ownership {
-            epoch: Epoch(unsigned(row.try_get("epoch")?)?),
-            head: Position(unsigned(row.try_get("position")?)?),
+            epoch: Epoch(from_sql(row.try_get("epoch")?, "epoch")?),
+            head: Position(from_sql(row.try_get("position")?, "position")?),
         }))
     }
 
@@ -74,7 +74,7 @@ impl Acquisitions {
     ) -> Result<bool, sqlx::Error> {
         let end = sqlx::query_scalar(END_HOLDERS)
             .bind(WRITE.name)
-            .bind(previous.map(|epoch| signed(epoch.0)))
+            .bind(previous.map(|epoch| to_sql(epoch.0)))
             .bind(self.unanswered());
         let ended: i64 = end.fetch_one(connection).await?;
         Ok(ended > 0)

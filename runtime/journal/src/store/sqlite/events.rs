@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Version};
+use dormouse_storage::to_sql;
 use futures_util::TryStreamExt;
 
 use super::error;
@@ -12,7 +13,7 @@ use super::loads::{Load, Loads, Statements};
 use super::pages::{self, Rows};
 use super::read::Scope;
 use super::readers::Readers;
-use super::row::{EventRow, OF_AGGREGATE, column, signed};
+use super::row::{EventRow, OF_AGGREGATE, column};
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit, Room};
 
@@ -142,9 +143,9 @@ impl Readers {
         let query = sqlx::query(sql)
             .bind(wanted.aggregate.aggregate_type.shared())
             .bind(wanted.aggregate.id.shared())
-            .bind(signed(wanted.after.0))
-            .bind(signed(wanted.last.0))
-            .bind(signed(room.events() as u64));
+            .bind(to_sql(wanted.after.0))
+            .bind(to_sql(wanted.last.0))
+            .bind(to_sql(room.events() as u64));
         match pages::read(&mut reader.connection, query, room).await {
             Ok(rows) => {
                 reader.give_back();
@@ -169,8 +170,8 @@ impl Readers {
             query = query
                 .bind(wanted.aggregate.aggregate_type.shared())
                 .bind(wanted.aggregate.id.shared())
-                .bind(signed(wanted.after.0))
-                .bind(signed(wanted.shared_last().0));
+                .bind(to_sql(wanted.after.0))
+                .bind(to_sql(wanted.shared_last().0));
         }
         let mut found: Vec<Gathered> = wanted.iter().map(|wanted| Gathered::new(wanted.limit)).collect();
         let (mut left, mut is_whole) = (SHARED_BYTES, true);

@@ -2,15 +2,11 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use dormouse_kernel::failpoint::{self, Bug};
+use dormouse_storage::sqlite::BUSY_TIMEOUT;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-
-/// How long a statement waits for another connection's lock. Only a takeover, a checkpoint at the end of another
-/// process, or a foreign tool holds one for longer than a commit takes.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pages (4 KiB) in the WAL of the log before it is copied back. Four times SQLite's default: each page of the log is
 /// written by several commits in a row, and copied back only once.
@@ -137,27 +133,4 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", WAL_BYTES_KEPT)
         .foreign_keys(false)
         .disable_statement_logging()
-}
-
-/// Puts a database aside that can be made again, under the name `<file>.damaged`, in place of an earlier one. The file itself
-/// goes first: without it SQLite ignores a WAL that is left, while a file that lost its WAL would pass for whole.
-pub(super) fn put_aside(path: &Path) -> io::Result<()> {
-    let with = |end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    for suffix in ["", "-wal", "-shm"] {
-        match std::fs::rename(with(suffix), with(&format!(".damaged{suffix}"))) {
-            // There is nothing to put aside; nor must a part of an earlier one pass for a part of this.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match std::fs::remove_file(with(&format!(".damaged{suffix}"))) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            moved => moved?,
-        }
-    }
-    Ok(())
 }

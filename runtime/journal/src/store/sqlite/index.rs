@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use dormouse_kernel::Position;
 use dormouse_kernel::failpoint::{self, Bug};
+use dormouse_storage::sqlite::derived_file;
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::{Connection, SqliteConnection};
 use tracing::{info, warn};
 
 use super::files::Files;
-use super::{derived, error, row, schema};
+use super::{error, schema};
 use crate::error::StoreError;
 
 /// Events indexed in one transaction: sorted, they touch each page once. The size at which it was measured to keep up.
@@ -41,7 +43,7 @@ impl Index {
     /// Opens the index. One that cannot be used, or is not one of this log, is replaced by an empty one, after
     /// `before_replacing`.
     pub(super) async fn open(files: &Files, before_replacing: impl Fn()) -> Result<Self, StoreError> {
-        let connection = derived::open(files.index_writer(), &schema::INDEX, &before_replacing).await?;
+        let connection = derived_file::open(files.index_writer(), &schema::INDEX, &before_replacing).await?;
         let mut index = Self::beside_log(connection, files).await?;
         let reason = match index.belongs_to_log().await {
             Ok(Origin::Ours) => return Ok(index),
@@ -58,7 +60,7 @@ impl Index {
 
     /// Replaces the index by an empty one.
     pub(super) async fn create(files: &Files) -> Result<Self, StoreError> {
-        let connection = derived::create(files.index_writer(), &schema::INDEX).await?;
+        let connection = derived_file::create(files.index_writer(), &schema::INDEX).await?;
         Self::beside_log(connection, files).await
     }
 
@@ -81,7 +83,7 @@ impl Index {
         .fetch_one(&mut self.connection)
         .await
         .map_err(error::store)?;
-        let (indexed, head) = (Position(row::unsigned(indexed)?), Position(row::unsigned(head)?));
+        let (indexed, head) = (Position(from_sql(indexed, "position")?), Position(from_sql(head, "position")?));
         Ok(match is_same {
             _ if indexed > head && !failpoint::is_planted(Bug::IndexAheadOfLog) => Origin::Ahead { indexed, head },
             true => Origin::Ours,
@@ -95,14 +97,14 @@ impl Index {
             .fetch_one(&mut self.connection)
             .await
             .map_err(error::store)?;
-        Ok(Position(row::unsigned(position)?))
+        Ok(Position(from_sql(position, "position")?))
     }
 
     /// Indexes what follows the watermark, up to `to`, but no more than one transaction's worth. Says how far it is
     /// then. What is indexed already may be indexed again.
     pub(super) async fn advance(&mut self, to: Position) -> Result<Position, StoreError> {
         match self.try_advance(to).await {
-            Ok(Some(watermark)) => Ok(Position(row::unsigned(watermark)?)),
+            Ok(Some(watermark)) => Ok(Position(from_sql(watermark, "position")?)),
             Ok(None) => {
                 // Whose event is missing cannot be known: nobody's history can be trusted to be whole.
                 let reason = "the log is damaged, restore it from a backup: a position is missing, or a version twice";
@@ -120,7 +122,7 @@ impl Index {
     async fn try_advance(&mut self, to: Position) -> Result<Option<i64>, sqlx::Error> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let from: i64 = sqlx::query_scalar("SELECT position FROM watermark").fetch_one(&mut *transaction).await?;
-        let to = row::signed(to.0).min(from.saturating_add(row::signed(EVENTS_PER_TRANSACTION)));
+        let to = to_sql(to.0).min(from.saturating_add(to_sql(EVENTS_PER_TRANSACTION)));
         if to <= from {
             return Ok(Some(from));
         }
@@ -154,8 +156,8 @@ impl Index {
     async fn is_to_blame(&mut self, to: Position) -> bool {
         let Ok(watermark) = self.watermark().await else { return true };
         sqlx::query("SELECT count(chain) FROM log.events WHERE position > ? AND position <= ?")
-            .bind(row::signed(watermark.0))
-            .bind(row::signed(to.0))
+            .bind(to_sql(watermark.0))
+            .bind(to_sql(to.0))
             .execute(&mut self.connection)
             .await
             .is_ok()

@@ -5,13 +5,14 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Version};
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::sqlite::SqliteRow;
 use tracing::warn;
 
 use super::error;
 use super::loads::{Load, Statements};
 use super::readers::Readers;
-use super::row::{chain, column, signed, timestamp, unsigned};
+use super::row::{chain, column, timestamp};
 use crate::error::StoreError;
 use crate::snapshot::{AsOf, Snapshot};
 
@@ -63,7 +64,7 @@ impl Wanted {
     pub(super) fn new(aggregate: &AggregateRef, as_of: AsOf) -> Self {
         let (last, recorded) = match as_of {
             AsOf::Now => (i64::MAX, i64::MAX),
-            AsOf::Version(version) => (signed(version.0), i64::MAX),
+            AsOf::Version(version) => (to_sql(version.0), i64::MAX),
             AsOf::Time(time) => (i64::MAX, time.as_microsecond()),
         };
         Self { aggregate: aggregate.clone(), last, recorded }
@@ -155,7 +156,7 @@ impl Load for Latest {
 pub(super) fn read(row: &SqliteRow, aggregate: &AggregateRef) -> Result<Snapshot, StoreError> {
     let snapshot = Snapshot {
         aggregate: aggregate.clone(),
-        version: Version(unsigned(column(row, 0)?)?),
+        version: Version(from_sql(column(row, 0)?, "version")?),
         chain: chain(column(row, 1)?)?,
         recorded_at: timestamp(column(row, 2)?)?,
         snapshot_version: u32::try_from(column::<i64>(row, 3)?).map_err(error::damaged)?,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{Epoch, Position};
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, ConnectOptions, Connection, SqliteConnection};
 use tracing::warn;
@@ -89,7 +90,7 @@ impl Log {
             "UPDATE log_head SET epoch = epoch + 1, claim = ?2 WHERE ?1 IS NULL OR epoch = ?1 OR claim = ?2
              RETURNING epoch",
         )
-        .bind(previous.map(|previous| row::signed(previous.0)))
+        .bind(previous.map(|previous| to_sql(previous.0)))
         .bind(claim)
         .fetch_optional(&mut connection)
         .await
@@ -104,8 +105,8 @@ impl Log {
             error::store(failure)
         })?;
         self.put_back(connection);
-        let epoch = Epoch(row::unsigned(epoch.ok_or(StoreError::Fenced)?)?);
-        Ok(Ownership { epoch, head: Position(row::unsigned(head.unwrap_or(0))?) })
+        let epoch = Epoch(from_sql(epoch.ok_or(StoreError::Fenced)?, "epoch")?);
+        Ok(Ownership { epoch, head: Position(from_sql(head.unwrap_or(0), "position")?) })
     }
 
     /// Takes the write lock. The first time, a process that holds it is waited for; later there are callers to answer
@@ -216,7 +217,7 @@ fn statement(epoch: Epoch, batch: &[Placed]) -> Result<(&'static str, SqliteArgu
     let prepared = prepared.ok_or_else(|| format!("a batch of {rows} events is too large"))?;
     let mut arguments = SqliteArguments::default();
     arguments.reserve(1 + rows * row::BOUND.len(), 0);
-    arguments.add(row::signed(epoch.0))?;
+    arguments.add(to_sql(epoch.0))?;
     for placed in batch {
         row::bind(&mut arguments, placed)?;
     }

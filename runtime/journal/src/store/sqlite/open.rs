@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use dormouse_storage::sqlite::Found;
 use sqlx::{ConnectOptions, Connection};
 
 use super::error;
@@ -10,7 +11,7 @@ use super::files::Files;
 use super::holder::Patience;
 use super::index::Index;
 use super::readers::Readers;
-use super::schema::{Found, INDEX, LOG, SNAPSHOTS};
+use super::schema::{INDEX, LOG, SNAPSHOTS};
 use super::snapshots::Snapshots;
 use crate::error::{OpenError, StoreError};
 use crate::store::Migrated;

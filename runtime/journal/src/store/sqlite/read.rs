@@ -7,12 +7,13 @@
 use std::sync::LazyLock;
 
 use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
+use dormouse_storage::sqlite::Borrowed;
+use dormouse_storage::{from_sql, to_sql};
 
 use super::error;
 use super::pages::{self, Rows};
-use super::pool::Borrowed;
 use super::readers::{Readers, being_made_anew};
-use super::row::{AGGREGATE, OF_AGGREGATE, column, signed, unsigned};
+use super::row::{AGGREGATE, OF_AGGREGATE, column};
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit, Room};
 
@@ -98,7 +99,7 @@ impl Readers {
             for row in &rows {
                 let number = usize::try_from(column::<i64>(row, 0)?).map_err(error::damaged)?;
                 if let Some(version) = versions.get_mut(first + number) {
-                    *version = Version(unsigned(column(row, 1)?)?);
+                    *version = Version(from_sql(column(row, 1)?, "version")?);
                 }
             }
         }
@@ -122,13 +123,13 @@ impl Readers {
             .await
             .map_err(|failure| self.index_failed(failure))?;
         reader.give_back();
-        found.map(|version| unsigned(version).map(Version)).transpose()
+        Ok(found.map(|version| from_sql(version, "version").map(Version)).transpose()?)
     }
 
     /// The events after a position, within `limit`.
     pub(super) async fn log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
         let mut reader = self.borrow().await?;
-        let query = sqlx::query(LOG.as_str()).bind(signed(after.0)).bind(signed(limit.events as u64));
+        let query = sqlx::query(LOG.as_str()).bind(to_sql(after.0)).bind(to_sql(limit.events as u64));
         let read = pages::read(&mut reader.connection, query, Room::new(limit)).await;
         let Rows { rows, is_cut } = read.map_err(error::store)?;
         reader.give_back();
@@ -150,7 +151,7 @@ impl Readers {
             .await
             .map_err(error::store)?;
         reader.give_back();
-        Ok(Position(unsigned(head.unwrap_or(0))?))
+        Ok(Position(from_sql(head.unwrap_or(0), "position")?))
     }
 
     /// The epoch in force.
@@ -161,7 +162,7 @@ impl Readers {
             .await
             .map_err(error::store)?;
         reader.give_back();
-        Ok(Epoch(unsigned(epoch)?))
+        Ok(Epoch(from_sql(epoch, "epoch")?))
     }
 
     pub(super) async fn borrow_in(&self, scope: Scope) -> Result<Borrowed<'_>, StoreError> {

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dormouse_storage::sqlite::{Borrowed, Pool};
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::Notify;
 use tracing::warn;
 
 use super::error;
 use super::files::Files;
-use super::pool::{Borrowed, Pool};
 use crate::error::StoreError;
 use crate::store::Connections;
 

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, CommandKey, NewEvent, Position, RecordedEvent, Timestamp, Version,
 };
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Row, SqliteConnection};
@@ -55,16 +56,6 @@ pub(super) const AGGREGATE: &str = "e.aggregate_type, e.aggregate_id, e.slice";
 /// Where the payload is in [`OF_AGGREGATE`]; the metadata follows it.
 const PAYLOAD: usize = 4;
 
-/// A number as SQLite has them. No position or version comes near the end of an `i64`.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The way back.
-pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
-    u64::try_from(number).map_err(|_| damaged(format_args!("{number} is no position, version or epoch")))
-}
-
 /// Binds the rows of an append.
 pub(super) fn bind(arguments: &mut SqliteArguments, placed: &Placed) -> Result<(), BoxDynError> {
     let append = &placed.append;
@@ -75,11 +66,11 @@ pub(super) fn bind(arguments: &mut SqliteArguments, placed: &Placed) -> Result<(
     let mut version = append.expected;
     for event in &append.events {
         version = version.next();
-        arguments.add(signed(position.0))?;
+        arguments.add(to_sql(position.0))?;
         arguments.add(slice)?;
         arguments.add(aggregate.aggregate_type.shared())?;
         arguments.add(aggregate.id.shared())?;
-        arguments.add(signed(version.0))?;
+        arguments.add(to_sql(version.0))?;
         arguments.add(event.event_type.as_ref())?;
         arguments.add(i64::from(event.schema_version))?;
         arguments.add(event.payload.as_slice())?;
@@ -154,9 +145,9 @@ impl EventRow {
         };
         let key = column::<Option<&str>>(row, 7)?;
         Ok(RecordedEvent {
-            position: Position(unsigned(column(row, 0)?)?),
+            position: Position(from_sql(column(row, 0)?, "position")?),
             aggregate,
-            version: Version(unsigned(column(row, 1)?)?),
+            version: Version(from_sql(column(row, 1)?, "version")?),
             command_key: key.map(CommandKey::new).transpose().map_err(damaged)?,
             event,
         })

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType};
+use dormouse_storage::sqlite::derived_file;
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::{Connection, SqliteConnection};
 use tracing::warn;
 
@@ -11,8 +13,8 @@ use super::files::Files;
 use super::latest::{self, Latest, Wanted};
 use super::loads::Loads;
 use super::readers::Readers;
-use super::row::{column, signed};
-use super::{derived, error, schema};
+use super::row::column;
+use super::{error, schema};
 use crate::error::StoreError;
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Retention;
@@ -67,7 +69,7 @@ impl Snapshots {
 
     /// Makes sure that there is a file to read and write.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
-        let mut connection = derived::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await?;
+        let mut connection = derived_file::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await?;
         let any = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM snapshots)").fetch_one(&mut connection).await;
         // Whatever is wrong with the file is found when it is read.
         self.empty.store(any.is_ok_and(|any: bool| !any), Ordering::Release);
@@ -99,7 +101,7 @@ impl Snapshots {
             sqlx::query(SAVE)
                 .bind(snapshot.aggregate.aggregate_type.shared())
                 .bind(snapshot.aggregate.id.shared())
-                .bind(signed(snapshot.version.0))
+                .bind(to_sql(snapshot.version.0))
                 .bind(snapshot.chain.0.as_slice())
                 .bind(snapshot.recorded_at.as_microsecond())
                 .bind(i64::from(snapshot.snapshot_version))
@@ -112,8 +114,8 @@ impl Snapshots {
                 .bind(snapshot.aggregate.aggregate_type.shared())
                 .bind(snapshot.aggregate.id.shared())
                 .bind(self.retention.oldest(snapshot.taken_at).as_microsecond())
-                .bind(signed(self.retention.keep_count as u64))
-                .bind(signed(self.retention.sparse_step(snapshot.version).0))
+                .bind(to_sql(self.retention.keep_count as u64))
+                .bind(to_sql(self.retention.sparse_step(snapshot.version).0))
                 .execute(&mut *transaction)
                 .await?;
         }
@@ -152,7 +154,7 @@ impl Snapshots {
         let found: Vec<String> = sqlx::query_scalar(OWNERS)
             .bind(aggregate_type.as_str())
             .bind(after.map_or("", AggregateId::as_str))
-            .bind(signed(limit as u64))
+            .bind(to_sql(limit as u64))
             .fetch_all(&mut reader.connection)
             .await
             .map_err(error::store)?;
@@ -166,7 +168,7 @@ impl Snapshots {
         let count = sqlx::query_scalar(COUNT_OWNERS).bind(aggregate_type.as_str());
         let count: i64 = count.fetch_one(&mut reader.connection).await.map_err(error::store)?;
         reader.give_back();
-        u64::try_from(count).map_err(error::damaged)
+        Ok(from_sql(count, "count")?)
     }
 
     /// Lets go of the file.
@@ -182,13 +184,13 @@ impl Snapshots {
         if self.damaged.swap(false, Ordering::AcqRel) {
             warn!(file = %self.files.snapshots().display(), "the snapshots are damaged and begin anew");
             drop(kept);
-            let connection = derived::create(self.files.snapshot_writer(), &schema::SNAPSHOTS).await?;
+            let connection = derived_file::create(self.files.snapshot_writer(), &schema::SNAPSHOTS).await?;
             self.readers.reopen();
             return Ok(connection);
         }
         match kept {
             Some(connection) => Ok(connection),
-            None => derived::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await,
+            None => Ok(derived_file::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await?),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use dormouse_config::PostgresUrl;
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-use crate::error::{CommitError, OpenError, StoreError};
+use crate::error::Error;
+use crate::number::NegativeNumber;
 
 /// Why a statement brought no result.
 #[derive(Debug)]
@@ -50,10 +50,6 @@ impl Failure {
         Self::Lost(format!("no answer within {limit:?}"))
     }
 
-    pub(super) fn into_open(self, url: &PostgresUrl) -> OpenError {
-        OpenError::Unreachable { place: url.to_string(), reason: self.into_reason() }
-    }
-
     /// What the server or the system said.
     #[must_use]
     pub fn into_reason(self) -> String {
@@ -82,6 +78,12 @@ impl From<sqlx::Error> for Failure {
             }
             _ => Self::Lost(error.to_string()),
         }
+    }
+}
+
+impl From<NegativeNumber> for Failure {
+    fn from(error: NegativeNumber) -> Self {
+        Self::Damaged(error.to_string())
     }
 }
 
@@ -117,7 +119,7 @@ fn from_answer(answer: &dyn DatabaseError) -> Failure {
     }
 }
 
-impl From<Failure> for StoreError {
+impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(reason) | Failure::Busy(reason) | Failure::Unfit(reason) | Failure::Lost(reason) => {
@@ -125,16 +127,6 @@ impl From<Failure> for StoreError {
             }
             Failure::Full(reason) => Self::Full(reason),
             Failure::Damaged(reason) => Self::Damaged(reason),
-        }
-    }
-}
-
-impl From<Failure> for CommitError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(reason) | Failure::Busy(reason) | Failure::Unfit(reason) => Self::Refused(reason),
-            Failure::Full(reason) => Self::Full(reason),
-            Failure::Lost(reason) | Failure::Damaged(reason) => Self::Unknown(reason),
         }
     }
 }

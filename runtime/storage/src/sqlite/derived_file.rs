@@ -13,7 +13,7 @@ use tracing::warn;
 use super::error;
 use super::files;
 use super::schema::{Found, Schema};
-use crate::error::StoreError;
+use crate::error::Error;
 
 /// What the header of an SQLite database begins with, how long it is, and where the application id stands in it.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -27,7 +27,7 @@ enum Problem {
     /// It is not ours to replace.
     NotOurs(String),
     /// It may be fine, but cannot be opened now.
-    Failed(StoreError),
+    Failed(Error),
 }
 
 /// Opens a derived file. One that is damaged is put aside and replaced by an empty one, after `before_replacing`.
@@ -38,7 +38,7 @@ pub async fn open(
     options: SqliteConnectOptions,
     schema: &Schema,
     before_replacing: impl FnOnce(),
-) -> Result<SqliteConnection, StoreError> {
+) -> Result<SqliteConnection, Error> {
     match attempt(&options, schema).await {
         Ok(connection) => Ok(connection),
         Err(Problem::Failed(failure)) => Err(failure),
@@ -59,20 +59,20 @@ pub async fn open(
 ///
 /// # Errors
 /// If it cannot be put aside or made now.
-pub async fn create(options: SqliteConnectOptions, schema: &Schema) -> Result<SqliteConnection, StoreError> {
+pub async fn create(options: SqliteConnectOptions, schema: &Schema) -> Result<SqliteConnection, Error> {
     let file = options.get_filename();
     files::put_aside(file)
-        .map_err(|failure| StoreError::Unavailable(format!("cannot put {} aside: {failure}", file.display())))?;
+        .map_err(|failure| Error::Unavailable(format!("cannot put {} aside: {failure}", file.display())))?;
     match attempt(&options, schema).await {
         Ok(connection) => Ok(connection),
         Err(Problem::Failed(failure)) => Err(failure),
-        Err(Problem::Damaged(reason) | Problem::NotOurs(reason)) => Err(StoreError::Unavailable(reason)),
+        Err(Problem::Damaged(reason) | Problem::NotOurs(reason)) => Err(Error::Unavailable(reason)),
     }
 }
 
-fn refused(file: &Path, reason: &str) -> StoreError {
+fn refused(file: &Path, reason: &str) -> Error {
     let file = file.display();
-    StoreError::Unavailable(format!(
+    Error::Unavailable(format!(
         "{file}: {reason}; it is left as it is: move it away if it is of no use (Dormouse makes its own anew), or choose \
          another directory"
     ))
@@ -113,7 +113,7 @@ fn refuse_what_is_not_ours(found: Found, schema: &Schema) -> Result<(), Problem>
 
 /// Whether a file that SQLite cannot read bears our mark: the application id in its header
 /// (<https://sqlite.org/fileformat.html>), or the beginning of a header that was cut.
-fn is_ours(file: &Path, schema: &Schema) -> Result<bool, StoreError> {
+fn is_ours(file: &Path, schema: &Schema) -> Result<bool, Error> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     let read = File::open(file).and_then(|file| file.take(HEADER_BYTES as u64).read_to_end(&mut header));
     match read {
@@ -122,7 +122,7 @@ fn is_ours(file: &Path, schema: &Schema) -> Result<bool, StoreError> {
         Ok(_) if header.len() == HEADER_BYTES => Ok(header[APPLICATION_ID] == schema.application_id_bytes()),
         Ok(_) => Ok(header.starts_with(MAGIC) || MAGIC.starts_with(&header)),
         Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(true),
-        Err(failure) => Err(StoreError::Unavailable(format!("{}: {failure}", file.display()))),
+        Err(failure) => Err(Error::Unavailable(format!("{}: {failure}", file.display()))),
     }
 }
 
@@ -130,6 +130,6 @@ fn problem(failure: sqlx::Error) -> Problem {
     if error::is_damage(&failure) {
         Problem::Damaged(error::reason(&failure))
     } else {
-        Problem::Failed(error::store(failure))
+        Problem::Failed(error::classify(failure))
     }
 }

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use super::failure::Failure;
 use super::server::{Purpose, Server};
-use super::session::{Asking, Sessions};
+use super::sessions::{Asking, Sessions};
 use crate::metric;
 
 /// How long a replica is left alone between two looks.

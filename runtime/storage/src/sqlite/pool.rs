@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::error::StoreError;
+use crate::error::Error;
 
 /// A pool of connections that are all alike.
 ///
@@ -50,11 +50,11 @@ impl Pool {
     ///
     /// # Errors
     /// If the pool is closed, or that of `connect`.
-    pub async fn borrow(
+    pub async fn borrow<E: From<Error>>(
         &self,
-        connect: impl Future<Output = Result<SqliteConnection, StoreError>>,
-    ) -> Result<Borrowed<'_>, StoreError> {
-        let closed = |_| StoreError::Unavailable(format!("{} is closed", self.name));
+        connect: impl Future<Output = Result<SqliteConnection, E>>,
+    ) -> Result<Borrowed<'_>, E> {
+        let closed = |_| Error::Unavailable(format!("{} is closed", self.name));
         let permit = self.permits.acquire().await.map_err(closed)?;
         let (generation, idle) = {
             let mut idle = self.idle();

@@ -7,6 +7,6 @@ mod sessions;
 mod settings;
 
 pub use failure::Failure;
-pub use replicas::{Follow, Replica, ReplicaStatus, Replicas, identity};
+pub use replicas::{Replica, ReplicaProbe, ReplicaStatus, Replicas, identity};
 pub use server::{Purpose, Server};
-pub use sessions::{Asking, Held, Sessions};
+pub use sessions::{QueryFuture, Session, Sessions};

@@ -9,5 +9,5 @@ mod wal_watch;
 
 pub use files::BUSY_TIMEOUT;
 pub use pool::{Borrowed, Pool};
-pub use schema::{Found, Schema};
+pub use schema::{FileIdentity, Schema};
 pub use wal_watch::WalWatch;

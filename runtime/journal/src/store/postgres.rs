@@ -20,7 +20,7 @@ use std::sync::{Arc, LazyLock};
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, NewEvent, Position, Version};
-use dormouse_storage::postgres::{Asking, Failure, Purpose, ReplicaStatus, Replicas, Server, Sessions, identity};
+use dormouse_storage::postgres::{Failure, Purpose, QueryFuture, ReplicaStatus, Replicas, Server, Sessions, identity};
 use dormouse_storage::{from_sql, to_sql};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, query, query_scalar};
@@ -199,7 +199,7 @@ async fn replicas(
     Ok((replicas, primary))
 }
 
-fn log_page<'q>(connection: &'q mut PgConnection, (after, limit): &'q (Position, PageLimit)) -> Asking<'q, Page> {
+fn log_page<'q>(connection: &'q mut PgConnection, (after, limit): &'q (Position, PageLimit)) -> QueryFuture<'q, Page> {
     Box::pin(async move {
         let select = query(READ_LOG.as_str())
             .bind(to_sql(limit.events as u64))
@@ -213,7 +213,7 @@ fn log_page<'q>(connection: &'q mut PgConnection, (after, limit): &'q (Position,
 fn log_selection<'q>(
     connection: &'q mut PgConnection,
     (after, until, filter, limit): &'q (Position, Position, &LogFilter, PageLimit),
-) -> Asking<'q, Page> {
+) -> QueryFuture<'q, Page> {
     Box::pin(async move {
         let select = query(SELECT_LOG.as_str())
             .bind(to_sql(limit.events as u64))
@@ -255,11 +255,11 @@ fn page(rows: Vec<PgRow>, limit: PageLimit) -> Result<Page, Failure> {
 #[async_trait]
 impl Store for Postgres {
     async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
-        let mut session = self.writer.open_anew().await?;
-        if self.writer.answer(self.acquisitions.end_holders(previous, &mut session)).await? {
+        let mut session = self.writer.open_new().await?;
+        if self.writer.run(self.acquisitions.end_holders(previous, &mut session)).await? {
             warn!("ended the session of a former owner that held the journal locked");
         }
-        let acquired = self.writer.answer(self.acquisitions.acquire(previous, &mut session)).await?;
+        let acquired = self.writer.run(self.acquisitions.acquire(previous, &mut session)).await?;
         session.keep();
         let acquired: Ownership = acquired.ok_or(StoreError::Fenced)?;
         self.head.heard(acquired.head);
@@ -268,7 +268,7 @@ impl Store for Postgres {
 
     async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
         let mut session = self.writer.open().await?;
-        let is_in_force = self.writer.answer(Batch::new(batch).append(epoch, &mut session)).await?;
+        let is_in_force = self.writer.run(Batch::new(batch).append(epoch, &mut session)).await?;
         session.keep();
         if !is_in_force {
             return Err(CommitError::Fenced);
@@ -328,7 +328,7 @@ impl Store for Postgres {
 
     async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
         if let Some(wanted) = Span::new(after, limit.events)
-            && let Some(replica) = self.replicas.next_that(|head| wanted.is_within(*head))
+            && let Some(replica) = self.replicas.next_with(|head| wanted.is_within(*head))
             && let Some(page) = replica.ask((after, limit), log_page).await
             && wanted.is(&page)
         {
@@ -345,7 +345,7 @@ impl Store for Postgres {
         limit: PageLimit,
     ) -> Result<Page, StoreError> {
         let wanted = (after, until, filter, limit);
-        if let Some(replica) = self.replicas.next_that(|head| until <= *head)
+        if let Some(replica) = self.replicas.next_with(|head| until <= *head)
             && let Some(page) = replica.ask(wanted, log_selection).await
         {
             return Ok(page);

@@ -1,7 +1,9 @@
-//! Connections: few for each purpose, so that nobody holds up who must not wait.
+//! Connections: a few for each purpose, so that readers cannot hold up the writer.
 //!
-//! Not sqlx's own pool: it asks each connection that comes back whether it still stands, and waits for that without an
-//! end. On a wire that went silent all of its places are lost that way, for ever.
+//! sqlx's own pool tests each connection that is given back, and waits for the result without a limit. On a network
+//! that went silent it loses all of its connections that way, for ever.
+//!
+//! Background task: `maintain`, one for each [`Sessions::kept`]; it ends when the sessions are closed or dropped.
 
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
@@ -18,16 +20,14 @@ use tokio::time::{sleep, timeout};
 use super::failure::Failure;
 use super::server::{Purpose, Server};
 
-/// A question under way. It is a function of what it asks about, since no signature says of a closure that borrows that
-/// its future can be sent.
-pub type Asking<'q, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'q>>;
+/// A query in progress. A query is a plain function of its arguments, because no signature can say of a closure that
+/// borrows them that its future is `Send`.
+pub type QueryFuture<'q, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'q>>;
 
-/// A connection that was idle for longer is asked whether it still stands before it is used: the server may have been
-/// restarted meanwhile.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// A connection that was idle for longer is tested before it is used: the server may have been restarted meanwhile.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// Connections for one purpose, opened when they are needed, up to a limit, and dropped whenever something went wrong
-/// on them.
+/// Connections for one purpose, opened on demand up to a limit. A connection is dropped after any error on it.
 #[derive(Debug)]
 pub struct Sessions {
     shared: Arc<Shared>,
@@ -38,11 +38,11 @@ struct Shared {
     server: Server,
     purpose: Purpose,
     max: u32,
-    /// Where the sockets are watched, whoever needs the connections.
-    home: Handle,
-    /// One for each connection in use.
-    places: Semaphore,
-    /// The one used last is at the end, and is taken first.
+    /// The runtime that polls the sockets, whichever runtime uses the connections.
+    runtime: Handle,
+    /// One permit for each connection in use.
+    permits: Semaphore,
+    /// The connection that was used last is at the end, and is taken first.
     idle: Mutex<Vec<Idle>>,
     closed: AtomicBool,
 }
@@ -55,16 +55,16 @@ struct Idle {
 }
 
 impl Sessions {
-    /// At most `max` connections; at least one.
+    /// At most `max` connections, and at least one.
     #[must_use]
     pub fn new(server: Server, purpose: Purpose, max: u32) -> Self {
         let max = max.max(1);
-        let (places, idle) = (Semaphore::new(max as usize), Mutex::default());
-        let (home, closed) = (Handle::current(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { server, purpose, max, home, places, idle, closed }) }
+        let (permits, idle) = (Semaphore::new(max as usize), Mutex::default());
+        let (runtime, closed) = (Handle::current(), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { server, purpose, max, runtime, permits, idle, closed }) }
     }
 
-    /// The same, with some kept open while nobody uses them.
+    /// The same, but `connections_min` connections are kept open while they are idle.
     #[must_use]
     pub fn kept(server: Server, purpose: Purpose, max: u32) -> Self {
         let sessions = Self::new(server, purpose, max);
@@ -75,86 +75,86 @@ impl Sessions {
     /// A connection, for one statement or transaction.
     ///
     /// # Errors
-    /// If there is none in time.
-    pub async fn open(&self) -> Result<Held<'_>, Failure> {
-        let place = self.shared.place().await?;
+    /// If there is none in time, or if the sessions are closed.
+    pub async fn open(&self) -> Result<Session<'_>, Failure> {
+        let permit = self.shared.permit().await?;
         while let Some(Idle { mut connection, opened, since }) = self.shared.take() {
-            if self.shared.still_stands(&mut connection, opened, since).await {
-                return Ok(Held { sessions: &self.shared, place, connection, opened, is_new: false });
+            if self.shared.is_alive(&mut connection, opened, since).await {
+                return Ok(Session { sessions: &self.shared, permit, connection, opened, is_new: false });
             }
         }
-        self.shared.connect(place).await
+        self.shared.connect(permit).await
     }
 
-    /// A new connection; those that are idle, if any, are dropped first.
+    /// A new connection. All idle connections are dropped first.
     ///
     /// # Errors
-    /// If there is none in time.
-    pub async fn open_anew(&self) -> Result<Held<'_>, Failure> {
-        let place = self.shared.place().await?;
+    /// If there is none in time, or if the sessions are closed.
+    pub async fn open_new(&self) -> Result<Session<'_>, Failure> {
+        let permit = self.shared.permit().await?;
         self.shared.idle().clear();
-        self.shared.connect(place).await
+        self.shared.connect(permit).await
     }
 
-    /// Waits for an answer, but not for ever: a server that vanished says nothing.
+    /// Runs a statement with a limit of time, since a server that vanished sends nothing.
     ///
     /// # Errors
-    /// What the statement brought instead of a result; [`Failure::Lost`] if it brought nothing.
-    pub async fn answer<T, E>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+    /// The error of the statement; [`Failure::Lost`] if there was no reply in time.
+    pub async fn run<T, E>(&self, statement: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
     where
         Failure: From<E>,
     {
         let Shared { server, purpose, .. } = &*self.shared;
         let patience = server.patience(purpose);
-        let answered = timeout(patience, answer).await;
-        let answered = answered.map_or_else(|_| Err(Failure::no_answer_within(patience)), |found| Ok(found?));
-        if matches!(answered, Err(Failure::Lost(_))) {
+        let result = timeout(patience, statement).await;
+        let result = result.map_or_else(|_| Err(Failure::no_reply_within(patience)), |result| Ok(result?));
+        if matches!(result, Err(Failure::Lost(_))) {
             server.doubt();
         }
-        answered
+        result
     }
 
-    /// Asks what changes nothing. A connection that turns out to be dead is no answer: then it asks once more, on a new
-    /// one.
+    /// Runs a query that may run twice: a read, or a write that can be repeated. If its connection turns out to be
+    /// dead, the query runs once more, on a new connection.
     ///
     /// # Errors
-    /// What the question brought instead of an answer.
+    /// The error of the query.
     pub async fn ask<A: Sync, T>(
         &self,
-        about: A,
-        question: for<'q> fn(&'q mut PgConnection, &'q A) -> Asking<'q, T>,
+        arguments: A,
+        query: for<'q> fn(&'q mut PgConnection, &'q A) -> QueryFuture<'q, T>,
     ) -> Result<T, Failure> {
         let mut session = self.open().await?;
-        let mut answer = self.answer(question(&mut session, &about)).await;
-        if matches!(answer, Err(Failure::Lost(_))) {
-            let Some(renewed) = session.renewed().await? else { return answer };
+        let mut result = self.run(query(&mut session, &arguments)).await;
+        if matches!(result, Err(Failure::Lost(_))) {
+            let Some(renewed) = session.renewed().await? else { return result };
             session = renewed;
-            answer = self.answer(question(&mut session, &about)).await;
+            result = self.run(query(&mut session, &arguments)).await;
         }
-        if answer.is_ok() {
+        if result.is_ok() {
             session.keep();
         }
-        answer
+        result
     }
 
-    /// How many there are, and may be.
+    /// How many connections are open, and how many there may be.
     #[must_use]
     pub fn count(&self) -> (u32, u32) {
-        let Shared { max, places, .. } = &*self.shared;
-        let in_use = *max as usize - places.available_permits();
-        // One that is being given back counts on both sides for a moment.
+        let Shared { max, permits, .. } = &*self.shared;
+        let in_use = *max as usize - permits.available_permits();
+        // A connection that is being given back counts twice for a moment.
         let open = in_use + self.shared.idle().len();
         (open.try_into().unwrap_or(*max).min(*max), *max)
     }
 
-    /// Waits for those in use, but not for ever, and says goodbye to the rest.
+    /// Waits for the connections in use, with a limit of time, and closes the idle ones.
     pub async fn close(&self) {
-        let Shared { server, purpose, max, places, closed, .. } = &*self.shared;
+        let Shared { server, purpose, max, permits, closed, .. } = &*self.shared;
         closed.store(true, Ordering::Release);
-        // Whoever holds one gets an answer, but nobody waits for those that get none.
-        let _all = timeout(server.patience(purpose), places.acquire_many(*max)).await;
+        // Past this time the statements in progress get no result.
+        let _all = timeout(server.patience(purpose), permits.acquire_many(*max)).await;
         while let Some(Idle { connection, .. }) = self.shared.take() {
-            // A courtesy: the server notices anyway.
+            // The server would notice anyway.
             _ = timeout(server.limits().connect_timeout, connection.close()).await;
         }
     }
@@ -169,42 +169,42 @@ impl Shared {
         self.idle().pop()
     }
 
-    async fn place(&self) -> Result<SemaphorePermit<'_>, Failure> {
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, Failure> {
         let limit = if self.purpose.is_urgent {
             self.server.patience(&self.purpose)
         } else {
             self.server.limits().connect_timeout
         };
-        let place = timeout(limit, self.places.acquire()).await.map_err(|_| Failure::no_connection_within(limit))?;
-        let place = place.map_err(|_| Failure::closed())?;
-        if self.closed.load(Ordering::Acquire) { Err(Failure::closed()) } else { Ok(place) }
+        let permit = timeout(limit, self.permits.acquire()).await.map_err(|_| Failure::no_connection_within(limit))?;
+        let permit = permit.map_err(|_| Failure::closed())?;
+        if self.closed.load(Ordering::Acquire) { Err(Failure::closed()) } else { Ok(permit) }
     }
 
-    async fn connect<'a>(&'a self, place: SemaphorePermit<'a>) -> Result<Held<'a>, Failure> {
+    async fn connect<'a>(&'a self, permit: SemaphorePermit<'a>) -> Result<Session<'a>, Failure> {
         let (server, purpose) = (self.server.clone(), self.purpose);
-        // Given up together with its caller, who gives the place back.
+        // A set of one task: if the caller drops this future, the task is aborted and the permit is returned.
         let mut connecting = JoinSet::new();
-        connecting.spawn_on(async move { server.connect(&purpose).await }, &self.home);
+        connecting.spawn_on(async move { server.connect(&purpose).await }, &self.runtime);
         let connection = connecting.join_next().await.and_then(Result::ok).ok_or_else(Failure::closed)??;
-        Ok(Held { sessions: self, place, connection, opened: Instant::now(), is_new: true })
+        Ok(Session { sessions: self, permit, connection, opened: Instant::now(), is_new: true })
     }
 
-    async fn still_stands(&self, connection: &mut PgConnection, opened: Instant, since: Instant) -> bool {
+    async fn is_alive(&self, connection: &mut PgConnection, opened: Instant, since: Instant) -> bool {
         if self.server.is_doubted(opened) {
             return false;
         }
-        if since.elapsed() < TRUSTED {
+        if since.elapsed() < TRUSTED_IDLE {
             return true;
         }
-        let stands = matches!(timeout(self.server.limits().connect_timeout, connection.ping()).await, Ok(Ok(())));
-        if !stands {
+        let is_alive = matches!(timeout(self.server.limits().connect_timeout, connection.ping()).await, Ok(Ok(())));
+        if !is_alive {
             self.server.doubt();
         }
-        stands
+        is_alive
     }
 
-    /// Closes what nobody has used for long, and opens what is missing.
-    async fn tidy(&self) {
+    /// Closes connections that were idle for long, and opens those that `connections_min` asks for.
+    async fn adjust_idle(&self) {
         let limits = self.server.limits();
         let min = limits.connections_min.min(self.max) as usize;
         {
@@ -215,57 +215,57 @@ impl Shared {
             idle.drain(..superfluous);
         }
         while self.idle().len() < min && !self.closed.load(Ordering::Acquire) {
-            let Ok(place) = self.places.try_acquire() else { return };
-            // A server that is down is found out about by whoever needs it.
-            let Ok(held) = self.connect(place).await else { return };
-            held.keep();
+            let Ok(permit) = self.permits.try_acquire() else { return };
+            // If the server is down, the next caller that needs a connection reports it.
+            let Ok(session) = self.connect(permit).await else { return };
+            session.keep();
         }
     }
 }
 
-/// Runs until the sessions are dropped or closed.
+/// Adjusts the idle connections every `idle_timeout`, until the sessions are dropped or closed.
 async fn maintain(sessions: Weak<Shared>) {
     while let Some(shared) = sessions.upgrade() {
         if shared.closed.load(Ordering::Acquire) {
             return;
         }
-        shared.tidy().await;
+        shared.adjust_idle().await;
         let pause = shared.server.limits().idle_timeout;
         drop(shared);
         sleep(pause).await;
     }
 }
 
-/// A connection in use. Unless it is [kept](Self::keep), it is dropped: after an error or an answer not waited for,
-/// nobody knows what would come next on it.
+/// A connection in use. It is dropped unless it is [kept](Self::keep): after an error, or if its user did not wait for
+/// the result, the next reply on it may belong to an earlier statement.
 #[derive(Debug)]
-pub struct Held<'a> {
+pub struct Session<'a> {
     sessions: &'a Shared,
-    place: SemaphorePermit<'a>,
+    permit: SemaphorePermit<'a>,
     connection: PgConnection,
     opened: Instant,
     is_new: bool,
 }
 
-impl Held<'_> {
-    /// Gives it back, for others to use.
+impl Session<'_> {
+    /// Gives the connection back for other users.
     pub fn keep(self) {
-        let Self { sessions, place, connection, opened, .. } = self;
+        let Self { sessions, permit, connection, opened, .. } = self;
         sessions.idle().push(Idle { connection, opened, since: Instant::now() });
-        // Only now: whoever gets the place finds the connection.
-        drop(place);
+        // Last, so that the next caller that gets the permit finds the connection.
+        drop(permit);
     }
 
-    /// A new connection in place of one that was used before. A new one is not replaced: what fails on it would fail on
-    /// another.
-    pub(super) async fn renewed(self) -> Result<Option<Self>, Failure> {
-        let Self { sessions, place, connection, is_new, .. } = self;
+    /// A new connection in place of one that was used before. `None` if this connection is new itself: what fails on it
+    /// would fail on another.
+    async fn renewed(self) -> Result<Option<Self>, Failure> {
+        let Self { sessions, permit, connection, is_new, .. } = self;
         drop(connection);
-        if is_new { Ok(None) } else { sessions.connect(place).await.map(Some) }
+        if is_new { Ok(None) } else { sessions.connect(permit).await.map(Some) }
     }
 }
 
-impl Deref for Held<'_> {
+impl Deref for Session<'_> {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -273,7 +273,7 @@ impl Deref for Held<'_> {
     }
 }
 
-impl DerefMut for Held<'_> {
+impl DerefMut for Session<'_> {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
     }

@@ -1,4 +1,4 @@
-//! What SQLite's errors mean, in one place: the primary result codes (<https://sqlite.org/rescode.html>) that are told apart.
+//! What SQLite's errors mean: the one place where its result codes (<https://sqlite.org/rescode.html>) are read.
 
 use crate::error::Error;
 
@@ -28,8 +28,8 @@ pub fn primary_code(error: &sqlx::Error) -> Option<i32> {
     Some(code & 0xff)
 }
 
-/// The file is there, but its content is not what was written. (Where one row is asked for, it is always there, and so
-/// are the tables: an empty file has none.)
+/// The file exists, but its content is not what was written. A row that is missing counts as damage, since statements
+/// for one row name a row that is always there; so does a missing table, since an empty file has none.
 #[must_use]
 pub fn is_damage(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::RowNotFound)
@@ -37,12 +37,12 @@ pub fn is_damage(error: &sqlx::Error) -> bool {
         || lacks_table(error)
 }
 
-/// SQLite has no code of its own for it.
+/// SQLite has no result code for a missing table.
 fn lacks_table(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.message().starts_with("no such table"))
 }
 
-/// There is no file.
+/// There is no such file.
 #[must_use]
 pub fn is_missing(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(CANTOPEN)
@@ -60,7 +60,7 @@ pub fn is_busy(error: &sqlx::Error) -> bool {
     primary_code(error) == Some(BUSY)
 }
 
-/// What to tell a human: SQLite's own words if it said something.
+/// The reason to show to an operator: SQLite's own message, if it has one.
 #[must_use]
 pub fn reason(error: &sqlx::Error) -> String {
     match error.as_database_error() {
@@ -74,7 +74,7 @@ pub fn reason(error: &sqlx::Error) -> String {
     }
 }
 
-/// What the error of a statement means.
+/// What the error of a statement means for its caller. Commits of the journal have a table of their own.
 #[must_use]
 pub fn classify(error: sqlx::Error) -> Error {
     match primary_code(&error) {

@@ -1,15 +1,16 @@
-//! What the connections to all SQLite files share, and putting a file aside.
+//! The lock timeout of all connections to SQLite files, and how a file is put aside.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a statement waits for another connection's lock. Only a takeover, a checkpoint at the end of another
-/// process, or a foreign tool holds one for longer than a commit takes.
+/// How long a statement waits for the lock of another connection. Only a takeover of the journal, a checkpoint at the
+/// end of another process, or another program holds a lock for longer than a commit takes.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Puts a database aside that can be made again, under the name `<file>.damaged`, in place of an earlier one. The file itself
-/// goes first: without it SQLite ignores a WAL that is left, while a file that lost its WAL would pass for whole.
+/// Renames a database that can be made again to `<file>.damaged`, and replaces an earlier one of that name. The
+/// database file is renamed before its WAL: SQLite ignores a WAL without a database, but would take a database that
+/// lost its WAL for whole.
 pub(super) fn put_aside(path: &Path) -> io::Result<()> {
     let with = |end: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -18,7 +19,7 @@ pub(super) fn put_aside(path: &Path) -> io::Result<()> {
     };
     for suffix in ["", "-wal", "-shm"] {
         match std::fs::rename(with(suffix), with(&format!(".damaged{suffix}"))) {
-            // There is nothing to put aside; nor must a part of an earlier one pass for a part of this.
+            // There is no such file now. One of an earlier damaged database must not pass for a part of this one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match std::fs::remove_file(with(&format!(".damaged{suffix}"))) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -1,52 +1,52 @@
-//! What the tables of each file are, and bringing them up to date.
+//! How a file is recognized, and how its tables are brought up to date.
 
 use sqlx::{Connection, SqliteConnection};
 
 use crate::migrated::Migrated;
 
-/// One kind of file: how it is recognized, and the steps that lead to its latest version.
+/// A type of file: the id that marks it, and the migrations that lead to its latest version.
 #[derive(Debug)]
 pub struct Schema {
-    /// Written into the header of the file (`PRAGMA application_id`); fixed for ever.
+    /// Stored in the header of the file (`PRAGMA application_id`); it never changes.
     application_id: i64,
-    /// Step n leads from version n to n + 1. Steps are never changed, only added.
+    /// Migration n leads from version n to n + 1. Migrations are never changed, only added.
     migrations: &'static [&'static str],
 }
 
-/// What a file turned out to be.
+/// Whose file it is, as its header and its tables show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// A database without anything in it.
+pub enum FileIdentity {
+    /// An empty database.
     Empty,
-    /// One of this kind, with this version.
+    /// A file of this type, with this schema version.
     Ours(i64),
-    /// Somebody else's, and how that shows.
+    /// A file of another application, and the reason to think so.
     Foreign(String),
 }
 
 impl Schema {
-    /// A kind of file with an application id, which nobody else may use, and the steps that lead to its latest version.
+    /// A type of file. No other type may have the same application id.
     #[must_use]
     pub const fn new(application_id: i64, migrations: &'static [&'static str]) -> Self {
         Self { application_id, migrations }
     }
 
-    /// The application id as the header of a file has it: big-endian.
+    /// The application id as the header of a file stores it: big-endian.
     pub(super) fn application_id_bytes(&self) -> [u8; 4] {
         u32::try_from(self.application_id).unwrap_or_default().to_be_bytes()
     }
 
-    /// The latest version this binary knows.
+    /// The latest version that this program knows.
     #[must_use]
     pub fn latest(&self) -> i64 {
         self.migrations.len() as i64
     }
 
-    /// Looks what a database is, without changing it.
+    /// Reads whose file a database is, without changing it.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn inspect(&self, connection: &mut SqliteConnection) -> Result<Found, sqlx::Error> {
+    pub async fn inspect(&self, connection: &mut SqliteConnection) -> Result<FileIdentity, sqlx::Error> {
         let (application_id, version, tables): (i64, i64, i64) = sqlx::query_as(
             "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)
              FROM pragma_application_id, pragma_user_version",
@@ -54,23 +54,23 @@ impl Schema {
         .fetch_one(connection)
         .await?;
         Ok(if application_id == self.application_id {
-            Found::Ours(version)
+            FileIdentity::Ours(version)
         } else if application_id != 0 {
-            Found::Foreign(format!("it belongs to the application {application_id:#x}"))
+            FileIdentity::Foreign(format!("it belongs to the application {application_id:#x}"))
         } else if tables > 0 || version != 0 {
-            Found::Foreign("it is the database of another application".to_owned())
+            FileIdentity::Foreign("it is the database of another application".to_owned())
         } else {
-            Found::Empty
+            FileIdentity::Empty
         })
     }
 
-    /// Takes the steps that are missing, all or none. The file must be [`Found::Empty`] or [`Found::Ours`]; one that is
-    /// newer stays as it is.
+    /// Runs the migrations that are missing, all or none. The file must be [`FileIdentity::Empty`] or
+    /// [`FileIdentity::Ours`]; one that is newer is not changed.
     ///
     /// # Errors
     /// If it cannot be written.
     pub async fn migrate(&self, connection: &mut SqliteConnection) -> Result<Migrated, sqlx::Error> {
-        // The lock comes first: another process may be at it too.
+        // The lock is taken first: another process may migrate the same file.
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let from: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await?;
         let taken = usize::try_from(from).unwrap_or(usize::MAX).min(self.migrations.len());
@@ -103,9 +103,9 @@ mod tests {
         static OLDER: Schema = Schema::new(0x444f_5254, &["CREATE TABLE some (id INTEGER)"]);
         let mut connection = memory().await;
         OLDER.migrate(&mut connection).await.unwrap();
-        assert_eq!(SOME.inspect(&mut connection).await.unwrap(), Found::Ours(1));
+        assert_eq!(SOME.inspect(&mut connection).await.unwrap(), FileIdentity::Ours(1));
         assert_eq!(SOME.migrate(&mut connection).await.unwrap(), Migrated { from: 1, to: 2 });
         assert_eq!(SOME.migrate(&mut connection).await.unwrap(), Migrated { from: 2, to: 2 });
-        assert_eq!(SOME.inspect(&mut connection).await.unwrap(), Found::Ours(2));
+        assert_eq!(SOME.inspect(&mut connection).await.unwrap(), FileIdentity::Ours(2));
     }
 }

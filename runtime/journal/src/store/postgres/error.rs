@@ -19,7 +19,7 @@ impl From<Failure> for StoreError {
 impl From<Failure> for CommitError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Refused(reason) | Failure::Busy(reason) | Failure::Unfit(reason) => Self::Refused(reason),
+            Failure::Refused(reason) | Failure::Busy(reason) | Failure::Unusable(reason) => Self::Refused(reason),
             Failure::Full(reason) => Self::Full(reason),
             Failure::Lost(reason) | Failure::Damaged(reason) => Self::Unknown(reason),
         }

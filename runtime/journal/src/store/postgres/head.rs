@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dormouse_kernel::Position;
 use dormouse_storage::from_sql;
-use dormouse_storage::postgres::{Asking, Follow};
+use dormouse_storage::postgres::{QueryFuture, ReplicaProbe};
 use sqlx::{PgConnection, query_scalar};
 
 use crate::page::Page;
@@ -24,12 +24,12 @@ impl Head {
     }
 }
 
-impl Follow for Head {
-    type Seen = Position;
+impl ReplicaProbe for Head {
+    type Progress = Position;
 
-    const WHAT: &'static str = "journal";
+    const SUBJECT: &'static str = "journal";
 
-    fn look(connection: &mut PgConnection) -> Asking<'_, Position> {
+    fn probe(connection: &mut PgConnection) -> QueryFuture<'_, Position> {
         Box::pin(async move {
             let position = query_scalar("SELECT position FROM log_head").fetch_one(connection).await?;
             Ok(Position(from_sql(position, "position")?))

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dormouse_storage::sqlite::Found;
+use dormouse_storage::sqlite::FileIdentity;
 use sqlx::{ConnectOptions, Connection};
 
 use super::error;
@@ -54,21 +54,21 @@ pub(super) async fn beside_owner(files: &Files, readers: &Readers) -> Result<(),
         }
     }
     match inspect_log(files, false).await? {
-        Found::Ours(version) if version == LOG.latest() => {}
-        Found::Ours(version) => {
+        FileIdentity::Ours(version) if version == LOG.latest() => {}
+        FileIdentity::Ours(version) => {
             let latest = LOG.latest();
             return Err(unreachable(
                 &place,
                 format!("it has schema version {version}, not {latest}: migrate it first"),
             ));
         }
-        Found::Empty | Found::Foreign(_) => return Err(unreachable(&place, "it is empty".to_owned())),
+        FileIdentity::Empty | FileIdentity::Foreign(_) => return Err(unreachable(&place, "it is empty".to_owned())),
     }
     for (options, schema) in [(files.index_reader(), &INDEX), (files.snapshot_reader(), &SNAPSHOTS)] {
         let file = options.get_filename().to_owned();
         let found = async { schema.inspect(&mut options.connect().await?).await }.await;
         let found = found.map_err(|failure| not_derived(files, &file, error::store(failure)))?;
-        if found != Found::Ours(schema.latest()) {
+        if found != FileIdentity::Ours(schema.latest()) {
             let reason = "it is not of this binary's version; opening it as its owner makes it anew".to_owned();
             return Err(not_derived(files, &file, StoreError::Unavailable(reason)));
         }
@@ -85,7 +85,7 @@ async fn migrate(files: &Files) -> Result<Migrated, sqlx::Error> {
     Ok(migrated)
 }
 
-async fn inspect_log(files: &Files, create: bool) -> Result<Found, OpenError> {
+async fn inspect_log(files: &Files, create: bool) -> Result<FileIdentity, OpenError> {
     let inspected = async {
         let mut connection = files.log_inspector(create).connect().await?;
         let found = LOG.inspect(&mut connection).await?;
@@ -94,9 +94,9 @@ async fn inspect_log(files: &Files, create: bool) -> Result<Found, OpenError> {
     };
     let found = inspected.await.map_err(|failure| failed(files, &failure))?;
     match &found {
-        Found::Foreign(reason) => return Err(foreign(files, reason.clone())),
-        Found::Ours(version) => check_version(files, *version)?,
-        Found::Empty => {}
+        FileIdentity::Foreign(reason) => return Err(foreign(files, reason.clone())),
+        FileIdentity::Ours(version) => check_version(files, *version)?,
+        FileIdentity::Empty => {}
     }
     Ok(found)
 }

@@ -83,7 +83,7 @@ CREATE TABLE snapshots (
 #[cfg(test)]
 mod tests {
     use dormouse_storage::Migrated;
-    use dormouse_storage::sqlite::Found;
+    use dormouse_storage::sqlite::FileIdentity;
     use sqlx::{Connection, SqliteConnection};
 
     use super::*;
@@ -96,12 +96,12 @@ mod tests {
     async fn a_new_file_is_brought_to_the_latest_version_once() {
         for schema in [&LOG, &INDEX, &SNAPSHOTS] {
             let mut connection = memory().await;
-            assert_eq!(schema.inspect(&mut connection).await.unwrap(), Found::Empty);
+            assert_eq!(schema.inspect(&mut connection).await.unwrap(), FileIdentity::Empty);
             let first = schema.migrate(&mut connection).await.unwrap();
             assert_eq!(first, Migrated { from: 0, to: schema.latest() });
             let again = schema.migrate(&mut connection).await.unwrap();
             assert_eq!(again, Migrated { from: schema.latest(), to: schema.latest() });
-            assert_eq!(schema.inspect(&mut connection).await.unwrap(), Found::Ours(schema.latest()));
+            assert_eq!(schema.inspect(&mut connection).await.unwrap(), FileIdentity::Ours(schema.latest()));
         }
     }
 
@@ -110,10 +110,10 @@ mod tests {
         for theirs in ["PRAGMA application_id = 7", "PRAGMA user_version = 3", "CREATE TABLE theirs (id INTEGER)"] {
             let mut connection = memory().await;
             sqlx::raw_sql(theirs).execute(&mut connection).await.unwrap();
-            assert!(matches!(LOG.inspect(&mut connection).await.unwrap(), Found::Foreign(_)), "{theirs}");
+            assert!(matches!(LOG.inspect(&mut connection).await.unwrap(), FileIdentity::Foreign(_)), "{theirs}");
         }
         let mut index = memory().await;
         INDEX.migrate(&mut index).await.unwrap();
-        assert!(matches!(LOG.inspect(&mut index).await.unwrap(), Found::Foreign(_)));
+        assert!(matches!(LOG.inspect(&mut index).await.unwrap(), FileIdentity::Foreign(_)));
     }
 }

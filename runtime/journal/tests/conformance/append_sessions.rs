@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dormouse_faults::{Fault, Faulty};
-use dormouse_journal::{Append, AppendError, AppendSession, Committed, Journal, Submission, Undone};
+use dormouse_journal::{Append, AppendError, AppendSession, Committed, Journal, PredecessorFailed, Submission};
 use dormouse_kernel::{Uuid, Version};
 use tokio::sync::mpsc;
 
@@ -22,7 +22,7 @@ on_every_store! {
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Append(&'static str, Result<Committed, AppendError>),
-    Barrier(&'static str, Result<(), Undone>),
+    Barrier(&'static str, Result<(), PredecessorFailed>),
 }
 
 struct OnSession {
@@ -92,13 +92,17 @@ async fn everything_behind_a_failed_append_is_undone(place: Place) {
     let conflict = AppendError::VersionConflict { expected: Version(0), actual: Version(1) };
     assert!(answers.contains(&Answer::Append("first", Err(conflict))));
     for behind in ["second", "third"] {
-        assert!(answers.contains(&Answer::Append(behind, Err(AppendError::Undone))), "{answers:?}");
+        assert!(answers.contains(&Answer::Append(behind, Err(AppendError::PredecessorFailed))), "{answers:?}");
     }
-    assert!(["first", "second", "third"].iter().all(|name| answers.contains(&Answer::Barrier(name, Err(Undone)))));
+    assert!(
+        ["first", "second", "third"]
+            .iter()
+            .all(|name| answers.contains(&Answer::Barrier(name, Err(PredecessorFailed))))
+    );
     assert!(session.session.is_broken());
     // Even one that the journal would take.
     session.append("fitting", History::of("b").next(1)).await;
-    assert_eq!(session.answers(1).await, [Answer::Append("fitting", Err(AppendError::Undone))]);
+    assert_eq!(session.answers(1).await, [Answer::Append("fitting", Err(AppendError::PredecessorFailed))]);
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 1);
 }
 

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::StoreError;
-use crate::turn::let_others_go_first;
+use crate::yield_to_ready_tasks::yield_to_ready_tasks;
 
 /// Reads that one load takes. More make the first of them wait longer and cost as much each.
 pub(super) const READS_PER_LOAD: usize = 32;
@@ -135,7 +135,7 @@ impl<L: Load> Loader<L> {
     async fn run(mut self) {
         loop {
             // Who can run asks first, and goes along.
-            let_others_go_first().await;
+            yield_to_ready_tasks().await;
             let Some(reads) = self.take() else { return };
             // Those who have gone need not be asked for.
             let reads = reads.into_iter().filter(|read| !read.answer.is_closed());

@@ -6,10 +6,10 @@ use dormouse_kernel::{AggregateRef, CommandKey, NewEvent, Position, RecordedEven
 
 use crate::page::{Page, Room};
 
-/// The events of one command, to follow an expected version of their aggregate.
+/// The events of one command, which follow an expected version of their aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
-    /// Whose events they are.
+    /// The aggregate of the events.
     pub aggregate: AggregateRef,
     /// The version the aggregate must have; the first event gets the next one.
     pub expected: Version,
@@ -20,7 +20,7 @@ pub struct Append {
     pub events: Vec<NewEvent>,
 }
 
-/// The key of a command on its way into the journal.
+/// The key of a command that is appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppendKey {
     /// The key.

@@ -12,9 +12,9 @@ pub enum AppendError {
     /// The aggregate has another version than expected. A retry needs a new decision of the aggregate.
     #[error("the aggregate has version {actual}, expected was {expected}")]
     VersionConflict {
-        /// What the append expected.
+        /// The version that the append expected.
         expected: Version,
-        /// What the journal has.
+        /// The version that the journal has.
         actual: Version,
     },
     /// The aggregate has a command with this key already.
@@ -48,16 +48,16 @@ pub enum AppendError {
     Closed,
 }
 
-/// How a store's commit failed.
+/// Why a commit failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
     /// The epoch is no longer in force. Nothing was committed.
     #[error("another writer has taken over the journal")]
     Fenced,
-    /// Nothing was committed, for certain.
+    /// Certainly nothing was committed.
     #[error("not committed: {0}")]
     Refused(String),
-    /// Nothing was committed, for certain, because there is no room.
+    /// Certainly nothing was committed, because there is no room.
     #[error("not committed: {0}")]
     Full(String),
     /// The commit may or may not have happened. To know it, acquire the journal again and read the log.

@@ -1,16 +1,16 @@
 //! The handle on a journal.
 //!
-//! Background tasks of a journal:
+//! Background tasks of a journal and its store:
 //!
-//! | Task | Runs in | What it does | How it stops |
-//! |---|---|---|---|
-//! | writer | every journal | commits what is submitted | [`Journal::close`], another owner, or the last handle dropped |
-//! | snapshot writer | every journal | writes the snapshots that are offered | the last handle dropped |
-//! | indexer | SQLite, its owner | keeps the index close to the log | [`Store::close`], another owner, or the store dropped |
-//! | WAL watch | SQLite, its owner | checks the size of write-ahead logs | [`Store::close`], or the store dropped |
-//! | loaders, four at most | SQLite | run the reads that wait, for several aggregates at once | when no read waits |
-//! | `maintain` | PostgreSQL | opens and closes idle connections of readers | [`Store::close`], or the store dropped |
-//! | replica watch, one each | PostgreSQL with replicas | probes a replica | [`Store::close`], or the store dropped |
+//! - *writer*: commits what is submitted. It ends with [`Journal::close`], when another owner takes over, or when the
+//!   last handle is dropped.
+//! - *snapshot writer*: writes the snapshots that are offered. It ends when the last handle is dropped.
+//! - *indexer* (SQLite, its owner): keeps the index close to the end of the log. It ends with [`Store::close`], when
+//!   another owner takes over, or when the store is dropped.
+//! - *WAL watch* (SQLite, its owner): checks the size of the write-ahead logs. It ends with the store.
+//! - *loaders* (SQLite, four for each type of read): run the reads that wait together. They end when no read waits.
+//! - *idle connections* (PostgreSQL): opens and closes idle connections of readers. It ends with the store.
+//! - *replica probe* (PostgreSQL, one for each replica): checks how far the replica is. It ends with the store.
 
 mod reads;
 mod snapshots;

@@ -36,13 +36,13 @@ pub(crate) fn describe() {
     describe_gauge!(CONNECTIONS_ACTIVE, "Database connections in use");
     describe_gauge!(CONNECTIONS_MAX, "Database connections allowed");
     describe_gauge!(HEAD, "The position of the last committed event");
-    // From the start, so that a rate shows the first error too.
+    // Registered at the start, so that a rate shows the first error too.
     for operation in OPERATIONS {
         counter!(ERRORS, "operation" => operation).increment(0);
     }
 }
 
-/// What every commit records, looked up once.
+/// The metrics of a commit, looked up once.
 #[derive(Debug)]
 pub(crate) struct CommitMetrics {
     pub(crate) append_duration: Histogram,

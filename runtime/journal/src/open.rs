@@ -12,7 +12,7 @@ use crate::writer::{Options, PATIENCE};
 /// Opens the journal for writing, brings its schema up to date, and takes it over from its owner.
 ///
 /// # Errors
-/// If it cannot be reached, is not a journal, or was written by a newer binary.
+/// If it cannot be reached, is not a journal, or was written by a newer program.
 pub async fn open(config: &Config) -> Result<Journal, OpenError> {
     let store = store(config, Access::Own).await?;
     let patience = match config.journal.url {
@@ -29,7 +29,7 @@ pub async fn open(config: &Config) -> Result<Journal, OpenError> {
 /// Opens the log for reading beside its owner. It is neither changed nor taken over.
 ///
 /// # Errors
-/// If it cannot be reached, is not a journal, or has another schema version than this binary's.
+/// If it cannot be reached, is not a journal, or has another schema version than this program.
 pub async fn open_reader(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
     store(config, Access::Read).await
 }
@@ -38,7 +38,7 @@ pub async fn open_reader(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
 /// stop meanwhile.
 ///
 /// # Errors
-/// If the journal cannot be reached, is not one, or was written by a newer binary.
+/// If the journal cannot be reached, is not a journal, or was written by a newer program.
 pub async fn migrate(config: &Config) -> Result<Migrated, OpenError> {
     match &config.journal.url {
         JournalUrl::Memory => Ok(Migrated::default()),

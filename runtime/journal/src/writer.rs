@@ -41,7 +41,7 @@ const CACHED_VERSIONS: NonZeroUsize = NonZeroUsize::new(262_144).expect("it is n
 /// state that its successor has changed already.
 const OWNERSHIP_CHECK: Duration = Duration::from_millis(500);
 
-/// Announces commits to those who follow the log.
+/// Announces commits to the feeds.
 pub(crate) struct Announcer {
     pub(crate) head: watch::Sender<Position>,
     pub(crate) ring: Arc<Ring>,

@@ -12,7 +12,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The pause after so many failures in a row, at least one.
+    /// The pause after this many failures in a row. Zero counts as one.
     #[must_use]
     pub fn pause_after(self, failures: u32) -> Duration {
         // The shift is bounded so that it cannot overflow; by then each pause is as long as can be.

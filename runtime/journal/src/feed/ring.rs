@@ -138,7 +138,7 @@ impl Batch {
     }
 }
 
-/// What a commit of `appends` appends announces, each of `events` events with a payload of so many bytes.
+/// What a commit of `appends` appends announces, each of `events` events, whose payload has `payload` bytes.
 #[cfg(test)]
 pub(super) fn commit_of(first: u64, appends: u64, events: usize, payload: usize) -> Vec<Placed> {
     use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, NewEvent, Timestamp, Version};

@@ -148,7 +148,7 @@ impl CommitBatch {
         aggregates.filter(|aggregate| versions.get(*aggregate).is_none()).cloned().collect()
     }
 
-    /// The keys to look up: those that their submitter does not know to be new.
+    /// The keys to look up: those that the submitter does not know to be new.
     fn doubtful_keys(&self) -> Vec<(AggregateRef, CommandKey)> {
         let keys = self.appends().filter_map(|append| Some((append, append.key.as_ref()?)));
         let doubtful = keys.filter(|(_, key)| !key.known_new);

@@ -1,11 +1,11 @@
-//! How a writer works.
+//! The limits of the writer.
 
 use std::time::Duration;
 
 /// A commit to a local disk takes milliseconds. One that takes longer than this has met a disk that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(7);
 
-/// How the writer works.
+/// The limits of the writer.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Most events in one commit.

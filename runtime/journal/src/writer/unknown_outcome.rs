@@ -80,7 +80,7 @@ impl Writer {
     }
 }
 
-/// Whether the log holds this very batch. Batches are atomic, so the first event tells of all; and the chain of an
+/// Whether the log holds this very batch. Batches are atomic, so the first event shows it for all; and the chain of an
 /// event covers its unique id.
 async fn holds(store: &dyn Store, placed: &[Placed]) -> Result<bool, StoreError> {
     let Some(first) = placed.first() else { return Ok(true) };

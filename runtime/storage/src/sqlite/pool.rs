@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::Error;
 
-/// A pool of connections that are all alike.
+/// A pool of equal connections.
 ///
 /// sqlx's pool tests each connection when it is given back. That costs a trip to another thread, and files do not hang
 /// up. This pool drops a connection after an error, after its user was cancelled, and after its file was replaced.

@@ -115,7 +115,7 @@ struct Wal {
     reset: Option<(ResetMark, Instant)>,
 }
 
-/// Tells a WAL from the one before its reset.
+/// Distinguishes a WAL from the one before its reset.
 type ResetMark = [u8; RESET_MARK.end - RESET_MARK.start];
 
 /// The state of a WAL.

@@ -1,4 +1,4 @@
-//! A batch on its way into the log: one statement, and so one transaction and one round trip.
+//! Appending a batch: one statement, and so one transaction and one round trip.
 
 use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{Epoch, Slice};
@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
 
 use crate::append::Placed;
 
-/// The head row is updated, and thereby locked, in the statement that inserts. So appends happen one after the other,
-/// the order of positions is the order of commits, and one whose epoch is over updates and inserts nothing.
+/// The statement that inserts also updates the head row, and thereby locks it. So appends happen one after the other,
+/// the order of positions is the order of commits, and an append with an old epoch updates and inserts nothing.
 const APPEND: &str = "
     WITH head AS (
         UPDATE log_head SET position = position + cardinality($3::smallint[])
@@ -65,13 +65,13 @@ impl<'a> Batch<'a> {
             self.payloads.push(&event.payload);
             self.metadata.push(&event.metadata);
             self.recorded_at.push(event.recorded_at.as_microsecond());
-            // Only the first event carries it.
+            // Only the first event carries the key.
             self.command_keys.push(key.take());
             self.chains.push(&event.chain.0);
         }
     }
 
-    /// Says whether the epoch is in force; if not, nothing was appended.
+    /// Gives whether the epoch is in force. If it is not, nothing was appended.
     pub(super) async fn append(self, epoch: Epoch, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
         let append = if failpoint::is_planted(Bug::NoFence) {
             AssertSqlSafe(APPEND.replace("epoch = $1", "$1 IS NOT NULL")).into_sql_str()

@@ -1,4 +1,4 @@
-//! Rows, there and back.
+//! Rows as events and snapshots.
 
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, CommandKey, NewEvent, Position, RecordedEvent, Timestamp, Version,
@@ -10,7 +10,7 @@ use sqlx::postgres::PgRow;
 
 use crate::snapshot::Snapshot;
 
-/// A row of a [page](super::page_sql). `None`: the page has no room for this event.
+/// A row of a [page](super::pages). `None`: the page has no room for this event.
 pub(super) fn event(row: &PgRow) -> Result<Option<RecordedEvent>, Failure> {
     let (payload, metadata) = (row.try_get("payload")?, row.try_get("metadata")?);
     let (Some(payload), Some(metadata)) = (payload, metadata) else { return Ok(None) };
@@ -33,7 +33,7 @@ pub(super) fn event(row: &PgRow) -> Result<Option<RecordedEvent>, Failure> {
     }))
 }
 
-/// A row of `snapshots`, and the checksum that stands beside it.
+/// A row of `snapshots`, and its checksum.
 pub(super) fn snapshot(row: &PgRow) -> Result<(Snapshot, Chain), Failure> {
     let snapshot_version: i32 = row.try_get("snapshot_version")?;
     let snapshot = Snapshot {

@@ -1,4 +1,4 @@
-//! The tables, and how they came to be: migrations in order, each applied once.
+//! The tables: migrations in order, each applied once.
 
 use dormouse_config::PostgresUrl;
 use sqlx::{Connection, PgConnection, Row, query, query_scalar, raw_sql};
@@ -7,7 +7,7 @@ use super::error::unreachable;
 use crate::error::OpenError;
 use crate::store::Migrated;
 
-/// Applied in order; never changed once released. The schema version is how many have been.
+/// Applied in order, and never changed once released. The schema version is the number of those applied.
 const MIGRATIONS: [&str; 1] = [include_str!("schema/1_journal.sql")];
 
 const KNOWN: i64 = MIGRATIONS.len() as i64;
@@ -15,7 +15,7 @@ const KNOWN: i64 = MIGRATIONS.len() as i64;
 /// The advisory lock that lets one node migrate at a time: "dormouse" in ASCII.
 const LOCK: i64 = 0x646f_726d_6f75_7365;
 
-/// Our tables, where `CREATE TABLE` would put them: not those that a later part of the search path shows.
+/// Our tables, where `CREATE TABLE` would create them: not those in later schemas of the search path.
 const FIND_TABLES: &str = "
     SELECT current_schema() IS NOT NULL,
         to_regclass(quote_ident(current_schema()) || '.dormouse_schema') IS NOT NULL,
@@ -43,7 +43,7 @@ pub(super) async fn migrate(connection: &mut PgConnection, url: &PostgresUrl) ->
     Ok(Migrated { from, to: KNOWN })
 }
 
-/// Refuses a schema that this binary cannot read.
+/// Refuses a schema that this program cannot read.
 pub(super) async fn check(connection: &mut PgConnection, url: &PostgresUrl) -> Result<(), OpenError> {
     let place = || url.to_string();
     match version(connection, url).await? {

@@ -1,4 +1,4 @@
-//! Snapshots: written in one transaction with what their retention drops.
+//! Snapshots: saved in one transaction, together with the deletion of those that the retention drops.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ const FIND: &str = "
     WHERE aggregate_type = $1 AND aggregate_id = $2 AND version <= $3 AND recorded_at <= $4
     ORDER BY version DESC LIMIT 1";
 
-/// No id is empty.
+/// Ids are never empty, so the empty text comes before all of them.
 const OWNERS: &str = "
     SELECT DISTINCT aggregate_id FROM snapshots WHERE aggregate_type = $1 AND aggregate_id > $2
     ORDER BY aggregate_id LIMIT $3";
@@ -51,8 +51,8 @@ pub(super) async fn save(
     retention: Retention,
     connection: &mut PgConnection,
 ) -> Result<(), sqlx::Error> {
-    // One statement cannot write a row twice: of the same version, the later counts. Sorted, so that no two writers
-    // wait for each other.
+    // One statement cannot write a row twice: of the same version, the later snapshot counts. Sorted, so that two
+    // writers cannot deadlock.
     let rows: BTreeMap<(&AggregateRef, Version), &Snapshot> =
         snapshots.iter().map(|snapshot| ((&snapshot.aggregate, snapshot.version), snapshot)).collect();
     let mut transaction = connection.begin().await?;
@@ -110,7 +110,7 @@ pub(super) async fn find(
         let Some(found) = find.fetch_optional(&mut *connection).await? else { return Ok(None) };
         match row::snapshot(&found) {
             Ok((snapshot, checksum)) if snapshot.checksum() == checksum => return Ok(Some(snapshot)),
-            // A damaged one is as good as none; the one before it may do.
+            // A damaged snapshot is skipped: the one before it may be whole.
             _ => last = sqlx::Row::try_get::<i64, _>(&found, "version")? - 1,
         }
     }

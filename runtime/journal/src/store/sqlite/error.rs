@@ -13,13 +13,13 @@ pub(super) fn store(error: sqlx::Error) -> StoreError {
 
 /// The error of the append statement.
 ///
-/// `Refused` or `Full` only where SQLite cannot have written a whole commit: it never got the write lock, or gave up before the
-/// last frame of the WAL. That holds for a full disk too: with the default VFS (`POWERSAFE_OVERWRITE`) nothing is
-/// written behind the commit frame, and half a frame fails its checksum. An I/O error may stem from the sync that
-/// follows a complete commit, and so may anything that is not named here.
+/// It is `Refused` or `Full` only where SQLite cannot have written a whole commit: it never got the write lock, or gave
+/// up before the last frame of the WAL. That holds for a full disk too: with the default VFS (`POWERSAFE_OVERWRITE`)
+/// nothing is written after the commit frame, and half a frame fails its checksum. An I/O error may come from the sync
+/// after a complete commit, and so may every other error.
 pub(super) fn commit(error: &sqlx::Error) -> CommitError {
     if error.as_database_error().is_some_and(|error| error.kind() == ErrorKind::UniqueViolation) {
-        // The position is taken, so somebody else has moved the log on.
+        // The position exists already, so another owner has appended.
         return CommitError::Fenced;
     }
     match primary_code(error) {
@@ -29,7 +29,7 @@ pub(super) fn commit(error: &sqlx::Error) -> CommitError {
     }
 }
 
-/// Bytes or numbers in a row that no version of this binary wrote.
+/// The error of a value in a row that no version of Dormouse wrote.
 pub(super) fn damaged(what: impl std::fmt::Display) -> StoreError {
     StoreError::Damaged(what.to_string())
 }

@@ -1,4 +1,4 @@
-//! Finding snapshots: of one aggregate, or of those that are asked for at the same time, in one statement.
+//! Finding the latest snapshot of one aggregate, or of several aggregates in one statement.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -19,7 +19,7 @@ use crate::snapshot::{AsOf, Snapshot};
 /// The columns of `snapshots AS s` as [`read`] reads them.
 const COLUMNS: &str = "s.version, s.chain, s.recorded_at, s.snapshot_version, s.body, s.taken_at, s.checksum";
 
-/// Where the number is in the rows of [`OF_ALL`], behind them.
+/// The column of the number in the rows of [`OF_ALL`], after [`COLUMNS`].
 const NUMBER: usize = 7;
 
 static OF_ONE: LazyLock<String> = LazyLock::new(|| {
@@ -48,19 +48,19 @@ static OF_ALL: LazyLock<Statements> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub(super) struct Latest {
     readers: Arc<Readers>,
-    /// The file is to be replaced at the next write.
+    /// Set to replace the file at the next write.
     damaged: Arc<AtomicBool>,
 }
 
-/// Whose snapshot: the latest up to a version and a time.
+/// Asks for the latest snapshot of an aggregate up to a version and a time.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct SnapshotQuery {
     pub(super) aggregate: AggregateRef,
     last: i64,
     recorded: i64,
 }
 
-impl Wanted {
+impl SnapshotQuery {
     pub(super) fn new(aggregate: &AggregateRef, as_of: AsOf) -> Self {
         let (last, recorded) = match as_of {
             AsOf::Now => (i64::MAX, i64::MAX),
@@ -70,7 +70,7 @@ impl Wanted {
         Self { aggregate: aggregate.clone(), last, recorded }
     }
 
-    /// The same, but before the one found.
+    /// The same query, for the snapshot before the one found.
     pub(super) fn before(self, found: &SqliteRow) -> Result<Self, StoreError> {
         Ok(Self { last: column::<i64>(found, 0)?.saturating_sub(1), ..self })
     }
@@ -81,8 +81,8 @@ impl Latest {
         Self { readers, damaged }
     }
 
-    /// Of one.
-    pub(super) async fn find(&self, wanted: &Wanted) -> Result<Option<SqliteRow>, StoreError> {
+    /// Finds the snapshot of one aggregate.
+    pub(super) async fn find(&self, wanted: &SnapshotQuery) -> Result<Option<SqliteRow>, StoreError> {
         let mut reader = self.readers.borrow().await?;
         let row = sqlx::query(OF_ONE.as_str())
             .bind(wanted.aggregate.aggregate_type.shared())
@@ -106,8 +106,8 @@ impl Latest {
         }
     }
 
-    /// Of several.
-    async fn find_all(&self, wanted: &[Wanted]) -> Result<Vec<Option<SqliteRow>>, StoreError> {
+    /// Finds the snapshots of several aggregates.
+    async fn find_all(&self, wanted: &[SnapshotQuery]) -> Result<Vec<Option<SqliteRow>>, StoreError> {
         let mut reader = self.readers.borrow().await?;
         let mut query = sqlx::query(OF_ALL.of(wanted.len()));
         for wanted in wanted {
@@ -132,14 +132,14 @@ impl Latest {
 
 #[async_trait]
 impl Load for Latest {
-    type Wanted = Wanted;
-    type Found = Option<SqliteRow>;
+    type Request = SnapshotQuery;
+    type Output = Option<SqliteRow>;
 
-    async fn load(&self, wanted: Vec<Wanted>) -> Vec<Result<Option<SqliteRow>, StoreError>> {
+    async fn load(&self, wanted: Vec<SnapshotQuery>) -> Vec<Result<Option<SqliteRow>, StoreError>> {
         if wanted.len() > 1 {
             match self.find_all(&wanted).await {
                 Ok(found) => return found.into_iter().map(Ok).collect(),
-                // Of one of them, perhaps.
+                // Perhaps only one of them is damaged.
                 Err(StoreError::Damaged(_)) => {}
                 Err(failure) => return wanted.iter().map(|_| Err(failure.clone())).collect(),
             }

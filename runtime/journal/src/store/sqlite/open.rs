@@ -1,4 +1,4 @@
-//! Looking at the files before they are used, and saying clearly why they cannot be.
+//! Checks of the files before they are used, with clear errors.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,8 +16,8 @@ use super::snapshots::Snapshots;
 use crate::error::{OpenError, StoreError};
 use crate::store::Migrated;
 
-/// Makes sure that there is a log, that it is one, and that it is up to date. Another process that holds its lock is
-/// waited for, but not for ever.
+/// Creates the log if it is missing, checks that it is one, and brings it up to date. Waits up to `takeover_timeout`
+/// for another process that holds its lock.
 pub(super) async fn log(files: &Files, takeover_timeout: Duration) -> Result<Migrated, OpenError> {
     let place = files.place();
     files.create_directory().map_err(|failure| unreachable(&place, failure.to_string()))?;
@@ -33,19 +33,19 @@ pub(super) async fn log(files: &Files, takeover_timeout: Duration) -> Result<Mig
             outcome => break outcome.map_err(|failure| failed(files, &failure))?,
         }
     };
-    // Another process may have been faster, and newer.
+    // A newer program may have migrated the log meanwhile.
     check_version(files, migrated.to)?;
     Ok(migrated)
 }
 
-/// Makes sure that there are derived files to read from. Whether they fit the log is found out when it is acquired.
+/// Opens or creates the derived files. Whether they belong to the log is checked when it is acquired.
 pub(super) async fn derived(files: &Files, snapshots: &Snapshots) -> Result<(), OpenError> {
     let index = Index::open(files, || ()).await.map_err(|failure| not_derived(files, &files.index(), failure))?;
     index.close().await;
     snapshots.prepare().await.map_err(|failure| not_derived(files, &files.snapshots(), failure))
 }
 
-/// Makes sure that there is a log to read, with its derived files, all of this binary's version. Changes nothing.
+/// Checks that there is a log to read, with its derived files, all of this program's version. Changes nothing.
 pub(super) async fn beside_owner(files: &Files, readers: &Readers) -> Result<(), OpenError> {
     let place = files.place();
     for file in [files.log(), files.index(), files.snapshots()] {
@@ -69,7 +69,7 @@ pub(super) async fn beside_owner(files: &Files, readers: &Readers) -> Result<(),
         let found = async { schema.inspect(&mut options.connect().await?).await }.await;
         let found = found.map_err(|failure| not_derived(files, &file, error::store(failure)))?;
         if found != FileIdentity::Ours(schema.latest()) {
-            let reason = "it is not of this binary's version; opening it as its owner makes it anew".to_owned();
+            let reason = "it is not of this binary's version; opening it as its owner makes it again".to_owned();
             return Err(not_derived(files, &file, StoreError::Unavailable(reason)));
         }
     }

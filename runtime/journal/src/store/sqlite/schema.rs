@@ -11,8 +11,8 @@ pub(super) static INDEX: Schema = Schema::new(0x444f_5249, &[INDEX_1]);
 /// The snapshots. "DORS" in ASCII.
 pub(super) static SNAPSHOTS: Schema = Schema::new(0x444f_5253, &[SNAPSHOTS_1]);
 
-/// No index here: a commit must touch only the end of one table. The claim tells an owner whose takeover had an unknown
-/// outcome that it was its own.
+/// The log has no index, because a commit must touch only the end of one table. The claim tells an owner whose takeover
+/// had an unknown outcome that the takeover was its own.
 const LOG_1: &str = "
 CREATE TABLE events (
     position INTEGER PRIMARY KEY,
@@ -36,8 +36,8 @@ CREATE TABLE log_head (
 INSERT INTO log_head VALUES (1, 0, NULL);
 ";
 
-/// The id comes before the type: it nearly always settles a comparison, of rows that are sorted as of places in a tree,
-/// where the type hardly ever differs. Ids that come in order stay together.
+/// The id precedes the type in the keys: it nearly always decides a comparison, both when rows are sorted and in the
+/// tree, where the type hardly ever differs. Ids that are made in order stay together.
 ///
 /// The watermark: every event up to this position is indexed. The chain of that event shows that the index belongs to
 /// this log.
@@ -64,7 +64,7 @@ CREATE TABLE watermark (
 INSERT INTO watermark VALUES (1, 0, NULL);
 ";
 
-/// With a rowid, unlike the index: bodies are large, and rows larger than a fraction of a page slow a tree without one.
+/// With a rowid, unlike the index: bodies are large, and large rows slow a tree without a rowid.
 const SNAPSHOTS_1: &str = "
 CREATE TABLE snapshots (
     aggregate_type TEXT NOT NULL,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_others_made_is_recognized() {
+    async fn files_of_other_applications_are_recognized() {
         for theirs in ["PRAGMA application_id = 7", "PRAGMA user_version = 3", "CREATE TABLE theirs (id INTEGER)"] {
             let mut connection = memory().await;
             sqlx::raw_sql(theirs).execute(&mut connection).await.unwrap();

@@ -1,4 +1,4 @@
-//! The snapshots, in a file of their own: losing it loses nothing.
+//! The snapshots, in a file of their own. Losing it loses nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use sqlx::{Connection, SqliteConnection};
 use tracing::warn;
 
 use super::files::Files;
-use super::latest::{self, Latest, Wanted};
+use super::latest::{self, Latest, SnapshotQuery};
 use super::loads::Loads;
 use super::readers::Readers;
 use super::row::column;
@@ -19,20 +19,20 @@ use crate::error::StoreError;
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Retention;
 
-/// Keeps snapshots, and finds them.
+/// Stores and finds snapshots.
 #[derive(Debug)]
 pub(super) struct Snapshots {
     files: Files,
     retention: Retention,
     readers: Arc<Readers>,
-    /// Out of here while it is in use, and dropped instead of put back after an error.
+    /// `None` while it is in use. After an error it is dropped instead of put back.
     writer: Mutex<Option<SqliteConnection>>,
     latest: Latest,
     shared: Loads<Latest>,
-    /// The file is to be replaced at the next write.
+    /// Set to replace the file at the next write.
     damaged: Arc<AtomicBool>,
-    /// There was none when this process became the one that writes them, and it has written none since. If another
-    /// process does all the same, they are missed: a cache may be.
+    /// There were no snapshots when this process became their writer, and it has written none since. Snapshots of
+    /// another process would not be found, which a cache permits.
     empty: AtomicBool,
 }
 
@@ -40,8 +40,8 @@ const SAVE: &str = "INSERT OR REPLACE INTO snapshots
      (aggregate_type, aggregate_id, version, chain, recorded_at, snapshot_version, body, taken_at, checksum)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// All but the latest are dropped that are too old, or older than the last of the newest ?4, unless they are the first of a
-/// piece of ?5 versions.
+/// Drops snapshots that are too old, or not among the newest ?4. Keeps the latest one, and the first of each piece of
+/// ?5 versions.
 const DROP_SUPERFLUOUS: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2
      AND version < (SELECT max(version) FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2)
      AND (taken_at < ?3 OR version < (
@@ -52,7 +52,7 @@ const DROP_SUPERFLUOUS: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1 
         SELECT min(version) FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2 GROUP BY version / ?5
      ))";
 
-/// No id is empty.
+/// Ids are never empty, so the empty text comes before all of them.
 const OWNERS: &str = "SELECT DISTINCT aggregate_id FROM snap.snapshots WHERE aggregate_type = ? AND aggregate_id > ?
      ORDER BY aggregate_id LIMIT ?";
 
@@ -67,11 +67,11 @@ impl Snapshots {
         Self { files, retention, readers, writer: Mutex::default(), latest, shared, damaged, empty }
     }
 
-    /// Makes sure that there is a file to read and write.
+    /// Opens or creates the file.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
         let mut connection = derived_file::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await?;
         let any = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM snapshots)").fetch_one(&mut connection).await;
-        // Whatever is wrong with the file is found when it is read.
+        // An error of this read shows again when a snapshot is read.
         self.empty.store(any.is_ok_and(|any: bool| !any), Ordering::Release);
         self.put_back(connection);
         Ok(())
@@ -127,7 +127,7 @@ impl Snapshots {
         if self.empty.load(Ordering::Acquire) {
             return Ok(None);
         }
-        let mut wanted = Wanted::new(aggregate, as_of);
+        let mut wanted = SnapshotQuery::new(aggregate, as_of);
         let mut found = self.shared.read(wanted.clone()).await?;
         while let Some(row) = found {
             match latest::read(&row, aggregate) {
@@ -171,7 +171,7 @@ impl Snapshots {
         Ok(from_sql(count, "count")?)
     }
 
-    /// Lets go of the file.
+    /// Closes the file.
     pub(super) async fn close(&self) {
         let taken = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(connection) = taken {
@@ -182,7 +182,7 @@ impl Snapshots {
     async fn writer(&self) -> Result<SqliteConnection, StoreError> {
         let kept = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if self.damaged.swap(false, Ordering::AcqRel) {
-            warn!(file = %self.files.snapshots().display(), "the snapshots are damaged and begin anew");
+            warn!(file = %self.files.snapshots().display(), "the snapshots are damaged and are replaced by an empty file");
             drop(kept);
             let connection = derived_file::create(self.files.snapshot_writer(), &schema::SNAPSHOTS).await?;
             self.readers.reopen();

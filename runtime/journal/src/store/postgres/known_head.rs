@@ -1,4 +1,4 @@
-//! Where the log ends, as far as this store has heard, and as far as replicas have it.
+//! The head of the log as this store knows it, and the part of the log that replicas have.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,22 +9,21 @@ use sqlx::{PgConnection, query_scalar};
 
 use crate::page::Page;
 
-/// Less than this is looked up rather than read: by the writer, which must hear it from the primary, or one by one by
-/// somebody who wants a detail.
-const PAGE: usize = 16;
+/// Smaller reads are lookups: those of the writer, which must be answered by the primary, or those of a single event.
+const SMALLEST_PAGE: usize = 16;
 
 /// The position of the last event that is known to be committed.
 #[derive(Debug, Default)]
-pub(super) struct Head(AtomicU64);
+pub(super) struct KnownHead(AtomicU64);
 
-impl Head {
-    /// The log is known to go as far as this.
-    pub(super) fn heard(&self, head: Position) {
+impl KnownHead {
+    /// Notes that the log has this position.
+    pub(super) fn advance(&self, head: Position) {
         self.0.fetch_max(head.0, Ordering::Relaxed);
     }
 }
 
-impl ReplicaProbe for Head {
+impl ReplicaProbe for KnownHead {
     type Progress = Position;
 
     const SUBJECT: &'static str = "journal";
@@ -41,28 +40,28 @@ impl ReplicaProbe for Head {
     }
 }
 
-/// Some events in a row, all of which must be there: then it does not matter who is asked for them, since they never
-/// change, and there is no gap before the last one that a replica has.
+/// The positions of a page that is read whole. If a server has all of them, it does not matter which server is read:
+/// events never change, and a replica has no gap before its last event.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(super) struct PageRange {
     after: u64,
     limit: u64,
 }
 
-impl Span {
-    /// `None` if it is too small to be read elsewhere.
+impl PageRange {
+    /// `None` if the page is too small to be read from a replica.
     pub(super) fn new(after: Position, limit: usize) -> Option<Self> {
-        (limit >= PAGE).then_some(Self { after: after.0, limit: limit as u64 })
+        (limit >= SMALLEST_PAGE).then_some(Self { after: after.0, limit: limit as u64 })
     }
 
-    /// Whether it lies wholly in a log that ends there.
+    /// Whether a log that ends at `head` has all positions.
     pub(super) fn is_within(self, head: Position) -> bool {
         self.after.saturating_add(self.limit) <= head.0
     }
 
-    /// Whether this is what a page has of it: all, or as much as fits. It is, unless a replica was put back to what it was
-    /// before.
-    pub(super) fn is(self, page: &Page) -> bool {
+    /// Whether a page has these positions: all of them, or as many as fit. It does, unless a replica was restored to an
+    /// earlier state.
+    pub(super) fn is_filled_by(self, page: &Page) -> bool {
         let places = page.iter().map(|event| event.position.0);
         let count = page.len() as u64;
         let is_all = count == self.limit || page.is_cut && (1..self.limit).contains(&count);

@@ -16,12 +16,13 @@ const TOP_LEVEL_FOLDERS: [&str; 8] =
     ["aggregates", "benches", "config", "docs", "gateway", "projections", "runtime", "tests"];
 
 /// Each crate, and the crates of the workspace it may import.
-const IMPORTS: [(&str, &[&str]); 8] = [
+const IMPORTS: [(&str, &[&str]); 9] = [
     ("dormouse-config", &[]),
     ("dormouse-kernel", &[]),
-    ("dormouse-journal", &["dormouse-kernel", "dormouse-config"]),
+    ("dormouse-storage", &["dormouse-config"]),
+    ("dormouse-journal", &["dormouse-kernel", "dormouse-config", "dormouse-storage"]),
     ("dormouse-engine", &["dormouse-kernel", "dormouse-config", "dormouse-journal"]),
-    ("dormouse-projections", &["dormouse-kernel", "dormouse-config", "dormouse-journal"]),
+    ("dormouse-projections", &["dormouse-kernel", "dormouse-config", "dormouse-storage", "dormouse-journal"]),
     ("dormouse-aggregates", &["dormouse-kernel"]),
     ("dormouse-views", &["dormouse-projections", "dormouse-aggregates", "dormouse-kernel"]),
     (
@@ -29,6 +30,7 @@ const IMPORTS: [(&str, &[&str]); 8] = [
         &[
             "dormouse-config",
             "dormouse-kernel",
+            "dormouse-storage",
             "dormouse-journal",
             "dormouse-engine",
             "dormouse-projections",
@@ -73,9 +75,9 @@ fn a_crate_imports_only_what_its_layer_may() {
 }
 
 #[test]
-fn sql_is_spoken_only_in_journal_and_projections() {
-    let speakers = ["dormouse-journal", "dormouse-projections"];
-    only("SQL is spoken only in journal and projections", &speakers, &["sqlx", "rusqlite"]);
+fn sql_is_spoken_only_in_storage_journal_and_projections() {
+    let speakers = ["dormouse-storage", "dormouse-journal", "dormouse-projections"];
+    only("SQL is spoken only in storage, journal and projections", &speakers, &["sqlx", "rusqlite"]);
 }
 
 #[test]

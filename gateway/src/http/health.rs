@@ -12,8 +12,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use dormouse_engine::Lifecycle;
 use dormouse_journal::Health;
-use dormouse_journal::store::postgres_sessions::ReplicaStatus;
 use dormouse_kernel::Timestamp;
+use dormouse_storage::postgres::ReplicaStatus;
 use serde_json::{Map, Value, json};
 
 use super::address::{decoded, segments};

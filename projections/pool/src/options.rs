@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dormouse_config::{Cache, Config, Supervision};
 use dormouse_kernel::Limits;
+use dormouse_storage::Backoff;
 
 /// How workers work.
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ impl Options {
     /// The pause after so many attempts that failed: longer each time.
     pub(crate) fn pause_after(&self, attempts: u32) -> Duration {
         let Supervision { backoff_min, backoff_max, .. } = self.supervision;
-        backoff_min.saturating_mul(1 << attempts.saturating_sub(1).min(20)).min(backoff_max)
+        Backoff { first: backoff_min, longest: backoff_max }.pause_after(attempts)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use dormouse_journal::{Feed, PageLimit, let_others_go_first};
+use dormouse_journal::{Feed, PageLimit, yield_to_ready_tasks};
 use dormouse_kernel::{AggregateRef, Position, RecordedEvent};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
@@ -272,7 +272,7 @@ impl<P: Projection> Projector<P> {
             if batch.project(start..end, &mut view.documents).is_err() {
                 return Ok(None);
             }
-            let_others_go_first().await;
+            yield_to_ready_tasks().await;
             start = end;
         }
         Ok(view.documents.changes().ok())
@@ -364,6 +364,6 @@ fn newly_parked<P: Projection>(parked: &[Parked]) -> usize {
 /// A worker must not keep its thread for a whole batch.
 pub(crate) async fn give_way(events_done: usize) {
     if events_done % EVENTS_AT_A_TIME == EVENTS_AT_A_TIME - 1 {
-        let_others_go_first().await;
+        yield_to_ready_tasks().await;
     }
 }

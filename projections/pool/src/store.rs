@@ -11,8 +11,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-pub use dormouse_journal::store::postgres_sessions::ReplicaStatus;
 use dormouse_kernel::{AggregateRef, Chain, Mark, Position, RecordedEvent, Version};
+pub use dormouse_storage::postgres::ReplicaStatus;
 
 use crate::definition::Definition;
 use crate::key::Key;

@@ -92,7 +92,7 @@ pub(crate) async fn go_on(rival: Arc<Mutex<Rival>>, cluster: Arc<Cluster>, world
                 done.map_or(Told::Unknown, Told::Done)
             }
             Err(AppendError::VersionConflict { .. }) => Told::Nothing("another version"),
-            Err(AppendError::Undone) => Told::Nothing("undone"),
+            Err(AppendError::PredecessorFailed) => Told::Nothing("undone"),
             Err(AppendError::Fenced) => Told::Nothing("fenced"),
             Err(AppendError::Unavailable(_)) => Told::Nothing("unavailable"),
             // Its writer may have died over it.

@@ -25,10 +25,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
-use dormouse_journal::store::postgres_sessions::{
-    Asking, Failure, Purpose, ReplicaStatus, Replicas, Server, Sessions, identity,
-};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Position, Version};
+use dormouse_storage::postgres::{Failure, Purpose, QueryFuture, ReplicaStatus, Replicas, Server, Sessions, identity};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tracing::{debug, warn};
@@ -92,7 +90,7 @@ struct Damage {
 }
 
 /// What readers ask: how far what is served is there, and what of it they want. `None`, if nothing is served.
-type Question<A, T> = for<'q> fn(&'q mut PgConnection, &'q A) -> Asking<'q, Option<(Mark, T)>>;
+type Question<A, T> = for<'q> fn(&'q mut PgConnection, &'q A) -> QueryFuture<'q, Option<(Mark, T)>>;
 
 /// What a statement is about.
 #[derive(Clone, Copy, Debug)]
@@ -179,7 +177,7 @@ impl Postgres {
 
     async fn try_to_change(&self, name: &str, change: Change<'_>, patience: Duration) -> Result<Option<i64>, Failure> {
         let mut session = self.writers.open().await?;
-        let changed = self.writers.answer(builds::change(&mut session, name, change, patience)).await?;
+        let changed = self.writers.run(builds::change(&mut session, name, change, patience)).await?;
         session.keep();
         Ok(changed)
     }
@@ -188,7 +186,7 @@ impl Postgres {
     async fn tidy(&self, name: &str) {
         let tidied = async {
             let mut session = self.writers.open().await?;
-            self.writers.answer(builds::tidy(&mut session, name)).await?;
+            self.writers.run(builds::tidy(&mut session, name)).await?;
             session.keep();
             Ok::<(), Failure>(())
         };
@@ -222,7 +220,7 @@ impl Postgres {
             && let Some(answer) = replica.ask(about, question).await
         {
             let answer = answer.filter(|(mark, _)| mark.includes(known));
-            replica.has_shown(answer.is_some(), |seen| {
+            replica.record_progress(answer.is_some(), |seen| {
                 if let Some((mark, _)) = &answer {
                     seen.insert(mark.build, *mark);
                 }
@@ -294,11 +292,11 @@ impl Postgres {
         let about = Subject::Build(view, BuildNumber(unsigned(build)));
         let reindexed = async {
             let mut session = self.writers.open().await?;
-            let reindexing = self.writers.answer(builds::reindexing(&mut session, view, build)).await?;
+            let reindexing = self.writers.run(builds::reindexing(&mut session, view, build)).await?;
             session.keep();
             let Some(reindexing) = reindexing else { return Ok(()) };
             let mut session = self.indexer.open().await?;
-            self.indexer.answer(reindexing.carry_out(&mut session)).await?;
+            self.indexer.run(reindexing.carry_out(&mut session)).await?;
             session.keep();
             Ok(())
         };
@@ -314,8 +312,8 @@ impl Postgres {
             Failure::Refused(reason) | Failure::Busy(reason) | Failure::Lost(reason) => Error::Unavailable(reason),
             Failure::Full(reason) => Error::Full(reason),
             // A table that was never made, or was dropped, is no damage.
-            Failure::Unfit(_) if self.is_missing(about).await => missing(about),
-            Failure::Unfit(reason) | Failure::Damaged(reason) => {
+            Failure::Unusable(_) if self.is_missing(about).await => missing(about),
+            Failure::Unusable(reason) | Failure::Damaged(reason) => {
                 let mut damage = self.damage();
                 match about {
                     Subject::Store => damage.tables = true,
@@ -391,7 +389,7 @@ impl ViewStore for Postgres {
         }
         // It is served as well without: only slower, until the server gets to it by itself.
         if let Ok(mut session) = self.indexer.open().await
-            && self.indexer.answer(builds::analyze(&mut session, view, build)).await.is_ok()
+            && self.indexer.run(builds::analyze(&mut session, view, build)).await.is_ok()
         {
             session.keep();
         }
@@ -425,7 +423,7 @@ impl ViewStore for Postgres {
             Err(failure) => return Err(self.failed(failure, about).await.into()),
         };
         // Once: what was lost on the way may have happened.
-        let committed = self.writers.answer(statements::commit(&mut session, view, build, &advance)).await;
+        let committed = self.writers.run(statements::commit(&mut session, view, build, &advance)).await;
         let found = match committed {
             Ok(Some((mark, is_served))) => {
                 session.keep();
@@ -438,9 +436,9 @@ impl ViewStore for Postgres {
                 self.position(build).await
             }
             // Either the build is gone with its table, or the table is gone alone.
-            Err(Failure::Unfit(reason)) => match self.position(build).await {
+            Err(Failure::Unusable(reason)) => match self.position(build).await {
                 Ok(None) => Ok(None),
-                Ok(Some(_)) => Err(Failure::Unfit(reason)),
+                Ok(Some(_)) => Err(Failure::Unusable(reason)),
                 Err(failure) => Err(failure),
             },
             Err(failure) => Err(failure),

@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dormouse_journal::StoreError;
-use dormouse_journal::store::derived_file::{self, Borrowed, Pool, WalWatch};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Mark, Position, Version};
+use dormouse_storage::sqlite::error::classify;
+use dormouse_storage::sqlite::{Borrowed, Pool, WalWatch, derived_file};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
 
@@ -208,7 +208,7 @@ impl File {
 
     /// A connection that is free; it is opened if none is idle.
     async fn borrow(&self) -> Result<Borrowed<'_>, Error> {
-        let connect = async { self.options.connect().await.map_err(derived_file::error) };
+        let connect = async { self.options.connect().await.map_err(classify) };
         Ok(self.pool.borrow(connect).await?)
     }
 }
@@ -474,17 +474,16 @@ fn position(number: i64) -> Position {
 }
 
 fn failed(failure: sqlx::Error) -> Error {
-    derived_file::error(failure).into()
+    classify(failure).into()
 }
 
 /// The journal's files and this one go wrong in the same ways.
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
+impl From<dormouse_storage::Error> for Error {
+    fn from(error: dormouse_storage::Error) -> Self {
         match error {
-            StoreError::Unavailable(reason) => Self::Unavailable(reason),
-            StoreError::Full(reason) => Self::Full(reason),
-            StoreError::Damaged(reason) => Self::Damaged(reason),
-            StoreError::Fenced => Self::Unavailable(error.to_string()),
+            dormouse_storage::Error::Unavailable(reason) => Self::Unavailable(reason),
+            dormouse_storage::Error::Full(reason) => Self::Full(reason),
+            dormouse_storage::Error::Damaged(reason) => Self::Damaged(reason),
         }
     }
 }

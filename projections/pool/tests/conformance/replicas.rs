@@ -231,7 +231,7 @@ async fn what_does_not_follow_the_primary_is_not_read_and_does_not_keep_anybody_
     let server = Server::shared();
     let (url, other) = (server.create_database(), server.create_database());
     for (replica, reason) in [
-        (url.as_str(), "it follows nobody any more"),
+        (url.as_str(), "it follows no other server any more"),
         // It has no views either, but whose it is comes first.
         (other.as_str(), "it is another database"),
         ("postgres://me:hunter2@127.0.0.1:1/nowhere", "refused"),

@@ -429,7 +429,9 @@ impl<R> From<AppendError> for CommandError<R> {
             AppendError::Unavailable(reason) => Self::Unavailable(reason),
             AppendError::Full(reason) => Self::JournalFull(reason),
             // Another activation wrote in between; this one loads again, and a retry finds it right.
-            AppendError::VersionConflict { .. } | AppendError::KnownKey { .. } | AppendError::Undone => Self::Undone,
+            AppendError::VersionConflict { .. } | AppendError::KnownKey { .. } | AppendError::PredecessorFailed => {
+                Self::Undone
+            }
             AppendError::WrongSize { .. } => Self::Unstorable(error.to_string()),
         }
     }

@@ -1,4 +1,4 @@
-//! The log in memory: for tests, for measuring everything else, and for what need not last.
+//! The log in memory: for tests, for measurements without a disk, and for data that need not last.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
 
-/// Keeps everything in memory, and so loses everything with the process.
+/// Keeps everything in memory, and loses it with the process.
 #[derive(Debug)]
 pub struct Memory {
     retention: Retention,
@@ -41,11 +41,11 @@ impl Memory {
 
     fn rows(&self) -> Result<MutexGuard<'_, Rows>, StoreError> {
         let rows = self.lock();
-        if rows.closed { Err(StoreError::Unavailable("it was closed".to_owned())) } else { Ok(rows) }
+        if rows.closed { Err(StoreError::Unavailable("the journal is closed".to_owned())) } else { Ok(rows) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Rows> {
-        // Every change below is made whole before the guard goes, so a panic elsewhere leaves nothing half done.
+        // A panic cannot leave a change half made.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -186,9 +186,9 @@ impl Store for Memory {
     ) -> Result<Vec<AggregateId>, StoreError> {
         let rows = self.rows()?;
         let of_type = rows.snapshots.keys().filter(|aggregate| aggregate.aggregate_type == *aggregate_type);
-        let behind =
+        let following =
             of_type.map(|aggregate| &aggregate.id).filter(|id| after.is_none_or(|after| id.as_str() > after.as_str()));
-        let mut ids: Vec<AggregateId> = behind.cloned().collect();
+        let mut ids: Vec<AggregateId> = following.cloned().collect();
         ids.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
         ids.truncate(limit);
         Ok(ids)

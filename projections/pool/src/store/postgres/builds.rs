@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use dormouse_journal::store::postgres_sessions::Failure;
+use dormouse_storage::postgres::Failure;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query, query_as, query_scalar, raw_sql};
 
 use super::fields::Expressions;

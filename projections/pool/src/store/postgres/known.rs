@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dormouse_journal::store::postgres_sessions::{Asking, Follow};
 use dormouse_kernel::Position;
+use dormouse_storage::postgres::{QueryFuture, ReplicaProbe};
 use sqlx::{PgConnection, query_as};
 
 use super::{position, unsigned};
@@ -120,12 +120,12 @@ impl Known {
 }
 
 /// Replicas are looked at for how far they have the builds that are served here.
-impl Follow for Known {
-    type Seen = HashMap<BuildNumber, Mark>;
+impl ReplicaProbe for Known {
+    type Progress = HashMap<BuildNumber, Mark>;
 
-    const WHAT: &'static str = "views";
+    const SUBJECT: &'static str = "views";
 
-    fn look(connection: &mut PgConnection) -> Asking<'_, Self::Seen> {
+    fn probe(connection: &mut PgConnection) -> QueryFuture<'_, Self::Progress> {
         Box::pin(async move {
             let select = query_as("SELECT build, position, xmin::text::bigint FROM builds WHERE is_serving");
             let rows: Vec<(i64, i64, i64)> = select.fetch_all(connection).await?;
@@ -133,7 +133,7 @@ impl Follow for Known {
         })
     }
 
-    fn lag(&self, seen: &Self::Seen) -> u64 {
+    fn lag(&self, seen: &Self::Progress) -> u64 {
         let views = self.views();
         let served = views.values().filter_map(|view| view.marks.get(&view.served?));
         let lag = |known: &Mark| {

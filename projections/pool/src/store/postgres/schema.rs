@@ -1,7 +1,7 @@
 //! Our own tables, and how they came to be: migrations in order, each applied once.
 
 use dormouse_config::PostgresUrl;
-use dormouse_journal::store::postgres_sessions::Failure;
+use dormouse_storage::postgres::Failure;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query, query_scalar, raw_sql};
 
 use crate::store::Error;

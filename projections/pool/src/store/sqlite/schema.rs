@@ -1,7 +1,7 @@
 //! The tables: our own, and one for each build of a view.
 
-use dormouse_journal::store::derived_file::Schema;
 use dormouse_kernel::Mark;
+use dormouse_storage::sqlite::Schema;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use super::{layout, signed, unsigned};

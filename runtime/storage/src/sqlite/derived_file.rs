@@ -1,5 +1,7 @@
-//! Files that can be made again: one of ours that is damaged is put aside and made anew. What is not ours is not touched: a file
-//! of another application, of a newer version of Dormouse, or one that bears no mark of ours.
+//! Derived files: files that can be made again from other data.
+//!
+//! A derived file of ours that is damaged is put aside and replaced by an empty one. A file that is not ours is left
+//! alone: one of another application, of a newer version of Dormouse, or without our mark in its header.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -12,33 +14,33 @@ use tracing::warn;
 
 use super::error;
 use super::files;
-use super::schema::{Found, Schema};
-use crate::error::StoreError;
+use super::schema::{FileIdentity, Schema};
+use crate::error::Error;
 
-/// What the header of an SQLite database begins with, how long it is, and where the application id stands in it.
+/// How the header of an SQLite database begins, its length, and the bytes of the application id in it.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER_BYTES: usize = 100;
 const APPLICATION_ID: Range<usize> = 68..72;
 
-/// Why a file cannot be used.
+/// Why a file cannot be opened.
 enum Problem {
-    /// It is damaged: if it is ours, another one has to be made.
+    /// The file is damaged. If it is ours, it has to be replaced.
     Damaged(String),
-    /// It is not ours to replace.
+    /// The file is not ours, so it must not be replaced.
     NotOurs(String),
-    /// It may be fine, but cannot be opened now.
-    Failed(StoreError),
+    /// The file may be whole, but cannot be opened now.
+    Failed(Error),
 }
 
-/// Opens a derived file. One that is damaged is put aside and replaced by an empty one, after `before_replacing`.
+/// Opens a derived file. Calls `before_replacing` and replaces the file by an empty one if it is damaged.
 ///
 /// # Errors
-/// If it cannot be opened or made now, or is not ours.
+/// If the file cannot be opened or made now, or is not ours.
 pub async fn open(
     options: SqliteConnectOptions,
     schema: &Schema,
     before_replacing: impl FnOnce(),
-) -> Result<SqliteConnection, StoreError> {
+) -> Result<SqliteConnection, Error> {
     match attempt(&options, schema).await {
         Ok(connection) => Ok(connection),
         Err(Problem::Failed(failure)) => Err(failure),
@@ -48,32 +50,33 @@ pub async fn open(
             if !is_ours(file, schema)? {
                 return Err(refused(file, &format!("it is not a file of Dormouse ({reason})")));
             }
-            warn!(file = %file.display(), reason, "a derived file is damaged: it is put aside and made anew");
+            warn!(file = %file.display(), reason, "a derived file is damaged: it is put aside and made again");
             before_replacing();
             create(options, schema).await
         }
     }
 }
 
-/// Replaces a derived file of ours by an empty one, and keeps it under the name `<file>.damaged`, in place of an earlier one.
+/// Replaces a derived file of ours by an empty one. The old file is kept as `<file>.damaged`, in place of an earlier
+/// one.
 ///
 /// # Errors
-/// If it cannot be put aside or made now.
-pub async fn create(options: SqliteConnectOptions, schema: &Schema) -> Result<SqliteConnection, StoreError> {
+/// If the file cannot be put aside or made now.
+pub async fn create(options: SqliteConnectOptions, schema: &Schema) -> Result<SqliteConnection, Error> {
     let file = options.get_filename();
     files::put_aside(file)
-        .map_err(|failure| StoreError::Unavailable(format!("cannot put {} aside: {failure}", file.display())))?;
+        .map_err(|failure| Error::Unavailable(format!("cannot put {} aside: {failure}", file.display())))?;
     match attempt(&options, schema).await {
         Ok(connection) => Ok(connection),
         Err(Problem::Failed(failure)) => Err(failure),
-        Err(Problem::Damaged(reason) | Problem::NotOurs(reason)) => Err(StoreError::Unavailable(reason)),
+        Err(Problem::Damaged(reason) | Problem::NotOurs(reason)) => Err(Error::Unavailable(reason)),
     }
 }
 
-fn refused(file: &Path, reason: &str) -> StoreError {
+fn refused(file: &Path, reason: &str) -> Error {
     let file = file.display();
-    StoreError::Unavailable(format!(
-        "{file}: {reason}; it is left as it is: move it away if it is of no use (Dormouse makes its own anew), or choose \
+    Error::Unavailable(format!(
+        "{file}: {reason}; it is left as it is: move it away if it is of no use (Dormouse makes its own again), or choose \
          another directory"
     ))
 }
@@ -81,17 +84,17 @@ fn refused(file: &Path, reason: &str) -> StoreError {
 async fn attempt(options: &SqliteConnectOptions, schema: &Schema) -> Result<SqliteConnection, Problem> {
     let mut is_latest = false;
     if options.get_filename().exists() {
-        // Without our settings, and only to read: setting the journal mode would change a file of somebody else's, and so would
-        // closing one that a crash has left with a WAL.
+        // Read-only and without our settings: setting the journal mode would change a file of another application, and
+        // so would closing a file that a crash has left with a WAL.
         let plain = SqliteConnectOptions::new().filename(options.get_filename()).read_only(true);
         let plain = plain.busy_timeout(files::BUSY_TIMEOUT);
         let mut inspector = plain.disable_statement_logging().connect().await.map_err(problem)?;
         let found = schema.inspect(&mut inspector).await;
-        // It has looked, and changed nothing.
+        // The inspector has changed nothing, so a failed close loses nothing.
         let _closed = inspector.close().await;
         let found = found.map_err(problem)?;
-        is_latest = found == Found::Ours(schema.latest());
-        refuse_what_is_not_ours(found, schema)?;
+        is_latest = found == FileIdentity::Ours(schema.latest());
+        refuse_foreign(found, schema)?;
     }
     let mut connection = options.connect().await.map_err(problem)?;
     if !is_latest {
@@ -100,29 +103,29 @@ async fn attempt(options: &SqliteConnectOptions, schema: &Schema) -> Result<Sqli
     Ok(connection)
 }
 
-fn refuse_what_is_not_ours(found: Found, schema: &Schema) -> Result<(), Problem> {
+fn refuse_foreign(found: FileIdentity, schema: &Schema) -> Result<(), Problem> {
     let known = schema.latest();
     match found {
-        Found::Foreign(how) => Err(Problem::NotOurs(how)),
-        Found::Ours(version) if version > known => Err(Problem::NotOurs(format!(
+        FileIdentity::Foreign(how) => Err(Problem::NotOurs(how)),
+        FileIdentity::Ours(version) if version > known => Err(Problem::NotOurs(format!(
             "a newer version of Dormouse wrote it (version {version}, this one knows {known}): use that one"
         ))),
-        Found::Empty | Found::Ours(_) => Ok(()),
+        FileIdentity::Empty | FileIdentity::Ours(_) => Ok(()),
     }
 }
 
-/// Whether a file that SQLite cannot read bears our mark: the application id in its header
-/// (<https://sqlite.org/fileformat.html>), or the beginning of a header that was cut.
-fn is_ours(file: &Path, schema: &Schema) -> Result<bool, StoreError> {
+/// Whether a file that SQLite cannot read has our mark: the application id in its header
+/// (<https://sqlite.org/fileformat.html>), or the beginning of a header that was cut off.
+fn is_ours(file: &Path, schema: &Schema) -> Result<bool, Error> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
     let read = File::open(file).and_then(|file| file.take(HEADER_BYTES as u64).read_to_end(&mut header));
     match read {
-        // A loss of power may leave zeros, which are nobody's.
+        // A loss of power may leave zeros, which no application wrote.
         Ok(_) if header.iter().all(|byte| *byte == 0) => Ok(true),
         Ok(_) if header.len() == HEADER_BYTES => Ok(header[APPLICATION_ID] == schema.application_id_bytes()),
         Ok(_) => Ok(header.starts_with(MAGIC) || MAGIC.starts_with(&header)),
         Err(failure) if failure.kind() == ErrorKind::NotFound => Ok(true),
-        Err(failure) => Err(StoreError::Unavailable(format!("{}: {failure}", file.display()))),
+        Err(failure) => Err(Error::Unavailable(format!("{}: {failure}", file.display()))),
     }
 }
 
@@ -130,6 +133,6 @@ fn problem(failure: sqlx::Error) -> Problem {
     if error::is_damage(&failure) {
         Problem::Damaged(error::reason(&failure))
     } else {
-        Problem::Failed(error::store(failure))
+        Problem::Failed(error::classify(failure))
     }
 }

@@ -1,10 +1,11 @@
-//! The write-ahead logs of our files: how large they are, and whether somebody who reads keeps them from being copied back.
+//! Watches the size of write-ahead logs, and warns if a reader keeps one from being reset.
 //!
-//! A WAL begins anew once all of it was copied into its database and nobody reads it. A reader that stays in a transaction (a
-//! shell that somebody left open) keeps that from happening, and the WAL grows with every commit until the disk is full.
+//! SQLite resets a WAL, so that it is written from its beginning again, once all of it was copied into the database and
+//! no reader uses it. A reader that stays in a transaction (a shell that was left open) prevents that, and the WAL
+//! grows with every commit until the disk is full.
 //!
-//! Only the WAL itself is opened. The WAL-index (`-shm`) and the database carry the locks of this process, and Linux drops all
-//! of them when the process closes any descriptor of such a file (fcntl(2), "Record locking").
+//! The watch opens only the WAL itself. The WAL-index (`-shm`) and the database carry the locks of this process, and
+//! Linux drops all of them when the process closes any descriptor of such a file (fcntl(2), "Record locking").
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -18,28 +19,31 @@ use tracing::{info, warn};
 
 use crate::metric;
 
-/// Past this, checkpoints are held up: between two of them no WAL of ours comes to a quarter of it.
+/// A larger WAL means that checkpoints are held up: between two of them no WAL of ours reaches a quarter of this.
 const BYTES_EXPECTED: u64 = 256 << 20;
 
-/// Between two looks: a disk does not fill up within it, and a server with nothing to do hardly wakes.
-const LOOK: Duration = Duration::from_secs(10);
+/// Between two checks: short enough that a disk does not fill up meanwhile, long enough that an idle server hardly
+/// wakes.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Between two warnings about the same.
+/// Between two warnings about the same WAL.
 const REMINDER: Duration = Duration::from_secs(600);
 
-/// Where the header of a WAL has what is different each time it begins anew: its checkpoint sequence number and its salts
+/// The bytes of a WAL's header that change with every reset: its checkpoint sequence number and its salts
 /// (<https://sqlite.org/fileformat.html#the_write_ahead_log>).
-const BEGINNING: Range<usize> = 12..24;
+const RESET_MARK: Range<usize> = 12..24;
 const HEADER_BYTES: usize = 32;
 
-/// Looks after the WALs of some files, from [`start`](Self::start) until it is dropped: gauges, and a warning.
+/// Sets the gauges of some WALs and warns about those that are too large.
+///
+/// Background task: checks every ten seconds, from [`start`](Self::start) until the watch is dropped.
 #[derive(Debug)]
 pub struct WalWatch {
     task: JoinHandle<()>,
 }
 
 impl WalWatch {
-    /// Of databases, each with the name that it goes by in metrics.
+    /// Starts to watch the WALs of these databases, each with its name in metrics.
     #[must_use]
     pub fn start(databases: impl IntoIterator<Item = (&'static str, PathBuf)>) -> Self {
         let watched = databases.into_iter().map(|(name, path)| Watched::new(name, Wal::new(&path, BYTES_EXPECTED)));
@@ -55,14 +59,14 @@ impl Drop for WalWatch {
 
 async fn watch(mut watched: Vec<Watched>) {
     loop {
-        // A disk that hangs keeps no thread of others.
-        let looked = spawn_blocking(move || {
-            watched.iter_mut().for_each(|watched| watched.look(Instant::now()));
+        // On a thread for blocking work: a disk that hangs must not hold a thread of the runtime.
+        let checked = spawn_blocking(move || {
+            watched.iter_mut().for_each(|watched| watched.check(Instant::now()));
             watched
         });
-        let Ok(back) = looked.await else { return };
+        let Ok(back) = checked.await else { return };
         watched = back;
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }
 
@@ -77,9 +81,9 @@ impl Watched {
         Self { name, wal, warned: None }
     }
 
-    fn look(&mut self, now: Instant) {
-        // What cannot be looked at now is looked at again.
-        let Ok(seen) = self.wal.look(now) else { return };
+    fn check(&mut self, now: Instant) {
+        // A WAL that cannot be read now is read at the next check.
+        let Ok(seen) = self.wal.check(now) else { return };
         let held_up = seen.held_up.unwrap_or_default();
         gauge!(metric::WAL_BYTES, "file" => self.name).set(seen.bytes as f64);
         gauge!(metric::WAL_HELD_UP, "file" => self.name).set(held_up.as_secs_f64());
@@ -90,13 +94,13 @@ impl Watched {
                 self.warned = Some(now);
                 warn!(
                     %file, bytes = seen.bytes, held_up_seconds = since.as_secs(),
-                    "a write-ahead log grows and has not begun anew for that long: most likely a program reads the database in \
+                    "a write-ahead log grows and has not been reset for that long: most likely a program reads the database in \
                      one transaction; end it (see `fuser FILE`), or the disk fills up"
                 );
             }
             (None, Some(_)) => {
                 self.warned = None;
-                info!(%file, bytes = seen.bytes, "a write-ahead log has begun anew");
+                info!(%file, bytes = seen.bytes, "a write-ahead log was reset");
             }
             (None, None) => {}
         }
@@ -107,18 +111,18 @@ impl Watched {
 struct Wal {
     path: PathBuf,
     expected: u64,
-    /// How its header began when it was last looked at, and since when it begins so.
-    begun: Option<(Beginning, Instant)>,
+    /// The mark of the last reset that was seen, and when it was first seen.
+    reset: Option<(ResetMark, Instant)>,
 }
 
-/// What tells a WAL from the one before it in the same file.
-type Beginning = [u8; BEGINNING.end - BEGINNING.start];
+/// Distinguishes a WAL from the one before its reset.
+type ResetMark = [u8; RESET_MARK.end - RESET_MARK.start];
 
-/// How a WAL is.
+/// The state of a WAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seen {
+struct WalState {
     bytes: u64,
-    /// It is larger than expected, and has not begun anew for so long.
+    /// For how long a WAL that is larger than expected has not been reset.
     held_up: Option<Duration>,
 }
 
@@ -126,31 +130,31 @@ impl Wal {
     fn new(database: &Path, expected: u64) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
-        Self { path: path.into(), expected, begun: None }
+        Self { path: path.into(), expected, reset: None }
     }
 
-    fn look(&mut self, now: Instant) -> io::Result<Seen> {
-        let Some((bytes, beginning)) = self.read()? else {
-            self.begun = None;
-            return Ok(Seen { bytes: 0, held_up: None });
+    fn check(&mut self, now: Instant) -> io::Result<WalState> {
+        let Some((bytes, mark)) = self.read()? else {
+            self.reset = None;
+            return Ok(WalState { bytes: 0, held_up: None });
         };
-        let since = match self.begun {
-            Some((before, since)) if before == beginning => since,
+        let since = match self.reset {
+            Some((before, since)) if before == mark => since,
             _ => now,
         };
-        self.begun = Some((beginning, since));
+        self.reset = Some((mark, since));
         let held_up = (bytes > self.expected).then(|| now.saturating_duration_since(since));
-        Ok(Seen { bytes, held_up })
+        Ok(WalState { bytes, held_up })
     }
 
-    /// How large it is and how it begins; none, if there is nothing in it.
-    fn read(&self) -> io::Result<Option<(u64, Beginning)>> {
+    /// Its size and its reset mark. `None` if the WAL is empty or missing.
+    fn read(&self) -> io::Result<Option<(u64, ResetMark)>> {
         let read = File::open(&self.path).and_then(|mut file| {
             let mut header = [0; HEADER_BYTES];
             file.read_exact(&mut header)?;
-            let mut beginning = Beginning::default();
-            beginning.copy_from_slice(&header[BEGINNING]);
-            Ok((file.metadata()?.len(), beginning))
+            let mut mark = ResetMark::default();
+            mark.copy_from_slice(&header[RESET_MARK]);
+            Ok((file.metadata()?.len(), mark))
         });
         match read {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
@@ -174,14 +178,14 @@ mod tests {
         sqlx::raw_sql(sql).execute(connection).await.unwrap();
     }
 
-    /// So many commits of a page or so each.
+    /// Commits of about a page each.
     async fn write(connection: &mut SqliteConnection, commits: usize) {
         for _ in 0..commits {
             run(connection, "INSERT INTO numbers VALUES (randomblob(4000))").await;
         }
     }
 
-    /// Whether this process holds locks on the WAL-index, as Linux tells (proc_locks(5)).
+    /// Whether this process holds locks on the WAL-index, according to Linux (proc_locks(5)).
     fn has_locks(database: &Path) -> bool {
         let index = std::fs::metadata(format!("{}-shm", database.display())).unwrap().ino();
         let (process, file) = (std::process::id().to_string(), format!(":{index}"));
@@ -194,11 +198,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_stays_in_a_transaction_is_found_by_what_it_holds_up_and_since_when() {
+    async fn a_wal_that_a_reader_in_a_transaction_holds_up_is_noticed_with_its_duration() {
         let directory = tempfile::TempDir::new().unwrap();
         let path = directory.path().join("some.db");
         let mut wal = Wal::new(&path, EXPECTED);
-        assert_eq!(wal.look(Instant::now()).unwrap(), Seen { bytes: 0, held_up: None });
+        assert_eq!(wal.check(Instant::now()).unwrap(), WalState { bytes: 0, held_up: None });
 
         let options = SqliteConnectOptions::new()
             .filename(&path)
@@ -210,27 +214,27 @@ mod tests {
         let mut writer = options.connect().await.unwrap();
         run(&mut writer, "CREATE TABLE numbers (number)").await;
         write(&mut writer, 200).await;
-        let seen = wal.look(Instant::now()).unwrap();
+        let seen = wal.check(Instant::now()).unwrap();
         assert!(seen.bytes > 0 && seen.bytes <= EXPECTED && seen.held_up.is_none(), "{seen:?}");
 
         let mut reader = options.clone().read_only(true).connect().await.unwrap();
         run(&mut reader, "BEGIN; SELECT count(*) FROM numbers").await;
         write(&mut writer, 20).await;
         let began = Instant::now();
-        assert_eq!(wal.look(began).unwrap().held_up, None, "it is not large yet");
+        assert_eq!(wal.check(began).unwrap().held_up, None, "it is not large yet");
         write(&mut writer, 200).await;
         let later = began + Duration::from_secs(3600);
-        let seen = wal.look(later).unwrap();
+        let seen = wal.check(later).unwrap();
         assert!(seen.bytes > EXPECTED, "{seen:?}");
-        assert!(has_locks(&path), "a look must not give up the locks of this process");
+        assert!(has_locks(&path), "a check must not give up the locks of this process");
         assert!(seen.held_up >= Some(Duration::from_secs(3600)), "{seen:?}");
 
         run(&mut reader, "COMMIT").await;
         write(&mut writer, 50).await;
-        let seen = wal.look(later).unwrap();
+        let seen = wal.check(later).unwrap();
         assert!(seen.bytes <= EXPECTED && seen.held_up.is_none(), "{seen:?}");
         reader.close().await.unwrap();
         writer.close().await.unwrap();
-        assert_eq!(wal.look(later).unwrap(), Seen { bytes: 0, held_up: None });
+        assert_eq!(wal.check(later).unwrap(), WalState { bytes: 0, held_up: None });
     }
 }

@@ -1,20 +1,19 @@
-//! Connections to files, opened when they are needed and lent to one user at a time.
+//! Connections to SQLite files, opened on demand and lent to one user at a time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::error::StoreError;
+use crate::error::Error;
 
-/// A pool of connections that are all alike.
+/// A pool of equal connections.
 ///
-/// Not sqlx's pool: that one asks each connection whether it is alive whenever it is given back, which is a trip to
-/// another thread, for files that do not hang up. Here a connection that had an error, or
-/// whose user was cancelled, is dropped, and so is one from before a file was replaced.
+/// sqlx's pool tests each connection when it is given back. That costs a trip to another thread, and files do not hang
+/// up. This pool drops a connection after an error, after its user was cancelled, and after its file was replaced.
 #[derive(Debug)]
 pub struct Pool {
-    /// To what they lead, for messages.
+    /// What the connections lead to, for messages.
     name: &'static str,
     max: u32,
     permits: Semaphore,
@@ -23,13 +22,13 @@ pub struct Pool {
 
 #[derive(Debug, Default)]
 struct Idle {
-    /// Which replacement of the files this is.
+    /// How often the file was replaced.
     generation: u64,
-    /// The one used last is used next: its caches are warm.
+    /// The connection that was used last is used next: its caches are warm.
     connections: Vec<SqliteConnection>,
 }
 
-/// A connection for one use. Give it [back](Self::give_back) after a success.
+/// A connection for one use. It is dropped unless it is [given back](Self::give_back) after a success.
 #[derive(Debug)]
 pub struct Borrowed<'a> {
     pool: &'a Pool,
@@ -40,21 +39,21 @@ pub struct Borrowed<'a> {
 }
 
 impl Pool {
-    /// At most so many connections, none of them open yet.
+    /// A pool of at most `max` connections. None of them is open yet.
     #[must_use]
     pub fn new(name: &'static str, max: u32) -> Self {
         Self { name, max, permits: Semaphore::new(max as usize), idle: Mutex::default() }
     }
 
-    /// Waits for a connection to be free; opens one with `connect` if none is idle.
+    /// Waits for a free connection. Opens one with `connect` if none is idle.
     ///
     /// # Errors
-    /// If the pool is closed, or that of `connect`.
-    pub async fn borrow(
+    /// If the pool is closed, or if `connect` fails.
+    pub async fn borrow<E: From<Error>>(
         &self,
-        connect: impl Future<Output = Result<SqliteConnection, StoreError>>,
-    ) -> Result<Borrowed<'_>, StoreError> {
-        let closed = |_| StoreError::Unavailable(format!("{} is closed", self.name));
+        connect: impl Future<Output = Result<SqliteConnection, E>>,
+    ) -> Result<Borrowed<'_>, E> {
+        let closed = |_| Error::Unavailable(format!("{} is closed", self.name));
         let permit = self.permits.acquire().await.map_err(closed)?;
         let (generation, idle) = {
             let mut idle = self.idle();
@@ -67,7 +66,7 @@ impl Pool {
         Ok(Borrowed { pool: self, connection, generation, _permit: permit })
     }
 
-    /// Drops all connections, those in use when they come back.
+    /// Drops all connections; those in use are dropped when they are given back.
     pub fn reopen(&self) {
         let dropped = {
             let mut idle = self.idle();
@@ -77,22 +76,22 @@ impl Pool {
         drop(dropped);
     }
 
-    /// How many are in use right now.
+    /// How many connections are in use right now.
     #[must_use]
     pub fn active(&self) -> u32 {
         let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
         self.max.saturating_sub(free)
     }
 
-    /// How many there may be.
+    /// How many connections there may be.
     #[must_use]
     pub fn max(&self) -> u32 {
         self.max
     }
 
-    /// Lends no more; uses under way come to their end.
+    /// Stops lending, and waits until all connections in use are given back.
     pub async fn close(&self) {
-        // All permits: all connections are back.
+        // With all permits taken, no connection is in use.
         let all_back = self.permits.acquire_many(self.max).await;
         self.permits.close();
         drop(all_back);
@@ -108,7 +107,7 @@ impl Pool {
 }
 
 impl Borrowed<'_> {
-    /// Others may have it next.
+    /// Makes the connection available to the next user.
     pub fn give_back(self) {
         let mut idle = self.pool.idle();
         if idle.generation == self.generation {

@@ -1,4 +1,4 @@
-//! The server: where it is, and what every connection to it is told.
+//! The server: its address, and the settings of every connection to it.
 
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,20 +17,20 @@ use super::settings;
 pub struct Purpose {
     /// Shows as its `application_name`.
     pub name: &'static str,
-    /// What the server is told on it, beside what it is told on all.
+    /// Settings of such a session, beside those of every session.
     pub settings: &'static [(&'static str, &'static str)],
-    /// How long a statement may take on it, if not as long as is configured.
+    /// How long a statement may take, if not as long as the configuration says.
     pub statement_timeout: Option<Duration>,
-    /// Whether somebody waits for the answer who must get one: then a session is waited for as long as an answer would
-    /// be. Others wait for one as long as for a new connection.
+    /// Whether a caller depends on the result. Then it waits for a free session as long as it would for the result of a
+    /// statement; otherwise as long as for a new connection.
     pub is_urgent: bool,
 }
 
-/// Where to connect, and how long to wait. Clones share what they find out about it.
+/// A server, and how long to wait for it. Clones share what they learn about its connections.
 #[derive(Clone, Debug)]
 pub struct Server {
     options: PgConnectOptions,
-    /// What every session is told.
+    /// Of every session.
     settings: Vec<(&'static str, String)>,
     limits: dormouse_config::Postgres,
     doubted: Arc<Mutex<Option<Instant>>>,
@@ -40,21 +40,21 @@ impl Server {
     /// The server at a URL. Nothing is connected yet.
     ///
     /// # Errors
-    /// If the URL is none.
+    /// If the URL cannot be parsed.
     pub fn new(url: &PostgresUrl, limits: &dormouse_config::Postgres) -> Result<Self, Failure> {
         let options = PgConnectOptions::from_str(url.expose()).map_err(Failure::from)?;
         let options = options.disable_statement_logging().options([
-            // Whoever vanished is noticed within a minute, so that it holds no lock for hours.
+            // The server notices a client that vanished within a minute, so that it holds no lock for hours.
             ("tcp_keepalives_idle", 30),
             ("tcp_keepalives_interval", 10),
             ("tcp_keepalives_count", 3),
         ]);
         let settings = vec![
             ("lock_timeout", limits.lock_timeout.as_millis().to_string()),
-            // No statement of ours follows another's answer by more than a round trip.
+            // Each statement of ours follows the result of the one before it within a round trip.
             ("idle_in_transaction_session_timeout", limits.statement_timeout.as_millis().to_string()),
-            // A waiting statement must see what it waits for as it is when its turn comes, not as it was when it was
-            // sent.
+            // A statement that waits for a row must see the row as it is when the wait ends, not as it was when the
+            // statement was sent.
             ("default_transaction_isolation", "read committed".to_owned()),
             // Compiling a statement takes a hundred times longer than running one of ours.
             ("jit", "off".to_owned()),
@@ -62,17 +62,18 @@ impl Server {
         Ok(Self { options, settings, limits: limits.clone(), doubted: Arc::default() })
     }
 
-    /// The same, where tables are looked for in this schema, and nowhere else.
+    /// The same server, where tables are looked up in this schema and nowhere else.
     #[must_use]
     pub fn in_schema(mut self, schema: &str) -> Self {
         self.settings.push(("search_path", schema.to_owned()));
         self
     }
 
-    /// A new connection.
+    /// Opens a new connection.
     ///
     /// # Errors
-    /// If there is none in time, or if the session does not have the settings that it was told.
+    /// If that takes longer than `connect_timeout`, or if the session does not have the settings that it was opened
+    /// with.
     pub async fn connect(&self, purpose: &Purpose) -> Result<PgConnection, Failure> {
         let limit = self.limits.connect_timeout;
         let mut settings = self.settings.clone();
@@ -96,13 +97,14 @@ impl Server {
         purpose.statement_timeout.unwrap_or(self.limits.statement_timeout)
     }
 
-    /// How long to wait for an answer: the server gives up before, so then the server or the way to it is gone.
+    /// How long to wait for a result. The server gives up a statement earlier, so past this the server or the network
+    /// is gone.
     pub(super) fn patience(&self, purpose: &Purpose) -> Duration {
         self.statement_timeout(purpose) + self.limits.connect_timeout
     }
 
-    /// A connection was lost: those that were opened before now may be dead without showing it, all of them, and to
-    /// find that out one by one takes longer than to open them anew.
+    /// Notes that a connection was lost. All connections that were opened before may be dead without showing it, and
+    /// testing each of them takes longer than opening new ones.
     pub(super) fn doubt(&self) {
         *self.doubted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }

@@ -12,7 +12,7 @@ use crate::definition::Definition;
 use crate::key::Key;
 use crate::progress::{Progress, State};
 use crate::query::{Page, Query};
-use crate::store::{Error, Found, Parked};
+use crate::store::{DocumentAt, Error, Parked};
 
 /// Reads a view, whatever its documents: they are JSON text here. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn get(&self, key: &Key) -> Result<Found, Error> {
+    pub async fn get(&self, key: &Key) -> Result<DocumentAt, Error> {
         if let Some(found) = self.context.view_cache.document(key) {
             return Ok(found);
         }

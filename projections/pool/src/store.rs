@@ -138,7 +138,7 @@ pub struct Advance {
 
 /// A document as it was found, and how far the view was at that moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct DocumentAt {
     /// The document as JSON, with the last event that changed it; `None` if there is none. Shared: it goes to many readers.
     pub document: Option<(Arc<str>, Position)>,
     /// Where the view was.
@@ -231,7 +231,7 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
 
     /// A document of what is served, and how far that was: what it is after all events up to there, and none later.
     /// Everything whose commit had returned before the call is seen.
-    async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error>;
+    async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error>;
 
     /// A page of what is served: one state, as with [`get`](Self::get).
     async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error>;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Mark, Position};
 
 use super::{
-    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked, Row, ViewStore,
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, DocumentAt, Error, Loaded, Offset, Parked, Row, ViewStore,
 };
 use crate::definition::Definition;
 use crate::key::Key;
@@ -204,10 +204,10 @@ impl ViewStore for Memory {
         committed?.map_err(|found| CommitError::Moved { expected: from, found })
     }
 
-    async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
+    async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error> {
         self.with_served(view, |made| {
             let document = made.rows.get(key).map(|(document, position)| (document.as_str().into(), *position));
-            Found { document, at: made.offset.position }
+            DocumentAt { document, at: made.offset.position }
         })
     }
 

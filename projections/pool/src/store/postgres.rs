@@ -34,7 +34,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tracing::{debug, warn};
 
 use super::{
-    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked, Row, ViewStore,
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, DocumentAt, Error, Loaded, Offset, Parked, Row, ViewStore,
 };
 use crate::definition::Definition;
 use crate::fields::Kind;
@@ -451,7 +451,7 @@ impl ViewStore for Postgres {
         }
     }
 
-    async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
+    async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error> {
         // No key has a NUL, and PostgreSQL would not hear of one.
         let key = Some(key.as_str()).filter(|key| !key.contains('\0'));
         let sql = statements::get(view);
@@ -462,7 +462,7 @@ impl ViewStore for Postgres {
                     select.fetch_optional(connection).await?;
                 Ok(found.map(|(build, at, row, document, changed)| {
                     let document = document.map(Arc::from).zip(changed.map(position));
-                    (Mark::from_row((build, at, row)), Found { document, at: position(at) })
+                    (Mark::from_row((build, at, row)), DocumentAt { document, at: position(at) })
                 }))
             })
         })

@@ -25,7 +25,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSyn
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
 
 use super::{
-    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked, Row, ViewStore,
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, DocumentAt, Error, Loaded, Offset, Parked, Row, ViewStore,
 };
 use crate::definition::Definition;
 use crate::fields::Kind;
@@ -280,7 +280,7 @@ impl ViewStore for Sqlite {
         committed.map_err(|found| CommitError::Moved { expected: from, found: found.map(position) })
     }
 
-    async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
+    async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error> {
         let sql = statements::get(view);
         let found = self.read(Subject::Served(view), async |connection| {
             let query = sqlx::query(AssertSqlSafe(sql)).bind(view.name()).bind(key.shared());
@@ -435,10 +435,10 @@ fn whole(row: &SqliteRow, index: usize) -> Result<Option<i128>, Error> {
 }
 
 /// Copied once, from where SQLite has it.
-fn found_in(row: &SqliteRow) -> Result<Found, Error> {
+fn found_in(row: &SqliteRow) -> Result<DocumentAt, Error> {
     let document = column::<Option<&str>>(row, 1)?.map(Arc::from);
     let changed = column::<Option<i64>>(row, 2)?.map(position);
-    Ok(Found { document: document.zip(changed), at: position(column(row, 0)?) })
+    Ok(DocumentAt { document: document.zip(changed), at: position(column(row, 0)?) })
 }
 
 fn offset(at: i64, chain: &[u8]) -> Result<Offset, Error> {

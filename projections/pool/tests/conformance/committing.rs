@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dormouse_kernel::Position;
-use dormouse_projections::store::{Advance, CommitError, Found};
+use dormouse_projections::store::{Advance, CommitError, DocumentAt};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -30,11 +30,13 @@ async fn what_was_committed_is_read(place: Place) {
     let rows = vec![row("a", r#"{"n":1}"#, 3), row("b", r#"{"n":2}"#, 2)];
     store.commit(&view, build, Advance { rows, ..step(0, 3) }).await.unwrap();
     store.commit(&view, build, Advance { rows: vec![row("b", "[]", 5)], ..step(3, 7) }).await.unwrap();
-    let found =
-        |document: &str, changed, at| Found { document: Some((document.into(), Position(changed))), at: Position(at) };
+    let found = |document: &str, changed, at| DocumentAt {
+        document: Some((document.into(), Position(changed))),
+        at: Position(at),
+    };
     assert_eq!(store.get(&view, &key("a")).await.unwrap(), found(r#"{"n":1}"#, 3, 7));
     assert_eq!(store.get(&view, &key("b")).await.unwrap(), found("[]", 5, 7));
-    assert_eq!(store.get(&view, &key("c")).await.unwrap(), Found { document: None, at: Position(7) });
+    assert_eq!(store.get(&view, &key("c")).await.unwrap(), DocumentAt { document: None, at: Position(7) });
     assert_eq!(served(&store, &view).await, (build, offset(7)));
     // Another opening sees the same.
     assert_eq!(served(&place.store().await, &view).await, (build, offset(7)));
@@ -46,7 +48,7 @@ async fn a_document_that_is_gone_is_not_there(place: Place) {
     let rows = vec![row("a", "1", 1), row("b", "2", 2), row("c", "3", 3)];
     store.commit(&view, build, Advance { rows, ..step(0, 3) }).await.unwrap();
     store.commit(&view, build, Advance { gone: vec![key("a"), key("c"), key("d")], ..step(3, 4) }).await.unwrap();
-    assert_eq!(store.get(&view, &key("a")).await.unwrap(), Found { document: None, at: Position(4) });
+    assert_eq!(store.get(&view, &key("a")).await.unwrap(), DocumentAt { document: None, at: Position(4) });
     let found = loaded(&*store, &view, build, &["a", "b", "c", "d"].map(key)).await.unwrap();
     assert_eq!(found, [(key("b"), "2".to_owned())]);
 }
@@ -85,7 +87,7 @@ async fn a_view_that_is_elsewhere_is_not_moved(place: Place) {
         assert_eq!(refused, CommitError::Moved { expected: Position(from), found: Some(Position(5)) });
     }
     let found = store.get(&view, &key("a")).await.unwrap();
-    assert_eq!(found, Found { document: Some(("1".into(), Position(5))), at: Position(5) });
+    assert_eq!(found, DocumentAt { document: Some(("1".into(), Position(5))), at: Position(5) });
     store.commit(&view, build, step(5, 6)).await.unwrap();
 }
 
@@ -127,7 +129,7 @@ async fn a_reader_never_sees_a_row_without_its_offset(place: Place) {
             tokio::spawn(async move {
                 let mut last = Position::ZERO;
                 while last < Position(STEPS) {
-                    let Found { document, at } = store.get(&view, &key("n")).await.unwrap();
+                    let DocumentAt { document, at } = store.get(&view, &key("n")).await.unwrap();
                     assert!(at >= last);
                     last = at;
                     // Every step writes its number.
@@ -196,9 +198,9 @@ async fn views_do_not_touch_each_other(place: Place) {
     store.commit(&one, first_build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
     store.commit(&other, second_build, Advance { rows: vec![row("a", "2", 4)], ..step(0, 4) }).await.unwrap();
     begun(&store, &one).await;
-    assert_eq!(store.get(&one, &key("a")).await.unwrap(), Found { document: None, at: Position(0) });
+    assert_eq!(store.get(&one, &key("a")).await.unwrap(), DocumentAt { document: None, at: Position(0) });
     let found = store.get(&other, &key("a")).await.unwrap();
-    assert_eq!(found, Found { document: Some(("2".into(), Position(4))), at: Position(4) });
+    assert_eq!(found, DocumentAt { document: Some(("2".into(), Position(4))), at: Position(4) });
 }
 
 async fn a_closed_store_refuses(place: Place) {

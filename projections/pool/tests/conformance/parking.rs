@@ -1,7 +1,7 @@
 //! What waits outside a view waits durably, in order.
 
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position, Version};
-use dormouse_projections::store::{Advance, Found, Parked};
+use dormouse_projections::store::{Advance, DocumentAt, Parked};
 
 use crate::support::{Place, begun, first, key, row, second, step};
 
@@ -90,5 +90,5 @@ async fn what_is_released_waits_no_longer_and_its_documents_come_with_it(place: 
     store.commit(&view, build, advance).await.unwrap();
     assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap(), [again, events().remove(2)]);
     let found = store.get(&view, &key("a")).await.unwrap();
-    assert_eq!(found, Found { document: Some(("1".into(), Position(2))), at: Position(9) });
+    assert_eq!(found, DocumentAt { document: Some(("1".into(), Position(2))), at: Position(9) });
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dormouse_harness::{Cut, Fault, Moment, Postgres as Server, Proxy, eventually};
 use dormouse_kernel::Position;
-use dormouse_projections::store::{Advance, Begin, Builds, CommitError, Error, Found, Offset, Parked, Postgres};
+use dormouse_projections::store::{Advance, Begin, Builds, CommitError, DocumentAt, Error, Offset, Parked, Postgres};
 use dormouse_projections::{Definition, Fields, Key, Project, Projection, Query, Sources, Test, Value, ViewStore};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -298,7 +298,7 @@ async fn nul_is_nowhere_and_whoever_asks_for_it_gets_an_answer() {
     };
     store.commit(&view, build, Advance { rows, parked: vec![parked], ..step(0, 1) }).await.unwrap();
     assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap().len(), 1);
-    assert_eq!(store.get(&view, &key("a\0")).await.unwrap(), Found { document: None, at: Position(1) });
+    assert_eq!(store.get(&view, &key("a\0")).await.unwrap(), DocumentAt { document: None, at: Position(1) });
     let with_nul = || Value::Text("a\0".to_owned());
     let found = [Test::Equal(with_nul()), Test::Less(with_nul()), Test::Prefix("a\0".to_owned())].map(|test| {
         let (store, view) = (Arc::clone(&store), view.clone());
@@ -385,7 +385,7 @@ async fn of_a_commit_that_is_cut_off_prepare_tells_whether_it_happened() {
             at += 1;
             assert_eq!(served(&store, &view).await, (build, offset(at)));
             let found = store.get(&view, &key("a")).await.unwrap();
-            assert_eq!(found, Found { document: Some((at.to_string().into(), Position(at))), at: Position(at) });
+            assert_eq!(found, DocumentAt { document: Some((at.to_string().into(), Position(at))), at: Position(at) });
         }
     }
 }
@@ -414,7 +414,7 @@ async fn a_commit_that_arrives_late_changes_nothing_that_was_moved_on_meanwhile(
     let refused = held.await.unwrap().unwrap_err();
     assert_eq!(refused, CommitError::Moved { expected: Position(0), found: Some(Position(2)) });
     let found = other.get(&view, &key("a")).await.unwrap();
-    assert_eq!(found, Found { document: Some(("1".into(), Position(2))), at: Position(2) });
+    assert_eq!(found, DocumentAt { document: Some(("1".into(), Position(2))), at: Position(2) });
 }
 
 #[tokio::test(flavor = "multi_thread")]

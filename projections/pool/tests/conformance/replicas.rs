@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dormouse_harness::{Postgres as Server, eventually};
 use dormouse_kernel::Position;
-use dormouse_projections::store::{Advance, Begin, BuildNumber, Found, Offset, Postgres};
+use dormouse_projections::store::{Advance, Begin, BuildNumber, DocumentAt, Offset, Postgres};
 use dormouse_projections::{Query, ViewStore};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
@@ -84,8 +84,8 @@ async fn write(store: &Arc<dyn ViewStore>, build: BuildNumber, at: u64) {
     store.commit(&first(), build, Advance { rows, ..step(at - 1, at) }).await.unwrap();
 }
 
-fn shows(at: u64) -> Found {
-    Found { document: Some((at.to_string().into(), Position(at))), at: Position(at) }
+fn shows(at: u64) -> DocumentAt {
+    DocumentAt { document: Some((at.to_string().into(), Position(at))), at: Position(at) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,7 +120,7 @@ pub(super) fn fitting(query: &Query, sized: &str) -> String {
                     SELECT *, row_number() OVER () AS number, sum(size + {ROW_BYTES}) OVER (ROWS UNBOUNDED PRECEDING) AS taken
                     FROM ({sized}) AS sized
                 ) AS counted
-            ) AS failure_share
+            ) AS judged
          ) AS fitted
          WHERE number <= fitting + 1"
     )

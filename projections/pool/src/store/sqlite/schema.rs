@@ -1,18 +1,19 @@
-//! The tables: our own, and one for each build of a view.
+//! The tables: those of the store, and one for each build of a view.
 
 use dormouse_journal::store::derived_file::Schema;
 use dormouse_kernel::Mark;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{layout, signed, unsigned};
+use super::layout;
 use crate::definition::{Definition, relation};
+use crate::store::numbers::{signed, unsigned};
 use crate::store::{Begin, BuildNumber, Offset};
 
 /// The views. "DORV" in ASCII.
 pub(super) static VIEWS: Schema = Schema::new(0x444f_5256, &[VIEWS_1, VIEWS_2, VIEWS_3]);
 
-/// A build's chain is that of the event at its position: it shows that the view belongs to the journal. At most one build
-/// of a view is served and at most one is not.
+/// The chain of a build is that of the event at its position, which shows that the view belongs to the journal. At most one
+/// build of a view is served, and at most one is not.
 const VIEWS_1: &str = "
 CREATE TABLE builds (
     build INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,13 +40,13 @@ CREATE TABLE parked (
 CREATE INDEX parked_by_aggregate ON parked (build, aggregate_type, aggregate_id, position);
 ";
 
-/// Where a build was begun, if not at the beginning of the log.
+/// The position after which a build begins.
 const VIEWS_2: &str = "ALTER TABLE builds ADD COLUMN begun_after INTEGER NOT NULL DEFAULT 0";
 
-/// Which journal the views are of: one row, once it has an event.
+/// The journal that the views belong to: one row, once the journal has an event.
 const VIEWS_3: &str = "CREATE TABLE of_journal (first_event TEXT NOT NULL) STRICT";
 
-/// A row of `builds`: build, whether it is served, version, position, chain, where it was begun.
+/// A row of `builds`: build, whether it is served, version, position, chain, the position after which it begins.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, i64);
 
 /// See [`ViewStore::prepare`](crate::ViewStore::prepare): the builds, and whether the view is paused.
@@ -164,10 +165,10 @@ pub(super) async fn of_journal(
     sqlx::query_scalar("SELECT first_event FROM of_journal").fetch_optional(connection).await
 }
 
-/// Drops the build of a view that is served, or the other one, if there is one.
+/// Drops the served build of a view, or the other one, if it exists.
 async fn drop_build(connection: &mut SqliteConnection, name: &str, is_serving: bool) -> Result<(), sqlx::Error> {
     let Some(build) = build_of(connection, name, is_serving).await? else { return Ok(()) };
-    // The name came with a checked definition, or was found here as one that did.
+    // The name is from a checked definition, or was found in the store, where it came from one.
     let relation = relation(name);
     if is_serving {
         let hide = format!("DROP VIEW IF EXISTS {relation}");

@@ -18,6 +18,8 @@ mod view_cache;
 mod asking;
 #[path = "conformance/committing.rs"]
 mod committing;
+#[path = "conformance/damage.rs"]
+mod damage;
 #[path = "conformance/listing.rs"]
 mod listing;
 #[path = "conformance/paging.rs"]

@@ -25,7 +25,7 @@ use dormouse_kernel::{AggregateRef, Mark, Position};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-use super::numbers::{position, signed, unsigned};
+use super::numbers::{build_number, position, signed, unsigned};
 use super::{
     Advance, Begin, Build, BuildNumber, Builds, CommitError, DocumentAt, Error, Loaded, Offset, Parked, ViewStore,
 };
@@ -109,8 +109,8 @@ impl Sqlite {
     }
 
     /// What was decoded. Damage is remembered.
-    fn decoded<T>(&self, decoded: Result<T, Error>) -> Result<T, Error> {
-        decoded.map_err(|error| self.note(error))
+    fn decoded<T, E: Into<Error>>(&self, decoded: Result<T, E>) -> Result<T, Error> {
+        decoded.map_err(|error| self.note(error.into()))
     }
 }
 
@@ -120,19 +120,13 @@ impl ViewStore for Sqlite {
         self.replace_if_damaged().await?;
         // The declared fields may have changed, and the table may get another layout.
         self.written.forget();
-        let (rows, is_paused) =
-            self.write(Target::Store, async |connection| schema::prepare(connection, view).await).await?;
-        let mut builds = Builds { is_paused, ..Builds::default() };
-        for row in rows {
-            let (build, is_serving) = self.decoded(decode::build(row))?;
-            *(if is_serving { &mut builds.serving } else { &mut builds.next }) = Some(build);
-        }
-        Ok(builds)
+        let found = self.write(Target::Store, async |connection| schema::prepare(connection, view).await);
+        self.decoded(found.await?)
     }
 
     async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error> {
         let begun = self.write(Target::Store, async |connection| schema::begin(connection, view, after, how).await);
-        let number = BuildNumber(unsigned(begun.await?));
+        let number = self.decoded(build_number("builds.build", begun.await?))?;
         Ok(Build { number, version: view.version(), begun_after: after.position, offset: after })
     }
 
@@ -162,7 +156,9 @@ impl ViewStore for Sqlite {
                 commit::commit(connection, view, build, advance, &self.written).await
             })
             .await?;
-        committed.map_err(|found| CommitError::Moved { expected: from, found: found.map(position) })
+        let Err(found) = committed else { return Ok(()) };
+        let found = self.decoded(found.map(|number| position("builds.position", number)).transpose())?;
+        Err(CommitError::Moved { expected: from, found })
     }
 
     async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error> {
@@ -236,7 +232,7 @@ impl ViewStore for Sqlite {
             .fetch_one(connection)
             .await
         });
-        Ok(usize::try_from(count.await.map(unsigned)?).unwrap_or(usize::MAX))
+        self.decoded(unsigned("count", count.await?))
     }
 
     async fn drop_view(&self, name: &str) -> Result<(), Error> {

@@ -8,12 +8,14 @@
 use std::time::Duration;
 
 use dormouse_journal::store::postgres_sessions::Failure;
+use dormouse_kernel::Chain;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query, query_as, query_scalar, raw_sql};
 
 use super::indexes;
+use super::known::BuildMark;
 use crate::definition::{Definition, relation};
-use crate::store::numbers::{signed, unsigned};
-use crate::store::{Begin, BuildNumber, Offset};
+use crate::store::numbers::{build_number, position, signed, unsigned};
+use crate::store::{Begin, Build, BuildNumber, Error, Offset};
 
 /// The builds of a view: with whether the table exists and, if the build is served, the SQL view; and the transaction that
 /// wrote the row.
@@ -41,6 +43,14 @@ const SUPERFLUOUS: &str = "
 /// A row of `builds`: build, whether it is served, version, position, chain, whether its table exists, the transaction that
 /// wrote the row, and the position after which the build begins.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, bool, i64, i64);
+
+/// A build of a view, as `builds` describes it.
+#[derive(Debug)]
+pub(super) struct FoundBuild {
+    pub(super) build: Build,
+    pub(super) is_serving: bool,
+    pub(super) mark: BuildMark,
+}
 
 /// A change of the builds of a view.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +80,23 @@ pub(super) async fn find(
     }
     let superfluous = superfluous(connection, view.relation()).await?;
     Ok((builds, is_paused, !superfluous.is_empty()))
+}
+
+/// Decodes a row. A build whose table is missing is damaged.
+pub(super) fn decode(row: BuildRow) -> Result<FoundBuild, Error> {
+    let (number, is_serving, version, at, chain, is_there, row, begun_after) = row;
+    let mark = BuildMark::from_row((number, at, row))?;
+    if !is_there {
+        return Err(Error::Damaged(format!("the table of build {number} is missing")));
+    }
+    let chain = Chain::from_bytes(&chain).ok_or_else(|| Error::Damaged("a chain does not have 16 bytes".to_owned()))?;
+    let build = Build {
+        number: mark.build,
+        version: unsigned("builds.version", version)?,
+        begun_after: position("builds.begun_after", begun_after)?,
+        offset: Offset { position: mark.position, chain },
+    };
+    Ok(FoundBuild { build, is_serving, mark })
 }
 
 async fn mark(connection: &mut PgConnection, table: String) -> Result<(), sqlx::Error> {
@@ -147,7 +174,7 @@ async fn begin(
     view: &Definition,
     after: Offset,
     how: Begin,
-) -> Result<BuildNumber, sqlx::Error> {
+) -> Result<BuildNumber, Failure> {
     let served = query_scalar("SELECT EXISTS (SELECT FROM builds WHERE view = $1 AND is_serving)");
     let is_one_served: bool = served.bind(view.name()).fetch_one(&mut *connection).await?;
     let is_served = how == Begin::Instead || !is_one_served;
@@ -166,7 +193,7 @@ async fn begin(
     .bind(after.chain.0.as_slice())
     .fetch_one(&mut *connection)
     .await?;
-    let build = BuildNumber(unsigned(build));
+    let build = build_number("builds.build", build)?;
     let table = view.table(build);
     // JSON, not JSONB: a document comes back as it was written.
     let create = format!(

@@ -82,7 +82,7 @@ impl Postgres {
             Box::pin(async move {
                 let find = sqlx::query_scalar("SELECT position FROM builds WHERE build = $1");
                 let found: Option<i64> = find.bind(signed(build.0)).fetch_optional(connection).await?;
-                Ok(found.map(position))
+                Ok(found.map(|number| position("builds.position", number)).transpose()?)
             })
         });
         find.await

@@ -13,7 +13,7 @@ use dormouse_kernel::Position;
 use sqlx::{PgConnection, query_as};
 
 use crate::store::BuildNumber;
-use crate::store::numbers::{position, unsigned};
+use crate::store::numbers::{OutOfRange, build_number, position};
 
 /// Identifies a state of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub(super) struct BuildMark {
 }
 
 impl BuildMark {
-    pub(super) fn from_row((build, at, row): (i64, i64, i64)) -> Self {
-        Self { build: BuildNumber(unsigned(build)), position: position(at), row }
+    pub(super) fn from_row((build, at, row): (i64, i64, i64)) -> Result<Self, OutOfRange> {
+        Ok(Self { build: build_number("builds.build", build)?, position: position("builds.position", at)?, row })
     }
 
     /// Whether this state includes another one.
@@ -131,7 +131,8 @@ impl Follow for Known {
         Box::pin(async move {
             let select = query_as("SELECT build, position, xmin::text::bigint FROM builds WHERE is_serving");
             let rows: Vec<(i64, i64, i64)> = select.fetch_all(connection).await?;
-            Ok(rows.into_iter().map(BuildMark::from_row).map(|mark| (mark.build, mark)).collect())
+            let marks = rows.into_iter().map(BuildMark::from_row);
+            Ok(marks.map(|mark| mark.map(|mark| (mark.build, mark))).collect::<Result<_, _>>()?)
         })
     }
 

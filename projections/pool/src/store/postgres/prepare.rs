@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use dormouse_journal::store::postgres_sessions::Failure;
-use dormouse_kernel::Chain;
 use tracing::{debug, warn};
 
 use super::Postgres;
-use super::builds::{self, BuildRow, Change};
+use super::builds::{self, Change, FoundBuild};
 use super::failure::Target;
 use super::indexes;
-use super::known::{BuildMark, Known};
+use super::known::Known;
 use crate::definition::Definition;
-use crate::store::numbers::{position, unsigned};
 use crate::store::{Begin, Build, BuildNumber, Builds, Error, Offset};
 
 impl Postgres {
@@ -35,31 +33,27 @@ impl Postgres {
             .writers
             .ask(view, |connection, view| Box::pin(async move { Ok(builds::find(connection, view).await?) }));
         let (rows, is_paused, is_untidy) = self.checked(found.await, Target::Store).await?;
-        let is_whole = |(.., chain, is_there, _, _): &BuildRow| *is_there && Chain::from_bytes(chain).is_some();
         let mut found = Builds { is_paused, ..Builds::default() };
-        if self.is_damaged(view) || !rows.iter().all(is_whole) {
-            warn!(view = view.name(), "the view is damaged and is built anew");
-            self.change(view.name(), Change::Forget).await?;
-            self.is_mended(view);
-            return Ok(found);
-        }
-        if is_untidy && rows.is_empty() {
+        let builds = match rows.into_iter().map(builds::decode).collect::<Result<Vec<_>, Error>>() {
+            Ok(builds) if !self.is_damaged(view) => builds,
+            decoded => {
+                let reason = decoded.err().map(tracing::field::display);
+                warn!(view = view.name(), reason, "the view is damaged and is built anew");
+                self.change(view.name(), Change::Forget).await?;
+                self.is_mended(view);
+                return Ok(found);
+            }
+        };
+        if is_untidy && builds.is_empty() {
             // If the store's own tables were lost, the view's tables are still shown under its name.
             self.change(view.name(), Change::Forget).await?;
         } else if is_untidy {
             self.tidy(view.name()).await;
         }
-        for (number, is_serving, version, at, chain, _, row, begun_after) in rows {
+        for FoundBuild { build, is_serving, mark } in builds {
             if is_serving {
-                self.known.shown(view.name(), changes, BuildMark::from_row((number, at, row)));
+                self.known.shown(view.name(), changes, mark);
             }
-            let Some(chain) = Chain::from_bytes(&chain) else { continue };
-            let build = Build {
-                number: BuildNumber(unsigned(number)),
-                version: u32::try_from(version).unwrap_or(0),
-                begun_after: position(begun_after),
-                offset: Offset { position: position(at), chain },
-            };
             if build.version == view.version() {
                 self.fit_indexes(view, build.number).await?;
             }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use dormouse_journal::store::postgres_sessions::{Asking, Failure};
-use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position, Version};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 
@@ -21,7 +21,7 @@ use crate::definition::Definition;
 use crate::fields::Kind;
 use crate::key::Key;
 use crate::query::{Page, Query, Value};
-use crate::store::numbers::{position, signed, unsigned};
+use crate::store::numbers::{position, signed, unsigned, version};
 use crate::store::{BuildNumber, DocumentAt, Error, Loaded, Parked, Row};
 
 /// A statement on what is served, for the primary or a replica: the mark of the build and what was read. `None`: no build
@@ -69,10 +69,10 @@ impl Postgres {
                 let select = sqlx::query_as(AssertSqlSafe(*sql)).bind(view.name()).bind(*key);
                 let found: Option<(i64, i64, i64, Option<String>, Option<i64>)> =
                     select.fetch_optional(connection).await?;
-                Ok(found.map(|(build, at, row, document, changed)| {
-                    let document = document.map(Arc::from).zip(changed.map(position));
-                    (BuildMark::from_row((build, at, row)), DocumentAt { document, at: position(at) })
-                }))
+                let Some((build, at, row, document, changed)) = found else { return Ok(None) };
+                let mark = BuildMark::from_row((build, at, row))?;
+                let changed = changed.map(|number| position("position", number)).transpose()?;
+                Ok(Some((mark, DocumentAt { document: document.map(Arc::from).zip(changed), at: mark.position })))
             })
         })
         .await
@@ -173,7 +173,7 @@ impl Postgres {
                 .bind(signed(build.0))
                 .fetch_one(connection)
                 .await?;
-                Ok(usize::try_from(count).unwrap_or_default())
+                Ok(unsigned("count", count)?)
             })
         });
         self.checked(count.await, Target::Store).await
@@ -181,8 +181,8 @@ impl Postgres {
 }
 
 fn page(query: &Query, first: &PgRow, rows: &[PgRow]) -> Result<(BuildMark, Page), Failure> {
-    let mark = BuildMark::from_row((first.try_get(0)?, first.try_get(1)?, first.try_get(2)?));
-    let total = first.try_get::<Option<i64>, _>(3)?.map(unsigned);
+    let mark = BuildMark::from_row((first.try_get(0)?, first.try_get(1)?, first.try_get(2)?))?;
+    let total = first.try_get::<Option<i64>, _>(3)?.map(|total| unsigned("count", total)).transpose()?;
     let mut listed = Vec::with_capacity(rows.len());
     for row in rows {
         let Some(key) = row.try_get::<Option<&str>, _>(4)? else { continue };
@@ -190,7 +190,7 @@ fn page(query: &Query, first: &PgRow, rows: &[PgRow]) -> Result<(BuildMark, Page
             listed.push(None);
             continue;
         };
-        let found = Row { key: key.into(), document, position: position(row.try_get(6)?) };
+        let found = Row { key: key.into(), document, position: position("position", row.try_get(6)?)? };
         let values = query.sorted_by().iter().enumerate().map(|(number, sort)| value(row, 7 + number, sort.field.kind));
         listed.push(Some((found, values.collect::<Result<Vec<_>, Failure>>()?)));
     }
@@ -213,10 +213,10 @@ fn value(row: &PgRow, index: usize, kind: Kind) -> Result<Option<Value>, Failure
 fn parked_event(row: &PgRow) -> Result<Parked, Failure> {
     Ok(Parked {
         aggregate: aggregate(row)?,
-        version: Version(unsigned(row.try_get(2)?)),
-        position: position(row.try_get(3)?),
+        version: version("parked.version", row.try_get(2)?)?,
+        position: position("parked.position", row.try_get(3)?)?,
         reason: row.try_get(4)?,
-        attempts: u32::try_from(row.try_get::<i64, _>(5)?).unwrap_or(u32::MAX),
+        attempts: unsigned("parked.attempts", row.try_get(5)?)?,
     })
 }
 

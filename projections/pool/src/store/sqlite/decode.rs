@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain, Version};
+use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Chain};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::schema::BuildRow;
 use crate::fields::Kind;
 use crate::query::{Page, Query, Value};
-use crate::store::numbers::{position, unsigned};
-use crate::store::{Build, BuildNumber, DocumentAt, Error, Offset, Parked, Row};
+use crate::store::numbers::{build_number, position, unsigned, version};
+use crate::store::{Build, DocumentAt, Error, Offset, Parked, Row};
 
 /// A row of `builds`, and whether the build is served.
 pub(super) fn build(row: BuildRow) -> Result<(Build, bool), Error> {
     let (number, is_serving, version, at, chain, begun_after) = row;
     let build = Build {
-        number: BuildNumber(unsigned(number)),
-        version: u32::try_from(version).unwrap_or(0),
-        begun_after: position(begun_after),
+        number: build_number("builds.build", number)?,
+        version: unsigned("builds.version", version)?,
+        begun_after: position("builds.begun_after", begun_after)?,
         offset: offset(at, &chain)?,
     };
     Ok((build, is_serving))
@@ -26,11 +26,13 @@ pub(super) fn build(row: BuildRow) -> Result<(Build, bool), Error> {
 
 /// The rows of [`list`](super::statements::list), of which `first` is the first.
 pub(super) fn page(query: &Query, first: &SqliteRow, rows: &[SqliteRow]) -> Result<Page, Error> {
-    let (at, total) = (position(column(first, 0)?), column::<Option<i64>>(first, 1)?.map(unsigned));
+    let (at, total) = (position("builds.position", column(first, 0)?)?, column::<Option<i64>>(first, 1)?);
+    let total = total.map(|total| unsigned("count", total)).transpose()?;
     let listed = rows.iter().filter(|row| !matches!(column(row, 2), Ok(None::<&str>)));
     let listed = listed.map(|row| {
         let Some(document) = column(row, 3)? else { return Ok(None) };
-        let found = Row { key: column::<&str>(row, 2)?.into(), document, position: position(column(row, 4)?) };
+        let position = position("position", column(row, 4)?)?;
+        let found = Row { key: column::<&str>(row, 2)?.into(), document, position };
         let values = query.sorted_by().iter().enumerate().map(|(number, sort)| value(row, 5 + number, sort.field.kind));
         Ok(Some((found, values.collect::<Result<Vec<_>, Error>>()?)))
     });
@@ -40,10 +42,10 @@ pub(super) fn page(query: &Query, first: &SqliteRow, rows: &[SqliteRow]) -> Resu
 pub(super) fn parked(row: &SqliteRow) -> Result<Parked, Error> {
     Ok(Parked {
         aggregate: aggregate(row)?,
-        version: Version(unsigned(column(row, 2)?)),
-        position: position(column(row, 3)?),
+        version: version("parked.version", column(row, 2)?)?,
+        position: position("parked.position", column(row, 3)?)?,
         reason: column(row, 4)?,
-        attempts: column(row, 5)?,
+        attempts: unsigned("parked.attempts", column(row, 5)?)?,
     })
 }
 
@@ -69,13 +71,13 @@ fn whole(row: &SqliteRow, index: usize) -> Result<Option<i128>, Error> {
 /// A row of [`get`](super::statements::get). The document is copied once, from the memory of SQLite.
 pub(super) fn document(row: &SqliteRow) -> Result<DocumentAt, Error> {
     let document = column::<Option<&str>>(row, 1)?.map(Arc::from);
-    let changed = column::<Option<i64>>(row, 2)?.map(position);
-    Ok(DocumentAt { document: document.zip(changed), at: position(column(row, 0)?) })
+    let changed = column::<Option<i64>>(row, 2)?.map(|number| position("position", number)).transpose()?;
+    Ok(DocumentAt { document: document.zip(changed), at: position("builds.position", column(row, 0)?)? })
 }
 
 pub(super) fn offset(at: i64, chain: &[u8]) -> Result<Offset, Error> {
     let chain = Chain::from_bytes(chain).ok_or_else(|| Error::Damaged("a chain does not have 16 bytes".to_owned()))?;
-    Ok(Offset { position: position(at), chain })
+    Ok(Offset { position: position("builds.position", at)?, chain })
 }
 
 pub(super) fn aggregate(row: &SqliteRow) -> Result<AggregateRef, Error> {

@@ -4,10 +4,10 @@ use dormouse_journal::store::derived_file::Schema;
 use dormouse_kernel::Mark;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::layout;
+use super::{decode, layout};
 use crate::definition::{Definition, relation};
-use crate::store::numbers::{signed, unsigned};
-use crate::store::{Begin, BuildNumber, Offset};
+use crate::store::numbers::signed;
+use crate::store::{Begin, BuildNumber, Builds, Error, Offset};
 
 /// The views. "DORV" in ASCII.
 pub(super) static VIEWS: Schema = Schema::new(0x444f_5256, &[VIEWS_1, VIEWS_2, VIEWS_3]);
@@ -49,25 +49,32 @@ const VIEWS_3: &str = "CREATE TABLE of_journal (first_event TEXT NOT NULL) STRIC
 /// A row of `builds`: build, whether it is served, version, position, chain, the position after which it begins.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, i64);
 
-/// See [`ViewStore::prepare`](crate::ViewStore::prepare): the builds, and whether the view is paused.
+/// See [`ViewStore::prepare`](crate::ViewStore::prepare). The inner error: a row does not hold what was written.
 pub(super) async fn prepare(
     connection: &mut SqliteConnection,
     view: &Definition,
-) -> Result<(Vec<BuildRow>, bool), sqlx::Error> {
-    let builds: Vec<BuildRow> =
+) -> Result<Result<Builds, Error>, sqlx::Error> {
+    let rows: Vec<BuildRow> =
         sqlx::query_as("SELECT build, is_serving, version, position, chain, begun_after FROM builds WHERE view = ?")
             .bind(view.name())
             .fetch_all(&mut *connection)
             .await?;
-    for (build, is_serving, version, ..) in &builds {
-        let is_current = *version == i64::from(view.version());
-        layout::fit(connection, view, &table(view, *build), is_current, *is_serving).await?;
+    let mut found = Builds::default();
+    for row in rows {
+        let (build, is_serving) = match decode::build(row) {
+            Ok(decoded) => decoded,
+            Err(damaged) => return Ok(Err(damaged)),
+        };
+        let is_current = build.version == view.version();
+        layout::fit(connection, view, &view.table(build.number), is_current, is_serving).await?;
+        *(if is_serving { &mut found.serving } else { &mut found.next }) = Some(build);
     }
     let paused: Option<i64> = sqlx::query_scalar("SELECT 1 FROM paused WHERE view = ?")
         .bind(view.name())
         .fetch_optional(&mut *connection)
         .await?;
-    Ok((builds, paused.is_some()))
+    found.is_paused = paused.is_some();
+    Ok(Ok(found))
 }
 
 /// See [`ViewStore::begin`](crate::ViewStore::begin): the number of the build.
@@ -96,7 +103,7 @@ pub(super) async fn begin(
     .bind(after.chain.0.as_slice())
     .fetch_one(&mut *transaction)
     .await?;
-    let table = table(view, build);
+    let table = format!("{}_{build}", view.relation());
     layout::create(&mut transaction, view, &table).await?;
     if is_served {
         layout::show(&mut transaction, view, &table).await?;
@@ -185,8 +192,4 @@ async fn drop_build(connection: &mut SqliteConnection, name: &str, is_serving: b
 async fn build_of(connection: &mut SqliteConnection, name: &str, is_serving: bool) -> Result<Option<i64>, sqlx::Error> {
     let build = sqlx::query_scalar("SELECT build FROM builds WHERE view = ? AND is_serving = ?");
     build.bind(name).bind(is_serving).fetch_optional(connection).await
-}
-
-fn table(view: &Definition, build: i64) -> String {
-    view.table(BuildNumber(unsigned(build)))
 }

@@ -25,35 +25,37 @@ pub(crate) use view_cache::ViewCache;
 /// the effect of all events up to its position and of no later event, and the position never goes back. The cache holds
 /// entries only for views whose worker runs in this process and announces its changes here. These facts make it exact:
 ///
-/// - **Before a commit** the worker names the documents that it changes ([`ViewCache::commit_begins`]). Their entries are
-///   removed, and none is inserted under these keys until the commit is known to have succeeded. Every commit that changes
-///   a document counts as a change of all lists. So each entry equals what the store holds before the commit, while the
-///   commit becomes visible, and after it.
+/// - **Before a commit** the worker names the documents that it changes ([`ViewCache::commit_begins`]). Their entries
+///   are removed, and none is inserted under these keys until the commit is known to have succeeded. Every commit that
+///   changes a document counts as a change of all lists. So each entry equals what the store holds before the commit,
+///   while the commit becomes visible, and after it.
 /// - **The seen position** is the highest position at which a reader may have seen the view. It is raised after each
-///   commit, before anybody is told of the commit, and whenever a load has shown a higher position. A hit *first* reads the
-///   seen position and *then* the entry. An entry that is still there has survived every change up to that position, so
-///   it is true there. Therefore the position of a result grows although its document does not change, and a reader of
-///   one document does not find the view further back when it reads the next one.
+///   commit, before the commit is reported, and whenever a load has shown a higher position. A hit *first* reads
+///   the seen position and *then* the entry. An entry that is still there has survived every change up to that
+///   position, so it is true there. Therefore the position of a result grows although its document does not change, and
+///   a reader of one document does not find the view further back when it reads the next one.
 /// - **If a commit is announced while a load is in flight**, the load's result goes only to the readers that already
-///   wait for it. It is not cached, and later readers start their own load. While the outcome of a commit is open, every
-///   reader loads for itself what the commit changes.
-/// - **A commit without a known outcome** (its reply was lost, or its worker died) may still happen later. What it changes
-///   is cached again after the next commit that moves the view on. A store moves a view only from the position that the
-///   worker names, so the lost commit can no longer happen then. A commit that releases parked events does not move the
-///   view, so it proves nothing about a lost commit at that position. All other entries stay true when a worker restarts.
+///   wait for it. It is not cached, and later readers start their own load. While the outcome of a commit is open,
+///   every reader loads for itself what the commit changes.
+/// - **A commit without a known outcome** (its reply was lost, or its worker died) may still happen later. What it
+///   changes is cached again after the next commit that moves the view on. A store moves a view only from the position
+///   that the worker names, so the lost commit can no longer happen then. A commit that releases parked events does not
+///   move the view, so it proves nothing about a lost commit at that position. All other entries stay true when a
+///   worker restarts.
 /// - **Another build** is served only after the cache of the view was closed ([`ViewCache::closes`],
 ///   [`ViewCache::swap_begins`]). Entries are cached for it once its worker says that it is served
 ///   ([`ViewCache::serves`]). Every entry belongs to a *generation*; a new generation makes all earlier entries
 ///   unreachable in one step.
-/// - **A view without a worker here** has no entries: its worker was paused or stopped, or other code made the served build.
-/// - **If another process moves the view**, a load is further than all announced commits, or a commit finds that the view
-///   has moved. The cache of the view is then closed until the worker has found out where the view is.
+/// - **A view without a worker here** has no entries: its worker was paused or stopped, or other code made the served
+///   build.
+/// - **If another process moves the view**, a load is further than all announced commits, or a commit finds that the
+///   view has moved. The cache of the view is then closed until the worker has found out where the view is.
 ///
-/// A list of a view that is written all the time is removed right after it was inserted. That costs one load, as without a
-/// cache, and no memory, because stale lists are removed at once and do not wait for their expiry.
+/// A list of a view that is written all the time is removed right after it was inserted. That costs one load, as
+/// without a cache, and no memory, because stale lists are removed at once and do not wait for their expiry.
 ///
-/// moka's own single flight (`try_get_with`) inserts every successful result and lets every caller join, so it would cache
-/// a load that a commit has overtaken. Therefore the cache has a single flight of its own.
+/// moka's own single flight (`try_get_with`) inserts every successful result and lets every caller join, so it would
+/// cache a load that a commit has overtaken. Therefore the cache has a single flight of its own.
 #[derive(Clone, Debug)]
 pub struct Cache(Arc<Shared>);
 

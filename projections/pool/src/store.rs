@@ -140,8 +140,8 @@ pub struct Advance {
 /// A document, and the position of the view when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentAt {
-    /// The document as JSON, with the position of the last event that changed it. `None`: there is no such document. Shared,
-    /// because many readers get it.
+    /// The document as JSON, with the position of the last event that changed it. `None`: there is no such document.
+    /// Shared, because many readers get it.
     pub document: Option<(Arc<str>, Position)>,
     /// The position of the view.
     pub at: Position,
@@ -182,8 +182,8 @@ pub enum CommitError {
 
 /// Keeps views.
 ///
-/// A view has at most two builds: the served one, and one that is made beside it. Workers move a build on, readers read the
-/// served build. Operators find it in SQL under the name [`Definition::relation`].
+/// A view has at most two builds: the served one, and one that is made beside it. Workers move a build on, readers read
+/// the served build. Operators find it in SQL under the name [`Definition::relation`].
 ///
 /// ```text
 ///  call              what it makes durable, in one transaction       what readers see
@@ -206,23 +206,23 @@ pub enum CommitError {
 ///
 /// A power cut may undo the latest calls, but only whole ones and always the latest, so rows and offset stay together.
 /// An error of commit: [`Moved`](CommitError::Moved) means not done, for certain. [`Failed`](CommitError::Failed) means
-/// unknown: it is done, or not, or will be done later. The worker drops what it holds in memory and calls `prepare`. A late
-/// commit does nothing once another commit has moved the build on from `from`.
+/// unknown: it is done, or not, or will be done later. The worker drops what it holds in memory and calls `prepare`. A
+/// late commit does nothing once another commit has moved the build on from `from`.
 ///
-/// Every method may be called from many tasks at once. A future may be dropped at any moment: its call then has happened as
-/// a whole, or will happen, or never.
+/// Every method may be called from many tasks at once. A future may be dropped at any moment: its call then has
+/// happened as a whole, or will happen, or never.
 #[async_trait]
 pub trait ViewStore: Debug + Send + Sync + 'static {
-    /// The builds of a view. Storage that was found to be damaged is created anew first, and is empty then. Afterwards the
-    /// builds of the view's version have a column and an index for each declared field.
+    /// The builds of a view. Storage that was found to be damaged is created anew first, and is empty then. Afterwards
+    /// the builds of the view's version have a column and an index for each declared field.
     async fn prepare(&self, view: &Definition) -> Result<Builds, Error>;
 
     /// Begins a build of the view's version: empty, at `after`. A build that was being made beside the served one is
     /// dropped. If no build is served, the new one is served in either case.
     async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error>;
 
-    /// Serves a build in the place of the served one, which is dropped with its rows. Readers see the old one or the new
-    /// one, never a mixture, and never an earlier position than before.
+    /// Serves a build in the place of the served one, which is dropped with its rows. Readers see the old one or the
+    /// new one, never a mixture, and never an earlier position than before.
     ///
     /// False: nothing has changed, because the build is behind the served one or does not exist.
     async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error>;
@@ -236,16 +236,16 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
     /// The names of all views that have a build or a pause, sorted.
     async fn names(&self) -> Result<Vec<String>, Error>;
 
-    /// The journal that the views belong to: the mark of its first event, if it is stored. Stores `first` if none was stored
-    /// before.
+    /// The journal that the views belong to: the mark of its first event, if it is stored. Stores `first` if none was
+    /// stored before.
     async fn of_journal(&self, first: Option<Mark>) -> Result<Option<Mark>, Error>;
 
     /// Stores whether a view is paused.
     async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error>;
 
     /// The documents of these keys, as JSON, in any order; keys without a document are left out. Sees every commit that
-    /// returned before the call. `None`: they have more than `bytes`; to find that out, at most `bytes` and one document are
-    /// held in memory.
+    /// returned before the call. `None`: they have more than `bytes`; to find that out, at most `bytes` and one
+    /// document are held in memory.
     async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key], bytes: usize) -> Result<Loaded, Error>;
 
     /// Moves a build on: all that [`Advance`] says, or nothing.
@@ -256,8 +256,8 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
     /// [`CommitError::Moved`] if the build is not at [`Advance::from`].
     async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError>;
 
-    /// A document of the served build, and the position of the build: the document contains the effect of all events up to
-    /// there, and of no later one. Sees every commit that returned before the call.
+    /// A document of the served build, and the position of the build: the document contains the effect of all events up
+    /// to there, and of no later one. Sees every commit that returned before the call.
     async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error>;
 
     /// A page of the served build: one state, as with [`get`](Self::get).

@@ -1,4 +1,5 @@
-//! What happens on a miss: one reader, the leader, loads from the store, and the others wait for it where that is allowed.
+//! What happens on a miss: one reader, the leader, loads from the store, and the others wait for it where that is
+//! allowed.
 
 use std::collections::HashMap;
 

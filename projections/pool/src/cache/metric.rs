@@ -32,7 +32,8 @@ pub struct Usage {
     pub hits: u64,
     /// Reads that the cache could not answer, since the start.
     pub misses: u64,
-    /// Reads of the store, since the start. Fewer than misses, because readers of the same document or list share a load.
+    /// Reads of the store, since the start. Fewer than misses, because readers of the same document or list share a
+    /// load.
     pub loads: u64,
     /// Reads of the store that are in flight.
     pub loading: u64,

@@ -57,9 +57,9 @@ struct EntryKeyRef<'a> {
 impl CacheStore {
     /// An empty store. `None`: the options turn caching off.
     ///
-    /// moka bounds one sum. Each entry weighs its bytes, but at least the average bytes per entry that the options allow.
-    /// So neither number nor bytes ever exceed their bound. When the sum is reached, one of them is at least half of its
-    /// bound.
+    /// moka bounds one sum. Each entry weighs its bytes, but at least the average bytes per entry that the options
+    /// allow. So neither number nor bytes ever exceed their bound. When the sum is reached, one of them is at least
+    /// half of its bound.
     pub(super) fn of(options: &Options) -> Option<Self> {
         let Options { enabled, ttl, entries, size } = options;
         let share = size.as_u64().div_ceil(entries.get());

@@ -130,8 +130,8 @@ impl ViewCache {
         Self { cache, counts, generation, seen: AtomicU64::new(0), write_state: Mutex::new(write_state) }
     }
 
-    /// This build is served and has this offset; the worker goes on from there. Call it before anybody is told how far
-    /// the view is. Entries stay if they are of this build and no other process can have moved it.
+    /// This build is served and has this offset; the worker goes on from there. Call it before the position of the
+    /// view is reported. Entries stay if they are of this build and no other process can have moved it.
     pub(crate) fn serves(&self, build: BuildNumber, offset: Offset) {
         let mut state = self.write_state();
         if matches!(state.serving, Serving::Swapping { successor, .. } if successor != build) {
@@ -153,16 +153,16 @@ impl ViewCache {
         self.raise_seen(at);
     }
 
-    /// Another build is about to be served, or none, or the worker ends and other processes may move the view. Nothing is
-    /// cached until [`serves`](Self::serves) is called.
+    /// Another build is about to be served, or none, or the worker ends and other processes may move the view. Nothing
+    /// is cached until [`serves`](Self::serves) is called.
     pub(crate) fn closes(&self) {
         let mut state = self.write_state();
         self.close(&mut state);
         state.serving = Serving::Closed;
     }
 
-    /// This build is about to take the place of the served one, whose worker may still say that it is served. Nothing is
-    /// cached until the successor [is served](Self::serves), or the [swap fails](Self::swap_failed).
+    /// This build is about to take the place of the served one, whose worker may still say that it is served. Nothing
+    /// is cached until the successor [is served](Self::serves), or the [swap fails](Self::swap_failed).
     pub(crate) fn swap_begins(&self, successor: BuildNumber) {
         let mut state = self.write_state();
         let reopens = state.is_open();
@@ -191,8 +191,8 @@ impl ViewCache {
         }
     }
 
-    /// A commit is about to begin. Nothing that it changes is cached until its [outcome](Self::commit_ended) is known. The
-    /// caller need not know whether the build is served: a build that is not served has no readers.
+    /// A commit is about to begin. Nothing that it changes is cached until its [outcome](Self::commit_ended) is known.
+    /// The caller need not know whether the build is served: a build that is not served has no readers.
     pub(crate) fn commit_begins(&self, build: BuildNumber, advance: &Advance) {
         let Advance { from, to, rows, gone, .. } = advance;
         let keys = || rows.iter().map(|row| &row.key).chain(gone);

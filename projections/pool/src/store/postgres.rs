@@ -1,9 +1,9 @@
 //! Views in PostgreSQL: in a schema of their own, on the journal's server or another.
 //!
-//! As in SQLite there is a table for each build of a view, a SQL view `view_<name>` on the served build, which operators
-//! may read, and four tables of the store: `builds`, `parked`, `paused`, `of_journal`. A commit is one statement and one
-//! round trip. A crash of the server may undo the latest commits (`synchronous_commit=off`), rows and offsets alike: the
-//! journal has the events.
+//! As in SQLite there is a table for each build of a view, a SQL view `view_<name>` on the served build, which
+//! operators may read, and four tables of the store: `builds`, `parked`, `paused`, `of_journal`. A commit is one
+//! statement and one round trip. A crash of the server may undo the latest commits (`synchronous_commit=off`), rows and
+//! offsets alike: the journal has the events.
 //!
 //! A few connections commit, others read, and one creates indexes, which may take long.
 //!
@@ -90,12 +90,12 @@ impl Postgres {
     /// The schema of the views, unless another one is named.
     pub const SCHEMA: &'static str = "dormouse_views";
 
-    /// Opens the views in a schema, which is created if it is missing. Documents and lists are also read from `replicas`
-    /// while these are available.
+    /// Opens the views in a schema, which is created if it is missing. Documents and lists are also read from
+    /// `replicas` while these are available.
     ///
     /// # Errors
-    /// If the server cannot be reached, or the schema belongs to another program, is newer than this binary, or may not be
-    /// created.
+    /// If the server cannot be reached, or the schema belongs to another program, is newer than this binary, or may not
+    /// be created.
     pub async fn open(
         url: &PostgresUrl,
         replicas: &[PostgresUrl],

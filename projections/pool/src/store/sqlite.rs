@@ -1,9 +1,9 @@
 //! Views in SQLite: one file beside the journal's. It is derived from the journal, and created anew if it is damaged.
 //!
-//! `views.db` has a table for each build of a view, a SQL view `view_<name>` on the served build, which operators may read,
-//! and four tables of the store: `builds` (how far each is), `parked` (the events that wait), `paused` (the views that are
-//! paused), `of_journal` (the journal that the views belong to). One connection writes, others read. A power cut may undo
-//! the latest commits (`synchronous=NORMAL`), rows and offsets alike: the journal has the events.
+//! `views.db` has a table for each build of a view, a SQL view `view_<name>` on the served build, which operators may
+//! read, and four tables of the store: `builds` (how far each is), `parked` (the events that wait), `paused` (the views
+//! that are paused), `of_journal` (the journal that the views belong to). One connection writes, others read. A power
+//! cut may undo the latest commits (`synchronous=NORMAL`), rows and offsets alike: the journal has the events.
 
 mod commit;
 mod connections;
@@ -36,17 +36,19 @@ use connections::{File, Target, failed};
 use schema::VIEWS;
 use written::Written;
 
-/// How long a statement waits for the lock of another connection. Only foreign tools hold a lock for longer than a commit.
+/// How long a statement waits for the lock of another connection. Only foreign tools hold a lock for longer than a
+/// commit.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Pages (4 KiB) in the WAL before a checkpoint, which syncs the whole WAL while all commits wait. With this number it takes
-/// some tens of milliseconds, by which the views are late.
+/// Pages (4 KiB) in the WAL before a checkpoint, which syncs the whole WAL while all commits wait. With this number it
+/// takes some tens of milliseconds, by which the views are late.
 const CHECKPOINT_PAGES: &str = "1000";
 
 /// The size to which a checkpoint cuts a WAL that has grown: as large as the checkpoint of large batches needs it.
 const WAL_BYTES_KEPT: &str = "67108864";
 
-/// Cache of the writing connection, in KiB because it is negative: 64 MiB, so that hot documents are not read from the file.
+/// Cache of the writing connection, in KiB because it is negative: 64 MiB, so that hot documents are not read from the
+/// file.
 const CACHE: &str = "-65536";
 
 /// Prepared statements that the writing connection keeps: about twenty for each view.
@@ -68,7 +70,8 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens `views.db` in a directory; both are created if they are missing. A damaged file is replaced by an empty one.
+    /// Opens `views.db` in a directory; both are created if they are missing. A damaged file is replaced by an empty
+    /// one.
     ///
     /// # Errors
     /// If the file cannot be created or written, or belongs to another program or a newer version.

@@ -1,4 +1,5 @@
-//! SQL that changes the builds of a view: the rows of `builds`, their tables, and the SQL view that shows the served build.
+//! SQL that changes the builds of a view: the rows of `builds`, their tables, and the SQL view that shows the served
+//! build.
 //!
 //! No reader of a view may wait for long, or fail, because of a change. A reader locks the SQL view, and then the table
 //! behind it. So no transaction changes both: a table that is no longer served is dropped in a transaction of its own,
@@ -17,8 +18,8 @@ use crate::definition::{Definition, relation};
 use crate::store::numbers::{build_number, position, signed, unsigned};
 use crate::store::{Begin, Build, BuildNumber, Error, Offset};
 
-/// The builds of a view: with whether the table exists and, if the build is served, the SQL view; and the transaction that
-/// wrote the row.
+/// The builds of a view: with whether the table exists and, if the build is served, the SQL view; and the transaction
+/// that wrote the row.
 const BUILDS: &str = "
     SELECT build, is_serving, version, position, chain, to_regclass($2 || '_' || build) IS NOT NULL
         AND (NOT is_serving OR to_regclass($2) IS NOT NULL), xmin::text::bigint, begun_after
@@ -40,8 +41,8 @@ const SUPERFLUOUS: &str = "
         AND left(relname, length($1) + 1) = $1 || '_' AND substr(relname, length($1) + 2) ~ '^[0-9]+$'
         AND NOT EXISTS (SELECT FROM builds WHERE relname = $1 || '_' || build)";
 
-/// A row of `builds`: build, whether it is served, version, position, chain, whether its table exists, the transaction that
-/// wrote the row, and the position after which the build begins.
+/// A row of `builds`: build, whether it is served, version, position, chain, whether its table exists, the transaction
+/// that wrote the row, and the position after which the build begins.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, bool, i64, i64);
 
 /// A build of a view, as `builds` describes it.
@@ -125,8 +126,8 @@ pub(super) async fn is_far_enough(
     Ok(next.is_some_and(|(.., position)| *position >= served))
 }
 
-/// Carries out a change in one transaction. `patience` limits the wait for each lock. Returns the build that was begun or
-/// served.
+/// Carries out a change in one transaction. `patience` limits the wait for each lock. Returns the build that was begun
+/// or served.
 pub(super) async fn change(
     connection: &mut PgConnection,
     name: &str,
@@ -251,8 +252,8 @@ async fn forget(connection: &mut PgConnection, name: &str, is_serving: bool) -> 
     Ok(())
 }
 
-/// Drops the tables that belong to no build, each in a transaction of its own. What cannot be dropped now is found the next
-/// time.
+/// Drops the tables that belong to no build, each in a transaction of its own. What cannot be dropped now is found the
+/// next time.
 pub(super) async fn tidy(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
     for table in superfluous(connection, &relation(name)).await? {
         raw_sql(AssertSqlSafe(format!("DROP TABLE IF EXISTS {table}"))).execute(&mut *connection).await?;

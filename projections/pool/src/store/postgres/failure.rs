@@ -12,7 +12,7 @@ use crate::definition::Definition;
 use crate::store::numbers::{position, signed};
 use crate::store::{BuildNumber, Error, no_build, no_view};
 
-/// What is damaged, and made anew when a view is prepared next.
+/// What is damaged, and created anew when a view is prepared next.
 #[derive(Debug, Default)]
 pub(super) struct Damage {
     /// The store's own tables.

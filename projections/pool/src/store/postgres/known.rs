@@ -1,9 +1,9 @@
 //! What this store knows of the views that it moves. It accepts no result of a replica that is older.
 //!
-//! The result of a read carries its [`BuildMark`]. The result is accepted if it includes all that was known when the read
-//! began. The store forgets what it knows when that becomes uncertain: when a build takes the place of another, when
-//! another process moves the view. Without a mark to compare with, only the primary is asked, and its results give a mark
-//! again.
+//! The result of a read carries its [`BuildMark`]. The result is accepted if it includes all that was known when the
+//! read began. The store forgets what it knows when that becomes uncertain: when a build takes the place of another,
+//! when another process moves the view. Without a mark to compare with, only the primary is asked, and its results give
+//! a mark again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,8 +42,8 @@ pub(super) struct Known(Mutex<HashMap<String, View>>);
 
 #[derive(Debug, Default)]
 struct View {
-    /// Whether this store moves the view. Views that another process moves are read from the primary: its commits are not
-    /// known here.
+    /// Whether this store moves the view. Views that another process moves are read from the primary: its commits are
+    /// not known here.
     is_ours: bool,
     served: Option<BuildNumber>,
     marks: HashMap<BuildNumber, BuildMark>,

@@ -17,7 +17,7 @@ impl Postgres {
     /// See [`ViewStore::prepare`](crate::ViewStore::prepare).
     pub(super) async fn prepare_view(&self, view: &Definition) -> Result<Builds, Error> {
         match self.try_to_prepare(view).await {
-            // The damage is known now, and the second attempt makes it anew.
+            // The damage is known now, and the second attempt mends it.
             Err(Error::Damaged(_)) => self.try_to_prepare(view).await,
             prepared => prepared,
         }
@@ -92,7 +92,8 @@ impl Postgres {
         if !self.checked(is_far_enough.await, Target::Store).await? {
             return Ok(false);
         }
-        // The build can be served without statistics. Its lists are slower then, until the server analyzes it by itself.
+        // The build can be served without statistics. Its lists are slower then, until the server analyzes it by
+        // itself.
         if let Ok(mut session) = self.indexer.open().await
             && self.indexer.answer(builds::analyze(&mut session, view, build)).await.is_ok()
         {
@@ -101,8 +102,8 @@ impl Postgres {
         Ok(self.change(view.name(), Change::Serve(view, build)).await?.is_some())
     }
 
-    /// Changes the builds of a view, then drops the tables that no build needs any more. Returns the build that was begun or
-    /// served.
+    /// Changes the builds of a view, then drops the tables that no build needs any more. Returns the build that was
+    /// begun or served.
     pub(super) async fn change(&self, name: &str, change: Change<'_>) -> Result<Option<BuildNumber>, Error> {
         // Shorter than the lock timeout of the readers that queue behind this change: none of them fails because of it.
         let mut patience = self.limits.lock_timeout / 8;

@@ -1,10 +1,11 @@
 //! Reading documents, lists and parked events.
 //!
-//! Servers that follow the primary may serve reads of documents and lists (see [`known`](super::known)). The result of a
-//! replica is checked: if it lacks something that this store has committed, the primary is asked instead. That would cost
-//! each read twice right after a commit, which reaches a replica up to half a second later (it is written behind, and
-//! sent after that). So a replica is asked if it is known to have all that this store has committed, by its last result or
-//! by the look that is taken at it once a second. Otherwise it is asked once between two looks, for as long as that succeeds.
+//! Servers that follow the primary may serve reads of documents and lists (see [`known`](super::known)). The result of
+//! a replica is checked: if it lacks something that this store has committed, the primary is asked instead. That would
+//! cost each read twice right after a commit, which reaches a replica up to half a second later (it is written behind,
+//! and sent after that). So a replica is asked if it is known to have all that this store has committed, by its last
+//! result or by the look that is taken at it once a second. Otherwise it is asked once between two looks, for as long
+//! as that succeeds.
 
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ use crate::query::{Page, Query, Value};
 use crate::store::numbers::{position, signed, unsigned, version};
 use crate::store::{BuildNumber, DocumentAt, Error, Loaded, Parked, Row};
 
-/// A statement on what is served, for the primary or a replica: the mark of the build and what was read. `None`: no build
-/// is served.
+/// A statement on what is served, for the primary or a replica: the mark of the build and what was read. `None`: no
+/// build is served.
 type ServedRead<A, T> = for<'q> fn(&'q mut PgConnection, &'q A) -> Asking<'q, Option<(BuildMark, T)>>;
 
 impl Postgres {
@@ -202,8 +203,9 @@ fn value(row: &PgRow, index: usize, kind: Kind) -> Result<Option<Value>, Failure
     Ok(match kind {
         Kind::Text => row.try_get::<Option<String>, _>(index)?.map(Value::Text),
         Kind::Integer => {
-            let number = row.try_get::<Option<&str>, _>(index)?.map(str::parse).transpose();
-            number.map_err(|_| Failure::Damaged("a whole number is none".to_owned()))?.map(Value::Integer)
+            let parse =
+                |text: &str| text.parse().map_err(|_| Failure::Damaged(format!("{text:?} is not a whole number")));
+            row.try_get::<Option<&str>, _>(index)?.map(parse).transpose()?.map(Value::Integer)
         }
         Kind::Real => row.try_get::<Option<f64>, _>(index)?.map(Value::Real),
         Kind::Boolean => row.try_get::<Option<bool>, _>(index)?.map(Value::Boolean),

@@ -18,7 +18,8 @@ const KNOWN: i64 = MIGRATIONS.len() as i64;
 /// The advisory lock that lets one node migrate at a time: "dorviews" in ASCII.
 const LOCK: i64 = 0x646f_7276_6965_7773;
 
-/// Whether the schema exists, whether it has our table of versions, and whether it has a table with the name of one of ours.
+/// Whether the schema exists, whether it has our table of versions, and whether it has a table with the name of one of
+/// ours.
 const FIND: &str = "
     SELECT current_schema() IS NOT NULL, to_regclass('dormouse_views_schema') IS NOT NULL,
         to_regclass('builds') IS NOT NULL OR to_regclass('parked') IS NOT NULL OR to_regclass('paused') IS NOT NULL";
@@ -26,8 +27,8 @@ const FIND: &str = "
 const CREATE_VERSIONS: &str = "
     CREATE TABLE dormouse_views_schema (version bigint PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
 
-/// Drops all tables of the store: without the table of versions, an opening would not recognize the others. Tables of builds
-/// are dropped when their views are prepared.
+/// Drops all tables of the store: without the table of versions, an opening would not recognize the others. Tables of
+/// builds are dropped when their views are prepared.
 const FORGET: &str = "DROP TABLE IF EXISTS builds, parked, paused, of_journal, dormouse_views_schema";
 
 /// Why the schema cannot be used.

@@ -15,8 +15,8 @@ use crate::store::{BuildNumber, Loaded};
 
 pub(super) type Statement<'q> = sqlx::query::Query<'q, sqlx::Postgres, PgArguments>;
 
-/// Selects key and document of those keys that have a document. Without any, the result is one row of NULLs; without the
-/// build, it has no row.
+/// Selects key and document of those keys that have a document. Without any, the result is one row of NULLs; without
+/// the build, it has no row.
 pub(super) fn load(view: &Definition, build: BuildNumber) -> String {
     format!(
         "SELECT held.key, held.document::text FROM builds LEFT JOIN {} AS held ON held.key = ANY($2)
@@ -62,8 +62,8 @@ pub(super) fn get(view: &Definition) -> String {
     )
 }
 
-/// Selects a row for each document of a list: the mark of the served build, the total, key, document and position, then the
-/// values that the list is sorted by. If the list is empty, there is one row without a document.
+/// Selects a row for each document of a list: the mark of the served build, the total, key, document and position, then
+/// the values that the list is sorted by. If the list is empty, there is one row without a document.
 pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
     let Listing { rows, count, binds } = Listing::of::<Expressions>(query, view.relation(), 1);
     let count = if query.is_counting() { count } else { "NULL::bigint".to_owned() };

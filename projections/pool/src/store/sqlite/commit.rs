@@ -15,17 +15,19 @@ use crate::store::numbers::signed;
 use crate::store::values::Paths;
 use crate::store::{Advance, BuildNumber, Offset, Parked, Row};
 
-/// A batch with so many rows is one of a view that is built or far behind. It changes pages all over the file, and most of
-/// them many times.
+/// A batch with so many rows is one of a view that is built or far behind. It changes pages all over the file, and most
+/// of them many times.
 const LARGE_BATCH: usize = 2048;
 
-/// Pages in the WAL before a checkpoint after a large batch. It may be late, because no reader needs that view to be fresh.
+/// Pages in the WAL before a checkpoint after a large batch. It may be late, because no reader needs that view to be
+/// fresh.
 const CHECKPOINT_PAGES_LARGE: u32 = 16_000;
 
 /// A set that has every field, however many there are.
 const EVERY_FIELD: FieldSet = FieldSet::MAX;
 
-/// See [`ViewStore::commit`](crate::ViewStore::commit). The inner error: the build is at another position, if it exists.
+/// See [`ViewStore::commit`](crate::ViewStore::commit). The inner error: the build is at another position, if it
+/// exists.
 pub(super) async fn commit(
     connection: &mut SqliteConnection,
     view: &Definition,
@@ -63,8 +65,8 @@ pub(super) async fn commit(
     Ok(Ok(()))
 }
 
-/// Begins the transaction, moves the build and writes the first rows: one round trip. The inner error, after a roll-back:
-/// the build is at another position, if it exists.
+/// Begins the transaction, moves the build and writes the first rows: one round trip. The inner error, after a
+/// roll-back: the build is at another position, if it exists.
 async fn move_on(
     connection: &mut SqliteConnection,
     writer: &Writer,
@@ -203,8 +205,8 @@ impl Writer {
         )
     }
 
-    /// The statement for so many rows that exist, of which only these fields change. The columns have the numbers in which
-    /// they are [bound](Self::bind).
+    /// The statement for so many rows that exist, of which only these fields change. The columns have the numbers in
+    /// which they are [bound](Self::bind).
     fn update(&self, rows: usize, fields: FieldSet) -> String {
         let named: Vec<&String> = chosen(self.fields.iter(), fields).collect();
         let row = format!("({})", vec!["?"; named.len() + 3].join(","));

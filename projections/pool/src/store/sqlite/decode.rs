@@ -64,8 +64,8 @@ fn whole(row: &SqliteRow, index: usize) -> Result<Option<i128>, Error> {
     if let Ok(number) = row.try_get::<Option<i64>, _>(index) {
         return Ok(number.map(i128::from));
     }
-    let number = column::<&str>(row, index)?.parse();
-    number.map(Some).map_err(|_| Error::Damaged("a whole number is none".to_owned()))
+    let text = column::<&str>(row, index)?;
+    text.parse().map(Some).map_err(|_| Error::Damaged(format!("{text:?} is not a whole number")))
 }
 
 /// A row of [`get`](super::statements::get). The document is copied once, from the memory of SQLite.

@@ -1,4 +1,5 @@
-//! The table of a build, with a column and an index for each declared field, and the SQL view that shows the served build.
+//! The table of a build, with a column and an index for each declared field, and the SQL view that shows the served
+//! build.
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
@@ -25,8 +26,8 @@ pub(super) async fn show(connection: &mut SqliteConnection, view: &Definition, t
     run(connection, view_sql(view, table, |_| true)).await
 }
 
-/// Changes the table of a build to the declared fields, if the build is of the view's version (`is_current`). Shows the build
-/// in SQL, if it is served.
+/// Changes the table of a build to the declared fields, if the build is of the view's version (`is_current`). Shows the
+/// build in SQL, if it is served.
 pub(super) async fn fit(
     connection: &mut SqliteConnection,
     view: &Definition,
@@ -90,7 +91,8 @@ impl Layout {
             && view.fields().iter().all(|field| self.has(table, field))
     }
 
-    /// Whether a field has its column and its index. Older code does not fill columns; it replaces our indexes by others.
+    /// Whether a field has its column and its index. Older code does not fill columns; it replaces our indexes by
+    /// others.
     fn has(&self, table: &str, field: &Field) -> bool {
         self.table.contains(&definition(field)) && self.indexes.contains(&index(table, field))
     }
@@ -123,8 +125,8 @@ async fn change(
     Ok(())
 }
 
-/// The statement that creates a table. The table has a rowid, because large rows slow down a table without one, and documents
-/// may be large. The fields come before the document, so that SQLite reads them without reading the document.
+/// The statement that creates a table. The table has a rowid, because large rows slow down a table without one, and
+/// documents may be large. The fields come before the document, so that SQLite reads them without reading the document.
 fn table_sql(view: &Definition, table: &str) -> String {
     let fields: String = view.fields().iter().map(definition).collect();
     format!(
@@ -147,8 +149,8 @@ fn definition(field: &Field) -> String {
     format!("\n            {} {kind},", column(*field))
 }
 
-/// The statement that creates the SQL view. Declared fields are columns, so that conditions on them use the indexes. Fields
-/// without a column are computed from the documents.
+/// The statement that creates the SQL view. Declared fields are columns, so that conditions on them use the indexes.
+/// Fields without a column are computed from the documents.
 fn view_sql(view: &Definition, table: &str, has_column: impl Fn(&Field) -> bool) -> String {
     let shown = |field: &Field| match has_column(field) {
         true => format!(", {}", column(*field)),

@@ -12,8 +12,8 @@ use crate::store::{Begin, BuildNumber, Builds, Error, Offset};
 /// The views. "DORV" in ASCII.
 pub(super) static VIEWS: Schema = Schema::new(0x444f_5256, &[VIEWS_1, VIEWS_2, VIEWS_3]);
 
-/// The chain of a build is that of the event at its position, which shows that the view belongs to the journal. At most one
-/// build of a view is served, and at most one is not.
+/// The chain of a build is that of the event at its position, which shows that the view belongs to the journal. At most
+/// one build of a view is served, and at most one is not.
 const VIEWS_1: &str = "
 CREATE TABLE builds (
     build INTEGER PRIMARY KEY AUTOINCREMENT,

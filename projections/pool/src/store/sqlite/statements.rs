@@ -1,5 +1,5 @@
-//! The statements that read documents and lists, and what commits share with them: statements are prepared for a few numbers
-//! of rows.
+//! The statements that read documents and lists, and what commits share with them: statements are prepared for a few
+//! numbers of rows.
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteArguments;
@@ -16,8 +16,8 @@ use crate::store::{BuildNumber, Error, Loaded};
 
 pub(super) type Statement<'q> = sqlx::query::Query<'q, Driver, SqliteArguments>;
 
-/// The numbers of rows, or keys, that statements take: the next larger one is used, and filled up with NULL. More sizes would
-/// save little, and each statement is kept for each view.
+/// The numbers of rows, or keys, that statements take: the next larger one is used, and filled up with NULL. More sizes
+/// would save little, and each statement is kept for each view.
 const PREPARED_ROWS: [usize; 5] = [1, 4, 16, 64, 256];
 
 /// Parameters of a statement; SQLite allows 32,766.
@@ -62,8 +62,9 @@ pub(super) fn get(view: &Definition) -> String {
     )
 }
 
-/// Selects a row for each document of a list: the position of the view, the total, key, document and position, then the values
-/// that the list is sorted by. If the list is empty, there is one row without a document. One statement sees one state.
+/// Selects a row for each document of a list: the position of the view, the total, key, document and position, then the
+/// values that the list is sorted by. If the list is empty, there is one row without a document. One statement sees one
+/// state.
 pub(super) fn list(view: &Definition, query: &Query) -> (String, Vec<Bind>) {
     let Listing { rows, count, binds } = Listing::of::<Sqlite>(query, view.relation(), 1);
     let count = if query.is_counting() { count } else { "NULL".to_owned() };
@@ -117,7 +118,8 @@ pub(super) fn bind(statement: Statement<'_>, value: Bind) -> Statement<'_> {
 pub(super) fn bind_value(statement: Statement<'_>, value: Value) -> Statement<'_> {
     match value {
         Value::Text(text) => statement.bind(text),
-        // Integers have a sign and 64 bits here. Texts sort after all numbers, and in numeric order if they are equally long.
+        // Integers have a sign and 64 bits here. Texts sort after all numbers, and in numeric order if they are equally
+        // long.
         Value::Integer(number) => match i64::try_from(number) {
             Ok(number) => statement.bind(number),
             Err(_) => statement.bind(format!("{number:0>DIGITS$}")),
@@ -127,8 +129,8 @@ pub(super) fn bind_value(statement: Statement<'_>, value: Value) -> Statement<'_
     }
 }
 
-/// The number of rows that a statement takes for this many rows of this many columns. Less than `rows`, if one statement
-/// cannot take all.
+/// The number of rows that a statement takes for this many rows of this many columns. Less than `rows`, if one
+/// statement cannot take all.
 pub(super) fn prepared(rows: usize, columns: usize) -> usize {
     let mut sizes = PREPARED_ROWS.into_iter().filter(|size| size * columns <= PARAMETERS);
     let largest = sizes.clone().next_back().unwrap_or(1);

@@ -1,5 +1,5 @@
-//! The declared fields of the rows that were written last, so that an update names only the fields that change. SQLite writes
-//! the index of every field that an update names, whether its value changes or not.
+//! The declared fields of the rows that were written last, so that an update names only the fields that change. SQLite
+//! writes the index of every field that an update names, whether its value changes or not.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
@@ -32,8 +32,8 @@ pub(super) type FieldSet = u64;
 #[derive(Debug, Default)]
 pub(super) struct Written(Mutex<HashMap<BuildNumber, Known>>);
 
-/// What is known of the rows of one build. A transaction takes it out of [`Written`], so that it is lost if the transaction
-/// fails.
+/// What is known of the rows of one build. A transaction takes it out of [`Written`], so that it is lost if the
+/// transaction fails.
 #[derive(Debug)]
 pub(super) struct Known {
     /// The position of the build. If the build is at another one, another process has written to it.
@@ -81,8 +81,8 @@ impl Written {
 }
 
 impl Known {
-    /// Decides how rows are written, and remembers their values. Those of a large batch are not remembered, because they would
-    /// evict each other.
+    /// Decides how rows are written, and remembers their values. Those of a large batch are not remembered, because
+    /// they would evict each other.
     pub(super) fn plan(&mut self, rows: Vec<Row>, paths: &Paths, fields: usize, is_large: bool) -> Planned {
         let mut planned = Planned::default();
         if is_large {

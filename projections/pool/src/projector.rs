@@ -131,7 +131,7 @@ impl<P: Projection> Projector<P> {
         while !view.is_served {
             let (served, at) = (progress.borrow().position, view.offset.position);
             if at >= served {
-                let closed = view_cache.gives_way_to(view.build);
+                view_cache.swap_begins(view.build);
                 if store.serve(definition, view.build).await? {
                     info!(view = P::NAME, position = %at, "a view was built anew and is served");
                     let version = definition.version();
@@ -142,7 +142,7 @@ impl<P: Projection> Projector<P> {
                     *turn = None;
                     return Ok(());
                 }
-                view_cache.reopens(closed);
+                view_cache.swap_failed(view.build);
                 if turn.take().is_some() {
                     // It was not this process that moved it on.
                     return Ok(());
@@ -203,9 +203,9 @@ impl<P: Projection> Projector<P> {
     pub(crate) async fn commit(&self, build: BuildNumber, from: Offset, advance: Advance) -> Result<(), CommitError> {
         let ProjectionContext { definition, store, view_cache, .. } = &*self.context;
         let to = advance.to;
-        view_cache.writing(build, &advance);
+        view_cache.commit_begins(build, &advance);
         let committed = commit(&**store, definition, build, from, advance).await;
-        view_cache.wrote(build, to, &committed);
+        view_cache.commit_ended(build, to, &committed);
         committed
     }
 

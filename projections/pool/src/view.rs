@@ -59,7 +59,7 @@ impl<P: Projection> View<P> {
     /// # Errors
     /// If the store does not answer, or the document is not what this code expects.
     pub async fn get(&self, key: &Key) -> Result<Answer<P::Document>, ReadError> {
-        let store::Found { document, at } = self.reader.get(key).await?;
+        let store::DocumentAt { document, at } = self.reader.get(key).await?;
         let read = |(json, position): (Arc<str>, Position)| {
             let content = from_json(key, &json).map_err(|invalid| ReadError::Unreadable(invalid.to_string()))?;
             Ok::<_, ReadError>(Document { content, position })

@@ -4,7 +4,7 @@
 //! load, kept in the health, and compared in tests. `sqlx::Error` allows none of that.
 
 use dormouse_kernel::{AggregateRef, Position, Version};
-use dormouse_storage::NegativeNumber;
+use dormouse_storage::OutOfRange;
 
 /// Why an append was refused. None of its events is in the journal, and none will be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,8 +112,8 @@ impl From<dormouse_storage::Error> for StoreError {
     }
 }
 
-impl From<NegativeNumber> for StoreError {
-    fn from(error: NegativeNumber) -> Self {
+impl From<OutOfRange> for StoreError {
+    fn from(error: OutOfRange) -> Self {
         Self::Damaged(error.to_string())
     }
 }

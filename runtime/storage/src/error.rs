@@ -1,6 +1,6 @@
 //! Why stored rows could not be read or written.
 
-use crate::number::NegativeNumber;
+use crate::number::OutOfRange;
 
 /// Why a database could not do what it was asked for.
 ///
@@ -18,8 +18,8 @@ pub enum Error {
     Damaged(String),
 }
 
-impl From<NegativeNumber> for Error {
-    fn from(error: NegativeNumber) -> Self {
+impl From<OutOfRange> for Error {
+    fn from(error: OutOfRange) -> Self {
         Self::Damaged(error.to_string())
     }
 }

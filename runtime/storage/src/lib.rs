@@ -19,4 +19,4 @@ pub use backoff::Backoff;
 pub use error::Error;
 pub use metric::describe as describe_metrics;
 pub use migrated::Migrated;
-pub use number::{NegativeNumber, from_sql, to_sql};
+pub use number::{OutOfRange, from_sql, to_sql};

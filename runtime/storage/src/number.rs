@@ -11,15 +11,15 @@ pub fn to_sql(number: u64) -> i64 {
 /// A number that was read from a column.
 ///
 /// # Errors
-/// If it is negative: no version of Dormouse wrote it, so the row is damaged.
-pub fn from_sql(number: i64, column: &'static str) -> Result<u64, NegativeNumber> {
-    u64::try_from(number).map_err(|_| NegativeNumber { column, number })
+/// If it is negative, or too large for `N`: no version of Dormouse wrote it, so the row is damaged.
+pub fn from_sql<N: TryFrom<i64>>(number: i64, column: &'static str) -> Result<N, OutOfRange> {
+    N::try_from(number).map_err(|_| OutOfRange { column, number })
 }
 
-/// A negative number where only counts are written.
+/// A column contains a number that no store writes there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {column} in a row is {number}, a negative number")]
-pub struct NegativeNumber {
+#[error("the column {column} contains {number}")]
+pub struct OutOfRange {
     column: &'static str,
     number: i64,
 }
@@ -41,8 +41,9 @@ mod tests {
     }
 
     #[test]
-    fn a_negative_number_is_damage_that_names_its_column() {
-        let error = from_sql(-1, "version").unwrap_err();
-        assert_eq!(error.to_string(), "the version in a row is -1, a negative number");
+    fn a_number_out_of_range_is_damage_that_names_its_column() {
+        let negative = from_sql::<u64>(-1, "version").unwrap_err();
+        assert_eq!(negative.to_string(), "the column version contains -1");
+        assert!(from_sql::<u32>(1 << 32, "version").is_err());
     }
 }

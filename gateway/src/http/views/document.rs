@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use dormouse_kernel::Position;
 use dormouse_projections::Key;
-use dormouse_projections::store::Found;
+use dormouse_projections::store::DocumentAt;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Requ
     let wanted = api.freshened(view, &request).await?;
 
     let asked = Instant::now();
-    let Found { document, at } = view.reader.get(&key).await?;
+    let DocumentAt { document, at } = view.reader.get(&key).await?;
     fresh_enough(at, wanted)?;
     let results = usize::from(document.is_some());
     api.views.note(&view.one, view.definition(), asked, results, Some(request.uri.path()));

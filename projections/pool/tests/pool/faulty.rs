@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use dormouse_faults::Dice;
 use dormouse_kernel::{AggregateRef, Mark, Position};
 use dormouse_projections::store::{
-    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked,
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, DocumentAt, Error, Loaded, Offset, Parked,
 };
 use dormouse_projections::{Definition, Key, Page, Query, ViewStore};
 use tokio::sync::Notify;
@@ -206,7 +206,7 @@ impl ViewStore for Faulty {
         self.strikes(Call::Commit, self.inner.commit(view, build, advance)).await
     }
 
-    async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
+    async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error> {
         self.inner.get(view, key).await
     }
 

@@ -6,7 +6,7 @@ use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::error::Error;
-use crate::number::NegativeNumber;
+use crate::number::OutOfRange;
 
 /// Why a statement brought no result.
 ///
@@ -83,8 +83,8 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-impl From<NegativeNumber> for Failure {
-    fn from(error: NegativeNumber) -> Self {
+impl From<OutOfRange> for Failure {
+    fn from(error: OutOfRange) -> Self {
         Self::Damaged(error.to_string())
     }
 }

@@ -1,4 +1,4 @@
-//! Any question about any documents: what a store answers is what an [oracle] says.
+//! Any query on any documents: a store finds what the [oracle] finds.
 
 use std::collections::BTreeSet;
 
@@ -9,47 +9,47 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value as Json, json};
 
+use crate::filled_view::{FilledView, TEXTS, Things, document, every_test, names, put, walk, whole};
 use crate::oracle;
 use crate::support::Place;
-use crate::view_cache::{TEXTS, Things, ViewCache, document, every_test, names, put, walk, whole};
 
 on_every_store! {
-    whatever_is_asked_the_answer_is_what_it_should_be,
+    any_query_finds_what_the_oracle_finds,
 }
 
-async fn whatever_is_asked_the_answer_is_what_it_should_be(place: Place) {
+async fn any_query_finds_what_the_oracle_finds(place: Place) {
     let mut runner = TestRunner::deterministic();
-    let mut view_cache = ViewCache::empty(&place).await;
-    for round in 0..30 {
+    let mut filled = FilledView::empty(&place).await;
+    for number in 0..30 {
         let documents = prop::collection::btree_map(any_name(), any_document(), 1..40).new_tree(&mut runner);
         let gone = prop::collection::btree_set(any_name(), 0..10).new_tree(&mut runner).unwrap().current();
         let documents = documents.unwrap().current();
         let gone: BTreeSet<String> = gone.into_iter().filter(|name| !documents.contains_key(name)).collect();
-        view_cache.change(documents, gone.iter().map(String::as_str)).await;
+        filled.change(documents, gone.iter().map(String::as_str)).await;
         for _ in 0..12 {
-            let (filters, sort, limit) = question().new_tree(&mut runner).unwrap().current();
+            let (filters, sort, limit) = any_query().new_tree(&mut runner).unwrap().current();
             let ask = |limit: usize| {
                 let query = filters.iter().fold(Query::all(limit), |query, (field, test)| {
-                    query.filter(&view_cache.view, field, test.clone()).unwrap()
+                    query.filter(&filled.view, field, test.clone()).unwrap()
                 });
                 let by: Vec<&str> = sort.iter().map(String::as_str).collect();
-                view_cache.by(query, &by)
+                filled.by(query, &by)
             };
             let query = ask(10_000).counting();
-            let expected = oracle::list(&view_cache.documents, &query);
-            let page = view_cache.list(&query).await;
-            assert_eq!(names(&page), expected, "round {round}: {query:?} of {:#?}", view_cache.documents);
-            assert_eq!((page.total, page.at), (Some(expected.len() as u64), Position(view_cache.at)));
+            let expected = oracle::list(&filled.documents, &query);
+            let page = filled.list(&query).await;
+            assert_eq!(names(&page), expected, "batch {number}: {query:?} of {:#?}", filled.documents);
+            assert_eq!((page.total, page.at), (Some(expected.len() as u64), Position(filled.at)));
             for row in &page.rows {
-                assert_eq!(document(row), view_cache.documents[row.key.as_str()]);
+                assert_eq!(document(row), filled.documents[row.key.as_str()]);
             }
-            assert_eq!(walk(&view_cache, ask, limit).await, expected, "round {round}: {query:?} by {limit}");
+            assert_eq!(walk(&filled, ask, limit).await, expected, "batch {number}: {query:?} by {limit}");
         }
     }
 }
 
 #[test]
-fn a_question_that_does_not_fit_its_view_is_refused() {
+fn a_query_that_does_not_match_its_view_is_refused() {
     let view = Definition::of::<Things>().unwrap();
     let asked = |path: &str, test: Test| Query::all(1).filter(&view, path, test).unwrap_err();
     let number = || Value::Integer(1);
@@ -92,7 +92,7 @@ fn a_question_that_does_not_fit_its_view_is_refused() {
     }
 }
 
-// What is put into views and asked of them: out of few values each, so that they meet.
+// Documents and queries, from few values each, so that queries match documents.
 
 const INTEGERS: [i128; 13] = [
     i64::MIN as i128,
@@ -141,7 +141,7 @@ fn kind() -> impl Strategy<Value = Kind> {
     prop::sample::select(&[Kind::Text, Kind::Integer, Kind::Real, Kind::Boolean][..])
 }
 
-/// What a document has in a field, if it has it: seldom something else than it should.
+/// The content of a field in a document, if it has the field: rarely of another kind.
 fn content(of: Kind) -> impl Strategy<Value = Option<Json>> {
     let other = prop_oneof![
         Just(json!({})),
@@ -192,8 +192,8 @@ fn filter() -> impl Strategy<Value = (&'static str, Test)> {
     prop::sample::select(fields).prop_flat_map(|field| test(field.kind).prop_map(move |test| (field.path, test)))
 }
 
-/// Filters, what to sort by, and the limit of a page.
-fn question() -> impl Strategy<Value = (Vec<(&'static str, Test)>, Vec<String>, usize)> {
+/// Filters, sort fields, and the limit of a page.
+fn any_query() -> impl Strategy<Value = (Vec<(&'static str, Test)>, Vec<String>, usize)> {
     let paths: Vec<_> = Things::fields().iter().map(|field| field.path).collect();
     let fields = prop::sample::subsequence(paths, 0..=3).prop_shuffle();
     let sort = (fields, any::<[bool; 3]>()).prop_map(|(fields, descend)| {

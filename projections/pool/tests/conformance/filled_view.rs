@@ -1,4 +1,4 @@
-//! A view with fields of all kinds, to be filled, listed and walked through.
+//! A view with fields of all kinds, which tests fill, list and read page by page.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,8 +41,8 @@ impl Project<Nothing> for Things {
     }
 }
 
-/// A view that is served, and what was put into it.
-pub(crate) struct ViewCache {
+/// A served build, and the documents that were put into it.
+pub(crate) struct FilledView {
     pub(crate) store: Arc<dyn ViewStore>,
     pub(crate) view: Definition,
     pub(crate) build: BuildNumber,
@@ -50,7 +50,7 @@ pub(crate) struct ViewCache {
     pub(crate) documents: BTreeMap<String, Json>,
 }
 
-impl ViewCache {
+impl FilledView {
     pub(crate) async fn empty(place: &Place) -> Self {
         let (store, view) = (place.store().await, Definition::of::<Things>().unwrap());
         let build = begun(&store, &view).await;
@@ -58,12 +58,12 @@ impl ViewCache {
     }
 
     pub(crate) async fn with(place: &Place, documents: impl IntoIterator<Item = (impl Into<String>, Json)>) -> Self {
-        let mut view_cache = Self::empty(place).await;
-        view_cache.change(documents, []).await;
-        view_cache
+        let mut filled = Self::empty(place).await;
+        filled.change(documents, []).await;
+        filled
     }
 
-    /// Documents that have this in a field, under keys that number them.
+    /// Documents with these values in a field, with numbers as keys.
     pub(crate) async fn of(place: &Place, field: &str, values: impl IntoIterator<Item = Json>) -> Self {
         let documents = values.into_iter().enumerate();
         Self::with(place, documents.map(|(number, value)| (format!("{number:03}"), json!({ field: value })))).await
@@ -89,13 +89,13 @@ impl ViewCache {
         self.store.list(&self.view, query).await.unwrap()
     }
 
-    /// What these documents have in the field that meets the test.
+    /// The values of a field in the documents that pass the test.
     pub(crate) async fn found(&self, field: &str, test: Test) -> Vec<Json> {
         let query = Query::all(1_000).filter(&self.view, field, test).unwrap();
         self.list(&query).await.rows.iter().map(|row| document(row)[field].clone()).collect()
     }
 
-    /// The keys in the order of these fields; a minus stands before one that descends.
+    /// The keys in the order of these fields. A minus before a field means that it descends.
     pub(crate) async fn sorted(&self, by: &[&str]) -> Vec<String> {
         names(&self.list(&self.by(Query::all(10_000), by)).await)
     }
@@ -106,7 +106,7 @@ impl ViewCache {
         })
     }
 
-    /// Holds each test to the numbers of the values, as in [`of`](Self::of), that should meet it.
+    /// Checks that each test finds the values with these numbers (see [`of`](Self::of)).
     pub(crate) async fn expect(&self, field: &str, tests: impl IntoIterator<Item = (Test, &[usize])>) {
         for (test, expected) in tests {
             let asked = format!("{field} {test:?}");
@@ -151,7 +151,8 @@ pub(crate) fn every_test(than: Value) -> [Test; 6] {
         Test::AtLeast(than),
     ]
 }
-/// Puts something where a path leads.
+
+/// Puts a value into a document at a path.
 pub(crate) fn put(document: &mut Json, path: &str, value: Json) {
     let mut at = document;
     for name in path.split('.') {
@@ -162,7 +163,8 @@ pub(crate) fn put(document: &mut Json, path: &str, value: Json) {
     }
     *at = value;
 }
-/// Texts that mean something to somebody, in the order of their code points.
+
+/// Texts with a special meaning in SQL, JSON or patterns, in the order of their code points.
 pub(crate) const TEXTS: [&str; 29] = [
     "",
     "\t\r\n",
@@ -194,16 +196,17 @@ pub(crate) const TEXTS: [&str; 29] = [
     "\u{ffff}",
     "\u{10ffff}",
 ];
-/// Goes from page to page until there is no other.
-pub(crate) async fn walk(view_cache: &ViewCache, query: impl Fn(usize) -> Query, limit: usize) -> Vec<String> {
+
+/// Reads all pages of a list.
+pub(crate) async fn walk(filled: &FilledView, query: impl Fn(usize) -> Query, limit: usize) -> Vec<String> {
     let (mut seen, mut next) = (Vec::new(), None::<Behind>);
     loop {
         let query = next.into_iter().fold(query(limit), |query, place| query.after(place).unwrap());
-        let page = view_cache.list(&query).await;
+        let page = filled.list(&query).await;
         assert!(page.rows.len() <= limit);
         assert!(page.next.is_none() || page.rows.len() == limit, "a page that is not the last is full");
         seen.extend(names(&page));
-        assert!(seen.len() <= view_cache.documents.len(), "something comes again: {seen:?}");
+        assert!(seen.len() <= filled.documents.len(), "a document is listed twice: {seen:?}");
         next = page.next;
         if next.is_none() {
             return seen;

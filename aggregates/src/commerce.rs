@@ -17,7 +17,9 @@ mod text;
 pub use cents::Cents;
 pub use email::Email;
 pub use inventory::{Inventory, InventoryCommand, InventoryEvent, InventoryRejection, StockLevel};
-pub use order::{Line, NewLine, Order, OrderCommand, OrderEvent, OrderRejection, OrderReply, OrderStatus, Standing};
+pub use order::{
+    Line, NewLine, Order, OrderCommand, OrderEvent, OrderRejection, OrderReply, OrderStatus, OrderSummary,
+};
 pub use order_id::OrderId;
 pub use quantity::Quantity;
 pub use sku::Sku;

@@ -7,9 +7,9 @@ mod create;
 mod line;
 mod rejection;
 mod ship;
-mod standing;
 #[cfg(test)]
 mod stories;
+mod summary;
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::line::{Line, NewLine};
 pub use self::rejection::OrderRejection;
-pub use self::standing::Standing;
+pub use self::summary::OrderSummary;
 use crate::commerce::{Cents, Email, Quantity, Sku, Text};
 
 /// An order and all that is known of it.
@@ -117,7 +117,7 @@ pub enum OrderEvent {
         total_cents: Cents,
         /// What the order was just before. Events that were written before they said so have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        was: Option<Standing>,
+        was: Option<OrderSummary>,
     },
     /// It left the house.
     OrderShipped {
@@ -125,7 +125,7 @@ pub enum OrderEvent {
         tracking: Text,
         /// What the order was just before. Events that were written before they said so have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        was: Option<Standing>,
+        was: Option<OrderSummary>,
     },
     /// It never will.
     OrderCancelled {
@@ -133,7 +133,7 @@ pub enum OrderEvent {
         reason: Text,
         /// What the order was just before. Events that were written before they said so have none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        was: Option<Standing>,
+        was: Option<OrderSummary>,
     },
 }
 
@@ -202,8 +202,8 @@ impl Order {
     }
 
     /// What is said of it to those who see its next event, and not the order.
-    fn standing(&self) -> Option<Standing> {
-        Some(Standing { customer: self.customer.clone()?, status: self.status?, total_cents: self.total_cents })
+    fn summary(&self) -> Option<OrderSummary> {
+        Some(OrderSummary { customer: self.customer.clone()?, status: self.status?, total_cents: self.total_cents })
     }
 
     /// The total with `lines` added.

@@ -1,8 +1,8 @@
 //! What commerce has written into journals, byte for byte. An event that no longer reads its line here needs an upcaster.
 
 use dormouse_aggregates::commerce::{
-    Cents, Email, Inventory, InventoryEvent, Line, Order, OrderEvent, OrderId, OrderStatus, Quantity, Sku, Standing,
-    Text,
+    Cents, Email, Inventory, InventoryEvent, Line, Order, OrderEvent, OrderId, OrderStatus, OrderSummary, Quantity,
+    Sku, Text,
 };
 use dormouse_kernel::{Aggregate, DomainEvent, EventCodec};
 
@@ -34,7 +34,7 @@ fn order_events_are_written_like_this() {
         "83a3736b75a3637570a87175616e7469747901b0756e69745f70726963655f63656e7473cd04b0",
     );
     let total_cents = Cents::new(1900).unwrap();
-    let was = |status| Some(Standing { customer: text("Ada"), status, total_cents });
+    let was = |status| Some(OrderSummary { customer: text("Ada"), status, total_cents });
     is_pinned(
         OrderEvent::OrderConfirmed { total_cents, was: was(OrderStatus::Open) },
         "82ab746f74616c5f63656e7473cd076ca377617383a8637573746f6d6572a3416461a6737461747573a46f70656eab746f74616c5f63656e7473cd076c",

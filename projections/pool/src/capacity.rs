@@ -13,7 +13,7 @@ use crate::limits::EVENTS_IN_A_PART;
 #[derive(Debug)]
 pub struct Capacity {
     permits: Semaphore,
-    batches: Mutex<Batches>,
+    batches: Mutex<BatchPermits>,
     parts: AtomicUsize,
     /// Views that are built at the same time read the log together.
     pub(crate) reads: SharedReads,
@@ -21,15 +21,15 @@ pub struct Capacity {
 
 /// Permits for batches.
 #[derive(Debug)]
-struct Batches {
+struct BatchPermits {
     wanted: usize,
     /// So many there are. More than wanted, while those that were taken away are still in use.
-    there: usize,
+    existing: usize,
 }
 
 /// A batch that is in hand. Dropping it lets the next one begin.
 #[derive(Debug)]
-pub(crate) struct InHand<'c> {
+pub(crate) struct BatchPermit<'c> {
     capacity: &'c Capacity,
     permit: Option<SemaphorePermit<'c>>,
 }
@@ -41,7 +41,7 @@ impl Capacity {
         let batches = batches.get();
         Self {
             permits: Semaphore::new(batches),
-            batches: Mutex::new(Batches { wanted: batches, there: batches }),
+            batches: Mutex::new(BatchPermits { wanted: batches, existing: batches }),
             parts: AtomicUsize::new(parts.get()),
             reads: SharedReads::default(),
         }
@@ -52,18 +52,18 @@ impl Capacity {
         self.parts.store(parts.get(), Ordering::Relaxed);
         let mut counted = self.lock();
         counted.wanted = batches.get();
-        if counted.wanted > counted.there {
-            self.permits.add_permits(counted.wanted - counted.there);
-            counted.there = counted.wanted;
+        if counted.wanted > counted.existing {
+            self.permits.add_permits(counted.wanted - counted.existing);
+            counted.existing = counted.wanted;
         } else {
-            counted.there -= self.permits.forget_permits(counted.there - counted.wanted);
+            counted.existing -= self.permits.forget_permits(counted.existing - counted.wanted);
         }
     }
 
     /// Waits until one more batch may be in hand.
-    pub(crate) async fn take(&self) -> InHand<'_> {
+    pub(crate) async fn acquire(&self) -> BatchPermit<'_> {
         // It is never closed.
-        InHand { capacity: self, permit: self.permits.acquire().await.ok() }
+        BatchPermit { capacity: self, permit: self.permits.acquire().await.ok() }
     }
 
     /// Into how many parts so many events are divided to be decoded: small batches are faster in one piece.
@@ -71,16 +71,16 @@ impl Capacity {
         self.parts.load(Ordering::Relaxed).min(events / EVENTS_IN_A_PART).max(1)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Batches> {
+    fn lock(&self) -> MutexGuard<'_, BatchPermits> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for InHand<'_> {
+impl Drop for BatchPermit<'_> {
     fn drop(&mut self) {
         let mut counted = self.capacity.lock();
-        if counted.there > counted.wanted {
-            counted.there -= 1;
+        if counted.existing > counted.wanted {
+            counted.existing -= 1;
             if let Some(permit) = self.permit.take() {
                 permit.forget();
             }
@@ -103,7 +103,7 @@ mod tests {
     #[tokio::test]
     async fn no_more_batches_are_in_hand_than_there_may_be() {
         let capacity = Capacity::new(number(2), number(1));
-        let (one, _other) = (capacity.take().await, capacity.take().await);
+        let (one, _other) = (capacity.acquire().await, capacity.acquire().await);
         assert_eq!(free(&capacity), 0);
         drop(one);
         assert_eq!(free(&capacity), 1);
@@ -112,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_taken_away_goes_when_its_batch_is_done() {
         let capacity = Capacity::new(number(3), number(1));
-        let (one, other) = (capacity.take().await, capacity.take().await);
+        let (one, other) = (capacity.acquire().await, capacity.acquire().await);
         capacity.configure(number(1), number(1));
         assert_eq!(free(&capacity), 0);
         drop(one);
@@ -126,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn more_may_be_wanted_again_before_all_are_back() {
         let capacity = Capacity::new(number(3), number(1));
-        let all = [capacity.take().await, capacity.take().await, capacity.take().await];
+        let all = [capacity.acquire().await, capacity.acquire().await, capacity.acquire().await];
         capacity.configure(number(1), number(1));
         capacity.configure(number(2), number(1));
         drop(all);

@@ -30,11 +30,11 @@ pub(crate) struct ProjectionContext {
     pub(crate) progress: watch::Sender<Progress>,
     /// What is served is moved on by whoever has this. So a build that is made beside it and is almost as far can hold it
     /// where it is for a moment; otherwise it might stay one batch behind for ever.
-    pub(crate) moving: Arc<Mutex<()>>,
+    pub(crate) served_lock: Arc<Mutex<()>>,
     /// A reader waits for what the view does not have yet: its worker does not put off the next batch.
     pub(crate) is_waited_for: Notify,
     /// One operator at a time.
-    pub(crate) operating: Arc<Mutex<()>>,
+    pub(crate) operator_lock: Arc<Mutex<()>>,
 }
 
 /// What a worker is for.
@@ -74,9 +74,9 @@ impl ProjectionContext {
             options,
             capacity,
             progress: watch::Sender::new(progress),
-            moving: Arc::default(),
+            served_lock: Arc::default(),
             is_waited_for: Notify::new(),
-            operating: Arc::default(),
+            operator_lock: Arc::default(),
         }
     }
 
@@ -91,15 +91,15 @@ impl ProjectionContext {
     /// unfinished build is taken up again if it is one that this code would make.
     pub(crate) async fn plan(&self) -> Result<Vec<BuildNumber>, ProjectionError> {
         let view = &self.definition;
-        self.is_of_this_journal(self.store.of_journal(None).await?, self.first_event().await?)?;
+        self.check_journal(self.store.of_journal(None).await?, self.first_event().await?)?;
         let Builds { serving, mut next, is_paused } = self.store.prepare(view).await?;
         if is_paused {
             info!(view = view.name(), "a view is paused");
-            self.planned(serving, next, true).await?;
+            self.set_builds(serving, next, true).await?;
             return Ok(Vec::new());
         }
         let serving = match serving {
-            Some(build) if self.is_of_journal(build.offset).await? => build,
+            Some(build) if self.is_in_journal(build.offset).await? => build,
             found => {
                 if let Some(Build { offset, .. }) = found {
                     let position = offset.position;
@@ -112,7 +112,7 @@ impl ProjectionContext {
         };
         self.claim_store().await?;
         if let Some(build) = next
-            && !(build.version == view.version() && self.is_of_journal(build.offset).await?)
+            && !(build.version == view.version() && self.is_in_journal(build.offset).await?)
         {
             info!(view = view.name(), version = build.version, "an unfinished build is of no use any more");
             self.store.abandon(view).await?;
@@ -127,7 +127,7 @@ impl ProjectionContext {
             );
             next = Some(self.store.begin(view, Offset::START, Begin::Beside).await?);
         }
-        self.planned(Some(serving), next, false).await?;
+        self.set_builds(Some(serving), next, false).await?;
         Ok(Some(serving).filter(|_| is_current).into_iter().chain(next).map(|build| build.number).collect())
     }
 
@@ -135,14 +135,14 @@ impl ProjectionContext {
     /// process with another journal to this store later: the projections of that process stop, and leave the views as they are.
     pub(crate) async fn claim_store(&self) -> Result<(), ProjectionError> {
         let first = self.first_event().await?;
-        self.is_of_this_journal(self.store.of_journal(first).await?, first)
+        self.check_journal(self.store.of_journal(first).await?, first)
     }
 
     async fn first_event(&self) -> Result<Option<Mark>, ReadError> {
         self.journal.mark_at(Position::ZERO.next()).await
     }
 
-    fn is_of_this_journal(&self, theirs: Option<Mark>, ours: Option<Mark>) -> Result<(), ProjectionError> {
+    fn check_journal(&self, theirs: Option<Mark>, ours: Option<Mark>) -> Result<(), ProjectionError> {
         let Some(theirs) = theirs.filter(|theirs| Some(*theirs) != ours) else { return Ok(()) };
         let ours = ours.map_or_else(|| "none".to_owned(), |ours| ours.to_string());
         Err(ProjectionError::Permanent(format!(
@@ -152,7 +152,7 @@ impl ProjectionContext {
     }
 
     /// Whether the last event that is in a build is the one at that position of the log.
-    async fn is_of_journal(&self, offset: Offset) -> Result<bool, ReadError> {
+    async fn is_in_journal(&self, offset: Offset) -> Result<bool, ReadError> {
         Ok(self.offset_at(offset.position).await? == Some(offset))
     }
 
@@ -162,7 +162,7 @@ impl ProjectionContext {
         Ok(self.journal.read_log(Position(before), PageLimit::ONE).await?.first().map(Offset::at))
     }
 
-    async fn planned(
+    async fn set_builds(
         &self,
         serving: Option<Build>,
         next: Option<Build>,
@@ -197,7 +197,7 @@ impl ProjectionContext {
     }
 
     /// A worker has found out where its build is.
-    pub(crate) fn taken_up(&self, build: Build, is_served: bool, parked: usize) {
+    pub(crate) fn set_running(&self, build: Build, is_served: bool, parked: usize) {
         let Build { number, version, begun_after, offset } = build;
         self.progress.send_modify(|progress| {
             let next = progress.rebuild.take_if(|rebuild| rebuild.build == number);
@@ -218,7 +218,7 @@ impl ProjectionContext {
     }
 
     /// A build is further. What was served until a moment ago may still say so of itself: that is of no interest.
-    pub(crate) fn moved(&self, number: BuildNumber, to: Offset, parked: usize, events_per_second: f64) {
+    pub(crate) fn set_offset(&self, number: BuildNumber, to: Offset, parked: usize, events_per_second: f64) {
         self.progress.send_modify(|progress| {
             if progress.build == Some(number) {
                 (progress.position, progress.mark, progress.parked) = (to.position, to.mark(), parked);
@@ -229,7 +229,7 @@ impl ProjectionContext {
     }
 
     /// Of a build, so many aggregates are parked.
-    pub(crate) fn parked(&self, number: BuildNumber, parked: usize) {
+    pub(crate) fn set_parked(&self, number: BuildNumber, parked: usize) {
         self.progress.send_modify(|progress| {
             if progress.build == Some(number) {
                 progress.parked = parked;
@@ -261,7 +261,7 @@ impl ProjectionContext {
     }
 
     /// An operator has taken it into his hands: where it is then is found out by the next plan.
-    pub(crate) fn set_aside(&self, position: Position, state: State) {
+    pub(crate) fn clear_builds(&self, position: Position, state: State) {
         self.view_cache.closes();
         self.progress.send_modify(|progress| {
             (progress.build, progress.version, progress.rebuild) = (None, None, None);
@@ -270,7 +270,7 @@ impl ProjectionContext {
     }
 
     /// An operator wants it to go on, or not to; nobody works on it at this moment.
-    pub(crate) fn put(&self, state: State) {
+    pub(crate) fn set_states(&self, state: State) {
         self.view_cache.closes();
         self.progress.send_modify(|progress| {
             if let Some(rebuild) = &mut progress.rebuild {
@@ -281,7 +281,7 @@ impl ProjectionContext {
     }
 
     /// Nobody works on it any more.
-    pub(crate) fn end(&self, state: State) {
+    pub(crate) fn set_ended(&self, state: State) {
         self.view_cache.closes();
         self.progress.send_if_modified(|progress| {
             let is_news = !matches!(progress.state, State::Stopped(_) | State::Ended);

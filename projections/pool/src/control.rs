@@ -14,10 +14,10 @@ use tracing::info;
 use crate::context::ProjectionContext;
 use crate::pool::Projections;
 use crate::progress::{Progress, State};
-use crate::release::OperatorRequest;
+use crate::release::ReleaseRequest;
 use crate::store::{Begin, Build, BuildNumber, Builds, Error, Offset, Parked};
-use crate::supervision::RootMessage;
-use crate::worker::{AnyProjector, OperatorRequests};
+use crate::supervision::SupervisorMessage;
+use crate::worker::{AnyProjector, ReleaseSender};
 
 /// What became of parked events that were tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Retried {
     /// So many are in the view now.
     pub released: u64,
     /// The first one that is still parked, because it failed again. `None`: the aggregate is parked no longer.
-    pub still: Option<Parked>,
+    pub still_parked: Option<Parked>,
 }
 
 /// An event that is parked, and what the journal has of it.
@@ -111,7 +111,7 @@ impl Projections {
     /// # Errors
     /// If it is paused, or was dropped.
     pub async fn pause(&self, name: &str) -> Result<(), ControlError> {
-        self.operate(name, Operation::pause).await
+        self.carry_out(name, OperatorRequest::pause).await
     }
 
     /// Lets a projection go on that was paused, that stopped because it failed too often, or whose view was dropped: that
@@ -120,7 +120,7 @@ impl Projections {
     /// # Errors
     /// If it is at work.
     pub async fn resume(&self, name: &str) -> Result<(), ControlError> {
-        self.operate(name, Operation::resume).await
+        self.carry_out(name, OperatorRequest::resume).await
     }
 
     /// Builds a view from the events after a position alone, instead of the one that is served, which is gone at once.
@@ -130,7 +130,7 @@ impl Projections {
     /// # Errors
     /// If the journal does not go so far.
     pub async fn reset(&self, name: &str, after: Position) -> Result<(), ControlError> {
-        self.operate(name, move |operation| operation.reset(after)).await
+        self.carry_out(name, move |request| request.reset(after)).await
     }
 
     /// Builds a view anew beside the one that is served, which is kept up to date until the new one takes its place. What
@@ -139,7 +139,7 @@ impl Projections {
     /// # Errors
     /// If that is under way already, unless it is to `start_over`.
     pub async fn rebuild(&self, name: &str, start_over: bool) -> Result<(), ControlError> {
-        self.operate(name, move |operation| operation.rebuild(start_over)).await
+        self.carry_out(name, move |request| request.rebuild(start_over)).await
     }
 
     /// Drops everything there is of a view: of a projection that is paused or has stopped, or of one that this application
@@ -154,7 +154,7 @@ impl Projections {
             info!(view = name, "dropped the view of a projection that is no more");
             return Ok(());
         }
-        self.operate(name, Operation::drop_view).await
+        self.carry_out(name, OperatorRequest::drop_view).await
     }
 
     /// The views that are stored and whose projections this application does not have, by name, sorted.
@@ -208,7 +208,7 @@ impl Projections {
     /// If nothing of the aggregate is parked.
     pub async fn retry(&self, name: &str, aggregate: &AggregateRef) -> Result<Retried, ControlError> {
         let aggregate = aggregate.clone();
-        self.operate(name, move |operation| operation.release(aggregate, None, false)).await
+        self.carry_out(name, move |request| request.release(aggregate, None, false)).await
     }
 
     /// Leaves an event out of the view, for as long as this build of it is served, and projects the parked ones behind it.
@@ -224,7 +224,7 @@ impl Projections {
         position: Position,
     ) -> Result<Retried, ControlError> {
         let aggregate = aggregate.clone();
-        self.operate(name, move |operation| operation.release(aggregate, Some(position), false)).await
+        self.carry_out(name, move |request| request.release(aggregate, Some(position), false)).await
     }
 
     /// What would come of a [`retry`](Self::retry), or of a [`skip`](Self::skip) of the event at a position: of the first
@@ -232,14 +232,14 @@ impl Projections {
     ///
     /// # Errors
     /// The same.
-    pub async fn rehearse(
+    pub async fn dry_run(
         &self,
         name: &str,
         aggregate: &AggregateRef,
         skip: Option<Position>,
     ) -> Result<Retried, ControlError> {
         let aggregate = aggregate.clone();
-        self.operate(name, move |operation| operation.release(aggregate, skip, true)).await
+        self.carry_out(name, move |request| request.release(aggregate, skip, true)).await
     }
 
     fn context(&self, name: &str) -> Result<(usize, &Arc<ProjectionContext>), ControlError> {
@@ -250,32 +250,33 @@ impl Projections {
     }
 
     /// Does something to a projection, as soon as nobody else does.
-    async fn operate<T, F>(&self, name: &str, operate: impl FnOnce(Operation) -> F) -> Result<T, ControlError>
+    async fn carry_out<T, F>(&self, name: &str, start: impl FnOnce(OperatorRequest) -> F) -> Result<T, ControlError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, ControlError>> + Send + 'static,
     {
         let (projection, context) = self.context(name)?;
-        let turn = Arc::clone(&context.operating).lock_owned().await;
-        let (context, projector, root) = (Arc::clone(context), self.projector(projection), self.root().clone());
-        let operation = operate(Operation { projection, context, projector, root });
+        let guard = Arc::clone(&context.operator_lock).lock_owned().await;
+        let (context, projector, supervisor) =
+            (Arc::clone(context), self.projector(projection), self.supervisor().clone());
+        let request = start(OperatorRequest { projection, context, projector, supervisor });
         let carried_through = tokio::spawn(async move {
-            let _turn = turn;
-            operation.await
+            let _guard = guard;
+            request.await
         });
         carried_through.await.unwrap_or_else(|error| Err(ControlError::Interrupted(error.to_string())))
     }
 }
 
 /// Something that is done to a projection, by one at a time.
-struct Operation {
+struct OperatorRequest {
     projection: usize,
     context: Arc<ProjectionContext>,
     projector: Arc<dyn AnyProjector>,
-    root: ActorRef<RootMessage>,
+    supervisor: ActorRef<SupervisorMessage>,
 }
 
-impl Operation {
+impl OperatorRequest {
     async fn pause(self) -> Result<(), ControlError> {
         match self.progress()?.state {
             State::Paused => return Err(ControlError::AlreadyPaused),
@@ -283,8 +284,8 @@ impl Operation {
             _ => {}
         }
         self.context.store.set_paused(&self.context.definition, true).await?;
-        self.halt(None).await?;
-        self.context.put(State::Paused);
+        self.stop_workers(None).await?;
+        self.context.set_states(State::Paused);
         info!(view = self.context.definition.name(), "paused");
         // Where exactly it has come to a halt is for the store to say.
         self.plan()
@@ -298,8 +299,8 @@ impl Operation {
             return Err(ControlError::NotPaused);
         }
         self.context.store.set_paused(&self.context.definition, false).await?;
-        self.halt(None).await?;
-        self.context.put(State::Starting);
+        self.stop_workers(None).await?;
+        self.context.set_states(State::Starting);
         info!(view = self.context.definition.name(), "resumed");
         self.plan()
     }
@@ -317,9 +318,9 @@ impl Operation {
                 return Err(ControlError::BeyondHead { position: after, head });
             }
         };
-        self.halt(None).await?;
+        self.stop_workers(None).await?;
         // First, so that nobody who waits for a later event reads what does not have it.
-        self.context.set_aside(after, state);
+        self.context.clear_builds(after, state);
         self.begin(offset, Begin::Instead).await
     }
 
@@ -334,7 +335,7 @@ impl Operation {
         {
             return Err(ControlError::Underway { position: offset.position });
         }
-        self.halt(served).await?;
+        self.stop_workers(served).await?;
         self.begin(Offset::START, Begin::Beside).await
     }
 
@@ -345,10 +346,10 @@ impl Operation {
             State::Dropped => return Err(ControlError::Dropped),
             _ => return Err(ControlError::AtWork),
         }
-        self.halt(None).await?;
+        self.stop_workers(None).await?;
         self.context.view_cache.closes();
         self.context.store.drop_view(self.context.definition.name()).await?;
-        self.context.set_aside(Position::ZERO, State::Dropped);
+        self.context.clear_builds(Position::ZERO, State::Dropped);
         info!(view = self.context.definition.name(), "dropped a view");
         Ok(())
     }
@@ -362,14 +363,14 @@ impl Operation {
     ) -> Result<Retried, ControlError> {
         self.started().await;
         let Progress { build: served, state, .. } = self.progress()?;
-        let (told, workers) = oneshot::channel();
-        self.tell(RootMessage::Workers { projection: self.projection, told })?;
-        let mut workers: Vec<OperatorRequests> = workers.await.map_err(|_| ControlError::Ended)?;
+        let (reply, workers) = oneshot::channel();
+        self.tell(SupervisorMessage::ListWorkers { projection: self.projection, reply })?;
+        let mut workers: Vec<ReleaseSender> = workers.await.map_err(|_| ControlError::Ended)?;
         workers.sort_by_key(|(build, _)| Some(*build) != served);
         let mut answers = Vec::new();
         for (_, requests) in workers {
             let (answer, answered) = oneshot::channel();
-            let request = OperatorRequest { aggregate: aggregate.clone(), skip, dry_run, released: 0, answer };
+            let request = ReleaseRequest { aggregate: aggregate.clone(), skip, dry_run, released: 0, answer };
             // A worker that has gone lets go of the way to answer with the request.
             let _gone = requests.send(request).await;
             answers.push(answered);
@@ -382,11 +383,11 @@ impl Operation {
         }
         match (first, state, served) {
             (Some(answer), ..) => answer,
-            // Nobody starts a worker before this operation is over.
+            // Nobody starts a worker before this request is over.
             (None, State::Paused | State::Stopped(_), Some(build)) => {
                 let (answer, _) = oneshot::channel();
-                let request = OperatorRequest { aggregate, skip, dry_run, released: 0, answer };
-                self.projector.release_at_rest(build, request).await
+                let request = ReleaseRequest { aggregate, skip, dry_run, released: 0, answer };
+                self.projector.release_without_worker(build, request).await
             }
             (None, ..) => Err(ControlError::NotAtWork),
         }
@@ -418,17 +419,17 @@ impl Operation {
         if progress.state == State::Ended { Err(ControlError::Ended) } else { Ok(progress) }
     }
 
-    async fn halt(&self, but: Option<BuildNumber>) -> Result<(), ControlError> {
-        let (halted, all_halted) = oneshot::channel();
-        self.tell(RootMessage::Halt { projection: self.projection, but, halted })?;
-        all_halted.await.map_err(|_| ControlError::Ended)
+    async fn stop_workers(&self, except: Option<BuildNumber>) -> Result<(), ControlError> {
+        let (stopped, all_stopped) = oneshot::channel();
+        self.tell(SupervisorMessage::StopWorkers { projection: self.projection, except, stopped })?;
+        all_stopped.await.map_err(|_| ControlError::Ended)
     }
 
     fn plan(&self) -> Result<(), ControlError> {
-        self.tell(RootMessage::Plan(self.projection))
+        self.tell(SupervisorMessage::Plan(self.projection))
     }
 
-    fn tell(&self, message: RootMessage) -> Result<(), ControlError> {
-        self.root.send_message(message).map_err(|_| ControlError::Ended)
+    fn tell(&self, message: SupervisorMessage) -> Result<(), ControlError> {
+        self.supervisor.send_message(message).map_err(|_| ControlError::Ended)
     }
 }

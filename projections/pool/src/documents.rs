@@ -1,7 +1,7 @@
 //! The documents a worker has in its hands: those of the batch it is at, and the latest ones of earlier batches.
 //!
 //! What is kept between batches is exactly what is stored: only one worker at a time can move a view on, and whenever
-//! something goes wrong all of this is [forgotten](Documents::forget).
+//! something goes wrong all of this is [cleared](Documents::clear).
 
 use dormouse_kernel::Position;
 use lru::LruCache;
@@ -40,7 +40,7 @@ pub(crate) struct InvalidDocument {
 }
 
 /// What a document was before an event that might go wrong.
-pub(crate) struct Before {
+pub(crate) struct SavedDocument {
     key: Key,
     json: Option<String>,
     changed: Option<Position>,
@@ -82,7 +82,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
     }
 
     /// Replaces a document, which must have been [loaded](Self::insert), because of the event at a position. If `next`
-    /// panics, the document is lost: [`restore`](Self::restore) it, or [`forget`](Self::forget) them all.
+    /// panics, the document is lost: [`restore`](Self::restore) it, or [`clear`](Self::clear) them all.
     pub(crate) fn change(&mut self, key: &Key, position: Position, next: impl FnOnce(Option<D>) -> Option<D>) {
         let Some(entry) = self.entries.get_mut(key) else {
             unreachable!("the documents of a batch are loaded before it is projected");
@@ -118,7 +118,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
     }
 
     /// All that has changed is stored: from here on it may be kept, as far as there is room.
-    pub(crate) fn stored(&mut self) {
+    pub(crate) fn mark_stored(&mut self) {
         for key in self.changed.drain(..) {
             if let Some(entry) = self.entries.peek_mut(&key) {
                 entry.changed = None;
@@ -131,28 +131,28 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
     }
 
     /// Nothing is known any more.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.changed.clear();
         self.bytes = 0;
     }
 
     /// Notes what some documents are, so that they can be [restored](Self::restore).
-    pub(crate) fn before<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<Vec<Before>, InvalidDocument> {
-        let mut noted: Vec<Before> = Vec::new();
+    pub(crate) fn save<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<Vec<SavedDocument>, InvalidDocument> {
+        let mut saved: Vec<SavedDocument> = Vec::new();
         for key in keys {
             let Some(entry) = self.entries.peek(key) else { continue };
-            if noted.iter().all(|before| before.key != *key) {
+            if saved.iter().all(|before| before.key != *key) {
                 let json = entry.document.as_ref().map(|document| to_json(key, document)).transpose()?;
-                noted.push(Before { key: key.clone(), json, changed: entry.changed });
+                saved.push(SavedDocument { key: key.clone(), json, changed: entry.changed });
             }
         }
-        Ok(noted)
+        Ok(saved)
     }
 
     /// Undoes what has happened to them since.
-    pub(crate) fn restore(&mut self, noted: Vec<Before>) -> Result<(), InvalidDocument> {
-        for Before { key, json, changed } in noted {
+    pub(crate) fn restore(&mut self, saved: Vec<SavedDocument>) -> Result<(), InvalidDocument> {
+        for SavedDocument { key, json, changed } in saved {
             let document = json.map(|json| from_json(&key, &json)).transpose()?;
             if let Some(entry) = self.entries.peek_mut(&key) {
                 (entry.document, entry.changed) = (document, changed);
@@ -231,7 +231,7 @@ mod tests {
             }
             assert!(documents.entries.len() >= 50);
             assert_eq!(documents.changes().unwrap().0.len(), 50);
-            documents.stored();
+            documents.mark_stored();
             assert!(documents.bytes <= 10 * ENTRY_BYTES);
             let counted: usize = documents.entries.iter().map(|(key, entry)| size_bytes(key, entry)).sum();
             assert_eq!(documents.bytes, counted);
@@ -256,10 +256,10 @@ mod tests {
         let mut documents = Documents::new(1 << 20);
         loaded(&mut documents, 0..2);
         documents.change(&key(0), Position(1), |_| Some("first".to_owned()));
-        let noted = documents.before([key(0), key(1), key(0)].iter()).unwrap();
+        let saved = documents.save([key(0), key(1), key(0)].iter()).unwrap();
         documents.change(&key(0), Position(2), |_| None);
         documents.change(&key(1), Position(2), |_| Some("second".to_owned()));
-        documents.restore(noted).unwrap();
+        documents.restore(saved).unwrap();
         let (rows, gone) = documents.changes().unwrap();
         assert_eq!(rows, [Row { key: key(0), document: "\"first\"".to_owned(), position: Position(1) }]);
         assert!(gone.is_empty());

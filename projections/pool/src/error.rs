@@ -19,7 +19,7 @@ pub(crate) enum ProjectionError {
     TooLarge,
     /// The build is not there any more: another one has taken its place, or somebody dropped it.
     #[error("its build is gone")]
-    Gone,
+    BuildGone,
 }
 
 impl From<Error> for ProjectionError {
@@ -35,7 +35,7 @@ impl From<CommitError> for ProjectionError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Failed(error) => error.into(),
-            CommitError::Moved { found: None, .. } => Self::Gone,
+            CommitError::Moved { found: None, .. } => Self::BuildGone,
             CommitError::Moved { .. } => Self::Permanent(error.to_string()),
         }
     }

@@ -8,7 +8,7 @@ use dormouse_kernel::{
     RecordedEvent, Timestamp, Uuid, Version, encode,
 };
 
-use crate::decoded_batch::{DecodedBatch, decode};
+use crate::decoded_batch::{DecodedBatch, decode_event};
 use crate::definition::Definition;
 use crate::documents::{Documents, from_json};
 use crate::key::Key;
@@ -190,14 +190,14 @@ impl<P: Projection> Given<P> {
     }
 
     fn project(&mut self, recorded: RecordedEvent) {
-        let mut batch = DecodedBatch::of(1);
-        batch.add(decode(recorded, &self.sources), &HashSet::new());
+        let mut batch = DecodedBatch::with_capacity(1);
+        batch.add(decode_event(recorded, &self.sources), &HashSet::new());
         let mut documents = Documents::new(0);
         let missing = documents.missing(batch.keys());
         let found = missing.iter().filter_map(|key| Some((key.clone(), self.documents.get(key)?.clone()))).collect();
         documents.insert(missing, found).unwrap_or_else(|error| panic!("{error}"));
         for number in 0..batch.len() {
-            let projected = batch.project_carefully(number, &mut documents);
+            let projected = batch.project_or_park(number, &mut documents);
             projected.unwrap_or_else(|error| panic!("{error}"));
         }
         if let Some(parked) = batch.into_parked(1).first() {

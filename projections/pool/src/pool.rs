@@ -23,7 +23,7 @@ use crate::projection::Projection;
 use crate::projector::Projector;
 use crate::reader::Reader;
 use crate::store::{ReplicaStatus, ViewStore};
-use crate::supervision::{Root, RootMessage, Startup};
+use crate::supervision::{Supervisor, SupervisorArguments, SupervisorMessage};
 use crate::view::View;
 use crate::worker::AnyProjector;
 
@@ -32,11 +32,11 @@ use crate::worker::AnyProjector;
 pub struct Projections {
     views: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
     readers: Arc<BTreeMap<&'static str, Reader>>,
-    /// In the order of their projections at the root.
+    /// In the order of their projections at the supervisor.
     projectors: Arc<Vec<Arc<dyn AnyProjector>>>,
     journal: Journal,
     store: Arc<dyn ViewStore>,
-    root: ActorRef<RootMessage>,
+    supervisor: ActorRef<SupervisorMessage>,
     cache: Cache,
     capacity: Arc<Capacity>,
     stop: Arc<watch::Sender<bool>>,
@@ -119,23 +119,27 @@ impl Builder {
         }
         metric::describe();
         let stop = watch::Sender::new(false);
-        let startup = Startup { projectors: projectors.clone(), limits: self.options.limits(), stop: stop.subscribe() };
-        // All workers descend from the root, and run where it does.
+        let startup = SupervisorArguments {
+            projectors: projectors.clone(),
+            limits: self.options.limits(),
+            stop: stop.subscribe(),
+        };
+        // All workers descend from the supervisor, and run where it does.
         let threads = self.threads.unwrap_or_else(Handle::current);
-        let (root, root_ended) = threads
-            .spawn(ActorRuntime::spawn(None, Root, startup))
+        let (supervisor, supervisor_ended) = threads
+            .spawn(ActorRuntime::spawn(None, Supervisor, startup))
             .await
             .map_err(|error| StartError::Supervision(error.to_string()))?
             .map_err(|error| StartError::Supervision(error.to_string()))?;
         let (ending, ended) = watch::channel(());
-        watch_root(root_ended, projectors.clone(), ending);
+        watch_supervisor(supervisor_ended, projectors.clone(), ending);
         Ok(Projections {
             views: Arc::new(views),
             readers: Arc::new(readers),
             projectors: Arc::new(projectors),
             journal: self.journal,
             store: self.store,
-            root,
+            supervisor,
             cache: self.cache,
             capacity: self.capacity,
             stop: Arc::new(stop),
@@ -220,11 +224,11 @@ impl Projections {
         &self.store
     }
 
-    pub(crate) fn root(&self) -> &ActorRef<RootMessage> {
-        &self.root
+    pub(crate) fn supervisor(&self) -> &ActorRef<SupervisorMessage> {
+        &self.supervisor
     }
 
-    /// The projection of that name, with its number at the root.
+    /// The projection of that name, with its number at the supervisor.
     pub(crate) fn find(&self, name: &str) -> Option<(usize, &Arc<ProjectionContext>)> {
         let contexts = self.projectors.iter().map(|projector| projector.context());
         contexts.enumerate().find(|(_, context)| context.definition.name() == name)
@@ -243,13 +247,17 @@ impl Projections {
     }
 }
 
-/// Nobody supervises the root: should it end on its own, its workers end with it.
-fn watch_root(root_ended: JoinHandle<()>, projectors: Vec<Arc<dyn AnyProjector>>, ending: watch::Sender<()>) {
+/// Nobody supervises the supervisor: should it end on its own, its workers end with it.
+fn watch_supervisor(
+    supervisor_ended: JoinHandle<()>,
+    projectors: Vec<Arc<dyn AnyProjector>>,
+    ending: watch::Sender<()>,
+) {
     tokio::spawn(async move {
         // It makes no difference how it ended.
-        let _ended = root_ended.await;
+        let _ended = supervisor_ended.await;
         for projector in projectors {
-            projector.context().end(State::Stopped("the supervisor of the workers ended".to_owned()));
+            projector.context().set_ended(State::Stopped("the supervisor of the workers ended".to_owned()));
         }
         drop(ending);
     });

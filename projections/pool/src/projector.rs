@@ -12,15 +12,15 @@ use tracing::{error, info};
 
 use crate::batch::Batch;
 use crate::context::ProjectionContext;
-use crate::decoded_batch::{DecodedBatch, DecodedEvent, decode};
+use crate::decoded_batch::{DecodeResult, DecodedBatch, decode_event};
 use crate::definition::DefinitionError;
 use crate::documents::Documents;
 use crate::error::ProjectionError;
+use crate::event_rate::EventRate;
 use crate::failure_share::FailureShare;
 use crate::key::Key;
 use crate::limits::EVENTS_AT_A_TIME;
 use crate::metric::BatchMetrics;
-use crate::pace::Pace;
 use crate::projection::Projection;
 use crate::sources::{AnySource, Sources};
 use crate::store::{Advance, Build, BuildNumber, Builds, CommitError, Offset, Parked, Row};
@@ -34,11 +34,11 @@ pub(crate) struct Projector<P: Projection> {
 }
 
 /// A projection under way: it believes that its build is at its offset, and that nobody else moves it.
-pub(crate) struct Run<P: Projection> {
+pub(crate) struct OpenBuild<P: Projection> {
     pub(crate) feed: Feed,
-    pub(crate) view: BuildState<P>,
+    pub(crate) state: BuildState<P>,
     /// It holds what is served where it is, to take its place.
-    turn: Option<OwnedMutexGuard<()>>,
+    served_guard: Option<OwnedMutexGuard<()>>,
 }
 
 /// Where a build is, and what is known of it.
@@ -51,18 +51,18 @@ pub(crate) struct BuildState<P: Projection> {
     /// How many aggregates have events that are parked. Which ones, the store knows.
     pub(crate) parked: usize,
     failure_share: FailureShare,
-    pub(crate) pace: Pace,
+    pub(crate) event_rate: EventRate,
     /// Most events in a batch: fewer while their documents are large.
     pub(crate) batch_events: usize,
 }
 
 /// What a batch makes of a view.
-struct Made {
+struct ProjectedBatch {
     rows: Vec<Row>,
     gone: Vec<Key>,
     parked: Vec<Parked>,
     /// Aggregates whose events it had, or more of them if nothing was wrong with any.
-    met: usize,
+    aggregates: usize,
 }
 
 impl<P: Projection> Projector<P> {
@@ -71,8 +71,8 @@ impl<P: Projection> Projector<P> {
     }
 
     /// Finds out where a build is that nobody works on.
-    pub(crate) async fn at_rest(&self, number: BuildNumber) -> Result<BuildState<P>, ProjectionError> {
-        let (build, is_served) = self.find(number).await?.ok_or(ProjectionError::Gone)?;
+    pub(crate) async fn load_state(&self, number: BuildNumber) -> Result<BuildState<P>, ProjectionError> {
+        let (build, is_served) = self.find(number).await?.ok_or(ProjectionError::BuildGone)?;
         self.build_state(build, is_served).await
     }
 
@@ -86,19 +86,19 @@ impl<P: Projection> Projector<P> {
     }
 
     /// Finds out where a build is, and goes on from there.
-    pub(crate) async fn resume(&self, number: BuildNumber) -> Result<Run<P>, ProjectionError> {
+    pub(crate) async fn open(&self, number: BuildNumber) -> Result<OpenBuild<P>, ProjectionError> {
         let Some((build, is_served)) = self.find(number).await? else {
             self.context.view_cache.loses(number);
-            return Err(ProjectionError::Gone);
+            return Err(ProjectionError::BuildGone);
         };
-        let view = self.build_state(build, is_served).await?;
-        let (offset, parked) = (view.offset, view.parked);
+        let state = self.build_state(build, is_served).await?;
+        let (offset, parked) = (state.offset, state.parked);
         info!(view = P::NAME, position = %offset.position, is_served, parked, "projecting");
-        self.context.taken_up(build, is_served, parked);
+        self.context.set_running(build, is_served, parked);
         let feed = self.feed(offset.position);
-        let mut run = Run { feed, view, turn: None };
-        self.take_place(&mut run).await?;
-        Ok(run)
+        let mut open = OpenBuild { feed, state, served_guard: None };
+        self.try_to_serve(&mut open).await?;
+        Ok(open)
     }
 
     /// What comes behind a position.
@@ -119,73 +119,73 @@ impl<P: Projection> Projector<P> {
             documents: Documents::new(options.cache_bytes),
             parked,
             failure_share: FailureShare::default(),
-            pace: Pace::from(Instant::now()),
+            event_rate: EventRate::from(Instant::now()),
             batch_events: options.batch_events.get(),
         })
     }
 
     /// Puts the build in the place of the one that is served, as soon as no reader loses anything by it.
-    pub(crate) async fn take_place(&self, run: &mut Run<P>) -> Result<(), ProjectionError> {
+    pub(crate) async fn try_to_serve(&self, open: &mut OpenBuild<P>) -> Result<(), ProjectionError> {
         let ProjectionContext { definition, store, options, view_cache, progress, .. } = &*self.context;
-        let Run { view, turn, .. } = run;
-        while !view.is_served {
-            let (served, at) = (progress.borrow().position, view.offset.position);
+        let OpenBuild { state, served_guard, .. } = open;
+        while !state.is_served {
+            let (served, at) = (progress.borrow().position, state.offset.position);
             if at >= served {
-                let closed = view_cache.gives_way_to(view.build);
-                if store.serve(definition, view.build).await? {
+                let closed = view_cache.gives_way_to(state.build);
+                if store.serve(definition, state.build).await? {
                     info!(view = P::NAME, position = %at, "a view was built anew and is served");
                     let version = definition.version();
-                    let BuildState { build: number, begun_after, offset, .. } = *view;
+                    let BuildState { build: number, begun_after, offset, .. } = *state;
                     let build = Build { number, version, begun_after, offset };
-                    self.context.taken_up(build, true, view.parked);
-                    view.is_served = true;
-                    *turn = None;
+                    self.context.set_running(build, true, state.parked);
+                    state.is_served = true;
+                    *served_guard = None;
                     return Ok(());
                 }
                 view_cache.reopens(closed);
-                if turn.take().is_some() {
+                if served_guard.take().is_some() {
                     // It was not this process that moved it on.
                     return Ok(());
                 }
             }
-            if turn.is_some() || served.0.saturating_sub(at.0) > options.batch_events.get() as u64 {
+            if served_guard.is_some() || served.0.saturating_sub(at.0) > options.batch_events.get() as u64 {
                 return Ok(());
             }
-            *turn = Some(Arc::clone(&self.context.moving).lock_owned().await);
+            *served_guard = Some(Arc::clone(&self.context.served_lock).lock_owned().await);
         }
         Ok(())
     }
 
     /// Projects the events that follow, and moves the build on. After an error, [resume](Self::resume): whether it has
     /// moved is not known; but if they were [too large](ProjectionError::TooLarge), it is where it was.
-    pub(crate) async fn advance(&self, view: &mut BuildState<P>, batch: Batch) -> Result<(), ProjectionError> {
+    pub(crate) async fn project_batch(&self, state: &mut BuildState<P>, batch: Batch) -> Result<(), ProjectionError> {
         let (Batch { events, to, count, .. }, started) = (batch, Instant::now());
-        let waiting = self.waiting(view.build, view.parked, &events).await?;
-        let batch = self.read(events, &waiting).await;
-        let made = match self.try_project(&batch, view).await? {
-            Some((rows, gone)) => Made { rows, gone, met: batch.len(), parked: batch.into_parked(0) },
-            None => self.retry_poison(batch, view, &waiting, to).await?,
+        let parked_aggregates = self.parked_among(state.build, state.parked, &events).await?;
+        let batch = self.decode(events, &parked_aggregates).await;
+        let made = match self.try_project(&batch, state).await? {
+            Some((rows, gone)) => ProjectedBatch { rows, gone, aggregates: batch.len(), parked: batch.into_parked(0) },
+            None => self.retry_poison(batch, state, &parked_aggregates, to).await?,
         };
-        let Made { rows, gone, met, parked } = made;
-        let stuck = newly_parked::<P>(&parked);
-        if view.offset == Offset::START {
+        let ProjectedBatch { rows, gone, aggregates, parked } = made;
+        let newly_parked = log_newly_parked::<P>(&parked);
+        if state.offset == Offset::START {
             self.context.claim_store().await?;
         }
-        let advance = Advance { from: view.offset.position, to, rows, gone, parked, released: Vec::new() };
-        self.commit(view.build, view.offset, advance).await?;
-        view.offset = to;
-        view.documents.stored();
-        view.takes_more(self.context.options.batch_events.get());
-        view.parked += stuck;
+        let advance = Advance { from: state.offset.position, to, rows, gone, parked, released: Vec::new() };
+        self.commit(state.build, state.offset, advance).await?;
+        state.offset = to;
+        state.documents.mark_stored();
+        state.grow_batches(self.context.options.batch_events.get());
+        state.parked += newly_parked;
         let now = Instant::now();
-        let events_per_second = view.pace.note(count, now);
-        self.context.moved(view.build, to, view.parked, events_per_second);
-        self.metrics.record(view.is_served, count, now - started);
-        view.failure_share.add(met, stuck)
+        let events_per_second = state.event_rate.record(count, now);
+        self.context.set_offset(state.build, to, state.parked, events_per_second);
+        self.metrics.record(state.is_served, count, now - started);
+        state.failure_share.add(aggregates, newly_parked)
     }
 
     /// Which of the aggregates of these events have some that are parked; asks nobody if there are none at all.
-    async fn waiting(
+    async fn parked_among(
         &self,
         build: BuildNumber,
         parked: usize,
@@ -209,19 +209,23 @@ impl<P: Projection> Projector<P> {
         committed
     }
 
-    pub(crate) async fn read(&self, events: Vec<RecordedEvent>, waiting: &HashSet<AggregateRef>) -> DecodedBatch<P> {
-        let mut batch = DecodedBatch::of(events.len());
+    pub(crate) async fn decode(
+        &self,
+        events: Vec<RecordedEvent>,
+        parked_aggregates: &HashSet<AggregateRef>,
+    ) -> DecodedBatch<P> {
+        let mut batch = DecodedBatch::with_capacity(events.len());
         let parts = self.context.capacity.parts(events.len());
         if parts == 1 {
             for (number, event) in events.into_iter().enumerate() {
-                batch.add(decode(event, &self.sources), waiting);
-                give_way(number).await;
+                batch.add(decode_event(event, &self.sources), parked_aggregates);
+                yield_every_few(number).await;
             }
             return batch;
         }
-        for part in self.decode_beside(events, parts) {
+        for part in self.decode_in_parts(events, parts) {
             match part.await {
-                Ok(decoded) => decoded.into_iter().for_each(|decoded| batch.add(decoded, waiting)),
+                Ok(decoded) => decoded.into_iter().for_each(|decoded| batch.add(decoded, parked_aggregates)),
                 // What panics over an event is caught there: this is the worker's own failure.
                 Err(error) => match error.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
@@ -233,7 +237,7 @@ impl<P: Projection> Projector<P> {
     }
 
     /// Decodes events in parts, in tasks of their own; in order, part by part.
-    fn decode_beside(&self, events: Vec<RecordedEvent>, parts: usize) -> Vec<JoinHandle<Vec<DecodedEvent<P>>>> {
+    fn decode_in_parts(&self, events: Vec<RecordedEvent>, parts: usize) -> Vec<JoinHandle<Vec<DecodeResult<P>>>> {
         let size = events.len().div_ceil(parts);
         let mut events = events.into_iter();
         let mut decoding = Vec::with_capacity(parts);
@@ -242,8 +246,8 @@ impl<P: Projection> Projector<P> {
             decoding.push(tokio::spawn(async move {
                 let mut decoded = Vec::with_capacity(part.len());
                 for (number, event) in part.into_iter().enumerate() {
-                    decoded.push(decode(event, &sources));
-                    give_way(number).await;
+                    decoded.push(decode_event(event, &sources));
+                    yield_every_few(number).await;
                 }
                 decoded
             }));
@@ -260,22 +264,22 @@ impl<P: Projection> Projector<P> {
     async fn try_project(
         &self,
         batch: &DecodedBatch<P>,
-        view: &mut BuildState<P>,
+        state: &mut BuildState<P>,
     ) -> Result<Option<(Vec<Row>, Vec<Key>)>, ProjectionError> {
         if batch.has_poison() {
             return Ok(None);
         }
-        self.load(batch, view).await?;
+        self.load(batch, state).await?;
         let mut start = 0;
         while start < batch.len() {
             let end = batch.len().min(start + EVENTS_AT_A_TIME);
-            if batch.project(start..end, &mut view.documents).is_err() {
+            if batch.project(start..end, &mut state.documents).is_err() {
                 return Ok(None);
             }
             let_others_go_first().await;
             start = end;
         }
-        Ok(view.documents.changes().ok())
+        Ok(state.documents.changes().ok())
     }
 
     /// Projects a batch so that each step can be undone, and once more after a while if an event cannot be projected, a
@@ -284,33 +288,33 @@ impl<P: Projection> Projector<P> {
     async fn retry_poison(
         &self,
         mut batch: DecodedBatch<P>,
-        view: &mut BuildState<P>,
-        waiting: &HashSet<AggregateRef>,
+        state: &mut BuildState<P>,
+        parked_aggregates: &HashSet<AggregateRef>,
         to: Offset,
-    ) -> Result<Made, ProjectionError> {
+    ) -> Result<ProjectedBatch, ProjectionError> {
         let ProjectionContext { options, .. } = &*self.context;
         let mut attempts = 1;
         loop {
-            view.documents.forget();
-            self.load(&batch, view).await?;
+            state.documents.clear();
+            self.load(&batch, state).await?;
             for number in 0..batch.len() {
-                batch.project_carefully(number, &mut view.documents)?;
-                give_way(number).await;
+                batch.project_or_park(number, &mut state.documents)?;
+                yield_every_few(number).await;
             }
             if !batch.has_poison() || attempts >= options.poison_attempts.get() {
                 break;
             }
             tokio::time::sleep(options.pause_after(attempts)).await;
             attempts += 1;
-            let again = self.read_again(view.offset.position, to).await?;
-            batch = self.read(again, waiting).await;
+            let again = self.reread(state.offset.position, to).await?;
+            batch = self.decode(again, parked_aggregates).await;
         }
-        let (rows, gone) = view.documents.changes()?;
-        Ok(Made { rows, gone, met: batch.aggregates(), parked: batch.into_parked(attempts) })
+        let (rows, gone) = state.documents.changes()?;
+        Ok(ProjectedBatch { rows, gone, aggregates: batch.aggregates(), parked: batch.into_parked(attempts) })
     }
 
     /// What the projection reads of the events behind a position, up to an offset. It was in hand before, so it fits.
-    async fn read_again(&self, mut position: Position, to: Offset) -> Result<Vec<RecordedEvent>, ProjectionError> {
+    async fn reread(&self, mut position: Position, to: Offset) -> Result<Vec<RecordedEvent>, ProjectionError> {
         let mut again = Vec::new();
         while position < to.position {
             let events = usize::try_from(to.position.0 - position.0).unwrap_or(usize::MAX);
@@ -325,13 +329,13 @@ impl<P: Projection> Projector<P> {
         Ok(again)
     }
 
-    pub(crate) async fn load(&self, batch: &DecodedBatch<P>, view: &mut BuildState<P>) -> Result<(), ProjectionError> {
-        let missing = view.documents.missing(batch.keys());
+    pub(crate) async fn load(&self, batch: &DecodedBatch<P>, state: &mut BuildState<P>) -> Result<(), ProjectionError> {
+        let missing = state.documents.missing(batch.keys());
         if !missing.is_empty() {
             let ProjectionContext { definition, store, options, .. } = &*self.context;
             let bytes = if batch.len() > 1 { options.load_bytes } else { usize::MAX };
-            let found = store.load(definition, view.build, &missing, bytes).await?.ok_or(ProjectionError::TooLarge)?;
-            view.documents.insert(missing, found)?;
+            let found = store.load(definition, state.build, &missing, bytes).await?.ok_or(ProjectionError::TooLarge)?;
+            state.documents.insert(missing, found)?;
         }
         Ok(())
     }
@@ -339,18 +343,18 @@ impl<P: Projection> Projector<P> {
 
 impl<P: Projection> BuildState<P> {
     /// After a batch of so many events whose documents were too large.
-    pub(crate) fn takes_fewer(&mut self, than: usize) {
+    pub(crate) fn shrink_batches(&mut self, than: usize) {
         self.batch_events = (than / 2).max(1);
     }
 
     /// After a batch that went well: slowly, because each attempt that is too large reads in vain.
-    fn takes_more(&mut self, most: usize) {
+    fn grow_batches(&mut self, most: usize) {
         self.batch_events = (self.batch_events + self.batch_events / 8 + 1).min(most);
     }
 }
 
 /// Tells of the aggregates of which an event is parked that could not be projected, and how many they are.
-fn newly_parked<P: Projection>(parked: &[Parked]) -> usize {
+fn log_newly_parked<P: Projection>(parked: &[Parked]) -> usize {
     let mut count = 0;
     for event in parked {
         if let Parked { aggregate, version, position, reason: Some(reason), attempts } = event {
@@ -362,7 +366,7 @@ fn newly_parked<P: Projection>(parked: &[Parked]) -> usize {
 }
 
 /// A worker must not keep its thread for a whole batch.
-pub(crate) async fn give_way(events_done: usize) {
+pub(crate) async fn yield_every_few(events_done: usize) {
     if events_done % EVENTS_AT_A_TIME == EVENTS_AT_A_TIME - 1 {
         let_others_go_first().await;
     }

@@ -11,12 +11,12 @@ use crate::context::ProjectionContext;
 use crate::control::{ControlError, Retried};
 use crate::error::ProjectionError;
 use crate::projection::Projection;
-use crate::projector::{BuildState, Projector, give_way};
+use crate::projector::{BuildState, Projector, yield_every_few};
 use crate::store::{Advance, Parked};
 
 /// An operator wants the parked events of an aggregate to be projected again.
 #[derive(Debug)]
-pub(crate) struct OperatorRequest {
+pub(crate) struct ReleaseRequest {
     pub(crate) aggregate: AggregateRef,
     /// The first one is to be left out: it must be this one.
     pub(crate) skip: Option<Position>,
@@ -34,13 +34,13 @@ impl<P: Projection> Projector<P> {
     /// `None`: there may be more.
     pub(crate) async fn release(
         &self,
-        view: &mut BuildState<P>,
-        request: &mut OperatorRequest,
+        state: &mut BuildState<P>,
+        request: &mut ReleaseRequest,
     ) -> Result<Option<Result<Retried, ControlError>>, ProjectionError> {
         let ProjectionContext { store, .. } = &*self.context;
-        let limit = view.batch_events;
+        let limit = state.batch_events;
         let aggregate = &request.aggregate;
-        let mut page = store.parked(view.build, Some(aggregate), Position::ZERO, limit).await?;
+        let mut page = store.parked(state.build, Some(aggregate), Position::ZERO, limit).await?;
         let mut is_last = page.len() < limit;
         let mut released = Vec::with_capacity(page.len());
         match (page.first(), request.skip) {
@@ -61,9 +61,9 @@ impl<P: Projection> Projector<P> {
                 // Large ones are fewer than there were places for.
                 is_last &= events.len() == page.len();
                 page.truncate(events.len());
-                match self.project_again(events, view).await {
+                match self.project_again(events, state).await {
                     Err(ProjectionError::TooLarge) => {
-                        view.takes_fewer(page.len());
+                        state.shrink_batches(page.len());
                         return Ok(None);
                     }
                     failed => failed?,
@@ -72,33 +72,34 @@ impl<P: Projection> Projector<P> {
             Err(error @ ReadError::Unavailable(_)) => return Ok(Some(Err(error.into()))),
             Err(error @ ReadError::Damaged { .. }) => page.first().map(|event| (event.position, error.to_string())),
         };
-        let still = failed.and_then(|(position, reason)| {
+        let still_parked = failed.and_then(|(position, reason)| {
             let event = page.iter().find(|event| event.position == position)?;
             Some(Parked { reason: Some(reason), attempts: event.attempts.saturating_add(1), ..event.clone() })
         });
-        let is_before = |position: &Position| still.as_ref().is_none_or(|still| *position < still.position);
+        let is_before =
+            |position: &Position| still_parked.as_ref().is_none_or(|still_parked| *position < still_parked.position);
         let projected: Vec<Position> = page.iter().map(|event| event.position).filter(is_before).collect();
         request.released += projected.len() as u64;
         if request.dry_run {
-            view.documents.forget();
-            return Ok(Some(Ok(Retried { released: request.released, still })));
+            state.documents.clear();
+            return Ok(Some(Ok(Retried { released: request.released, still_parked })));
         }
         released.extend(projected);
-        let (rows, gone) = view.documents.changes()?;
-        let parked = still.iter().cloned().collect();
-        let advance = Advance { from: view.offset.position, to: view.offset, rows, gone, parked, released };
-        self.commit(view.build, view.offset, advance).await?;
-        view.documents.stored();
+        let (rows, gone) = state.documents.changes()?;
+        let parked = still_parked.iter().cloned().collect();
+        let advance = Advance { from: state.offset.position, to: state.offset, rows, gone, parked, released };
+        self.commit(state.build, state.offset, advance).await?;
+        state.documents.mark_stored();
         request.skip = None;
-        if let Some(Parked { version, position, reason, attempts, .. }) = &still {
+        if let Some(Parked { version, position, reason, attempts, .. }) = &still_parked {
             error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "an aggregate stays parked");
         } else if is_last {
             info!(view = P::NAME, %aggregate, released = request.released, "an aggregate is parked no longer");
-            view.parked = view.parked.saturating_sub(1);
-            self.context.parked(view.build, view.parked);
+            state.parked = state.parked.saturating_sub(1);
+            self.context.set_parked(state.build, state.parked);
         }
-        let is_done = is_last || still.is_some();
-        Ok(is_done.then_some(Ok(Retried { released: request.released, still })))
+        let is_done = is_last || still_parked.is_some();
+        Ok(is_done.then_some(Ok(Retried { released: request.released, still_parked })))
     }
 
     /// The parked events themselves; fewer, if they are large.
@@ -122,13 +123,13 @@ impl<P: Projection> Projector<P> {
     async fn project_again(
         &self,
         events: Vec<RecordedEvent>,
-        view: &mut BuildState<P>,
+        state: &mut BuildState<P>,
     ) -> Result<Option<(Position, String)>, ProjectionError> {
-        let mut batch = self.read(events, &HashSet::new()).await;
-        self.load(&batch, view).await?;
+        let mut batch = self.decode(events, &HashSet::new()).await;
+        self.load(&batch, state).await?;
         for number in 0..batch.len() {
-            batch.project_carefully(number, &mut view.documents)?;
-            give_way(number).await;
+            batch.project_or_park(number, &mut state.documents)?;
+            yield_every_few(number).await;
         }
         let failed = batch.into_parked(1).into_iter().next();
         Ok(failed.map(|event| (event.position, event.reason.unwrap_or_default())))

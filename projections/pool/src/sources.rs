@@ -59,11 +59,11 @@ impl<P: Projection> fmt::Debug for Sources<P> {
 /// Reads the events of one aggregate type for a projection.
 pub(crate) trait Source<P: Projection>: Send + Sync {
     /// Decodes an event and asks which documents it concerns. It may panic where the projection does.
-    fn read(&self, recorded: RecordedEvent) -> Result<Box<dyn Change<P>>, CodecError>;
+    fn decode(&self, recorded: RecordedEvent) -> Result<Box<dyn DecodedEvent<P>>, CodecError>;
 }
 
 /// An event that was decoded, whatever its aggregate type.
-pub(crate) trait Change<P: Projection>: Send + Sync {
+pub(crate) trait DecodedEvent<P: Projection>: Send + Sync {
     fn recorded(&self) -> &RecordedEvent;
 
     /// The keys of the documents it concerns; one may come more than once.
@@ -80,22 +80,22 @@ struct Typed<A: Aggregate> {
 }
 
 impl<A: Aggregate, P: Project<A>> Source<P> for Typed<A> {
-    fn read(&self, recorded: RecordedEvent) -> Result<Box<dyn Change<P>>, CodecError> {
+    fn decode(&self, recorded: RecordedEvent) -> Result<Box<dyn DecodedEvent<P>>, CodecError> {
         let stored = &recorded.event;
         let bodies = self.codec.decode(&stored.event_type, stored.schema_version, &stored.payload)?;
         let keys = bodies.as_slice().iter().map(|body| P::keys(&Event::new(body, &recorded))).collect();
-        Ok(Box::new(TypedChange::<A> { recorded, bodies, keys }))
+        Ok(Box::new(TypedEvent::<A> { recorded, bodies, keys }))
     }
 }
 
-struct TypedChange<A: Aggregate> {
+struct TypedEvent<A: Aggregate> {
     recorded: RecordedEvent,
     bodies: Decoded<A::Event>,
     /// One for each body.
     keys: Vec<Keys>,
 }
 
-impl<A: Aggregate, P: Project<A>> Change<P> for TypedChange<A> {
+impl<A: Aggregate, P: Project<A>> DecodedEvent<P> for TypedEvent<A> {
     fn recorded(&self) -> &RecordedEvent {
         &self.recorded
     }

@@ -14,15 +14,15 @@ use tracing::{error, warn};
 
 use crate::context::Job;
 use crate::progress::State;
-use crate::release::OperatorRequest;
+use crate::release::ReleaseRequest;
 use crate::store::BuildNumber;
-use crate::worker::{AnyProjector, GONE, OperatorRequests, WorkerArguments};
+use crate::worker::{AnyProjector, BUILD_GONE, ReleaseSender, WorkerArguments};
 
-pub(crate) struct Root;
+pub(crate) struct Supervisor;
 
-/// What the root is asked to do; projections go by their numbers. Operators come one at a time to a projection and wait
+/// What the supervisor is asked to do; projections go by their numbers. Operators come one at a time to a projection and wait
 /// for their answer, a planner speaks once, and a restart is asked for once for each failure: so there are few at a time.
-pub(crate) enum RootMessage {
+pub(crate) enum SupervisorMessage {
     /// The pause of a worker is over.
     Restart(usize, Job),
     /// Find out which builds there are to work on.
@@ -30,20 +30,20 @@ pub(crate) enum RootMessage {
     /// These they are.
     Planned { projection: usize, plan: u64, builds: Vec<BuildNumber> },
     /// Let all workers but that of one build end, forget how often they have failed, and say when they have ended.
-    Halt { projection: usize, but: Option<BuildNumber>, halted: oneshot::Sender<()> },
+    StopWorkers { projection: usize, except: Option<BuildNumber>, stopped: oneshot::Sender<()> },
     /// Say how to reach the workers of the builds.
-    Workers { projection: usize, told: oneshot::Sender<Vec<OperatorRequests>> },
+    ListWorkers { projection: usize, reply: oneshot::Sender<Vec<ReleaseSender>> },
     /// The workers were told to stop: end when they have.
     Stop,
 }
 
-pub(crate) struct Startup {
+pub(crate) struct SupervisorArguments {
     pub(crate) projectors: Vec<Arc<dyn AnyProjector>>,
     pub(crate) limits: Limits,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
-pub(crate) struct RootState {
+pub(crate) struct SupervisorState {
     projections: Vec<SupervisedProjection>,
     limits: Limits,
     is_stopping: bool,
@@ -53,87 +53,88 @@ pub(crate) struct RootState {
 struct SupervisedProjection {
     number: usize,
     projector: Arc<dyn AnyProjector>,
-    children: Vec<Child>,
+    jobs: Vec<SupervisedJob>,
     /// The latest plan: what comes of an earlier one is of no interest.
     plan: u64,
     /// Those who wait until everybody has left who was asked to.
-    halting: Vec<oneshot::Sender<()>>,
+    waiting_for_stop: Vec<oneshot::Sender<()>>,
 }
 
-struct Child {
+struct SupervisedJob {
     job: Job,
-    worker: Option<Reach>,
+    worker: Option<RunningWorker>,
     failures: Failures,
-    is_leaving: bool,
+    is_stopping: bool,
     is_given_up: bool,
 }
 
 /// How a worker that runs is reached.
-struct Reach {
+struct RunningWorker {
     id: ActorId,
     stop: watch::Sender<bool>,
-    requests: mpsc::Sender<OperatorRequest>,
+    requests: mpsc::Sender<ReleaseRequest>,
 }
 
-impl Actor for Root {
-    type Msg = RootMessage;
-    type State = RootState;
-    type Arguments = Startup;
+impl Actor for Supervisor {
+    type Msg = SupervisorMessage;
+    type State = SupervisorState;
+    type Arguments = SupervisorArguments;
 
     async fn pre_start(
         &self,
-        myself: ActorRef<RootMessage>,
-        startup: Startup,
-    ) -> Result<RootState, ActorProcessingErr> {
-        let Startup { projectors, limits, stop } = startup;
+        myself: ActorRef<SupervisorMessage>,
+        startup: SupervisorArguments,
+    ) -> Result<SupervisorState, ActorProcessingErr> {
+        let SupervisorArguments { projectors, limits, stop } = startup;
         let projection = |(number, projector)| SupervisedProjection {
             number,
             projector,
-            children: Vec::new(),
+            jobs: Vec::new(),
             plan: 0,
-            halting: Vec::new(),
+            waiting_for_stop: Vec::new(),
         };
         let mut projections: Vec<SupervisedProjection> = projectors.into_iter().enumerate().map(projection).collect();
         for projection in &mut projections {
             projection.start(Job::Plan, &myself).await?;
         }
-        tell_when_stopped(stop, myself);
-        Ok(RootState { projections, limits, is_stopping: false })
+        forward_stop(stop, myself);
+        Ok(SupervisorState { projections, limits, is_stopping: false })
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<RootMessage>,
-        message: RootMessage,
-        state: &mut RootState,
+        myself: ActorRef<SupervisorMessage>,
+        message: SupervisorMessage,
+        state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RootMessage::Stop => {
+            SupervisorMessage::Stop => {
                 state.is_stopping = true;
-                state.projections.iter_mut().for_each(|projection| projection.halt(None));
-                state.end_if_all_have(&myself);
+                state.projections.iter_mut().for_each(|projection| projection.stop_workers(None));
+                state.stop_if_all_ended(&myself);
             }
             // Those who wait for an answer find that it never comes.
             _ if state.is_stopping => {}
-            RootMessage::Restart(projection, job) => {
-                if state.projections[projection].child(job).is_some_and(|child| child.worker.is_none()) {
+            SupervisorMessage::Restart(projection, job) => {
+                if state.projections[projection].find(job).is_some_and(|supervised| supervised.worker.is_none()) {
                     state.projections[projection].start(job, &myself).await?;
                 }
             }
-            RootMessage::Plan(projection) => state.projections[projection].start(Job::Plan, &myself).await?,
-            RootMessage::Planned { projection, plan, builds } => {
-                state.projections[projection].planned(plan, builds, &myself).await?;
+            SupervisorMessage::Plan(projection) => state.projections[projection].start(Job::Plan, &myself).await?,
+            SupervisorMessage::Planned { projection, plan, builds } => {
+                state.projections[projection].start_builds(plan, builds, &myself).await?;
             }
-            RootMessage::Halt { projection, but, halted } => {
+            SupervisorMessage::StopWorkers { projection, except, stopped } => {
                 let projection = &mut state.projections[projection];
-                projection.halt(but);
-                projection.halting.push(halted);
-                projection.tell_if_halted();
+                projection.stop_workers(except);
+                projection.waiting_for_stop.push(stopped);
+                projection.report_if_stopped();
             }
-            RootMessage::Workers { projection, told } => {
-                let reached = state.projections[projection].children.iter().filter_map(Child::requests).collect();
+            SupervisorMessage::ListWorkers { projection, reply } => {
+                let senders =
+                    state.projections[projection].jobs.iter().filter_map(SupervisedJob::release_sender).collect();
                 // Whoever asked may have gone.
-                let _gone = told.send(reached);
+                let _gone = reply.send(senders);
             }
         }
         Ok(())
@@ -141,61 +142,64 @@ impl Actor for Root {
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<RootMessage>,
+        myself: ActorRef<SupervisorMessage>,
         event: SupervisionEvent,
-        state: &mut RootState,
+        state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        let (ended, how) = match event {
-            SupervisionEvent::ActorFailed(ended, problem) => (ended, Ending::Failed(problem.to_string())),
-            SupervisionEvent::ActorTerminated(ended, _, Some(reason)) if reason == GONE => (ended, Ending::Gone),
-            SupervisionEvent::ActorTerminated(ended, ..) => (ended, Ending::Done),
+        let (ended, end) = match event {
+            SupervisionEvent::ActorFailed(ended, problem) => (ended, WorkerEnd::Failed(problem.to_string())),
+            SupervisionEvent::ActorTerminated(ended, _, Some(reason)) if reason == BUILD_GONE => {
+                (ended, WorkerEnd::BuildGone)
+            }
+            SupervisionEvent::ActorTerminated(ended, ..) => (ended, WorkerEnd::Finished),
             _ => return Ok(()),
         };
-        let is_it = |child: &Child| child.worker.as_ref().is_some_and(|worker| worker.id == ended.get_id());
+        let is_it =
+            |supervised: &SupervisedJob| supervised.worker.as_ref().is_some_and(|worker| worker.id == ended.get_id());
         for projection in &mut state.projections {
-            if let Some(number) = projection.children.iter().position(is_it) {
-                projection.ended(number, how, &state.limits, &myself);
+            if let Some(number) = projection.jobs.iter().position(is_it) {
+                projection.worker_ended(number, end, &state.limits, &myself);
                 break;
             }
         }
         if state.is_stopping {
-            state.end_if_all_have(&myself);
+            state.stop_if_all_ended(&myself);
         }
         Ok(())
     }
 }
 
 /// How a worker ended.
-enum Ending {
+enum WorkerEnd {
     /// It was told to, or has done all there was to do.
-    Done,
+    Finished,
     /// There is nothing any more for it to do.
-    Gone,
+    BuildGone,
     Failed(String),
 }
 
-impl RootState {
-    fn end_if_all_have(&self, root: &ActorRef<RootMessage>) {
-        let mut have_all = true;
+impl SupervisorState {
+    fn stop_if_all_ended(&self, supervisor: &ActorRef<SupervisorMessage>) {
+        let mut all_ended = true;
         for projection in &self.projections {
-            if projection.children.is_empty() {
-                projection.projector.context().end(State::Ended);
+            if projection.jobs.is_empty() {
+                projection.projector.context().set_ended(State::Ended);
             } else {
-                have_all = false;
+                all_ended = false;
             }
         }
-        if have_all {
-            root.stop(None);
+        if all_ended {
+            supervisor.stop(None);
         }
     }
 }
 
 impl SupervisedProjection {
-    fn child(&mut self, job: Job) -> Option<&mut Child> {
-        self.children.iter_mut().find(|child| child.job == job)
+    fn find(&mut self, job: Job) -> Option<&mut SupervisedJob> {
+        self.jobs.iter_mut().find(|supervised| supervised.job == job)
     }
 
-    async fn start(&mut self, job: Job, root: &ActorRef<RootMessage>) -> Result<(), ActorProcessingErr> {
+    async fn start(&mut self, job: Job, supervisor: &ActorRef<SupervisorMessage>) -> Result<(), ActorProcessingErr> {
         if job == Job::Plan {
             self.plan += 1;
         }
@@ -205,112 +209,126 @@ impl SupervisedProjection {
             job,
             stop: stopped,
             requests: received,
-            root: root.clone(),
+            supervisor: supervisor.clone(),
             projection: self.number,
             plan: self.plan,
         };
-        let id = Arc::clone(&self.projector).start(arguments).await?;
-        let worker = Some(Reach { id, stop, requests });
-        match self.child(job) {
-            Some(child) => child.worker = worker,
-            None => self.children.push(Child {
+        let id = Arc::clone(&self.projector).start_worker(arguments).await?;
+        let worker = Some(RunningWorker { id, stop, requests });
+        match self.find(job) {
+            Some(supervised) => supervised.worker = worker,
+            None => self.jobs.push(SupervisedJob {
                 job,
                 worker,
                 failures: Failures::default(),
-                is_leaving: false,
+                is_stopping: false,
                 is_given_up: false,
             }),
         }
         Ok(())
     }
 
-    async fn planned(
+    async fn start_builds(
         &mut self,
         plan: u64,
         builds: Vec<BuildNumber>,
-        root: &ActorRef<RootMessage>,
+        supervisor: &ActorRef<SupervisorMessage>,
     ) -> Result<(), ActorProcessingErr> {
         if plan != self.plan {
             return Ok(());
         }
         for build in builds {
             // One that was given up stays so.
-            if self.child(Job::Build(build)).is_none() {
-                self.start(Job::Build(build), root).await?;
+            if self.find(Job::Build(build)).is_none() {
+                self.start(Job::Build(build), supervisor).await?;
             }
         }
         Ok(())
     }
 
-    fn halt(&mut self, but: Option<BuildNumber>) {
+    fn stop_workers(&mut self, except: Option<BuildNumber>) {
         // Whatever a planner is at is not what is wanted now.
         self.plan += 1;
-        self.children.retain_mut(|child| {
-            if but.is_some_and(|build| child.job == Job::Build(build)) {
+        self.jobs.retain_mut(|supervised| {
+            if except.is_some_and(|build| supervised.job == Job::Build(build)) {
                 return true;
             }
-            let Some(worker) = &child.worker else { return false };
+            let Some(worker) = &supervised.worker else { return false };
             worker.stop.send_replace(true);
-            child.is_leaving = true;
+            supervised.is_stopping = true;
             true
         });
     }
 
-    fn tell_if_halted(&mut self) {
-        if self.children.iter().all(|child| !child.is_leaving) {
+    fn report_if_stopped(&mut self) {
+        if self.jobs.iter().all(|supervised| !supervised.is_stopping) {
             // Whoever asked may have gone.
-            self.halting.drain(..).for_each(|halted| _ = halted.send(()));
+            self.waiting_for_stop.drain(..).for_each(|stopped| _ = stopped.send(()));
         }
     }
 
-    fn ended(&mut self, number: usize, how: Ending, limits: &Limits, root: &ActorRef<RootMessage>) {
-        let child = &mut self.children[number];
-        child.worker = None;
-        let job = child.job;
-        if child.is_leaving {
-            self.children.remove(number);
-            self.tell_if_halted();
+    fn worker_ended(
+        &mut self,
+        number: usize,
+        end: WorkerEnd,
+        limits: &Limits,
+        supervisor: &ActorRef<SupervisorMessage>,
+    ) {
+        let supervised = &mut self.jobs[number];
+        supervised.worker = None;
+        let job = supervised.job;
+        if supervised.is_stopping {
+            self.jobs.remove(number);
+            self.report_if_stopped();
             return;
         }
-        match how {
-            Ending::Failed(problem) => self.failed(job, problem, limits, root),
+        match end {
+            WorkerEnd::Failed(problem) => self.restart_or_give_up(job, problem, limits, supervisor),
             // How often a planner has failed is to be remembered.
-            Ending::Done if job == Job::Plan => {}
-            Ending::Done => _ = self.children.remove(number),
-            Ending::Gone => {
-                self.children.remove(number);
-                let is_at_work = |child: &Child| child.job != Job::Plan && !child.is_given_up;
-                if !self.children.iter().any(is_at_work) {
+            WorkerEnd::Finished if job == Job::Plan => {}
+            WorkerEnd::Finished => _ = self.jobs.remove(number),
+            WorkerEnd::BuildGone => {
+                self.jobs.remove(number);
+                let is_at_work = |supervised: &SupervisedJob| supervised.job != Job::Plan && !supervised.is_given_up;
+                if !self.jobs.iter().any(is_at_work) {
                     let problem = "what is served was replaced by somebody else, or lost".to_owned();
                     self.projector.context().set_state(job, State::Retrying(problem.clone()));
-                    self.failed(Job::Plan, problem, limits, root);
+                    self.restart_or_give_up(Job::Plan, problem, limits, supervisor);
                 }
             }
         }
     }
 
-    fn failed(&mut self, job: Job, problem: String, limits: &Limits, root: &ActorRef<RootMessage>) {
+    fn restart_or_give_up(
+        &mut self,
+        job: Job,
+        problem: String,
+        limits: &Limits,
+        supervisor: &ActorRef<SupervisorMessage>,
+    ) {
         let (projection, context) = (self.number, Arc::clone(self.projector.context()));
         let view = context.definition.name();
-        let Some(child) = self.child(job) else { return };
+        let Some(supervised) = self.find(job) else { return };
         let now = Instant::now().into_std();
-        match child.failures.record(now, limits, &problem) {
+        match supervised.failures.record(now, limits, &problem) {
             RestartDecision::Restart { until } => {
                 warn!(view, ?job, problem, "a projection failed, restarting it");
                 context.set_state(job, State::Retrying(problem));
-                root.send_after(until.saturating_duration_since(now), move || RootMessage::Restart(projection, job));
+                supervisor.send_after(until.saturating_duration_since(now), move || {
+                    SupervisorMessage::Restart(projection, job)
+                });
             }
             RestartDecision::GiveUp { reason } => {
                 error!(view, ?job, reason, "a projection keeps failing and is stopped");
-                child.is_given_up = true;
+                supervised.is_given_up = true;
                 context.set_state(job, State::Stopped(reason));
             }
         }
     }
 }
 
-impl Child {
-    fn requests(&self) -> Option<OperatorRequests> {
+impl SupervisedJob {
+    fn release_sender(&self) -> Option<ReleaseSender> {
         match (self.job, &self.worker) {
             (Job::Build(build), Some(worker)) => Some((build, worker.requests.clone())),
             _ => None,
@@ -319,10 +337,10 @@ impl Child {
 }
 
 /// Also when nobody holds a handle any more.
-fn tell_when_stopped(mut stop: watch::Receiver<bool>, root: ActorRef<RootMessage>) {
+fn forward_stop(mut stop: watch::Receiver<bool>, supervisor: ActorRef<SupervisorMessage>) {
     tokio::spawn(async move {
         let _told = stop.wait_for(|stop| *stop).await.is_ok();
-        // A root that has ended needs no telling.
-        let _ended = root.send_message(RootMessage::Stop);
+        // A supervisor that has ended needs no telling.
+        let _ended = supervisor.send_message(SupervisorMessage::Stop);
     });
 }

@@ -22,7 +22,7 @@ pub struct View<P: Projection> {
 
 /// What was found under a key: what the events up to a position made of it, and nothing later.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer<D> {
+pub struct DocumentAt<D> {
     /// The document, if there is one.
     pub document: Option<Document<D>>,
     /// How far the view was.
@@ -58,13 +58,13 @@ impl<P: Projection> View<P> {
     ///
     /// # Errors
     /// If the store does not answer, or the document is not what this code expects.
-    pub async fn get(&self, key: &Key) -> Result<Answer<P::Document>, ReadError> {
+    pub async fn get(&self, key: &Key) -> Result<DocumentAt<P::Document>, ReadError> {
         let store::Found { document, at } = self.reader.get(key).await?;
         let read = |(json, position): (Arc<str>, Position)| {
             let content = from_json(key, &json).map_err(|invalid| ReadError::Unreadable(invalid.to_string()))?;
             Ok::<_, ReadError>(Document { content, position })
         };
-        Ok(Answer { document: document.map(read).transpose()?, at })
+        Ok(DocumentAt { document: document.map(read).transpose()?, at })
     }
 
     /// See [`Reader::wait_for`].

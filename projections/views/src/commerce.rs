@@ -2,7 +2,7 @@
 //!
 //! [`Orders`] and [`InventoryLevels`] have a document for each aggregate. [`CustomerTotals`] and [`DailySales`] add up over
 //! many orders; they see events one by one and not the orders, and live on what an event says of its order
-//! ([`Standing`](dormouse_aggregates::commerce::Standing)).
+//! ([`OrderSummary`](dormouse_aggregates::commerce::OrderSummary)).
 
 mod amount;
 mod customer_totals;

@@ -12,7 +12,7 @@ impl Order {
             OrderStatus::Shipped => return Err(OrderRejection::AlreadyShipped),
             OrderStatus::Cancelled => return Err(OrderRejection::AlreadyCancelled),
         }
-        context.emit(OrderEvent::OrderCancelled { reason, was: self.standing() });
+        context.emit(OrderEvent::OrderCancelled { reason, was: self.summary() });
         Ok(OrderReply { status: OrderStatus::Cancelled, total_cents: self.total_cents })
     }
 }

@@ -11,7 +11,7 @@ impl Order {
         if status != OrderStatus::Confirmed {
             return Err(OrderRejection::NotConfirmed { status });
         }
-        context.emit(OrderEvent::OrderShipped { tracking, was: self.standing() });
+        context.emit(OrderEvent::OrderShipped { tracking, was: self.summary() });
         Ok(OrderReply { status: OrderStatus::Shipped, total_cents: self.total_cents })
     }
 }

@@ -1,6 +1,6 @@
 //! What the tests of the commands have in common: Ada orders two packets of tea, and what can become of that.
 
-use super::{Line, NewLine, OrderCommand, OrderEvent, OrderStatus, Standing};
+use super::{Line, NewLine, OrderCommand, OrderEvent, OrderStatus, OrderSummary};
 use crate::commerce::{Cents, Email, Quantity, Sku, Text};
 
 pub(super) fn create(lines: impl Into<Vec<NewLine>>) -> OrderCommand {
@@ -37,8 +37,8 @@ pub(super) fn cancelled() -> Vec<OrderEvent> {
 }
 
 /// Ada's order of tea, when it had come so far.
-pub(super) fn was(status: OrderStatus) -> Option<Standing> {
-    Some(Standing { customer: text("Ada"), status, total_cents: cents(700) })
+pub(super) fn was(status: OrderStatus) -> Option<OrderSummary> {
+    Some(OrderSummary { customer: text("Ada"), status, total_cents: cents(700) })
 }
 
 pub(super) fn new_line(sku: &str, quantity: i64, unit_price_cents: i64) -> NewLine {

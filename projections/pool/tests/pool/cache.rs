@@ -269,7 +269,7 @@ async fn operate(projections: &Projections, journal: &Journal, teller: &mut Tell
     IS_WELL.store(true, Ordering::SeqCst);
     next();
     let retried = projections.retry("editions", &account("sick")).await.unwrap();
-    assert_eq!((retried.released, retried.still), (2, None));
+    assert_eq!((retried.released, retried.still_parked), (2, None));
     next();
     let mut progress = reader.progress();
     let before = progress.borrow().build;

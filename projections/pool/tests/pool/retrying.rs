@@ -173,7 +173,7 @@ async fn after_the_fix_an_aggregate_comes_back_in_order_while_its_new_events_arr
         });
         let before = view.get(&Key::from("well")).await.unwrap();
         let retried = projections.retry("balances", &account("sick")).await.unwrap();
-        assert!(retried.released >= 46 && retried.still.is_none(), "{retried:?}");
+        assert!(retried.released >= 46 && retried.still_parked.is_none(), "{retried:?}");
         writer.await.unwrap();
         view.wait_for(head(&journal).await, PATIENCE).await.unwrap();
         assert_mended(&view, &journal, "sick").await;
@@ -215,7 +215,7 @@ async fn what_fails_again_stays_parked_with_what_is_behind_it() {
     let old = run(&journal, Arc::clone(&store), options()).await;
     caught_up(&old, &journal).await;
     let before = parked(&old).await;
-    let Retried { released, still } = old.retry("balances", &account("sick")).await.unwrap();
+    let Retried { released, still_parked } = old.retry("balances", &account("sick")).await.unwrap();
     let expected = Parked { attempts: 4, ..before[0].clone() };
     assert_eq!((released, still), (0, Some(expected.clone())));
     assert_eq!(parked(&old).await, [vec![expected], before[1..].to_vec()].concat());
@@ -229,7 +229,7 @@ async fn what_fails_again_stays_parked_with_what_is_behind_it() {
         let reason = Some("the projection panicked: this one is still too much".to_owned());
         let still = Parked { reason, attempts, ..before[2].clone() };
         let released = if attempts == 1 { 2 } else { 0 };
-        assert_eq!(retried, Retried { released, still: Some(still) });
+        assert_eq!(retried, Retried { released, still_parked: Some(still) });
         assert_eq!(view.get(&Key::from("sick")).await.unwrap().document.unwrap().content.movements, 2);
         assert_eq!(view.progress().borrow().parked, 1);
     }
@@ -256,17 +256,17 @@ async fn a_skipped_event_is_left_out_and_those_behind_it_come() {
     let refused = projections.skip("balances", &sick, second).await.unwrap_err();
     assert_eq!(refused, ControlError::NotFirst { position: second, first });
     let skipped = projections.skip("balances", &sick, first).await.unwrap();
-    assert_eq!((skipped.released, skipped.still.unwrap().position), (1, second));
+    assert_eq!((skipped.released, skipped.still_parked.unwrap().position), (1, second));
     assert_eq!(get(&view, "sick").await.document.unwrap().content.amount, 12);
     // Whoever asks twice does not skip the next one.
     let again = projections.skip("balances", &sick, first).await.unwrap_err();
     assert_eq!(again, ControlError::NotFirst { position: first, first: second });
     let skipped = projections.skip("balances", &sick, second).await.unwrap();
-    assert_eq!(skipped, Retried { released: 1, still: None });
+    assert_eq!(skipped, Retried { released: 1, still_parked: None });
     assert_eq!(get(&view, "sick").await.document.unwrap().content.amount, 20);
     // The last one that is parked can be skipped, too, and has nothing behind it.
     let skipped = projections.skip("balances", &account("other"), other).await.unwrap();
-    assert_eq!(skipped, Retried { released: 0, still: None });
+    assert_eq!(skipped, Retried { released: 0, still_parked: None });
     assert_eq!(parked(&projections).await, []);
     teller.deposit("sick", 1).await;
     teller.deposit("other", 2).await;
@@ -330,7 +330,7 @@ async fn a_retry_whose_store_fails_and_loses_answers_has_its_effect_once() {
             loop {
                 teller.deposit(id, 1).await;
                 match projections.retry("balances", &account(id)).await {
-                    Ok(Retried { still: None, .. }) | Err(ControlError::NotParked { .. }) => break,
+                    Ok(Retried { still_parked: None, .. }) | Err(ControlError::NotParked { .. }) => break,
                     Err(ControlError::Interrupted(_) | ControlError::NotAtWork) => {}
                     other => panic!("{other:?}"),
                 }
@@ -443,8 +443,8 @@ async fn parked_events_of_a_paused_view_are_retried_and_rehearsed_where_it_stand
     teller.deposit("sick", 1).await;
 
     let before = parked(&projections).await;
-    let rehearsed = projections.rehearse("balances", &account("sick"), None).await.unwrap();
-    assert_eq!((rehearsed.released, rehearsed.still.as_ref().unwrap().position), (2, second));
+    let rehearsed = projections.dry_run("balances", &account("sick"), None).await.unwrap();
+    assert_eq!((rehearsed.released, rehearsed.still_parked.as_ref().unwrap().position), (2, second));
     assert_eq!(parked(&projections).await, before);
     assert!(view.get(&Key::from("sick")).await.unwrap().document.is_none());
 

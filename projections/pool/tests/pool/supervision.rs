@@ -205,9 +205,9 @@ async fn a_projection_that_cannot_project_most_of_what_comes_is_stopped_and_gets
     assert!(stopped.parked >= 1_000, "{}", stopped.parked);
     // Operators see to what is parked also while it is stopped.
     let retried = projections.retry("balances", &account("sick-0")).await.unwrap();
-    assert_eq!((retried.released, retried.still.map(|event| event.position)), (0, Some(Position(1))));
+    assert_eq!((retried.released, retried.still_parked.map(|event| event.position)), (0, Some(Position(1))));
     let skipped = projections.skip("balances", &account("sick-1"), Position(2)).await.unwrap();
-    assert_eq!(skipped, Retried { released: 0, still: None });
+    assert_eq!(skipped, Retried { released: 0, still_parked: None });
     assert_eq!(view.progress().borrow().parked, stopped.parked - 1);
     assert!(matches!(view.progress().borrow().state, State::Stopped(_)));
     // What is parked is no reason to stop again, and what it can project goes on.

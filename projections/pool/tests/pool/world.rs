@@ -13,7 +13,7 @@ use dormouse_kernel::{
     Timestamp, Uuid, Version, encode,
 };
 use dormouse_projections::store::{Memory, Postgres};
-use dormouse_projections::{Answer, Document, Key, Options, Progress, Projections, View, ViewStore};
+use dormouse_projections::{Document, DocumentAt, Key, Options, Progress, Projections, View, ViewStore};
 
 use crate::bank::{Account, AccountEvent, Balance, Balances, Everything, Expected, How, balances};
 
@@ -185,11 +185,11 @@ pub(crate) async fn assert_balances(projections: &Projections, journal: &Journal
     assert_eq!(found, expected);
 }
 
-pub(crate) async fn get(view: &View<Balances>, key: &str) -> Answer<Balance> {
+pub(crate) async fn get(view: &View<Balances>, key: &str) -> DocumentAt<Balance> {
     view.get(&Key::from(key)).await.unwrap()
 }
 
-pub(crate) async fn all(projections: &Projections) -> Answer<Balance> {
+pub(crate) async fn all(projections: &Projections) -> DocumentAt<Balance> {
     projections.view::<Everything>().unwrap().get(&Key::from("all")).await.unwrap()
 }
 

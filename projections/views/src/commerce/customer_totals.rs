@@ -1,6 +1,6 @@
 //! What each customer has ordered.
 
-use dormouse_aggregates::commerce::{Order, OrderEvent, OrderStatus, Standing, Text};
+use dormouse_aggregates::commerce::{Order, OrderEvent, OrderStatus, OrderSummary, Text};
 use dormouse_projections::{Event, Fields, Key, Keys, Project, Projection, Sources};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ impl Project<Order> for CustomerTotals {
             OrderEvent::OrderCancelled { was, .. } => {
                 total.leave(was.as_ref());
                 total.cancelled += 1;
-                if let Some(agreed) = was.as_ref().and_then(Standing::agreed_cents) {
+                if let Some(agreed) = was.as_ref().and_then(OrderSummary::agreed_cents) {
                     total.total_cents = total.total_cents.minus(agreed);
                     total.cancelled_cents = total.cancelled_cents.plus(agreed);
                 }
@@ -124,7 +124,7 @@ impl CustomerTotal {
     }
 
     /// An order is no longer what it was.
-    fn leave(&mut self, was: Option<&Standing>) {
+    fn leave(&mut self, was: Option<&OrderSummary>) {
         let count = match was.map(|was| was.status) {
             Some(OrderStatus::Open) => &mut self.open,
             Some(OrderStatus::Confirmed) => &mut self.confirmed,

@@ -1,6 +1,6 @@
 //! How each day went.
 
-use dormouse_aggregates::commerce::{Order, OrderEvent, Standing};
+use dormouse_aggregates::commerce::{Order, OrderEvent, OrderSummary};
 use dormouse_projections::{Event, Fields, Key, Keys, Project, Projection, Sources};
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -74,7 +74,7 @@ impl Project<Order> for DailySales {
             OrderEvent::OrderShipped { .. } => sales.shipped += 1,
             OrderEvent::OrderCancelled { was, .. } => {
                 sales.cancelled += 1;
-                if let Some(agreed) = was.as_ref().and_then(Standing::agreed_cents) {
+                if let Some(agreed) = was.as_ref().and_then(OrderSummary::agreed_cents) {
                     sales.cancelled_cents = sales.cancelled_cents.plus(agreed);
                     sales.revenue_cents = sales.revenue_cents.minus(agreed);
                 }

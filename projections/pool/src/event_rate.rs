@@ -6,27 +6,27 @@ use tokio::time::Instant;
 
 /// What happened this long ago counts for about a third (1/e) of what happens now: long enough to smooth batches, short
 /// enough to show that something has changed.
-const MEMORY: Duration = Duration::from_secs(5);
+const TIME_CONSTANT: Duration = Duration::from_secs(5);
 
 /// Events per second, as an exponential moving average over time.
 #[derive(Debug)]
-pub(crate) struct Pace {
-    noted: Instant,
+pub(crate) struct EventRate {
+    updated_at: Instant,
     /// `None` before the first events.
     per_second: Option<f64>,
 }
 
-impl Pace {
+impl EventRate {
     pub(crate) fn from(now: Instant) -> Self {
-        Self { noted: now, per_second: None }
+        Self { updated_at: now, per_second: None }
     }
 
     /// So many events have come since it was told last; says how fast that is.
-    pub(crate) fn note(&mut self, events: usize, now: Instant) -> f64 {
-        let passed = now.saturating_duration_since(self.noted).as_secs_f64().max(1e-6);
-        self.noted = now;
+    pub(crate) fn record(&mut self, events: usize, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.updated_at).as_secs_f64().max(1e-6);
+        self.updated_at = now;
         let latest = events as f64 / passed;
-        let weight = 1.0 - (-passed / MEMORY.as_secs_f64()).exp();
+        let weight = 1.0 - (-passed / TIME_CONSTANT.as_secs_f64()).exp();
         let smoothed = self.per_second.map_or(latest, |before| before + weight * (latest - before));
         *self.per_second.insert(smoothed)
     }
@@ -39,18 +39,18 @@ mod tests {
     #[test]
     fn it_is_steady_over_uneven_batches_and_follows_a_change() {
         let mut now = Instant::now();
-        let mut pace = Pace::from(now);
-        let mut noted = 0.0;
+        let mut event_rate = EventRate::from(now);
+        let mut rate = 0.0;
         for number in 0..1000 {
             let events = 50 + 100 * (number % 2);
             now += Duration::from_millis(events);
-            noted = pace.note(events as usize, now);
+            rate = event_rate.record(events as usize, now);
         }
-        assert!((noted - 1000.0).abs() < 1.0, "{noted}");
+        assert!((rate - 1000.0).abs() < 1.0, "{rate}");
         for _ in 0..300 {
             now += Duration::from_millis(100);
-            noted = pace.note(10, now);
+            rate = event_rate.record(10, now);
         }
-        assert!((noted - 100.0).abs() < 10.0, "{noted}");
+        assert!((rate - 100.0).abs() < 10.0, "{rate}");
     }
 }

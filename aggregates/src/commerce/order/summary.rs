@@ -10,7 +10,7 @@ use crate::commerce::{Cents, OrderStatus, Text};
 ///
 /// It is stored in events, so it takes fields it does not know: an older version of the application may meet them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Standing {
+pub struct OrderSummary {
     /// Whose it is.
     pub customer: Text,
     /// How far it had come.
@@ -19,7 +19,7 @@ pub struct Standing {
     pub total_cents: Cents,
 }
 
-impl Standing {
+impl OrderSummary {
     /// What the customer had agreed to pay: nothing while the order was open, nor after it was cancelled.
     #[must_use]
     pub fn agreed_cents(&self) -> Option<Cents> {

@@ -1,8 +1,8 @@
-//! The supervisor of the workers: each is restarted on its own, within limits, and given up on its own.
+//! The supervisor of all workers. It restarts each worker on its own, within limits, and gives each up on its own.
 //!
-//! A projection is a projection. Its planner says which builds there are to work on, and each of them gets a worker. A worker
-//! whose build has gone ends quietly, because another build has taken its place; if nobody else is left, a plan is made
-//! anew.
+//! Each projection has one planner job, and one job for each build that its plan names. If a worker finds that its
+//! build does not exist any more, another build has replaced it, and the worker ends without an error. If that was the
+//! last worker of the projection, the supervisor makes a new plan. `retry_rules.rs` has the limits.
 
 use std::sync::Arc;
 
@@ -20,20 +20,22 @@ use crate::worker::{AnyProjector, BUILD_GONE, ReleaseSender, WorkerArguments};
 
 pub(crate) struct Supervisor;
 
-/// What the supervisor is asked to do; projections go by their numbers. Operators come one at a time to a projection and wait
-/// for their answer, a planner speaks once, and a restart is asked for once for each failure: so there are few at a time.
+/// The messages to the supervisor. A projection is named by its number.
+///
+/// The mailbox stays short without a bound: requests of operators for one projection run one at a time and wait for the
+/// reply, each planner reports once, and each failure leads to one restart.
 pub(crate) enum SupervisorMessage {
-    /// The pause of a worker is over.
+    /// Restart a worker after its pause.
     Restart(usize, Job),
-    /// Find out which builds there are to work on.
+    /// Start a planner.
     Plan(usize),
-    /// These they are.
+    /// The planner's result.
     Planned { projection: usize, plan: u64, builds: Vec<BuildNumber> },
-    /// Let all workers but that of one build end, forget how often they have failed, and say when they have ended.
+    /// Stop all workers except that of one build, forget their failures, and report when they have ended.
     StopWorkers { projection: usize, except: Option<BuildNumber>, stopped: oneshot::Sender<()> },
-    /// Say how to reach the workers of the builds.
+    /// List the workers of builds that run.
     ListWorkers { projection: usize, reply: oneshot::Sender<Vec<ReleaseSender>> },
-    /// The workers were told to stop: end when they have.
+    /// Stop all workers, and end when they have ended.
     Stop,
 }
 
@@ -54,25 +56,36 @@ struct SupervisedProjection {
     number: usize,
     projector: Arc<dyn AnyProjector>,
     jobs: Vec<SupervisedJob>,
-    /// The latest plan: what comes of an earlier one is of no interest.
+    /// The number of the latest plan. The results of earlier ones are ignored.
     plan: u64,
-    /// Those who wait until everybody has left who was asked to.
+    /// Told when all workers have ended that were told to stop.
     waiting_for_stop: Vec<oneshot::Sender<()>>,
 }
 
+/// A job, and the state of its worker.
 struct SupervisedJob {
     job: Job,
+    /// `None` during the pause before a restart, after the job was given up, and after a planner has finished.
     worker: Option<RunningWorker>,
     failures: Failures,
     is_stopping: bool,
     is_given_up: bool,
 }
 
-/// How a worker that runs is reached.
+/// Reaches a worker that runs.
 struct RunningWorker {
     id: ActorId,
     stop: watch::Sender<bool>,
     requests: mpsc::Sender<ReleaseRequest>,
+}
+
+/// How a worker ended.
+enum WorkerEnd {
+    /// It was told to stop, or its work is done.
+    Finished,
+    /// Its build does not exist any more.
+    BuildGone,
+    Failed(String),
 }
 
 impl Actor for Supervisor {
@@ -83,9 +96,9 @@ impl Actor for Supervisor {
     async fn pre_start(
         &self,
         myself: ActorRef<SupervisorMessage>,
-        startup: SupervisorArguments,
+        arguments: SupervisorArguments,
     ) -> Result<SupervisorState, ActorProcessingErr> {
-        let SupervisorArguments { projectors, limits, stop } = startup;
+        let SupervisorArguments { projectors, limits, stop } = arguments;
         let projection = |(number, projector)| SupervisedProjection {
             number,
             projector,
@@ -113,11 +126,12 @@ impl Actor for Supervisor {
                 state.projections.iter_mut().for_each(|projection| projection.stop_workers(None));
                 state.stop_if_all_ended(&myself);
             }
-            // Those who wait for an answer find that it never comes.
+            // A caller that waits for a reply gets an error, because its sender is dropped with the message.
             _ if state.is_stopping => {}
             SupervisorMessage::Restart(projection, job) => {
-                if state.projections[projection].find(job).is_some_and(|supervised| supervised.worker.is_none()) {
-                    state.projections[projection].start(job, &myself).await?;
+                let projection = &mut state.projections[projection];
+                if projection.find(job).is_some_and(|supervised| supervised.worker.is_none()) {
+                    projection.start(job, &myself).await?;
                 }
             }
             SupervisorMessage::Plan(projection) => state.projections[projection].start(Job::Plan, &myself).await?,
@@ -131,10 +145,9 @@ impl Actor for Supervisor {
                 projection.report_if_stopped();
             }
             SupervisorMessage::ListWorkers { projection, reply } => {
-                let senders =
-                    state.projections[projection].jobs.iter().filter_map(SupervisedJob::release_sender).collect();
-                // Whoever asked may have gone.
-                let _gone = reply.send(senders);
+                let jobs = state.projections[projection].jobs.iter();
+                // The caller may have been cancelled.
+                let _is_received = reply.send(jobs.filter_map(SupervisedJob::release_sender).collect());
             }
         }
         Ok(())
@@ -146,18 +159,18 @@ impl Actor for Supervisor {
         event: SupervisionEvent,
         state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        let (ended, end) = match event {
-            SupervisionEvent::ActorFailed(ended, problem) => (ended, WorkerEnd::Failed(problem.to_string())),
-            SupervisionEvent::ActorTerminated(ended, _, Some(reason)) if reason == BUILD_GONE => {
-                (ended, WorkerEnd::BuildGone)
+        let (actor, end) = match event {
+            SupervisionEvent::ActorFailed(actor, problem) => (actor, WorkerEnd::Failed(problem.to_string())),
+            SupervisionEvent::ActorTerminated(actor, _, Some(reason)) if reason == BUILD_GONE => {
+                (actor, WorkerEnd::BuildGone)
             }
-            SupervisionEvent::ActorTerminated(ended, ..) => (ended, WorkerEnd::Finished),
+            SupervisionEvent::ActorTerminated(actor, ..) => (actor, WorkerEnd::Finished),
             _ => return Ok(()),
         };
-        let is_it =
-            |supervised: &SupervisedJob| supervised.worker.as_ref().is_some_and(|worker| worker.id == ended.get_id());
+        let has_ended =
+            |supervised: &SupervisedJob| supervised.worker.as_ref().is_some_and(|worker| worker.id == actor.get_id());
         for projection in &mut state.projections {
-            if let Some(number) = projection.jobs.iter().position(is_it) {
+            if let Some(number) = projection.jobs.iter().position(has_ended) {
                 projection.worker_ended(number, end, &state.limits, &myself);
                 break;
             }
@@ -167,15 +180,6 @@ impl Actor for Supervisor {
         }
         Ok(())
     }
-}
-
-/// How a worker ended.
-enum WorkerEnd {
-    /// It was told to, or has done all there was to do.
-    Finished,
-    /// There is nothing any more for it to do.
-    BuildGone,
-    Failed(String),
 }
 
 impl SupervisorState {
@@ -203,12 +207,13 @@ impl SupervisedProjection {
         if job == Job::Plan {
             self.plan += 1;
         }
-        let (stop, stopped) = watch::channel(false);
-        let (requests, received) = mpsc::channel(1);
+        let (stop, stop_receiver) = watch::channel(false);
+        // One is enough: operator requests of a projection run one at a time.
+        let (requests, request_receiver) = mpsc::channel(1);
         let arguments = WorkerArguments {
             job,
-            stop: stopped,
-            requests: received,
+            stop: stop_receiver,
+            requests: request_receiver,
             supervisor: supervisor.clone(),
             projection: self.number,
             plan: self.plan,
@@ -238,7 +243,7 @@ impl SupervisedProjection {
             return Ok(());
         }
         for build in builds {
-            // One that was given up stays so.
+            // A build that was given up stays so.
             if self.find(Job::Build(build)).is_none() {
                 self.start(Job::Build(build), supervisor).await?;
             }
@@ -247,7 +252,7 @@ impl SupervisedProjection {
     }
 
     fn stop_workers(&mut self, except: Option<BuildNumber>) {
-        // Whatever a planner is at is not what is wanted now.
+        // The result of a planner that runs now would be out of date.
         self.plan += 1;
         self.jobs.retain_mut(|supervised| {
             if except.is_some_and(|build| supervised.job == Job::Build(build)) {
@@ -262,7 +267,7 @@ impl SupervisedProjection {
 
     fn report_if_stopped(&mut self) {
         if self.jobs.iter().all(|supervised| !supervised.is_stopping) {
-            // Whoever asked may have gone.
+            // The caller may have been cancelled.
             self.waiting_for_stop.drain(..).for_each(|stopped| _ = stopped.send(()));
         }
     }
@@ -284,14 +289,14 @@ impl SupervisedProjection {
         }
         match end {
             WorkerEnd::Failed(problem) => self.restart_or_give_up(job, problem, limits, supervisor),
-            // How often a planner has failed is to be remembered.
+            // The job of a planner stays, because it counts the planner's failures.
             WorkerEnd::Finished if job == Job::Plan => {}
             WorkerEnd::Finished => _ = self.jobs.remove(number),
             WorkerEnd::BuildGone => {
                 self.jobs.remove(number);
-                let is_at_work = |supervised: &SupervisedJob| supervised.job != Job::Plan && !supervised.is_given_up;
-                if !self.jobs.iter().any(is_at_work) {
-                    let problem = "what is served was replaced by somebody else, or lost".to_owned();
+                let moves_a_build = |supervised: &SupervisedJob| supervised.job != Job::Plan && !supervised.is_given_up;
+                if !self.jobs.iter().any(moves_a_build) {
+                    let problem = "the build that is served was lost, or replaced by another process".to_owned();
                     self.projector.context().set_state(job, State::Retrying(problem.clone()));
                     self.restart_or_give_up(Job::Plan, problem, limits, supervisor);
                 }
@@ -312,14 +317,18 @@ impl SupervisedProjection {
         let now = Instant::now().into_std();
         match supervised.failures.record(now, limits, &problem) {
             RestartDecision::Restart { until } => {
-                warn!(view, ?job, problem, "a projection failed, restarting it");
+                warn!(view, ?job, problem, "a projection failed and is restarted");
                 context.set_state(job, State::Retrying(problem));
-                supervisor.send_after(until.saturating_duration_since(now), move || {
-                    SupervisorMessage::Restart(projection, job)
-                });
+                let restart = move || SupervisorMessage::Restart(projection, job);
+                supervisor.send_after(until.saturating_duration_since(now), restart);
             }
             RestartDecision::GiveUp { reason } => {
-                error!(view, ?job, reason, "a projection keeps failing and is stopped");
+                error!(
+                    view,
+                    ?job,
+                    reason,
+                    "a projection failed too often and is stopped: fix the reason and resume it"
+                );
                 supervised.is_given_up = true;
                 context.set_state(job, State::Stopped(reason));
             }
@@ -336,11 +345,11 @@ impl SupervisedJob {
     }
 }
 
-/// Also when nobody holds a handle any more.
+/// Sends the supervisor a message when it must stop, also if that is because the last handle was dropped.
 fn forward_stop(mut stop: watch::Receiver<bool>, supervisor: ActorRef<SupervisorMessage>) {
     tokio::spawn(async move {
-        let _told = stop.wait_for(|stop| *stop).await.is_ok();
-        // A supervisor that has ended needs no telling.
-        let _ended = supervisor.send_message(SupervisorMessage::Stop);
+        let _is_told = stop.wait_for(|stop| *stop).await.is_ok();
+        // The supervisor may have ended before.
+        let _is_sent = supervisor.send_message(SupervisorMessage::Stop);
     });
 }

@@ -1,4 +1,4 @@
-//! How much the projections of a node may do at the same time. Operators change it while they work.
+//! How much the projections of a node may do at the same time. Operators can change it while they run.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,15 +19,15 @@ pub struct Capacity {
     pub(crate) reads: SharedReads,
 }
 
-/// Permits for batches.
+/// How many permits there are.
 #[derive(Debug)]
 struct BatchPermits {
     wanted: usize,
-    /// So many there are. More than wanted, while those that were taken away are still in use.
+    /// More than wanted while permits that should be removed are still in use.
     existing: usize,
 }
 
-/// A batch that is in hand. Dropping it lets the next one begin.
+/// The permit for a batch in progress. Dropping it lets another batch begin.
 #[derive(Debug)]
 pub(crate) struct BatchPermit<'c> {
     capacity: &'c Capacity,
@@ -35,7 +35,7 @@ pub(crate) struct BatchPermit<'c> {
 }
 
 impl Capacity {
-    /// So many batches at the same time, each decoded in so many parts at most.
+    /// At most this many batches at the same time, each decoded in at most this many parts.
     #[must_use]
     pub fn new(batches: NonZeroUsize, parts: NonZeroUsize) -> Self {
         let batches = batches.get();
@@ -47,7 +47,7 @@ impl Capacity {
         }
     }
 
-    /// Changes both. Batches that are in hand are finished.
+    /// Changes both. Batches in progress are finished.
     pub fn configure(&self, batches: NonZeroUsize, parts: NonZeroUsize) {
         self.parts.store(parts.get(), Ordering::Relaxed);
         let mut counted = self.lock();
@@ -60,13 +60,13 @@ impl Capacity {
         }
     }
 
-    /// Waits until one more batch may be in hand.
+    /// Waits for the permit to begin a batch.
     pub(crate) async fn acquire(&self) -> BatchPermit<'_> {
-        // It is never closed.
+        // The semaphore is never closed.
         BatchPermit { capacity: self, permit: self.permits.acquire().await.ok() }
     }
 
-    /// Into how many parts so many events are divided to be decoded: small batches are faster in one piece.
+    /// The number of parts in which this many events are decoded. Small batches are faster in one part.
     pub(crate) fn parts(&self, events: usize) -> usize {
         self.parts.load(Ordering::Relaxed).min(events / EVENTS_IN_A_PART).max(1)
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_batches_are_in_hand_than_there_may_be() {
+    async fn no_more_batches_are_in_progress_than_are_allowed() {
         let capacity = Capacity::new(number(2), number(1));
         let (one, _other) = (capacity.acquire().await, capacity.acquire().await);
         assert_eq!(free(&capacity), 0);
@@ -110,13 +110,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_taken_away_goes_when_its_batch_is_done() {
+    async fn a_removed_permit_disappears_when_its_batch_is_done() {
         let capacity = Capacity::new(number(3), number(1));
         let (one, other) = (capacity.acquire().await, capacity.acquire().await);
         capacity.configure(number(1), number(1));
         assert_eq!(free(&capacity), 0);
         drop(one);
-        assert_eq!(free(&capacity), 0, "one is still in hand, and that is all there may be");
+        assert_eq!(free(&capacity), 0, "one batch is in progress, and no more are allowed");
         drop(other);
         assert_eq!(free(&capacity), 1);
         capacity.configure(number(4), number(1));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_may_be_wanted_again_before_all_are_back() {
+    async fn the_number_of_permits_may_grow_again_before_all_are_returned() {
         let capacity = Capacity::new(number(3), number(1));
         let all = [capacity.acquire().await, capacity.acquire().await, capacity.acquire().await];
         capacity.configure(number(1), number(1));

@@ -1,11 +1,11 @@
-//! How fast something goes, of late.
+//! The recent rate of events.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What happened this long ago counts for about a third (1/e) of what happens now: long enough to smooth batches, short
-/// enough to show that something has changed.
+/// An event this long ago counts for about a third (1/e) of an event now: long enough to smooth batches, short enough
+/// to show a change.
 const TIME_CONSTANT: Duration = Duration::from_secs(5);
 
 /// Events per second, as an exponential moving average over time.
@@ -21,7 +21,7 @@ impl EventRate {
         Self { updated_at: now, per_second: None }
     }
 
-    /// So many events have come since it was told last; says how fast that is.
+    /// Counts the events since the last call, and returns the rate.
     pub(crate) fn record(&mut self, events: usize, now: Instant) -> f64 {
         let passed = now.saturating_duration_since(self.updated_at).as_secs_f64().max(1e-6);
         self.updated_at = now;
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_steady_over_uneven_batches_and_follows_a_change() {
+    fn the_rate_is_steady_over_uneven_batches_and_follows_a_change() {
         let mut now = Instant::now();
         let mut event_rate = EventRate::from(now);
         let mut rate = 0.0;

@@ -1,4 +1,4 @@
-//! `ConfirmOrder`: once, while it is open.
+//! `ConfirmOrder`: confirms an open order, once.
 
 use dormouse_kernel::Context;
 

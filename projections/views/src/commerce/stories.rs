@@ -1,11 +1,11 @@
-//! What the tests of the views have in common: Ada orders tea, and what becomes of that.
+//! Events and values for the tests of the views: Ada orders tea.
 
 use dormouse_aggregates::commerce::{
     Cents, Email, InventoryEvent, Line, OrderEvent, OrderId, OrderStatus, OrderSummary, Quantity, Sku, Text,
 };
 use dormouse_kernel::Timestamp;
 
-/// So many seconds after everything began.
+/// A time, in seconds after the first one.
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).unwrap()
 }

@@ -30,7 +30,7 @@ fn usage(projections: &Projections) -> Usage {
 
 /// Writes events, publishes the last position, and waits for the view from time to time, so that there are many
 /// commits.
-fn writes(mut teller: Teller, projections: &Projections, written: &Arc<AtomicU64>) -> JoinHandle<()> {
+fn write_events(mut teller: Teller, projections: &Projections, written: &Arc<AtomicU64>) -> JoinHandle<()> {
     let (view, mut dice, written) = (projections.view::<Balances>().unwrap(), Dice::new(7), Arc::clone(written));
     tokio::spawn(async move {
         for _ in 1..EVENTS {
@@ -57,7 +57,7 @@ struct Observation {
 }
 
 /// Reads documents and lists until the test is over, sometimes after waiting for the latest write.
-fn reads(
+fn read_documents(
     projections: &Projections,
     seed: u64,
     written: &Arc<AtomicU64>,
@@ -114,8 +114,8 @@ async fn assert_reads_are_true(store: Arc<Faulty>, faults: Option<Dice>) {
     caught_up(&projections, &journal).await;
     store.fail_at_random(faults);
     let (written, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let readers: Vec<_> = (0..READERS).map(|seed| reads(&projections, seed, &written, &is_over)).collect();
-    writes(teller, &projections, &written).await.unwrap();
+    let readers: Vec<_> = (0..READERS).map(|seed| read_documents(&projections, seed, &written, &is_over)).collect();
+    write_events(teller, &projections, &written).await.unwrap();
     store.fail_at_random(None);
     caught_up(&projections, &journal).await;
     is_over.store(true, Ordering::Release);
@@ -168,19 +168,19 @@ async fn a_document_is_loaded_once_until_it_changes() {
 
 /// Raised before anything is done to the view of [`Editions`].
 static EDITION: AtomicU64 = AtomicU64::new(1);
-static IS_WELL: AtomicBool = AtomicBool::new(true);
+static POISON_IS_FIXED: AtomicBool = AtomicBool::new(true);
 
-/// Each document contains the edition in which it was made. Poison panics only while `IS_WELL` is false.
+/// Each document contains the edition in which it was made. Poison panics only while `POISON_IS_FIXED` is false.
 struct Editions;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Dated {
+struct Edition {
     edition: u64,
 }
 
 impl Projection for Editions {
     const NAME: &'static str = "editions";
-    type Document = Dated;
+    type Document = Edition;
 
     fn sources(sources: Sources<Self>) -> Sources<Self> {
         sources.of::<Account>()
@@ -192,10 +192,10 @@ impl Project<Account> for Editions {
         Keys::one(event.id())
     }
 
-    fn project(_: Option<Dated>, event: &Event<'_, Account>, _: &Key) -> Option<Dated> {
+    fn project(_: Option<Edition>, event: &Event<'_, Account>, _: &Key) -> Option<Edition> {
         let is_poison = matches!(event.body(), AccountEvent::Poison { .. });
-        assert!(!is_poison || IS_WELL.load(Ordering::SeqCst), "poison while IS_WELL is false");
-        Some(Dated { edition: EDITION.load(Ordering::SeqCst) })
+        assert!(!is_poison || POISON_IS_FIXED.load(Ordering::SeqCst), "poison while POISON_IS_FIXED is false");
+        Some(Edition { edition: EDITION.load(Ordering::SeqCst) })
     }
 }
 
@@ -204,7 +204,7 @@ const QUIET: [&str; 3] = ["quiet-1", "quiet-2", "quiet-3"];
 
 /// What a reader has seen of [`Editions`]. It must never see something older.
 #[derive(Default)]
-struct Witness {
+struct SeenEditions {
     /// The lowest edition that each document may have.
     least: HashMap<String, u64>,
     /// The lowest edition that the quiet ones may have.
@@ -213,7 +213,7 @@ struct Witness {
     newest: u64,
 }
 
-impl Witness {
+impl SeenEditions {
     fn sees(&mut self, at: Position, key: &str, edition: u64) {
         let least = self.least.entry(key.to_owned()).or_default();
         assert!(edition >= *least, "{key} at {at} was of edition {least}, and now of {edition}");
@@ -233,23 +233,23 @@ impl Witness {
     }
 }
 
-fn witnesses(projections: &Projections, seed: u64, is_over: &Arc<AtomicBool>) -> JoinHandle<u64> {
+fn read_editions(projections: &Projections, seed: u64, is_over: &Arc<AtomicBool>) -> JoinHandle<u64> {
     let (reader, is_over) = (projections.reader("editions").unwrap().clone(), Arc::clone(is_over));
     tokio::spawn(async move {
-        let (mut dice, mut witness, mut reads) = (Dice::new(seed), Witness::default(), 0);
-        let edition = |json: &str| serde_json::from_str::<Dated>(json).unwrap().edition;
+        let (mut dice, mut seen, mut reads) = (Dice::new(seed), SeenEditions::default(), 0);
+        let edition = |json: &str| serde_json::from_str::<Edition>(json).unwrap().edition;
         while !is_over.load(Ordering::Acquire) {
             if dice.one_in(8) {
                 // Almost never the same list, so that the store answers it while documents are cached.
                 let page = reader.list(&Query::all(100 + dice.below(10_000) as usize)).await.unwrap();
-                witness.sees_view(page.at);
-                page.rows.iter().for_each(|row| witness.sees(page.at, row.key.as_str(), edition(&row.document)));
+                seen.sees_view(page.at);
+                page.rows.iter().for_each(|row| seen.sees(page.at, row.key.as_str(), edition(&row.document)));
             } else {
                 let key = dice.pick(&["quiet-1", "quiet-2", "quiet-3", "sick", "busy"]);
                 let found = reader.get(&Key::from(key)).await.unwrap();
-                witness.sees_view(found.at);
+                seen.sees_view(found.at);
                 if let Some((document, _)) = &found.document {
-                    witness.sees(found.at, key, edition(document));
+                    seen.sees(found.at, key, edition(document));
                 }
             }
             reads += 1;
@@ -263,11 +263,11 @@ fn witnesses(projections: &Projections, seed: u64, is_over: &Arc<AtomicBool>) ->
 async fn run_operators(projections: &Projections, journal: &Journal, teller: &mut Teller) {
     let reader = projections.reader("editions").unwrap();
     let next = || EDITION.fetch_add(1, Ordering::SeqCst);
-    IS_WELL.store(false, Ordering::SeqCst);
+    POISON_IS_FIXED.store(false, Ordering::SeqCst);
     teller.write("sick", &[AccountEvent::Poison { defect: Defect::PanicsHalfWay }]).await;
     let behind = teller.deposit("sick", 1).await;
     reader.wait_for(behind, PATIENCE).await.unwrap();
-    IS_WELL.store(true, Ordering::SeqCst);
+    POISON_IS_FIXED.store(true, Ordering::SeqCst);
     next();
     let retried = projections.retry("editions", &account("sick")).await.unwrap();
     assert_eq!((retried.released, retried.still_parked), (2, None));
@@ -295,7 +295,7 @@ async fn assert_nothing_old_comes_back(store: Arc<dyn ViewStore>, repetitions: u
     let builder = Projections::builder(journal.clone(), store, options());
     let projections = builder.projection::<Editions>().start().await.unwrap();
     let is_over = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = (0..READERS).map(|seed| witnesses(&projections, seed, &is_over)).collect();
+    let readers: Vec<_> = (0..READERS).map(|seed| read_editions(&projections, seed, &is_over)).collect();
     for _ in 0..repetitions {
         run_operators(&projections, &journal, &mut teller).await;
     }

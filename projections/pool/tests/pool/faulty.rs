@@ -126,11 +126,11 @@ impl Faulty {
         let unavailable = |what: &str| CommitError::Failed(Error::Unavailable(what.to_owned()));
         match self.fault(call) {
             Fault::None => {
-                let answer = inner.await;
+                let result = inner.await;
                 if self.is_slow.load(Ordering::SeqCst) {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
-                answer
+                result
             }
             Fault::Refused => Err(unavailable("a test injected this")),
             Fault::Lost => {

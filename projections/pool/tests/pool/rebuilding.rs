@@ -116,7 +116,7 @@ async fn readers_notice_nothing(store: Arc<dyn ViewStore>) {
             }
         }
     });
-    let mut witnesses = vec![tokio::spawn(watch_the_watermark(projections.clone(), Arc::clone(&is_over)))];
+    let mut watchers = vec![tokio::spawn(watch_the_watermark(projections.clone(), Arc::clone(&is_over)))];
     let readers: Vec<_> =
         (0..2).map(|_| tokio::spawn(read_without_pause(projections.clone(), Arc::clone(&is_over)))).collect();
     for _ in 0..4 {
@@ -130,7 +130,7 @@ async fn readers_notice_nothing(store: Arc<dyn ViewStore>) {
     for reader in readers {
         assert!(reader.await.unwrap() > 10);
     }
-    witnesses.pop().unwrap().await.unwrap();
+    watchers.pop().unwrap().await.unwrap();
     assert_all_is_right(&projections, &journal).await;
     let progress = progress_of(&projections, "everything");
     assert_eq!((progress.state, progress.rebuild), (State::Running, None));

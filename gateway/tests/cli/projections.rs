@@ -87,7 +87,7 @@ fn a_projection_is_paused_and_resumed() {
     restock(&server, 2);
     listed_when(&server, |seen| seen["lag"] == 1);
     let all = told(&server, &["pause", "--all"]);
-    assert!(all.contains(&format!("{VIEW}: it is paused already\n")) && all.lines().count() > 1, "{all}");
+    assert!(all.contains(&format!("{VIEW}: the projection is paused already\n")) && all.lines().count() > 1, "{all}");
     told(&server, &["resume", "--all"]);
     listed_when(&server, |seen| has_caught_up(seen) && seen["position"] == 2);
 }
@@ -130,7 +130,10 @@ fn what_throws_documents_away_is_agreed_to_first() {
     let asked = projections(&server, &["reset", VIEW, "--to", "2"]);
     assert!(asked.stderr.contains("whatever adds up over an aggregate's life"), "{asked:?}");
     let at_work = projections(&server, &["drop", VIEW, "--yes"]);
-    assert_eq!((at_work.code, at_work.stderr), (Some(1), "dormouse: it is at work: pause it first\n".to_owned()));
+    assert_eq!(
+        (at_work.code, at_work.stderr),
+        (Some(1), "dormouse: the projection is running: pause it first\n".to_owned())
+    );
     told(&server, &["pause", VIEW]);
     assert_eq!(told(&server, &["drop", VIEW, "--yes"]), format!("{VIEW}: dropped\n"));
     assert_eq!(listed(&server)["state"], "dropped");

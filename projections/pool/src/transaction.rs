@@ -1,11 +1,11 @@
-//! A build is moved on in one transaction. Tests can plant what else projections are known to do.
+//! Commits a batch to a build in one transaction. Tests can plant the bugs of projections that use two transactions.
 
 use dormouse_kernel::failpoint::{Bug, Step, is_planted, reach};
 
 use crate::definition::Definition;
 use crate::store::{Advance, BuildNumber, CommitError, Offset, ViewStore};
 
-/// Moves a build on that is at `from`.
+/// Commits a change of a build whose offset is `from`.
 pub(crate) async fn commit(
     store: &dyn ViewStore,
     view: &Definition,
@@ -31,7 +31,7 @@ pub(crate) async fn commit(
     Ok(())
 }
 
-/// The documents, and all the rest.
+/// The change of the documents, and the rest of the change.
 fn halves(from: Offset, advance: Advance) -> (Advance, Advance) {
     let Advance { to, rows, gone, parked, released, .. } = advance;
     let from = from.position;

@@ -82,11 +82,11 @@ pub(super) async fn retry(State(api): State<Arc<Api>>, request: Request) -> Resu
     let RetryOrder { aggregate, id, dry_run } = said(&api, request).await?;
     let aggregate = api.aggregate(&aggregate, id)?;
     if dry_run {
-        return Ok(released_answer(&aggregate, &projections.rehearse(&name, &aggregate, None).await?));
+        return Ok(released_answer(&aggregate, &projections.dry_run(&name, &aggregate, None).await?));
     }
     let retried = projections.retry(&name, &aggregate).await?;
-    let Retried { released, still } = &retried;
-    info!(projection = name, %aggregate, released, parked = still.is_some(), request_id, "retried parked events");
+    let Retried { released, still_parked } = &retried;
+    info!(projection = name, %aggregate, released, parked = still_parked.is_some(), request_id, "retried parked events");
     Ok(released_answer(&aggregate, &retried))
 }
 
@@ -97,12 +97,12 @@ pub(super) async fn skip(State(api): State<Arc<Api>>, request: Request) -> Resul
     let SkipOrder { aggregate, id, position, dry_run } = said(&api, request).await?;
     let aggregate = api.aggregate(&aggregate, id)?;
     if dry_run {
-        return Ok(released_answer(&aggregate, &projections.rehearse(&name, &aggregate, Some(position)).await?));
+        return Ok(released_answer(&aggregate, &projections.dry_run(&name, &aggregate, Some(position)).await?));
     }
     let retried = projections.skip(&name, &aggregate, position).await?;
-    let Retried { released, still } = &retried;
+    let Retried { released, still_parked } = &retried;
     // The view is not what the events make of it any more.
-    warn!(projection = name, %aggregate, %position, released, parked = still.is_some(), request_id, "skipped an event");
+    warn!(projection = name, %aggregate, %position, released, parked = still_parked.is_some(), request_id, "skipped an event");
     Ok(released_answer(&aggregate, &retried))
 }
 
@@ -158,6 +158,6 @@ fn released_answer(aggregate: &AggregateRef, retried: &Retried) -> Response {
         "aggregate": aggregate.aggregate_type.as_str(),
         "id": aggregate.id.as_str(),
         "released": retried.released,
-        "still_parked": retried.still.as_ref().map(shown),
+        "still_parked": retried.still_parked.as_ref().map(shown),
     }))
 }

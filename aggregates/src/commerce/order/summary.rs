@@ -1,26 +1,26 @@
-//! What an order was when something happened to it.
+//! The order as its events describe it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::commerce::{Cents, OrderStatus, Text};
 
-/// What an order was just before an event. A reader that sees the event alone, like the view of a customer or of a day,
-/// learns from it whose order changes, and by which amount.
+/// An order just before an event. A reader that sees only the event, like the view of a customer or of a day, learns
+/// from it whose order changes, and what it costs.
 ///
-/// It is stored in events, so it takes fields it does not know: an older version of the application may meet them.
+/// It is stored in events, so it accepts unknown fields: an older version of the application may read newer events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Standing {
-    /// Whose it is.
+pub struct OrderSummary {
+    /// The customer.
     pub customer: Text,
-    /// How far it had come.
+    /// The status before the event.
     pub status: OrderStatus,
-    /// What all lines cost together.
+    /// The price of all lines.
     pub total_cents: Cents,
 }
 
-impl Standing {
-    /// What the customer had agreed to pay: nothing while the order was open, nor after it was cancelled.
+impl OrderSummary {
+    /// The price that the customer has agreed to. `None` while the order is open, and after it is cancelled.
     #[must_use]
     pub fn agreed_cents(&self) -> Option<Cents> {
         match self.status {
@@ -36,7 +36,7 @@ mod tests {
     use crate::commerce::order::stories::{cents, was};
 
     #[test]
-    fn only_who_has_decided_has_agreed_to_pay() {
+    fn only_a_confirmed_or_shipped_order_has_an_agreed_price() {
         let agreed = |status| was(status).unwrap().agreed_cents();
         assert_eq!([OrderStatus::Open, OrderStatus::Cancelled].map(agreed), [None, None]);
         assert_eq!([OrderStatus::Confirmed, OrderStatus::Shipped].map(agreed), [Some(cents(700)); 2]);

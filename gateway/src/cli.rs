@@ -1,8 +1,8 @@
-//! The command line: what was asked for, done, and said in one line if it went wrong.
+//! The command line.
 //!
-//! Each command is a file with its arguments, its help and what it does. Results go to standard output, everything else
-//! to standard error. Exit codes: 0 done, 1 failed, 2 wrong command line or configuration; 128 + n when a second
-//! signal n cut a shutdown short, 130 when Ctrl-C ended the looking on at something that goes on.
+//! Each command is a file with its arguments, its help and its code. Results are printed on standard output, everything
+//! else on standard error; an error is one line. Exit codes: 0 done, 1 failed, 2 wrong command line or configuration;
+//! 128 + n if a second signal n ended a shutdown early; 130 if Ctrl-C ended the display of an operation that continues.
 
 mod cache;
 mod completions;
@@ -31,7 +31,7 @@ use crate::app::App;
 
 /// Runs event-sourced aggregates as actors.
 ///
-/// An aggregate sleeps in the journal, wakes when a command names it, stays in memory while it is useful, and goes back
+/// An aggregate sleeps in the journal, wakes when a command names it, stays in memory while it is used, and goes back
 /// to sleep. Without a command, the server is started.
 #[derive(Debug, Parser)]
 #[command(after_long_help = "\
@@ -66,7 +66,7 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-/// Does what the command line of this process says.
+/// Runs the command line of this process.
 pub(crate) fn run(app: &App) -> ExitCode {
     dormouse_kernel::failpoint::set_up();
     let cli = match command(app).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -95,7 +95,7 @@ fn dispatch(app: &App, cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command line under the application's own name.
+/// The command line, with the application's name.
 fn command(app: &App) -> clap::Command {
     let version = match app.name() {
         "dormouse" => env!("CARGO_PKG_VERSION"),
@@ -104,7 +104,7 @@ fn command(app: &App) -> clap::Command {
     named(Cli::command(), app.name()).name(app.name()).bin_name(app.name()).version(version)
 }
 
-/// Puts the application's name where its help says `{app}`.
+/// Replaces `{app}` in the help texts by the application's name.
 fn named(command: clap::Command, app: &str) -> clap::Command {
     let help = command.get_after_long_help().map(|help| help.to_string().replace("{app}", app));
     let command = match help {

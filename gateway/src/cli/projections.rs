@@ -1,4 +1,4 @@
-//! `projections`: what keeps the views up to date, as a running server has it.
+//! `projections`: shows and controls the projections of a running server.
 
 mod control;
 mod list;
@@ -15,16 +15,16 @@ use super::Settings;
 use super::remote::{Connection, Remote, RemoteError, segment};
 use crate::admin::{Overview, Projection};
 
-/// Shows and steers what keeps the views up to date
+/// Shows and controls the projections, which keep the views up to date
 ///
-/// It asks a running server. Views are derived from the journal: whatever is done to them, no event is lost.
+/// The command asks a running server. Views are derived from the journal: no operation on them loses an event.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   {app} projections list
-  {app} projections rebuild orders         make a view anew beside the one that is read, then take its place
+    {app} projections rebuild orders         build a view anew beside the one that is read, then replace it
   {app} projections pause --all
-  {app} projections parked orders          what could not be projected, and why
+    {app} projections parked orders          events that could not be projected, with reasons
   {app} projections list --server http://10.0.0.7:8080")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -44,11 +44,11 @@ enum Command {
     Skip(parked::Skip),
 }
 
-/// Which projections.
+/// The projections that a command is about.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// Projections, by their names.
+    /// Projections, by name.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// All projections.
@@ -86,7 +86,8 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
 }
 
 impl Which {
-    /// Those that were named, each once and as it is now. One that is not there is an error before anything was done.
+    /// The selected projections, each once, in their current state. An unknown name is an error before anything is
+    /// done.
     fn find(&self, remote: &Remote) -> Result<Vec<Projection>, RemoteError> {
         if self.all {
             return Ok(overview(remote)?.projections);
@@ -105,7 +106,7 @@ fn path(name: &str) -> String {
     format!("/admin/projections/{}", segment(name))
 }
 
-/// A number as people read it: `1,234,567`.
+/// A number with groups of three digits: `1,234,567`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);

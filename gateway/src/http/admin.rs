@@ -1,6 +1,6 @@
-//! `/admin`: what operators look at and change. It speaks of this node only.
+//! `/admin`: what operators look at and change, on this node only.
 //!
-//! Whatever is changed is logged with the id of the request that asked for it.
+//! Every change is logged with the id of its request.
 
 mod cache;
 mod config;
@@ -48,12 +48,12 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/admin/config", get(config::show).patch(config::change))
 }
 
-/// Who asks, for the log.
+/// The id of the request, for the log.
 fn who(request: &Request) -> Option<&str> {
     request.extensions().get::<Arrival>().map(Arrival::request_id)
 }
 
-/// What the body of a request says. No body counts as an object without members.
+/// Parses the body of a request. An empty body counts as an object without members.
 async fn said<T: DeserializeOwned>(api: &Api, request: Request) -> Result<T, Problem> {
     let (parts, body) = request.into_parts();
     let arrived = parts.extensions.get::<Arrival>().map_or_else(Instant::now, |arrival| arrival.at);

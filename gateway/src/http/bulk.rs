@@ -1,8 +1,8 @@
-//! `POST /v1/commands`: many commands in one request, a line of JSON each, answered line by line.
+//! `POST /v1/commands`: many commands in one request. Each line of JSON is a command, and gets a line as its answer.
 //!
-//! The answer is pulled: when the connection has room for more of it, lines are read, carried out, and answered in their
-//! order. So a client that takes no answers is read no further, and a request holds a bounded number of lines and bytes,
-//! however long it is. Which may run at the same time is up to the [`Window`].
+//! The response is pulled: when the connection has room, lines are read, carried out, and answered in their order. So
+//! no more is read from a client that takes no answers, and a request holds a bounded number of lines and bytes,
+//! however long it is. The [`Window`] decides which commands may run at the same time.
 
 mod input;
 mod line;
@@ -45,31 +45,33 @@ use crate::metric;
 
 pub(super) const PATH: &str = "/v1/commands";
 
-/// What lines of JSON go by; there is no registered name.
+/// The media types of lines of JSON; none of them is registered.
 const MEDIA_TYPES: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
 
 pub(super) const NDJSON: HeaderValue = HeaderValue::from_static(MEDIA_TYPES[0]);
 
-/// Between two attempts of a command for which there is no place: they double from the one to the other.
+/// The pause between two attempts of a command that was refused for overload. It doubles from the first value to the
+/// second.
 const CROWDED: Duration = Duration::from_millis(5);
 const CROWDED_MAX: Duration = Duration::from_millis(200);
 
-/// Aggregates that are held back in one request. If there are more, something is wrong that is not theirs: it ends.
+/// The most aggregates that are held back in one request. Beyond that the cause does not lie in the aggregates, and the
+/// request ends.
 const HELD_BACK_MAX: usize = 10_000;
 
-/// How long a client that still sends is listened to after its request has ended early.
+/// How long the server reads on from a client that still sends after its request has ended early.
 const LISTENING: Duration = Duration::from_secs(2);
 
-/// What bulk requests may hold, one and all together.
+/// Limits of one bulk request, and the budget of all together.
 pub(super) struct Limits {
-    /// Lines of one request.
+    /// Lines of one request that are in progress.
     lines: usize,
-    /// Bytes of the lines of one request; one that is larger is alone.
+    /// Bytes of the lines in progress of one request. A larger line runs alone.
     bytes: usize,
     /// Bytes of one line.
     line_bytes: usize,
-    /// Silence of a client.
+    /// How long a client may send nothing.
     patience: Duration,
     budget: Budget,
 }
@@ -89,7 +91,7 @@ impl Limits {
     }
 }
 
-/// Whether it is a bulk request: these may be of any length.
+/// Whether the request is a bulk request. The size of such a request is not limited.
 pub(super) fn takes(request: &Parts) -> bool {
     request.uri.path() == PATH
 }
@@ -106,14 +108,14 @@ pub(super) async fn commands(
         [(IDEMPOTENCY_KEY, "Idempotency-Key"), (IF_MATCH, "If-Match"), (IF_NONE_MATCH, "If-None-Match")]
     {
         if request.headers.contains_key(name) {
-            return Err(invalid(shown, "each line has a key and an expected_version of its own".to_owned()));
+            return Err(invalid(shown, "send a key and an expected_version on each line instead".to_owned()));
         }
     }
     let dry_run = Parameters::of(&request.uri, &["dry_run"])?.flag("dry_run")?;
     let options = conditions::options(&request.headers, &arrival, api.command_timeout)?;
     let wait = options.deadline.map_or(api.command_timeout, |deadline| deadline - arrival.at);
     if body.is_end_stream() {
-        return Err(Problem::new(&problem::INVALID_BODY, "there is no line in the body"));
+        return Err(Problem::new(&problem::INVALID_BODY, "the body has no line: send at least one command"));
     }
     let share = api.bulk.budget.share_by(arrival.at + api.command_timeout).await?;
     let ending = api.streams.ending()?;
@@ -137,23 +139,23 @@ fn refuse_other_media(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = match found {
-        Some(found) => format!("the content type is {found:?}, it must be {}", MEDIA_TYPES[0]),
-        None => format!("the body has no content type, it must be {}", MEDIA_TYPES[0]),
+        Some(found) => format!("the content type is {found:?}: it must be {}", MEDIA_TYPES[0]),
+        None => format!("the body has no content type: send Content-Type: {}", MEDIA_TYPES[0]),
     };
     Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail))
 }
 
-/// The request that brought the lines, and the options that all of them share.
+/// What all lines of a request share: its id and its options.
 struct Sender {
     api: Arc<Api>,
     request_id: String,
     options: CommandOptions,
-    /// How long each command may take.
+    /// The time limit of each command.
     wait: Duration,
     dry_run: bool,
 }
 
-/// A line with its place in the order of answers.
+/// A line, with the slot of its answer.
 struct Entry {
     turn: Turn,
     number: u64,
@@ -161,13 +163,13 @@ struct Entry {
     line: Line,
 }
 
-/// A line whose command was carried out, or was not.
+/// A line whose command has ended, with its result.
 struct Done {
     entry: Ended,
     result: Result<Told, Problem>,
 }
 
-/// What is left of a line when its command has ended.
+/// The part of a line that is needed after its command has ended.
 struct Ended {
     turn: Turn,
     number: u64,
@@ -178,11 +180,11 @@ struct Ended {
 
 type UnderWay = Pin<Box<dyn Future<Output = Done> + Send>>;
 
-/// A bulk request on its way.
+/// A bulk request in progress.
 struct Bulk {
     sender: Arc<Sender>,
     input: Input,
-    /// Lines are read until this is something: why they are not any more, and whether the client is to know.
+    /// Whether lines are read.
     closed: Option<Option<Problem>>,
     window: Window<Aggregate, Entry>,
     under_way: FuturesUnordered<UnderWay>,
@@ -200,7 +202,7 @@ impl Bulk {
         Self { sender, input, closed: None, window, under_way, bytes: 0, seen: false, ending, _share: share }
     }
 
-    /// The next answers, in the order of their lines; none when all are given.
+    /// The next answers, in the order of their lines; `None` after the last one.
     async fn piece(&mut self) -> Option<Vec<u8>> {
         let mut piece = Vec::new();
         let mut heard = Instant::now();
@@ -221,7 +223,7 @@ impl Bulk {
             let may_read = self.closed.is_none() && self.window.len() < limits.lines && self.bytes < limits.bytes;
             let silent_at = heard + limits.patience;
             let Self { input, under_way, ending, .. } = self;
-            // The sender is dropped only with the server, which is an end, too.
+            // The sender is dropped only with the server, which ends the request as well.
             let told_to_end = async { drop(ending.wait_for(|ending| *ending).await) };
             tokio::select! {
                 biased;
@@ -233,7 +235,7 @@ impl Bulk {
                     self.read(read);
                 }
                 Some(done) = under_way.next(), if !under_way.is_empty() => self.done(done),
-                // What there is goes out before anything is waited for.
+                // Answers that exist are sent before the request waits for anything.
                 () = std::future::ready(()), if !piece.is_empty() => return Some(piece),
             }
         }
@@ -243,7 +245,7 @@ impl Bulk {
         self.closed.get_or_insert(told);
     }
 
-    /// Takes what the body had next.
+    /// Handles the next line of the body.
     fn read(&mut self, read: Result<Result<Option<Read>, BoxError>, tokio::time::error::Elapsed>) {
         match read {
             Ok(Ok(Some(Read::Line(number, text)))) => {
@@ -267,15 +269,18 @@ impl Bulk {
             }
             Ok(Ok(None)) if self.seen => self.close(None),
             Ok(Ok(None)) => {
-                self.close(Some(Problem::new(&problem::INVALID_BODY, "there is no line in the body")));
+                self.close(Some(Problem::new(
+                    &problem::INVALID_BODY,
+                    "the body has no line: send at least one command",
+                )));
             }
             Ok(Err(error)) => {
-                let what = "the body ended before it was complete: what was answered was carried out";
+                let what = "the body ended before it was complete: the commands with an answer were carried out";
                 self.close(Some(Problem::new(&problem::INCOMPLETE_BODY, what).because(error.to_string())));
             }
             Err(_) => {
                 let patience = self.sender.api.bulk.patience;
-                let what = format!("no more lines came for {patience:?} (gateway.request_timeout)");
+                let what = format!("no line arrived for {patience:?} (gateway.request_timeout)");
                 self.close(Some(Problem::new(&problem::REQUEST_TIMEOUT, what)));
             }
         }
@@ -286,8 +291,8 @@ impl Bulk {
             Next::Begin(entry) => self.under_way.push(Box::pin(carry_out(Arc::clone(&self.sender), entry))),
             Next::HoldBack(Entry { turn, number, bytes, line }) => {
                 self.bytes -= bytes;
-                let what =
-                    "an earlier line of the aggregate was not carried out, and may be sent again: this one after it";
+                let what = "an earlier line of this aggregate was not carried out and may be sent again: send this \
+                            line after it";
                 self.answer(turn, number, line.key.as_ref(), Err(Problem::new(&problem::HELD_BACK, what)));
             }
         }
@@ -302,7 +307,9 @@ impl Bulk {
             self.go_on(next);
         }
         if self.window.held_back() > HELD_BACK_MAX {
-            let what = format!("the commands of more than {HELD_BACK_MAX} aggregates were not carried out");
+            let what = format!(
+                "the commands of more than {HELD_BACK_MAX} aggregates were not carried out: send the rest later"
+            );
             self.close(Some(Problem::new(&problem::UNAVAILABLE, what)));
         }
     }
@@ -322,20 +329,20 @@ impl Bulk {
         self.window.answer(turn, answer(number, key, result, request_id));
     }
 
-    /// Says why no more lines were read, if that is not their end, and lets the client finish what it sends.
+    /// If reading has failed, writes a line that says why. Otherwise lets the client finish sending.
     async fn finish(&mut self, piece: &mut Vec<u8>) {
         if let Some(Some(problem)) = &mut self.closed {
             piece.extend_from_slice(&end(problem, &self.sender.request_id));
             self.closed = Some(None);
         } else if piece.is_empty() {
-            // The connection closes on a client that sends for longer.
+            // If the client sends for longer, the connection closes.
             let _sends_on = timeout(LISTENING, self.input.discard()).await;
         }
     }
 }
 
-/// Carries out the command of a line. While there is no place for it, it waits: its sender has no other way to know when
-/// there is one, and is read no further meanwhile.
+/// Carries out the command of a line. While the node or the aggregate is overloaded, the command waits and is tried
+/// again: the client cannot know when there is room, and no more lines of it are read meanwhile.
 async fn carry_out(sender: Arc<Sender>, entry: Entry) -> Done {
     let Entry { turn, number, bytes, line } = entry;
     let Line { aggregate, command, body, key, expected } = line;
@@ -375,7 +382,7 @@ fn is_crowded(problem: &Problem) -> bool {
     [&problem::NODE_OVERLOADED, &problem::AGGREGATE_OVERLOADED].contains(&problem.kind())
 }
 
-/// Whether the command may yet be carried out, or may have been: then a later one must not overtake it.
+/// Whether the command may still be carried out, or may have been: then a later command must not overtake it.
 fn may_be_sent_again(problem: &Problem) -> bool {
     let status = problem.kind().status.as_u16();
     matches!(status, 409 | 429 | 503 | 504 | 507)

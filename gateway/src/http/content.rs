@@ -1,9 +1,10 @@
-//! What a client wrote, in one form: its fingerprint is the same however keys are ordered and numbers are written, and
-//! whatever the command's type has become since.
+//! A canonical form of a JSON body, for its fingerprint. The fingerprint is the same whatever the order of keys and the
+//! notation of numbers, and it does not change when the command's type changes.
 //!
-//! Stored with the command, so the form must never change. Values follow each other without separators: `n`, `t` and `f`; `#`
-//! and the 16 bytes of a whole number; `.` and the 8 bytes of another number; `"`, the length in 8 bytes and the text; `[`, the
-//! elements and `]`; `{`, keys and values by key, and `}`. All numbers are little-endian.
+//! The fingerprint is stored with the command, so the form must never change. Values follow each other without
+//! separators: `n`, `t` and `f`; `#` and the 16 bytes of a whole number; `.` and the 8 bytes of another number; `"`,
+//! the length in 8 bytes and the text; `[`, the elements and `]`; `{`, keys and values sorted by key, and `}`. All
+//! numbers are little-endian.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,13 +12,13 @@ use std::ops::Range;
 use dormouse_kernel::Fingerprint;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Up to here each whole number is a float, so that one that is written as a float is known to be whole.
+/// Up to this number every whole number is also a float, so that a number in float notation is known to be whole.
 const WHOLE_FLOATS: f64 = 9_007_199_254_740_992.0;
 
-/// What many bodies grow by in this form.
+/// Bytes by which the canonical form of most bodies is longer than the body.
 const ROOM_BYTES: usize = 256;
 
-/// The fingerprint of a body; none if it is no JSON. No body counts as no fields.
+/// The fingerprint of a body; `None` if the body is not JSON. An empty body counts as an object without fields.
 pub(super) fn fingerprint(body: &[u8]) -> Option<Fingerprint> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let mut written = Vec::with_capacity(body.len() + ROOM_BYTES);
@@ -27,7 +28,7 @@ pub(super) fn fingerprint(body: &[u8]) -> Option<Fingerprint> {
     Some(Fingerprint::of(&written))
 }
 
-/// Writes the value that it reads.
+/// Writes the canonical form of the value that it deserializes.
 struct Value<'w>(&'w mut Vec<u8>);
 
 impl Value<'_> {
@@ -115,7 +116,7 @@ impl<'de> Visitor<'de> for Value<'_> {
             fields.push(Field { key, end: written.len() });
         }
         if !fields.is_sorted_by_key(|field| &written[field.key.clone()]) {
-            // Of equal keys, the one that came first stays first.
+            // The sort is stable: of equal keys, the first one stays first.
             fields.sort_by_key(|field| &written[field.key.clone()]);
             let mut sorted = Vec::with_capacity(written.len() - start);
             fields.iter().for_each(|field| sorted.extend_from_slice(&written[field.key.start..field.end]));
@@ -127,7 +128,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// Where a field stands in what was written: its key, and behind that its value.
+/// The place of a field in the written bytes: its key, and after it its value.
 struct Field {
     key: Range<usize>,
     end: usize,
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_is_the_same_however_it_is_written() {
+    fn equal_content_has_one_fingerprint_however_it_is_written() {
         for (one, other) in [
             (r#"{"b": [1, {"d": 2, "c": "x"}], "a": null}"#, r#"{"a":null,"b":[1,{"c":"x","d":2}]}"#),
             (r#"{"a": 1}"#, r#"{"a": 1.0}"#),
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn another_content_is_another() {
+    fn different_content_has_different_fingerprints() {
         let all = [
             "{}",
             "[]",
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_has_none() {
+    fn a_body_that_is_not_json_has_no_fingerprint() {
         assert_eq!(fingerprint(b"{"), None);
         assert_eq!(fingerprint(b"{} {}"), None);
     }

@@ -10,10 +10,11 @@ use super::budget::Share;
 use super::messagepack::{Json, base64};
 use super::pieces;
 
-/// A stored event: whose it is, where it stands, what it is, its payload as it was written (not upcast), and its metadata.
+/// A stored event: its aggregate, its version and position, its type, its payload as it was written (not upcast), and
+/// its metadata.
 ///
-/// What JSON does not have: bytes become base64 text, and keys that are no text become text. A payload or metadata that
-/// cannot be read becomes base64 text as a whole, with a note beside it.
+/// What JSON does not have is converted: bytes become base64 text, and keys that are not text become text. A payload or
+/// metadata that cannot be read becomes base64 text as a whole, and a second field has the error.
 pub(crate) fn event_json(recorded: &RecordedEvent) -> Value {
     let event = &recorded.event;
     let mut shown = json!({
@@ -30,7 +31,7 @@ pub(crate) fn event_json(recorded: &RecordedEvent) -> Value {
     shown
 }
 
-/// A page of events, each encoded when its turn comes: as JSON they may take many times the memory.
+/// A page of events. Each event is encoded when the client takes it, because events take many times the memory as JSON.
 pub(super) async fn events_page(
     events: Vec<RecordedEvent>,
     next: Option<String>,

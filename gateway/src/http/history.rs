@@ -1,4 +1,4 @@
-//! `GET /v1/{type}/{id}/events`: the events of an aggregate as they were stored, page by page or as a stream.
+//! `GET /v1/{type}/{id}/events`: the stored events of an aggregate, page by page or as a stream.
 
 mod follow;
 
@@ -64,7 +64,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let after = Version(token.number);
     let limit = api.page_limit(&parameters)?;
 
-    // One more than asked for tells whether there is a next page.
+    // One event more than the limit tells whether there is a next page.
     let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
     let page_limit = PageLimit::events(limit + 1).bytes(api.page_bytes);
     if token.mark.is_some() && after > Version::ZERO {
@@ -87,7 +87,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
 /// Whether the aggregate has this version.
 ///
 /// # Errors
-/// If it has none at all.
+/// The aggregate has no events.
 async fn is_known(resource: &dyn Resource, id: &AggregateId, version: Version) -> Result<bool, Problem> {
     if version > Version::ZERO && !resource.history(id, Version(version.0 - 1), PageLimit::ONE).await?.is_empty() {
         return Ok(true);
@@ -99,7 +99,7 @@ async fn is_known(resource: &dyn Resource, id: &AggregateId, version: Version) -
 }
 
 impl Api {
-    /// How many entries a page has: `limit`, within the configured bounds.
+    /// The number of entries of a page: the parameter `limit`, within the configured bounds.
     pub(super) fn page_limit(&self, parameters: &Parameters<'_>) -> Result<usize, Problem> {
         let limit = parameters.number("limit")?.unwrap_or(self.page_size.into());
         let max = u64::from(self.page_size_max);

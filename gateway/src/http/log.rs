@@ -24,16 +24,16 @@ use super::problem::{self, Problem};
 use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
 use super::token::Token;
 
-/// Bytes that are read at once, when some of it may not be wanted.
+/// Bytes that one read may take when a filter may drop some of its events.
 const READ_BYTES_AT_ONCE: usize = 256 << 10;
 
-/// Events looked at for one page, wanted or not: reading takes time, and a request does not have much.
+/// The most events that are read for one page, wanted or not: reading takes time, and a request has little of it.
 const LOOKED_AT: u64 = 50_000;
 
-/// Their bytes, for the same reason.
+/// The most bytes that are read for one page, for the same reason.
 const READ_BYTES: usize = 64 << 20;
 
-/// Until some others have read their page.
+/// Until other clients have read their page.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn log(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
@@ -102,7 +102,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     Ok(events_page(events, next, Some(reached), share).await)
 }
 
-/// A page of the log without a filter, up to `last`: what comes behind it is not known to be durable.
+/// Reads a page of the log without a filter, up to `last`: later events are not known to be durable.
 async fn everything(
     journal: &Journal,
     after: Position,
@@ -115,7 +115,7 @@ async fn everything(
     Ok(Selected { events, reached })
 }
 
-/// Where to begin, if the log reaches that far, and is the one that the client knows.
+/// The position to begin after. The log must reach it, and must be the log that the client knows.
 async fn position(api: &Api, start: Start) -> Result<Token, Problem> {
     let head = *api.engine.journal().head().borrow();
     match start {
@@ -129,10 +129,10 @@ async fn position(api: &Api, start: Start) -> Result<Token, Problem> {
 }
 
 impl Api {
-    /// A turn to read the log, unless there is none until the deadline.
+    /// Waits for a turn to read the log, until the deadline.
     pub(super) async fn turn_by(&self, deadline: Instant) -> Result<Turn, Problem> {
         timeout_at(deadline, self.catch_ups.turn()).await.map_err(|_| {
-            let detail = "too many clients read the log (gateway.catch_up_reads)";
+            let detail = "too many clients read the log: try again later, or raise gateway.catch_up_reads";
             Problem::new(&problem::NODE_OVERLOADED, detail).retry_after(RETRY_AFTER)
         })
     }

@@ -1,12 +1,12 @@
-//! MessagePack as JSON, without knowing what it means.
+//! Converts MessagePack into JSON without knowing its type.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A JSON value, read from a format that has more: bytes become base64 text; keys that are no text become the text of
-/// their JSON; numbers that JSON does not have (not-a-number, infinities) become text.
+/// A JSON value that is read from a format with more types: bytes become base64 text, keys that are not text become the
+/// text of their JSON, and numbers that JSON does not have (not-a-number, infinities) become text.
 pub(super) struct Json(pub(super) Value);
 
 impl<'de> Deserialize<'de> for Json {
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for Anything {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Value, A::Error> {
-        // Extension types come this way, if at all: (number, bytes).
+        // Extension types arrive here: (number, bytes).
         let (Json(_), variant) = data.variant()?;
         variant.newtype_variant::<Json>().map(|Json(value)| value).map_err(|_| A::Error::custom("unknown extension"))
     }
@@ -133,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn what_came_from_json_comes_back_as_it_was() {
+    fn a_value_from_json_is_unchanged_when_it_is_read_back() {
         let value = json!({"a": [1, -2, 1.5, true, null, "ü"], "b": {"c": {}}, "big": u64::MAX, "low": i64::MIN});
         assert_eq!(json_of(&value), value);
     }
 
     #[test]
-    fn what_json_does_not_have_becomes_text() {
+    fn values_that_json_does_not_have_become_text() {
         assert_eq!(json_of(&Bytes(b"hello")), json!("aGVsbG8="));
         assert_eq!(json_of(&f64::NAN), json!("NaN"));
         assert_eq!(json_of(&f64::INFINITY), json!("inf"));

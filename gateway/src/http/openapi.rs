@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: this API as OpenAPI 3.1, made from the types of the application.
+//! `GET /openapi.json`: this API as OpenAPI 3.1, generated from the types of the application.
 
 mod admin;
 mod paths;
@@ -33,17 +33,17 @@ pub(super) struct OpenApi {
     views: Vec<DescribedView>,
 }
 
-/// What the document says of one aggregate type.
+/// The description of one aggregate type.
 struct Described {
     name: &'static str,
-    /// By segment, the schema of the fields.
+    /// The schema of a command's fields, with the command's path segment.
     commands: Vec<(String, Value)>,
     reply: Value,
     state: Value,
     events: &'static [&'static str],
 }
 
-/// What the document says of one view.
+/// The description of one view.
 struct DescribedView {
     name: &'static str,
     document: Value,
@@ -55,7 +55,7 @@ impl OpenApi {
         Self { name: name.to_owned(), generator: schema::generator(), types: Vec::new(), views: Vec::new() }
     }
 
-    /// Where the schemas of types come from, and what they refer to is kept.
+    /// The generator of the schemas. It keeps the definitions that the schemas refer to.
     pub(super) fn generator(&mut self) -> &mut SchemaGenerator {
         &mut self.generator
     }
@@ -105,10 +105,11 @@ impl OpenApi {
             "info": {
                 "title": self.name,
                 "version": "1",
-                "description": "Commands, states and histories of event-sourced aggregates, and views of them. Errors are problem details \
-                                (RFC 9457); branch on their type.",
+                "description": "Commands, states and histories of event-sourced aggregates, and views of them. Errors \
+                                are problem details \
+                                (RFC 9457). Clients should branch on the type of a problem.",
             },
-            // Wherever this document was read from, and nobody has to prove anything yet.
+            // The path is relative to where the document was read. There is no authentication yet.
             "servers": [{ "url": "/" }],
             "security": [],
             "paths": paths,

@@ -1,5 +1,5 @@
-//! Answers that are written out piece by piece: encoded when the connection has room for more, while others have their
-//! turn, and not all at once.
+//! Response bodies that are written in chunks. A chunk is encoded when the connection has room for it, so that other
+//! tasks run in between.
 
 use std::convert::Infallible;
 use std::iter::Empty;
@@ -13,11 +13,12 @@ use super::JSON;
 use super::budget::Share;
 use axum::http::header::CONTENT_TYPE;
 
-/// A piece, in bytes. A connection holds one beside what it has in its buffer.
+/// The size of a chunk. A connection holds one chunk besides what is in its buffer.
 pub(super) const PIECE_BYTES: usize = 32 << 10;
 
-/// JSON that is made of these parts, one after the other. What they are made from is held under `share`, until the last
-/// one is written or the client has gone. An answer of one piece has a length; a longer one is sent in chunks.
+/// A JSON response of these parts, one after the other. The memory of their sources is counted under `share`, until the
+/// last part is written or the client has disconnected. A response of one chunk has a length; a longer one uses HTTP's
+/// chunked encoding.
 pub(super) async fn json<P>(parts: P, share: Option<Share>) -> Response
 where
     P: Iterator<Item = Vec<u8>> + Send + 'static,
@@ -30,7 +31,7 @@ where
     response
 }
 
-/// The body of an answer that is there already, piece by piece, held under `share` until the last one is written.
+/// A body that exists already, written in chunks. Its memory is counted under `share` until the last chunk is written.
 pub(super) fn whole(body: Bytes, share: Option<Share>) -> Body {
     if body.len() <= PIECE_BYTES {
         return Body::from(body);
@@ -39,7 +40,7 @@ pub(super) fn whole(body: Bytes, share: Option<Share>) -> Body {
 }
 
 struct Pieces<P> {
-    /// `None`: there are no more.
+    /// `None`: there are no more parts.
     parts: Option<P>,
     current: Bytes,
     _share: Option<Share>,
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_lost_between_pieces_and_none_is_large() {
+    async fn nothing_is_lost_between_chunks_and_no_chunk_is_large() {
         let sizes = [1, 100, PIECE_BYTES - 1, PIECE_BYTES, 10, 10 * PIECE_BYTES + 7, 3];
         let parts: Vec<Vec<u8>> = sizes.into_iter().zip(0..).map(|(size, byte)| vec![byte; size]).collect();
         let (length, pieces, all) = sent(parts.clone()).await;
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_short_answer_has_a_length() {
+    async fn a_short_body_has_a_length() {
         let (length, _, all) = sent(vec![b"{\"a\":".to_vec(), b"1}".to_vec()]).await;
         assert_eq!((length, all.as_slice()), (Some(7), &b"{\"a\":1}"[..]));
     }

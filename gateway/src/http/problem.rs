@@ -1,4 +1,4 @@
-//! RFC 9457 problem details: every kind of error there is, and how one is written.
+//! RFC 9457 problem details: all problem types, and how a problem is written.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use serde_json::{Map, Value, json};
 /// The media type of problems.
 pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// What the `type`s of problems begin with; the slug follows.
+/// The prefix of the `type` of a problem; the slug follows.
 pub(super) const TYPE_PREFIX: &str = "urn:dormouse:problem:";
 
-/// A kind of error: clients branch on the slug, so it is stable.
+/// A problem type. Clients branch on the slug, so slugs never change.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Kind {
     pub(super) status: StatusCode,
@@ -26,7 +26,7 @@ macro_rules! kinds {
     ($($name:ident = $status:ident $slug:literal $title:literal)*) => {
         $(pub(super) static $name: Kind = Kind { status: StatusCode::$status, slug: $slug, title: $title };)*
 
-        /// Every kind, for the documentation.
+        /// All problem types, for the documentation.
         pub(super) static KINDS: &[&Kind] = &[$(&$name),*];
     };
 }
@@ -110,7 +110,8 @@ kinds! {
 
 /// An error on its way to the client.
 ///
-/// As a response it is empty and carries itself along; the outermost layer writes it, when it knows the request's id.
+/// As a response it is empty and carries itself as an extension. The outermost step writes it, because that step knows
+/// the request's id.
 #[derive(Clone, Debug)]
 pub(super) struct Problem(Box<Parts>);
 
@@ -137,14 +138,14 @@ impl Problem {
         self
     }
 
-    /// Says when to come again, in whole seconds, at least one.
+    /// Sets the time after which a retry makes sense. It is sent in whole seconds, at least one.
     #[must_use]
     pub(super) fn retry_after(mut self, pause: Duration) -> Self {
         self.0.retry_after = Some(pause);
         self
     }
 
-    /// Keeps what happened for the log; the client does not see it.
+    /// Sets the cause, which is logged and not sent to the client.
     #[must_use]
     pub(super) fn because(mut self, cause: impl Into<String>) -> Self {
         self.0.cause = Some(cause.into());
@@ -159,7 +160,7 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
-    /// Writes it into the response that carried it here.
+    /// Writes the problem into the response that carried it.
     pub(super) fn write(self, mut response: Response, request_id: &str) -> Response {
         let body = self.body(request_id);
         let (kind, seconds) = (self.0.kind, self.seconds());
@@ -173,7 +174,7 @@ impl Problem {
         response.map(|_| body.into())
     }
 
-    /// The document itself.
+    /// The problem document.
     pub(super) fn body(&self, request_id: &str) -> String {
         let Parts { kind, detail, members, .. } = &*self.0;
         let mut body = json!({

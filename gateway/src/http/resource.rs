@@ -1,4 +1,5 @@
-//! The aggregates of one type behind their addresses, with the type erased: the one place where HTTP meets generics.
+//! The aggregates of one type behind a trait without type parameters: the one place where HTTP meets the application's
+//! types.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,18 +16,18 @@ use super::outcome::Told;
 use super::problem::{self, Problem};
 use super::{content, decode, outcome, state};
 
-/// What a handler gives back, once its aggregate type no longer matters.
+/// The future of a method of [`Resource`].
 pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The aggregates of one type.
 pub(super) trait Resource: Send + Sync {
-    /// The command that a path segment names.
+    /// Finds a command by its path segment.
     fn command(&self, segment: &str) -> Result<&Command, Problem>;
 
-    /// The names of its events today.
+    /// The current names of the type's events.
     fn events(&self) -> &'static [&'static str];
 
-    /// The stored events that are, or become, those of today with these names.
+    /// Selects the stored events that have these names today, or get them by upcasting.
     fn select(&self, names: &[&str]) -> EventSelection;
 
     /// Decodes a command and carries it out.
@@ -41,7 +42,7 @@ pub(super) trait Resource: Send + Sync {
     /// The outcome of an earlier command.
     fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Told, Problem>>;
 
-    /// A state, unless the headers say that the client has it.
+    /// The response with a state; without content if the headers say that the client has it.
     fn state<'a>(
         &'a self,
         id: &'a AggregateId,
@@ -49,7 +50,7 @@ pub(super) trait Resource: Send + Sync {
         headers: &'a HeaderMap,
     ) -> Pending<'a, Result<Response, Problem>>;
 
-    /// Compares the snapshots of an aggregate with what its events lead to.
+    /// Compares the snapshots of an aggregate with the states that its events lead to.
     fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> Pending<'a, Result<Verified, QueryError>>;
 
     /// Events after a version, within `limit`.
@@ -103,7 +104,8 @@ impl<A: Aggregate> Resource for Typed<A> {
             let recorded = recorded.ok_or_else(|| {
                 Problem::new(
                     &problem::COMMAND_NOT_FOUND,
-                    "no command with this key made events here: it never took effect, made none, or is still under way",
+                    "no command with this key made events here: it did not take effect, made no events, or is still \
+                     running",
                 )
             })?;
             outcome::tell(A::TYPE, recorded)

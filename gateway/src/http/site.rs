@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! The HTTP service: from a request to its response.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::unread::Tracked;
 use super::{Api, body, bulk, origin};
 use crate::server::Unread;
 
-/// The whole API, ready to answer.
+/// The whole API, ready to answer requests.
 pub(crate) struct Site {
     pub(super) api: Arc<Api>,
     pub(super) router: Router,
@@ -28,12 +28,12 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// The streams it serves, which somebody has to end.
+    /// The streams that it serves. The caller must end them at a shutdown.
     pub(crate) fn streams(&self) -> Streams {
         self.api.streams.clone()
     }
 
-    /// Answers a request, whatever happens.
+    /// Answers a request. Every error becomes a response.
     pub(crate) async fn answer<B>(&self, request: Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -48,7 +48,7 @@ impl Site {
         let is_read = reading.is_complete()
             || match body {
                 Some(body) => body.discard(waits).await,
-                // A handler has it. One that has not failed goes on reading while it answers.
+                // A handler has taken the body. A handler that has not failed reads on while it answers.
                 None => response.status().as_u16() < 400,
             };
         if !is_read {
@@ -58,8 +58,8 @@ impl Site {
         response
     }
 
-    /// Commands go straight to their handler: what the router does for a request, in boxes and tables of parameters,
-    /// takes a tenth of what a command takes. Everything else is routed.
+    /// Commands are passed straight to their handler: the router's boxes and tables of parameters would take a tenth of
+    /// the time of a command. All other requests are routed.
     async fn handle<B>(
         &self,
         arrival: Arrival,
@@ -78,7 +78,7 @@ impl Site {
             return execute(&self.api, &arrival, address, &request, body).await;
         }
         request.extensions.insert(arrival);
-        // No handler reads the body of a request that only asks.
+        // No handler reads the body of a GET or HEAD request.
         let only_asks = matches!(request.method, Method::GET | Method::HEAD);
         let body = if only_asks { None } else { body.take() };
         let request = Request::from_parts(request, body.map_or_else(Body::empty, Body::new));
@@ -87,7 +87,10 @@ impl Site {
             Ok(Err(never)) => match never {},
             Err(_) => {
                 let limit = self.request_timeout;
-                Err(Problem::new(&problem::TIMEOUT, format!("the request took longer than {limit:?}")))
+                Err(Problem::new(
+                    &problem::TIMEOUT,
+                    format!("the request took longer than {limit:?} (gateway.request_timeout)"),
+                ))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `GET /v1/{type}/{id}`: the state of an aggregate, now or then.
+//! `GET /v1/{type}/{id}`: the state of an aggregate, now or in the past.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn as_of(parameters: &Parameters<'_>) -> Result<AsOf, Problem> {
         (None, None) => Ok(AsOf::Now),
         (Some(version), None) => Ok(AsOf::Version(Version(version))),
         (None, Some(time)) => {
-            // In queries a plus sign means a blank, which is nowhere in a time, but a plus sign is in its offset.
+            // In a query a plus sign means a blank. A time contains no blank, but its offset may contain a plus sign.
             let time = time.replace(' ', "+").parse::<Timestamp>();
             time.map(AsOf::Time).map_err(|_| invalid("at", "is not a time such as 2026-01-31T12:00:00Z (RFC 3339)"))
         }
@@ -48,7 +48,7 @@ struct Answer<'a, A> {
     state: &'a A,
 }
 
-/// The answer with a state, unless the headers say that the client has it.
+/// The response with a state; without content if the headers say that the client has it.
 pub(super) fn answer<A: Serialize>(
     aggregate: &'static str,
     id: &AggregateId,
@@ -69,7 +69,7 @@ pub(super) fn answer<A: Serialize>(
         response.headers_mut().insert(CONTENT_TYPE, JSON);
     }
     response.headers_mut().insert(ETAG, tag);
-    // A cache may keep it, but must ask whether it still holds.
+    // A cache may keep the state, but must ask whether it is still current.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }

@@ -1,16 +1,17 @@
-//! Events as they come, to whoever asks with `Accept: text/event-stream` (server-sent events).
+//! Streams of events, for clients that send `Accept: text/event-stream` (server-sent events).
 //!
-//! A stream is pulled: the next message is made when the connection has room for it, and the next page of events is read
-//! when the last one has been taken. So a client that reads slowly slows down nobody but itself, and holds at most one
-//! page in memory; one that takes nothing is given up by the server, like with any other answer. A message goes out in
-//! pieces. An event that is larger than a page is read under a share of `gateway.stream_budget`, which the stream keeps
-//! until the client has taken it: streams of large events wait for each other, in order, and go on giving signs of life.
+//! A stream is pulled: the next message is made when the connection has room for it, and the next page of events is
+//! read when the last one has been taken. So a slow client delays only itself, and a stream holds at most one page in
+//! memory. The server gives up a client that takes nothing, as for any other response. A message is sent in chunks. An
+//! event that is larger than a page is read under a share of `gateway.stream_budget`, which the stream keeps until the
+//! client has taken the event. Streams with large events wait for each other in order, and send heartbeats meanwhile.
 //!
-//! A message has an `id` and, as `data`, the event in JSON. It has no `event` name on purpose: a browser's `EventSource`
-//! hands named messages only to who listens for that very name, so an event that was invented later would be lost
-//! without a word. Unnamed ones all come to `onmessage`; `aggregate` and `type` inside say what it is, and the filters
-//! of the address choose. A message with nothing but an `id` is seen by no handler, but remembered for the next
-//! `Last-Event-ID`: a stream begins with one, and goes on with them while there is nothing to show.
+//! A message has an `id` and, as `data`, the event in JSON. It has no `event` name on purpose: a browser's
+//! `EventSource` delivers a named message only to listeners of that name, so an event that is added to the application
+//! later would be lost silently. Messages without a name are all delivered to `onmessage`. `aggregate` and `type`
+//! inside the event say what it is, and the filters in the address choose events. A message with nothing but an `id` is
+//! seen by no handler, but the client remembers it for the next `Last-Event-ID`. A stream begins with such a message,
+//! and sends more of them while it has no event to show.
 
 mod accept;
 mod places;
@@ -46,17 +47,17 @@ use crate::server::Endless;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// What nginx, and proxies that learnt from it, take as "pass on at once".
+/// Tells nginx, and proxies that follow its example, to pass on every message at once.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What a page may take in memory, in bytes, and so what a stream holds for a client that takes nothing. Larger
-/// ones would hardly be cheaper to read.
+/// Bytes of a page in memory, and so what a stream holds for a client that takes nothing. Larger pages would hardly be
+/// cheaper to read.
 pub(super) const PAGE_BYTES: usize = 128 << 10;
 
-/// Events that a stream looks at before it lets others go first.
+/// Events that a stream looks at before it yields to other tasks.
 pub(super) const LOOK: usize = 1024;
 
-/// How long a stream waits before it asks a journal again that does not answer.
+/// The pause before a stream asks again a journal that did not answer.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The largest event that may be read beyond a page.
@@ -64,23 +65,23 @@ pub(super) fn largest(share: Option<&Share>) -> usize {
     if share.is_some() { usize::MAX } else { 0 }
 }
 
-/// What a stream shows.
+/// The source of a stream's events.
 pub(super) trait Source: Send + 'static {
-    /// The events that follow, in order; waits until there are any. Nothing is lost if the future is dropped.
+    /// The events that follow, in order. Waits until there are any. Nothing is lost if the future is dropped.
     ///
-    /// None: the next one is larger than a page, and is read under a share only. One that turns out not to be wanted is
-    /// given back at once.
+    /// An empty result means that the next event is larger than a page and is read only under a share. If that event
+    /// turns out not to be wanted, its share is given back at once.
     fn next(&mut self, share: &mut Option<Share>)
     -> impl Future<Output = Result<Vec<RecordedEvent>, ReadError>> + Send;
 
-    /// What an event is called, so that a client can go on behind it.
+    /// The id of an event, after which a client can continue.
     fn id(event: &RecordedEvent) -> Token;
 
-    /// The id up to which everything that is to be shown was given by [`next`](Self::next).
+    /// The id up to which [`next`](Self::next) has returned all wanted events.
     fn reached(&self) -> Token;
 }
 
-/// A stream of all that `source` has to show, in `place`.
+/// The response with a stream of everything that `source` has.
 pub(super) fn answer(source: impl Source, place: Place) -> Response {
     let due = Instant::now();
     let page = Vec::new().into_iter();
@@ -102,24 +103,24 @@ struct Stream<S> {
     source: S,
     place: Place,
     page: vec::IntoIter<RecordedEvent>,
-    /// What is left of the message under way.
+    /// The rest of the message that is being sent.
     piece: Bytes,
-    /// Memory for an event that is larger than a page, from before it is read until it is taken.
+    /// Memory for an event that is larger than a page, from before it is read until the client has taken it.
     share: Option<Share>,
-    /// Such an event comes next, and this is in the queue for its memory.
+    /// Waits for the memory of such an event, which is the next one.
     waiting: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
-    /// The last id that the client was told.
+    /// The last id that was sent to the client.
     told: Option<Token>,
-    /// When it must hear something again.
+    /// When the next message is due.
     due: Instant,
 }
 
 impl<S: Source> Stream<S> {
-    /// The next piece of a message; none if the stream ends.
+    /// The next chunk of a message; `None` at the end of the stream.
     async fn piece(&mut self) -> Option<Bytes> {
         if self.piece.is_empty() {
             if self.page.as_slice().is_empty() {
-                // What needed it has been taken.
+                // The client has taken the event that needed the share.
                 self.share = None;
             }
             self.piece = self.message().await?.into();
@@ -127,14 +128,14 @@ impl<S: Source> Stream<S> {
         Some(self.piece.split_to(self.piece.len().min(PIECE_BYTES)))
     }
 
-    /// The next message; none if the stream ends.
+    /// The next message; `None` at the end of the stream.
     async fn message(&mut self) -> Option<String> {
         if self.place.is_ending() {
             return None;
         }
         let message = match self.page.next() {
             Some(event) => self.show(&event),
-            // Where it begins: a client that is cut off before the first event comes back to the same place.
+            // The start id: a client that is cut off before the first event resumes at the same place.
             None if self.told.is_none() => self.show_id(),
             None => self.next_page().await?,
         };
@@ -142,7 +143,7 @@ impl<S: Source> Stream<S> {
         Some(message)
     }
 
-    /// The first message of the next page, or a sign of life.
+    /// The first message of the next page, or a heartbeat.
     async fn next_page(&mut self) -> Option<String> {
         loop {
             let Self { source, share, waiting, .. } = self;
@@ -171,14 +172,14 @@ impl<S: Source> Stream<S> {
                     }
                 }
                 Err(error @ ReadError::Unavailable(_)) => {
-                    warn!(%error, "a stream cannot read on");
+                    warn!(%error, "a stream cannot read the journal, trying again");
                     tokio::select! {
                         () = self.place.ending() => return None,
                         () = sleep(RETRY) => {}
                     }
                 }
                 Err(error @ ReadError::Damaged { .. }) => {
-                    error!(%error, "a stream ends where it cannot be read");
+                    error!(%error, "a stream ended at a damaged event");
                     return None;
                 }
             }
@@ -188,7 +189,7 @@ impl<S: Source> Stream<S> {
     fn show(&mut self, event: &RecordedEvent) -> String {
         let id = S::id(event);
         self.told = Some(id);
-        // JSON in one line.
+        // The JSON has no line breaks.
         format!("id: {id}\ndata: {}\n\n", event_json(event))
     }
 
@@ -198,8 +199,8 @@ impl<S: Source> Stream<S> {
         format!("id: {id}\n\n")
     }
 
-    /// Tells how far the stream has come, if that is news: who filters for what is rare would otherwise begin far back
-    /// after every interruption.
+    /// A heartbeat. It tells how far the stream has read, if that has changed: otherwise a client that filters for rare
+    /// events would start far back after each interruption.
     fn sign_of_life(&mut self) -> String {
         if self.told == Some(self.source.reached()) { ":\n\n".to_owned() } else { self.show_id() }
     }

@@ -1,8 +1,9 @@
-//! What becomes of a body that no handler has read to its end.
+//! Handles a body that no handler has read to its end.
 //!
-//! The answer to such a request may be lost: closing a connection on which bytes arrive resets it, and a reset takes away
-//! what the client has not read yet. So a small rest is read and thrown away, and the connection serves on; for a large
-//! or slow one the answer says `Connection: close`, and the server lingers (RFC 9112, 9.6).
+//! The response to such a request may be lost: closing a connection on which bytes arrive resets it, and a reset
+//! removes what the client has not read yet. So a small rest of a body is read and thrown away, and the connection
+//! stays open. If the rest is large or slow, the response says `Connection: close`, and the server lingers (RFC 9112,
+//! 9.6).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,19 +16,19 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::timeout;
 
-/// A rest up to this size is thrown away for the sake of the connection: most commands are smaller.
+/// A rest up to this size is thrown away to keep the connection. Most commands are smaller.
 const DISCARDED_BYTES: usize = 64 << 10;
 
-/// A client that is sending the rest of a small body has it here in less.
+/// How long that may take. A client that is sending the rest of a small body needs less.
 const DISCARDING: Duration = Duration::from_millis(200);
 
-/// A body that knows whether it was read to its end, wherever it was moved.
+/// A body that records whether it was read to its end. It can be moved meanwhile.
 pub(super) struct Tracked<B> {
     body: B,
     is_read: Arc<AtomicBool>,
 }
 
-/// Tells whether a [`Tracked`] body was read to its end.
+/// Knows whether a [`Tracked`] body was read to its end.
 pub(super) struct Reading(Arc<AtomicBool>);
 
 impl Reading {
@@ -46,8 +47,8 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Tracked<B> {
         Reading(Arc::clone(&self.is_read))
     }
 
-    /// Reads the rest, if it is small and comes soon. Returns whether the body is read to its end. A client that waits to
-    /// be told to go on (`Expect: 100-continue`) is not asked for what nobody wants.
+    /// Reads the rest if it is small and arrives soon. Returns whether the body was read to its end. A client that
+    /// waits for permission to send (`Expect: 100-continue`) gets none, because its body is not needed.
     pub(super) async fn discard(mut self, waits: bool) -> bool {
         let reading = self.reading();
         let is_large = |announced: u64| usize::try_from(announced).map_or(true, |bytes| bytes > DISCARDED_BYTES);
@@ -63,7 +64,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Tracked<B> {
                 }
             }
         };
-        // Too slow is as good as too large.
+        // A rest that is too slow is treated like one that is too large.
         let _too_slow = timeout(DISCARDING, all).await;
         reading.is_complete()
     }

@@ -1,8 +1,8 @@
-//! `/v1/views`: what projections made of the events, by key and as lists.
+//! `/v1/views`: the documents of projections, by key and as lists.
 //!
-//! A [`Served`] view is what the routes need of one. `freshness` waits until it has seen a write, `answer` writes entity
-//! tags and what caches may do; `document` and `list` are the two questions, and `filters`, `cursor` and `selection` what a
-//! list may be asked with.
+//! A [`Served`] view has everything that the routes need of one view. `freshness` waits until the view contains a
+//! write. `answer` writes entity tags and the rules for caches. `document` and `list` are the two queries. `filters`,
+//! `cursor` and `selection` parse the parameters of a list.
 
 mod answer;
 mod cursor;
@@ -38,7 +38,7 @@ use super::{Api, json};
 use crate::metric;
 pub(super) use shape::Shape;
 
-/// The views of an application, and how they may be read.
+/// The views of an application, with the settings for reading them.
 pub(super) struct Views {
     projections: Option<Projections>,
     served: BTreeMap<&'static str, Served>,
@@ -46,22 +46,22 @@ pub(super) struct Views {
     cache_control: HeaderValue,
     /// The longest wait for a position.
     patience: Duration,
-    /// When a request must have stopped to wait, after its arrival.
+    /// The time after its arrival at which a request must stop waiting.
     last_call: Duration,
     pub(super) stalled_after: Duration,
 }
 
-/// A view, as it is served.
+/// A view that is served.
 pub(super) struct Served {
     pub(super) reader: Reader,
     pub(super) standstill: Standstill,
-    /// What its documents look like.
+    /// The schema of its documents.
     shape: Shape,
     one: QueryType,
     all: QueryType,
 }
 
-/// What is measured of the queries of one type.
+/// The metrics of one type of query.
 struct QueryType {
     name: String,
     duration: Histogram,
@@ -70,7 +70,7 @@ struct QueryType {
 }
 
 impl Views {
-    /// The views of `projections`, whose documents have these shapes.
+    /// The views of `projections`. `shapes` has the schemas of their documents.
     pub(super) fn new(
         config: &Config,
         projections: Option<&Projections>,
@@ -95,7 +95,7 @@ impl Views {
         }
     }
 
-    /// How the replicas do that views are read from, too.
+    /// The status of the replicas from which views are read.
     pub(super) fn replicas(&self) -> Vec<ReplicaStatus> {
         self.projections.as_ref().map(Projections::replicas).unwrap_or_default()
     }
@@ -104,7 +104,7 @@ impl Views {
         self.served.values()
     }
 
-    /// The view that a path segment names.
+    /// Finds a view by its path segment.
     fn find(&self, segment: &str) -> Result<&Served, Problem> {
         let name = decoded(segment).unwrap_or_default();
         self.served.get(name.as_ref()).ok_or_else(|| {
@@ -113,7 +113,7 @@ impl Views {
         })
     }
 
-    /// Notes that a query was answered with so many documents.
+    /// Records a query in the metrics, and logs it if it was slow.
     fn note(&self, query: &QueryType, view: &Definition, asked: Instant, results: usize, question: Option<&str>) {
         let elapsed = asked.elapsed();
         query.duration.record(elapsed);
@@ -126,8 +126,8 @@ impl Views {
 }
 
 impl Served {
-    /// How far an answer is, for its reader to name again. Its mark is known where the view was moved last, which is where
-    /// nearly all answers are.
+    /// The token of the position of a result, which a reader may send back. Its mark is known only at the position of
+    /// the last update, where nearly all results are.
     fn token(&self, at: Position) -> Token {
         let progress = self.reader.progress();
         let progress = progress.borrow();
@@ -151,7 +151,7 @@ impl QueryType {
     }
 }
 
-/// `GET /v1/views`: the views there are, what can be asked of them, and how far they are.
+/// `GET /v1/views`: the views, their fields for filters and orders, and their positions.
 pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
     let described = |served: &Served| {
@@ -171,7 +171,7 @@ pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result
     Ok(json(&json!({ "views": api.views.iter().map(described).collect::<Vec<_>>() })))
 }
 
-/// What a declared field holds, as clients read it.
+/// The name that clients see for the type of a declared field.
 pub(super) const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "text",
@@ -181,7 +181,7 @@ pub(super) const fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// How a projection fares, in one word. Why is for the log: it may name hosts, paths or code.
+/// The state of a projection in one word. Its reason is for the log only, because it may name hosts, paths or code.
 pub(super) const fn state_name(state: &Fares) -> &'static str {
     match state {
         Fares::Starting => "starting",

@@ -1,4 +1,4 @@
-//! One connection, from the first byte to the last.
+//! One connection, from its first byte to its last.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -17,7 +17,8 @@ use tracing::trace;
 use super::socket::Socket;
 use super::{Endless, Unread, limits};
 
-/// Answers the requests of a connection, until the client has no more or `told` says that the one under way is the last.
+/// Answers the requests of a connection, until the client closes it or `told` resolves, which makes the running request
+/// the last.
 pub(super) async fn serve_connection<F>(
     socket: Socket,
     http: http1::Builder,
@@ -53,7 +54,7 @@ pub(super) async fn serve_connection<F>(
         }
     };
     if let Err(error) = ended {
-        // Clients hang up, are slow, or talk nonsense: that is their business, and there may be many.
+        // Clients hang up, are slow, or send malformed data. That is not our error, and there may be many of them.
         trace!(%error, "a connection ended early");
     }
 }

@@ -1,8 +1,8 @@
-//! The socket under a connection, where hyper's manners end.
+//! The socket under a connection, with three behaviours that hyper does not have.
 //!
-//! What is no request (a malformed head, one that is too large) hyper answers by itself, with a bare status: here it
-//! becomes a problem document like every other error. And a client that takes nothing of its answer for too long is
-//! given up, which hyper leaves to others. Where a client may still be sending, the socket lingers before it closes.
+//! Hyper answers a malformed or too large head by itself, with a bare status: the socket sends a problem document in
+//! its place, as for every other error. The socket gives up a client that takes nothing of its response for too long.
+//! And if a client may still be sending, the socket lingers before it closes.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
@@ -20,7 +20,7 @@ use tokio::time::{Sleep, sleep};
 use super::limits;
 use crate::http::refusal;
 
-/// What is read at a time only to be thrown away.
+/// Bytes that are read at once to be thrown away.
 const SCRAP_BYTES: usize = 16 << 10;
 
 pub(super) struct Socket {
@@ -28,14 +28,14 @@ pub(super) struct Socket {
     write_timeout: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Goes out before anything else.
+    /// Bytes that are written before anything else.
     instead: Vec<u8>,
     /// Whether the client may still be sending when the connection closes.
     lingers: Arc<AtomicBool>,
     lingering: Option<Lingering>,
 }
 
-/// The end of a connection on which bytes still arrive: they are read and thrown away.
+/// The end of a connection on which bytes still arrive, which are read and thrown away.
 struct Lingering {
     ends: Pin<Box<Sleep>>,
     bytes_left: u64,
@@ -43,19 +43,20 @@ struct Lingering {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
-        // An answer is written in one go: waiting for more to send would only delay it. A socket that refuses is as good
-        // as gone, and says so when it is used.
+        // A response is written in one go, so Nagle's algorithm would only delay it. If the socket refuses the option
+        // it is broken, and its next use fails.
         let _gone = stream.set_nodelay(true);
         let lingers = Arc::default();
         Self { stream, write_timeout, stalled: None, instead: Vec::new(), lingers, lingering: None }
     }
 
-    /// Set it before the answer to a request whose body was not read to its end.
+    /// The flag that makes the socket linger. It must be set before the response to a request whose body was not read
+    /// to its end.
     pub(super) fn lingers(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.lingers)
     }
 
-    /// Reads and throws away, until the client has finished, time is up, or it was too much.
+    /// Reads and throws away, until the client has finished, the time is over, or the limit of bytes is reached.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let lingering = self.lingering.get_or_insert_with(|| Lingering {
             ends: Box::pin(sleep(limits::LINGERING)),
@@ -76,7 +77,7 @@ impl Socket {
         Poll::Ready(())
     }
 
-    /// Passes on how a write went; one that waits gets the time it has.
+    /// Passes on the result of a write. A write that waits fails when the write timeout is over.
     fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
@@ -87,7 +88,7 @@ impl Socket {
         Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the client takes nothing of its answer")))
     }
 
-    /// Writes what goes out in place of hyper's answer.
+    /// Writes the bytes that replace hyper's own response.
     fn poll_instead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.instead.is_empty() {
             let written = Pin::new(&mut self.stream).poll_write(context, &self.instead);
@@ -100,7 +101,7 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether hyper answers by itself here; then there is something better to send.
+    /// Whether hyper writes a response of its own here. If so, its replacement is queued.
     fn is_replaced(&mut self, bytes: &[u8]) -> bool {
         match refusal::in_place_of(bytes) {
             Some(better) => {
@@ -139,7 +140,7 @@ impl AsyncWrite for Socket {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_instead(context))?;
-        // An answer without a body is one slice.
+        // A response without a body is one slice.
         if let [bytes] = slices
             && self.is_replaced(bytes)
         {

@@ -45,9 +45,9 @@ fn what_is_kept_is_shown_and_cleared() {
     let detailed = told(&server, &["cache", "stats", "--detailed"]);
     assert!(detailed.lines().any(|line| line.starts_with("inventory ")), "{detailed}");
     assert_eq!(entries(&server), 1);
-    assert_eq!(told(&server, &["cache", "clear", "orders"]), "0 answers dropped\n");
-    assert_eq!(told(&server, &["cache", "clear", "inventory"]), "1 answers dropped\n");
-    assert_eq!((entries(&server), told(&server, &["cache", "clear"])), (0, "0 answers dropped\n".to_owned()));
+    assert_eq!(told(&server, &["cache", "clear", "orders"]), "0 entries dropped\n");
+    assert_eq!(told(&server, &["cache", "clear", "inventory"]), "1 entries dropped\n");
+    assert_eq!((entries(&server), told(&server, &["cache", "clear"])), (0, "0 entries dropped\n".to_owned()));
     let wrong = dormouse(&server, &["cache", "clear", "order"]);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("did you mean \"orders\"?"), "{wrong:?}");

@@ -70,7 +70,7 @@ fn lines_that_are_refused_are_told_and_kept() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert_eq!((&summary(&refused)["done"], &summary(&refused)["failed"]), (&json!(2), &json!(2)));
     assert!(refused.stderr.contains("line 2: ") && refused.stderr.contains("(422)"), "{refused:?}");
-    assert!(refused.stderr.contains("line 3: it is no object in JSON"), "{refused:?}");
+    assert!(refused.stderr.contains("line 3: it is not an object in JSON"), "{refused:?}");
     let failed = fs::read_to_string(directory.path().join("failed.ndjson")).unwrap();
     let failed: Vec<_> = failed.lines().collect();
     assert!(failed.len() == 2 && failed.contains(&"no JSON"), "{failed:?}");

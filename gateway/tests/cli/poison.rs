@@ -142,7 +142,9 @@ fn an_operator_finds_poison_and_gets_rid_of_it() {
     assert!(line.contains("such a word is not written down") && listed.lines().count() == 3, "{listed}");
 
     let shown = parlour.projections(&["parked", "words", "talk/t-1"]).stdout;
-    for told in ["version 2 at position 2: failed", "\"word\": \"damn\"", "version 3 at position 3: waits behind"] {
+    for told in
+        ["version 2 at position 2: failed", "\"word\": \"damn\"", "version 3 at position 3: waits for an earlier event"]
+    {
         assert!(shown.contains(told), "{told}: {shown}");
     }
     let events: Value =
@@ -158,12 +160,12 @@ fn an_operator_finds_poison_and_gets_rid_of_it() {
     let dry = parlour.projections(&["retry", "words", "--all", "--dry-run"]);
     assert_eq!(dry.code, Some(1), "{dry:?}");
     assert!(
-        dry.stdout.ends_with("words: 1 of 2 aggregates are parked no longer (dry run: nothing was changed)\n"),
+        dry.stdout.ends_with("words: 1 of 2 aggregates are no longer parked (dry run: nothing was changed)\n"),
         "{dry:?}"
     );
     assert_eq!(parlour.projections(&["parked", "words"]).stdout, before);
     let mended = parlour.projections(&["retry", "words", "talk/t-1"]);
-    let told = "words: talk/t-1 is parked no longer, 2 events are in the view now\n";
+    let told = "words: talk/t-1 is no longer parked, 2 of its events were added to the view\n";
     assert_eq!((mended.code, mended.stdout.as_str()), (Some(0), told));
     assert_eq!(parlour.document("t-1"), json!(["well", "damn", "anyway"]));
 
@@ -173,7 +175,7 @@ fn an_operator_finds_poison_and_gets_rid_of_it() {
     assert!(dry.starts_with("words: skipped version 1 of talk/t-3 (dry run: nothing was changed)\n"), "{dry}");
     assert_eq!(parlour.document("t-3"), Value::Null);
     let skipped = parlour.projections(&["skip", "words", "--all"]);
-    assert_eq!(skipped.stdout, "words: 1 of 1 aggregates are parked no longer\n", "{skipped:?}");
+    assert_eq!(skipped.stdout, "words: 1 of 1 aggregates are no longer parked\n", "{skipped:?}");
     assert_eq!((skipped.code, parlour.document("t-3")), (Some(0), json!(["so"])));
     assert_eq!(parlour.projections(&["parked", "words"]).stdout, "words: nothing is parked\n");
     parlour.close();

@@ -117,7 +117,7 @@ fn what_throws_documents_away_is_agreed_to_first() {
     for arguments in [&["reset", VIEW, "--to", "0"][..], &["drop", VIEW]] {
         let ended = projections(&server, arguments);
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
-        assert!(ended.stderr.ends_with("say --yes if that is what you want\n"), "{ended:?}");
+        assert!(ended.stderr.ends_with("repeat the command with --yes to do it\n"), "{ended:?}");
     }
     assert_eq!(listed(&server), before);
 
@@ -128,7 +128,7 @@ fn what_throws_documents_away_is_agreed_to_first() {
     let health = server.client().get("/health/projections").unwrap();
     assert!(health.text().contains("it was reset: it lacks the events up to 2"), "{health}");
     let asked = projections(&server, &["reset", VIEW, "--to", "2"]);
-    assert!(asked.stderr.contains("whatever adds up over an aggregate's life"), "{asked:?}");
+    assert!(asked.stderr.contains("values that add up over an aggregate's life"), "{asked:?}");
     let at_work = projections(&server, &["drop", VIEW, "--yes"]);
     assert_eq!((at_work.code, at_work.stderr), (Some(1), "dormouse: it is at work: pause it first\n".to_owned()));
     told(&server, &["pause", VIEW]);
@@ -144,12 +144,12 @@ fn what_is_wrong_is_said_in_one_line() {
     for (arguments, code, said) in [
         (&["pause", "inventry", "--server", &url][..], 2, "did you mean \"inventory\"?"),
         (&["rebuild", VIEW, "inventry", "--server", &url], 2, "did you mean \"inventory\"?"),
-        (&["parked", VIEW, "SKU-1", "--server", &url], 2, "say type/id, such as order/o-17"),
+        (&["parked", VIEW, "SKU-1", "--server", &url], 2, "write type/id, such as order/o-17"),
         (&["retry", VIEW, "inventory/SKU-1", "--server", &url], 1, "no event of inventory/SKU-1 is parked"),
         (&["reset", VIEW, "--to", "9", "--yes", "--server", &url], 2, "there is no position 9: the journal ends at 0"),
         (&["pause"], 2, "required arguments were not provided"),
-        (&["list", "--server", "127.0.0.1:8080"], 2, "is no address such as http://127.0.0.1:8080"),
-        (&["list", "--set", "gateway.listen=127.0.0.1:0"], 2, "say it with --server"),
+        (&["list", "--server", "127.0.0.1:8080"], 2, "is not an address such as http://127.0.0.1:8080"),
+        (&["list", "--set", "gateway.listen=127.0.0.1:0"], 2, "name the server with --server"),
         (&["list", "--server", &format!("http://{nothing}")], 1, "start it with `dormouse serve`"),
     ] {
         let ended = run(&[&["projections"], arguments].concat());
@@ -215,7 +215,7 @@ fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_looking_on() {
     let shown = terminal.shows("0 of 4 events");
     assert!(shown.contains(VIEW) && shown.contains("0 %"), "{shown:?}");
     kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
-    terminal.shows("the rebuild itself goes on");
+    terminal.shows("the rebuild continues");
     assert_eq!(terminal.ended(), (Some(130), String::new()));
     assert!(listed(&server)["rebuild"].is_object());
 

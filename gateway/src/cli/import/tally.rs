@@ -1,4 +1,4 @@
-//! What has come of an import so far, shown while it goes on.
+//! Counts the results of an import, and shows them while it runs.
 
 use std::fmt;
 use std::fs::File;
@@ -13,13 +13,13 @@ use super::line::Prepared;
 use super::sender::detail;
 use crate::cli::projections::grouped;
 
-/// Between two lines that say how far it is, where there is no terminal to draw a bar on.
+/// The time between two lines about the progress, if there is no terminal for a bar.
 const LINE: Duration = Duration::from_secs(10);
 
-/// Lines that are refused are told one by one up to here: more of them say nothing new.
+/// How many refused lines are printed. More of them say nothing new.
 const TOLD: u64 = 20;
 
-/// The count of an import that goes on.
+/// The counts of a running import.
 pub(super) struct Tally(Mutex<Counted>);
 
 struct Counted {
@@ -30,17 +30,17 @@ struct Counted {
     failed: Option<BufWriter<File>>,
     bar: Option<ProgressBar>,
     told_at: Instant,
-    /// Why it does not get on, so that this is told once.
+    /// Why the import waits. It is kept so that it is printed once.
     waits: Option<String>,
-    /// What keeps refused lines from being written down.
+    /// The error that keeps refused lines from being written to the file.
     broken: Option<String>,
 }
 
-/// What has come of an import.
+/// The result of an import.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Summary {
     done: u64,
-    /// Of those, what was done by an earlier import.
+    /// Of these, the commands that an earlier import has carried out.
     replayed: u64,
     failed: u64,
     seconds: f64,
@@ -48,7 +48,7 @@ pub(super) struct Summary {
 }
 
 impl Tally {
-    /// An import of so many bytes begins, if that is known; refused lines go to `failed`.
+    /// Begins an import of `of_bytes` bytes, if that is known. Refused lines are written to `failed`.
     pub(super) fn begin(of_bytes: Option<u64>, failed: Option<File>) -> Self {
         let style = ProgressStyle::with_template("[{bar:30}] {percent:>3} %  {msg}");
         let spinner = ProgressStyle::with_template("{spinner} {msg}");
@@ -71,7 +71,7 @@ impl Tally {
         }))
     }
 
-    /// A command was carried out, now or before.
+    /// A command was carried out, now or earlier.
     pub(super) fn done(&self, line: &Prepared, replayed: bool) {
         self.count(|counted| {
             counted.summary.done += 1;
@@ -89,7 +89,7 @@ impl Tally {
         });
     }
 
-    /// A line is none.
+    /// A line is not a command.
     pub(super) fn no_line(&self, number: u64, text: &[u8], what: &str) {
         self.count(|counted| {
             counted.fail(&format!("line {number}: {what}"), text.trim_ascii());
@@ -97,12 +97,12 @@ impl Tally {
         });
     }
 
-    /// A blank line.
+    /// A line was blank.
     pub(super) fn passed_over(&self, bytes: usize) {
         self.count(|counted| counted.advance(bytes));
     }
 
-    /// It does not get on.
+    /// The import makes no progress.
     pub(super) fn waits(&self, cause: &str) {
         self.count(|counted| {
             if counted.waits.as_deref() != Some(cause) {
@@ -112,7 +112,7 @@ impl Tally {
         });
     }
 
-    /// Nothing more comes.
+    /// The import has ended.
     pub(super) fn end(&self) -> Summary {
         self.count(|counted| {
             if let Some(bar) = &counted.bar {
@@ -128,7 +128,7 @@ impl Tally {
     }
 
     fn count<T>(&self, change: impl FnOnce(&mut Counted) -> T) -> T {
-        // Each change is a few additions: a panic elsewhere leaves the counts right.
+        // Each change is a few additions, so a panic elsewhere leaves the counts right.
         change(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
@@ -183,7 +183,7 @@ impl Counted {
 }
 
 impl Summary {
-    /// Every line was carried out, and what was refused is written down.
+    /// Whether every line was carried out. A refused line that could not be written down counts as well.
     pub(super) fn is_complete(&self) -> bool {
         self.failed == 0 && self.broken.is_none()
     }
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_says_what_was_done_and_what_before() {
+    fn a_summary_says_what_was_done_now_and_earlier() {
         let summary = Summary { done: 1234, replayed: 0, failed: 1, seconds: 2.04, broken: None };
         assert_eq!(summary.to_string(), "1,234 commands carried out, 1 refused, in 2.0 s");
         let again = Summary { replayed: 1000, failed: 0, ..summary.clone() };

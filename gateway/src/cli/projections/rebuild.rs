@@ -1,4 +1,4 @@
-//! `projections rebuild`: a view made anew, and somebody who looks on.
+//! `projections rebuild`: rebuilds views, and shows the progress.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -15,18 +15,18 @@ use crate::admin::Projection;
 use crate::cli::remote::{Connection, Remote, RemoteError};
 use crate::cli::{output, serve};
 
-/// Between two looks: often enough for a bar that moves, and nothing to a server.
+/// The time between two polls: short enough for a bar that moves, and no load for a server.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Between two lines, where there is no terminal to draw a bar on.
+/// The time between two lines about the progress, if there is no terminal for a bar.
 const LINE: Duration = Duration::from_secs(10);
 
-/// The signal of Ctrl-C.
+/// The number of the signal that Ctrl-C sends.
 const SIGINT: u8 = 2;
 
-/// Makes views anew beside those that are read, which are replaced once the new ones are as far
+/// Builds views anew beside those that are read, and replaces them once the new ones have caught up
 ///
-/// Readers notice nothing. It waits, and shows how far it is; Ctrl-C ends the waiting, not the rebuilding.
+/// Readers notice nothing. The command waits and shows the progress. Ctrl-C ends the waiting, not the rebuild.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -44,13 +44,13 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Args)]
 pub(super) struct How {
-    /// Throw away what another rebuild has made so far, if one is under way.
+    /// Discard what another rebuild has built so far, if one is in progress.
     #[arg(long)]
     start_over: bool,
-    /// Return when it has begun: `projections list` shows how far it is.
+    /// Return when the rebuild has begun: `projections list` shows its progress.
     #[arg(long)]
     no_wait: bool,
-    /// Print what came of it, as an array of objects; of those that have only begun, how they are.
+    /// Print the results as an array of objects; with --no-wait, the state of the projections.
     #[arg(long)]
     json: bool,
 }
@@ -79,11 +79,11 @@ pub(super) fn run(application: &'static str, remote: Remote, which: &Which, how:
             }
         }
     });
-    // A server that says nothing keeps a look, but nobody waits for that any more.
+    // A poll may still wait for a server that does not answer. Its result is not needed any more.
     runtime.shutdown_background();
     let Some(outcomes) = watched? else {
         eprintln!(
-            "{application}: no longer looking on, the rebuild itself goes on: `{application} projections list` shows it"
+            "{application}: stopped waiting, the rebuild continues: `{application} projections list` shows its progress"
         );
         return Ok(ExitCode::from(128 + SIGINT));
     };
@@ -98,12 +98,12 @@ pub(super) fn run(application: &'static str, remote: Remote, which: &Which, how:
     Ok(ExitCode::SUCCESS)
 }
 
-/// Begins to rebuild a view, or finds that this is under way.
+/// Begins to rebuild a view, or continues to show a rebuild that is in progress.
 fn begin(remote: &Remote, projection: &Projection, start_over: bool) -> Result<Projection, RemoteError> {
     let path = path(&projection.name);
     match remote.post(&format!("{path}/rebuild"), &json!({ "start_over": start_over })) {
         Err(error) if error.is("rebuild-under-way") => {
-            eprintln!("{}: {error} (--start-over begins anew)", projection.name);
+            eprintln!("{}: {error} (--start-over discards it and begins again)", projection.name);
             remote.get(&path)
         }
         answered => answered,
@@ -119,7 +119,7 @@ fn told(outcome: &Outcome) -> String {
     }
 }
 
-/// Looks on until all have ended.
+/// Polls the server until all rebuilds have ended.
 async fn watch(remote: &Remote, before: &[Projection]) -> anyhow::Result<Vec<Outcome>> {
     let mut display = Display::of_terminal();
     let mut watched: Vec<_> = before.iter().map(|projection| (Watch::of(projection), display.line(), None)).collect();
@@ -138,19 +138,19 @@ async fn watch(remote: &Remote, before: &[Projection]) -> anyhow::Result<Vec<Out
     Ok(watched.into_iter().filter_map(|(.., outcome)| outcome).collect())
 }
 
-/// How all projections are, asked for on a thread that may wait for the answer.
+/// The state of all projections, read on a thread that may block.
 async fn look(remote: Remote) -> anyhow::Result<Vec<Projection>> {
     let answer: Result<_, RemoteError> = tokio::task::spawn_blocking(move || overview(&remote)).await?;
     Ok(answer?.projections)
 }
 
-/// Where to show how far it is: on standard error, as bars or, if that is no terminal, as lines now and then.
+/// The progress on standard error: bars on a terminal, and otherwise a line from time to time.
 enum Display {
     Bars(MultiProgress),
     Lines,
 }
 
-/// What is shown of one projection.
+/// The progress of one projection.
 enum Line {
     Bar(ProgressBar),
     Text { shown_at: Option<Instant> },
@@ -172,10 +172,10 @@ impl Display {
         }
     }
 
-    /// What is left to say goes to standard output.
+    /// Removes the bars: the results are printed on standard output.
     fn clear(&mut self) {
         if let Self::Bars(bars) = self {
-            // A terminal that is gone needs no clearing.
+            // If the terminal is closed, there is nothing to remove.
             let _cleared = bars.clear();
         }
     }

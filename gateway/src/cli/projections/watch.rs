@@ -1,4 +1,4 @@
-//! A rebuild as it is seen from outside: how far it is, and what came of it.
+//! A rebuild, as polls of the server show it.
 
 use std::time::Duration;
 
@@ -7,50 +7,51 @@ use serde::Serialize;
 use super::grouped;
 use crate::admin::{Projection, Rebuild};
 
-/// Looks on while a view is made anew.
+/// Follows the rebuild of one view.
 #[derive(Debug)]
 pub(super) struct Watch {
     name: String,
-    /// What was served before.
+    /// The build that was served before.
     replaced: Option<u64>,
-    /// Whether a build was seen beside it, and how many looks in a row have found none.
+    /// Whether a new build was seen, and how many polls in a row have not shown one.
     was_seen: bool,
     absent: usize,
 }
 
-/// What is to be seen.
+/// The state of a rebuild.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Sight {
-    /// It has not begun, or just ended.
+    /// There is no new build: the rebuild has not begun, or has just ended.
     Nothing,
-    /// So many events of so many, and the same in words.
+    /// `done` of `of` events are processed; `told` says the same in words.
     Progress { done: u64, of: u64, told: String },
-    /// It has ended.
+    /// The rebuild has ended.
     Over(Outcome),
 }
 
-/// What came of it.
+/// The result of a rebuild.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Outcome {
     pub(super) name: String,
     /// Whether the new build is served.
     pub(super) rebuilt: bool,
-    /// Why not.
+    /// The reason, if it is not.
     pub(super) reason: Option<String>,
-    /// What is served.
+    /// The build that is served now.
     pub(super) build: Option<u64>,
     pub(super) version: Option<u32>,
     pub(super) position: u64,
 }
 
-/// A build that is neither made nor served may be so for a moment; one that is not there at the next look, either, is gone.
+/// Polls without the new build after which it is gone. In between, a build may be neither in progress nor served for a
+/// moment.
 const GONE: usize = 2;
 
-/// The same for one that was not seen yet: a projection in trouble takes its time to begin.
+/// The same for a rebuild that was not seen yet: a projection that retries takes its time to begin.
 const NOT_BEGUN: usize = 50;
 
 impl Watch {
-    /// Of a projection as it was before it was told to rebuild.
+    /// Follows a projection, given its state before the rebuild was requested.
     pub(super) fn of(before: &Projection) -> Self {
         Self { name: before.name.clone(), replaced: before.build, was_seen: false, absent: 0 }
     }
@@ -59,10 +60,10 @@ impl Watch {
         &self.name
     }
 
-    /// Looks at how it is now. `None`: the projection is not there any more.
+    /// Takes the current state of the projection. `None`: the server does not have it any more.
     pub(super) fn look(&mut self, now: Option<&Projection>) -> Sight {
         let Some(now) = now else {
-            return self.over(false, Some("the server has no such projection any more".to_owned()), None);
+            return self.over(false, Some("the server does not have this projection any more".to_owned()), None);
         };
         if let Some(rebuild) = &now.rebuild {
             (self.was_seen, self.absent) = (true, 0);
@@ -80,7 +81,7 @@ impl Watch {
         if self.absent < if self.was_seen { GONE } else { NOT_BEGUN } {
             return Sight::Nothing;
         }
-        let reason = now.reason.clone().unwrap_or_else(|| "somebody has called it off".to_owned());
+        let reason = now.reason.clone().unwrap_or_else(|| "the rebuild was cancelled".to_owned());
         self.over(false, Some(reason), Some(now))
     }
 
@@ -121,7 +122,7 @@ fn pace(rebuild: &Rebuild) -> String {
     if rate == 0 { String::new() } else { format!(", {} events/s{}", grouped(rate), left.unwrap_or_default()) }
 }
 
-/// In the two largest units: `2 h 5 min`.
+/// A duration in its two largest units: `2 h 5 min`.
 fn duration(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
@@ -182,13 +183,13 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_too_quick_to_be_seen_is_over_as_well() {
+    fn a_rebuild_that_was_too_quick_to_be_seen_has_ended_as_well() {
         let mut watch = Watch::of(&projection(7, None));
         assert!(outcome(watch.look(Some(&projection(9, None)))).rebuilt);
     }
 
     #[test]
-    fn a_build_that_stops_or_goes_has_failed() {
+    fn a_build_that_stops_or_disappears_has_failed() {
         let mut watch = Watch::of(&projection(7, None));
         let mut stopped = rebuild(10);
         stopped.state = "stopped".to_owned();
@@ -200,12 +201,12 @@ mod tests {
         watch.look(Some(&projection(7, Some(rebuild(10)))));
         assert_eq!(watch.look(Some(&projection(7, None))), Sight::Nothing);
         let seen = outcome(watch.look(Some(&projection(7, None))));
-        assert_eq!(seen.reason.as_deref(), Some("somebody has called it off"));
+        assert_eq!(seen.reason.as_deref(), Some("the rebuild was cancelled"));
         assert!(!outcome(watch.look(None)).rebuilt);
     }
 
     #[test]
-    fn what_is_told_fits_what_is_known() {
+    fn the_estimate_contains_only_what_is_known() {
         let mut waiting = rebuild(0);
         waiting.events_per_second = 0.0;
         waiting.seconds_left = None;

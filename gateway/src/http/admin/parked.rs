@@ -1,4 +1,4 @@
-//! `/admin/projections/{name}/parked`: events that could not be projected, and what becomes of them.
+//! `/admin/projections/{name}/parked`: lists, retries and skips events that could not be projected.
 
 use dormouse_journal::PageLimit;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::http::{Api, json};
 struct RetryOrder {
     aggregate: String,
     id: String,
-    /// Only say what would come of it.
+    /// Whether to report the result without changing anything.
     #[serde(default)]
     dry_run: bool,
 }
@@ -36,19 +36,19 @@ struct RetryOrder {
 struct SkipOrder {
     aggregate: String,
     id: String,
-    /// Of the event, so that asking twice does not skip two.
+    /// The event's position, so that a repeated request does not skip a second event.
     position: Position,
     #[serde(default)]
     dry_run: bool,
 }
 
-/// `GET /admin/projections/{name}/parked`: all of them in the order of the log, page by page.
+/// `GET /admin/projections/{name}/parked`: all parked events in the order of the log, page by page.
 pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let page = api.parked_page(request.uri(), None).await?;
     Ok(answer(&page))
 }
 
-/// `GET /admin/projections/{name}/parked/{type}/{id}`: those of one aggregate, as they are in the journal.
+/// `GET /admin/projections/{name}/parked/{type}/{id}`: those of one aggregate, with their content in the journal.
 pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let mut path = segments(request.uri()).skip(4);
     let mut segment = || path.next().unwrap_or_default();
@@ -59,11 +59,11 @@ pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) 
     let Some(first) = page.parked.first() else {
         return Err(ControlError::NotParked { aggregate }.into());
     };
-    // All events from the first on wait, so that they follow each other.
+    // All events of the aggregate from the first parked one on are parked, so their versions are consecutive.
     let before = Version(first.version.saturating_sub(1));
     let recorded = api.engine.journal().history(&aggregate, before, PageLimit::events(page.parked.len())).await?;
     if recorded.is_cut && recorded.len() < page.parked.len() {
-        // They are large: the rest is another page.
+        // The events are large: the rest is on another page.
         page.parked.truncate(recorded.len());
         let last = page.parked.last().map_or(0, |last| last.position);
         page.next = Some(next_page(request.uri(), &Parameters::of(request.uri(), &["after", "limit"])?, last));
@@ -75,7 +75,7 @@ pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) 
     Ok(answer(&page))
 }
 
-/// `POST /admin/projections/{name}/retry`: the events of an aggregate once more, in order.
+/// `POST /admin/projections/{name}/retry`: projects the events of an aggregate again, in order.
 pub(super) async fn retry(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
     let request_id = who(&request).map(str::to_owned);
@@ -90,7 +90,7 @@ pub(super) async fn retry(State(api): State<Arc<Api>>, request: Request) -> Resu
     Ok(released_answer(&aggregate, &retried))
 }
 
-/// `POST /admin/projections/{name}/skip`: leaves an event out, and goes on with those behind it.
+/// `POST /admin/projections/{name}/skip`: skips an event, and projects the later ones.
 pub(super) async fn skip(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
     let request_id = who(&request).map(str::to_owned);
@@ -101,7 +101,7 @@ pub(super) async fn skip(State(api): State<Arc<Api>>, request: Request) -> Resul
     }
     let retried = projections.skip(&name, &aggregate, position).await?;
     let Retried { released, still } = &retried;
-    // The view is not what the events make of it any more.
+    // From now on the view differs from what the events alone would lead to.
     warn!(projection = name, %aggregate, %position, released, parked = still.is_some(), request_id, "skipped an event");
     Ok(released_answer(&aggregate, &retried))
 }
@@ -112,7 +112,7 @@ impl Api {
         let after = Position(parameters.number("after")?.unwrap_or(0));
         let limit = self.page_limit(&parameters)?;
         let (projections, name) = self.projection(uri)?;
-        // One more than asked for tells whether there is a next page.
+        // One event more than the limit tells whether there is a next page.
         let mut parked = projections.parked(&name, of, after, limit + 1).await?;
         let has_more = parked.len() > limit;
         parked.truncate(limit);
@@ -134,7 +134,7 @@ fn next_page(uri: &Uri, parameters: &Parameters<'_>, last: u64) -> String {
     format!("{}?after={last}{limit}", uri.path())
 }
 
-/// The name of a type that the application has.
+/// Parses the name of an aggregate type that the application has.
 fn known_type(name: &str) -> Result<AggregateType, Problem> {
     let aggregate_type = AggregateType::new(name);
     aggregate_type.map_err(|error| Problem::new(&problem::UNKNOWN_AGGREGATE_TYPE, error.to_string()))

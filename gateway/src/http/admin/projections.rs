@@ -1,4 +1,4 @@
-//! `/admin/projections`: how the projections are, and what is done to them.
+//! `/admin/projections`: the state of the projections, and the operations on them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::http::problem::{self, Problem};
 use crate::http::views::state_name;
 use crate::http::{Api, json};
 
-/// A rebuild that was begun is to be seen after a moment; if it takes longer, whoever asked looks again.
+/// How long a response waits for a rebuild to become visible. After that the client has to ask again.
 const BEGINNING: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RebuildOrder {
-    /// One that is under way is thrown away.
+    /// Whether a rebuild in progress is discarded.
     #[serde(default)]
     start_over: bool,
 }
@@ -44,10 +44,10 @@ pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result
     Parameters::of(request.uri(), &[])?;
     let progress = api.projections.as_ref().map(Projections::progress).unwrap_or_default();
     let head = api.head(&progress);
-    // What is not known must not hide what is: whoever looks here may do so because the views do not answer.
+    // The list is returned even if the orphans are unknown: an operator may look here because the views do not answer.
     let orphans = match &api.projections {
         Some(projections) => {
-            projections.orphans().await.inspect_err(|error| warn!(%error, "cannot look for orphans")).ok()
+            projections.orphans().await.inspect_err(|error| warn!(%error, "cannot look for orphaned views")).ok()
         }
         None => Some(Vec::new()),
     };
@@ -79,7 +79,7 @@ pub(super) async fn resume(State(api): State<Arc<Api>>, request: Request) -> Res
     api.shown(&name)
 }
 
-/// `POST /admin/projections/{name}/rebuild`: answers when it has begun.
+/// `POST /admin/projections/{name}/rebuild`: answers when the rebuild has begun.
 pub(super) async fn rebuild(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
     let request_id = who(&request).map(str::to_owned);
@@ -87,10 +87,10 @@ pub(super) async fn rebuild(State(api): State<Arc<Api>>, request: Request) -> Re
     let mut progress = projections.reader(&name).map(dormouse_projections::Reader::progress);
     let before = progress.as_ref().and_then(|progress| progress.borrow().build);
     projections.rebuild(&name, start_over).await?;
-    info!(projection = name, start_over, request_id, "told a projection to rebuild its view");
+    info!(projection = name, start_over, request_id, "began to rebuild a view");
     if let Some(progress) = &mut progress {
         let has_begun = |progress: &Progress| progress.rebuild.is_some() || progress.build != before;
-        // Begun it is in any case.
+        // The rebuild has begun in any case, so a timeout is no error.
         let _seen = timeout(BEGINNING, progress.wait_for(has_begun)).await.is_ok();
     }
     api.shown(&name)
@@ -106,7 +106,7 @@ pub(super) async fn reset(State(api): State<Arc<Api>>, request: Request) -> Resu
     api.shown(&name)
 }
 
-/// `DELETE /admin/projections/{name}`: a view, also one whose projection is gone.
+/// `DELETE /admin/projections/{name}`: drops a view, also one whose projection was removed from the application.
 pub(super) async fn drop(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
     let name = named(request.uri());
@@ -117,7 +117,7 @@ pub(super) async fn drop(State(api): State<Arc<Api>>, request: Request) -> Resul
 }
 
 impl Api {
-    /// The projection that a path names, and what has it.
+    /// The name of the projection in the path, with the projections that it belongs to.
     pub(super) fn projection(&self, uri: &Uri) -> Result<(&Projections, String), Problem> {
         let name = named(uri);
         match &self.projections {
@@ -131,7 +131,8 @@ impl Api {
         unknown(&problem::UNKNOWN_PROJECTION, &format!("there is no projection {name:?}"), name, known)
     }
 
-    /// The last event of the log, as far as anybody here knows: other nodes append, too, and a view may have heard of it.
+    /// The last event of the log, as far as this node knows. Other nodes append too, and a view may have read their
+    /// events.
     fn head(&self, progress: &[Progress]) -> Position {
         let known = *self.engine.journal().head().borrow();
         progress.iter().map(|progress| progress.position).fold(known, Position::max)
@@ -145,7 +146,7 @@ impl Api {
     }
 }
 
-/// The projection that a path names.
+/// The name of the projection in the path.
 fn named(uri: &Uri) -> String {
     let segment = segments(uri).nth(2).unwrap_or_default();
     decoded(segment).unwrap_or_default().into_owned()
@@ -186,6 +187,6 @@ fn reason(state: &Fares) -> Option<String> {
 }
 
 pub(super) fn answer(shown: &impl Serialize) -> Response {
-    // Names, numbers and texts are always JSON.
+    // Names, numbers and texts can always be written as JSON.
     json(&serde_json::to_value(shown).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! `/admin/snapshots/verify`: snapshots held against the fold of their events.
+//! `/admin/snapshots/verify`: compares snapshots with the fold of their events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use crate::http::address::{Parameters, invalid};
 use crate::http::problem::{self, Problem};
 use crate::http::{Api, json};
 
-/// Aggregates that one request looks at, at most.
+/// The most aggregates that one request checks.
 const AGGREGATES: usize = 100;
 
-/// A request looks at no further aggregate after so long: its client wants to know how far it is.
+/// After this time a request checks no further aggregate, so that its client can show progress.
 const WORK: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
@@ -28,15 +28,15 @@ const WORK: Duration = Duration::from_secs(1);
 struct Order {
     /// The aggregate type.
     aggregate: String,
-    /// One aggregate; none: page by page those of the type that have snapshots.
+    /// One aggregate. `None`: the aggregates of the type that have snapshots, page by page.
     #[serde(default)]
     id: Option<String>,
-    /// The page behind this aggregate.
+    /// The aggregate after which the page begins.
     #[serde(default)]
     after: Option<String>,
 }
 
-/// `GET /admin/snapshots`: the aggregate types, each with how many aggregates have snapshots.
+/// `GET /admin/snapshots`: the aggregate types, each with the number of its aggregates that have snapshots.
 pub(super) async fn types(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
     let mut types = Vec::with_capacity(api.resources.len());
@@ -50,14 +50,14 @@ pub(super) async fn types(State(api): State<Arc<Api>>, request: Request) -> Resu
     written(&types)
 }
 
-/// `POST /admin/snapshots/verify`: changes nothing; it is a `POST` because it is work.
+/// `POST /admin/snapshots/verify`: changes nothing. It is a `POST` because it takes long.
 pub(super) async fn verify(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
     let request_id = who(&request).map(str::to_owned);
     let Order { aggregate, id, after } = said(&api, request).await?;
     let resource = api.resource(&aggregate)?;
     let parsed = |name, id: Option<String>| {
-        id.map(AggregateId::new).transpose().map_err(|error| invalid(name, &format!("is no id: {error}")))
+        id.map(AggregateId::new).transpose().map_err(|error| invalid(name, &format!("is not an id: {error}")))
     };
     let (id, after) = (parsed("id", id)?, parsed("after", after)?);
     let ids = match (&id, AggregateType::new(&aggregate)) {
@@ -75,7 +75,7 @@ pub(super) async fn verify(State(api): State<Arc<Api>>, request: Request) -> Res
         told.snapshots += compared;
         told.unused += unused;
         if !differing.is_empty() {
-            error!(aggregate, id = %of, ?differing, request_id, "snapshots differ from what their events lead to");
+            error!(aggregate, id = %of, ?differing, request_id, "snapshots differ from the states of their events");
             let versions = differing.iter().map(|version| version.0).collect();
             told.differing.push(DifferingSnapshots { id: of.to_string(), versions });
         }

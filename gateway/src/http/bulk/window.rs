@@ -1,34 +1,36 @@
-//! The lines of a bulk request that are in hand: which may begin, and whose answer is next.
+//! The lines of a bulk request that are in progress: it decides which commands may begin, and whose answer is sent
+//! next.
 //!
-//! Answers leave in the order of the lines. The commands of one aggregate are carried out one after the other, in that order
-//! too; those of different aggregates at the same time. A line whose command was not carried out, and may be sent again,
-//! holds back all later ones of its aggregate: sent again, it would come behind them.
+//! Answers are sent in the order of the lines. The commands of one aggregate are carried out one after the other, in
+//! the order of their lines, and those of different aggregates at the same time. If a line's command was not carried
+//! out and may be sent again, all later lines of its aggregate are held back: otherwise the repeated command would come
+//! after them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 
-/// A line's place in the order of answers.
+/// The place of a line's answer in the order of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn(u64);
 
 /// Lines `L` of aggregates `K`.
 #[derive(Debug)]
 pub(super) struct Window<K, L> {
-    /// Turns that are over: their answers were taken.
+    /// The number of answers that were taken.
     over: u64,
     answers: VecDeque<Option<Vec<u8>>>,
-    /// Aggregates with a command under way, and the lines behind it.
+    /// Aggregates with a running command, with the lines that wait for it.
     busy: HashMap<K, VecDeque<L>>,
     held_back: HashSet<K>,
 }
 
-/// What is to be done with a line.
+/// What to do with a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next<L> {
-    /// Its command may begin.
+    /// Begin its command.
     Begin(L),
-    /// Its aggregate is held back.
+    /// Refuse the line, because its aggregate is held back.
     HoldBack(L),
 }
 
@@ -37,23 +39,23 @@ impl<K: Clone + Eq + Hash, L> Window<K, L> {
         Self { over: 0, answers: VecDeque::new(), busy: HashMap::new(), held_back: HashSet::new() }
     }
 
-    /// Lines whose answers were not taken yet.
+    /// The number of lines whose answers were not taken yet.
     pub(super) fn len(&self) -> usize {
         self.answers.len()
     }
 
-    /// Aggregates that are held back.
+    /// The number of aggregates that are held back.
     pub(super) fn held_back(&self) -> usize {
         self.held_back.len()
     }
 
-    /// The turn of one more line.
+    /// Reserves the slot for the answer to the next line.
     pub(super) fn turn(&mut self) -> Turn {
         self.answers.push_back(None);
         Turn(self.over + self.answers.len() as u64 - 1)
     }
 
-    /// A line for an aggregate: it may begin, unless it has to wait for another one of the same.
+    /// Adds a line of an aggregate. Returns `None` if it must wait for an earlier line of the same aggregate.
     pub(super) fn enter(&mut self, aggregate: &K, line: L) -> Option<Next<L>> {
         if self.held_back.contains(aggregate) {
             return Some(Next::HoldBack(line));
@@ -70,7 +72,8 @@ impl<K: Clone + Eq + Hash, L> Window<K, L> {
         }
     }
 
-    /// The command of an aggregate has ended; if it was not carried out, those behind it are not either. What comes next.
+    /// Notes the end of an aggregate's command, and returns what to do with the lines that waited for it. With
+    /// `holds_back` all of them, and later ones, are refused.
     pub(super) fn end(&mut self, aggregate: &K, holds_back: bool) -> Vec<Next<L>> {
         if holds_back {
             self.held_back.insert(aggregate.clone());
@@ -83,7 +86,7 @@ impl<K: Clone + Eq + Hash, L> Window<K, L> {
         next.map(Next::Begin).into_iter().collect()
     }
 
-    /// The answer to a line.
+    /// Stores the answer to a line.
     pub(super) fn answer(&mut self, turn: Turn, answer: Vec<u8>) {
         let at = usize::try_from(turn.0 - self.over).unwrap_or(usize::MAX);
         if let Some(place) = self.answers.get_mut(at) {
@@ -91,7 +94,7 @@ impl<K: Clone + Eq + Hash, L> Window<K, L> {
         }
     }
 
-    /// The next answer, if it is there.
+    /// The next answer, if it exists.
     pub(super) fn take(&mut self) -> Option<Vec<u8>> {
         let answer = self.answers.front_mut()?.take()?;
         self.answers.pop_front();
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_may_be_sent_again_holds_back_those_behind_it() {
+    fn a_line_that_may_be_sent_again_holds_back_later_lines_of_its_aggregate() {
         let mut window = window();
         window.enter(&"a", 1);
         window.enter(&"a", 2);

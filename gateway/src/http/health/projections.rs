@@ -1,4 +1,4 @@
-//! How the projections do: how far each is behind the log, and whether it still moves.
+//! The status of the projections: how far each is behind the log, and whether it still makes progress.
 
 use dormouse_journal::PageLimit;
 use std::sync::{Mutex, PoisonError};
@@ -13,15 +13,17 @@ use super::{Check, PING_TIMEOUT, Status};
 use crate::http::Api;
 use crate::http::views::{Served, state_name};
 
-/// A view that is so many events behind is out of date for those who read it.
+/// With this lag in events, a view is out of date for its readers.
 const BEHIND: u64 = 1000;
 
-/// Since when a view has been behind without moving, as far as anybody has looked.
+/// Measures how long a view has been behind without progress. It knows the view only from the calls of
+/// [`look`](Self::look).
 #[derive(Debug, Default)]
 pub(in crate::http) struct Standstill(Mutex<Option<(Position, Instant)>>);
 
 impl Standstill {
-    /// Looks again, at a view that is there while the log ends at `head`. How long it has stood still, if it is behind.
+    /// Notes the position of a view while the log ends at `head`. Returns how long the view has made no progress;
+    /// `None` if it is not behind.
     pub(in crate::http) fn look(&self, position: Position, head: Position, now: Instant) -> Option<Duration> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if position >= head {
@@ -38,11 +40,11 @@ impl Standstill {
 }
 
 impl Api {
-    /// Never down: commands, and the other views, go on without it.
+    /// The component is never down: commands, and the other views, work without a failed projection.
     pub(super) async fn projections(&self) -> Check {
         let journal = self.engine.journal();
         let known = *journal.head().borrow();
-        // Other nodes append, too, and a head that stands still here may move there.
+        // Other nodes append too, and this node's head does not show their events.
         let asked = timeout(PING_TIMEOUT, journal.ping()).await;
         let head = asked.ok().and_then(Result::ok).map_or(known, |head| head.max(known));
         let mut worst = Status::Ok;
@@ -68,15 +70,21 @@ impl Api {
         Check::new(worst, [("head", json!(head)), ("projections", Value::Array(shown))])
     }
 
-    /// What is wrong with a projection, if anything is.
+    /// What is wrong with a projection; `None` if nothing is.
     fn trouble(&self, view: &Served, progress: &Progress, head: Position) -> Option<String> {
         let stood = view.standstill.look(progress.position, head, Instant::now());
         let stalled = stood.filter(|stood| *stood >= self.views.stalled_after);
         match progress.state {
-            State::Stopped(_) => return Some("it has stopped: its log says why".to_owned()),
-            State::Ended => return Some("it was told to end".to_owned()),
-            State::Dropped => return Some("its view was dropped: it is built anew when it is resumed".to_owned()),
-            State::Retrying(_) => return Some("something failed and is tried again: its log says what".to_owned()),
+            State::Stopped(_) => {
+                return Some(
+                    "it has stopped: the server's log has the reason, resume it when that is mended".to_owned(),
+                );
+            }
+            State::Ended => return Some("it has ended, because the server shuts down".to_owned()),
+            State::Dropped => return Some("its view was dropped: resume it to build the view again".to_owned()),
+            State::Retrying(_) => {
+                return Some("something failed and is retried: the server's log has the reason".to_owned());
+            }
             _ => {}
         }
         let lag = lag(progress, head);
@@ -84,21 +92,19 @@ impl Api {
             return Some(format!("it is paused, {lag} events behind"));
         }
         if let Some(stood) = stalled {
-            return Some(format!("it is {lag} events behind and has not moved for {} s", stood.as_secs()));
+            return Some(format!("it is {lag} events behind and has made no progress for {} s", stood.as_secs()));
         }
         if lag >= BEHIND {
             return Some(format!("it is {lag} events behind"));
         }
         if progress.begun_after > Position::ZERO {
             let after = progress.begun_after;
-            return Some(format!(
-                "it was reset: it lacks the events up to {after}, and is partial until it is rebuilt"
-            ));
+            return Some(format!("it was reset: it lacks the events up to {after}, rebuild it to have them"));
         }
         (progress.parked > 0).then(|| format!("the events of {} aggregates are parked", progress.parked))
     }
 
-    /// When the event at a position was decided, if the journal says so soon.
+    /// When the event at a position was decided; `None` if the journal does not answer soon.
     async fn recorded_at(&self, position: Position) -> Option<Timestamp> {
         let before = Position(position.0.checked_sub(1)?);
         let read = timeout(PING_TIMEOUT, self.engine.journal().read_log(before, PageLimit::ONE)).await;
@@ -115,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_view_stands_still_from_when_it_was_first_seen_behind_at_one_place() {
+    fn a_view_makes_no_progress_since_it_was_first_seen_behind_at_a_position() {
         let (standstill, start) = (Standstill::default(), Instant::now());
         let seconds = Duration::from_secs;
         let look = |position, head, at| standstill.look(Position(position), Position(head), start + seconds(at));

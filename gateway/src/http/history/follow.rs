@@ -1,4 +1,4 @@
-//! The events of one aggregate as they come.
+//! A stream of the events of one aggregate.
 
 use dormouse_journal::{CatchUps, Feed, Journal, LogFilter, PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Mark, Position, RecordedEvent, Version};
@@ -10,23 +10,23 @@ use crate::http::log::Filter;
 use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source, largest};
 use crate::http::token::Token;
 
-/// What is read at once from a history.
+/// The limit of one read of a history.
 const READ: PageLimit = PageLimit::events(100).bytes(PAGE_BYTES);
 
-/// A stream this far behind the head reads the aggregate's history rather than everybody's events: most of those are not
-/// its own. What is nearer, the journal has in memory.
+/// A stream that is further behind the head than this reads the aggregate's history: most events of the log belong to
+/// other aggregates. The journal has nearer events in memory.
 const FAR_BEHIND: u64 = 16 << 10;
 
-/// Follows an aggregate: its history first, then what the log shows of it.
+/// Follows an aggregate: first its history, then its events in the log.
 pub(super) struct History {
     journal: Journal,
     aggregate: AggregateRef,
     filter: Filter,
-    /// The last one given, or passed over by the filter.
+    /// The last version that was returned, or that the filter dropped.
     version: Version,
-    /// The mark of its chain.
+    /// The mark of the chain at that version.
     mark: Option<Mark>,
-    /// What it has of the log, once it has caught up.
+    /// The feed of the log, once the stream has caught up.
     feed: Option<Feed>,
     head: watch::Receiver<Position>,
     rest: Rest,
@@ -45,10 +45,10 @@ impl History {
         Self { journal, aggregate, filter, version, mark, feed: None, head, rest: Rest::default(), turns }
     }
 
-    /// A page of the history; none in front of an event that is larger than a page and `largest`. The last one ends where
-    /// the log is followed from.
+    /// A page of the history; `None` before an event that is larger than a page and than `largest`. After the last
+    /// page, the stream continues with the log.
     async fn read(&mut self, largest: usize) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
-        // Taken before the history is read: what is committed meanwhile comes from the feed.
+        // The head is read before the history: the feed delivers what is committed meanwhile.
         let head = *self.head.borrow();
         let of_its_type =
             LogFilter { types: vec![self.aggregate.aggregate_type.as_str().to_owned()], events: Vec::new() };
@@ -59,12 +59,12 @@ impl History {
             return Ok(None);
         }
         self.feed = (!page.is_cut).then_some(feed);
-        // What is there, but was not announced, may be about to be undone.
+        // An event that is stored but was not announced may still be undone.
         page.events.retain(|event| event.position <= head);
         Ok(Some(page.events))
     }
 
-    /// Moves on to behind these events, and keeps those that are wanted.
+    /// Moves on past these events, and keeps the wanted ones.
     fn pass(&mut self, mut events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, ReadError> {
         for event in &events {
             if event.version != self.version.next() {

@@ -1,4 +1,4 @@
-//! The log as it grows.
+//! A stream of the log.
 
 use dormouse_journal::{CatchUps, Feed, Journal, ReadError};
 use dormouse_kernel::{Position, RecordedEvent};
@@ -10,13 +10,13 @@ use crate::http::budget::Share;
 use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source, largest};
 use crate::http::token::Token;
 
-/// Follows the log, through a filter.
+/// Follows the log through a filter.
 pub(super) struct Log {
     feed: Feed,
     head: watch::Receiver<Position>,
     filter: Filter,
     rest: Rest,
-    /// Where it began.
+    /// The token at which it began.
     start: Token,
 }
 
@@ -59,7 +59,7 @@ impl Source for Log {
         match self.feed.passed() {
             Some((_, chain)) => Token::new(position, Some(chain.mark())),
             None if position == self.start.number => self.start,
-            // What the store has passed over is not here to be looked at.
+            // The store has skipped these events, so their marks are not known here.
             None => Token::new(position, None),
         }
     }

@@ -7,33 +7,31 @@ use super::paths::{parameters, responses};
 /// The tag of these operations.
 pub(super) const TAG: &str = "admin";
 
-/// Statuses that a projection's operations can fail with.
+/// Statuses with which an operation on a projection can fail.
 const OPERATION: [u16; 8] = [400, 403, 404, 408, 409, 413, 503, 504];
 
 pub(super) fn paths(paths: &mut Map<String, Value>) {
     let mut add = |path: &str, methods: Value| _ = paths.insert(path.to_owned(), methods);
     let at = |path: &str| format!("/admin/projections/{{name}}{path}");
 
-    let quarantined = operation("quarantine", "Aggregates that failed too often, and why", &[], &[400, 504]);
+    let quarantined = operation("quarantine", "The aggregates that failed too often, with reasons", &[], &[400, 504]);
     add("/admin/quarantine", json!({ "get": quarantined }));
-    let release =
-        operation("release", "Let a quarantined aggregate be used again", &["type", "id"], &[400, 403, 404, 504]);
+    let release = operation("release", "End the quarantine of an aggregate", &["type", "id"], &[400, 403, 404, 504]);
     add("/admin/aggregates/{type}/{id}/release", json!({ "post": release }));
 
-    let all = operation("projections", "How far all projections are, and how they fare", &[], &[400, 504]);
+    let all = operation("projections", "The position and state of all projections", &[], &[400, 504]);
     add("/admin/projections", json!({ "get": all }));
-    let one =
-        operation("projections.one", "How far a projection is, and how it fares", &["projection"], &[400, 404, 504]);
+    let one = operation("projections.one", "The position and state of a projection", &["projection"], &[400, 404, 504]);
     let drop = operation(
         "projections.drop",
-        "Throw away a view whose projection is paused, has stopped, or is not in the application any more",
+        "Drop a view whose projection is paused, has stopped, or was removed from the application",
         &["projection"],
         &OPERATION,
     );
     add(&at(""), json!({ "get": one, "delete": drop }));
     let simple = [
-        ("pause", "Let a projection stay where it is, also over restarts"),
-        ("resume", "Let a projection go on that was paused, has stopped, or whose view was dropped"),
+        ("pause", "Pause a projection, also over restarts"),
+        ("resume", "Resume a projection that was paused or has stopped, or whose view was dropped"),
     ];
     for (action, summary) in simple {
         let described = operation(&format!("projections.{action}"), summary, &["projection"], &OPERATION);
@@ -45,25 +43,25 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
         let members = [("aggregate", &text), ("id", &text)].into_iter().chain(more);
         let (names, mut properties): (Vec<_>, Map<_, _>) =
             members.map(|(name, schema)| (name, (name.to_owned(), schema.clone()))).unzip();
-        let dry_run = json!({"type": "boolean", "description": "Only say what would come of it."});
+        let dry_run = json!({"type": "boolean", "description": "Only report the result, change nothing."});
         properties.insert("dry_run".to_owned(), dry_run);
         json!({"type": "object", "required": names, "properties": properties})
     };
     let with_body = [
         (
             "rebuild",
-            "Make a view anew beside the one that is served, and put it in its place",
+            "Build a view anew beside the one that is served, and replace it",
             json!({"type": "object", "properties": {"start_over": {"type": "boolean"}}}),
         ),
         (
             "reset",
-            "Throw away the documents of a view, and make it of the events after a position",
+            "Delete the documents of a view, and build it from the events after a position",
             json!({"type": "object", "required": ["to"], "properties": {"to": position}}),
         ),
-        ("retry", "Project the parked events of an aggregate once more, in order", aggregate(None)),
+        ("retry", "Project the parked events of an aggregate again, in order", aggregate(None)),
         (
             "skip",
-            "Leave the first parked event of an aggregate out, by its position, and go on behind it",
+            "Skip the first parked event of an aggregate, by its position, and project the later ones",
             aggregate(Some(("position", &position))),
         ),
     ];
@@ -74,14 +72,14 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
     }
     let parked = operation(
         "projections.parked",
-        "Events that could not be projected, and those that wait behind them",
+        "The events that could not be projected, and the events that wait for them",
         &["projection", "parked_after", "limit"],
         &[400, 404, 503, 504],
     );
     add(&at("/parked"), json!({ "get": parked }));
     let of_aggregate = operation(
         "projections.parked.aggregate",
-        "The same of one aggregate, with the events as they are in the journal",
+        "The parked events of one aggregate, with their content in the journal",
         &["projection", "type", "id", "parked_after", "limit"],
         &[400, 404, 500, 503, 504],
     );
@@ -89,14 +87,14 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
 
     let types = operation(
         "snapshots",
-        "The aggregate types, each with how many of its aggregates have snapshots",
+        "The aggregate types, each with the number of its aggregates that have snapshots",
         &[],
         &[400, 503, 504],
     );
     add("/admin/snapshots", json!({ "get": types }));
     let mut verify = operation(
         "snapshots.verify",
-        "Compare snapshots with what their events lead to: of one aggregate, or page by page",
+        "Compare snapshots with the states of their events: of one aggregate, or page by page",
         &[],
         &[400, 403, 404, 408, 413, 500, 503, 504],
     );
@@ -109,23 +107,27 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
     add("/admin/snapshots/verify", json!({ "post": verify }));
 
     let stats =
-        operation("cache", "What is kept of the views in memory, and of what use it was", &["detailed"], &[400, 404]);
+        operation("cache", "What the cache of views holds, and how often it could answer", &["detailed"], &[400, 404]);
     add("/admin/cache", json!({ "get": stats }));
     let mut clear =
-        operation("cache.clear", "Drop what is kept, of some views or all", &[], &[400, 403, 404, 408, 413]);
+        operation("cache.clear", "Clear the cache of some views, or of all", &[], &[400, 403, 404, 408, 413]);
     let views = json!({"type": "object", "properties": {"views": {"type": "array", "items": {"type": "string"}}}});
     clear["requestBody"] = body(&views);
     add("/admin/cache/clear", json!({ "post": clear }));
 
-    let config = operation("config", "What the server runs with, and which keys can be changed", &[], &[400, 504]);
-    let mut change =
-        operation("config.change", "Change values until the server ends, all or none", &[], &[400, 403, 408, 413]);
+    let config = operation("config", "The server's configuration, and the keys that can be changed", &[], &[400, 504]);
+    let mut change = operation(
+        "config.change",
+        "Change values until the server ends: all of them or none",
+        &[],
+        &[400, 403, 408, 413],
+    );
     change["requestBody"] = body(&json!({"type": "object", "description": "Sections with keys, as in the file."}));
     add("/admin/config", json!({ "get": config, "patch": change }));
 }
 
 fn operation(id: &str, summary: &str, asked: &[&str], problems: &[u16]) -> Value {
-    let answer = json!({"description": "It.", "content": {"application/json": {"schema": {"type": "object"}}}});
+    let answer = json!({"description": "The result.", "content": {"application/json": {"schema": {"type": "object"}}}});
     json!({
         "operationId": id,
         "summary": summary,

@@ -1,4 +1,4 @@
-//! The paths of the document: those of each aggregate type, and those that are always there.
+//! The paths of the document: those of each aggregate type, and those that every application has.
 
 use serde_json::{Map, Value, json};
 
@@ -6,15 +6,17 @@ use super::{Described, admin, shared, views};
 use crate::http::bulk;
 use crate::http::schema::example;
 
-/// What every stream of events is like.
-const STREAM: &str = "Each message has an id, and an event as on pages as its data; none has a name, so that EventSource \
-                      hands all of them to onmessage. Messages with an id alone tell how far the log was read. An id \
-                      beyond what there is is refused (409): it is from another journal.";
+/// The description of a stream of events.
+const STREAM: &str = "Each message has an id, and as its data an event as on pages. No message has a name, so that \
+                      EventSource \
+                      delivers all of them to onmessage. A message with only an id tells how far the log was read. An \
+                      id \
+                      beyond the end of the log is refused (409): it belongs to another journal.";
 
-/// Statuses of problems that any request can meet before it is routed.
+/// Statuses of problems that any request can get before it is routed.
 const ALWAYS: [u16; 3] = [414, 421, 431];
 
-/// How deep examples go; deeper than that they are no help.
+/// The depth of examples. Deeper ones do not help.
 const EXAMPLE_DEPTH: u8 = 6;
 
 pub(super) fn of_type(described: &Described, components: &Map<String, Value>, paths: &mut Map<String, Value>) {
@@ -31,7 +33,7 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
             "requestBody": {"required": is_needed, "content": {"application/json": body}},
             "responses": responses(
                 json!({
-                    "description": "What the command led to, durably.",
+                    "description": "The durable outcome of the command.",
                     "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
                     "content": {"application/json": {"schema": outcome(described)}},
                 }),
@@ -45,7 +47,7 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
     }
     let state = json!({
         "operationId": format!("{name}.state"),
-        "summary": format!("The state of one {name}, now or then"),
+        "summary": format!("The state of one {name}, now or in the past"),
         "tags": [name],
         "parameters": parameters(&["id", "version", "at", "If-None-Match", "X-Request-Id", "traceparent"]),
         "responses": responses(
@@ -68,13 +70,15 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
         ),
     });
     let mut state = json!({ "get": state });
-    state["get"]["responses"]["304"] = json!({"description": "The client has it already."});
+    state["get"]["responses"]["304"] = json!({"description": "The client has this content already."});
     paths.insert(format!("/v1/{name}/{{id}}"), state);
     let history = json!({
         "operationId": format!("{name}.events"),
-        "summary": format!("The events of one {name}, as they were stored"),
-        "description": format!("With Accept: text/event-stream, a stream that goes on with what comes. {STREAM} The id is \
-                                the event's version; event, a filter of streams, takes names separated by commas."),
+        "summary": format!("The stored events of one {name}"),
+        "description": format!("With Accept: text/event-stream, a stream that continues with new events. {STREAM} The \
+                                id is \
+                                the event's version. The filter event works on streams only; it takes names separated \
+                                by commas."),
         "tags": [name],
         "parameters": parameters(&["id", "after", "limit", "event", "Last-Event-ID", "X-Request-Id", "traceparent"]),
         "responses": responses(
@@ -92,12 +96,12 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
     paths.insert(format!("/v1/{name}/{{id}}/events"), json!({ "get": history }));
     let earlier = json!({
         "operationId": format!("{name}.outcome"),
-        "summary": "What came of an earlier command, by its key",
+        "summary": "The outcome of an earlier command, by its key",
         "tags": [name],
         "parameters": parameters(&["id", "key", "X-Request-Id", "traceparent"]),
         "responses": responses(
             json!({
-                "description": "The command's answer.",
+                "description": "The outcome of the command.",
                 "headers": headers(&["Dormouse-Position", "X-Request-Id"]),
                 "content": {"application/json": {"schema": outcome(described)}},
             }),
@@ -111,25 +115,27 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
     let log = json!({
         "operationId": "events",
         "summary": "The events of all aggregates, in the order of their commits",
-        "description": format!("With Accept: text/event-stream, a stream that goes on with what comes. {STREAM} The id is \
+        "description": format!("With Accept: text/event-stream, a stream that continues with new events. {STREAM} The \
+                                id is \
                                 the event's position."),
         "tags": ["log"],
         "parameters": parameters(&["after_position", "limit", "type_filter", "event", "Last-Event-ID", "X-Request-Id",
                                    "traceparent"]),
         "responses": responses(
             json!({
-                "description": "A page of events, or a stream of them. With filters, a page may be empty and yet not the \
-                                last: what counts is next.",
+                "description": "A page of events, or a stream of them. With filters, a page may be empty although it \
+                                is not the last: \
+                                only next tells.",
                 "headers": headers(&["X-Request-Id"]),
                 "content": {
                     "application/json": {"schema": {
                         "type": "object",
                         "required": ["events", "next", "position"],
                         "properties": {
-                            "events": {"type": "array", "items": event("The name under which it was stored.")},
+                            "events": {"type": "array", "items": event("The name under which the event was stored.")},
                             "next": {"type": ["string", "null"], "description": "The address of the next page."},
-                            "position": {"type": "integer", "description": "How far the log was looked at: what comes \
-                                                                            later comes after this."},
+                            "position": {"type": "integer", "description": "How far the log was read: later events \
+                                have higher positions."},
                         },
                     }},
                     "text/event-stream": {"schema": {"type": "string"}},
@@ -155,13 +161,13 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
         }})
     };
     paths.insert("/v1/views".to_owned(), views::overview());
-    paths.insert("/health".to_owned(), health("health", "Everything in one answer", &[]));
+    paths.insert("/health".to_owned(), health("health", "The status of all components", &[]));
     paths.insert("/health/live".to_owned(), health("health.live", "Whether the process lives", &[]));
-    let mut ready = health("health.ready", "Whether to send requests here", &[]);
+    let mut ready = health("health.ready", "Whether clients may send requests to this node", &[]);
     ready["get"]["responses"]["200"]["description"] = "ok".into();
     ready["get"]["responses"]["503"]["description"] = "leaving, draining or down".into();
     paths.insert("/health/ready".to_owned(), ready);
-    let mut component = health("health.component", "How one component does", &["component"]);
+    let mut component = health("health.component", "The status of one component", &["component"]);
     component["get"]["responses"]["404"] = problem(404);
     paths.insert("/health/{component}".to_owned(), component);
 
@@ -172,11 +178,11 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
             "operationId": id,
             "summary": summary,
             "tags": ["server"],
-            "responses": responses(json!({"description": "It.", "content": content}), &[]),
+            "responses": responses(json!({"description": "The text.", "content": content}), &[]),
         }})
     };
-    paths.insert("/metrics".to_owned(), text("metrics", "What Prometheus scrapes", "text/plain"));
-    paths.insert("/docs".to_owned(), text("docs", "This description, for people", "text/html"));
+    paths.insert("/metrics".to_owned(), text("metrics", "Metrics in the format of Prometheus", "text/plain"));
+    paths.insert("/docs".to_owned(), text("docs", "This description as a page for people", "text/html"));
     paths.insert("/openapi.json".to_owned(), text("openapi", "This description", "application/json"));
 }
 
@@ -186,20 +192,28 @@ fn many_commands() -> Value {
     let lines = json!({"application/x-ndjson": {"schema": {"type": "string"}, "example": EXAMPLE}});
     json!({
         "operationId": "commands",
-        "summary": "Many commands, a line of JSON each",
-        "description": "A line has type, id and command, and if need be body (the command's fields), key and \
-                        expected_version (0: it must not exist). The answer has a line for each, in their order: its \
-                        number as line, its key, its status, and either outcome (what the command alone would be answered) \
-                        with its etag, or problem. Commands of one aggregate are carried out in the order of their lines. \
-                        A line that is refused does not end the request; one that may be sent again (409, 429, 503, 504, \
-                        507) holds back those of its aggregate behind it. A last line without a number says why no more \
-                        lines were read. Take answers while you send: of a client that takes none no more is read.",
+        "summary": "Many commands in one request, each a line of JSON",
+        "description": "A line has type, id and command, and may have body (the command's fields), key and \
+                        expected_version \
+                        (0: the aggregate must not exist). The response has one line for each line of the request, in \
+                        the same \
+                        order: its number as line, its key, its status, and either outcome (the body of the response \
+                        to the \
+                        command alone) with its etag, or problem. Commands of one aggregate are carried out in the \
+                        order of their \
+                        lines. A line that is refused does not end the request. A line that may be sent again (409, \
+                        429, 503, \
+                        504, 507) holds back the later lines of its aggregate. A last line without a number says why \
+                        no more \
+                        lines were read. Read the response while you send: the server reads no more from a client \
+                        that reads \
+                        nothing.",
         "tags": ["commands"],
         "parameters": parameters(&["dry_run", "Prefer", "X-Request-Id", "X-Correlation-Id", "traceparent"]),
         "requestBody": {"required": true, "content": lines},
         "responses": responses(
             json!({
-                "description": "A line for each line.",
+                "description": "One line for each line of the request.",
                 "headers": headers(&["X-Request-Id", "traceparent"]),
                 "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
             }),
@@ -216,7 +230,8 @@ fn outcome(described: &Described) -> Value {
             "aggregate": one_text(described.name),
             "id": {"type": "string"},
             "version": {"type": "integer", "description": "The version after the command."},
-            "position": {"type": ["integer", "null"], "description": "Where its last event stands; null for a dry run."},
+            "position": {"type": ["integer", "null"], "description": "The position of its last event; null for a dry \
+                run."},
             "events": {"type": "array", "items": {
                 "type": "object",
                 "required": ["type", "version"],
@@ -232,13 +247,13 @@ fn page(described: &Described) -> Value {
         "type": "object",
         "required": ["events", "next"],
         "properties": {
-            "events": {"type": "array", "items": event(&format!("Today's: {}", described.events.join(", ")))},
+            "events": {"type": "array", "items": event(&format!("Current names: {}", described.events.join(", ")))},
             "next": {"type": ["string", "null"], "description": "The address of the next page."},
         },
     })
 }
 
-/// An event, on a page or in a message.
+/// The schema of an event, on a page or in a message.
 fn event(types: &str) -> Value {
     json!({
         "type": "object",

@@ -1,4 +1,4 @@
-//! Waiting for the log to grow, without getting in the way of those who make it grow.
+//! Waiting for the log to grow, without slowing down the commands that make it grow.
 
 use std::time::Duration;
 
@@ -6,30 +6,31 @@ use dormouse_kernel::Position;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-/// How long a stream leaves a log alone in which it has found nothing of its own. On a busy log, a thousand streams that
-/// wait for something rare would otherwise all wake with every commit. What comes after a quiet time, or to a stream
-/// that wants everything, is not delayed.
+/// The pause of a stream that has found no wanted event. On a busy log, a thousand streams that wait for something rare
+/// would otherwise all wake at every commit. An event after a quiet time, or for a stream that wants everything, is not
+/// delayed.
 const REST: Duration = Duration::from_millis(100);
 
-/// When a stream may look at the log again.
+/// When a stream may read the log again.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Rest {
     until: Option<Instant>,
 }
 
 impl Rest {
-    /// It has looked, and nothing was of interest.
+    /// The stream has read on, and found no wanted event.
     pub(in crate::http) fn in_vain(&mut self) {
         self.until = Some(Instant::now() + REST);
     }
 
-    /// Waits until the log goes on behind a position, and a look makes sense.
+    /// Waits until the log has grown past `position` and the pause is over.
     ///
-    /// The head is the one that this node's writer announces: while it owns the journal, nobody else appends, and after
-    /// that the node ends. So a stream never asks the store whether there is more, however many streams there are.
+    /// The head is the one that this node's writer announces: while the writer owns the journal, no other node appends,
+    /// and after that this node ends. So a stream never asks the store whether there are more events, however many
+    /// streams there are.
     pub(in crate::http) async fn until_past(&mut self, head: &mut watch::Receiver<Position>, position: Position) {
         if head.wait_for(|head| *head > position).await.is_err() {
-            // The writer has gone: nothing more will come, and the streams are about to be ended.
+            // The writer has ended: no more events come, and the streams are about to end.
             std::future::pending::<()>().await;
         }
         if let Some(until) = self.until {

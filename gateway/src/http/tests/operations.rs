@@ -338,6 +338,11 @@ fn a_type_that_addresses_cannot_tell_apart_is_refused() {
     aggregate!(Ambiguous, "ambiguous", Twice);
     aggregate!(Hidden, "hidden", Reserved);
     assert_eq!(check::<Views>(), Err(Unroutable::ReservedType("views")));
-    assert!(check::<Ambiguous>().unwrap_err().to_string().contains("AddLine and add_line are both /add-line"));
+    assert!(
+        check::<Ambiguous>()
+            .unwrap_err()
+            .to_string()
+            .contains("AddLine and add_line would both have the address /add-line")
+    );
     assert!(check::<Hidden>().unwrap_err().to_string().contains("/events"));
 }

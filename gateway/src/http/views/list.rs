@@ -47,12 +47,12 @@ pub(in crate::http) async fn list(State(api): State<Arc<Api>>, request: Request)
     let at = page.at;
     let next = page.next.as_ref().map(|place| next(uri, &mark.cursor(place)));
     let (body, content) = body(page, &selection, next)?;
-    // The position changes with every event, this answer does not.
+    // The tag does not cover the position, which changes with every event.
     let tag = weak_tag(&body[..content]);
     Ok(api.views.answer(&request.headers, body, tag, view.token(at), Some(share)))
 }
 
-/// The body, and how much of it is what the list says; the rest is how far the view was.
+/// The body, and the length of its part before the position of the view.
 fn body(page: Page, selection: &Selection, next: Option<String>) -> Result<(Vec<u8>, usize), Problem> {
     let Page { rows, at: Position(at), total, .. } = page;
     let mut body = Vec::from(br#"{"items":["#);
@@ -71,7 +71,7 @@ fn body(page: Page, selection: &Selection, next: Option<String>) -> Result<(Vec<
     Ok((body, content))
 }
 
-/// The address of the next page: the same question, from another place on.
+/// The address of the next page: the same query with another cursor.
 fn next(uri: &Uri, cursor: &str) -> String {
     let is_cursor =
         |pair: &str| query_text(pair.split('=').next().unwrap_or_default()).is_ok_and(|name| name == CURSOR);

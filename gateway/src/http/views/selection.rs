@@ -1,4 +1,4 @@
-//! `fields=a,b.c`: only parts of each document.
+//! `fields=a,b.c`: selects parts of each document.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use crate::http::problem::{self, Problem};
 
 const FIELDS: &str = "fields";
 
-/// The parts of a document that are wanted.
+/// The wanted parts of a document.
 #[derive(Debug, PartialEq)]
 pub(super) enum Selection {
-    /// All there is here.
+    /// Everything below this point.
     Whole,
-    /// What is under these names.
+    /// Only the parts with these names.
     Parts(BTreeMap<String, Selection>),
 }
 
@@ -39,13 +39,13 @@ impl Selection {
         Ok(selection)
     }
 
-    /// A document with only what is wanted of it. A list is gone through, element by element.
+    /// A document reduced to the wanted parts. In a list, each element is reduced.
     pub(super) fn of_document(&self, document: String) -> Result<String, Problem> {
         if *self == Self::Whole {
             return Ok(document);
         }
         let document: Value = serde_json::from_str(&document).map_err(|error| {
-            Problem::new(&problem::INTERNAL, "a document of the view is no JSON").because(error.to_string())
+            Problem::new(&problem::INTERNAL, "a document of the view is not JSON").because(error.to_string())
         })?;
         Ok(self.pick(document).to_string())
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_is_cut_down_to_what_is_wanted() {
+    fn a_document_is_reduced_to_the_wanted_parts() {
         let picked = |paths: &[&str]| {
             let mut selection = Selection::Parts(BTreeMap::new());
             paths.iter().for_each(|path| selection.add(path));

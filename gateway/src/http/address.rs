@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use axum::http::Uri;
 use dormouse_kernel::AggregateId;
+use percent_encoding::percent_decode_str;
 
 use super::problem::{self, Problem};
 
@@ -16,23 +17,16 @@ pub(super) fn segments(uri: &Uri) -> impl Iterator<Item = &str> {
 }
 
 /// Percent-decodes a path segment.
+///
+/// # Errors
+/// What is wrong with the segment. `percent_encoding` would leave a malformed escape unchanged, so it is refused first.
 pub(super) fn decoded(segment: &str) -> Result<Cow<'_, str>, &'static str> {
-    if !segment.contains('%') {
-        return Ok(Cow::Borrowed(segment));
+    let is_escape =
+        |text: &str| text.as_bytes().first_chunk::<2>().is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    if !segment.split('%').skip(1).all(is_escape) {
+        return Err("has a percent sign without two hexadecimal digits");
     }
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(if byte == b'%' {
-            let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-            let (high, low) = (digit(rest.next()), digit(rest.next()));
-            let escaped = high.zip(low).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-            escaped.ok_or("has a percent sign without two hexadecimal digits")?
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| "is not UTF-8 after percent-decoding")
+    percent_decode_str(segment).decode_utf8().map_err(|_| "is not UTF-8 after percent-decoding")
 }
 
 /// Parses a path segment as the id of an aggregate.
@@ -139,7 +133,7 @@ mod tests {
     fn a_segment_is_percent_decoded() {
         assert_eq!(decoded("a%20b%C3%BC").unwrap(), "a bü");
         assert_eq!(decoded("plain+").unwrap(), "plain+");
-        for broken in ["%", "%4", "%zz", "%FF", "%+1"] {
+        for broken in ["%", "%4", "%zz", "%FF", "%+1", "%%41", "%4%41", "a%C3%B"] {
             assert!(decoded(broken).is_err(), "{broken}");
         }
     }

@@ -3,11 +3,13 @@
 use std::iter::once;
 
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dormouse_kernel::{CodecError, Metadata, Position, RecordedEvent, decode};
 use serde_json::{Map, Value, json};
 
 use super::budget::Share;
-use super::messagepack::{Json, base64};
+use super::messagepack::Json;
 use super::pieces;
 
 /// A stored event: its aggregate, its version and position, its type, its payload as it was written (not upcast), and
@@ -56,7 +58,7 @@ fn put(shown: &mut Value, name: &'static str, bytes: &[u8], decoded: Result<Valu
     match decoded {
         Ok(value) => shown[name] = value,
         Err(error) => {
-            shown[name] = base64(bytes).into();
+            shown[name] = STANDARD.encode(bytes).into();
             shown[format!("{name}_error")] = error.to_string().into();
         }
     }

@@ -12,6 +12,7 @@
 
 mod admin;
 mod app;
+mod background;
 mod cli;
 mod http;
 mod metric;

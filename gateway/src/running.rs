@@ -13,11 +13,11 @@ use dormouse_projections::{Projection, Projections, View};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::app::App;
+use crate::background::BackgroundTasks;
 use crate::http::{Api, Streams};
 use crate::read_side::{self, ReadSide, ViewsError};
 use crate::{server, telemetry};
@@ -42,9 +42,8 @@ pub struct Running {
     unready_for: Duration,
     drain_timeout: Duration,
     streams: Streams,
-    shutdown: oneshot::Sender<Instant>,
-    server: JoinSet<()>,
-    upkeep: JoinSet<()>,
+    shut_down: oneshot::Sender<Instant>,
+    tasks: BackgroundTasks,
 }
 
 /// Why an application did not start.
@@ -129,14 +128,12 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
         }
     };
 
-    let (shutdown, told) = oneshot::channel();
-    let mut server = JoinSet::new();
-    server.spawn(server::serve(listener, answer, server::Options::from_config(&config.gateway), told));
-    let mut upkeep = JoinSet::new();
-    upkeep.spawn(telemetry::upkeep(metrics));
+    let (shut_down, shutdown) = oneshot::channel();
+    let server = server::serve(listener, answer, server::Options::from_config(&config.gateway), shutdown);
+    let tasks = BackgroundTasks::spawn(server, metrics);
     info!(%address, journal = %config.journal.url, "running");
     let (unready_for, drain_timeout) = (config.gateway.unready_for, config.gateway.drain_timeout);
-    Ok(Running { address, engine, read_side, unready_for, drain_timeout, streams, shutdown, server, upkeep })
+    Ok(Running { address, engine, read_side, unready_for, drain_timeout, streams, shut_down, tasks })
 }
 
 fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
@@ -205,12 +202,8 @@ impl Running {
         // server closed, or its stream would start again here.
         self.streams.end();
         // If the server task has ended already, there is no receiver.
-        let _gone = self.shutdown.send(deadline);
-        while let Some(ended) = self.server.join_next().await {
-            if let Err(error) = ended {
-                error!(%error, "the server failed");
-            }
-        }
+        let _has_ended = self.shut_down.send(deadline);
+        self.tasks.server_ended().await;
         let rest = deadline.saturating_duration_since(Instant::now());
         let report = match timeout(rest + CLOSE_BOUND, self.engine.drain(rest)).await {
             Ok(report) => report,
@@ -224,7 +217,7 @@ impl Running {
             let head = *self.engine.journal().head().borrow();
             read_side.stop(head, deadline, deadline + CLOSE_BOUND).await;
         }
-        self.upkeep.shutdown().await;
+        self.tasks.stop().await;
         info!(complete = report.complete, still_live = report.still_live, "stopped");
         report
     }

@@ -8,7 +8,7 @@ mod logs;
 mod metrics;
 mod panics;
 
-pub(crate) use self::metrics::{recorder, upkeep};
+pub(crate) use self::metrics::{maintain, recorder};
 
 use dormouse_config::Log;
 

@@ -13,7 +13,7 @@ use crate::metric::{self, RESULT_BUCKETS};
 
 /// How often the recorder sorts new values into their buckets. Until then, or until the metrics are read, each value
 /// takes memory of its own.
-const UPKEEP: Duration = Duration::from_secs(5);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The buckets of metrics, by the end of their names. A metric that is not listed becomes a summary.
 const BUCKETS: [(&str, &[f64]); 4] = [
@@ -49,8 +49,8 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
 }
 
 /// Keeps the recorder's memory small. Does not return.
-pub(crate) async fn upkeep(metrics: PrometheusHandle) {
-    let mut interval = tokio::time::interval(UPKEEP);
+pub(crate) async fn maintain(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(MAINTENANCE_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;

@@ -37,12 +37,12 @@ use crate::app::App;
 #[command(after_long_help = "\
 Examples:
   {app}                                        serve on http://127.0.0.1:8080, keep everything in ./data
-  {app} serve --profile production             serve as one does for others
-  {app} config print --set runtime.shards=16   show what a setting leads to, and where every value comes from
-  {app} events show TYPE ID                    what has happened to an aggregate
+  {app} serve --profile production             serve with the settings for production
+  {app} config print --set runtime.shards=16   show every value and its origin
+  {app} events show TYPE ID                    the history of an aggregate
   {app} import FILE                            send a file of commands to a running server
-  {app} projections list                       how far the views of a running server are
-  {app} help serve                             all about one command
+  {app} projections list                       the progress of the views of a running server
+  {app} help serve                             the whole help of one command
 
 Configuration, later wins: defaults < --profile < --config < environment DORMOUSE__SECTION__KEY < --set.
 Exit codes: 0 done, 1 failed, 2 wrong command line or configuration.")]

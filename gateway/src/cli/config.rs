@@ -11,10 +11,10 @@ use super::{Settings, output};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-    {app} config default > {app}.toml      start your own file: keep only the lines that you change
+  {app} config default > {app}.toml      start your own file: keep only the lines that you change
   {app} config check --config {app}.toml
   {app} config print --config {app}.toml --profile production
-    {app} config set cache.entries=20000      on a running server")]
+  {app} config set cache.entries=20000      on a running server")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,

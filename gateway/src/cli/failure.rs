@@ -69,11 +69,11 @@ fn say(application: &str, what: &str) {
 }
 
 #[cfg(test)]
-fn a_message_of_clap_fits_on_one_line() {
+mod tests {
     use super::*;
 
     #[test]
-    fn what_clap_says_fits_on_one_line() {
+    fn a_message_of_clap_fits_on_one_line() {
         let rendered = "error: unrecognized subcommand 'serv'\n\n  tip: a similar subcommand exists: 'serve'\n\n\
                         Usage: bank [OPTIONS] [COMMAND]\n\nFor more information, try '--help'.\n";
         assert_eq!(summary(rendered), "unrecognized subcommand 'serv', a similar subcommand exists: 'serve'");

@@ -44,9 +44,9 @@ const LINE_BYTES_MAX: u64 = 64 << 20;
 #[command(after_long_help = "\
 Examples:
   {app} import orders.ndjson
-    {app} import orders.ndjson --dry-run                  show what would be refused
-    {app} import orders.ndjson --failed failed.ndjson     keep refused lines, to correct and import them
-    zcat orders.gz | {app} import - --name orders-2026    standard input has no name of its own")]
+  {app} import orders.ndjson --dry-run                  show what would be refused
+  {app} import orders.ndjson --failed failed.ndjson     keep refused lines, to correct and import them
+  zcat orders.gz | {app} import - --name orders-2026    standard input has no name of its own")]
 pub(super) struct Arguments {
     #[command(flatten)]
     connection: Connection,

@@ -22,9 +22,9 @@ use crate::admin::{Overview, Projection};
 #[command(after_long_help = "\
 Examples:
   {app} projections list
-    {app} projections rebuild orders         build a view anew beside the one that is read, then replace it
+  {app} projections rebuild orders         build a view anew beside the one that is read, then replace it
   {app} projections pause --all
-    {app} projections parked orders          events that could not be projected, with reasons
+  {app} projections parked orders          events that could not be projected, with reasons
   {app} projections list --server http://10.0.0.7:8080")]
 pub(super) struct Arguments {
     #[command(subcommand)]

@@ -166,8 +166,7 @@ fn told(application: &str, found: &[Found]) -> String {
         if !differing.is_empty() {
             text += &format!(
                 "  What to do: raise SNAPSHOT_VERSION of {aggregate} and deploy: its snapshots are not used any more, \
-                 events \
-                 decide.\n  Decisions that rested on such states are in the log: `{application} events show \
+                 events decide.\n  Decisions that rested on such states are in the log: `{application} events show \
                  {aggregate} ID`.\n"
             );
         }
@@ -187,8 +186,7 @@ mod tests {
         assert_eq!(
             well,
             "order: 1,200 snapshots of 3 aggregates, all there are: none differs from its events; 2 more are of \
-             another shape \
-             or version, and not used\n"
+             another shape or version, and not used\n"
         );
         order.differing = vec![DifferingSnapshots { id: "o-1".to_owned(), versions: vec![50, 100] }];
         let ill = told("shop", &[order]);

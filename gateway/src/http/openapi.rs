@@ -106,8 +106,7 @@ impl OpenApi {
                 "title": self.name,
                 "version": "1",
                 "description": "Commands, states and histories of event-sourced aggregates, and views of them. Errors \
-                                are problem details \
-                                (RFC 9457). Clients should branch on the type of a problem.",
+                                are problem details (RFC 9457). Clients should branch on the type of a problem.",
             },
             // The path is relative to where the document was read. There is no authentication yet.
             "servers": [{ "url": "/" }],

@@ -45,7 +45,7 @@ pub(super) struct Resume {
 Examples:
   {app} projections reset orders --to 0
   {app} projections reset --all --to 0 --yes
-    {app} projections reset activity --to 1200000 --yes     only the events after that one")]
+  {app} projections reset activity --to 1200000 --yes     only the events after that one")]
 pub(super) struct Reset {
     #[command(flatten)]
     pub(super) connection: Connection,
@@ -93,10 +93,8 @@ pub(super) fn reset(remote: &Remote, which: &Which, to: u64, is_agreed: bool) ->
         0 => format!("the documents of {names} are deleted and built anew"),
         _ => format!(
             "the documents of {names} are deleted and built from the events after position {to} alone: values that \
-             add up \
-             over an aggregate's life, or documents that were created before, are then wrong or missing until a \
-             rebuild \
-             (`projections rebuild` builds them completely without a reset)"
+             add up over an aggregate's life, or documents that were created before, are then wrong or missing until \
+             a rebuild (`projections rebuild` builds them completely without a reset)"
         ),
     };
     confirm::confirmed(is_agreed, &what)?;

@@ -22,8 +22,8 @@ use crate::cli::table::Table;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-    {app} projections parked orders                one line for each aggregate with parked events
-    {app} projections parked orders order/o-17     its events, with their content in the journal
+  {app} projections parked orders                one line for each aggregate with parked events
+  {app} projections parked orders order/o-17     its events, with their content in the journal
   {app} projections parked orders --json | jq -r '.[].reason' | sort | uniq -c")]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub(super) struct Arguments {
 #[command(after_long_help = "\
 Examples:
   {app} projections retry orders order/o-17
-    {app} projections retry orders --all --dry-run   show which would fail again
+  {app} projections retry orders --all --dry-run   show which would fail again
   {app} projections retry orders --all")]
 pub(super) struct Retry {
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub(super) struct Waiting {
 #[command(after_long_help = "\
 Examples:
   {app} projections skip orders order/o-17
-    {app} projections skip orders --all --dry-run   the first parked event of each aggregate")]
+  {app} projections skip orders --all --dry-run   the first parked event of each aggregate")]
 pub(super) struct Skip {
     #[command(flatten)]
     pub(super) connection: Connection,

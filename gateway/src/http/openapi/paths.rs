@@ -8,10 +8,8 @@ use crate::http::schema::example;
 
 /// The description of a stream of events.
 const STREAM: &str = "Each message has an id, and as its data an event as on pages. No message has a name, so that \
-                      EventSource \
-                      delivers all of them to onmessage. A message with only an id tells how far the log was read. An \
-                      id \
-                      beyond the end of the log is refused (409): it belongs to another journal.";
+                      EventSource delivers all of them to onmessage. A message with only an id tells how far the log \
+                      was read. An id beyond the end of the log is refused (409): it belongs to another journal.";
 
 /// Statuses of problems that any request can get before it is routed.
 const ALWAYS: [u16; 3] = [414, 421, 431];
@@ -76,9 +74,8 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
         "operationId": format!("{name}.events"),
         "summary": format!("The stored events of one {name}"),
         "description": format!("With Accept: text/event-stream, a stream that continues with new events. {STREAM} The \
-                                id is \
-                                the event's version. The filter event works on streams only; it takes names separated \
-                                by commas."),
+                                id is the event's version. The filter event works on streams only; it takes names \
+                                separated by commas."),
         "tags": [name],
         "parameters": parameters(&["id", "after", "limit", "event", "Last-Event-ID", "X-Request-Id", "traceparent"]),
         "responses": responses(
@@ -116,16 +113,14 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
         "operationId": "events",
         "summary": "The events of all aggregates, in the order of their commits",
         "description": format!("With Accept: text/event-stream, a stream that continues with new events. {STREAM} The \
-                                id is \
-                                the event's position."),
+                                id is the event's position."),
         "tags": ["log"],
         "parameters": parameters(&["after_position", "limit", "type_filter", "event", "Last-Event-ID", "X-Request-Id",
                                    "traceparent"]),
         "responses": responses(
             json!({
                 "description": "A page of events, or a stream of them. With filters, a page may be empty although it \
-                                is not the last: \
-                                only next tells.",
+                                is not the last: only next tells.",
                 "headers": headers(&["X-Request-Id"]),
                 "content": {
                     "application/json": {"schema": {
@@ -194,20 +189,13 @@ fn many_commands() -> Value {
         "operationId": "commands",
         "summary": "Many commands in one request, each a line of JSON",
         "description": "A line has type, id and command, and may have body (the command's fields), key and \
-                        expected_version \
-                        (0: the aggregate must not exist). The response has one line for each line of the request, in \
-                        the same \
-                        order: its number as line, its key, its status, and either outcome (the body of the response \
-                        to the \
-                        command alone) with its etag, or problem. Commands of one aggregate are carried out in the \
-                        order of their \
-                        lines. A line that is refused does not end the request. A line that may be sent again (409, \
-                        429, 503, \
-                        504, 507) holds back the later lines of its aggregate. A last line without a number says why \
-                        no more \
-                        lines were read. Read the response while you send: the server reads no more from a client \
-                        that reads \
-                        nothing.",
+                        expected_version (0: the aggregate must not exist). The response has one line for each line \
+                        of the request, in the same order: its number as line, its key, its status, and either \
+                        outcome (the body of the response to the command alone) with its etag, or problem. Commands \
+                        of one aggregate are carried out in the order of their lines. A line that is refused does not \
+                        end the request. A line that may be sent again (409, 429, 503, 504, 507) holds back the later \
+                        lines of its aggregate. A last line without a number says why no more lines were read. Read \
+                        the response while you send: the server reads no more from a client that reads nothing.",
         "tags": ["commands"],
         "parameters": parameters(&["dry_run", "Prefer", "X-Request-Id", "X-Correlation-Id", "traceparent"]),
         "requestBody": {"required": true, "content": lines},

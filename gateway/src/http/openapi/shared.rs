@@ -129,42 +129,33 @@ pub(super) fn parameters() -> Value {
             commas.",
                         "schema": list()},
         "event": query("event", "Events of these types, separated by commas. A type has its current name and former \
-                                 names. \
-                                  Events that are stored under a former name, or become such an event when they are \
-                                  read, are \
-                                  included, and are shown as they were stored.", list()),
+                                 names. Events that are stored under a former name, or become such an event when they \
+                                 are read, are included, and are shown as they were stored.", list()),
         "limit": query("limit", "Most events on the page.", json!({"type": "integer", "minimum": 1})),
         "document": {"name": "key", "in": "path", "required": true, "description": "The key of the document; write a \
-            slash in it as \
-                     %2F. URLs cannot carry the keys . and .. unchanged: write them with a tilde in front (~. and \
-                     ~..).",
+            slash in it as %2F. URLs cannot carry the keys . and .. unchanged: write them with a tilde in front (~. \
+            and ~..).",
                      "schema": {"type": "string", "minLength": 1, "maxLength": 1025, "pattern": r"^[^\u0000]+$"}},
         "sort": query("sort", "Declared fields separated by commas, the most important first. With a minus sign, the \
-                               largest \
-                               value comes first.", json!({"type": "string", "pattern": "^-?[^,]+(,-?[^,]+){0,2}$"})),
+                               largest value comes first.", json!({"type": "string", "pattern": "^-?[^,]+(,-?[^,]+){0,2}$"})),
         "page": query("limit", "Most documents on the page.", json!({"type": "integer", "minimum": 1})),
         "cursor": query("cursor", "The start of the page, as in a response's `next`.", json!({"type": "string"})),
         "fields": query("fields", "Only these parts of each document, by their paths, separated by commas.",
                         list()),
         "total": query("total", "Count all documents that meet the filters.", json!({"type": "boolean"})),
         "Dormouse-Min-Position": header("Dormouse-Min-Position", "Wait until the view has reached this: the \
-            Dormouse-Position of \
-                                        a command's response. A position of a lost history is refused (409)."),
+            Dormouse-Position of a command's response. A position of a lost history is refused (409)."),
         "Idempotency-Key": header("Idempotency-Key", "A repeated command with the same key and content gets the first \
                                                       outcome."),
         "If-Match": header("If-Match", "The required version: an entity tag of this server, a version in quotes \
-                                        (\"18\"), or * \
-                                        for any."),
+                                        (\"18\"), or * for any."),
         "If-None-Match": header("If-None-Match", "For a command *: the aggregate must not exist yet. For a read the \
-                                                  entity tags \
-                                                  that the client has."),
+                                                  entity tags that the client has."),
         "Prefer": header("Prefer", "wait=N: the longest wait in seconds. A command that has not begun by then is \
                                     refused."),
         "Last-Event-ID": header("Last-Event-ID", "For streams: the id of the last message that the client got. The \
-                                                  stream \
-                                                  continues after it. It takes precedence over after. An id of a lost \
-                                                  history is \
-                                                  refused (409)."),
+                                                  stream continues after it. It takes precedence over after. An id of \
+                                                  a lost history is refused (409)."),
         "X-Request-Id": visible("X-Request-Id", "The request's id in responses and logs."),
         "X-Correlation-Id": visible("X-Correlation-Id", "The conversation that the events belong to."),
         "traceparent": header("traceparent", "W3C Trace Context."),

@@ -106,9 +106,8 @@ fn filters(described: &DescribedView) -> impl Iterator<Item = Value> {
             "in": "query",
             "description": format!(
                 "Only documents with this value. filter[{path}][test], with one of the tests ne, lt, lte, gt, gte, \
-                 prefix (of text) \
-                 and in (values separated by commas; a comma inside a value needs a backslash before it), compares in \
-                 another way."
+                 prefix (of text) and in (values separated by commas; a comma inside a value needs a backslash before \
+                 it), compares in another way."
             ),
             "schema": {"type": json_type(field.kind)},
         })

@@ -1,6 +1,7 @@
 //! `GET /openapi.json`: this API as OpenAPI 3.1, generated from the types of the application.
 
 mod admin;
+mod parameters;
 mod paths;
 mod shared;
 mod views;
@@ -29,12 +30,12 @@ pub(super) async fn document(State(api): State<Arc<Api>>) -> Response {
 pub(super) struct OpenApi {
     name: String,
     generator: SchemaGenerator,
-    types: Vec<Described>,
-    views: Vec<DescribedView>,
+    types: Vec<AggregateDescription>,
+    views: Vec<ViewDescription>,
 }
 
 /// The description of one aggregate type.
-struct Described {
+struct AggregateDescription {
     name: &'static str,
     /// The schema of a command's fields, with the command's path segment.
     commands: Vec<(String, Value)>,
@@ -44,7 +45,7 @@ struct Described {
 }
 
 /// The description of one view.
-struct DescribedView {
+struct ViewDescription {
     name: &'static str,
     document: Value,
     fields: Vec<Field>,
@@ -66,7 +67,7 @@ impl OpenApi {
             let fields = schemas.get(variant).cloned().unwrap_or_default();
             (kebab_case(variant), fields)
         });
-        self.types.push(Described {
+        self.types.push(AggregateDescription {
             name: A::TYPE,
             commands: commands.collect(),
             reply: self.generator.subschema_for::<A::Reply>().to_value(),
@@ -76,7 +77,7 @@ impl OpenApi {
     }
 
     pub(super) fn projection<P: Projection>(&mut self) {
-        self.views.push(DescribedView {
+        self.views.push(ViewDescription {
             name: P::NAME,
             document: self.generator.subschema_for::<P::Document>().to_value(),
             fields: P::fields().iter().copied().collect(),
@@ -88,17 +89,17 @@ impl OpenApi {
         let mut components = schema::definitions(&mut self.generator);
         let mut paths = Map::new();
         for described in &self.types {
-            paths::of_type(described, &components, &mut paths);
+            paths::add_aggregate(described, &components, &mut paths);
         }
         for described in &self.views {
-            views::of_view(described, &mut paths);
+            views::add_view(described, &mut paths);
         }
-        paths::of_everybody(&mut paths);
+        paths::add_common(&mut paths);
         components.extend(shared::schemas());
         let names = self.types.iter().map(|described| described.name);
-        let of_type =
+        let tag_of =
             |name| json!({ "name": name, "description": format!("Commands, states and histories of {name}.") });
-        let mut tags: Vec<Value> = names.map(of_type).collect();
+        let mut tags: Vec<Value> = names.map(tag_of).collect();
         tags.extend(shared::TAGS.iter().map(|(name, description)| json!({ "name": name, "description": description })));
         let mut document = json!({
             "openapi": "3.1.0",
@@ -114,7 +115,7 @@ impl OpenApi {
             "paths": paths,
             "components": {
                 "schemas": components,
-                "parameters": shared::parameters(),
+                "parameters": parameters::all(),
                 "headers": shared::headers(),
                 "responses": shared::responses(),
             },

@@ -10,17 +10,27 @@ pub(super) const TAG: &str = "admin";
 /// Statuses with which an operation on a projection can fail.
 const OPERATION: [u16; 8] = [400, 403, 404, 408, 409, 413, 503, 504];
 
-pub(super) fn paths(paths: &mut Map<String, Value>) {
-    let mut add = |path: &str, methods: Value| _ = paths.insert(path.to_owned(), methods);
-    let at = |path: &str| format!("/admin/projections/{{name}}{path}");
+/// Adds the paths of operators.
+pub(super) fn add(paths: &mut Map<String, Value>) {
+    add_quarantine(paths);
+    add_projections(paths);
+    add_operations(paths);
+    add_parked(paths);
+    add_snapshots(paths);
+    add_cache(paths);
+    add_config(paths);
+}
 
+fn add_quarantine(paths: &mut Map<String, Value>) {
     let quarantined = operation("quarantine", "The aggregates that failed too often, with reasons", &[], &[400, 504]);
-    add("/admin/quarantine", json!({ "get": quarantined }));
+    paths.insert("/admin/quarantine".to_owned(), json!({ "get": quarantined }));
     let release = operation("release", "End the quarantine of an aggregate", &["type", "id"], &[400, 403, 404, 504]);
-    add("/admin/aggregates/{type}/{id}/release", json!({ "post": release }));
+    paths.insert("/admin/aggregates/{type}/{id}/release".to_owned(), json!({ "post": release }));
+}
 
+fn add_projections(paths: &mut Map<String, Value>) {
     let all = operation("projections", "The position and state of all projections", &[], &[400, 504]);
-    add("/admin/projections", json!({ "get": all }));
+    paths.insert("/admin/projections".to_owned(), json!({ "get": all }));
     let one = operation("projections.one", "The position and state of a projection", &["projection"], &[400, 404, 504]);
     let drop = operation(
         "projections.drop",
@@ -28,14 +38,18 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
         &["projection"],
         &OPERATION,
     );
-    add(&at(""), json!({ "get": one, "delete": drop }));
+    paths.insert(of_projection(""), json!({ "get": one, "delete": drop }));
+}
+
+/// Adds the operations on a projection.
+fn add_operations(paths: &mut Map<String, Value>) {
     let simple = [
         ("pause", "Pause a projection, also over restarts"),
         ("resume", "Resume a projection that was paused or has stopped, or whose view was dropped"),
     ];
     for (action, summary) in simple {
         let described = operation(&format!("projections.{action}"), summary, &["projection"], &OPERATION);
-        add(&at(&format!("/{action}")), json!({ "post": described }));
+        paths.insert(of_projection(&format!("/{action}")), json!({ "post": described }));
     }
     let position = json!({"type": "integer", "minimum": 0});
     let aggregate = |more: Option<(&str, &Value)>| {
@@ -68,30 +82,35 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
     for (action, summary, schema) in with_body {
         let mut described = operation(&format!("projections.{action}"), summary, &["projection"], &OPERATION);
         described["requestBody"] = body(&schema);
-        add(&at(&format!("/{action}")), json!({ "post": described }));
+        paths.insert(of_projection(&format!("/{action}")), json!({ "post": described }));
     }
+}
+
+fn add_parked(paths: &mut Map<String, Value>) {
     let parked = operation(
         "projections.parked",
         "The events that could not be projected, and the events that wait for them",
         &["projection", "parked_after", "limit"],
         &[400, 404, 503, 504],
     );
-    add(&at("/parked"), json!({ "get": parked }));
+    paths.insert(of_projection("/parked"), json!({ "get": parked }));
     let of_aggregate = operation(
         "projections.parked.aggregate",
         "The parked events of one aggregate, with their content in the journal",
         &["projection", "type", "id", "parked_after", "limit"],
         &[400, 404, 500, 503, 504],
     );
-    add(&at("/parked/{type}/{id}"), json!({ "get": of_aggregate }));
+    paths.insert(of_projection("/parked/{type}/{id}"), json!({ "get": of_aggregate }));
+}
 
+fn add_snapshots(paths: &mut Map<String, Value>) {
     let types = operation(
         "snapshots",
         "The aggregate types, each with the number of its aggregates that have snapshots",
         &[],
         &[400, 503, 504],
     );
-    add("/admin/snapshots", json!({ "get": types }));
+    paths.insert("/admin/snapshots".to_owned(), json!({ "get": types }));
     let mut verify = operation(
         "snapshots.verify",
         "Compare snapshots with the states of their events: of one aggregate, or page by page",
@@ -104,17 +123,21 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
         "required": ["aggregate"],
         "properties": {"aggregate": text, "id": text, "after": text},
     }));
-    add("/admin/snapshots/verify", json!({ "post": verify }));
+    paths.insert("/admin/snapshots/verify".to_owned(), json!({ "post": verify }));
+}
 
+fn add_cache(paths: &mut Map<String, Value>) {
     let stats =
         operation("cache", "What the cache of views holds, and how often it could answer", &["detailed"], &[400, 404]);
-    add("/admin/cache", json!({ "get": stats }));
+    paths.insert("/admin/cache".to_owned(), json!({ "get": stats }));
     let mut clear =
         operation("cache.clear", "Clear the cache of some views, or of all", &[], &[400, 403, 404, 408, 413]);
     let views = json!({"type": "object", "properties": {"views": {"type": "array", "items": {"type": "string"}}}});
     clear["requestBody"] = body(&views);
-    add("/admin/cache/clear", json!({ "post": clear }));
+    paths.insert("/admin/cache/clear".to_owned(), json!({ "post": clear }));
+}
 
+fn add_config(paths: &mut Map<String, Value>) {
     let config = operation("config", "The server's configuration, and the keys that can be changed", &[], &[400, 504]);
     let mut change = operation(
         "config.change",
@@ -123,7 +146,12 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
         &[400, 403, 408, 413],
     );
     change["requestBody"] = body(&json!({"type": "object", "description": "Sections with keys, as in the file."}));
-    add("/admin/config", json!({ "get": config, "patch": change }));
+    paths.insert("/admin/config".to_owned(), json!({ "get": config, "patch": change }));
+}
+
+/// A path below the address of a projection.
+fn of_projection(path: &str) -> String {
+    format!("/admin/projections/{{name}}{path}")
 }
 
 fn operation(id: &str, summary: &str, asked: &[&str], problems: &[u16]) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Described, admin, shared, views};
+use super::{AggregateDescription, admin, shared, views};
 use crate::http::bulk;
 use crate::http::schema::example;
 
@@ -17,33 +17,72 @@ const ALWAYS: [u16; 3] = [414, 421, 431];
 /// The depth of examples. Deeper ones do not help.
 const EXAMPLE_DEPTH: u8 = 6;
 
-pub(super) fn of_type(described: &Described, components: &Map<String, Value>, paths: &mut Map<String, Value>) {
+/// Adds the paths of an aggregate type.
+pub(super) fn add_aggregate(
+    described: &AggregateDescription,
+    components: &Map<String, Value>,
+    paths: &mut Map<String, Value>,
+) {
     let name = described.name;
     for (segment, fields) in &described.commands {
-        let is_needed = fields["type"] != "object" || fields["required"].get(0).is_some();
-        let body = json!({"schema": fields, "example": example(fields, components, EXAMPLE_DEPTH)});
-        let mut command = json!({
-            "operationId": format!("{name}.{segment}"),
-            "summary": format!("{segment} ({name})"),
-            "tags": [name],
-            "parameters": parameters(&["id", "dry_run", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
-                                       "X-Request-Id", "X-Correlation-Id", "traceparent"]),
-            "requestBody": {"required": is_needed, "content": {"application/json": body}},
-            "responses": responses(
-                json!({
-                    "description": "The durable outcome of the command.",
-                    "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
-                    "content": {"application/json": {"schema": outcome(described)}},
-                }),
-                &[400, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504, 507],
-            ),
-        });
-        if let Some(description) = fields.get("description") {
-            command["description"] = description.clone();
-        }
+        let command = command(described, segment, fields, components);
         paths.insert(format!("/v1/{name}/{{id}}/{segment}"), json!({ "post": command }));
     }
-    let state = json!({
+    paths.insert(format!("/v1/{name}/{{id}}"), json!({ "get": state(described) }));
+    paths.insert(format!("/v1/{name}/{{id}}/events"), json!({ "get": history(described) }));
+    paths.insert(format!("/v1/commands/{name}/{{id}}/{{key}}"), json!({ "get": earlier_outcome(described) }));
+}
+
+/// Adds the paths that every application has.
+pub(super) fn add_common(paths: &mut Map<String, Value>) {
+    paths.insert("/v1/events".to_owned(), json!({ "get": log() }));
+    paths.insert(bulk::PATH.to_owned(), json!({ "post": many_commands() }));
+    paths.insert("/v1/views".to_owned(), views::overview());
+    add_health(paths);
+    admin::add(paths);
+    let text = |id: &str, summary: &str, media_type: &str| {
+        let content = json!({ media_type: {"schema": {"type": "string"}} });
+        json!({"get": {
+            "operationId": id,
+            "summary": summary,
+            "tags": ["server"],
+            "responses": responses(json!({"description": "The text.", "content": content}), &[]),
+        }})
+    };
+    paths.insert("/metrics".to_owned(), text("metrics", "Metrics in the format of Prometheus", "text/plain"));
+    paths.insert("/docs".to_owned(), text("docs", "This description as a page for people", "text/html"));
+    paths.insert("/openapi.json".to_owned(), text("openapi", "This description", "application/json"));
+}
+
+fn command(described: &AggregateDescription, segment: &str, fields: &Value, components: &Map<String, Value>) -> Value {
+    let name = described.name;
+    let is_needed = fields["type"] != "object" || fields["required"].get(0).is_some();
+    let body = json!({"schema": fields, "example": example(fields, components, EXAMPLE_DEPTH)});
+    let mut command = json!({
+        "operationId": format!("{name}.{segment}"),
+        "summary": format!("{segment} ({name})"),
+        "tags": [name],
+        "parameters": parameters(&["id", "dry_run", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
+                                   "X-Request-Id", "X-Correlation-Id", "traceparent"]),
+        "requestBody": {"required": is_needed, "content": {"application/json": body}},
+        "responses": responses(
+            json!({
+                "description": "The durable outcome of the command.",
+                "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
+                "content": {"application/json": {"schema": outcome(described)}},
+            }),
+            &[400, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504, 507],
+        ),
+    });
+    if let Some(description) = fields.get("description") {
+        command["description"] = description.clone();
+    }
+    command
+}
+
+fn state(described: &AggregateDescription) -> Value {
+    let name = described.name;
+    let mut state = json!({
         "operationId": format!("{name}.state"),
         "summary": format!("The state of one {name}, now or in the past"),
         "tags": [name],
@@ -67,10 +106,13 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
             &[400, 404, 429, 500, 503, 504],
         ),
     });
-    let mut state = json!({ "get": state });
-    state["get"]["responses"]["304"] = json!({"description": "The client has this content already."});
-    paths.insert(format!("/v1/{name}/{{id}}"), state);
-    let history = json!({
+    state["responses"]["304"] = json!({"description": "The client has this content already."});
+    state
+}
+
+fn history(described: &AggregateDescription) -> Value {
+    let name = described.name;
+    json!({
         "operationId": format!("{name}.events"),
         "summary": format!("The stored events of one {name}"),
         "description": format!("With Accept: text/event-stream, a stream that continues with new events. {STREAM} The \
@@ -89,9 +131,12 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
             }),
             &[400, 404, 409, 500, 503, 504],
         ),
-    });
-    paths.insert(format!("/v1/{name}/{{id}}/events"), json!({ "get": history }));
-    let earlier = json!({
+    })
+}
+
+fn earlier_outcome(described: &AggregateDescription) -> Value {
+    let name = described.name;
+    json!({
         "operationId": format!("{name}.outcome"),
         "summary": "The outcome of an earlier command, by its key",
         "tags": [name],
@@ -104,12 +149,11 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
             }),
             &[400, 404, 500, 503, 504],
         ),
-    });
-    paths.insert(format!("/v1/commands/{name}/{{id}}/{{key}}"), json!({ "get": earlier }));
+    })
 }
 
-pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
-    let log = json!({
+fn log() -> Value {
+    json!({
         "operationId": "events",
         "summary": "The events of all aggregates, in the order of their commits",
         "description": format!("With Accept: text/event-stream, a stream that continues with new events. {STREAM} The \
@@ -138,9 +182,10 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
             }),
             &[400, 404, 409, 500, 503, 504],
         ),
-    });
-    paths.insert("/v1/events".to_owned(), json!({ "get": log }));
-    paths.insert(bulk::PATH.to_owned(), json!({ "post": many_commands() }));
+    })
+}
+
+fn add_health(paths: &mut Map<String, Value>) {
     let health = |id: &str, summary: &str, path: &[&str]| {
         let shown = json!({"application/json": {"schema": {"type": "object"}}});
         json!({"get": {
@@ -155,7 +200,6 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
             },
         }})
     };
-    paths.insert("/v1/views".to_owned(), views::overview());
     paths.insert("/health".to_owned(), health("health", "The status of all components", &[]));
     paths.insert("/health/live".to_owned(), health("health.live", "Whether the process lives", &[]));
     let mut ready = health("health.ready", "Whether clients may send requests to this node", &[]);
@@ -165,20 +209,6 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
     let mut component = health("health.component", "The status of one component", &["component"]);
     component["get"]["responses"]["404"] = problem(404);
     paths.insert("/health/{component}".to_owned(), component);
-
-    admin::paths(paths);
-    let text = |id: &str, summary: &str, media_type: &str| {
-        let content = json!({ media_type: {"schema": {"type": "string"}} });
-        json!({"get": {
-            "operationId": id,
-            "summary": summary,
-            "tags": ["server"],
-            "responses": responses(json!({"description": "The text.", "content": content}), &[]),
-        }})
-    };
-    paths.insert("/metrics".to_owned(), text("metrics", "Metrics in the format of Prometheus", "text/plain"));
-    paths.insert("/docs".to_owned(), text("docs", "This description as a page for people", "text/html"));
-    paths.insert("/openapi.json".to_owned(), text("openapi", "This description", "application/json"));
 }
 
 fn many_commands() -> Value {
@@ -210,7 +240,7 @@ fn many_commands() -> Value {
     })
 }
 
-fn outcome(described: &Described) -> Value {
+fn outcome(described: &AggregateDescription) -> Value {
     json!({
         "type": "object",
         "required": ["aggregate", "id", "version", "position", "events", "reply"],
@@ -230,7 +260,7 @@ fn outcome(described: &Described) -> Value {
     })
 }
 
-fn page(described: &Described) -> Value {
+fn page(described: &AggregateDescription) -> Value {
     json!({
         "type": "object",
         "required": ["events", "next"],

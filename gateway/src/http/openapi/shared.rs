@@ -1,10 +1,10 @@
-//! Parts that many operations share: parameters, headers, problems.
+//! Parts that many operations share: schemas, headers, problems.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{admin, views};
-use crate::http::problem::{KINDS, TYPE_PREFIX};
+use crate::http::problem::{PROBLEM_TYPES, TYPE_PREFIX};
 
 /// The name of the schema of problems. No application type has this name, because type names have no dots.
 pub(super) const PROBLEM: &str = "Dormouse.Problem";
@@ -22,20 +22,9 @@ pub(super) const TAGS: [(&str, &str); 6] = [
     (admin::TAG, "Operations for operators."),
 ];
 
-/// Names of types, projections and commands in addresses.
-const NAME_PATTERN: &str = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$";
-
-/// Ids have no slashes, no control characters, and are not the dot segments that URLs cannot carry.
-const ID_PATTERN: &str = r"^(?!\.{1,2}$)[^/\u0000-\u001F\u007F-\u009F]+$";
-
-/// Visible ASCII, as headers carry it.
-const VISIBLE_PATTERN: &str = "^[!-~]+$";
-
-/// The largest number that a store can hold.
-const LARGEST: i64 = i64::MAX;
-
 pub(super) fn schemas() -> Map<String, Value> {
-    let types: Vec<Value> = KINDS.iter().map(|kind| format!("{TYPE_PREFIX}{}", kind.slug).into()).collect();
+    let types: Vec<Value> =
+        PROBLEM_TYPES.iter().map(|problem_type| format!("{TYPE_PREFIX}{}", problem_type.slug).into()).collect();
     let problem = json!({
         "type": "object",
         "description": "A problem (RFC 9457).",
@@ -87,81 +76,6 @@ pub(super) fn schemas() -> Map<String, Value> {
     Map::from_iter([(PROBLEM.to_owned(), problem), (METADATA.to_owned(), metadata)])
 }
 
-pub(super) fn parameters() -> Value {
-    let header = |name, description| {
-        let schema = json!({"type": "string"});
-        json!({"name": name, "in": "header", "description": description, "schema": schema})
-    };
-    let visible = |name, description| {
-        let schema = json!({"type": "string", "pattern": VISIBLE_PATTERN, "maxLength": 128});
-        json!({"name": name, "in": "header", "description": description, "schema": schema})
-    };
-    let name = || json!({"type": "string", "pattern": NAME_PATTERN, "maxLength": 64});
-    let number = || json!({"type": "integer", "minimum": 0, "maximum": LARGEST});
-    // A number with or without the mark of its history, or the word.
-    let token = |word: Option<&str>| {
-        let word = word.map_or(String::new(), |word| format!("|{word}"));
-        json!({"type": "string", "pattern": format!("^([0-9]+(-[0-9a-f]{{8}})?{word})$")})
-    };
-    let list = || json!({"type": "string", "pattern": "^[^,]+(,[^,]+)*$"});
-    let query =
-        |name, description, schema| json!({"name": name, "in": "query", "description": description, "schema": schema});
-    json!({
-        "id": {"name": "id", "in": "path", "required": true, "description": "The id of the aggregate.",
-               "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": ID_PATTERN}},
-        "key": {"name": "key", "in": "path", "required": true, "description": "The command's Idempotency-Key.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^(?!\.{1,2}$)[!-~]+$"}},
-        "type": {"name": "type", "in": "path", "required": true, "description": "The aggregate \
-            type.", "schema": name()},
-        "component": {"name": "component", "in": "path", "required": true, "schema": {"type": "string",
-                      "enum": ["aggregates", "cache", "database", "event-store", "projections", "runtime"]}},
-        "projection": {"name": "name", "in": "path", "required": true, "description": "The name of the projection.",
-                       "schema": name()},
-        "detailed": query("detailed", "Show each view by itself, too.", json!({"type": "boolean"})),
-        "parked_after": query("after", "Events after this position.", number()),
-        "dry_run": query("dry_run", "Decide and answer, but change nothing.", json!({"type": "boolean"})),
-        "version": query("version", "The state at this version.", number()),
-        "at": query("at", "The state at this time.", json!({"type": "string", "format": "date-time"})),
-        "after": query("after", "Events after this version, or after the message with this id.", token(None)),
-        "after_position": query("after", "Events after this position, which may be a Dormouse-Position or the id of a \
-                                          message; latest: new events only.", token(Some("latest"))),
-        "type_filter": {"name": "type", "in": "query", "description": "Events of these aggregate types, separated by \
-            commas.",
-                        "schema": list()},
-        "event": query("event", "Events of these types, separated by commas. A type has its current name and former \
-                                 names. Events that are stored under a former name, or become such an event when they \
-                                 are read, are included, and are shown as they were stored.", list()),
-        "limit": query("limit", "Most events on the page.", json!({"type": "integer", "minimum": 1})),
-        "document": {"name": "key", "in": "path", "required": true, "description": "The key of the document; write a \
-            slash in it as %2F. URLs cannot carry the keys . and .. unchanged: write them with a tilde in front (~. \
-            and ~..).",
-                     "schema": {"type": "string", "minLength": 1, "maxLength": 1025, "pattern": r"^[^\u0000]+$"}},
-        "sort": query("sort", "Declared fields separated by commas, the most important first. With a minus sign, the \
-                               largest value comes first.", json!({"type": "string", "pattern": "^-?[^,]+(,-?[^,]+){0,2}$"})),
-        "page": query("limit", "Most documents on the page.", json!({"type": "integer", "minimum": 1})),
-        "cursor": query("cursor", "The start of the page, as in a response's `next`.", json!({"type": "string"})),
-        "fields": query("fields", "Only these parts of each document, by their paths, separated by commas.",
-                        list()),
-        "total": query("total", "Count all documents that meet the filters.", json!({"type": "boolean"})),
-        "Dormouse-Min-Position": header("Dormouse-Min-Position", "Wait until the view has reached this: the \
-            Dormouse-Position of a command's response. A position of a lost history is refused (409)."),
-        "Idempotency-Key": header("Idempotency-Key", "A repeated command with the same key and content gets the first \
-                                                      outcome."),
-        "If-Match": header("If-Match", "The required version: an entity tag of this server, a version in quotes \
-                                        (\"18\"), or * for any."),
-        "If-None-Match": header("If-None-Match", "For a command *: the aggregate must not exist yet. For a read the \
-                                                  entity tags that the client has."),
-        "Prefer": header("Prefer", "wait=N: the longest wait in seconds. A command that has not begun by then is \
-                                    refused."),
-        "Last-Event-ID": header("Last-Event-ID", "For streams: the id of the last message that the client got. The \
-                                                  stream continues after it. It takes precedence over after. An id of \
-                                                  a lost history is refused (409)."),
-        "X-Request-Id": visible("X-Request-Id", "The request's id in responses and logs."),
-        "X-Correlation-Id": visible("X-Correlation-Id", "The conversation that the events belong to."),
-        "traceparent": header("traceparent", "W3C Trace Context."),
-    })
-}
-
 pub(super) fn headers() -> Value {
     let header = |description| json!({"description": description, "schema": {"type": "string"}});
     json!({
@@ -179,9 +93,11 @@ pub(super) fn headers() -> Value {
 pub(super) fn responses() -> Value {
     let mut responses = Map::new();
     // No operation has the response to a wrong method.
-    for kind in KINDS.iter().filter(|kind| kind.status != StatusCode::METHOD_NOT_ALLOWED) {
-        let status = kind.status.as_str();
-        let slugs = KINDS.iter().filter(|other| other.status == kind.status).map(|other| other.slug);
+    for problem_type in
+        PROBLEM_TYPES.iter().filter(|problem_type| problem_type.status != StatusCode::METHOD_NOT_ALLOWED)
+    {
+        let status = problem_type.status.as_str();
+        let slugs = PROBLEM_TYPES.iter().filter(|other| other.status == problem_type.status).map(|other| other.slug);
         let schema = json!({"$ref": format!("#/components/schemas/{PROBLEM}")});
         let mut response = json!({
             "description": slugs.collect::<Vec<_>>().join(", "),

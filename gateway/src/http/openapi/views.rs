@@ -3,7 +3,7 @@
 use dormouse_projections::Kind;
 use serde_json::{Map, Value, json};
 
-use super::DescribedView;
+use super::ViewDescription;
 use super::paths::{headers, parameters, responses};
 
 pub(super) const TAG: &str = "views";
@@ -11,7 +11,7 @@ pub(super) const TAG: &str = "views";
 /// The headers of a response of a view.
 const HEADERS: [&str; 4] = ["ETag", "Dormouse-Position", "Cache-Control", "X-Request-Id"];
 
-pub(super) fn of_view(described: &DescribedView, paths: &mut Map<String, Value>) {
+pub(super) fn add_view(described: &ViewDescription, paths: &mut Map<String, Value>) {
     let name = described.name;
     let item = json!({
         "type": "object",
@@ -98,7 +98,7 @@ pub(super) fn overview() -> Value {
 
 /// A parameter for each field that can be filtered by. Its description has the other tests: eight parameters for each
 /// field would hide the rest.
-fn filters(described: &DescribedView) -> impl Iterator<Item = Value> {
+fn filters(described: &ViewDescription) -> impl Iterator<Item = Value> {
     described.fields.iter().map(|field| {
         let path = field.path;
         json!({

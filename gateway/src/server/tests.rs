@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
 
-use super::{Endless, Options, serve};
+use super::{EndlessBody, Options, serve};
 
 const SOON: Duration = Duration::from_secs(10);
 const A_WHILE: Duration = Duration::from_millis(300);
@@ -39,7 +39,7 @@ impl Serving {
                 }),
             )
             .route("/large", get(async || " ".repeat(32 << 20)))
-            .route("/stream", get(async || (Extension(Endless), " ".repeat(32 << 20))))
+            .route("/stream", get(async || (Extension(EndlessBody), " ".repeat(32 << 20))))
             .route("/never", get(async || std::future::pending::<()>().await));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -173,7 +173,7 @@ async fn a_connection_over_the_limit_waits_for_one_to_end() {
     let mut second = serving.connect().await;
     second.ask("/").await;
     let early = timeout(A_WHILE, second.receive("here")).await;
-    assert!(early.is_err(), "it was served beside the first");
+    assert!(early.is_err(), "it was served together with the first");
     drop(first);
     second.receive("here").await;
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{Ended, SOON, restock, run, server_in};
 
-/// A server whose view was read twice.
+/// A server with a view that was read twice.
 fn server_that_is_read() -> (TempDir, Server) {
     let directory = TempDir::new().unwrap();
     let server = server_in(directory.path()).start();
@@ -16,7 +16,7 @@ fn server_that_is_read() -> (TempDir, Server) {
     while client.get("/v1/views/inventory/SKU-1").unwrap().status != 200 {
         assert!(started.elapsed() < SOON, "the view does not catch up");
     }
-    // Whatever came before: what was read is kept now.
+    // From now on the result is cached, whatever happened before.
     assert_eq!(client.get("/v1/views/inventory/SKU-1").unwrap().status, 200);
     (directory, server)
 }
@@ -38,7 +38,7 @@ fn entries(server: &Server) -> u64 {
 }
 
 #[test]
-fn what_is_kept_is_shown_and_cleared() {
+fn the_cache_is_shown_and_cleared() {
     let (_directory, server) = server_that_is_read();
     let brief = told(&server, &["cache", "stats"]);
     assert!(brief.starts_with("VIEW") && brief.lines().count() == 3, "{brief}");

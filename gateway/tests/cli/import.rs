@@ -32,7 +32,7 @@ fn in_stock(server: &Server) -> u64 {
 }
 
 #[test]
-fn an_import_that_was_interrupted_goes_on_and_carries_nothing_out_twice() {
+fn an_interrupted_import_continues_and_carries_nothing_out_twice() {
     const LINES: usize = 3_000;
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("stock.ndjson"), (0..LINES).map(|at| restock(at) + "\n").collect::<String>())
@@ -61,7 +61,7 @@ fn an_import_that_was_interrupted_goes_on_and_carries_nothing_out_twice() {
 }
 
 #[test]
-fn lines_that_are_refused_are_told_and_kept() {
+fn refused_lines_are_reported_and_kept() {
     let (directory, server) = (TempDir::new().unwrap(), Server::builder().program(PROGRAM).journal("memory:").start());
     let too_many = restock(1).replace("\"change\":1", "\"change\":-5");
     let text = [restock(1), too_many, "no JSON".to_owned(), String::new(), restock(2)].join("\n");
@@ -78,7 +78,7 @@ fn lines_that_are_refused_are_told_and_kept() {
 }
 
 #[test]
-fn an_import_says_what_it_cannot_do() {
+fn an_import_that_cannot_begin_says_why() {
     let directory = TempDir::new().unwrap();
     let missing = run_in(directory.path(), &["import", "nothing.ndjson", "--server", "http://127.0.0.1:9"]);
     assert_eq!(missing.code, Some(2), "{missing:?}");

@@ -1,4 +1,4 @@
-//! `projections`: what operators see and do on the command line, on a server that runs.
+//! `projections`: the commands of operators, on a running server.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,7 +19,7 @@ use super::{Ended, SOON, command, ended, restock, run, run_in, server_in};
 
 const VIEW: &str = "inventory";
 
-/// A server with so many events for one inventory, and a directory for it.
+/// A server with this many events for one inventory, and a directory for it.
 fn server_with(events: i64) -> (TempDir, Server) {
     let directory = TempDir::new().unwrap();
     let server = server_in(directory.path()).start();
@@ -27,13 +27,13 @@ fn server_with(events: i64) -> (TempDir, Server) {
     (directory, server)
 }
 
-/// `dormouse projections …`, of that server.
+/// Runs `dormouse projections …` for that server.
 fn projections(server: &Server, arguments: &[&str]) -> Ended {
     let url = server.url();
     run(&[&["projections"], arguments, &["--server", &url]].concat())
 }
 
-/// What it printed, if it went well and had nothing to complain about.
+/// What it printed. Panics if it failed or printed an error.
 #[track_caller]
 fn told(server: &Server, arguments: &[&str]) -> String {
     let ended = projections(server, arguments);
@@ -41,7 +41,7 @@ fn told(server: &Server, arguments: &[&str]) -> String {
     ended.stdout
 }
 
-/// What is listed of the projection.
+/// The projection in the list.
 fn listed(server: &Server) -> Value {
     let list: Value = serde_json::from_str(&told(server, &["list", "--json"])).unwrap();
     list["projections"].as_array().unwrap().iter().find(|one| one["name"] == VIEW).unwrap().clone()
@@ -55,7 +55,7 @@ fn listed_when(server: &Server, is_so: impl Fn(&Value) -> bool) -> Value {
         if is_so(&seen) {
             return seen;
         }
-        assert!(started.elapsed() < SOON, "it does not come to that: {seen}");
+        assert!(started.elapsed() < SOON, "the projection does not reach the expected state: {seen}");
     }
 }
 
@@ -73,7 +73,7 @@ fn the_list_has_a_line_for_each_projection() {
     let cells: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(cells, [VIEW, "running", "1", "3", "0", "0"], "{table}");
 
-    // Without --server, it is the one that the configuration starts.
+    // Without --server, the server of the configuration is asked.
     let listen = format!("gateway.listen={}", server.address());
     let again = run_in(directory.path(), &["projections", "list", "--set", &listen]);
     assert_eq!((again.code, again.stdout), (Some(0), table));
@@ -93,12 +93,12 @@ fn a_projection_is_paused_and_resumed() {
 }
 
 #[test]
-fn a_rebuild_says_when_it_is_done() {
+fn a_rebuild_reports_its_end() {
     let (_directory, server) = server_with(5);
     let before = listed_when(&server, has_caught_up);
     let rebuilt = projections(&server, &["rebuild", VIEW]);
     assert_eq!((rebuilt.code, rebuilt.stdout), (Some(0), format!("{VIEW}: rebuilt, at position 5\n")));
-    // No terminal, no bar.
+    // Without a terminal there is no bar.
     assert!(!rebuilt.stderr.contains('\u{1b}'), "{}", rebuilt.stderr);
     let once = listed(&server);
     assert!(once["build"].as_u64() > before["build"].as_u64(), "{once}");
@@ -111,7 +111,7 @@ fn a_rebuild_says_when_it_is_done() {
 }
 
 #[test]
-fn what_throws_documents_away_is_agreed_to_first() {
+fn a_command_that_deletes_documents_asks_first() {
     let (_directory, server) = server_with(3);
     let before = listed_when(&server, has_caught_up);
     for arguments in [&["reset", VIEW, "--to", "0"][..], &["drop", VIEW]] {
@@ -137,7 +137,7 @@ fn what_throws_documents_away_is_agreed_to_first() {
 }
 
 #[test]
-fn what_is_wrong_is_said_in_one_line() {
+fn an_error_is_one_line() {
     let (_directory, server) = server_with(0);
     let url = server.url();
     let nothing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -158,11 +158,11 @@ fn what_is_wrong_is_said_in_one_line() {
         assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     }
     assert_eq!(told(&server, &["parked", VIEW]), format!("{VIEW}: nothing is parked\n"));
-    // A name that is wrong keeps the others from being touched.
+    // With one unknown name, no projection is changed.
     assert!(listed(&server)["rebuild"].is_null());
 }
 
-/// A terminal, and a command whose messages go there.
+/// A command on a terminal, which gets its messages.
 struct Terminal {
     child: Child,
     controller: File,
@@ -180,12 +180,12 @@ impl Terminal {
         Self { child, controller: controller.into() }
     }
 
-    /// Reads what is shown until that is in it.
+    /// Reads until the terminal shows this text.
     fn shows(&mut self, wanted: &str) -> String {
         let mut shown = Vec::new();
         let mut buffer = [0; 4096];
         while !String::from_utf8_lossy(&shown).contains(wanted) {
-            // It fails when nobody has the terminal open any more.
+            // Reading fails once no process has the terminal open.
             let count = self.controller.read(&mut buffer).unwrap_or_else(|error| {
                 panic!("{error}, and {wanted:?} was not shown: {}", String::from_utf8_lossy(&shown))
             });
@@ -195,7 +195,7 @@ impl Terminal {
     }
 
     fn ended(self) -> (Option<i32>, String) {
-        // Somebody has to read what is shown, or the command waits for room.
+        // The output must be read, or the command waits until there is room.
         let mut controller = self.controller;
         thread::spawn(move || std::io::copy(&mut controller, &mut std::io::sink()));
         let output = self.child.wait_with_output().unwrap();
@@ -204,10 +204,10 @@ impl Terminal {
 }
 
 #[test]
-fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_looking_on() {
+fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_waiting() {
     let (directory, server) = server_with(4);
     listed_when(&server, has_caught_up);
-    // So that it does not end before it was looked at.
+    // The pause keeps the rebuild from ending before it was seen.
     told(&server, &["pause", VIEW]);
     let url = server.url();
     let arguments = ["projections", "rebuild", VIEW, "--server", &url];
@@ -219,7 +219,7 @@ fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_looking_on() {
     assert_eq!(terminal.ended(), (Some(130), String::new()));
     assert!(listed(&server)["rebuild"].is_object());
 
-    // Whoever looks on again sees how it ends.
+    // Another command that waits shows the end.
     let mut terminal = Terminal::run(directory.path(), &arguments);
     terminal.shows("0 of 4 events");
     told(&server, &["resume", VIEW]);
@@ -227,7 +227,7 @@ fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_looking_on() {
 }
 
 #[test]
-fn help_teaches_each_command() {
+fn the_help_has_examples_of_each_command() {
     for name in ["list", "pause", "resume", "rebuild", "reset", "drop", "parked", "retry", "skip"] {
         let help = run(&["projections", name, "--help"]).stdout;
         assert!(help.contains("Example") && help.contains(&format!("dormouse projections {name}")), "{name}: {help}");
@@ -236,7 +236,7 @@ fn help_teaches_each_command() {
 }
 
 #[test]
-fn the_metrics_say_how_far_behind_a_projection_is() {
+fn the_metrics_have_the_lag_of_a_projection() {
     let (_directory, server) = server_with(3);
     listed_when(&server, |view| view["position"] == 3);
     let scraped = || server.client().get("/metrics").unwrap().text();

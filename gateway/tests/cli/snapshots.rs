@@ -12,7 +12,7 @@ fn snapshots_are_verified_on_a_server_that_runs() {
     let server = server_in(directory.path()).set("snapshots.strategy=every_n").set("snapshots.threshold=1").start();
     restock(&server, 1);
     let verify = |arguments: &[&str]| run(&[&["snapshots", "verify", "--server", &server.url()], arguments].concat());
-    // They are written behind the commits.
+    // Snapshots are written after the commits.
     let found = eventually("the snapshot is there", SOON, || {
         let ended = verify(&["inventory", "--all", "--json"]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");

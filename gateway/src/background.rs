@@ -2,37 +2,44 @@
 //!
 //! [`BackgroundTasks`] spawns the tasks of this crate, except for the connections, which the accept loop has to own:
 //!
-//! | Task | Does | Stops |
-//! |---|---|---|
-//! | HTTP accept loop (`server::serve`) | accepts connections and owns their tasks | by the deadline that `shutdown` delivers; aborted if dropped |
-//! | connection (`server::connection`) | answers the requests of one connection, streams included | with its client, or at the deadline of the accept loop |
-//! | metrics maintenance (`telemetry::maintain`) | keeps the memory of the metrics recorder small | aborted |
+//! - *HTTP accept loop* (`server::serve`): accepts connections and owns their tasks. It ends by the deadline that
+//!   `shutdown` delivers, and is aborted if it is dropped.
+//! - *connection* (`server::connection`): answers the requests of one connection, streams included. It ends with its
+//!   client, or at the deadline of the accept loop.
+//! - *metrics maintenance* (`telemetry::maintain`): keeps the memory of the metrics recorder small. It is aborted last.
 //!
-//! [`Engine::drain`](dormouse_engine::Engine::drain) stops the tasks of the engine, and then those of the journal:
+//! [`Engine::drain`](dormouse_engine::Engine::drain) stops the tasks of the engine, and then closes the journal:
 //!
-//! | Task | Does | Stops |
-//! |---|---|---|
-//! | root, shards, aggregate actors (`engine/supervision`, `engine/aggregate`) | run and supervise the aggregates | the drain puts the aggregates to sleep and stops the root |
-//! | sweeper (`engine/passivation.rs`) | unloads idle aggregates | with the root |
-//! | watches of the root and of the journal's health (`engine.rs`, `supervision/root.rs`) | make the node fail if either ends | with what they watch |
-//! | replays (`engine/aggregates.rs`) | read states of the past, verify snapshots | with their request |
-//! | journal writer (`journal/writer.rs`) | commits batches | when the journal is closed |
-//! | snapshot writer (`journal/journal.rs`) | stores snapshots | when the last handle of the journal is dropped |
-//! | indexer (`journal/store/sqlite/indexer.rs`) | writes committed events into `index.db` | finishes when the store is closed |
-//! | watch of write-ahead logs (`journal/store/sqlite/wal.rs`) | warns about a log that grows | aborted with the store |
-//! | loaders (`journal/store/sqlite/loads.rs`) | read single aggregates, many in one statement | when no read waits |
-//! | maintenance of connection pools (`journal/store/postgres/session.rs`) | closes idle connections to PostgreSQL | when the pool is closed or dropped |
-//! | replica checks (`journal/store/postgres/replica.rs`) | check each replica once a second | aborted with the store |
+//! - *root, shards, aggregate actors* (`engine/supervision`, `engine/aggregate`): run and supervise the aggregates. The
+//!   drain puts the aggregates to sleep and stops the root.
+//! - *sweeper* (`engine/passivation.rs`): unloads idle aggregates. It ends with the root.
+//! - *watches of the root and of the journal's health* (`engine/engine.rs`, `engine/supervision/root.rs`): make the
+//!   node fail if one of them ends early. They end with what they watch.
+//! - *replays* (`engine/aggregates.rs`): read states of the past and verify snapshots. They end with their request.
+//! - *journal writer* (`journal/writer.rs`): commits batches. It ends when the journal is closed.
+//! - *snapshot writer* (`journal/journal.rs`): stores snapshots. It ends when the last handle of the journal is
+//!   dropped.
+//! - *indexer* (`journal/store/sqlite/indexer.rs`): writes committed events into `index.db`. It finishes when the store
+//!   is closed.
+//! - *watch of write-ahead logs* (`journal/store/sqlite/wal.rs`): warns about a log that grows. It is aborted when the
+//!   store is dropped.
+//! - *loaders* (`journal/store/sqlite/loads.rs`): read single aggregates, many in one statement. They end when no read
+//!   waits.
+//! - *maintenance of connection pools* (`journal/store/postgres/session.rs`): closes idle connections to PostgreSQL. It
+//!   ends when its pool is closed or dropped.
+//! - *replica checks* (`journal/store/postgres/replica.rs`): check each replica once a second. They are aborted when
+//!   the store is closed.
 //!
-//! [`Projections::stop`](dormouse_projections::Projections::stop), which `read_side` calls, stops the tasks of the
-//! projections. Closing the store of the views stops the tasks of that store, which are of the same types as the journal's:
+//! `ReadSide::stop` stops the projections, and then closes the store of the views. That store has indexers, watches,
+//! maintenance and replica checks of its own, of the same types as the journal's:
 //!
-//! | Task | Does | Stops |
-//! |---|---|---|
-//! | root, supervised workers (`pool/supervision.rs`, `pool/worker.rs`) | follow the log and project it, one worker for each build | told by `stop` |
-//! | watches of the root and of `stop` (`pool.rs`, `supervision.rs`) | report the end of the root, and pass `stop` on to it | with the root |
-//! | decoders (`pool/projector.rs`) | decode the parts of a large batch | with their batch |
-//! | operator requests (`pool/control.rs`) | finish an operation although its client has disconnected | when the operation is done |
+//! - *root, supervised workers* (`pool/supervision.rs`, `pool/worker.rs`): follow the log and project it, with one
+//!   worker for each build. They end when [`Projections::stop`](dormouse_projections::Projections::stop) is called.
+//! - *watches of the root and of `stop`* (`pool/pool.rs`, `pool/supervision.rs`): report the end of the root, and pass
+//!   `stop` on to it. They end with the root.
+//! - *decoders* (`pool/projector.rs`): decode the parts of a large batch. They end with their batch.
+//! - *operator requests* (`pool/control.rs`): finish an operation although its client has disconnected. They end with
+//!   the operation.
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;

@@ -2,7 +2,7 @@
 //!
 //! An [`Api`] has everything that the routes need. Each aggregate type is behind a [`Resource`](resource::Resource),
 //! where its Rust types end. Addresses, headers, bodies and problems are handled in the same way for all types. A
-//! request first reaches the [`Site`]. The steps in `envelope` surround every request: they give it an id, and write
+//! request first reaches the [`Service`]. The steps in `envelope` surround every request: they give it an id, and write
 //! its problem if there is one. Commands are then passed straight to `execute`, everything else to axum's router.
 //! `problem` lists the problem types. `error` is the one table from the errors of engine and projections to problems.
 
@@ -11,6 +11,7 @@ mod admin;
 mod body;
 mod budget;
 mod bulk;
+mod chunks;
 mod commands;
 mod conditions;
 mod content;
@@ -28,19 +29,18 @@ mod metrics;
 mod openapi;
 mod origin;
 mod outcome;
-mod pieces;
 mod problem;
 pub(crate) mod refusal;
 mod resource;
 mod schema;
-mod site;
+mod service;
 mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod token;
 mod trace;
-mod unread;
+mod unread_body;
 mod views;
 
 use std::collections::{BTreeMap, HashMap};
@@ -66,9 +66,9 @@ use commands::{Commands, RESERVED_SEGMENTS, unknown};
 pub(crate) use event::event_json;
 use openapi::OpenApi;
 use problem::Problem;
-use resource::{Resource, Typed};
+use resource::{Resource, TypedResource};
 use schema::VariantSchemas;
-pub(crate) use site::Site;
+pub(crate) use service::Service;
 pub(crate) use stream::Streams;
 use views::{Shape, Views};
 
@@ -86,7 +86,7 @@ pub(crate) struct Api {
     views: Views,
     /// `None`: the application has no projections.
     projections: Option<Projections>,
-    config: admin::InUse,
+    config: admin::LiveConfig,
     openapi: Bytes,
     command_timeout: Duration,
     hosts: Vec<HostName>,
@@ -188,7 +188,7 @@ impl ApiBuilder {
         self.openapi.aggregate::<A>(&schemas);
         // A type that the engine does not run gets no routes.
         if let Some(aggregates) = engine.aggregates::<A>() {
-            self.resources.insert(A::TYPE, Box::new(Typed { aggregates, commands }));
+            self.resources.insert(A::TYPE, Box::new(TypedResource { aggregates, commands }));
         }
         self
     }
@@ -201,10 +201,15 @@ impl ApiBuilder {
     }
 
     /// The service with all routes. The views are those of `projections`.
-    pub(crate) fn site(self, engine: Engine, projections: Option<Projections>, metrics: PrometheusHandle) -> Site {
+    pub(crate) fn service(
+        self,
+        engine: Engine,
+        projections: Option<Projections>,
+        metrics: PrometheusHandle,
+    ) -> Service {
         let views = Views::new(&self.config, projections.as_ref(), self.shapes);
         metrics::describe();
-        let config = admin::InUse::new(self.config.clone());
+        let config = admin::LiveConfig::new(self.config.clone());
         let gateway = &self.config.gateway;
         let api = Arc::new(Api {
             engine,
@@ -246,7 +251,7 @@ impl ApiBuilder {
             .fallback(unknown_route)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::clone(&api));
-        Site { api, router, request_timeout: gateway.request_timeout }
+        Service { api, router, request_timeout: gateway.request_timeout }
     }
 }
 

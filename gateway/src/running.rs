@@ -111,11 +111,11 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
     };
     let api = app.add_to_api(Api::builder(app.name(), &config), &engine);
     let projections = read_side.as_ref().map(|read_side| read_side.projections().clone());
-    let site = Arc::new(api.site(engine.clone(), projections, metrics.clone()));
-    let streams = site.streams();
+    let service = Arc::new(api.service(engine.clone(), projections, metrics.clone()));
+    let streams = service.streams();
     let answer = move |request| {
-        let site = Arc::clone(&site);
-        async move { site.answer(request).await }
+        let service = Arc::clone(&service);
+        async move { service.answer(request).await }
     };
     let (listener, address) = match listen(socket) {
         Ok(listening) => listening,
@@ -209,7 +209,7 @@ impl Running {
             Ok(report) => report,
             Err(_) => {
                 warn!("the journal was not closed in time");
-                let still_live = self.engine.residency().iter().map(|kind| kind.live).sum();
+                let still_live = self.engine.residency().iter().map(|of_type| of_type.live).sum();
                 DrainReport { complete: false, still_live }
             }
         };

@@ -48,13 +48,13 @@ pub(crate) struct Options {
 /// server shuts down. So a client that has not taken the rest a moment later takes nothing, and the shutdown does not
 /// wait for it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Endless;
+pub(crate) struct EndlessBody;
 
 /// Marks a response (as an extension) to a request whose body was not read to its end. The connection closes after the
 /// response, and the server reads on for a while: a reset would take the response away from a client that is still
 /// sending.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Unread;
+pub(crate) struct UnreadBody;
 
 impl Options {
     pub(crate) fn from_config(gateway: &Gateway) -> Self {
@@ -85,13 +85,13 @@ pub(crate) async fn serve<A, F>(
     let deadline = loop {
         tokio::select! {
             deadline = &mut shutdown => break deadline.unwrap_or_else(|_| Instant::now()),
-            () = connections.one_ended() => {}
+            () = connections.join_one() => {}
             stream = accept(&listener), if connections.count() < options.max_connections => {
-                let (tell, told) = oneshot::channel();
+                let (shut_down, shutting_down) = oneshot::channel();
                 let socket = Socket::new(stream, options.write_timeout);
                 let mut http = http.clone();
                 http.auto_date_header(is_datable(SystemTime::now()));
-                connections.add(serve_connection(socket, http, answer.clone(), told), tell);
+                connections.add(serve_connection(socket, http, answer.clone(), shutting_down), shut_down);
             }
         }
     };
@@ -111,7 +111,7 @@ fn is_datable(now: SystemTime) -> bool {
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
-    tell: HashMap<task::Id, oneshot::Sender<()>>,
+    shut_down: HashMap<task::Id, oneshot::Sender<()>>,
 }
 
 impl Connections {
@@ -119,13 +119,13 @@ impl Connections {
         self.tasks.len()
     }
 
-    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static, tell: oneshot::Sender<()>) {
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static, shut_down: oneshot::Sender<()>) {
         let task = self.tasks.spawn(connection);
-        self.tell.insert(task.id(), tell);
+        self.shut_down.insert(task.id(), shut_down);
     }
 
     /// Waits until a connection ends. Never returns if there is none.
-    async fn one_ended(&mut self) {
+    async fn join_one(&mut self) {
         match self.tasks.join_next_with_id().await {
             Some(ended) => self.forget(ended),
             None => std::future::pending().await,
@@ -138,13 +138,13 @@ impl Connections {
             // The connection panicked, and the panic hook has logged it.
             Err(error) => error.id(),
         };
-        self.tell.remove(&id);
+        self.shut_down.remove(&id);
     }
 
     async fn drain(mut self, deadline: Instant) {
         debug!(connections = self.count(), "closing connections");
         // A dropped sender tells a connection to end.
-        self.tell.clear();
+        self.shut_down.clear();
         let all_ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout_at(deadline, all_ended).await.is_err() {
             warn!(connections = self.count(), "cut off requests that did not finish in time");

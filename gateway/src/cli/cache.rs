@@ -98,16 +98,16 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
 }
 
 fn stats(remote: &Remote, is_detailed: bool, json: bool) -> anyhow::Result<()> {
-    let answer: Value = remote.get(&format!("/admin/cache?detailed={is_detailed}"))?;
+    let response: Value = remote.get(&format!("/admin/cache?detailed={is_detailed}"))?;
     if json {
-        return Ok(output::line(serde_json::to_string_pretty(&answer)?)?);
+        return Ok(output::line(serde_json::to_string_pretty(&response)?)?);
     }
-    Ok(output::text(&shown(&serde_json::from_value(answer)?))?)
+    Ok(output::text(&shown(&serde_json::from_value(response)?))?)
 }
 
 fn clear(remote: &Remote, views: &[String]) -> anyhow::Result<()> {
-    let answer: Value = remote.post("/admin/cache/clear", &json!({ "views": views }))?;
-    let cleared = answer["cleared"].as_u64().unwrap_or_default();
+    let response: Value = remote.post("/admin/cache/clear", &json!({ "views": views }))?;
+    let cleared = response["cleared"].as_u64().unwrap_or_default();
     Ok(output::line(format_args!("{} entries dropped", grouped(cleared)))?)
 }
 

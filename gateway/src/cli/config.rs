@@ -93,9 +93,9 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
 }
 
 fn set(remote: &Remote, changes: &Changes) -> anyhow::Result<()> {
-    let answer: Value = remote.patch("/admin/config", &json!(changes))?;
+    let response: Value = remote.patch("/admin/config", &json!(changes))?;
     for key in changes.keys() {
-        let value = key.split('.').fold(&answer["config"], |value, part| &value[part]);
+        let value = key.split('.').fold(&response["config"], |value, part| &value[part]);
         output::line(format_args!("{key} = {value}"))?;
     }
     Ok(())

@@ -22,17 +22,15 @@ pub(super) fn report(application: &str, error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    say(application, &with_causes(error));
+    print_error(application, &with_causes(error));
     ExitCode::from(if is_wrong_use(error) { WRONG_USE } else { FAILED })
 }
 
 /// The message of the error and those of its causes, without causes that the message contains already.
 fn with_causes(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .skip(1)
-        .map(ToString::to_string)
-        .fold(error.to_string(), |said, cause| if said.contains(&cause) { said } else { format!("{said}: {cause}") })
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |message, cause| {
+        if message.contains(&cause) { message } else { format!("{message}: {cause}") }
+    })
 }
 
 fn is_wrong_use(error: &anyhow::Error) -> bool {
@@ -50,7 +48,7 @@ pub(super) fn usage(application: &str, error: &clap::Error) -> ExitCode {
         let _closed = error.print();
         return ExitCode::SUCCESS;
     }
-    say(application, &format!("{} (see {application} --help)", summary(&error.render().to_string())));
+    print_error(application, &format!("{} (see {application} --help)", summary(&error.render().to_string())));
     ExitCode::from(WRONG_USE)
 }
 
@@ -58,11 +56,12 @@ pub(super) fn usage(application: &str, error: &clap::Error) -> ExitCode {
 fn summary(rendered: &str) -> String {
     let text = rendered.strip_prefix("error: ").unwrap_or(rendered);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let telling = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
-    telling.collect::<Vec<_>>().join(" ").replace(" tip: ", ", ")
+    let message_lines =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    message_lines.collect::<Vec<_>>().join(" ").replace(" tip: ", ", ")
 }
 
-fn say(application: &str, what: &str) {
+fn print_error(application: &str, what: &str) {
     let what = what.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     // If this fails, there is no other place to report it.
     let _closed = writeln!(io::stderr(), "{application}: {what}");

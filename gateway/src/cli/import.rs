@@ -20,8 +20,8 @@ use std::thread;
 use anyhow::Context;
 use clap::Args;
 
-use self::line::{Keys, Prepared};
-use self::sender::{Sender, WAITING};
+use self::line::{Keys, PreparedLine};
+use self::sender::{QUEUE_LINES, Sender};
 use self::tally::Tally;
 use super::failure::WrongArgument;
 use super::remote::{Connection, Remote};
@@ -128,7 +128,7 @@ fn send(
     thread::scope(|scope| {
         let (mut queues, mut senders) = (Vec::new(), Vec::new());
         for _ in 0..connections {
-            let (queue, lines) = sync_channel(WAITING);
+            let (queue, lines) = sync_channel(QUEUE_LINES);
             queues.push(queue);
             senders.push(scope.spawn(move || Sender::new(remote, dry_run, tally).send_all(&lines)));
         }
@@ -143,7 +143,12 @@ fn send(
 }
 
 /// Passes each line to the sender of its aggregate, until the input or a sender ends.
-fn read(input: &mut dyn BufRead, keys: &Keys, queues: &[SyncSender<Prepared>], tally: &Tally) -> anyhow::Result<()> {
+fn read(
+    input: &mut dyn BufRead,
+    keys: &Keys,
+    queues: &[SyncSender<PreparedLine>],
+    tally: &Tally,
+) -> anyhow::Result<()> {
     let mut text = Vec::new();
     for number in 1_u64.. {
         text.clear();
@@ -153,7 +158,7 @@ fn read(input: &mut dyn BufRead, keys: &Keys, queues: &[SyncSender<Prepared>], t
         }
         anyhow::ensure!(text.len() < LINE_BYTES_MAX as usize, "line {number} has more than {LINE_BYTES_MAX} bytes");
         if text.trim_ascii().is_empty() {
-            tally.passed_over(read);
+            tally.blank_line(read);
             continue;
         }
         match keys.prepare(number, &text)? {
@@ -163,7 +168,7 @@ fn read(input: &mut dyn BufRead, keys: &Keys, queues: &[SyncSender<Prepared>], t
                     break;
                 }
             }
-            Err(what) => tally.no_line(number, &text, &what),
+            Err(what) => tally.invalid_line(number, &text, &what),
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ mod control;
 mod list;
 mod parked;
 mod rebuild;
-mod watch;
+mod tracker;
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -47,7 +47,7 @@ enum Command {
 /// The projections that a command is about.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Which {
+struct Selection {
     /// Projections, by name.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
@@ -60,13 +60,13 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
     let remote = |connection: Connection| connection.remote(application, outer);
     match arguments.command {
         Command::List(arguments) => list::run(&remote(arguments.connection)?, arguments.json)?,
-        Command::Pause(arguments) => control::pause(&remote(arguments.connection)?, &arguments.which)?,
-        Command::Resume(arguments) => control::resume(&remote(arguments.connection)?, &arguments.which)?,
+        Command::Pause(arguments) => control::pause(&remote(arguments.connection)?, &arguments.selection)?,
+        Command::Resume(arguments) => control::resume(&remote(arguments.connection)?, &arguments.selection)?,
         Command::Rebuild(arguments) => {
-            return rebuild::run(application, remote(arguments.connection)?, &arguments.which, &arguments.how);
+            return rebuild::run(application, remote(arguments.connection)?, &arguments.selection, &arguments.options);
         }
         Command::Reset(arguments) => {
-            control::reset(&remote(arguments.connection)?, &arguments.which, arguments.to, arguments.yes)?;
+            control::reset(&remote(arguments.connection)?, &arguments.selection, arguments.to, arguments.yes)?;
         }
         Command::Drop(arguments) => control::drop(&remote(arguments.connection)?, &arguments.name, arguments.yes)?,
         Command::Parked(arguments) => {
@@ -74,18 +74,18 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
             parked::run(&remote(connection)?, &name, aggregate.as_deref(), json)?;
         }
         Command::Retry(arguments) => {
-            let parked::Retry { connection, name, which, dry_run } = arguments;
-            parked::release(&remote(connection)?, &name, &which, parked::Action::Retry, dry_run)?;
+            let parked::Retry { connection, name, selection, dry_run } = arguments;
+            parked::release(&remote(connection)?, &name, &selection, parked::Action::Retry, dry_run)?;
         }
         Command::Skip(arguments) => {
-            let parked::Skip { connection, name, which, dry_run } = arguments;
-            parked::release(&remote(connection)?, &name, &which, parked::Action::Skip, dry_run)?;
+            let parked::Skip { connection, name, selection, dry_run } = arguments;
+            parked::release(&remote(connection)?, &name, &selection, parked::Action::Skip, dry_run)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-impl Which {
+impl Selection {
     /// The selected projections, each once, in their current state. An unknown name is an error before anything is
     /// done.
     fn find(&self, remote: &Remote) -> Result<Vec<Projection>, RemoteError> {

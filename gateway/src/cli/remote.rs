@@ -27,7 +27,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The most bytes of a response. No server sends as many.
-const ANSWER_BYTES_MAX: u64 = 64 << 20;
+const RESPONSE_BYTES_MAX: u64 = 64 << 20;
 
 /// The bytes that a segment of a path must encode: all but the unreserved ones (RFC 3986, 2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -59,7 +59,7 @@ pub(super) struct Remote {
 pub(super) enum RemoteError {
     /// No server listens there.
     #[error("no server at {url} ({cause}): start it with `{application} serve`, or name another one with --server")]
-    Absent {
+    Unreachable {
         /// The address.
         url: String,
         /// The error of the system.
@@ -69,7 +69,7 @@ pub(super) enum RemoteError {
     },
     /// The server accepted the request, and sent no complete response.
     #[error("the server at {url} did not answer ({cause}): it may have done it, check before you repeat the command")]
-    Silent {
+    NoResponse {
         /// The server's address.
         url: String,
         /// The error that ended the wait.
@@ -79,7 +79,7 @@ pub(super) enum RemoteError {
     #[error(
         "{url} is not a server of this kind, it answered {status} without {expected}: name another one with --server"
     )]
-    Stranger {
+    OtherServer {
         /// The server's address.
         url: String,
         /// The status of its response.
@@ -88,7 +88,7 @@ pub(super) enum RemoteError {
         expected: &'static str,
     },
     /// The server sent a problem document.
-    #[error("{}", .0.told())]
+    #[error("{}", .0.message())]
     Refused(Problem),
 }
 
@@ -106,7 +106,7 @@ impl Connection {
     /// The server that `--server` or the configuration names.
     pub(super) fn remote(self, application: &'static str, outer: Settings) -> anyhow::Result<Remote> {
         let url = match self.server {
-            Some(url) => checked(url)?,
+            Some(url) => checked_url(url)?,
             None => {
                 let listen = outer.and(self.settings).load()?.config.gateway.listen;
                 if listen.port() == 0 {
@@ -114,7 +114,7 @@ impl Connection {
                         "gateway.listen has port 0, so the server's port is not known: name the server with --server";
                     return Err(WrongArgument(what.to_owned()).into());
                 }
-                format!("http://{}", in_reach(listen))
+                format!("http://{}", reachable_address(listen))
             }
         };
         Ok(Remote::new(application, url))
@@ -122,7 +122,7 @@ impl Connection {
 }
 
 /// Checks the address of a server. A path is refused, because it would not lead to the API.
-fn checked(url: String) -> Result<String, WrongArgument> {
+fn checked_url(url: String) -> Result<String, WrongArgument> {
     let base = url.trim_end_matches('/');
     let is_base = base.parse::<Uri>().is_ok_and(|uri| {
         uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()) && uri.path() == "/"
@@ -134,7 +134,7 @@ fn checked(url: String) -> Result<String, WrongArgument> {
 }
 
 /// The address by which this machine reaches a server that listens on all of its addresses.
-fn in_reach(mut listen: SocketAddr) -> SocketAddr {
+fn reachable_address(mut listen: SocketAddr) -> SocketAddr {
     if listen.ip().is_unspecified() {
         listen.set_ip(match listen.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -173,7 +173,7 @@ impl Remote {
     pub(super) fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Vec<u8>, RemoteError> {
         let request = Request::post(format!("{}{path}", self.url)).header("content-type", "application/x-ndjson");
         let sent = request.body(lines).map_err(ureq::Error::from).and_then(|request| self.agent.run(request));
-        self.read_bytes(sent.map_err(|error| self.unanswered(error))?)
+        self.read_bytes(sent.map_err(|error| self.failed(error))?)
     }
 
     /// `PATCH path` with a body.
@@ -195,49 +195,49 @@ impl Remote {
             }
             None => request.body(()).map_err(ureq::Error::from).and_then(|request| self.agent.run(request)),
         };
-        self.read(sent.map_err(|error| self.unanswered(error))?)
+        self.read(sent.map_err(|error| self.failed(error))?)
     }
 
     fn read<T: DeserializeOwned>(&self, response: Response<Body>) -> Result<T, RemoteError> {
         let status = response.status().as_u16();
         let body = self.read_bytes(response)?;
-        serde_json::from_slice(&body).map_err(|_| self.stranger(status, "what this command needs"))
+        serde_json::from_slice(&body).map_err(|_| self.other_server(status, "what this command needs"))
     }
 
     /// The body of a successful response.
     fn read_bytes(&self, response: Response<Body>) -> Result<Vec<u8>, RemoteError> {
         let status = response.status();
-        let body = response.into_body().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-        let body = body.map_err(|error| self.unanswered(error))?;
+        let body = response.into_body().with_config().limit(RESPONSE_BYTES_MAX).read_to_vec();
+        let body = body.map_err(|error| self.failed(error))?;
         if status.is_success() {
             return Ok(body);
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(RemoteError::Refused(problem)),
-            Err(_) => Err(self.stranger(status.as_u16(), "saying why")),
+            Err(_) => Err(self.other_server(status.as_u16(), "saying why")),
         }
     }
 
-    fn stranger(&self, status: u16, expected: &'static str) -> RemoteError {
-        RemoteError::Stranger { url: self.url.clone(), status, expected }
+    fn other_server(&self, status: u16, expected: &'static str) -> RemoteError {
+        RemoteError::OtherServer { url: self.url.clone(), status, expected }
     }
 
-    fn unanswered(&self, error: ureq::Error) -> RemoteError {
+    fn failed(&self, error: ureq::Error) -> RemoteError {
         let url = self.url.clone();
-        let absent = match &error {
+        let is_unreachable = match &error {
             ureq::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
             ureq::Error::Timeout(timeout) => matches!(timeout, ureq::Timeout::Connect | ureq::Timeout::Resolve),
             ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
             _ => false,
         };
         let cause = match &error {
-            ureq::Error::Io(error) if absent => error.kind().to_string(),
+            ureq::Error::Io(error) if is_unreachable => error.kind().to_string(),
             error => error.to_string(),
         };
-        if absent {
-            RemoteError::Absent { url, cause, application: self.application }
+        if is_unreachable {
+            RemoteError::Unreachable { url, cause, application: self.application }
         } else {
-            RemoteError::Silent { url, cause }
+            RemoteError::NoResponse { url, cause }
         }
     }
 }
@@ -249,10 +249,10 @@ impl RemoteError {
     }
 
     /// Whether the same request may succeed later: the server cannot be reached, or is overloaded.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Absent { .. } | Self::Silent { .. } => true,
-            Self::Stranger { .. } => false,
+            Self::Unreachable { .. } | Self::NoResponse { .. } => true,
+            Self::OtherServer { .. } => false,
             Self::Refused(problem) => matches!(problem.status, 429 | 503),
         }
     }
@@ -266,7 +266,7 @@ impl RemoteError {
 
 impl Problem {
     /// The message for the user. The server's log has more about internal errors.
-    fn told(&self) -> String {
+    fn message(&self) -> String {
         let Self { detail, status, request_id, .. } = self;
         match status {
             500.. => format!("{detail} (the server's log has more about request {request_id})"),
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_server_is_where_the_configuration_starts_it() {
-        let reached = |listen: &str| in_reach(listen.parse().unwrap()).to_string();
+        let reached = |listen: &str| reachable_address(listen.parse().unwrap()).to_string();
         assert_eq!(reached("127.0.0.1:8080"), "127.0.0.1:8080");
         assert_eq!(reached("0.0.0.0:80"), "127.0.0.1:80");
         assert_eq!(reached("[::]:80"), "[::1]:80");
@@ -319,12 +319,12 @@ mod tests {
     #[test]
     fn the_address_of_a_server_has_no_path() {
         for good in ["http://127.0.0.1:8080", "http://db-7:80/", "http://[::1]:8080"] {
-            assert_eq!(checked(good.to_owned()).unwrap(), good.trim_end_matches('/'));
+            assert_eq!(checked_url(good.to_owned()).unwrap(), good.trim_end_matches('/'));
         }
         for bad in
             ["127.0.0.1:8080", "https://bank", "http://", "http://bank/admin", "http://bank?x=1", "ftp://bank", ""]
         {
-            assert!(checked(bad.to_owned()).is_err(), "{bad}");
+            assert!(checked_url(bad.to_owned()).is_err(), "{bad}");
         }
     }
 
@@ -366,10 +366,10 @@ mod tests {
     fn a_server_that_cannot_be_reached_is_reported_with_what_to_do() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let error = Remote::new("bank", format!("http://{address}")).get::<Value>("/").unwrap_err().to_string();
-        let told = format!(
+        let expected = format!(
             "no server at http://{address} (connection refused): start it with `bank serve`, or name another one with \
              --server"
         );
-        assert_eq!(error, told);
+        assert_eq!(error, expected);
     }
 }

@@ -17,7 +17,7 @@ use crate::running::Running;
 use crate::telemetry;
 
 /// How long tasks that are left after the drain may take to end. Nothing waits for their work.
-const LEFTOVERS: Duration = Duration::from_millis(200);
+const LEFTOVERS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Starts the server (the default)
 ///
@@ -56,7 +56,7 @@ pub(super) fn run(app: &App, settings: Settings) -> anyhow::Result<ExitCode> {
         let _closed = output::line(format_args!("listening on http://{}", running.address()));
         until_stopped(running, &mut signals).await
     });
-    threads.shut_down(LEFTOVERS);
+    threads.shut_down(LEFTOVERS_TIMEOUT);
     code
 }
 
@@ -94,12 +94,12 @@ struct Signals {
 }
 
 #[derive(Clone, Copy)]
-struct Stop {
+struct StopSignal {
     name: &'static str,
     number: u8,
 }
 
-impl Stop {
+impl StopSignal {
     /// The exit code with which a shell reports a process that this signal has ended.
     fn exit_code(self) -> ExitCode {
         ExitCode::from(128 + self.number)
@@ -111,10 +111,10 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) -> Stop {
+    async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.terminate.recv() => Stop { name: "SIGTERM", number: 15 },
-            _ = self.interrupt.recv() => Stop { name: "SIGINT", number: 2 },
+            _ = self.terminate.recv() => StopSignal { name: "SIGTERM", number: 15 },
+            _ = self.interrupt.recv() => StopSignal { name: "SIGINT", number: 2 },
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{Settings, output};
 use crate::admin::{DifferingSnapshots, SnapshottedType, VerifiedSnapshots};
 
 /// Aggregates of a type that are checked without `--all`.
-const SAMPLE: u64 = 100;
+const SAMPLE_AGGREGATES: u64 = 100;
 
 /// Checks the snapshots that aggregates wake from
 #[derive(Debug, Args)]
@@ -63,7 +63,7 @@ Examples:
 
 /// The result for one type.
 #[derive(Debug, Serialize)]
-struct Found {
+struct TypeReport {
     aggregate: String,
     aggregates: u64,
     snapshots: u64,
@@ -80,7 +80,7 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
     let due = |of: &SnapshottedType| match (&id, all) {
         (Some(_), _) => 1,
         (None, true) => of.aggregates,
-        (None, false) => of.aggregates.min(SAMPLE),
+        (None, false) => of.aggregates.min(SAMPLE_AGGREGATES),
     };
     let bar = bar(types.iter().map(due).sum());
     let mut found = Vec::new();
@@ -90,7 +90,7 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
     bar.finish_and_clear();
     match json {
         true => output::line(serde_json::to_string_pretty(&found)?)?,
-        false => output::text(&told(application, &found))?,
+        false => output::text(&report_text(application, &found))?,
     }
     let is_well = found.iter().all(|found| found.differing.is_empty());
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -119,8 +119,8 @@ fn verify(
     id: Option<&str>,
     all: bool,
     bar: &ProgressBar,
-) -> Result<Found, RemoteError> {
-    let (mut found, mut after) = (Found::of(aggregate), None::<String>);
+) -> Result<TypeReport, RemoteError> {
+    let (mut found, mut after) = (TypeReport::of(aggregate), None::<String>);
     loop {
         let asked = json!({ "aggregate": found.aggregate, "id": id, "after": after });
         let page: VerifiedSnapshots = remote.post("/admin/snapshots/verify", &asked)?;
@@ -129,25 +129,25 @@ fn verify(
         found.unused += page.unused;
         found.differing.extend(page.differing);
         bar.inc(page.aggregates);
-        let Found { aggregate, snapshots, differing, .. } = &found;
+        let TypeReport { aggregate, snapshots, differing, .. } = &found;
         bar.set_message(format!("{aggregate}: {} snapshots, {} differ", grouped(*snapshots), differing.len()));
         found.is_all = page.next.is_none() && id.is_none();
         after = page.next;
-        if after.is_none() || !all && found.aggregates >= SAMPLE {
+        if after.is_none() || !all && found.aggregates >= SAMPLE_AGGREGATES {
             return Ok(found);
         }
     }
 }
 
-impl Found {
+impl TypeReport {
     fn of(aggregate: String) -> Self {
         Self { aggregate, aggregates: 0, snapshots: 0, unused: 0, differing: Vec::new(), is_all: false }
     }
 }
 
-fn told(application: &str, found: &[Found]) -> String {
+fn report_text(application: &str, found: &[TypeReport]) -> String {
     let mut text = String::new();
-    for Found { aggregate, aggregates, snapshots, unused, differing, is_all } in found {
+    for TypeReport { aggregate, aggregates, snapshots, unused, differing, is_all } in found {
         let (aggregates, snapshots) = (grouped(*aggregates), grouped(*snapshots));
         let scope = if *is_all { ", all there are" } else { "" };
         let unused = match unused {
@@ -180,16 +180,21 @@ mod tests {
 
     #[test]
     fn what_differs_is_told_with_what_to_do() {
-        let mut order =
-            Found { aggregates: 3, snapshots: 1_200, unused: 2, is_all: true, ..Found::of("order".to_owned()) };
-        let well = told("shop", std::slice::from_ref(&order));
+        let mut order = TypeReport {
+            aggregates: 3,
+            snapshots: 1_200,
+            unused: 2,
+            is_all: true,
+            ..TypeReport::of("order".to_owned())
+        };
+        let well = report_text("shop", std::slice::from_ref(&order));
         assert_eq!(
             well,
             "order: 1,200 snapshots of 3 aggregates, all there are: none differs from its events; 2 more are of \
              another shape or version, and not used\n"
         );
         order.differing = vec![DifferingSnapshots { id: "o-1".to_owned(), versions: vec![50, 100] }];
-        let ill = told("shop", &[order]);
+        let ill = report_text("shop", &[order]);
         for part in
             ["those of 1 aggregates differ", "  order o-1: at version 50, 100\n", "raise SNAPSHOT_VERSION of order"]
         {

@@ -44,9 +44,9 @@ impl Threads {
         self.server.block_on(future)
     }
 
-    /// Ends both runtimes. Tasks that still run get `leftovers` to end.
-    pub(super) fn shut_down(self, leftovers: Duration) {
-        self.server.shutdown_timeout(leftovers);
-        self.domain.shutdown_timeout(leftovers);
+    /// Ends both runtimes. Tasks that still run get `timeout` to end.
+    pub(super) fn shut_down(self, timeout: Duration) {
+        self.server.shutdown_timeout(timeout);
+        self.domain.shutdown_timeout(timeout);
     }
 }

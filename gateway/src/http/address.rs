@@ -144,7 +144,7 @@ mod tests {
             let uri: Uri = format!("/path?{query}").parse().unwrap();
             Parameters::of(&uri, &["at", "version"])
                 .map(|parameters| parameters.get("at").map(str::to_owned))
-                .map_err(|problem| problem.kind().slug)
+                .map_err(|problem| problem.problem_type().slug)
         };
         assert_eq!(of("at=a+b%2B&&version"), Ok(Some("a b+".to_owned())));
         assert_eq!(of(""), Ok(None));
@@ -171,14 +171,14 @@ mod tests {
             assert!(Parameters::of(&uri, &["filter[…]"]).is_err(), "{unknown}");
         }
         let uri: Uri = "/path?filter[a]=1&filter%5Ba%5D=2".parse().unwrap();
-        assert_eq!(Parameters::of(&uri, &["filter[…]"]).unwrap_err().kind().slug, "invalid-parameter");
+        assert_eq!(Parameters::of(&uri, &["filter[…]"]).unwrap_err().problem_type().slug, "invalid-parameter");
     }
 
     #[test]
     fn a_number_has_only_digits_and_fits_a_store() {
         let number = |value: &str| {
             let uri: Uri = format!("/path?n={value}").parse().unwrap();
-            Parameters::of(&uri, &["n"]).unwrap().number("n").map_err(|problem| problem.kind().slug)
+            Parameters::of(&uri, &["n"]).unwrap().number("n").map_err(|problem| problem.problem_type().slug)
         };
         assert_eq!(number("9223372036854775807"), Ok(Some(LARGEST)));
         for value in ["", "-1", "%2B1", "1.0", "9223372036854775808", "99999999999999999999"] {

@@ -43,7 +43,7 @@ impl Commands {
 
 /// A problem about an unknown name, with the known names and the one that is most similar.
 pub(super) fn unknown<'k>(
-    kind: &'static problem::Kind,
+    problem_type: &'static problem::ProblemType,
     what: &str,
     name: &str,
     known: impl Iterator<Item = &'k str>,
@@ -59,8 +59,8 @@ pub(super) fn unknown<'k>(
     match nearest {
         Some(nearest) => {
             let detail = format!("{what}; did you mean {nearest:?}? known: {}", known.join(", "));
-            Problem::new(kind, detail).with("nearest", nearest)
+            Problem::new(problem_type, detail).with("nearest", nearest)
         }
-        None => Problem::new(kind, format!("{what}; none is defined")),
+        None => Problem::new(problem_type, format!("{what}; none is defined")),
     }
 }

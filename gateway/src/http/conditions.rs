@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use dormouse_engine::{CommandOptions, Expected};
 use dormouse_kernel::{CommandKey, Mark, Version};
 
-use super::envelope::{Arrival, is_sane};
+use super::envelope::{Arrival, is_valid_id};
 use super::problem::{self, Problem};
 use super::trace::TraceParent;
 
@@ -34,7 +34,7 @@ pub(super) fn options(headers: &HeaderMap, arrival: &Arrival, longest: Duration)
 fn correlation(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Problem> {
     const NAME: &str = "X-Correlation-Id";
     let Some(value) = single(headers, &X_CORRELATION_ID, NAME)? else { return Ok(None) };
-    let found = headers.get(X_CORRELATION_ID).filter(|id| is_sane(id));
+    let found = headers.get(X_CORRELATION_ID).filter(|id| is_valid_id(id));
     found.map(Some).ok_or_else(|| invalid(NAME, format!("{value:?} is not 1 to 128 visible ASCII characters")))
 }
 

@@ -23,15 +23,15 @@ pub(super) fn fingerprint(body: &[u8]) -> Option<Fingerprint> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let mut written = Vec::with_capacity(body.len() + ROOM_BYTES);
     let mut from = serde_json::Deserializer::from_slice(body);
-    Value(&mut written).deserialize(&mut from).ok()?;
+    CanonicalWriter(&mut written).deserialize(&mut from).ok()?;
     from.end().ok()?;
     Some(Fingerprint::of(&written))
 }
 
 /// Writes the canonical form of the value that it deserializes.
-struct Value<'w>(&'w mut Vec<u8>);
+struct CanonicalWriter<'w>(&'w mut Vec<u8>);
 
-impl Value<'_> {
+impl CanonicalWriter<'_> {
     fn text(&mut self, text: &str) {
         self.0.push(b'"');
         self.0.extend_from_slice(&(text.len() as u64).to_le_bytes());
@@ -44,7 +44,7 @@ impl Value<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
+impl<'de> DeserializeSeed<'de> for CanonicalWriter<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -52,7 +52,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_> {
+impl<'de> Visitor<'de> for CanonicalWriter<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,7 +96,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         self.0.push(b'[');
-        while elements.next_element_seed(Value(self.0))?.is_some() {}
+        while elements.next_element_seed(CanonicalWriter(self.0))?.is_some() {}
         self.0.push(b']');
         Ok(())
     }
@@ -105,15 +105,15 @@ impl<'de> Visitor<'de> for Value<'_> {
         let written = self.0;
         written.push(b'{');
         let start = written.len();
-        let mut fields: Vec<Field> = Vec::new();
+        let mut fields: Vec<FieldSpan> = Vec::new();
         loop {
             let from = written.len();
-            if entries.next_key_seed(Value(written))?.is_none() {
+            if entries.next_key_seed(CanonicalWriter(written))?.is_none() {
                 break;
             }
             let key = from..written.len();
-            entries.next_value_seed(Value(written))?;
-            fields.push(Field { key, end: written.len() });
+            entries.next_value_seed(CanonicalWriter(written))?;
+            fields.push(FieldSpan { key, end: written.len() });
         }
         if !fields.is_sorted_by_key(|field| &written[field.key.clone()]) {
             // The sort is stable: of equal keys, the first one stays first.
@@ -129,7 +129,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 }
 
 /// The place of a field in the written bytes: its key, and after it its value.
-struct Field {
+struct FieldSpan {
     key: Range<usize>,
     end: usize,
 }
@@ -207,12 +207,12 @@ mod tests {
     fn the_form_is_pinned_because_it_is_stored() {
         let mut written = Vec::new();
         let body = br#"{"b":[true,null,0.5],"a":"x"}"#;
-        Value(&mut written).deserialize(&mut serde_json::Deserializer::from_slice(body)).unwrap();
+        CanonicalWriter(&mut written).deserialize(&mut serde_json::Deserializer::from_slice(body)).unwrap();
         let expected = b"{\"\x01\0\0\0\0\0\0\0a\"\x01\0\0\0\0\0\0\0x\"\x01\0\0\0\0\0\0\0b[tn.\0\0\0\0\0\0\xe0\x3f]}";
         assert_eq!(written, expected);
         assert_eq!(encode(&fingerprint(body).unwrap()).unwrap(), encode(&Fingerprint::of(expected)).unwrap());
         let mut whole = Vec::new();
-        Value(&mut whole).deserialize(&mut serde_json::Deserializer::from_slice(b"-2")).unwrap();
+        CanonicalWriter(&mut whole).deserialize(&mut serde_json::Deserializer::from_slice(b"-2")).unwrap();
         assert_eq!(whole, [b"#\xfe".as_slice(), &[0xff; 15]].concat());
     }
 }

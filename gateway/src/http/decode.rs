@@ -212,7 +212,7 @@ mod tests {
         command(variant, variant == "Pair", body.as_bytes()).map_err(|problem| {
             let written = format!("{problem:?}");
             let field = written.split_once("\"field\": String(\"").map(|(_, rest)| rest.split('"').next().unwrap());
-            (problem.kind().status.as_u16(), problem.kind().slug, field.map(str::to_owned), written)
+            (problem.problem_type().status.as_u16(), problem.problem_type().slug, field.map(str::to_owned), written)
         })
     }
 

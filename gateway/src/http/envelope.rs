@@ -50,7 +50,7 @@ where
     let (request_id, trace, answered_trace) = identify(&head.headers);
     let (method, uri) = (head.method.clone(), head.uri.clone());
     let arrival = Arrival { at, request_id: request_id.clone(), trace };
-    let handled = unwound(pin!(handle(arrival, head))).await;
+    let handled = catch_panic(pin!(handle(arrival, head))).await;
     let (mut response, problem) = match handled {
         Ok(mut response) => {
             let problem = response.extensions_mut().remove::<Problem>();
@@ -73,7 +73,7 @@ where
 /// The request's id, the trace that the client sent, and the trace of the response. One random draw serves for both
 /// ids, so that each can be found by the other.
 fn identify(headers: &HeaderMap) -> (HeaderValue, Option<TraceParent>, HeaderValue) {
-    let given = headers.get(X_REQUEST_ID).filter(|given| is_sane(given)).cloned();
+    let given = headers.get(X_REQUEST_ID).filter(|given| is_valid_id(given)).cloned();
     let trace = TraceParent::from_headers(headers);
     match (given, trace) {
         (Some(request_id), Some(trace)) => {
@@ -93,12 +93,14 @@ fn identify(headers: &HeaderMap) -> (HeaderValue, Option<TraceParent>, HeaderVal
 }
 
 /// Whether an id that a client made up can be written into logs, headers and metadata unchanged.
-pub(super) fn is_sane(id: &HeaderValue) -> bool {
+pub(super) fn is_valid_id(id: &HeaderValue) -> bool {
     (1..=REQUEST_ID_CHARS).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
 /// Runs the handler. A panic becomes a problem.
-async fn unwound(mut handling: Pin<&mut impl Future<Output = Result<Response, Problem>>>) -> Result<Response, Problem> {
+async fn catch_panic(
+    mut handling: Pin<&mut impl Future<Output = Result<Response, Problem>>>,
+) -> Result<Response, Problem> {
     // After a panic the future is only dropped.
     poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context))).unwrap_or_else(|panic| {
@@ -116,14 +118,14 @@ fn message(panic: &(dyn Any + Send)) -> String {
 }
 
 fn log(id: &HeaderValue, method: &Method, uri: &Uri, response: &Response, problem: Option<&Problem>, at: Instant) {
-    let status = problem.map_or_else(|| response.status(), |problem| problem.kind().status);
+    let status = problem.map_or_else(|| response.status(), |problem| problem.problem_type().status);
     let request_id = id.to_str().unwrap_or_default();
     let (path, status_code) = (uri.path(), status.as_u16());
-    let kind = problem.map(|problem| problem.kind().slug);
+    let problem_type = problem.map(|problem| problem.problem_type().slug);
     if status.is_server_error() {
         let cause = problem.and_then(Problem::cause);
-        info!(request_id, %method, path, status = status_code, problem = kind, cause, elapsed = ?at.elapsed(), "failed");
+        info!(request_id, %method, path, status = status_code, problem = problem_type, cause, elapsed = ?at.elapsed(), "failed");
     } else {
-        debug!(request_id, %method, path, status = status_code, problem = kind, elapsed = ?at.elapsed(), "answered");
+        debug!(request_id, %method, path, status = status_code, problem = problem_type, elapsed = ?at.elapsed(), "answered");
     }
 }

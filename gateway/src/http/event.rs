@@ -9,8 +9,8 @@ use dormouse_kernel::{CodecError, Metadata, Position, RecordedEvent, decode};
 use serde_json::{Map, Value, json};
 
 use super::budget::Share;
+use super::chunks;
 use super::messagepack::Json;
-use super::pieces;
 
 /// A stored event: its aggregate, its version and position, its type, its payload as it was written (not upcast), and
 /// its metadata.
@@ -51,7 +51,7 @@ pub(super) async fn events_page(
         text
     });
     let parts = once(br#"{"events":["#.to_vec()).chain(events).chain(once(end.into_bytes()));
-    pieces::json(parts, Some(share)).await
+    chunks::json(parts, Some(share)).await
 }
 
 fn put(shown: &mut Value, name: &'static str, bytes: &[u8], decoded: Result<Value, CodecError>) {
@@ -75,12 +75,12 @@ fn metadata_json(recorded: &RecordedEvent, metadata: Metadata) -> Value {
     ];
     shown.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))));
     if let Some(command) = metadata.command {
-        let mut told = json!({ "name": command.name, "events": command.events });
+        let mut shown_command = json!({ "name": command.name, "events": command.events });
         if let Some(key) = &recorded.command_key {
-            told["key"] = key.as_str().into();
+            shown_command["key"] = key.as_str().into();
         }
-        put(&mut told, "reply", &command.reply, json_of(&command.reply));
-        shown.insert("command".to_owned(), told);
+        put(&mut shown_command, "reply", &command.reply, json_of(&command.reply));
+        shown.insert("command".to_owned(), shown_command);
     }
     Value::Object(shown)
 }

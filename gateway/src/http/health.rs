@@ -20,7 +20,7 @@ use super::address::{decoded, segments};
 use super::commands::unknown;
 use super::problem::{self, Problem};
 use super::{Api, json};
-pub(super) use projections::Standstill;
+pub(super) use projections::StallTimer;
 
 /// How long the storage may take to report the end of its log. Probes give up after a second or two.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
@@ -148,11 +148,11 @@ impl Api {
 
     fn aggregates(&self) -> Check {
         let residency = self.engine.residency();
-        let quarantined: usize = residency.iter().map(|kind| kind.quarantined.len()).sum();
-        let live: usize = residency.iter().map(|kind| kind.live).sum();
+        let quarantined: usize = residency.iter().map(|of_type| of_type.quarantined.len()).sum();
+        let live: usize = residency.iter().map(|of_type| of_type.live).sum();
         let ignored = residency
             .iter()
-            .filter_map(|kind| Some((kind.aggregate_type.to_owned(), kind.snapshots_ignored.clone()?.into())));
+            .filter_map(|of_type| Some((of_type.aggregate_type.to_owned(), of_type.snapshots_ignored.clone()?.into())));
         let ignored: Map<String, Value> = ignored.collect();
         let clock_behind = self.engine.clock_behind();
         let is_well = quarantined == 0 && ignored.is_empty() && clock_behind.is_none();
@@ -169,13 +169,13 @@ impl Api {
     }
 
     async fn database(&self) -> Check {
-        let asked = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         let (status, connection) = match tokio::time::timeout(PING_TIMEOUT, self.engine.journal().ping()).await {
             Ok(Ok(_)) => (Status::Ok, "connected"),
             Ok(Err(_)) => (Status::Down, "unreachable"),
             Err(_) => (Status::Down, "silent"),
         };
-        let milliseconds = asked.elapsed().as_secs_f64() * 1000.0;
+        let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
         let (journal, views) = (self.engine.journal().replicas(), self.views.replicas());
         // The primary answers in place of a replica that is unfit, so the status does not depend on replicas.
         let replicas = json!({ "journal": replicas(journal), "views": replicas(views) });

@@ -19,7 +19,7 @@ use super::event::events_page;
 use super::log::Filter;
 use super::problem::Problem;
 use super::resource::Resource;
-use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
+use super::stream::{self, Start, VARY_ACCEPT, beyond_end, wants_stream};
 use super::token::Token;
 
 pub(super) async fn history(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
@@ -40,17 +40,17 @@ async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
         Some(version) => version,
         None => Token::after(&parameters)?,
     };
-    let place = api.streams.open()?;
+    let permit = api.streams.open()?;
     let known = resource.history(&id, Version(after.number.saturating_sub(1)), PageLimit::ONE).await?;
     let Some(RecordedEvent { aggregate, event, .. }) = known.into_iter().next() else {
         if after.number == 0 || resource.history(&id, Version::ZERO, PageLimit::ONE).await?.is_empty() {
             return Err(QueryError::NotFound.into());
         }
-        return Err(beyond(&format!("the aggregate has no version {after}")));
+        return Err(beyond_end(&format!("the aggregate has no version {after}")));
     };
     after.check((after.number > 0).then(|| event.chain.mark()))?;
     let history = History::follow(api.engine.journal(), aggregate, after, filter, api.catch_ups.clone());
-    Ok(stream::answer(history, place))
+    Ok(stream::answer(history, permit))
 }
 
 async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
@@ -73,7 +73,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     }
     let Page { mut events, is_cut } = resource.history(&id, after, page_limit).await?;
     if events.is_empty() && !is_known(resource, &id, after).await? {
-        return Err(beyond(&format!("the aggregate has no version {after}")));
+        return Err(beyond_end(&format!("the aggregate has no version {after}")));
     }
     events.truncate(limit);
     let next = events.last().filter(|_| is_cut).map(|last: &RecordedEvent| {

@@ -21,17 +21,17 @@ use super::Api;
 use super::address::{Parameters, query_without};
 use super::event::events_page;
 use super::problem::{self, Problem};
-use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
+use super::stream::{self, Start, VARY_ACCEPT, beyond_end, wants_stream};
 use super::token::Token;
 
 /// Bytes that one read may take when a filter may drop some of its events.
 const READ_BYTES_AT_ONCE: usize = 256 << 10;
 
 /// The most events that are read for one page, wanted or not: reading takes time, and a request has little of it.
-const LOOKED_AT: u64 = 50_000;
+const SCAN_EVENTS_MAX: u64 = 50_000;
 
 /// The most bytes that are read for one page, for the same reason.
-const READ_BYTES: usize = 64 << 20;
+const SCAN_BYTES_MAX: usize = 64 << 20;
 
 /// Until other clients have read their page.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -51,8 +51,8 @@ async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
         None => Start::of_address(&parameters)?,
     };
     let after = position(api, start).await?;
-    let place = api.streams.open()?;
-    Ok(stream::answer(Log::follow(api.engine.journal(), after, filter, api.catch_ups.clone()), place))
+    let permit = api.streams.open()?;
+    Ok(stream::answer(Log::follow(api.engine.journal(), after, filter, api.catch_ups.clone()), permit))
 }
 
 async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
@@ -66,10 +66,10 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let share = api.pages.share_by(deadline).await?;
     let journal = api.engine.journal();
     let head = *journal.head().borrow();
-    let last = head.min(reached.plus(LOOKED_AT));
+    let last = head.min(reached.plus(SCAN_EVENTS_MAX));
     let stored = filter.stored();
     let (mut events, mut bytes, mut bytes_read): (Vec<RecordedEvent>, usize, usize) = (Vec::new(), 0, 0);
-    'page: while reached < last && events.len() < limit && bytes < api.page_bytes && bytes_read < READ_BYTES {
+    'page: while reached < last && events.len() < limit && bytes < api.page_bytes && bytes_read < SCAN_BYTES_MAX {
         let turn = api.turn_by(deadline).await?;
         let read_limit = PageLimit::events(limit - events.len());
         let selected = match &stored {
@@ -77,7 +77,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
             Some(stored) => journal.select_log(reached, last, stored, read_limit.bytes(READ_BYTES_AT_ONCE)).await,
         };
         drop(turn);
-        let Selected { events: found, reached: looked_at } = selected.map_err(QueryError::from)?;
+        let Selected { events: found, reached: scanned } = selected.map_err(QueryError::from)?;
         for event in found {
             let size = event.event.size_bytes();
             let is_wanted = filter.wants(&event.aggregate, &event.event);
@@ -91,7 +91,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
                 events.push(event);
             }
         }
-        reached = looked_at;
+        reached = scanned;
     }
     let mark = match events.last().filter(|last| last.position == reached) {
         Some(last) => Some(last.event.chain.mark()),
@@ -123,7 +123,7 @@ async fn position(api: &Api, start: Start) -> Result<Token, Problem> {
         Start::After(after) if after.number <= head.0 => api.is_of_this_history(after).await.map(|()| after),
         Start::After(after) => {
             let what = format!("the log ends at position {head}, before {after}");
-            Err(beyond(&what).with("position", head.0))
+            Err(beyond_end(&what).with("position", head.0))
         }
     }
 }

@@ -98,7 +98,7 @@ mod tests {
     fn checked(request: axum::http::request::Builder, hosts: &[&str]) -> Result<(), u16> {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let hosts: Vec<HostName> = hosts.iter().map(|name| name.parse().unwrap()).collect();
-        check(&parts, &hosts).map_err(|problem| problem.kind().status.as_u16())
+        check(&parts, &hosts).map_err(|problem| problem.problem_type().status.as_u16())
     }
 
     fn naming(host: &str, hosts: &[&str]) -> Result<(), u16> {

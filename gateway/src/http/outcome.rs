@@ -46,26 +46,26 @@ pub(super) async fn by_key(State(api): State<Arc<Api>>, request: Request) -> Res
 }
 
 #[derive(Serialize)]
-struct Answer<'a, R> {
+struct OutcomeBody<'a, R> {
     aggregate: &'static str,
     id: &'a str,
     version: u64,
     position: Option<u64>,
     #[serde(serialize_with = "summaries")]
     events: &'a [EventSummary],
-    reply: Said<R>,
+    reply: ReplyBody<R>,
 }
 
 /// The reply of the aggregate, as the client gets it.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Said<R> {
+enum ReplyBody<R> {
     Typed(R),
     /// The stored reply, converted value by value. Facts that only the type knows are lost: bytes become base64.
     Stored(Value),
 }
 
-impl<R: Serialize + DeserializeOwned> Said<R> {
+impl<R: Serialize + DeserializeOwned> ReplyBody<R> {
     /// The stored reply, unchanged. Today's type encodes it only if that type knows all of it and adds nothing.
     fn of(reply: Reply<R>) -> Result<Self, Problem> {
         let bytes = match reply {
@@ -74,12 +74,14 @@ impl<R: Serialize + DeserializeOwned> Said<R> {
         };
         match decode(&bytes) {
             Ok(reply) if encode(&reply).is_ok_and(|again| again == bytes) => Ok(Self::Typed(reply)),
-            Ok(_) | Err(_) => decode(&bytes).map(|Json(value)| Self::Stored(value)).map_err(|error| unwritable(&error)),
+            Ok(_) | Err(_) => {
+                decode(&bytes).map(|Json(value)| Self::Stored(value)).map_err(|error| unencodable(&error))
+            }
         }
     }
 }
 
-fn unwritable(error: &dyn std::error::Error) -> Problem {
+fn unencodable(error: &dyn std::error::Error) -> Problem {
     Problem::new(&problem::INTERNAL, "the command took effect, but its reply cannot be written as JSON")
         .because(error.to_string())
 }
@@ -95,7 +97,7 @@ fn summaries<S: Serializer>(events: &[EventSummary], serializer: S) -> Result<S:
 }
 
 /// The outcome of a command as JSON, for a response of its own or for a line of a bulk response.
-pub(super) struct Told {
+pub(super) struct EncodedOutcome {
     /// The outcome as JSON.
     pub(super) body: Vec<u8>,
     /// The position of the last event.
@@ -109,27 +111,27 @@ pub(super) struct Told {
 }
 
 /// Encodes the outcome of a command.
-pub(super) fn tell<R: Serialize + DeserializeOwned>(
+pub(super) fn encode_outcome<R: Serialize + DeserializeOwned>(
     aggregate: &'static str,
     outcome: Outcome<Reply<R>>,
-) -> Result<Told, Problem> {
-    let answer = Answer {
+) -> Result<EncodedOutcome, Problem> {
+    let document = OutcomeBody {
         aggregate,
         id: outcome.id.as_str(),
         version: outcome.version.0,
         position: outcome.position.map(|position| position.0),
         events: &outcome.events,
-        reply: Said::of(outcome.reply)?,
+        reply: ReplyBody::of(outcome.reply)?,
     };
     let mut body = Vec::with_capacity(TYPICAL_BYTES);
-    serde_json::to_writer(&mut body, &answer).map_err(|error| unwritable(&error))?;
+    serde_json::to_writer(&mut body, &document).map_err(|error| unencodable(&error))?;
     let tag = outcome.position.and(outcome.mark).map(|mark| entity_tag(outcome.version, mark));
     // The position of a command without events is the end of the log.
     let mark = outcome.mark.filter(|_| !outcome.events.is_empty());
-    Ok(Told { body, position: outcome.position, mark, tag, repeated: outcome.repeated })
+    Ok(EncodedOutcome { body, position: outcome.position, mark, tag, repeated: outcome.repeated })
 }
 
-impl Told {
+impl EncodedOutcome {
     /// The response to a request with this one command.
     pub(super) fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));

@@ -29,7 +29,7 @@ pub(crate) fn in_place_of(answer: &[u8]) -> Option<Vec<u8>> {
 
 fn written(problem: &Problem) -> Vec<u8> {
     let id = Uuid::new_v4().to_string();
-    let (status, body) = (problem.kind().status, problem.body(&id));
+    let (status, body) = (problem.problem_type().status, problem.body(&id));
     let media_type = PROBLEM_JSON;
     let media_type = media_type.to_str().unwrap_or_default();
     let length = body.len();

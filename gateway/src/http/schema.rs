@@ -70,10 +70,15 @@ pub(super) fn plain_enumerations(document: &mut Value) {
             // Examples are values, not schemas.
             members.iter_mut().filter(|(name, _)| *name != "example").for_each(|(_, inner)| plain_enumerations(inner));
             if let Some(values) = constants(members) {
-                let told = values.iter().filter_map(|(value, told)| Some(format!("`{value}`: {}", told.as_ref()?)));
-                let told =
-                    members.get("description").and_then(Value::as_str).map(str::to_owned).into_iter().chain(told);
-                let description = told.collect::<Vec<_>>().join("\n\n");
+                let descriptions =
+                    values.iter().filter_map(|(value, text)| Some(format!("`{value}`: {}", text.as_ref()?)));
+                let descriptions = members
+                    .get("description")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+                    .into_iter()
+                    .chain(descriptions);
+                let description = descriptions.collect::<Vec<_>>().join("\n\n");
                 let values: Vec<_> = values.into_iter().map(|(value, _)| value).collect();
                 members.remove("oneOf");
                 members.insert("type".to_owned(), "string".into());

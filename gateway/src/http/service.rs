@@ -16,18 +16,18 @@ use super::envelope::{self, Arrival};
 use super::execute::{CommandAddress, execute};
 use super::problem::{self, Problem};
 use super::stream::Streams;
-use super::unread::Tracked;
+use super::unread_body::TrackedBody;
 use super::{Api, body, bulk, origin};
-use crate::server::Unread;
+use crate::server::UnreadBody;
 
 /// The whole API, ready to answer requests.
-pub(crate) struct Site {
+pub(crate) struct Service {
     pub(super) api: Arc<Api>,
     pub(super) router: Router,
     pub(super) request_timeout: Duration,
 }
 
-impl Site {
+impl Service {
     /// The streams that it serves. The caller must end them at a shutdown.
     pub(crate) fn streams(&self) -> Streams {
         self.api.streams.clone()
@@ -40,12 +40,12 @@ impl Site {
         B::Error: Into<BoxError>,
     {
         let (head, body) = request.into_parts();
-        let body = Tracked::new(body);
-        let (reading, waits) = (body.reading(), head.headers.contains_key(EXPECT));
+        let body = TrackedBody::new(body);
+        let (progress, waits) = (body.progress(), head.headers.contains_key(EXPECT));
         let mut body = Some(body);
         let slot = &mut body;
         let mut response = envelope::answer(head, move |arrival, head| self.handle(arrival, head, slot)).await;
-        let is_read = reading.is_complete()
+        let is_read = progress.is_complete()
             || match body {
                 Some(body) => body.discard(waits).await,
                 // A handler has taken the body. A handler that has not failed reads on while it answers.
@@ -53,7 +53,7 @@ impl Site {
             };
         if !is_read {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            response.extensions_mut().insert(Unread);
+            response.extensions_mut().insert(UnreadBody);
         }
         response
     }
@@ -64,14 +64,14 @@ impl Site {
         &self,
         arrival: Arrival,
         mut request: Parts,
-        body: &mut Option<Tracked<B>>,
+        body: &mut Option<TrackedBody<B>>,
     ) -> Result<Response, Problem>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         origin::check(&request, &self.api.hosts)?;
-        if !bulk::takes(&request) {
+        if !bulk::is_bulk(&request) {
             body::refuse_announced(&request.headers, self.api.max_body)?;
         }
         if let (Some(address), Some(body)) = (CommandAddress::of(&request), body.as_mut()) {

@@ -40,7 +40,7 @@ fn as_of(parameters: &Parameters<'_>) -> Result<AsOf, Problem> {
 }
 
 #[derive(Serialize)]
-struct Answer<'a, A> {
+struct StateBody<'a, A> {
     aggregate: &'static str,
     id: &'a str,
     version: u64,
@@ -61,8 +61,8 @@ pub(super) fn answer<A: Serialize>(
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
         let (version, recorded_at) = (stated.version.0, stated.recorded_at);
-        let answer = Answer { aggregate, id: id.as_str(), version, recorded_at, state: &stated.state };
-        let body = serde_json::to_vec(&answer).map_err(|error| {
+        let document = StateBody { aggregate, id: id.as_str(), version, recorded_at, state: &stated.state };
+        let body = serde_json::to_vec(&document).map_err(|error| {
             Problem::new(&problem::INTERNAL, "the state cannot be written as JSON").because(error.to_string())
         })?;
         *response.body_mut() = Body::from(body);

@@ -14,8 +14,8 @@
 //! and sends more of them while it has no event to show.
 
 mod accept;
-mod places;
-mod rest;
+mod pause;
+mod permits;
 mod start;
 
 use std::convert::Infallible;
@@ -34,16 +34,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
 
 pub(super) use accept::{VARY_ACCEPT, wants_stream};
-use places::Place;
-pub(crate) use places::Streams;
-pub(super) use rest::Rest;
-pub(super) use start::{Start, beyond};
+pub(super) use pause::ReadPause;
+use permits::StreamPermit;
+pub(crate) use permits::Streams;
+pub(super) use start::{Start, beyond_end};
 
 use super::budget::Share;
+use super::chunks::CHUNK_BYTES;
 use super::event::event_json;
-use super::pieces::PIECE_BYTES;
 use super::token::Token;
-use crate::server::Endless;
+use crate::server::EndlessBody;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
@@ -55,7 +55,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub(super) const PAGE_BYTES: usize = 128 << 10;
 
 /// Events that a stream looks at before it yields to other tasks.
-pub(super) const LOOK: usize = 1024;
+pub(super) const SCAN_EVENTS: usize = 1024;
 
 /// The pause before a stream asks again a journal that did not answer.
 const RETRY: Duration = Duration::from_secs(1);
@@ -82,16 +82,17 @@ pub(super) trait Source: Send + 'static {
 }
 
 /// The response with a stream of everything that `source` has.
-pub(super) fn answer(source: impl Source, place: Place) -> Response {
+pub(super) fn answer(source: impl Source, permit: StreamPermit) -> Response {
     let due = Instant::now();
     let page = Vec::new().into_iter();
-    let stream = Stream { source, place, page, piece: Bytes::new(), share: None, waiting: None, told: None, due };
-    let pieces = unfold(stream, |mut stream| async move {
-        let piece = stream.piece().await?;
-        Some((Ok::<_, Infallible>(piece), stream))
+    let stream =
+        Stream { source, permit, page, chunk: Bytes::new(), share: None, waiting_share: None, sent_id: None, due };
+    let chunks = unfold(stream, |mut stream| async move {
+        let chunk = stream.chunk().await?;
+        Some((Ok::<_, Infallible>(chunk), stream))
     });
-    let mut response = Response::new(Body::from_stream(pieces));
-    response.extensions_mut().insert(Endless);
+    let mut response = Response::new(Body::from_stream(chunks));
+    response.extensions_mut().insert(EndlessBody);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, EVENT_STREAM);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -101,69 +102,69 @@ pub(super) fn answer(source: impl Source, place: Place) -> Response {
 
 struct Stream<S> {
     source: S,
-    place: Place,
+    permit: StreamPermit,
     page: vec::IntoIter<RecordedEvent>,
     /// The rest of the message that is being sent.
-    piece: Bytes,
+    chunk: Bytes,
     /// Memory for an event that is larger than a page, from before it is read until the client has taken it.
     share: Option<Share>,
     /// Waits for the memory of such an event, which is the next one.
-    waiting: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
+    waiting_share: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
     /// The last id that was sent to the client.
-    told: Option<Token>,
+    sent_id: Option<Token>,
     /// When the next message is due.
     due: Instant,
 }
 
 impl<S: Source> Stream<S> {
     /// The next chunk of a message; `None` at the end of the stream.
-    async fn piece(&mut self) -> Option<Bytes> {
-        if self.piece.is_empty() {
+    async fn chunk(&mut self) -> Option<Bytes> {
+        if self.chunk.is_empty() {
             if self.page.as_slice().is_empty() {
                 // The client has taken the event that needed the share.
                 self.share = None;
             }
-            self.piece = self.message().await?.into();
+            self.chunk = self.message().await?.into();
         }
-        Some(self.piece.split_to(self.piece.len().min(PIECE_BYTES)))
+        Some(self.chunk.split_to(self.chunk.len().min(CHUNK_BYTES)))
     }
 
     /// The next message; `None` at the end of the stream.
     async fn message(&mut self) -> Option<String> {
-        if self.place.is_ending() {
+        if self.permit.is_ending() {
             return None;
         }
         let message = match self.page.next() {
             Some(event) => self.show(&event),
             // The start id: a client that is cut off before the first event resumes at the same place.
-            None if self.told.is_none() => self.show_id(),
+            None if self.sent_id.is_none() => self.show_id(),
             None => self.next_page().await?,
         };
-        self.due = Instant::now() + self.place.heartbeat();
+        self.due = Instant::now() + self.permit.heartbeat();
         Some(message)
     }
 
     /// The first message of the next page, or a heartbeat.
     async fn next_page(&mut self) -> Option<String> {
         loop {
-            let Self { source, share, waiting, .. } = self;
+            let Self { source, share, waiting_share, .. } = self;
             let next = async {
-                if let Some(next_share) = waiting {
+                if let Some(next_share) = waiting_share {
                     *share = Some(next_share.await);
-                    *waiting = None;
+                    *waiting_share = None;
                 }
                 source.next(share).await
             };
             let events = tokio::select! {
                 biased;
-                () = self.place.ending() => return None,
+                () = self.permit.ending() => return None,
                 events = next => events,
-                () = sleep_until(self.due) => return Some(self.sign_of_life()),
+                () = sleep_until(self.due) => return Some(self.heartbeat_message()),
             };
             match events {
                 Ok(events) if events.is_empty() => {
                     self.share = None;
-                    self.waiting = Some(Box::pin(self.place.large_events().share()));
+                    self.waiting_share = Some(Box::pin(self.permit.large_events().share()));
                 }
                 Ok(events) => {
                     self.page = events.into_iter();
@@ -174,7 +175,7 @@ impl<S: Source> Stream<S> {
                 Err(error @ ReadError::Unavailable(_)) => {
                     warn!(%error, "a stream cannot read the journal, trying again");
                     tokio::select! {
-                        () = self.place.ending() => return None,
+                        () = self.permit.ending() => return None,
                         () = sleep(RETRY) => {}
                     }
                 }
@@ -188,20 +189,20 @@ impl<S: Source> Stream<S> {
 
     fn show(&mut self, event: &RecordedEvent) -> String {
         let id = S::id(event);
-        self.told = Some(id);
+        self.sent_id = Some(id);
         // The JSON has no line breaks.
         format!("id: {id}\ndata: {}\n\n", event_json(event))
     }
 
     fn show_id(&mut self) -> String {
         let id = self.source.reached();
-        self.told = Some(id);
+        self.sent_id = Some(id);
         format!("id: {id}\n\n")
     }
 
     /// A heartbeat. It tells how far the stream has read, if that has changed: otherwise a client that filters for rare
     /// events would start far back after each interruption.
-    fn sign_of_life(&mut self) -> String {
-        if self.told == Some(self.source.reached()) { ":\n\n".to_owned() } else { self.show_id() }
+    fn heartbeat_message(&mut self) -> String {
+        if self.sent_id == Some(self.source.reached()) { ":\n\n".to_owned() } else { self.show_id() }
     }
 }

@@ -105,6 +105,6 @@ mod tests {
         let (one, other) = (Some(Mark(1)), Some(Mark(2)));
         assert!(Token::new(5, one).check(one).is_ok() && Token::new(5, None).check(one).is_ok());
         assert!(Token::new(5, one).check(None).is_ok(), "the log does not reach that far, which is another error");
-        assert_eq!(Token::new(5, one).check(other).unwrap_err().kind().slug, "another-history");
+        assert_eq!(Token::new(5, one).check(other).unwrap_err().problem_type().slug, "another-history");
     }
 }

@@ -20,40 +20,40 @@ use tokio::time::timeout;
 const DISCARDED_BYTES: usize = 64 << 10;
 
 /// How long that may take. A client that is sending the rest of a small body needs less.
-const DISCARDING: Duration = Duration::from_millis(200);
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A body that records whether it was read to its end. It can be moved meanwhile.
-pub(super) struct Tracked<B> {
+pub(super) struct TrackedBody<B> {
     body: B,
     is_read: Arc<AtomicBool>,
 }
 
-/// Knows whether a [`Tracked`] body was read to its end.
-pub(super) struct Reading(Arc<AtomicBool>);
+/// Knows whether a [`TrackedBody`] was read to its end.
+pub(super) struct BodyProgress(Arc<AtomicBool>);
 
-impl Reading {
+impl BodyProgress {
     pub(super) fn is_complete(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> Tracked<B> {
+impl<B: HttpBody<Data = Bytes> + Unpin> TrackedBody<B> {
     pub(super) fn new(body: B) -> Self {
         let is_read = Arc::new(AtomicBool::new(body.is_end_stream()));
         Self { body, is_read }
     }
 
-    pub(super) fn reading(&self) -> Reading {
-        Reading(Arc::clone(&self.is_read))
+    pub(super) fn progress(&self) -> BodyProgress {
+        BodyProgress(Arc::clone(&self.is_read))
     }
 
     /// Reads the rest if it is small and arrives soon. Returns whether the body was read to its end. A client that
     /// waits for permission to send (`Expect: 100-continue`) gets none, because its body is not needed.
     pub(super) async fn discard(mut self, waits: bool) -> bool {
-        let reading = self.reading();
+        let progress = self.progress();
         let is_large = |announced: u64| usize::try_from(announced).map_or(true, |bytes| bytes > DISCARDED_BYTES);
         if waits || is_large(self.body.size_hint().lower()) {
-            return reading.is_complete();
+            return progress.is_complete();
         }
         let all = async {
             let mut bytes = 0;
@@ -65,12 +65,12 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Tracked<B> {
             }
         };
         // A rest that is too slow is treated like one that is too large.
-        let _too_slow = timeout(DISCARDING, all).await;
-        reading.is_complete()
+        let _too_slow = timeout(DISCARD_TIMEOUT, all).await;
+        progress.is_complete()
     }
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Tracked<B> {
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for TrackedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 

@@ -1,6 +1,6 @@
 //! `/v1/views`: the documents of projections, by key and as lists.
 //!
-//! A [`Served`] view has everything that the routes need of one view. `freshness` waits until the view contains a
+//! A [`ServedView`] has everything that the routes need of one view. `freshness` waits until the view contains a
 //! write. `answer` writes entity tags and the rules for caches. `document` and `list` are the two queries. `filters`,
 //! `cursor` and `selection` parse the parameters of a list.
 
@@ -23,7 +23,7 @@ use axum::response::Response;
 use dormouse_config::Config;
 use dormouse_journal::store::postgres_sessions::ReplicaStatus;
 use dormouse_kernel::Position;
-use dormouse_projections::{Definition, Kind, Projections, Reader, State as Fares};
+use dormouse_projections::{Definition, Kind, Projections, Reader, State as ProjectionState};
 use metrics::{Counter, Histogram, counter, histogram};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -31,7 +31,7 @@ use tracing::warn;
 
 use super::address::{Parameters, decoded};
 use super::commands::unknown;
-use super::health::Standstill;
+use super::health::StallTimer;
 use super::problem::{self, Problem};
 use super::token::Token;
 use super::{Api, json};
@@ -41,20 +41,20 @@ pub(super) use shape::Shape;
 /// The views of an application, with the settings for reading them.
 pub(super) struct Views {
     projections: Option<Projections>,
-    served: BTreeMap<&'static str, Served>,
+    served: BTreeMap<&'static str, ServedView>,
     slow_after: Duration,
     cache_control: HeaderValue,
     /// The longest wait for a position.
-    patience: Duration,
+    wait_max: Duration,
     /// The time after its arrival at which a request must stop waiting.
-    last_call: Duration,
+    wait_deadline: Duration,
     pub(super) stalled_after: Duration,
 }
 
 /// A view that is served.
-pub(super) struct Served {
+pub(super) struct ServedView {
     pub(super) reader: Reader,
-    pub(super) standstill: Standstill,
+    pub(super) stall_timer: StallTimer,
     /// The schema of its documents.
     shape: Shape,
     one: QueryType,
@@ -81,7 +81,10 @@ impl Views {
             let definition = reader.definition();
             let shape = shapes.remove(definition.name()).unwrap_or_default();
             let (one, all) = (QueryType::new(definition.query_one()), QueryType::new(definition.query_all()));
-            (definition.name(), Served { reader: reader.clone(), standstill: Standstill::default(), shape, one, all })
+            (
+                definition.name(),
+                ServedView { reader: reader.clone(), stall_timer: StallTimer::default(), shape, one, all },
+            )
         });
         let request_timeout = config.gateway.request_timeout;
         Self {
@@ -89,8 +92,8 @@ impl Views {
             served: served.collect(),
             slow_after: config.views.slow_after,
             cache_control: answer::cache_control(config.views.max_age),
-            patience: config.views.wait_timeout,
-            last_call: request_timeout.saturating_sub(freshness::margin(request_timeout)),
+            wait_max: config.views.wait_timeout,
+            wait_deadline: request_timeout.saturating_sub(freshness::margin(request_timeout)),
             stalled_after: config.projections.stalled_after,
         }
     }
@@ -100,12 +103,12 @@ impl Views {
         self.projections.as_ref().map(Projections::replicas).unwrap_or_default()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Served> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ServedView> {
         self.served.values()
     }
 
     /// Finds a view by its path segment.
-    fn find(&self, segment: &str) -> Result<&Served, Problem> {
+    fn find(&self, segment: &str) -> Result<&ServedView, Problem> {
         let name = decoded(segment).unwrap_or_default();
         self.served.get(name.as_ref()).ok_or_else(|| {
             let known = self.served.keys().copied();
@@ -114,18 +117,18 @@ impl Views {
     }
 
     /// Records a query in the metrics, and logs it if it was slow.
-    fn note(&self, query: &QueryType, view: &Definition, asked: Instant, results: usize, question: Option<&str>) {
-        let elapsed = asked.elapsed();
+    fn record(&self, query: &QueryType, view: &Definition, started: Instant, results: usize, address: Option<&str>) {
+        let elapsed = started.elapsed();
         query.duration.record(elapsed);
         query.results.record(results as f64);
         if elapsed > self.slow_after {
             query.slow.increment(1);
-            warn!(view = view.name(), query = query.name, question, results, ?elapsed, "a slow query");
+            warn!(view = view.name(), query = query.name, address, results, ?elapsed, "a slow query");
         }
     }
 }
 
-impl Served {
+impl ServedView {
     /// The token of the position of a result, which a reader may send back. Its mark is known only at the position of
     /// the last update, where nearly all results are.
     fn token(&self, at: Position) -> Token {
@@ -154,7 +157,7 @@ impl QueryType {
 /// `GET /v1/views`: the views, their fields for filters and orders, and their positions.
 pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    let described = |served: &Served| {
+    let described = |served: &ServedView| {
         let definition = served.definition();
         let progress = served.reader.progress().borrow().clone();
         let fields = definition.fields().iter();
@@ -182,15 +185,15 @@ pub(super) const fn kind_name(kind: Kind) -> &'static str {
 }
 
 /// The state of a projection in one word. Its reason is for the log only, because it may name hosts, paths or code.
-pub(super) const fn state_name(state: &Fares) -> &'static str {
+pub(super) const fn state_name(state: &ProjectionState) -> &'static str {
     match state {
-        Fares::Starting => "starting",
-        Fares::Running => "running",
-        Fares::Outdated => "outdated",
-        Fares::Retrying(_) => "retrying",
-        Fares::Paused => "paused",
-        Fares::Stopped(_) => "stopped",
-        Fares::Dropped => "dropped",
-        Fares::Ended => "ended",
+        ProjectionState::Starting => "starting",
+        ProjectionState::Running => "running",
+        ProjectionState::Outdated => "outdated",
+        ProjectionState::Retrying(_) => "retrying",
+        ProjectionState::Paused => "paused",
+        ProjectionState::Stopped(_) => "stopped",
+        ProjectionState::Dropped => "dropped",
+        ProjectionState::Ended => "ended",
     }
 }

@@ -21,7 +21,7 @@ use super::limits;
 use crate::http::refusal;
 
 /// Bytes that are read at once to be thrown away.
-const SCRAP_BYTES: usize = 16 << 10;
+const DISCARD_BYTES: usize = 16 << 10;
 
 pub(super) struct Socket {
     stream: TcpStream,
@@ -29,7 +29,7 @@ pub(super) struct Socket {
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     /// Bytes that are written before anything else.
-    instead: Vec<u8>,
+    replacement: Vec<u8>,
     /// Whether the client may still be sending when the connection closes.
     lingers: Arc<AtomicBool>,
     lingering: Option<Lingering>,
@@ -37,7 +37,7 @@ pub(super) struct Socket {
 
 /// The end of a connection on which bytes still arrive, which are read and thrown away.
 struct Lingering {
-    ends: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
     bytes_left: u64,
 }
 
@@ -47,7 +47,7 @@ impl Socket {
         // it is broken, and its next use fails.
         let _gone = stream.set_nodelay(true);
         let lingers = Arc::default();
-        Self { stream, write_timeout, stalled: None, instead: Vec::new(), lingers, lingering: None }
+        Self { stream, write_timeout, stalled: None, replacement: Vec::new(), lingers, lingering: None }
     }
 
     /// The flag that makes the socket linger. It must be set before the response to a request whose body was not read
@@ -59,26 +59,26 @@ impl Socket {
     /// Reads and throws away, until the client has finished, the time is over, or the limit of bytes is reached.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let lingering = self.lingering.get_or_insert_with(|| Lingering {
-            ends: Box::pin(sleep(limits::LINGERING)),
+            timer: Box::pin(sleep(limits::LINGERING)),
             bytes_left: limits::LINGERING_BYTES,
         });
-        let mut scrap = [MaybeUninit::uninit(); SCRAP_BYTES];
+        let mut discarded = [MaybeUninit::uninit(); DISCARD_BYTES];
         while lingering.bytes_left > 0 {
-            let mut buffer = ReadBuf::uninit(&mut scrap);
+            let mut buffer = ReadBuf::uninit(&mut discarded);
             match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     let bytes = u64::try_from(buffer.filled().len()).unwrap_or(u64::MAX);
                     lingering.bytes_left = lingering.bytes_left.saturating_sub(bytes);
                 }
                 Poll::Ready(_) => break,
-                Poll::Pending => return lingering.ends.as_mut().poll(context),
+                Poll::Pending => return lingering.timer.as_mut().poll(context),
             }
         }
         Poll::Ready(())
     }
 
     /// Passes on the result of a write. A write that waits fails when the write timeout is over.
-    fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn with_timeout<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -89,14 +89,14 @@ impl Socket {
     }
 
     /// Writes the bytes that replace hyper's own response.
-    fn poll_instead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.instead.is_empty() {
-            let written = Pin::new(&mut self.stream).poll_write(context, &self.instead);
-            let count = ready!(self.bounded(context, written))?;
+    fn poll_replacement(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.replacement.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(context, &self.replacement);
+            let count = ready!(self.with_timeout(context, written))?;
             if count == 0 {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
-            self.instead.drain(..count);
+            self.replacement.drain(..count);
         }
         Poll::Ready(Ok(()))
     }
@@ -105,7 +105,7 @@ impl Socket {
     fn is_replaced(&mut self, bytes: &[u8]) -> bool {
         match refusal::in_place_of(bytes) {
             Some(better) => {
-                self.instead = better;
+                self.replacement = better;
                 self.lingers.store(true, Ordering::Relaxed);
                 true
             }
@@ -126,12 +126,12 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_instead(context))?;
+        ready!(self.poll_replacement(context))?;
         if self.is_replaced(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.bounded(context, written)
+        self.with_timeout(context, written)
     }
 
     fn poll_write_vectored(
@@ -139,7 +139,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_instead(context))?;
+        ready!(self.poll_replacement(context))?;
         // A response without a body is one slice.
         if let [bytes] = slices
             && self.is_replaced(bytes)
@@ -147,7 +147,7 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.bounded(context, written)
+        self.with_timeout(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -155,12 +155,12 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_instead(context))?;
+        ready!(self.poll_replacement(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_instead(context))?;
+        ready!(self.poll_replacement(context))?;
         ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
         if self.lingers.load(Ordering::Relaxed) {
             ready!(self.poll_linger(context));

@@ -14,7 +14,7 @@ pub(super) struct Keys {
 
 /// A line with a key.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedLine {
     pub(super) number: u64,
     /// The text that is sent, without a line break.
     pub(super) text: Vec<u8>,
@@ -34,7 +34,7 @@ impl Keys {
     ///
     /// # Errors
     /// The line needs a key, and the import has no name.
-    pub(super) fn prepare(&self, number: u64, text: &[u8]) -> Result<Result<Prepared, String>, WrongArgument> {
+    pub(super) fn prepare(&self, number: u64, text: &[u8]) -> Result<Result<PreparedLine, String>, WrongArgument> {
         // Raw values keep numbers of any size and the order of inner fields.
         let mut fields: BTreeMap<String, Box<RawValue>> = match serde_json::from_slice(text.trim_ascii()) {
             Ok(fields) => fields,
@@ -58,11 +58,11 @@ impl Keys {
             serde_json::to_vec(&fields).unwrap_or_else(|_| text.to_vec())
         };
         let aggregate = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        Ok(Ok(Prepared { number, text: sent, bytes: text.len(), aggregate }))
+        Ok(Ok(PreparedLine { number, text: sent, bytes: text.len(), aggregate }))
     }
 }
 
-impl Prepared {
+impl PreparedLine {
     /// The number of the sender for this line. All lines of an aggregate have the same sender.
     pub(super) fn sender(&self, senders: usize) -> usize {
         usize::try_from(self.aggregate % senders.max(1) as u64).unwrap_or_default()
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
 
-    fn prepared(keys: &Keys, number: u64, text: &str) -> Prepared {
+    fn prepared(keys: &Keys, number: u64, text: &str) -> PreparedLine {
         keys.prepare(number, text.as_bytes()).unwrap().unwrap()
     }
 
@@ -86,7 +86,7 @@ mod tests {
         let line = prepared(&keys, 7, text);
         let sent = String::from_utf8(line.text.clone()).unwrap();
         assert!(sent.contains(r#""body":{"n":1.0,"m":18446744073709551616}"#), "{sent}");
-        let key = |line: &Prepared| serde_json::from_slice::<Value>(&line.text).unwrap()["key"].clone();
+        let key = |line: &PreparedLine| serde_json::from_slice::<Value>(&line.text).unwrap()["key"].clone();
         assert!(key(&line).as_str().unwrap().ends_with("-7"));
         assert_eq!(key(&line), key(&prepared(&keys, 7, text)));
         assert_ne!(key(&line), key(&prepared(&others, 7, text)));

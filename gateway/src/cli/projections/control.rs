@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Which, path};
+use super::{Selection, path};
 use crate::admin::Projection;
 use crate::cli::remote::{Connection, Remote};
 use crate::cli::{confirm, output};
@@ -20,7 +20,7 @@ pub(super) struct Pause {
     #[command(flatten)]
     pub(super) connection: Connection,
     #[command(flatten)]
-    pub(super) which: Which,
+    pub(super) selection: Selection,
 }
 
 /// Resumes projections that were paused, or that have stopped because they failed
@@ -33,7 +33,7 @@ pub(super) struct Resume {
     #[command(flatten)]
     pub(super) connection: Connection,
     #[command(flatten)]
-    pub(super) which: Which,
+    pub(super) selection: Selection,
 }
 
 /// Deletes the documents of views, and builds them from a position on
@@ -50,7 +50,7 @@ pub(super) struct Reset {
     #[command(flatten)]
     pub(super) connection: Connection,
     #[command(flatten)]
-    pub(super) which: Which,
+    pub(super) selection: Selection,
     /// The last event that is left out; 0 leaves none out.
     #[arg(long, value_name = "POSITION")]
     pub(super) to: u64,
@@ -78,16 +78,16 @@ pub(super) struct Drop {
     pub(super) yes: bool,
 }
 
-pub(super) fn pause(remote: &Remote, which: &Which) -> anyhow::Result<()> {
-    each(remote, which, "pause", &json!({}))
+pub(super) fn pause(remote: &Remote, selection: &Selection) -> anyhow::Result<()> {
+    each(remote, selection, "pause", &json!({}))
 }
 
-pub(super) fn resume(remote: &Remote, which: &Which) -> anyhow::Result<()> {
-    each(remote, which, "resume", &json!({}))
+pub(super) fn resume(remote: &Remote, selection: &Selection) -> anyhow::Result<()> {
+    each(remote, selection, "resume", &json!({}))
 }
 
-pub(super) fn reset(remote: &Remote, which: &Which, to: u64, is_agreed: bool) -> anyhow::Result<()> {
-    let names: Vec<String> = which.find(remote)?.into_iter().map(|projection| projection.name).collect();
+pub(super) fn reset(remote: &Remote, selection: &Selection, to: u64, is_agreed: bool) -> anyhow::Result<()> {
+    let names: Vec<String> = selection.find(remote)?.into_iter().map(|projection| projection.name).collect();
     let names = names.join(", ");
     let what = match to {
         0 => format!("the documents of {names} are deleted and built anew"),
@@ -98,7 +98,7 @@ pub(super) fn reset(remote: &Remote, which: &Which, to: u64, is_agreed: bool) ->
         ),
     };
     confirm::confirmed(is_agreed, &what)?;
-    each(remote, which, "reset", &json!({ "to": to }))
+    each(remote, selection, "reset", &json!({ "to": to }))
 }
 
 pub(super) fn drop(remote: &Remote, name: &str, is_agreed: bool) -> anyhow::Result<()> {
@@ -108,8 +108,8 @@ pub(super) fn drop(remote: &Remote, name: &str, is_agreed: bool) -> anyhow::Resu
 }
 
 /// Carries out the operation on each projection, and prints its new state.
-fn each(remote: &Remote, which: &Which, action: &str, body: &Value) -> anyhow::Result<()> {
-    for projection in which.find(remote)? {
+fn each(remote: &Remote, selection: &Selection, action: &str, body: &Value) -> anyhow::Result<()> {
+    for projection in selection.find(remote)? {
         match remote.post::<Projection>(&format!("{}/{action}", path(&projection.name)), body) {
             Ok(after) => output::line(format_args!("{}: {} at position {}", after.name, after.state, after.position))?,
             // The projection is already in the wanted state.

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::grouped;
-use super::watch::estimate;
+use super::tracker::estimate;
 use crate::admin::{Overview, Projection};
 use crate::cli::output;
 use crate::cli::remote::{Connection, Remote};
@@ -27,11 +27,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(remote: &Remote, json: bool) -> anyhow::Result<()> {
-    let answer: Value = remote.get("/admin/projections")?;
+    let response: Value = remote.get("/admin/projections")?;
     if json {
-        output::line(serde_json::to_string_pretty(&answer)?)?;
+        output::line(serde_json::to_string_pretty(&response)?)?;
     } else {
-        output::text(&shown(&serde_json::from_value(answer)?))?;
+        output::text(&shown(&serde_json::from_value(response)?))?;
     }
     Ok(())
 }

@@ -54,7 +54,7 @@ pub(super) struct Retry {
     /// The projection.
     pub(super) name: String,
     #[command(flatten)]
-    pub(super) which: Waiting,
+    pub(super) selection: ParkedSelection,
     /// Report the result, and change nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -63,7 +63,7 @@ pub(super) struct Retry {
 /// The aggregates that a command is about.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub(super) struct Waiting {
+pub(super) struct ParkedSelection {
     /// Aggregates, by type and id.
     #[arg(value_name = "TYPE/ID")]
     aggregates: Vec<String>,
@@ -87,7 +87,7 @@ pub(super) struct Skip {
     /// The projection.
     pub(super) name: String,
     #[command(flatten)]
-    pub(super) which: Waiting,
+    pub(super) selection: ParkedSelection,
     /// Report the result, and change nothing.
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -95,7 +95,7 @@ pub(super) struct Skip {
 
 /// An aggregate with parked events, as one line.
 #[derive(Serialize)]
-struct Held {
+struct ParkedAggregate {
     aggregate: String,
     id: String,
     /// The first parked event, which is the one that fails.
@@ -109,15 +109,15 @@ struct Held {
 
 /// The result for one aggregate.
 #[derive(Deserialize)]
-struct Released {
+struct ReleaseResult {
     aggregate: String,
     id: String,
     released: u64,
     still_parked: Option<ParkedEvent>,
 }
 
-impl Released {
-    fn told(&self, name: &str) -> String {
+impl ReleaseResult {
+    fn describe(&self, name: &str) -> String {
         let Self { aggregate, id, released, still_parked } = self;
         let released = grouped(*released);
         match still_parked {
@@ -151,51 +151,51 @@ pub(super) enum Action {
 pub(super) fn release(
     remote: &Remote,
     name: &str,
-    which: &Waiting,
+    selection: &ParkedSelection,
     action: Action,
     dry_run: bool,
 ) -> anyhow::Result<()> {
-    let waiting = which.find(remote, name)?;
+    let waiting = selection.find(remote, name)?;
     if waiting.is_empty() {
         return Ok(output::line(format_args!("{name}: nothing is parked"))?);
     }
     let would = if dry_run { " (dry run: nothing was changed)" } else { "" };
     let bar = bar(waiting.len());
     let (mut still, mut gone) = (0, 0);
-    for Held { aggregate, id, version, position, .. } in &waiting {
-        let mut order = json!({ "aggregate": aggregate, "id": id, "dry_run": dry_run });
+    for ParkedAggregate { aggregate, id, version, position, .. } in &waiting {
+        let mut body = json!({ "aggregate": aggregate, "id": id, "dry_run": dry_run });
         let address = match action {
             Action::Retry => "retry",
             Action::Skip => {
                 // The position names the event: if another operator skips it first, the next event is not skipped in
                 // its place.
-                order["position"] = (*position).into();
+                body["position"] = (*position).into();
                 "skip"
             }
         };
         bar.inc(1);
-        let released: Released = match remote.post(&format!("{}/{address}", path(name)), &order) {
+        let released: ReleaseResult = match remote.post(&format!("{}/{address}", path(name)), &body) {
             // Another operator was faster.
-            Err(error) if which.all && error.is("not-parked") => {
+            Err(error) if selection.all && error.is("not-parked") => {
                 gone += 1;
                 continue;
             }
             answered => answered?,
         };
         still += usize::from(released.still_parked.is_some());
-        if which.all && released.still_parked.is_none() {
+        if selection.all && released.still_parked.is_none() {
             continue;
         }
         bar.suspend(|| {
             if action == Action::Skip {
                 output::line(format_args!("{name}: skipped version {version} of {aggregate}/{id}{would}"))?;
             }
-            output::line(format_args!("{}{would}", released.told(name)))
+            output::line(format_args!("{}{would}", released.describe(name)))
         })?;
     }
     bar.finish_and_clear();
     let all = waiting.len() - gone;
-    if which.all {
+    if selection.all {
         let (done, all) = (grouped((all - still) as u64), grouped(all as u64));
         output::line(format_args!("{name}: {done} of {all} aggregates are no longer parked{would}"))?;
     }
@@ -217,11 +217,11 @@ fn bar(aggregates: usize) -> ProgressBar {
     ProgressBar::new(aggregates as u64).with_style(style.expect("the template is right, a test shows it"))
 }
 
-impl Waiting {
+impl ParkedSelection {
     /// The aggregates, each with its first parked event.
-    fn find(&self, remote: &Remote, name: &str) -> anyhow::Result<Vec<Held>> {
+    fn find(&self, remote: &Remote, name: &str) -> anyhow::Result<Vec<ParkedAggregate>> {
         if self.all {
-            return Ok(held(remote, name)?);
+            return Ok(parked_aggregates(remote, name)?);
         }
         let mut found = Vec::new();
         for text in &self.aggregates {
@@ -230,22 +230,22 @@ impl Waiting {
             let first = page.parked.into_iter().next();
             let first = first.ok_or_else(|| anyhow::anyhow!("no event of {text} is parked"))?;
             let ParkedEvent { version, position, reason, attempts, .. } = first;
-            found.push(Held { aggregate, id, version, position, reason, attempts, events: 1 });
+            found.push(ParkedAggregate { aggregate, id, version, position, reason, attempts, events: 1 });
         }
         Ok(found)
     }
 }
 
 fn list(remote: &Remote, name: &str, json: bool) -> anyhow::Result<()> {
-    let held = held(remote, name)?;
+    let parked_aggregates = parked_aggregates(remote, name)?;
     if json {
-        return Ok(output::line(serde_json::to_string_pretty(&held)?)?);
+        return Ok(output::line(serde_json::to_string_pretty(&parked_aggregates)?)?);
     }
-    if held.is_empty() {
+    if parked_aggregates.is_empty() {
         return Ok(output::line(format_args!("{name}: nothing is parked"))?);
     }
     let mut table = Table::headed(["AGGREGATE", "VERSION#", "POSITION#", "WAITING#", "ATTEMPTS#", "REASON"]);
-    for Held { aggregate, id, version, position, reason, attempts, events } in held {
+    for ParkedAggregate { aggregate, id, version, position, reason, attempts, events } in parked_aggregates {
         table.row([
             format!("{aggregate}/{id}"),
             version.to_string(),
@@ -290,18 +290,18 @@ fn indented(text: &str) -> String {
 }
 
 /// The aggregates with parked events, in the order of the first event of each.
-fn held(remote: &Remote, name: &str) -> Result<Vec<Held>, RemoteError> {
+fn parked_aggregates(remote: &Remote, name: &str) -> Result<Vec<ParkedAggregate>, RemoteError> {
     let mut found: BTreeMap<(String, String), usize> = BTreeMap::new();
-    let mut held: Vec<Held> = Vec::new();
+    let mut parked_aggregates: Vec<ParkedAggregate> = Vec::new();
     each_parked(remote, format!("{}/parked", path(name)), |event| {
         let ParkedEvent { aggregate, id, version, position, reason, attempts, .. } = event;
         let number = *found.entry((aggregate.clone(), id.clone())).or_insert_with(|| {
-            held.push(Held { aggregate, id, version, position, reason, attempts, events: 0 });
-            held.len() - 1
+            parked_aggregates.push(ParkedAggregate { aggregate, id, version, position, reason, attempts, events: 0 });
+            parked_aggregates.len() - 1
         });
-        held[number].events += 1;
+        parked_aggregates[number].events += 1;
     })?;
-    Ok(held)
+    Ok(parked_aggregates)
 }
 
 /// Calls `take` for all parked events, page by page.

@@ -9,17 +9,17 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::watch::{Outcome, Sight, Watch};
-use super::{Which, grouped, overview, path};
+use super::tracker::{RebuildOutcome, RebuildStatus, RebuildTracker};
+use super::{Selection, grouped, overview, path};
 use crate::admin::Projection;
 use crate::cli::remote::{Connection, Remote, RemoteError};
 use crate::cli::{output, serve};
 
 /// The time between two polls: short enough for a bar that moves, and no load for a server.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The time between two lines about the progress, if there is no terminal for a bar.
-const LINE: Duration = Duration::from_secs(10);
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The number of the signal that Ctrl-C sends.
 const SIGINT: u8 = 2;
@@ -37,13 +37,13 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) connection: Connection,
     #[command(flatten)]
-    pub(super) which: Which,
+    pub(super) selection: Selection,
     #[command(flatten)]
-    pub(super) how: How,
+    pub(super) options: RebuildOptions,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct How {
+pub(super) struct RebuildOptions {
     /// Discard what another rebuild has built so far, if one is in progress.
     #[arg(long)]
     start_over: bool,
@@ -55,14 +55,19 @@ pub(super) struct How {
     json: bool,
 }
 
-pub(super) fn run(application: &'static str, remote: Remote, which: &Which, how: &How) -> anyhow::Result<ExitCode> {
-    let before = which.find(&remote)?;
+pub(super) fn run(
+    application: &'static str,
+    remote: Remote,
+    selection: &Selection,
+    options: &RebuildOptions,
+) -> anyhow::Result<ExitCode> {
+    let before = selection.find(&remote)?;
     let mut begun = Vec::new();
     for projection in &before {
-        begun.push(begin(&remote, projection, how.start_over)?);
+        begun.push(begin(&remote, projection, options.start_over)?);
     }
-    if how.no_wait {
-        if how.json {
+    if options.no_wait {
+        if options.json {
             output::line(serde_json::to_string_pretty(&begun)?)?;
         } else {
             begun.iter().try_for_each(|projection| output::line(format_args!("{}: rebuilding", projection.name)))?;
@@ -70,9 +75,9 @@ pub(super) fn run(application: &'static str, remote: Remote, which: &Which, how:
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = serve::runtime()?;
-    let watched = runtime.block_on(async {
+    let followed = runtime.block_on(async {
         tokio::select! {
-            outcomes = watch(&remote, &before) => outcomes.map(Some),
+            outcomes = follow(&remote, &before) => outcomes.map(Some),
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
                 Ok(None)
@@ -81,16 +86,16 @@ pub(super) fn run(application: &'static str, remote: Remote, which: &Which, how:
     });
     // A poll may still wait for a server that does not answer. Its result is not needed any more.
     runtime.shutdown_background();
-    let Some(outcomes) = watched? else {
+    let Some(outcomes) = followed? else {
         eprintln!(
             "{application}: stopped waiting, the rebuild continues: `{application} projections list` shows its progress"
         );
         return Ok(ExitCode::from(128 + SIGINT));
     };
-    if how.json {
+    if options.json {
         output::line(serde_json::to_string_pretty(&outcomes)?)?;
     } else {
-        outcomes.iter().try_for_each(|outcome| output::line(told(outcome)))?;
+        outcomes.iter().try_for_each(|outcome| output::line(describe(outcome)))?;
     }
     let failed: Vec<&str> =
         outcomes.iter().filter(|outcome| !outcome.rebuilt).map(|outcome| outcome.name.as_str()).collect();
@@ -110,8 +115,8 @@ fn begin(remote: &Remote, projection: &Projection, start_over: bool) -> Result<P
     }
 }
 
-fn told(outcome: &Outcome) -> String {
-    let Outcome { name, rebuilt, reason, position, .. } = outcome;
+fn describe(outcome: &RebuildOutcome) -> String {
+    let RebuildOutcome { name, rebuilt, reason, position, .. } = outcome;
     let reason = reason.as_deref().unwrap_or_default();
     match rebuilt {
         true => format!("{name}: rebuilt, at position {}", grouped(*position)),
@@ -120,26 +125,27 @@ fn told(outcome: &Outcome) -> String {
 }
 
 /// Polls the server until all rebuilds have ended.
-async fn watch(remote: &Remote, before: &[Projection]) -> anyhow::Result<Vec<Outcome>> {
+async fn follow(remote: &Remote, before: &[Projection]) -> anyhow::Result<Vec<RebuildOutcome>> {
     let mut display = Display::of_terminal();
-    let mut watched: Vec<_> = before.iter().map(|projection| (Watch::of(projection), display.line(), None)).collect();
-    while watched.iter().any(|(.., outcome)| outcome.is_none()) {
-        let now = look(remote.clone()).await?;
-        for (watch, line, outcome) in watched.iter_mut().filter(|(.., outcome)| outcome.is_none()) {
-            let sight = watch.look(now.iter().find(|projection| projection.name == watch.name()));
-            line.show(watch.name(), &sight);
-            if let Sight::Over(over) = sight {
-                *outcome = Some(over);
+    let mut followed: Vec<_> =
+        before.iter().map(|projection| (RebuildTracker::of(projection), display.line(), None)).collect();
+    while followed.iter().any(|(.., outcome)| outcome.is_none()) {
+        let now = poll(remote.clone()).await?;
+        for (tracker, line, outcome) in followed.iter_mut().filter(|(.., outcome)| outcome.is_none()) {
+            let status = tracker.update(now.iter().find(|projection| projection.name == tracker.name()));
+            line.show(tracker.name(), &status);
+            if let RebuildStatus::Ended(ended) = status {
+                *outcome = Some(ended);
             }
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     display.clear();
-    Ok(watched.into_iter().filter_map(|(.., outcome)| outcome).collect())
+    Ok(followed.into_iter().filter_map(|(.., outcome)| outcome).collect())
 }
 
 /// The state of all projections, read on a thread that may block.
-async fn look(remote: Remote) -> anyhow::Result<Vec<Projection>> {
+async fn poll(remote: Remote) -> anyhow::Result<Vec<Projection>> {
     let answer: Result<_, RemoteError> = tokio::task::spawn_blocking(move || overview(&remote)).await?;
     Ok(answer?.projections)
 }
@@ -182,19 +188,19 @@ impl Display {
 }
 
 impl Line {
-    fn show(&mut self, name: &str, sight: &Sight) {
-        match (self, sight) {
-            (Self::Bar(bar), Sight::Progress { done, of, told }) => {
+    fn show(&mut self, name: &str, status: &RebuildStatus) {
+        match (self, status) {
+            (Self::Bar(bar), RebuildStatus::Progress { done, of, description }) => {
                 bar.set_prefix(name.to_owned());
                 bar.set_length(*of);
                 bar.set_position(*done);
-                bar.set_message(told.clone());
+                bar.set_message(description.clone());
             }
-            (Self::Bar(bar), Sight::Over(_)) => bar.finish(),
-            (Self::Text { shown_at }, Sight::Progress { told, .. })
-                if shown_at.is_none_or(|at| at.elapsed() >= LINE) =>
+            (Self::Bar(bar), RebuildStatus::Ended(_)) => bar.finish(),
+            (Self::Text { shown_at }, RebuildStatus::Progress { description, .. })
+                if shown_at.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) =>
             {
-                eprintln!("{name}: {told}");
+                eprintln!("{name}: {description}");
                 *shown_at = Some(Instant::now());
             }
             _ => {}

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::info;
 
-use super::{said, who};
+use super::{parse_body, request_id_of};
 use crate::http::address::Parameters;
 use crate::http::commands::unknown;
 use crate::http::problem::{self, Problem};
@@ -16,7 +16,7 @@ use crate::http::{Api, json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ClearOrder {
+struct ClearRequest {
     /// The views to clear. If it is empty, all are cleared.
     #[serde(default)]
     views: Vec<String>,
@@ -38,8 +38,8 @@ pub(super) async fn stats(State(api): State<Arc<Api>>, request: Request) -> Resu
 /// `POST /admin/cache/clear`: clears the cache of some views, or of all.
 pub(super) async fn clear(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    let request_id = who(&request).map(str::to_owned);
-    let ClearOrder { views } = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let ClearRequest { views } = parse_body(&api, request).await?;
     let projections = api.projections.as_ref().ok_or_else(no_views)?;
     // All names are checked before anything is cleared.
     if let Some(view) = views.iter().find(|view| projections.reader(view).is_none()) {

@@ -9,16 +9,16 @@ use dormouse_projections::Projections;
 use serde_json::{Value, json};
 use tracing::info;
 
-use super::{said, who};
+use super::{parse_body, request_id_of};
 use crate::http::address::Parameters;
 use crate::http::problem::Problem;
 use crate::http::{Api, json};
 
 /// The current configuration. A change holds the lock until the components have taken it over, so that two changes do
 /// not mix.
-pub(in crate::http) struct InUse(Mutex<Config>);
+pub(in crate::http) struct LiveConfig(Mutex<Config>);
 
-impl InUse {
+impl LiveConfig {
     pub(in crate::http) fn new(config: Config) -> Self {
         Self(Mutex::new(config))
     }
@@ -43,8 +43,8 @@ pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Resul
 /// `PATCH /admin/config`: makes all changes or none. They last until the server ends.
 pub(super) async fn change(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    let request_id = who(&request).map(str::to_owned);
-    let changes: Changes = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let changes: Changes = parse_body(&api, request).await?;
     let (before, after) = api.config.change(&changes, |config| follow(api.projections.as_ref(), config))?;
     for key in changes.keys() {
         let (from, to) = (value(&before, &key), value(&after, &key));

@@ -1,11 +1,11 @@
 //! `/admin/projections/{name}/parked`: lists, retries and skips events that could not be projected.
 
-use dormouse_journal::PageLimit;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::Response;
+use dormouse_journal::PageLimit;
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position, RecordedEvent, Version};
 use dormouse_projections::store::Parked;
 use dormouse_projections::{ControlError, Retried};
@@ -13,8 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::projections::answer;
-use super::{said, who};
+use super::{answer, parse_body, request_id_of};
 use crate::admin::{ParkedEvent, ParkedPage};
 use crate::http::address::{Parameters, aggregate_id, segments};
 use crate::http::event::event_json;
@@ -23,7 +22,7 @@ use crate::http::{Api, json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RetryOrder {
+struct RetryRequest {
     aggregate: String,
     id: String,
     /// Whether to report the result without changing anything.
@@ -33,7 +32,7 @@ struct RetryOrder {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SkipOrder {
+struct SkipRequest {
     aggregate: String,
     id: String,
     /// The event's position, so that a repeated request does not skip a second event.
@@ -78,32 +77,32 @@ pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) 
 /// `POST /admin/projections/{name}/retry`: projects the events of an aggregate again, in order.
 pub(super) async fn retry(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
-    let request_id = who(&request).map(str::to_owned);
-    let RetryOrder { aggregate, id, dry_run } = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let RetryRequest { aggregate, id, dry_run } = parse_body(&api, request).await?;
     let aggregate = api.aggregate(&aggregate, id)?;
     if dry_run {
-        return Ok(released_answer(&aggregate, &projections.rehearse(&name, &aggregate, None).await?));
+        return Ok(answer_released(&aggregate, &projections.rehearse(&name, &aggregate, None).await?));
     }
     let retried = projections.retry(&name, &aggregate).await?;
     let Retried { released, still } = &retried;
     info!(projection = name, %aggregate, released, parked = still.is_some(), request_id, "retried parked events");
-    Ok(released_answer(&aggregate, &retried))
+    Ok(answer_released(&aggregate, &retried))
 }
 
 /// `POST /admin/projections/{name}/skip`: skips an event, and projects the later ones.
 pub(super) async fn skip(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
-    let request_id = who(&request).map(str::to_owned);
-    let SkipOrder { aggregate, id, position, dry_run } = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let SkipRequest { aggregate, id, position, dry_run } = parse_body(&api, request).await?;
     let aggregate = api.aggregate(&aggregate, id)?;
     if dry_run {
-        return Ok(released_answer(&aggregate, &projections.rehearse(&name, &aggregate, Some(position)).await?));
+        return Ok(answer_released(&aggregate, &projections.rehearse(&name, &aggregate, Some(position)).await?));
     }
     let retried = projections.skip(&name, &aggregate, position).await?;
     let Retried { released, still } = &retried;
     // From now on the view differs from what the events alone would lead to.
     warn!(projection = name, %aggregate, %position, released, parked = still.is_some(), request_id, "skipped an event");
-    Ok(released_answer(&aggregate, &retried))
+    Ok(answer_released(&aggregate, &retried))
 }
 
 impl Api {
@@ -153,7 +152,7 @@ fn shown(parked: &Parked) -> ParkedEvent {
     }
 }
 
-fn released_answer(aggregate: &AggregateRef, retried: &Retried) -> Response {
+fn answer_released(aggregate: &AggregateRef, retried: &Retried) -> Response {
     json(&json!({
         "aggregate": aggregate.aggregate_type.as_str(),
         "id": aggregate.id.as_str(),

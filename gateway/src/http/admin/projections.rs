@@ -7,13 +7,13 @@ use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::Response;
 use dormouse_kernel::Position;
-use dormouse_projections::{Progress, Projections, State as Fares};
-use serde::{Deserialize, Serialize};
+use dormouse_projections::{Progress, Projections, State as ProjectionState};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{said, who};
+use super::{answer, parse_body, request_id_of};
 use crate::admin::{Overview, Projection, Rebuild};
 use crate::http::address::{Parameters, decoded, segments};
 use crate::http::commands::unknown;
@@ -26,7 +26,7 @@ const BEGINNING: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RebuildOrder {
+struct RebuildRequest {
     /// Whether a rebuild in progress is discarded.
     #[serde(default)]
     start_over: bool,
@@ -34,7 +34,7 @@ struct RebuildOrder {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ResetOrder {
+struct ResetRequest {
     /// The last event that is left out.
     to: Position,
 }
@@ -67,7 +67,7 @@ pub(super) async fn one(State(api): State<Arc<Api>>, request: Request) -> Result
 pub(super) async fn pause(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
     projections.pause(&name).await?;
-    info!(projection = name, request_id = who(&request), "paused a projection");
+    info!(projection = name, request_id = request_id_of(&request), "paused a projection");
     api.shown(&name)
 }
 
@@ -75,15 +75,15 @@ pub(super) async fn pause(State(api): State<Arc<Api>>, request: Request) -> Resu
 pub(super) async fn resume(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
     projections.resume(&name).await?;
-    info!(projection = name, request_id = who(&request), "resumed a projection");
+    info!(projection = name, request_id = request_id_of(&request), "resumed a projection");
     api.shown(&name)
 }
 
 /// `POST /admin/projections/{name}/rebuild`: answers when the rebuild has begun.
 pub(super) async fn rebuild(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
-    let request_id = who(&request).map(str::to_owned);
-    let RebuildOrder { start_over } = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let RebuildRequest { start_over } = parse_body(&api, request).await?;
     let mut progress = projections.reader(&name).map(dormouse_projections::Reader::progress);
     let before = progress.as_ref().and_then(|progress| progress.borrow().build);
     projections.rebuild(&name, start_over).await?;
@@ -99,8 +99,8 @@ pub(super) async fn rebuild(State(api): State<Arc<Api>>, request: Request) -> Re
 /// `POST /admin/projections/{name}/reset`
 pub(super) async fn reset(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
-    let request_id = who(&request).map(str::to_owned);
-    let ResetOrder { to } = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let ResetRequest { to } = parse_body(&api, request).await?;
     projections.reset(&name, to).await?;
     info!(projection = name, %to, request_id, "reset a projection");
     api.shown(&name)
@@ -112,7 +112,7 @@ pub(super) async fn drop(State(api): State<Arc<Api>>, request: Request) -> Resul
     let name = named(request.uri());
     let Some(projections) = &api.projections else { return Err(api.unknown_projection(&name)) };
     projections.drop_view(&name).await?;
-    info!(projection = name, request_id = who(&request), "dropped a view");
+    info!(projection = name, request_id = request_id_of(&request), "dropped a view");
     Ok(json(&json!({ "name": name, "dropped": true })))
 }
 
@@ -179,14 +179,9 @@ fn shown(progress: &Progress, head: Position) -> Projection {
     }
 }
 
-fn reason(state: &Fares) -> Option<String> {
+fn reason(state: &ProjectionState) -> Option<String> {
     match state {
-        Fares::Retrying(reason) | Fares::Stopped(reason) => Some(reason.clone()),
+        ProjectionState::Retrying(reason) | ProjectionState::Stopped(reason) => Some(reason.clone()),
         _ => None,
     }
-}
-
-pub(super) fn answer(shown: &impl Serialize) -> Response {
-    // Names, numbers and texts can always be written as JSON.
-    json(&serde_json::to_value(shown).unwrap_or_default())
 }

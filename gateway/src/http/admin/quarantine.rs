@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tracing::info;
 
-use super::who;
+use super::request_id_of;
 use crate::http::address::{Parameters, aggregate_id, segments};
 use crate::http::problem::{self, Problem};
 use crate::http::{Api, json};
@@ -15,11 +15,11 @@ use crate::http::{Api, json};
 /// `GET /admin/quarantine`: the quarantined aggregates, each with its reason.
 pub(super) async fn quarantine(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    let kinds = api.engine.residency().into_iter();
-    let entries: Vec<Value> = kinds
-        .flat_map(|kind| {
-            let entry = move |(id, reason)| json!({ "aggregate": kind.aggregate_type, "id": id, "reason": reason });
-            kind.quarantined.into_iter().map(entry)
+    let types = api.engine.residency().into_iter();
+    let entries: Vec<Value> = types
+        .flat_map(|of_type| {
+            let entry = move |(id, reason)| json!({ "aggregate": of_type.aggregate_type, "id": id, "reason": reason });
+            of_type.quarantined.into_iter().map(entry)
         })
         .collect();
     Ok(json(&json!({ "quarantined": entries })))
@@ -39,6 +39,6 @@ pub(super) async fn release(State(api): State<Arc<Api>>, request: Request) -> Re
             format!("{aggregate}/{id} is not quarantined on this node"),
         ));
     }
-    info!(aggregate, %id, request_id = who(&request), "released an aggregate from quarantine");
+    info!(aggregate, %id, request_id = request_id_of(&request), "released an aggregate from quarantine");
     Ok(json(&json!({ "aggregate": aggregate, "id": id, "released": true })))
 }

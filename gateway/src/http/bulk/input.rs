@@ -16,7 +16,7 @@ pub(super) struct Input {
 }
 
 /// A line of a body.
-pub(super) enum Read {
+pub(super) enum InputLine {
     /// A line that is not blank, with its number.
     Line(u64, Bytes),
     /// The number of a line that exceeds the limit and was skipped.
@@ -34,7 +34,7 @@ impl Input {
     ///
     /// # Errors
     /// The body ended before it was complete.
-    pub(super) async fn next(&mut self) -> Result<Option<Read>, BoxError> {
+    pub(super) async fn next(&mut self) -> Result<Option<InputLine>, BoxError> {
         loop {
             let found = match &self.body {
                 Some(_) => self.lines.decode(&mut self.buffer),
@@ -44,12 +44,12 @@ impl Input {
                 Ok(Some(line)) => {
                     self.number += 1;
                     if !line.trim_ascii().is_empty() {
-                        return Ok(Some(Read::Line(self.number, line)));
+                        return Ok(Some(InputLine::Line(self.number, line)));
                     }
                 }
                 Err(AnyDelimiterCodecError::MaxChunkLengthExceeded) => {
                     self.number += 1;
-                    return Ok(Some(Read::TooLong(self.number)));
+                    return Ok(Some(InputLine::TooLong(self.number)));
                 }
                 Err(AnyDelimiterCodecError::Io(error)) => return Err(error.into()),
                 Ok(None) => {
@@ -87,8 +87,8 @@ mod tests {
         let (mut input, mut found) = (Input::new(body, max), Vec::new());
         while let Some(read) = input.next().await.unwrap() {
             found.push(match read {
-                Read::Line(number, line) => (number, Some(line.to_vec())),
-                Read::TooLong(number) => (number, None),
+                InputLine::Line(number, line) => (number, Some(line.to_vec())),
+                InputLine::TooLong(number) => (number, None),
             });
         }
         found

@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::conditions::command_key;
-use crate::http::outcome::Told;
+use crate::http::outcome::EncodedOutcome;
 use crate::http::problem::{self, Problem};
 
 /// The fields of a line, as the client wrote them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written<'l> {
+struct LineFields<'l> {
     #[serde(borrow)]
     r#type: Cow<'l, str>,
     #[serde(borrow)]
@@ -32,7 +32,7 @@ struct Written<'l> {
 /// The command of a line.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) aggregate: Aggregate,
+    pub(super) aggregate: LineAggregate,
     /// The command's path segment.
     pub(super) command: String,
     /// The command's fields in JSON; empty if there are none.
@@ -43,7 +43,7 @@ pub(super) struct Line {
 
 /// The aggregate of a line. Lines of one aggregate keep their order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Aggregate {
+pub(super) struct LineAggregate {
     pub(super) aggregate_type: String,
     pub(super) id: AggregateId,
 }
@@ -51,7 +51,7 @@ pub(super) struct Aggregate {
 impl Line {
     /// Parses a line of JSON. Whether the type and the command exist is checked when the command is carried out.
     pub(super) fn parse(text: &Bytes) -> Result<Self, Problem> {
-        let written: Written<'_> = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
+        let written: LineFields<'_> = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
         let refused = |detail: String| Problem::new(&problem::INVALID_AGGREGATE_ID, detail);
         let id = AggregateId::new(&*written.id).map_err(|error| refused(error.to_string()))?;
         let refused = |detail: String| Problem::new(&problem::INVALID_COMMAND_KEY, detail);
@@ -60,7 +60,7 @@ impl Line {
         let is_variant = written.command.bytes().any(|byte| byte.is_ascii_uppercase());
         let command = if is_variant { kebab_case(&written.command) } else { written.command.into_owned() };
         Ok(Self {
-            aggregate: Aggregate { aggregate_type: written.r#type.into_owned(), id },
+            aggregate: LineAggregate { aggregate_type: written.r#type.into_owned(), id },
             command,
             body: written.body.map_or_else(Bytes::new, |body| text.slice_ref(body.get().as_bytes())),
             key,
@@ -79,10 +79,10 @@ fn malformed(error: &serde_json::Error) -> Problem {
 }
 
 /// Writes the answer to a line: its number, its key, and the outcome or problem of its command.
-pub(super) fn answer(
+pub(super) fn write_answer(
     number: u64,
     key: Option<&CommandKey>,
-    result: Result<Told, Problem>,
+    result: Result<EncodedOutcome, Problem>,
     request_id: &str,
 ) -> Vec<u8> {
     let mut written = format!("{{\"line\":{number},").into_bytes();
@@ -92,16 +92,16 @@ pub(super) fn answer(
         written.push(b',');
     }
     match result {
-        Ok(told) => {
+        Ok(outcome) => {
             written.extend_from_slice(b"\"status\":200,");
-            if let Some(tag) = told.tag.as_ref().and_then(|tag| tag.to_str().ok()) {
+            if let Some(tag) = outcome.tag.as_ref().and_then(|tag| tag.to_str().ok()) {
                 written.extend_from_slice(format!("\"etag\":{},", json_text(tag)).as_bytes());
             }
-            if told.repeated {
+            if outcome.repeated {
                 written.extend_from_slice(b"\"replayed\":true,");
             }
             written.extend_from_slice(b"\"outcome\":");
-            written.extend_from_slice(&told.body);
+            written.extend_from_slice(&outcome.body);
             written.extend_from_slice(b"}\n");
         }
         Err(problem) => write_problem(&mut written, &problem, request_id),
@@ -110,14 +110,14 @@ pub(super) fn answer(
 }
 
 /// Writes a line without a number. It says why the rest of the request was not read.
-pub(super) fn end(problem: &Problem, request_id: &str) -> Vec<u8> {
+pub(super) fn write_end(problem: &Problem, request_id: &str) -> Vec<u8> {
     let mut written = b"{".to_vec();
     write_problem(&mut written, problem, request_id);
     written
 }
 
 fn write_problem(written: &mut Vec<u8>, problem: &Problem, request_id: &str) {
-    let (status, document) = (problem.kind().status.as_u16(), problem.body(request_id));
+    let (status, document) = (problem.problem_type().status.as_u16(), problem.body(request_id));
     written.extend_from_slice(format!("\"status\":{status},\"problem\":{document}}}\n").as_bytes());
 }
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<Line, &'static str> {
-        Line::parse(&Bytes::copy_from_slice(text.as_bytes())).map_err(|problem| problem.kind().slug)
+        Line::parse(&Bytes::copy_from_slice(text.as_bytes())).map_err(|problem| problem.problem_type().slug)
     }
 
     #[test]
@@ -165,6 +165,9 @@ mod tests {
         ] {
             assert_eq!(parsed(text).unwrap_err(), slug, "{text}");
         }
-        assert_eq!(Line::parse(&Bytes::from_static(b"{\"type\":\"\xff\"}")).unwrap_err().kind().slug, "malformed-json");
+        assert_eq!(
+            Line::parse(&Bytes::from_static(b"{\"type\":\"\xff\"}")).unwrap_err().problem_type().slug,
+            "malformed-json"
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! The status of the projections: how far each is behind the log, and whether it still makes progress.
 
-use dormouse_journal::PageLimit;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use dormouse_journal::PageLimit;
 use dormouse_kernel::{Position, Timestamp};
 use dormouse_projections::{Progress, State};
 use serde_json::{Value, json};
@@ -11,20 +11,20 @@ use tokio::time::{Instant, timeout};
 
 use super::{Check, PING_TIMEOUT, Status};
 use crate::http::Api;
-use crate::http::views::{Served, state_name};
+use crate::http::views::{ServedView, state_name};
 
 /// With this lag in events, a view is out of date for its readers.
 const BEHIND: u64 = 1000;
 
 /// Measures how long a view has been behind without progress. It knows the view only from the calls of
-/// [`look`](Self::look).
+/// [`observe`](Self::observe).
 #[derive(Debug, Default)]
-pub(in crate::http) struct Standstill(Mutex<Option<(Position, Instant)>>);
+pub(in crate::http) struct StallTimer(Mutex<Option<(Position, Instant)>>);
 
-impl Standstill {
+impl StallTimer {
     /// Notes the position of a view while the log ends at `head`. Returns how long the view has made no progress;
     /// `None` if it is not behind.
-    pub(in crate::http) fn look(&self, position: Position, head: Position, now: Instant) -> Option<Duration> {
+    pub(in crate::http) fn observe(&self, position: Position, head: Position, now: Instant) -> Option<Duration> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if position >= head {
             *seen = None;
@@ -45,20 +45,20 @@ impl Api {
         let journal = self.engine.journal();
         let known = *journal.head().borrow();
         // Other nodes append too, and this node's head does not show their events.
-        let asked = timeout(PING_TIMEOUT, journal.ping()).await;
-        let head = asked.ok().and_then(Result::ok).map_or(known, |head| head.max(known));
+        let started = timeout(PING_TIMEOUT, journal.ping()).await;
+        let head = started.ok().and_then(Result::ok).map_or(known, |head| head.max(known));
         let mut worst = Status::Ok;
         let mut shown = Vec::new();
         for view in self.views.iter() {
             let progress = view.reader.progress().borrow().clone();
-            let trouble = self.trouble(view, &progress, head);
-            let status = if trouble.is_none() { Status::Ok } else { Status::Degraded };
+            let reason = self.degraded_because(view, &progress, head);
+            let status = if reason.is_none() { Status::Ok } else { Status::Degraded };
             worst = worst.max(status);
             shown.push(json!({
                 "name": progress.name,
                 "version": view.definition().version(),
                 "status": status.as_str(),
-                "reason": trouble,
+                "reason": reason,
                 "state": state_name(&progress.state),
                 "position": progress.position,
                 "lag": lag(&progress, head),
@@ -71,9 +71,9 @@ impl Api {
     }
 
     /// What is wrong with a projection; `None` if nothing is.
-    fn trouble(&self, view: &Served, progress: &Progress, head: Position) -> Option<String> {
-        let stood = view.standstill.look(progress.position, head, Instant::now());
-        let stalled = stood.filter(|stood| *stood >= self.views.stalled_after);
+    fn degraded_because(&self, view: &ServedView, progress: &Progress, head: Position) -> Option<String> {
+        let stalled_for = view.stall_timer.observe(progress.position, head, Instant::now());
+        let stalled = stalled_for.filter(|stalled_for| *stalled_for >= self.views.stalled_after);
         match progress.state {
             State::Stopped(_) => {
                 return Some(
@@ -91,8 +91,8 @@ impl Api {
         if progress.state == State::Paused && lag > 0 {
             return Some(format!("it is paused, {lag} events behind"));
         }
-        if let Some(stood) = stalled {
-            return Some(format!("it is {lag} events behind and has made no progress for {} s", stood.as_secs()));
+        if let Some(stalled_for) = stalled {
+            return Some(format!("it is {lag} events behind and has made no progress for {} s", stalled_for.as_secs()));
         }
         if lag >= BEHIND {
             return Some(format!("it is {lag} events behind"));
@@ -122,15 +122,15 @@ mod tests {
 
     #[test]
     fn a_view_makes_no_progress_since_it_was_first_seen_behind_at_a_position() {
-        let (standstill, start) = (Standstill::default(), Instant::now());
+        let (stall_timer, start) = (StallTimer::default(), Instant::now());
         let seconds = Duration::from_secs;
-        let look = |position, head, at| standstill.look(Position(position), Position(head), start + seconds(at));
-        assert_eq!(look(5, 5, 0), None);
-        assert_eq!(look(5, 6, 3600), Some(seconds(0)), "it was not behind before");
-        assert_eq!(look(5, 7, 3630), Some(seconds(30)));
-        assert_eq!(look(6, 7, 3640), Some(seconds(0)), "it moves");
-        assert_eq!(look(6, 7, 3700), Some(seconds(60)));
-        assert_eq!(look(7, 7, 3710), None);
-        assert_eq!(look(7, 8, 3720), Some(seconds(0)));
+        let observe = |position, head, at| stall_timer.observe(Position(position), Position(head), start + seconds(at));
+        assert_eq!(observe(5, 5, 0), None);
+        assert_eq!(observe(5, 6, 3600), Some(seconds(0)), "it was not behind before");
+        assert_eq!(observe(5, 7, 3630), Some(seconds(30)));
+        assert_eq!(observe(6, 7, 3640), Some(seconds(0)), "it moves");
+        assert_eq!(observe(6, 7, 3700), Some(seconds(60)));
+        assert_eq!(observe(7, 7, 3710), None);
+        assert_eq!(observe(7, 8, 3720), Some(seconds(0)));
     }
 }

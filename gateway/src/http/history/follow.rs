@@ -7,11 +7,11 @@ use tokio::task::consume_budget;
 
 use crate::http::budget::Share;
 use crate::http::log::Filter;
-use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source, largest};
+use crate::http::stream::{PAGE_BYTES, ReadPause, SCAN_EVENTS, Source, largest};
 use crate::http::token::Token;
 
 /// The limit of one read of a history.
-const READ: PageLimit = PageLimit::events(100).bytes(PAGE_BYTES);
+const READ_LIMIT: PageLimit = PageLimit::events(100).bytes(PAGE_BYTES);
 
 /// A stream that is further behind the head than this reads the aggregate's history: most events of the log belong to
 /// other aggregates. The journal has nearer events in memory.
@@ -29,7 +29,7 @@ pub(super) struct History {
     /// The feed of the log, once the stream has caught up.
     feed: Option<Feed>,
     head: watch::Receiver<Position>,
-    rest: Rest,
+    pause: ReadPause,
     turns: CatchUps,
 }
 
@@ -42,7 +42,7 @@ impl History {
         turns: CatchUps,
     ) -> Self {
         let (journal, head, version, mark) = (journal.clone(), journal.head(), Version(after.number), after.mark);
-        Self { journal, aggregate, filter, version, mark, feed: None, head, rest: Rest::default(), turns }
+        Self { journal, aggregate, filter, version, mark, feed: None, head, pause: ReadPause::default(), turns }
     }
 
     /// A page of the history; `None` before an event that is larger than a page and than `largest`. After the last
@@ -54,7 +54,7 @@ impl History {
             LogFilter { types: vec![self.aggregate.aggregate_type.as_str().to_owned()], events: Vec::new() };
         let feed = self.journal.feed(head).page_bytes(PAGE_BYTES).only(of_its_type).in_turn(self.turns.clone());
         let _turn = self.turns.turn().await;
-        let mut page = self.journal.history(&self.aggregate, self.version, READ.largest(largest)).await?;
+        let mut page = self.journal.history(&self.aggregate, self.version, READ_LIMIT.largest(largest)).await?;
         if page.is_empty() && page.is_cut {
             return Ok(None);
         }
@@ -65,7 +65,7 @@ impl History {
     }
 
     /// Moves on past these events, and keeps the wanted ones.
-    fn pass(&mut self, mut events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, ReadError> {
+    fn move_past(&mut self, mut events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, ReadError> {
         for event in &events {
             if event.version != self.version.next() {
                 return Err(ReadError::Damaged {
@@ -91,15 +91,15 @@ impl Source for History {
                 Some(feed) if head.0.saturating_sub(feed.position().0) <= FAR_BEHIND => {
                     let before = feed.position();
                     feed.set_largest(largest);
-                    let events = feed.ready_where(LOOK, |aggregate, _| *aggregate == self.aggregate).await?;
+                    let events = feed.ready_where(SCAN_EVENTS, |aggregate, _| *aggregate == self.aggregate).await?;
                     if feed.position() > before {
                         if events.is_empty() {
-                            self.rest.in_vain();
+                            self.pause.found_nothing();
                         }
                     } else if feed.is_behind() {
                         return Ok(events);
                     } else {
-                        self.rest.until_past(&mut self.head, before).await;
+                        self.pause.wait_past(&mut self.head, before).await;
                     }
                     events
                 }
@@ -108,7 +108,7 @@ impl Source for History {
                     None => return Ok(Vec::new()),
                 },
             };
-            let events = self.pass(events)?;
+            let events = self.move_past(events)?;
             if !events.is_empty() {
                 return Ok(events);
             }

@@ -50,7 +50,11 @@ impl Filter {
             || api.resources.iter().filter(|(name, _)| types.is_empty() || types.iter().any(|one| one == *name));
         let is_known = |event: &String| resources().any(|(_, resource)| !resource.select(&[event.as_str()]).is_empty());
         if let Some(unknown_event) = events.iter().find(|event| !is_known(event)) {
-            let whose = if types.is_empty() { "no aggregate type".to_owned() } else { types.join(", ") + ": none" };
+            let whose = if types.is_empty() {
+                "no aggregate type".to_owned()
+            } else {
+                "none of ".to_owned() + &types.join(", ")
+            };
             let what = format!("{whose} has an event {unknown_event:?}");
             let known = resources().flat_map(|(_, resource)| resource.events()).copied();
             return Err(unknown(&problem::UNKNOWN_EVENT_TYPE, &what, unknown_event, known));

@@ -9,18 +9,18 @@ use tokio::time::{Instant, sleep_until};
 /// The pause of a stream that has found no wanted event. On a busy log, a thousand streams that wait for something rare
 /// would otherwise all wake at every commit. An event after a quiet time, or for a stream that wants everything, is not
 /// delayed.
-const REST: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// When a stream may read the log again.
 #[derive(Debug, Default)]
-pub(in crate::http) struct Rest {
+pub(in crate::http) struct ReadPause {
     until: Option<Instant>,
 }
 
-impl Rest {
+impl ReadPause {
     /// The stream has read on, and found no wanted event.
-    pub(in crate::http) fn in_vain(&mut self) {
-        self.until = Some(Instant::now() + REST);
+    pub(in crate::http) fn found_nothing(&mut self) {
+        self.until = Some(Instant::now() + PAUSE);
     }
 
     /// Waits until the log has grown past `position` and the pause is over.
@@ -28,7 +28,7 @@ impl Rest {
     /// The head is the one that this node's writer announces: while the writer owns the journal, no other node appends,
     /// and after that this node ends. So a stream never asks the store whether there are more events, however many
     /// streams there are.
-    pub(in crate::http) async fn until_past(&mut self, head: &mut watch::Receiver<Position>, position: Position) {
+    pub(in crate::http) async fn wait_past(&mut self, head: &mut watch::Receiver<Position>, position: Position) {
         if head.wait_for(|head| *head > position).await.is_err() {
             // The writer has ended: no more events come, and the streams are about to end.
             std::future::pending::<()>().await;

@@ -15,7 +15,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The limit of open streams. Clones are cheap and share the limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     max: usize,
     heartbeat: Duration,
     ending: Arc<watch::Sender<bool>>,
@@ -24,7 +24,7 @@ pub(crate) struct Streams {
 
 /// The permit of one stream. Dropping it lets another stream open.
 #[derive(Debug)]
-pub(in crate::http) struct Place {
+pub(in crate::http) struct StreamPermit {
     heartbeat: Duration,
     ending: watch::Receiver<bool>,
     large_events: Budget,
@@ -36,7 +36,7 @@ impl Streams {
         let Config { gateway, journal, .. } = config;
         let max = gateway.max_streams.get().min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(max)),
+            permits: Arc::new(Semaphore::new(max)),
             max,
             heartbeat: gateway.stream_heartbeat,
             ending: Arc::new(watch::Sender::new(false)),
@@ -58,7 +58,7 @@ impl Streams {
     }
 
     pub(in crate::http) fn open_now(&self) -> usize {
-        self.max - self.places.available_permits()
+        self.max - self.permits.available_permits()
     }
 
     /// A channel that turns true when all streams must end.
@@ -68,18 +68,18 @@ impl Streams {
     }
 
     /// Takes a permit for one more stream.
-    pub(in crate::http) fn open(&self) -> Result<Place, Problem> {
+    pub(in crate::http) fn open(&self) -> Result<StreamPermit, Problem> {
         let ending = self.ending()?;
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
             let detail = format!("{} streams are open: try again later, or raise gateway.max_streams", self.max);
             Problem::new(&problem::TOO_MANY_STREAMS, detail).retry_after(RETRY_AFTER)
         })?;
         let large_events = self.large_events.clone();
-        Ok(Place { heartbeat: self.heartbeat, ending, large_events, _permit: permit })
+        Ok(StreamPermit { heartbeat: self.heartbeat, ending, large_events, _permit: permit })
     }
 }
 
-impl Place {
+impl StreamPermit {
     /// The longest time without a message.
     pub(super) fn heartbeat(&self) -> Duration {
         self.heartbeat

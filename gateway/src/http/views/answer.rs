@@ -10,9 +10,9 @@ use super::Views;
 use super::freshness::DORMOUSE_MIN_POSITION;
 use crate::http::JSON;
 use crate::http::budget::Share;
+use crate::http::chunks;
 use crate::http::conditions::has_already;
 use crate::http::outcome::DORMOUSE_POSITION;
-use crate::http::pieces;
 use crate::http::problem::Problem;
 use crate::http::token::Token;
 
@@ -60,7 +60,7 @@ impl Views {
         } else {
             response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
             response.headers_mut().insert(CONTENT_TYPE, JSON);
-            *response.body_mut() = pieces::whole(body.into(), share);
+            *response.body_mut() = chunks::whole(body.into(), share);
         }
         response.headers_mut().insert(ETAG, tag);
         self.tell(response, at)

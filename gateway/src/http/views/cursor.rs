@@ -13,15 +13,15 @@ pub(super) const CURSOR: &str = "cursor";
 
 /// Characters of the hash that ties a cursor to its list. It protects clients from mistakes. It protects no data: a
 /// filter could show the same documents.
-const MARK_CHARS: usize = 16;
+const LIST_ID_CHARS: usize = 16;
 
 /// The list of a cursor: a hash of view, filters and order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mark(String);
+pub(super) struct ListId(String);
 
 #[derive(Serialize, Deserialize)]
 struct Cursor {
-    /// The list's [`Mark`].
+    /// The list's [`ListId`].
     l: String,
     /// The key of the last document.
     k: String,
@@ -29,13 +29,13 @@ struct Cursor {
     v: Vec<Option<String>>,
 }
 
-impl Mark {
+impl ListId {
     pub(super) fn of(view: &Definition, parameters: &Parameters<'_>) -> Self {
         let mut filters: Vec<_> = parameters.family(FILTER).map(|(name, _, value)| (name, value)).collect();
         filters.sort_unstable();
         let list = (view.name(), filters, parameters.get(SORT).unwrap_or_default());
         let list = serde_json::to_vec(&list).expect("texts are JSON");
-        Self(blake3::hash(&list).to_hex()[..MARK_CHARS].to_owned())
+        Self(blake3::hash(&list).to_hex()[..LIST_ID_CHARS].to_owned())
     }
 
     /// The cursor of a place in this list.

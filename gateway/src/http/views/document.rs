@@ -28,11 +28,11 @@ pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Requ
     let key = key(segment())?;
     let wanted = api.freshened(view, &request).await?;
 
-    let asked = Instant::now();
+    let started = Instant::now();
     let Found { document, at } = view.reader.get(&key).await?;
     fresh_enough(at, wanted)?;
     let results = usize::from(document.is_some());
-    api.views.note(&view.one, view.definition(), asked, results, Some(request.uri.path()));
+    api.views.record(&view.one, view.definition(), started, results, Some(request.uri.path()));
     Ok(match document {
         Some((document, position)) => {
             let mut body = Vec::with_capacity(AROUND_BYTES + key.as_str().len() + document.len());

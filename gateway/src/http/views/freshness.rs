@@ -8,7 +8,7 @@ use dormouse_kernel::Position;
 use dormouse_projections::WaitError;
 use tokio::time::{Instant, timeout};
 
-use super::Served;
+use super::ServedView;
 use crate::http::Api;
 use crate::http::conditions::{invalid, single, wait};
 use crate::http::envelope::Arrival;
@@ -32,10 +32,10 @@ pub(super) fn margin(request_timeout: Duration) -> Duration {
 impl Api {
     /// Waits until a view has reached the position that the request asks for, and returns that position. Without one it
     /// does not wait.
-    pub(super) async fn freshened(&self, view: &Served, request: &Parts) -> Result<Position, Problem> {
+    pub(super) async fn freshened(&self, view: &ServedView, request: &Parts) -> Result<Position, Problem> {
         let Some(token) = wanted(&request.headers)? else { return Ok(Position::ZERO) };
         let wanted = Position(token.number);
-        let patience = wait(&request.headers)?.map_or(self.views.patience, |wait| wait.min(self.views.patience));
+        let wait_max = wait(&request.headers)?.map_or(self.views.wait_max, |wait| wait.min(self.views.wait_max));
         self.is_of_this_history(token).await?;
         if view.reader.progress().borrow().position >= wanted {
             return Ok(wanted);
@@ -43,8 +43,8 @@ impl Api {
         self.is_of_this_journal(wanted).await?;
         let now = Instant::now();
         let arrived = request.extensions.get::<Arrival>().map_or(now, |arrival| arrival.at);
-        let time_left = (arrived + self.views.last_call).saturating_duration_since(now);
-        view.reader.wait_for(wanted, patience.min(time_left)).await?;
+        let time_left = (arrived + self.views.wait_deadline).saturating_duration_since(now);
+        view.reader.wait_for(wanted, wait_max.min(time_left)).await?;
         Ok(wanted)
     }
 

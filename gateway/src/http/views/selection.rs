@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Served;
+use super::ServedView;
 use crate::http::address::{Parameters, invalid};
 use crate::http::commands::unknown;
 use crate::http::problem::{self, Problem};
@@ -21,7 +21,7 @@ pub(super) enum Selection {
 }
 
 impl Selection {
-    pub(super) fn of(view: &Served, parameters: &Parameters<'_>) -> Result<Self, Problem> {
+    pub(super) fn of(view: &ServedView, parameters: &Parameters<'_>) -> Result<Self, Problem> {
         let Some(fields) = parameters.get(FIELDS) else { return Ok(Self::Whole) };
         if fields.is_empty() {
             return Err(invalid(FIELDS, "names no field"));

@@ -30,7 +30,7 @@
 //! - *replica checks* (`journal/store/postgres/replica.rs`): check each replica once a second. They are aborted when
 //!   the store is closed.
 //!
-//! `ReadSide::stop` stops the projections, and then closes the store of the views. That store has indexers, watches,
+//! `ReadSide::stop` stops the projections, and then closes the store of the views. That store has a watch,
 //! maintenance and replica checks of its own, of the same types as the journal's:
 //!
 //! - *root, supervised workers* (`pool/supervision.rs`, `pool/worker.rs`): follow the log and project it, with one

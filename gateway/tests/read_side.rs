@@ -74,7 +74,7 @@ impl Project<Visits> for Places {
 /// A projection that blocks until its gate opens.
 struct Stuck;
 
-static LET_GO: Mutex<bool> = Mutex::new(false);
+static GATE: Mutex<bool> = Mutex::new(false);
 static CHANGED: Condvar = Condvar::new();
 
 impl Projection for Stuck {
@@ -88,7 +88,7 @@ impl Projection for Stuck {
 
 impl Project<Visits> for Stuck {
     fn keys(_: &Event<'_, Visits>) -> Keys {
-        drop(CHANGED.wait_while(LET_GO.lock().unwrap(), |let_go| !*let_go).unwrap());
+        drop(CHANGED.wait_while(GATE.lock().unwrap(), |is_open| !*is_open).unwrap());
         Keys::none()
     }
 
@@ -207,7 +207,7 @@ async fn a_projection_that_blocks_delays_neither_commands_nor_the_shutdown() {
     visit(&running, 20).await;
     running.view::<Places>().unwrap().wait_for(Position(20), Duration::from_secs(30)).await.unwrap();
     let stopped = timeout(Duration::from_secs(30), running.stop()).await;
-    *LET_GO.lock().unwrap() = true;
+    *GATE.lock().unwrap() = true;
     CHANGED.notify_all();
     assert!(stopped.unwrap().complete);
 }

@@ -113,7 +113,7 @@ fn a_client_that_takes_nothing_is_given_up_and_one_that_waits_is_not() {
         idle
     });
     assert!(!library.has_room());
-    eventually("an end of who takes nothing", SOON, || library.has_room());
+    eventually("the end of the client that takes nothing", SOON, || library.has_room());
     let answer = library.client().post("/v1/diary/d-1/close", &json!({})).unwrap();
     assert_eq!(answer.status, 200, "{answer}");
     waiting.heard_until("\"Closed\"", SOON);

@@ -86,9 +86,9 @@ pub(super) fn answer(source: impl Source, permit: StreamPermit) -> Response {
     let due = Instant::now();
     let page = Vec::new().into_iter();
     let stream =
-        Stream { source, permit, page, chunk: Bytes::new(), share: None, waiting_share: None, sent_id: None, due };
+        Stream { source, permit, page, unsent: Bytes::new(), share: None, waiting_share: None, sent_id: None, due };
     let chunks = unfold(stream, |mut stream| async move {
-        let chunk = stream.chunk().await?;
+        let chunk = stream.next_chunk().await?;
         Some((Ok::<_, Infallible>(chunk), stream))
     });
     let mut response = Response::new(Body::from_stream(chunks));
@@ -105,7 +105,7 @@ struct Stream<S> {
     permit: StreamPermit,
     page: vec::IntoIter<RecordedEvent>,
     /// The rest of the message that is being sent.
-    chunk: Bytes,
+    unsent: Bytes,
     /// Memory for an event that is larger than a page, from before it is read until the client has taken it.
     share: Option<Share>,
     /// Waits for the memory of such an event, which is the next one.
@@ -118,15 +118,15 @@ struct Stream<S> {
 
 impl<S: Source> Stream<S> {
     /// The next chunk of a message; `None` at the end of the stream.
-    async fn chunk(&mut self) -> Option<Bytes> {
-        if self.chunk.is_empty() {
+    async fn next_chunk(&mut self) -> Option<Bytes> {
+        if self.unsent.is_empty() {
             if self.page.as_slice().is_empty() {
                 // The client has taken the event that needed the share.
                 self.share = None;
             }
-            self.chunk = self.message().await?.into();
+            self.unsent = self.message().await?.into();
         }
-        Some(self.chunk.split_to(self.chunk.len().min(CHUNK_BYTES)))
+        Some(self.unsent.split_to(self.unsent.len().min(CHUNK_BYTES)))
     }
 
     /// The next message; `None` at the end of the stream.

@@ -23,7 +23,7 @@ fn help_lists_every_command_with_examples() {
 #[test]
 fn the_help_of_a_command_explains_it() {
     let help = printed(&["help", "serve"]);
-    for taught in [
+    for expected in [
         "listening on http://",
         "SIGTERM",
         "gateway.unready_for",
@@ -31,7 +31,7 @@ fn the_help_of_a_command_explains_it() {
         "Examples:",
         "--set <SECTION.KEY=VALUE>",
     ] {
-        assert!(help.contains(taught), "{taught}: {help}");
+        assert!(help.contains(expected), "{expected}: {help}");
     }
     for name in COMMANDS {
         assert!(printed(&[name, "--help"]).contains(&format!("dormouse {name}")), "{name}");
@@ -151,11 +151,11 @@ fn an_aggregate_without_events_is_a_failure_for_scripts() {
     let directory = TempDir::new().unwrap();
     let server = server_in(directory.path()).start();
     restock(&server, 1);
-    for (arguments, said) in [
+    for (arguments, expected) in [
         (&["order", "o-1"][..], "dormouse: order/o-1 has no events\n"),
         (&["inventory", "SKU-1", "--after", "1"], "dormouse: inventory/SKU-1 has no events after version 1\n"),
     ] {
         let ended = run_in(directory.path(), &[&["events", "show"], arguments].concat());
-        assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(1), "", said));
+        assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(1), "", expected));
     }
 }

@@ -49,9 +49,9 @@ fn an_interrupted_import_continues_and_carries_nothing_out_twice() {
     let before = in_stock(&server);
     let rest = import(&server, directory.path(), &[]);
     assert_eq!(rest.code, Some(0), "{rest:?}");
-    let told = summary(&rest);
-    assert_eq!((&told["done"], &told["failed"]), (&json!(LINES), &json!(0)));
-    assert!(told["replayed"].as_u64().unwrap() >= before.min(1), "{told}");
+    let output = summary(&rest);
+    assert_eq!((&output["done"], &output["failed"]), (&json!(LINES), &json!(0)));
+    assert!(output["replayed"].as_u64().unwrap() >= before.min(1), "{output}");
     assert_eq!(in_stock(&server), LINES as u64);
     assert_eq!(summary(&import(&server, directory.path(), &[]))["replayed"], LINES);
     assert_eq!(in_stock(&server), LINES as u64);

@@ -142,10 +142,10 @@ fn an_operator_finds_poison_and_removes_it() {
     assert!(line.contains("such a word is not written down") && listed.lines().count() == 3, "{listed}");
 
     let shown = parlour.projections(&["parked", "words", "talk/t-1"]).stdout;
-    for told in
+    for output in
         ["version 2 at position 2: failed", "\"word\": \"damn\"", "version 3 at position 3: waits for an earlier event"]
     {
-        assert!(shown.contains(told), "{told}: {shown}");
+        assert!(shown.contains(output), "{output}: {shown}");
     }
     let events: Value =
         serde_json::from_str(&parlour.projections(&["parked", "words", "talk/t-1", "--json"]).stdout).unwrap();
@@ -168,8 +168,8 @@ fn an_operator_finds_poison_and_removes_it() {
     );
     assert_eq!(parlour.projections(&["parked", "words"]).stdout, before);
     let mended = parlour.projections(&["retry", "words", "talk/t-1"]);
-    let told = "words: talk/t-1 is no longer parked, 2 of its events were added to the view\n";
-    assert_eq!((mended.code, mended.stdout.as_str()), (Some(0), told));
+    let output = "words: talk/t-1 is no longer parked, 2 of its events were added to the view\n";
+    assert_eq!((mended.code, mended.stdout.as_str()), (Some(0), output));
     assert_eq!(parlour.document("t-1"), json!(["well", "damn", "anyway"]));
 
     // A paused projection processes parked events and stays paused.

@@ -35,7 +35,7 @@ fn projections(server: &Server, arguments: &[&str]) -> Ended {
 
 /// What it printed. Panics if it failed or printed an error.
 #[track_caller]
-fn told(server: &Server, arguments: &[&str]) -> String {
+fn output_of(server: &Server, arguments: &[&str]) -> String {
     let ended = projections(server, arguments);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}: {ended:?}");
     ended.stdout
@@ -43,7 +43,7 @@ fn told(server: &Server, arguments: &[&str]) -> String {
 
 /// The projection in the list.
 fn listed(server: &Server) -> Value {
-    let list: Value = serde_json::from_str(&told(server, &["list", "--json"])).unwrap();
+    let list: Value = serde_json::from_str(&output_of(server, &["list", "--json"])).unwrap();
     list["projections"].as_array().unwrap().iter().find(|one| one["name"] == VIEW).unwrap().clone()
 }
 
@@ -67,7 +67,7 @@ fn has_caught_up(seen: &Value) -> bool {
 fn the_list_has_a_line_for_each_projection() {
     let (directory, server) = server_with(3);
     listed_when(&server, |seen| has_caught_up(seen) && seen["position"] == 3);
-    let table = told(&server, &["list"]);
+    let table = output_of(&server, &["list"]);
     assert!(table.starts_with("NAME") && table.lines().count() > 1, "{table}");
     let line = table.lines().find(|line| line.starts_with(VIEW)).unwrap();
     let cells: Vec<&str> = line.split_whitespace().collect();
@@ -83,12 +83,12 @@ fn the_list_has_a_line_for_each_projection() {
 fn a_projection_is_paused_and_resumed() {
     let (_directory, server) = server_with(1);
     listed_when(&server, has_caught_up);
-    assert_eq!(told(&server, &["pause", VIEW, VIEW]), format!("{VIEW}: paused at position 1\n"));
+    assert_eq!(output_of(&server, &["pause", VIEW, VIEW]), format!("{VIEW}: paused at position 1\n"));
     restock(&server, 2);
     listed_when(&server, |seen| seen["lag"] == 1);
-    let all = told(&server, &["pause", "--all"]);
+    let all = output_of(&server, &["pause", "--all"]);
     assert!(all.contains(&format!("{VIEW}: it is paused already\n")) && all.lines().count() > 1, "{all}");
-    told(&server, &["resume", "--all"]);
+    output_of(&server, &["resume", "--all"]);
     listed_when(&server, |seen| has_caught_up(seen) && seen["position"] == 2);
 }
 
@@ -106,7 +106,7 @@ fn a_rebuild_reports_its_end() {
     let rebuilt = projections(&server, &["rebuild", "--all", "--json"]);
     let outcomes: Value = serde_json::from_str(&rebuilt.stdout).unwrap();
     assert!(outcomes.as_array().unwrap().iter().all(|outcome| outcome["rebuilt"] == true), "{outcomes}");
-    assert_eq!(told(&server, &["rebuild", VIEW, "--no-wait"]), format!("{VIEW}: rebuilding\n"));
+    assert_eq!(output_of(&server, &["rebuild", VIEW, "--no-wait"]), format!("{VIEW}: rebuilding\n"));
     listed_when(&server, |seen| seen["rebuild"].is_null() && seen["build"].as_u64() > once["build"].as_u64());
 }
 
@@ -121,18 +121,18 @@ fn a_command_that_deletes_documents_asks_first() {
     }
     assert_eq!(listed(&server), before);
 
-    told(&server, &["reset", VIEW, "--to", "2", "--yes"]);
+    output_of(&server, &["reset", VIEW, "--to", "2", "--yes"]);
     let partial = listed_when(&server, |seen| has_caught_up(seen) && seen["build"] != before["build"]);
     assert_eq!((&before["begun_after"], &partial["begun_after"]), (&0.into(), &2.into()));
-    assert!(told(&server, &["list"]).contains("partial: lacks the events up to 2, rebuild it"));
+    assert!(output_of(&server, &["list"]).contains("partial: lacks the events up to 2, rebuild it"));
     let health = server.client().get("/health/projections").unwrap();
     assert!(health.text().contains("it was reset: it lacks the events up to 2"), "{health}");
     let asked = projections(&server, &["reset", VIEW, "--to", "2"]);
     assert!(asked.stderr.contains("values that add up over an aggregate's life"), "{asked:?}");
     let at_work = projections(&server, &["drop", VIEW, "--yes"]);
     assert_eq!((at_work.code, at_work.stderr), (Some(1), "dormouse: it is at work: pause it first\n".to_owned()));
-    told(&server, &["pause", VIEW]);
-    assert_eq!(told(&server, &["drop", VIEW, "--yes"]), format!("{VIEW}: dropped\n"));
+    output_of(&server, &["pause", VIEW]);
+    assert_eq!(output_of(&server, &["drop", VIEW, "--yes"]), format!("{VIEW}: dropped\n"));
     assert_eq!(listed(&server)["state"], "dropped");
 }
 
@@ -141,7 +141,7 @@ fn an_error_is_one_line() {
     let (_directory, server) = server_with(0);
     let url = server.url();
     let nothing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for (arguments, code, said) in [
+    for (arguments, code, expected) in [
         (&["pause", "inventry", "--server", &url][..], 2, "did you mean \"inventory\"?"),
         (&["rebuild", VIEW, "inventry", "--server", &url], 2, "did you mean \"inventory\"?"),
         (&["parked", VIEW, "SKU-1", "--server", &url], 2, "write type/id, such as order/o-17"),
@@ -154,10 +154,10 @@ fn an_error_is_one_line() {
     ] {
         let ended = run(&[&["projections"], arguments].concat());
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{arguments:?}: {ended:?}");
-        assert!(ended.stderr.starts_with("dormouse: ") && ended.stderr.contains(said), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.starts_with("dormouse: ") && ended.stderr.contains(expected), "{arguments:?}: {ended:?}");
         assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     }
-    assert_eq!(told(&server, &["parked", VIEW]), format!("{VIEW}: nothing is parked\n"));
+    assert_eq!(output_of(&server, &["parked", VIEW]), format!("{VIEW}: nothing is parked\n"));
     // With one unknown name, no projection is changed.
     assert!(listed(&server)["rebuild"].is_null());
 }
@@ -208,7 +208,7 @@ fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_waiting() {
     let (directory, server) = server_with(4);
     listed_when(&server, has_caught_up);
     // The pause keeps the rebuild from ending before it was seen.
-    told(&server, &["pause", VIEW]);
+    output_of(&server, &["pause", VIEW]);
     let url = server.url();
     let arguments = ["projections", "rebuild", VIEW, "--server", &url];
     let mut terminal = Terminal::run(directory.path(), &arguments);
@@ -222,7 +222,7 @@ fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_waiting() {
     // Another command that waits shows the end.
     let mut terminal = Terminal::run(directory.path(), &arguments);
     terminal.shows("0 of 4 events");
-    told(&server, &["resume", VIEW]);
+    output_of(&server, &["resume", VIEW]);
     assert_eq!(terminal.ended(), (Some(0), format!("{VIEW}: rebuilt, at position 4\n")));
 }
 
@@ -249,7 +249,7 @@ fn the_metrics_have_the_lag_of_a_projection() {
     ] {
         assert!(text.lines().any(|found| found.starts_with(line)), "no {line} in\n{text}");
     }
-    told(&server, &["pause", VIEW]);
+    output_of(&server, &["pause", VIEW]);
     restock(&server, 4);
     assert!(scraped().contains("projection_lag_events{projection=\"inventory\"} 1"));
     let late = |text: &str| {

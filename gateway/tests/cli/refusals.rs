@@ -11,10 +11,10 @@ use super::{PROGRAM, SOON, run, run_in, server_in};
 
 /// Checks that a wrong command line or configuration is reported in one line, and that nothing else is printed.
 #[track_caller]
-fn wrong_use(arguments: &[&str], said: &str) {
+fn wrong_use(arguments: &[&str], message: &str) {
     let ended = run(arguments);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}: {ended:?}");
-    assert_eq!(ended.stderr, format!("dormouse: {said}\n"));
+    assert_eq!(ended.stderr, format!("dormouse: {message}\n"));
 }
 
 /// The one line that says why a server does not start.
@@ -23,9 +23,9 @@ fn refusal(directory: &Path, settings: &[&str]) -> String {
     let server = settings.iter().fold(server_in(directory), |server, setting| server.set(*setting));
     let refused = server.try_start().unwrap_err();
     assert_eq!(refused.status().and_then(|status| status.code()), Some(1), "{refused}");
-    let mut said = refused.logs().lines().filter_map(|line| line.strip_prefix("dormouse: "));
-    let line = said.next().unwrap_or_else(|| panic!("it said nothing: {refused}"));
-    assert_eq!(said.next(), None, "{refused}");
+    let mut lines = refused.logs().lines().filter_map(|line| line.strip_prefix("dormouse: "));
+    let line = lines.next().unwrap_or_else(|| panic!("it printed nothing: {refused}"));
+    assert_eq!(lines.next(), None, "{refused}");
     line.to_owned()
 }
 
@@ -117,11 +117,11 @@ fn a_journal_of_a_newer_version_is_refused() {
     bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
     fs::write(&file, bytes).unwrap();
 
-    let said = "the journal at ./data has schema version 99, this binary knows it up to 1: use a newer dormouse";
-    assert_eq!(refusal(directory.path(), &[]), said);
+    let expected = "the journal at ./data has schema version 99, this binary knows it up to 1: use a newer dormouse";
+    assert_eq!(refusal(directory.path(), &[]), expected);
     for arguments in [&["migrate"][..], &["events", "show", "order", "o-1"]] {
         let ended = run_in(directory.path(), arguments);
-        assert_eq!((ended.code, ended.stderr), (Some(1), format!("dormouse: {said}\n")), "{arguments:?}");
+        assert_eq!((ended.code, ended.stderr), (Some(1), format!("dormouse: {expected}\n")), "{arguments:?}");
     }
 }
 
@@ -131,7 +131,7 @@ fn a_pooler_that_drops_the_settings_of_connections_is_refused() {
     let direct = postgres.create_database();
     let database = direct.rsplit('/').next().unwrap();
     let directory = TempDir::new().unwrap();
-    for (mode, ignored, said) in [
+    for (mode, ignored, expected) in [
         ("session", "", "unsupported startup parameter"),
         ("session", "extra_float_digits", "unsupported startup parameter: options: a pooler in between"),
         ("session", "extra_float_digits,options", "something between here and PostgreSQL drops the `options`"),
@@ -140,7 +140,7 @@ fn a_pooler_that_drops_the_settings_of_connections_is_refused() {
         let bouncer = PgBouncer::start(postgres, mode, ignored);
         let line = refusal(directory.path(), &[&format!("journal.url={}", bouncer.url(database))]);
         assert!(line.starts_with("cannot open the journal at postgres://"), "{line}");
-        assert!(line.contains(said) && line.contains("connect to PostgreSQL directly"), "{line}");
+        assert!(line.contains(expected) && line.contains("connect to PostgreSQL directly"), "{line}");
     }
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')";
     assert_eq!(postgres.query(&direct, tables), "0", "it created tables in the wrong schema");

@@ -56,12 +56,12 @@ fn answers(client: &Client, position: &str, version: &str, tag: &str) -> Vec<(u1
         answers.push(stream("/v1/events", position));
         answers.push(stream(&format!("{STOCK}/events"), version));
     }
-    let told = answers.into_iter().map(|answer| {
+    let results = answers.into_iter().map(|answer| {
         let answer = answer.unwrap();
         let problem = if answer.status == 200 { String::new() } else { answer.json()["type"].to_string() };
         (answer.status, problem.trim_matches('"').trim_start_matches("urn:dormouse:problem:").to_owned())
     });
-    told.collect()
+    results.collect()
 }
 
 #[test]

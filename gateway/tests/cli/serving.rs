@@ -44,8 +44,8 @@ fn a_server_prints_one_line_on_stdout_and_logs_json_on_stderr() {
     server.terminate();
     server.wait(SOON);
     let logs = server.logs();
-    let (said, logged): (Vec<_>, Vec<_>) = logs.lines().partition(|line| !line.starts_with('{'));
-    assert_eq!(said, [format!("listening on {}", server.url())]);
+    let (printed, logged): (Vec<_>, Vec<_>) = logs.lines().partition(|line| !line.starts_with('{'));
+    assert_eq!(printed, [format!("listening on {}", server.url())]);
     let logged: Vec<Value> = logged.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let running = logged.iter().find(|line| line["message"] == "running").unwrap();
     assert_eq!(running["address"], server.address().to_string());
@@ -107,7 +107,7 @@ fn sigterm_finishes_the_request_under_way_and_exits_with_0() {
 #[test]
 fn sigterm_turns_it_unready_while_it_serves_before_it_stops_accepting() {
     let mut server = in_memory().set("gateway.unready_for=2s").start();
-    let asked = Instant::now();
+    let started = Instant::now();
     server.terminate();
     eventually("an unready server", SOON, || !is_ready(&server));
     // Each request has a connection of its own.
@@ -116,7 +116,7 @@ fn sigterm_turns_it_unready_while_it_serves_before_it_stops_accepting() {
     let health = server.client().get("/health").unwrap();
     assert_eq!((health.status, &health.json()["status"]), (200, &"degraded".into()));
     assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.logs());
-    assert!(asked.elapsed() >= Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -144,10 +144,10 @@ fn a_server_that_fails_while_it_is_still_serving_stops_at_once() {
 fn a_request_that_does_not_end_is_cut_off_when_time_is_up() {
     let mut server = in_memory().set("gateway.drain_timeout=500ms").start();
     let _stream = slow_command(&server);
-    let asked = Instant::now();
+    let started = Instant::now();
     server.terminate();
     assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.logs());
-    assert!((Duration::from_millis(500)..SOON / 2).contains(&asked.elapsed()), "{:?}", asked.elapsed());
+    assert!((Duration::from_millis(500)..SOON / 2).contains(&started.elapsed()), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -188,8 +188,8 @@ fn a_server_that_loses_its_journal_says_so_and_exits_with_1() {
     let refused = first.client().post("/v1/inventory/SKU-1/update-inventory", &serde_json::from_str(BODY).unwrap());
     assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status >= 500));
     assert_eq!(first.wait(SOON).code(), Some(1));
-    let said = "\ndormouse: another process has taken over the journal";
-    eventually("its last words", SOON, || first.logs().contains(said));
+    let expected = "\ndormouse: another process has taken over the journal";
+    eventually("its last words", SOON, || first.logs().contains(expected));
     restock(&second, 3);
 }
 

@@ -29,7 +29,7 @@ async fn a_change_is_answered_with_the_new_configuration() {
 async fn if_one_change_is_refused_none_is_made() {
     let shop = Shop::open().await;
     let before = shop.get("/admin/config").await.json();
-    for (changes, slug, said) in [
+    for (changes, slug, expected) in [
         (json!({"cache": {"entries": 7, "size": "0 B"}}), "invalid-config", "cache.size"),
         (json!({"cache": {"entries": 7, "sice": "1 MiB"}}), "invalid-config", "the nearest known key is `cache.size`"),
         (json!({"cache": {"entries": 7}, "runtime": {"shards": 8}}), "not-live", "cache.entries"),
@@ -38,7 +38,7 @@ async fn if_one_change_is_refused_none_is_made() {
         (json!([]), "invalid-body", "sequence"),
     ] {
         let refused = patch(&shop, changes.clone()).await.is_problem(400, slug);
-        assert!(refused["detail"].as_str().unwrap().contains(said), "{changes}: {refused}");
+        assert!(refused["detail"].as_str().unwrap().contains(expected), "{changes}: {refused}");
     }
     assert_eq!(shop.get("/admin/config").await.json(), before);
 }

@@ -34,7 +34,7 @@ async fn carts_when(shop: &Shop, is_so: impl Fn(&Value) -> bool) -> Value {
     tokio::time::timeout(Duration::from_secs(30), looking).await.expect("the projection reaches the expected state")
 }
 
-async fn told(shop: &Shop, action: &str, body: Value) -> Answer {
+async fn operate(shop: &Shop, action: &str, body: Value) -> Answer {
     shop.post(&format!("/admin/projections/carts/{action}"), &body).await
 }
 
@@ -66,9 +66,9 @@ async fn a_paused_projection_keeps_its_position_until_it_is_resumed() {
     let shop = Shop::open().await;
     let first = shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
-    let paused = told(&shop, "pause", json!({})).await.json();
+    let paused = operate(&shop, "pause", json!({})).await.json();
     assert_eq!((&paused["state"], &paused["position"]), (&json!("paused"), &json!(first)));
-    told(&shop, "pause", json!({})).await.is_problem(409, "already-paused");
+    operate(&shop, "pause", json!({})).await.is_problem(409, "already-paused");
 
     let second = shop.cart("c-2", "Bea", "cup", 1).await;
     let seen = carts(&shop).await;
@@ -76,10 +76,10 @@ async fn a_paused_projection_keeps_its_position_until_it_is_resumed() {
         (&seen["state"], &seen["position"], &seen["lag"]),
         (&json!("paused"), &json!(first), &json!(second - first))
     );
-    assert_eq!(told(&shop, "resume", json!({})).await.status, 200);
+    assert_eq!(operate(&shop, "resume", json!({})).await.status, 200);
     shop.catch_up().await;
     assert_eq!(carts(&shop).await["state"], "running");
-    told(&shop, "resume", json!({})).await.is_problem(409, "not-paused");
+    operate(&shop, "resume", json!({})).await.is_problem(409, "not-paused");
 }
 
 // A gate blocks a thread.
@@ -90,14 +90,14 @@ async fn a_rebuild_shows_its_progress_and_replaces_the_served_build() {
     shop.catch_up().await;
     let before = carts(&shop).await;
     let gate = Gate::shut("slow");
-    let begun = told(&shop, "rebuild", json!({})).await.json();
+    let begun = operate(&shop, "rebuild", json!({})).await.json();
     assert_eq!(begun["build"], before["build"]);
     assert!(begun["rebuild"]["build"].as_u64() > before["build"].as_u64(), "{begun}");
     assert_eq!((&begun["rebuild"]["position"], &begun["rebuild"]["lag"]), (&json!(0), &json!(head)));
     assert!(begun["rebuild"]["started_at"].is_string(), "{begun}");
     // The old build is still served.
     assert_eq!(shop.get("/v1/views/carts/c-1").await.status, 200);
-    let under_way = told(&shop, "rebuild", json!({})).await.is_problem(409, "rebuild-under-way");
+    let under_way = operate(&shop, "rebuild", json!({})).await.is_problem(409, "rebuild-under-way");
     assert_eq!(under_way["position"], 0);
 
     drop(gate);
@@ -111,15 +111,15 @@ async fn a_reset_builds_the_view_from_the_events_after_a_position() {
     let first = shop.cart("c-1", "Ada", "tea", 2).await;
     let head = shop.cart("c-2", "Bea", "cup", 1).await;
     shop.catch_up().await;
-    assert_eq!(told(&shop, "reset", json!({ "to": first })).await.status, 200);
+    assert_eq!(operate(&shop, "reset", json!({ "to": first })).await.status, 200);
     shop.catch_up().await;
     assert_eq!(shop.get("/v1/views/carts/c-2").await.status, 200);
     shop.get("/v1/views/carts/c-1").await.is_problem(404, "document-not-found");
 
-    let beyond = told(&shop, "reset", json!({ "to": head + 1 })).await.is_problem(400, "unknown-position");
+    let beyond = operate(&shop, "reset", json!({ "to": head + 1 })).await.is_problem(400, "unknown-position");
     assert_eq!(beyond["position"], head);
-    told(&shop, "reset", json!({})).await.is_problem(400, "invalid-body");
-    told(&shop, "reset", json!({ "to": 0, "until": 1 })).await.is_problem(400, "invalid-body");
+    operate(&shop, "reset", json!({})).await.is_problem(400, "invalid-body");
+    operate(&shop, "reset", json!({ "to": 0, "until": 1 })).await.is_problem(400, "invalid-body");
     shop.post_text("/admin/projections/carts/reset", &[], "{").await.is_problem(400, "malformed-json");
 }
 
@@ -130,11 +130,11 @@ async fn a_view_is_dropped_while_its_projection_is_paused() {
     shop.catch_up().await;
     let drop = || shop.send(request(Method::DELETE, "/admin/projections/carts", &[], Body::empty()));
     drop().await.is_problem(409, "projection-at-work");
-    told(&shop, "pause", json!({})).await;
+    operate(&shop, "pause", json!({})).await;
     assert_eq!(drop().await.json(), json!({"name": "carts", "dropped": true}));
     assert_eq!(carts(&shop).await["state"], "dropped");
     drop().await.is_problem(409, "view-dropped");
-    assert_eq!(told(&shop, "resume", json!({})).await.status, 200);
+    assert_eq!(operate(&shop, "resume", json!({})).await.status, 200);
     carts_when(&shop, |carts| carts["state"] == "running" && carts["lag"] == 0).await;
     assert_eq!(shop.get("/v1/views/carts/c-1").await.status, 200);
 }
@@ -170,17 +170,17 @@ async fn parked_events_are_projected_once_the_projection_is_corrected() {
     let shop = Shop::open().await;
     poisoned(&shop, "c-mended").await;
     let order = json!({"aggregate": "cart", "id": "c-mended"});
-    let retried = told(&shop, "retry", order.clone()).await.json();
+    let retried = operate(&shop, "retry", order.clone()).await.json();
     assert_eq!((&retried["released"], &retried["still_parked"]["version"]), (&json!(0), &json!(2)));
 
     let mended = Mended::cart("c-mended");
-    let retried = told(&shop, "retry", order.clone()).await.json();
+    let retried = operate(&shop, "retry", order.clone()).await.json();
     assert_eq!((&retried["released"], &retried["still_parked"]), (&json!(2), &Value::Null));
     drop(mended);
     assert_eq!(carts(&shop).await["parked"], 0);
     let document = shop.get("/v1/views/carts/c-mended").await.json();
     assert_eq!(document["document"]["quantity"], 3);
-    told(&shop, "retry", order).await.is_problem(404, "not-parked");
+    operate(&shop, "retry", order).await.is_problem(404, "not-parked");
 }
 
 #[tokio::test]
@@ -189,13 +189,13 @@ async fn an_event_is_skipped_by_its_position_and_only_once() {
     poisoned(&shop, "c-1").await;
     let parked = shop.get("/admin/projections/carts/parked/cart/c-1").await.json();
     let order = |parked: &Value| json!({"aggregate": "cart", "id": "c-1", "position": parked["position"]});
-    let later = told(&shop, "skip", order(&parked["parked"][1])).await.is_problem(409, "not-first-parked");
+    let later = operate(&shop, "skip", order(&parked["parked"][1])).await.is_problem(409, "not-first-parked");
     assert_eq!(later["position"], parked["parked"][0]["position"]);
-    let skipped = told(&shop, "skip", order(&parked["parked"][0])).await.json();
+    let skipped = operate(&shop, "skip", order(&parked["parked"][0])).await.json();
     assert_eq!((&skipped["released"], &skipped["still_parked"]), (&json!(1), &Value::Null));
     assert_eq!(shop.get("/v1/views/carts/c-1").await.json()["document"]["quantity"], 2);
-    told(&shop, "skip", order(&parked["parked"][0])).await.is_problem(404, "not-parked");
-    told(&shop, "skip", json!({"aggregate": "cart", "id": "c-1"})).await.is_problem(400, "invalid-body");
+    operate(&shop, "skip", order(&parked["parked"][0])).await.is_problem(404, "not-parked");
+    operate(&shop, "skip", json!({"aggregate": "cart", "id": "c-1"})).await.is_problem(400, "invalid-body");
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn an_invalid_line_is_answered_with_its_number_and_the_others_are_carried_
     let too_long = format!("{{\"type\":\"{}", "x".repeat(300));
     let text = [create("c-1"), "{".to_owned(), too_long, unknown_type, unknown_command, unknown_field, create("c-2")];
     let lines = server.send(bulk(text.join("\n"))).await.lines();
-    let told: Vec<_> =
+    let results: Vec<_> =
         lines.iter().map(|line| (line["status"].as_u64().unwrap(), line["problem"]["type"].as_str())).collect();
     let problem = |status, slug: &'static str| (status, Some(slug));
     let expected = [
@@ -93,7 +93,7 @@ async fn an_invalid_line_is_answered_with_its_number_and_the_others_are_carried_
         problem(400, "urn:dormouse:problem:unknown-field"),
         (200, None),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(results, expected);
     assert_eq!(lines[3]["problem"]["nearest"], "cart");
     assert_eq!(lines[6]["line"], 7);
 }

@@ -79,7 +79,7 @@ impl Following {
     pub(super) async fn event(&mut self) -> (u64, Value) {
         let event = async {
             loop {
-                if let Message { id, data: Some(data) } = self.hear().await.expect("the stream goes on") {
+                if let Message { id, data: Some(data) } = self.hear().await.expect("the stream continues") {
                     return (id.unwrap(), data);
                 }
             }
@@ -97,7 +97,7 @@ impl Following {
     }
 
     /// Reads until a message has this id and no event.
-    pub(super) async fn told(&mut self, id: u64) {
+    pub(super) async fn read_to_id(&mut self, id: u64) {
         self.goes_on_to(&Message { id: Some(id), data: None }).await;
     }
 
@@ -107,7 +107,7 @@ impl Following {
     }
 
     async fn goes_on_to(&mut self, message: &Message) {
-        let heard = async { while self.hear().await.expect("the stream goes on") != *message {} };
+        let heard = async { while self.hear().await.expect("the stream continues") != *message {} };
         timeout(PATIENCE, heard).await.unwrap_or_else(|_| panic!("the stream never sends {message:?}"));
     }
 

@@ -147,8 +147,8 @@ async fn every_response_says_what_caches_may_do_with_it() {
     ];
     for path in found {
         let answer = server.get(path).await;
-        let told = answer.header("cache-control");
-        assert!(matches!(told, Some("no-store" | "no-cache")), "{path}: {told:?}");
+        let directive = answer.header("cache-control");
+        assert!(matches!(directive, Some("no-store" | "no-cache")), "{path}: {directive:?}");
     }
     assert_eq!(server.post("/v1/cart/c-1/clear", &json!({})).await.header("cache-control"), Some("no-store"));
 }

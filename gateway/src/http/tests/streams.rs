@@ -220,10 +220,10 @@ async fn a_stream_without_events_sends_heartbeats_and_how_far_it_has_read() {
     let server = lively().await;
     server.fill_cart("c-1").await;
     let mut rare = server.follow("/v1/events?event=Cleared").await;
-    rare.told(3).await;
+    rare.read_to_id(3).await;
     rare.comment().await;
     add_line(&server, "c-1").await;
-    rare.told(4).await;
+    rare.read_to_id(4).await;
     // After an interruption it resumes there, and misses nothing.
     assert_eq!(server.post("/v1/cart/c-1/clear", &json!({})).await.status, 200);
     let mut again = server.follow_on("/v1/events?event=Cleared", 4).await;
@@ -231,7 +231,7 @@ async fn a_stream_without_events_sends_heartbeats_and_how_far_it_has_read() {
 
     let mut cart = server.follow("/v1/cart/c-1/events?event=Created").await;
     assert_eq!(cart.event().await.0, 1);
-    cart.told(5).await;
+    cart.read_to_id(5).await;
     cart.comment().await;
 }
 

@@ -101,7 +101,7 @@ impl Aggregate for Cart {
             CartCommand::Clear if self.lines.is_empty() => return Err(CartRejection::Empty),
             CartCommand::Clear => context.emit(CartEvent::Cleared),
             CartCommand::Look {} => {}
-            CartCommand::Explode => panic!("as told, at /secret/path"),
+            CartCommand::Explode => panic!("as commanded, at /secret/path"),
         }
         Ok(CartReply { lines: context.state().lines.len() })
     }

@@ -101,17 +101,17 @@ fn command(app: &App) -> clap::Command {
         "dormouse" => env!("CARGO_PKG_VERSION"),
         _ => concat!("(dormouse ", env!("CARGO_PKG_VERSION"), ")"),
     };
-    named(Cli::command(), app.name()).name(app.name()).bin_name(app.name()).version(version)
+    with_application_name(Cli::command(), app.name()).name(app.name()).bin_name(app.name()).version(version)
 }
 
 /// Replaces `{app}` in the help texts by the application's name.
-fn named(command: clap::Command, app: &str) -> clap::Command {
+fn with_application_name(command: clap::Command, app: &str) -> clap::Command {
     let help = command.get_after_long_help().map(|help| help.to_string().replace("{app}", app));
     let command = match help {
         Some(help) => command.after_long_help(help),
         None => command,
     };
-    command.mut_subcommands(|subcommand| named(subcommand, app))
+    command.mut_subcommands(|subcommand| with_application_name(subcommand, app))
 }
 
 #[cfg(test)]

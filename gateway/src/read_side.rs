@@ -103,7 +103,7 @@ impl ReadSide {
     pub(crate) async fn stop(self, head: Position, deadline: Instant, end: Instant) {
         let caught_up = timeout_at(deadline, async {
             for reader in self.projections.readers() {
-                caught_up(reader, head).await;
+                wait_until_caught_up(reader, head).await;
             }
         });
         let in_time = caught_up.await.is_ok();
@@ -123,7 +123,7 @@ impl ReadSide {
 
 /// Returns when a view has reached `head`, or cannot reach it any more: its projection has stopped or retries, and the
 /// journal that it would read from may be closed.
-async fn caught_up(reader: &Reader, head: Position) {
+async fn wait_until_caught_up(reader: &Reader, head: Position) {
     let mut progress = reader.progress();
     let is_done = progress.wait_for(|progress| progress.position >= head || progress.state != State::Running);
     // An error means that the worker has ended, so the position does not change any more.

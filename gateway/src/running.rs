@@ -92,7 +92,7 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
     // journal of the first one. Listening begins last, so that no client connects before the API can answer.
     let configured = config.gateway.listen;
     let not_listening = |source| StartError::Listen { address: configured, source };
-    let socket = reserve(configured).map_err(not_listening)?;
+    let socket = bind(configured).map_err(not_listening)?;
     let journal = dormouse_journal::open(&config).await?;
     let engine =
         match app.add_to_engine(Engine::builder(config.clone()).threads(domain.clone())).start(journal.clone()).await {
@@ -136,7 +136,7 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
     Ok(Running { address, engine, read_side, unready_for, drain_timeout, streams, shut_down, tasks })
 }
 
-fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // Without this, a restart would have to wait until the kernel forgets the connections of the last run.
     socket.set_reuseaddr(true)?;

@@ -102,7 +102,7 @@ fn stats(remote: &Remote, is_detailed: bool, json: bool) -> anyhow::Result<()> {
     if json {
         return Ok(output::line(serde_json::to_string_pretty(&response)?)?);
     }
-    Ok(output::text(&shown(&serde_json::from_value(response)?))?)
+    Ok(output::text(&table_text(&serde_json::from_value(response)?))?)
 }
 
 fn clear(remote: &Remote, views: &[String]) -> anyhow::Result<()> {
@@ -111,7 +111,7 @@ fn clear(remote: &Remote, views: &[String]) -> anyhow::Result<()> {
     Ok(output::line(format_args!("{} entries dropped", grouped(cleared)))?)
 }
 
-fn shown(stats: &Stats) -> String {
+fn table_text(stats: &Stats) -> String {
     let Options { enabled, ttl, entries, size } = &stats.options;
     let headings =
         ["VIEW", "HITS#", "MISSES#", "HIT RATIO#", "ENTRIES#", "BYTES#", "EVICTED FOR ROOM#", "EVICTED BY AGE#"];
@@ -156,7 +156,7 @@ mod tests {
         let options = json!({"enabled": true, "ttl": "30m", "entries": 5000, "size": "512 MiB"});
         let stats = json!({"options": options, "total": usage(0, 0), "views": {"orders": usage(9, 1)}});
         assert_eq!(
-            shown(&serde_json::from_value(stats).unwrap()),
+            table_text(&serde_json::from_value(stats).unwrap()),
             "VIEW    HITS  MISSES  HIT RATIO  ENTRIES  BYTES  EVICTED FOR ROOM  EVICTED BY AGE\n\
              orders     9       1     90.0 %        2  1,234                 3               4\n\
              all        0       0          -        2  1,234                 3               4\n\

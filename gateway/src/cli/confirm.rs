@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use super::failure::WrongArgument;
 
 /// Returns if the user agrees to `what`: beforehand with `--yes`, or now at the terminal.
-pub(super) fn confirmed(is_agreed: bool, what: &str) -> anyhow::Result<()> {
+pub(super) fn require(is_agreed: bool, what: &str) -> anyhow::Result<()> {
     if is_agreed {
         return Ok(());
     }

@@ -46,7 +46,7 @@ pub(super) fn entity_tag(version: Version, mark: Mark) -> HeaderValue {
 
 /// Whether `If-None-Match` names this tag, which must not contain commas. If so, the client has the content already.
 /// The comparison is weak (RFC 9110, 13.1.2).
-pub(super) fn has_already(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+pub(super) fn client_has(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     let wanted = opaque(tag.as_bytes());
     let tags = headers.get_all(IF_NONE_MATCH).iter().flat_map(|tags| tags.as_bytes().split(|byte| *byte == b','));
@@ -244,7 +244,7 @@ mod tests {
     fn a_reader_has_a_version_already_if_one_of_its_tags_names_it() {
         let has = |value| {
             let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
-            has_already(&headers, &entity_tag(Version(18), Mark(0xa)))
+            client_has(&headers, &entity_tag(Version(18), Mark(0xa)))
         };
         let others = has("\"17-0000000a\", \"18-0000000a\"");
         assert!(has("\"18-0000000a\"") && has("W/\"18-0000000a\"") && others && has("*"));

@@ -73,7 +73,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
         let turn = api.turn_by(deadline).await?;
         let read_limit = PageLimit::events(limit - events.len());
         let selected = match &stored {
-            None => everything(journal, reached, last, read_limit.bytes(api.page_bytes)).await,
+            None => read_all(journal, reached, last, read_limit.bytes(api.page_bytes)).await,
             Some(stored) => journal.select_log(reached, last, stored, read_limit.bytes(READ_BYTES_AT_ONCE)).await,
         };
         drop(turn);
@@ -103,12 +103,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
 }
 
 /// Reads a page of the log without a filter, up to `last`: later events are not known to be durable.
-async fn everything(
-    journal: &Journal,
-    after: Position,
-    last: Position,
-    limit: PageLimit,
-) -> Result<Selected, ReadError> {
+async fn read_all(journal: &Journal, after: Position, last: Position, limit: PageLimit) -> Result<Selected, ReadError> {
     let mut events = journal.read_log(after, limit).await?.events;
     events.retain(|event| event.position <= last);
     let reached = events.last().map_or(after, |event| event.position);
@@ -120,7 +115,7 @@ async fn position(api: &Api, start: Start) -> Result<Token, Problem> {
     let head = *api.engine.journal().head().borrow();
     match start {
         Start::Latest => Ok(Token::new(head.0, None)),
-        Start::After(after) if after.number <= head.0 => api.is_of_this_history(after).await.map(|()| after),
+        Start::After(after) if after.number <= head.0 => api.refuse_other_history(after).await.map(|()| after),
         Start::After(after) => {
             let what = format!("the log ends at position {head}, before {after}");
             Err(beyond_end(&what).with("position", head.0))

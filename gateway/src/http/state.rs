@@ -13,7 +13,7 @@ use dormouse_kernel::{AggregateId, Timestamp, Version};
 use serde::Serialize;
 
 use super::address::{Parameters, aggregate_id, invalid, segments};
-use super::conditions::{entity_tag, has_already};
+use super::conditions::{client_has, entity_tag};
 use super::problem::{self, Problem};
 use super::{Api, JSON};
 
@@ -57,7 +57,7 @@ pub(super) fn answer<A: Serialize>(
 ) -> Result<Response, Problem> {
     let mut response = Response::default();
     let tag = entity_tag(stated.version, stated.mark);
-    if has_already(headers, &tag) {
+    if client_has(headers, &tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
         let (version, recorded_at) = (stated.version.0, stated.recorded_at);

@@ -75,7 +75,7 @@ impl fmt::Display for Token {
 impl Api {
     /// Refuses a position whose token is of another history. A position beyond the end of the log is left to the
     /// caller.
-    pub(super) async fn is_of_this_history(&self, token: Token) -> Result<(), Problem> {
+    pub(super) async fn refuse_other_history(&self, token: Token) -> Result<(), Problem> {
         if token.mark.is_none() {
             return Ok(());
         }

@@ -97,12 +97,12 @@ pub(super) fn reset(remote: &Remote, selection: &Selection, to: u64, is_agreed: 
              a rebuild (`projections rebuild` builds them completely without a reset)"
         ),
     };
-    confirm::confirmed(is_agreed, &what)?;
+    confirm::require(is_agreed, &what)?;
     each(remote, selection, "reset", &json!({ "to": to }))
 }
 
 pub(super) fn drop(remote: &Remote, name: &str, is_agreed: bool) -> anyhow::Result<()> {
-    confirm::confirmed(is_agreed, &format!("the view {name} is dropped with all of its documents"))?;
+    confirm::require(is_agreed, &format!("the view {name} is dropped with all of its documents"))?;
     let _dropped: Value = remote.delete(&path(name))?;
     Ok(output::line(format_args!("{name}: dropped"))?)
 }

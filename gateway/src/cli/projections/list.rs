@@ -31,12 +31,12 @@ pub(super) fn run(remote: &Remote, json: bool) -> anyhow::Result<()> {
     if json {
         output::line(serde_json::to_string_pretty(&response)?)?;
     } else {
-        output::text(&shown(&serde_json::from_value(response)?))?;
+        output::text(&table_text(&serde_json::from_value(response)?))?;
     }
     Ok(())
 }
 
-fn shown(overview: &Overview) -> String {
+fn table_text(overview: &Overview) -> String {
     let mut table = Table::headed(["NAME", "STATE", "VERSION#", "POSITION#", "LAG#", "PARKED#", "REBUILD", "REASON"]);
     for projection in &overview.projections {
         let Projection { name, state, reason, version, position, lag, begun_after, parked, rebuild, .. } = projection;

@@ -37,7 +37,7 @@ impl LiveConfig {
 pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
     let config = api.config.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(shown(&config))
+    Ok(answer_config(&config))
 }
 
 /// `PATCH /admin/config`: makes all changes or none. They last until the server ends.
@@ -50,7 +50,7 @@ pub(super) async fn change(State(api): State<Arc<Api>>, request: Request) -> Res
         let (from, to) = (value(&before, &key), value(&after, &key));
         info!(key, %from, %to, request_id, "changed the configuration");
     }
-    Ok(shown(&after))
+    Ok(answer_config(&after))
 }
 
 /// Passes the options that can be changed to their components.
@@ -61,7 +61,7 @@ fn follow(projections: Option<&Projections>, config: &Config) {
     }
 }
 
-fn shown(config: &Config) -> Response {
+fn answer_config(config: &Config) -> Response {
     json(&json!({ "config": config, "live": Config::live_keys().collect::<Vec<_>>() }))
 }
 

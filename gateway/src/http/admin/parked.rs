@@ -117,7 +117,7 @@ impl Api {
         parked.truncate(limit);
         let last = parked.last().filter(|_| has_more);
         let next = last.map(|last| next_page(uri, &parameters, last.position.0));
-        Ok(ParkedPage { parked: parked.iter().map(shown).collect(), next })
+        Ok(ParkedPage { parked: parked.iter().map(document_of).collect(), next })
     }
 
     fn aggregate(&self, aggregate_type: &str, id: String) -> Result<AggregateRef, Problem> {
@@ -139,7 +139,7 @@ fn known_type(name: &str) -> Result<AggregateType, Problem> {
     aggregate_type.map_err(|error| Problem::new(&problem::UNKNOWN_AGGREGATE_TYPE, error.to_string()))
 }
 
-fn shown(parked: &Parked) -> ParkedEvent {
+fn document_of(parked: &Parked) -> ParkedEvent {
     let Parked { aggregate, version, position, reason, attempts } = parked;
     ParkedEvent {
         aggregate: aggregate.aggregate_type.to_string(),
@@ -157,6 +157,6 @@ fn answer_released(aggregate: &AggregateRef, retried: &Retried) -> Response {
         "aggregate": aggregate.aggregate_type.as_str(),
         "id": aggregate.id.as_str(),
         "released": retried.released,
-        "still_parked": retried.still.as_ref().map(shown),
+        "still_parked": retried.still.as_ref().map(document_of),
     }))
 }

@@ -51,7 +51,7 @@ pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result
         }
         None => Some(Vec::new()),
     };
-    let mut projections: Vec<_> = progress.iter().map(|progress| shown(progress, head)).collect();
+    let mut projections: Vec<_> = progress.iter().map(|progress| document_of(progress, head)).collect();
     projections.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(answer(&Overview { head: head.0, projections, orphans }))
 }
@@ -60,7 +60,7 @@ pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result
 pub(super) async fn one(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
     let (_, name) = api.projection(request.uri())?;
-    api.shown(&name)
+    api.answer_projection(&name)
 }
 
 /// `POST /admin/projections/{name}/pause`
@@ -68,7 +68,7 @@ pub(super) async fn pause(State(api): State<Arc<Api>>, request: Request) -> Resu
     let (projections, name) = api.projection(request.uri())?;
     projections.pause(&name).await?;
     info!(projection = name, request_id = request_id_of(&request), "paused a projection");
-    api.shown(&name)
+    api.answer_projection(&name)
 }
 
 /// `POST /admin/projections/{name}/resume`
@@ -76,7 +76,7 @@ pub(super) async fn resume(State(api): State<Arc<Api>>, request: Request) -> Res
     let (projections, name) = api.projection(request.uri())?;
     projections.resume(&name).await?;
     info!(projection = name, request_id = request_id_of(&request), "resumed a projection");
-    api.shown(&name)
+    api.answer_projection(&name)
 }
 
 /// `POST /admin/projections/{name}/rebuild`: answers when the rebuild has begun.
@@ -93,7 +93,7 @@ pub(super) async fn rebuild(State(api): State<Arc<Api>>, request: Request) -> Re
         // The rebuild has begun in any case, so a timeout is no error.
         let _seen = timeout(BEGINNING, progress.wait_for(has_begun)).await.is_ok();
     }
-    api.shown(&name)
+    api.answer_projection(&name)
 }
 
 /// `POST /admin/projections/{name}/reset`
@@ -103,13 +103,13 @@ pub(super) async fn reset(State(api): State<Arc<Api>>, request: Request) -> Resu
     let ResetRequest { to } = parse_body(&api, request).await?;
     projections.reset(&name, to).await?;
     info!(projection = name, %to, request_id, "reset a projection");
-    api.shown(&name)
+    api.answer_projection(&name)
 }
 
 /// `DELETE /admin/projections/{name}`: drops a view, also one whose projection was removed from the application.
 pub(super) async fn drop(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    let name = named(request.uri());
+    let name = name_in(request.uri());
     let Some(projections) = &api.projections else { return Err(api.unknown_projection(&name)) };
     projections.drop_view(&name).await?;
     info!(projection = name, request_id = request_id_of(&request), "dropped a view");
@@ -119,7 +119,7 @@ pub(super) async fn drop(State(api): State<Arc<Api>>, request: Request) -> Resul
 impl Api {
     /// The name of the projection in the path, with the projections that it belongs to.
     pub(super) fn projection(&self, uri: &Uri) -> Result<(&Projections, String), Problem> {
-        let name = named(uri);
+        let name = name_in(uri);
         match &self.projections {
             Some(projections) if projections.reader(&name).is_some() => Ok((projections, name)),
             _ => Err(self.unknown_projection(&name)),
@@ -138,21 +138,21 @@ impl Api {
         progress.iter().map(|progress| progress.position).fold(known, Position::max)
     }
 
-    fn shown(&self, name: &str) -> Result<Response, Problem> {
+    fn answer_projection(&self, name: &str) -> Result<Response, Problem> {
         let progress = self.projections.as_ref().map(Projections::progress).unwrap_or_default();
         let head = self.head(&progress);
         let found = progress.iter().find(|progress| progress.name == name);
-        found.map(|progress| answer(&shown(progress, head))).ok_or_else(|| self.unknown_projection(name))
+        found.map(|progress| answer(&document_of(progress, head))).ok_or_else(|| self.unknown_projection(name))
     }
 }
 
 /// The name of the projection in the path.
-fn named(uri: &Uri) -> String {
+fn name_in(uri: &Uri) -> String {
     let segment = segments(uri).nth(2).unwrap_or_default();
     decoded(segment).unwrap_or_default().into_owned()
 }
 
-fn shown(progress: &Progress, head: Position) -> Projection {
+fn document_of(progress: &Progress, head: Position) -> Projection {
     let lag = |position: Position| head.0.saturating_sub(position.0);
     let rebuild = progress.rebuild.as_ref().map(|rebuild| Rebuild {
         build: rebuild.build.0,

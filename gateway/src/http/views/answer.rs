@@ -11,7 +11,7 @@ use super::freshness::DORMOUSE_MIN_POSITION;
 use crate::http::JSON;
 use crate::http::budget::Share;
 use crate::http::chunks;
-use crate::http::conditions::has_already;
+use crate::http::conditions::client_has;
 use crate::http::outcome::DORMOUSE_POSITION;
 use crate::http::problem::Problem;
 use crate::http::token::Token;
@@ -55,7 +55,7 @@ impl Views {
         share: Option<Share>,
     ) -> Response {
         let mut response = Response::default();
-        if has_already(headers, &tag) {
+        if client_has(headers, &tag) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
             response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
@@ -63,15 +63,15 @@ impl Views {
             *response.body_mut() = chunks::whole(body.into(), share);
         }
         response.headers_mut().insert(ETAG, tag);
-        self.tell(response, at)
+        self.with_headers(response, at)
     }
 
     /// The response that there is no such document, which caches may keep as well.
-    pub(super) fn nothing(&self, problem: Problem, at: Token) -> Response {
-        self.tell(problem.into_response(), at)
+    pub(super) fn answer_missing(&self, problem: Problem, at: Token) -> Response {
+        self.with_headers(problem.into_response(), at)
     }
 
-    fn tell(&self, mut response: Response, at: Token) -> Response {
+    fn with_headers(&self, mut response: Response, at: Token) -> Response {
         let headers = response.headers_mut();
         headers.insert(DORMOUSE_POSITION, at.header());
         headers.insert(CACHE_CONTROL, self.cache_control.clone());

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::answer::strong_tag;
-use super::freshness::fresh_enough;
+use super::freshness::refuse_stale;
 use crate::http::Api;
 use crate::http::address::{Parameters, decoded, segments};
 use crate::http::problem::{self, Problem};
@@ -26,11 +26,11 @@ pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Requ
     let mut segment = || path.next().unwrap_or_default();
     let view = api.views.find(segment())?;
     let key = key(segment())?;
-    let wanted = api.freshened(view, &request).await?;
+    let wanted = api.wait_until_fresh(view, &request).await?;
 
     let started = Instant::now();
     let Found { document, at } = view.reader.get(&key).await?;
-    fresh_enough(at, wanted)?;
+    refuse_stale(at, wanted)?;
     let results = usize::from(document.is_some());
     api.views.record(&view.one, view.definition(), started, results, Some(request.uri.path()));
     Ok(match document {
@@ -42,7 +42,10 @@ pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Requ
         }
         None => {
             let detail = format!("the view {} has no document {key:?}", view.definition().name());
-            api.views.nothing(Problem::new(&problem::DOCUMENT_NOT_FOUND, detail).with("position", at.0), view.token(at))
+            api.views.answer_missing(
+                Problem::new(&problem::DOCUMENT_NOT_FOUND, detail).with("position", at.0),
+                view.token(at),
+            )
         }
     })
 }

@@ -32,15 +32,15 @@ pub(super) fn margin(request_timeout: Duration) -> Duration {
 impl Api {
     /// Waits until a view has reached the position that the request asks for, and returns that position. Without one it
     /// does not wait.
-    pub(super) async fn freshened(&self, view: &ServedView, request: &Parts) -> Result<Position, Problem> {
+    pub(super) async fn wait_until_fresh(&self, view: &ServedView, request: &Parts) -> Result<Position, Problem> {
         let Some(token) = wanted(&request.headers)? else { return Ok(Position::ZERO) };
         let wanted = Position(token.number);
         let wait_max = wait(&request.headers)?.map_or(self.views.wait_max, |wait| wait.min(self.views.wait_max));
-        self.is_of_this_history(token).await?;
+        self.refuse_other_history(token).await?;
         if view.reader.progress().borrow().position >= wanted {
             return Ok(wanted);
         }
-        self.is_of_this_journal(wanted).await?;
+        self.refuse_other_journal(wanted).await?;
         let now = Instant::now();
         let arrived = request.extensions.get::<Arrival>().map_or(now, |arrival| arrival.at);
         let time_left = (arrived + self.views.wait_deadline).saturating_duration_since(now);
@@ -50,7 +50,7 @@ impl Api {
 
     /// A token was given out after its event was durable. So a position beyond the end of the log belongs to another
     /// journal, or to this one before it was restored from a backup. Waiting for it would only hide that.
-    async fn is_of_this_journal(&self, wanted: Position) -> Result<(), Problem> {
+    async fn refuse_other_journal(&self, wanted: Position) -> Result<(), Problem> {
         let journal = self.engine.journal();
         if *journal.head().borrow() >= wanted {
             return Ok(());
@@ -67,7 +67,7 @@ impl Api {
 }
 
 /// Refuses a result that is older than the requested position: the view was rebuilt in between.
-pub(super) fn fresh_enough(at: Position, wanted: Position) -> Result<(), Problem> {
+pub(super) fn refuse_stale(at: Position, wanted: Position) -> Result<(), Problem> {
     if at >= wanted { Ok(()) } else { Err(WaitError::Behind { at, wanted }.into()) }
 }
 

@@ -14,7 +14,7 @@ use super::answer::weak_tag;
 use super::cursor::{CURSOR, ListId};
 use super::document::write;
 use super::filters::query;
-use super::freshness::fresh_enough;
+use super::freshness::refuse_stale;
 use super::selection::Selection;
 use crate::http::Api;
 use crate::http::address::{Parameters, query_text, segments};
@@ -37,12 +37,12 @@ pub(in crate::http) async fn list(State(api): State<Arc<Api>>, request: Request)
     if let Some(cursor) = parameters.get(CURSOR) {
         query = list_id.resume(query, cursor)?;
     }
-    let wanted = api.freshened(view, &request).await?;
+    let wanted = api.wait_until_fresh(view, &request).await?;
     let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
 
     let started = Instant::now();
     let page = view.reader.list(&query.page_bytes(api.page_bytes)).await?;
-    fresh_enough(page.at, wanted)?;
+    refuse_stale(page.at, wanted)?;
     api.views.record(&view.all, view.definition(), started, page.rows.len(), Some(address(uri)));
     let at = page.at;
     let next = page.next.as_ref().map(|place| next(uri, &list_id.cursor(place)));

@@ -1,4 +1,4 @@
-//! A rebuild as it is seen from outside: how far it is, and what came of it.
+//! A rebuild, as polls of the server show it.
 
 use std::time::Duration;
 
@@ -7,50 +7,51 @@ use serde::Serialize;
 use super::grouped;
 use crate::admin::{Projection, Rebuild};
 
-/// Looks on while a view is made anew.
+/// Follows the rebuild of one view.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct RebuildTracker {
     name: String,
-    /// What was served before.
+    /// The build that was served before.
     replaced: Option<u64>,
-    /// Whether a build was seen beside it, and how many looks in a row have found none.
+    /// Whether a new build was seen, and how many polls in a row have not shown one.
     was_seen: bool,
     absent: usize,
 }
 
-/// What is to be seen.
+/// The state of a rebuild.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Sight {
-    /// It has not begun, or just ended.
-    Nothing,
-    /// So many events of so many, and the same in words.
-    Progress { done: u64, of: u64, told: String },
-    /// It has ended.
-    Over(Outcome),
+pub(super) enum RebuildStatus {
+    /// There is no new build: the rebuild has not begun, or has just ended.
+    NotVisible,
+    /// `done` of `of` events are processed; `description` says the same in words.
+    Progress { done: u64, of: u64, description: String },
+    /// The rebuild has ended.
+    Ended(RebuildOutcome),
 }
 
-/// What came of it.
+/// The result of a rebuild.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Outcome {
+pub(super) struct RebuildOutcome {
     pub(super) name: String,
     /// Whether the new build is served.
     pub(super) rebuilt: bool,
-    /// Why not.
+    /// The reason, if it is not.
     pub(super) reason: Option<String>,
-    /// What is served.
+    /// The build that is served now.
     pub(super) build: Option<u64>,
     pub(super) version: Option<u32>,
     pub(super) position: u64,
 }
 
-/// A build that is neither made nor served may be so for a moment; one that is not there at the next look, either, is gone.
-const GONE: usize = 2;
+/// Polls without the new build after which it is gone. In between, a build may be neither in progress nor served for a
+/// moment.
+const GONE_POLLS: usize = 2;
 
-/// The same for one that was not seen yet: a projection in trouble takes its time to begin.
-const NOT_BEGUN: usize = 50;
+/// The same for a rebuild that was not seen yet: a projection that retries takes its time to begin.
+const NOT_BEGUN_POLLS: usize = 50;
 
-impl Watch {
-    /// Of a projection as it was before it was told to rebuild.
+impl RebuildTracker {
+    /// Follows a projection, given its state before the rebuild was requested.
     pub(super) fn of(before: &Projection) -> Self {
         Self { name: before.name.clone(), replaced: before.build, was_seen: false, absent: 0 }
     }
@@ -59,33 +60,33 @@ impl Watch {
         &self.name
     }
 
-    /// Looks at how it is now. `None`: the projection is not there any more.
-    pub(super) fn look(&mut self, now: Option<&Projection>) -> Sight {
+    /// Takes the current state of the projection. `None`: the server does not have it any more.
+    pub(super) fn update(&mut self, now: Option<&Projection>) -> RebuildStatus {
         let Some(now) = now else {
-            return self.over(false, Some("the server has no such projection any more".to_owned()), None);
+            return self.ended(false, Some("the server does not have this projection any more".to_owned()), None);
         };
         if let Some(rebuild) = &now.rebuild {
             (self.was_seen, self.absent) = (true, 0);
             if rebuild.state == "stopped" {
                 let reason = rebuild.reason.clone().or_else(|| Some("it has stopped".to_owned()));
-                return self.over(false, reason, Some(now));
+                return self.ended(false, reason, Some(now));
             }
             let (done, of) = (rebuild.position, rebuild.position + rebuild.lag);
-            return Sight::Progress { done, of, told: told(rebuild) };
+            return RebuildStatus::Progress { done, of, description: describe(rebuild) };
         }
         if now.build.is_some() && now.build != self.replaced {
-            return self.over(true, None, Some(now));
+            return self.ended(true, None, Some(now));
         }
         self.absent += 1;
-        if self.absent < if self.was_seen { GONE } else { NOT_BEGUN } {
-            return Sight::Nothing;
+        if self.absent < if self.was_seen { GONE_POLLS } else { NOT_BEGUN_POLLS } {
+            return RebuildStatus::NotVisible;
         }
-        let reason = now.reason.clone().unwrap_or_else(|| "somebody has called it off".to_owned());
-        self.over(false, Some(reason), Some(now))
+        let reason = now.reason.clone().unwrap_or_else(|| "the rebuild was cancelled".to_owned());
+        self.ended(false, Some(reason), Some(now))
     }
 
-    fn over(&self, rebuilt: bool, reason: Option<String>, now: Option<&Projection>) -> Sight {
-        Sight::Over(Outcome {
+    fn ended(&self, rebuilt: bool, reason: Option<String>, now: Option<&Projection>) -> RebuildStatus {
+        RebuildStatus::Ended(RebuildOutcome {
             name: self.name.clone(),
             rebuilt,
             reason,
@@ -104,7 +105,7 @@ pub(super) fn estimate(rebuild: &Rebuild) -> String {
 }
 
 /// `450,000 of 1,000,000 events, 57,000 events/s, 12 s left`
-fn told(rebuild: &Rebuild) -> String {
+fn describe(rebuild: &Rebuild) -> String {
     let of = rebuild.position + rebuild.lag;
     format!("{} of {} events{}", grouped(rebuild.position), grouped(of), pace(rebuild))
 }
@@ -121,7 +122,7 @@ fn pace(rebuild: &Rebuild) -> String {
     if rate == 0 { String::new() } else { format!(", {} events/s{}", grouped(rate), left.unwrap_or_default()) }
 }
 
-/// In the two largest units: `2 h 5 min`.
+/// A duration in its two largest units: `2 h 5 min`.
 fn duration(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..60 => format!("{seconds} s"),
@@ -165,54 +166,54 @@ mod tests {
         }
     }
 
-    fn outcome(sight: Sight) -> Outcome {
-        let Sight::Over(outcome) = sight else { panic!("{sight:?}") };
+    fn outcome(sight: RebuildStatus) -> RebuildOutcome {
+        let RebuildStatus::Ended(outcome) = sight else { panic!("{sight:?}") };
         outcome
     }
 
     #[test]
     fn a_rebuild_is_over_when_another_build_is_served() {
-        let mut watch = Watch::of(&projection(7, None));
-        assert_eq!(watch.look(Some(&projection(7, None))), Sight::Nothing);
-        let told = "250 of 1,000 events, 1,234 events/s, 1 min 15 s left".to_owned();
-        let seen = watch.look(Some(&projection(7, Some(rebuild(250)))));
-        assert_eq!(seen, Sight::Progress { done: 250, of: 1000, told });
-        let outcome = outcome(watch.look(Some(&projection(8, None))));
+        let mut tracker = RebuildTracker::of(&projection(7, None));
+        assert_eq!(tracker.update(Some(&projection(7, None))), RebuildStatus::NotVisible);
+        let description = "250 of 1,000 events, 1,234 events/s, 1 min 15 s left".to_owned();
+        let seen = tracker.update(Some(&projection(7, Some(rebuild(250)))));
+        assert_eq!(seen, RebuildStatus::Progress { done: 250, of: 1000, description });
+        let outcome = outcome(tracker.update(Some(&projection(8, None))));
         assert_eq!((outcome.rebuilt, outcome.build, outcome.reason), (true, Some(8), None));
     }
 
     #[test]
-    fn one_that_was_too_quick_to_be_seen_is_over_as_well() {
-        let mut watch = Watch::of(&projection(7, None));
-        assert!(outcome(watch.look(Some(&projection(9, None)))).rebuilt);
+    fn a_rebuild_that_was_too_quick_to_be_seen_has_ended_as_well() {
+        let mut tracker = RebuildTracker::of(&projection(7, None));
+        assert!(outcome(tracker.update(Some(&projection(9, None)))).rebuilt);
     }
 
     #[test]
-    fn a_build_that_stops_or_goes_has_failed() {
-        let mut watch = Watch::of(&projection(7, None));
+    fn a_build_that_stops_or_disappears_has_failed() {
+        let mut tracker = RebuildTracker::of(&projection(7, None));
         let mut stopped = rebuild(10);
         stopped.state = "stopped".to_owned();
         stopped.reason = Some("no room".to_owned());
-        let seen = outcome(watch.look(Some(&projection(7, Some(stopped)))));
+        let seen = outcome(tracker.update(Some(&projection(7, Some(stopped)))));
         assert_eq!((seen.rebuilt, seen.reason.as_deref(), seen.build), (false, Some("no room"), Some(7)));
 
-        let mut watch = Watch::of(&projection(7, None));
-        watch.look(Some(&projection(7, Some(rebuild(10)))));
-        assert_eq!(watch.look(Some(&projection(7, None))), Sight::Nothing);
-        let seen = outcome(watch.look(Some(&projection(7, None))));
-        assert_eq!(seen.reason.as_deref(), Some("somebody has called it off"));
-        assert!(!outcome(watch.look(None)).rebuilt);
+        let mut tracker = RebuildTracker::of(&projection(7, None));
+        tracker.update(Some(&projection(7, Some(rebuild(10)))));
+        assert_eq!(tracker.update(Some(&projection(7, None))), RebuildStatus::NotVisible);
+        let seen = outcome(tracker.update(Some(&projection(7, None))));
+        assert_eq!(seen.reason.as_deref(), Some("the rebuild was cancelled"));
+        assert!(!outcome(tracker.update(None)).rebuilt);
     }
 
     #[test]
-    fn what_is_told_fits_what_is_known() {
+    fn the_estimate_contains_only_what_is_known() {
         let mut waiting = rebuild(0);
         waiting.events_per_second = 0.0;
         waiting.seconds_left = None;
         assert_eq!(estimate(&waiting), "0 %");
         waiting.state = "retrying".to_owned();
         waiting.reason = Some("the disk is full".to_owned());
-        assert_eq!(told(&waiting), "0 of 1,000 events, retrying: the disk is full");
+        assert_eq!(describe(&waiting), "0 of 1,000 events, retrying: the disk is full");
         let mut nothing = rebuild(0);
         nothing.lag = 0;
         assert_eq!(estimate(&nothing), "100 %, 1,234 events/s, 1 min 15 s left");

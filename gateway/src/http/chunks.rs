@@ -1,5 +1,5 @@
-//! Answers that are written out piece by piece: encoded when the connection has room for more, while others have their
-//! turn, and not all at once.
+//! Response bodies that are written in chunks. A chunk is encoded when the connection has room for it, so that other
+//! tasks run in between.
 
 use std::convert::Infallible;
 use std::iter::Empty;
@@ -13,43 +13,44 @@ use super::JSON;
 use super::budget::Share;
 use axum::http::header::CONTENT_TYPE;
 
-/// A piece, in bytes. A connection holds one beside what it has in its buffer.
-pub(super) const PIECE_BYTES: usize = 32 << 10;
+/// The size of a chunk. A connection holds one chunk besides what is in its buffer.
+pub(super) const CHUNK_BYTES: usize = 32 << 10;
 
-/// JSON that is made of these parts, one after the other. What they are made from is held under `share`, until the last
-/// one is written or the client has gone. An answer of one piece has a length; a longer one is sent in chunks.
+/// A JSON response of these parts, one after the other. The memory of their sources is counted under `share`, until the
+/// last part is written or the client has disconnected. A response of one chunk has a length; a longer one uses HTTP's
+/// chunked encoding.
 pub(super) async fn json<P>(parts: P, share: Option<Share>) -> Response
 where
     P: Iterator<Item = Vec<u8>> + Send + 'static,
 {
-    let mut pieces = Pieces { parts: Some(parts), current: Bytes::new(), _share: share };
-    let first = pieces.next().await.unwrap_or_default();
-    let body = if pieces.have_ended() { Body::from(first) } else { Body::from_stream(pieces.stream(first)) };
+    let mut chunks = Chunks { parts: Some(parts), current: Bytes::new(), _share: share };
+    let first = chunks.next().await.unwrap_or_default();
+    let body = if chunks.have_ended() { Body::from(first) } else { Body::from_stream(chunks.stream(first)) };
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
 
-/// The body of an answer that is there already, piece by piece, held under `share` until the last one is written.
+/// A body that exists already, written in chunks. Its memory is counted under `share` until the last chunk is written.
 pub(super) fn whole(body: Bytes, share: Option<Share>) -> Body {
-    if body.len() <= PIECE_BYTES {
+    if body.len() <= CHUNK_BYTES {
         return Body::from(body);
     }
-    Body::from_stream(Pieces { parts: None::<Empty<Vec<u8>>>, current: body, _share: share }.stream(Bytes::new()))
+    Body::from_stream(Chunks { parts: None::<Empty<Vec<u8>>>, current: body, _share: share }.stream(Bytes::new()))
 }
 
-struct Pieces<P> {
-    /// `None`: there are no more.
+struct Chunks<P> {
+    /// `None`: there are no more parts.
     parts: Option<P>,
     current: Bytes,
     _share: Option<Share>,
 }
 
-impl<P: Iterator<Item = Vec<u8>> + Send + 'static> Pieces<P> {
+impl<P: Iterator<Item = Vec<u8>> + Send + 'static> Chunks<P> {
     async fn next(&mut self) -> Option<Bytes> {
         if self.current.is_empty() {
             let mut gathered = Vec::new();
-            while gathered.len() < PIECE_BYTES
+            while gathered.len() < CHUNK_BYTES
                 && let Some(parts) = &mut self.parts
             {
                 match parts.next() {
@@ -62,8 +63,8 @@ impl<P: Iterator<Item = Vec<u8>> + Send + 'static> Pieces<P> {
             // Encoding takes time.
             yield_now().await;
         }
-        let piece = self.current.split_to(self.current.len().min(PIECE_BYTES));
-        (!piece.is_empty()).then_some(piece)
+        let chunk = self.current.split_to(self.current.len().min(CHUNK_BYTES));
+        (!chunk.is_empty()).then_some(chunk)
     }
 
     fn have_ended(&self) -> bool {
@@ -71,12 +72,12 @@ impl<P: Iterator<Item = Vec<u8>> + Send + 'static> Pieces<P> {
     }
 
     fn stream(self, first: Bytes) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
-        unfold((self, Some(first)), |(mut pieces, first)| async move {
-            let piece = match first {
+        unfold((self, Some(first)), |(mut chunks, first)| async move {
+            let chunk = match first {
                 Some(first) if !first.is_empty() => first,
-                _ => pieces.next().await?,
+                _ => chunks.next().await?,
             };
-            Some((Ok(piece), (pieces, None)))
+            Some((Ok(chunk), (chunks, None)))
         })
     }
 }
@@ -103,16 +104,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_lost_between_pieces_and_none_is_large() {
-        let sizes = [1, 100, PIECE_BYTES - 1, PIECE_BYTES, 10, 10 * PIECE_BYTES + 7, 3];
+    async fn nothing_is_lost_between_chunks_and_no_chunk_is_large() {
+        let sizes = [1, 100, CHUNK_BYTES - 1, CHUNK_BYTES, 10, 10 * CHUNK_BYTES + 7, 3];
         let parts: Vec<Vec<u8>> = sizes.into_iter().zip(0..).map(|(size, byte)| vec![byte; size]).collect();
-        let (length, pieces, all) = sent(parts.clone()).await;
+        let (length, chunks, all) = sent(parts.clone()).await;
         assert!(length.is_none() && all == parts.concat());
-        assert!(pieces.iter().all(|piece| (1..=PIECE_BYTES).contains(piece)), "{pieces:?}");
+        assert!(chunks.iter().all(|chunk| (1..=CHUNK_BYTES).contains(chunk)), "{chunks:?}");
     }
 
     #[tokio::test]
-    async fn a_short_answer_has_a_length() {
+    async fn a_short_body_has_a_length() {
         let (length, _, all) = sent(vec![b"{\"a\":".to_vec(), b"1}".to_vec()]).await;
         assert_eq!((length, all.as_slice()), (Some(7), &b"{\"a\":1}"[..]));
     }

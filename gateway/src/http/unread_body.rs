@@ -1,8 +1,9 @@
-//! What becomes of a body that no handler has read to its end.
+//! Handles a body that no handler has read to its end.
 //!
-//! The answer to such a request may be lost: closing a connection on which bytes arrive resets it, and a reset takes away
-//! what the client has not read yet. So a small rest is read and thrown away, and the connection serves on; for a large
-//! or slow one the answer says `Connection: close`, and the server lingers (RFC 9112, 9.6).
+//! The response to such a request may be lost: closing a connection on which bytes arrive resets it, and a reset
+//! removes what the client has not read yet. So a small rest of a body is read and thrown away, and the connection
+//! stays open. If the rest is large or slow, the response says `Connection: close`, and the server lingers (RFC 9112,
+//! 9.6).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,44 +16,44 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::timeout;
 
-/// A rest up to this size is thrown away for the sake of the connection: most commands are smaller.
+/// A rest up to this size is thrown away to keep the connection. Most commands are smaller.
 const DISCARDED_BYTES: usize = 64 << 10;
 
-/// A client that is sending the rest of a small body has it here in less.
-const DISCARDING: Duration = Duration::from_millis(200);
+/// How long that may take. A client that is sending the rest of a small body needs less.
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// A body that knows whether it was read to its end, wherever it was moved.
-pub(super) struct Tracked<B> {
+/// A body that records whether it was read to its end. It can be moved meanwhile.
+pub(super) struct TrackedBody<B> {
     body: B,
     is_read: Arc<AtomicBool>,
 }
 
-/// Tells whether a [`Tracked`] body was read to its end.
-pub(super) struct Reading(Arc<AtomicBool>);
+/// Knows whether a [`TrackedBody`] was read to its end.
+pub(super) struct BodyProgress(Arc<AtomicBool>);
 
-impl Reading {
+impl BodyProgress {
     pub(super) fn is_complete(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> Tracked<B> {
+impl<B: HttpBody<Data = Bytes> + Unpin> TrackedBody<B> {
     pub(super) fn new(body: B) -> Self {
         let is_read = Arc::new(AtomicBool::new(body.is_end_stream()));
         Self { body, is_read }
     }
 
-    pub(super) fn reading(&self) -> Reading {
-        Reading(Arc::clone(&self.is_read))
+    pub(super) fn progress(&self) -> BodyProgress {
+        BodyProgress(Arc::clone(&self.is_read))
     }
 
-    /// Reads the rest, if it is small and comes soon. Returns whether the body is read to its end. A client that waits to
-    /// be told to go on (`Expect: 100-continue`) is not asked for what nobody wants.
+    /// Reads the rest if it is small and arrives soon. Returns whether the body was read to its end. A client that
+    /// waits for permission to send (`Expect: 100-continue`) gets none, because its body is not needed.
     pub(super) async fn discard(mut self, waits: bool) -> bool {
-        let reading = self.reading();
+        let progress = self.progress();
         let is_large = |announced: u64| usize::try_from(announced).map_or(true, |bytes| bytes > DISCARDED_BYTES);
         if waits || is_large(self.body.size_hint().lower()) {
-            return reading.is_complete();
+            return progress.is_complete();
         }
         let all = async {
             let mut bytes = 0;
@@ -63,13 +64,13 @@ impl<B: HttpBody<Data = Bytes> + Unpin> Tracked<B> {
                 }
             }
         };
-        // Too slow is as good as too large.
-        let _too_slow = timeout(DISCARDING, all).await;
-        reading.is_complete()
+        // A rest that is too slow is treated like one that is too large.
+        let _too_slow = timeout(DISCARD_TIMEOUT, all).await;
+        progress.is_complete()
     }
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Tracked<B> {
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for TrackedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 

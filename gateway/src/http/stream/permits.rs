@@ -1,4 +1,4 @@
-//! The streams there are: so many at once, and an end for all of them.
+//! The open streams: their limit, and their end at a shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::http::budget::Budget;
 use crate::http::problem::{self, Problem};
 
-/// Until some other stream has ended, perhaps.
+/// Until another stream has ended, probably.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Places for streams. Cheap to clone; clones share the places.
+/// The limit of open streams. Clones are cheap and share the limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Streams {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     max: usize,
     heartbeat: Duration,
     ending: Arc<watch::Sender<bool>>,
     large_events: Budget,
 }
 
-/// The place of one stream; dropping it makes room for another.
+/// The permit of one stream. Dropping it lets another stream open.
 #[derive(Debug)]
-pub(in crate::http) struct Place {
+pub(in crate::http) struct StreamPermit {
     heartbeat: Duration,
     ending: watch::Receiver<bool>,
     large_events: Budget,
@@ -36,7 +36,7 @@ impl Streams {
         let Config { gateway, journal, .. } = config;
         let max = gateway.max_streams.get().min(Semaphore::MAX_PERMITS);
         Self {
-            places: Arc::new(Semaphore::new(max)),
+            permits: Arc::new(Semaphore::new(max)),
             max,
             heartbeat: gateway.stream_heartbeat,
             ending: Arc::new(watch::Sender::new(false)),
@@ -48,7 +48,7 @@ impl Streams {
         }
     }
 
-    /// Ends all streams, and opens no more: whoever waits for answers to end waits for them, too.
+    /// Ends all streams, and opens no more. A shutdown that waits for requests would otherwise wait for streams, too.
     pub(crate) fn end(&self) {
         self.ending.send_replace(true);
     }
@@ -58,34 +58,34 @@ impl Streams {
     }
 
     pub(in crate::http) fn open_now(&self) -> usize {
-        self.max - self.places.available_permits()
+        self.max - self.permits.available_permits()
     }
 
-    /// Turns true when all streams are to end.
+    /// A channel that turns true when all streams must end.
     pub(in crate::http) fn ending(&self) -> Result<watch::Receiver<bool>, Problem> {
         let ending = self.ending.subscribe();
         if *ending.borrow() { Err(dormouse_engine::QueryError::Draining.into()) } else { Ok(ending) }
     }
 
-    /// A place for one more stream.
-    pub(in crate::http) fn open(&self) -> Result<Place, Problem> {
+    /// Takes a permit for one more stream.
+    pub(in crate::http) fn open(&self) -> Result<StreamPermit, Problem> {
         let ending = self.ending()?;
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let detail = format!("{} streams are open, and this node takes no more (gateway.max_streams)", self.max);
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
+            let detail = format!("{} streams are open: try again later, or raise gateway.max_streams", self.max);
             Problem::new(&problem::TOO_MANY_STREAMS, detail).retry_after(RETRY_AFTER)
         })?;
         let large_events = self.large_events.clone();
-        Ok(Place { heartbeat: self.heartbeat, ending, large_events, _permit: permit })
+        Ok(StreamPermit { heartbeat: self.heartbeat, ending, large_events, _permit: permit })
     }
 }
 
-impl Place {
-    /// How long a client may hear nothing.
+impl StreamPermit {
+    /// The longest time without a message.
     pub(super) fn heartbeat(&self) -> Duration {
         self.heartbeat
     }
 
-    /// What streams may hold of events that are larger than a page.
+    /// The memory for events that are larger than a page.
     pub(super) fn large_events(&self) -> &Budget {
         &self.large_events
     }
@@ -94,9 +94,9 @@ impl Place {
         *self.ending.borrow()
     }
 
-    /// Waits until all streams are to end.
+    /// Waits until all streams must end.
     pub(super) async fn ending(&mut self) {
-        // Whoever would tell has gone, and with it the server: that is an end, too.
+        // The sender is dropped only with the server, which ends the stream as well.
         let _gone = self.ending.wait_for(|ending| *ending).await;
     }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use dormouse_engine::{Aggregates, CommandOptions, QueryError, Verified};
+use dormouse_engine::{Aggregates, CommandOptions, QueryError, SnapshotVerification};
 use dormouse_journal::{AsOf, Page, PageLimit};
 use dormouse_kernel::{Aggregate, AggregateId, CommandKey, EventSelection, Version, variant_names};
 
@@ -50,7 +50,7 @@ pub(super) trait Resource: Send + Sync {
     ) -> Pending<'a, Result<Response, Problem>>;
 
     /// Compares the snapshots of an aggregate with what its events lead to.
-    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> Pending<'a, Result<Verified, QueryError>>;
+    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> Pending<'a, Result<SnapshotVerification, QueryError>>;
 
     /// Events after a version, within `limit`.
     fn history<'a>(
@@ -125,7 +125,7 @@ impl<A: Aggregate> Resource for Typed<A> {
         })
     }
 
-    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> Pending<'a, Result<Verified, QueryError>> {
+    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> Pending<'a, Result<SnapshotVerification, QueryError>> {
         Box::pin(self.aggregates.verify_snapshots(id))
     }
 

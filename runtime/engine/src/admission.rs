@@ -1,4 +1,4 @@
-//! Permits: what bounds the mailboxes, which bound nothing themselves.
+//! RequestPermits: what bounds the mailboxes, which bound nothing themselves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 /// What everybody who talks to a live aggregate shares with it: how many requests are with it, and when the last came.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct ActivationState {
     admitted: AtomicU32,
     /// Milliseconds since the node started.
     last_used: AtomicU64,
@@ -18,7 +18,7 @@ pub(crate) struct Slot {
     falling_asleep: AtomicBool,
 }
 
-impl Slot {
+impl ActivationState {
     pub(crate) fn new(now: u64) -> Self {
         Self {
             admitted: AtomicU32::new(0),
@@ -30,13 +30,13 @@ impl Slot {
 
     /// Admits one more request, unless `limit` are there already. Call it under the directory's guard: that is what
     /// keeps it from racing with [`is_unused`](Self::is_unused).
-    pub(crate) fn admit(self: &Arc<Self>, now: u64, limit: u32) -> Option<Admitted> {
+    pub(crate) fn admit(self: &Arc<Self>, now: u64, limit: u32) -> Option<AggregatePermit> {
         if self.admitted.fetch_add(1, Ordering::AcqRel) >= limit {
             self.admitted.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
         self.last_used.store(now, Ordering::Relaxed);
-        Some(Admitted(Arc::clone(self)))
+        Some(AggregatePermit(Arc::clone(self)))
     }
 
     /// No request is with the aggregate: none in its mailbox, none waiting for a commit.
@@ -67,9 +67,9 @@ impl Slot {
 
 /// One request's place with an aggregate, given back when dropped. It travels with the request until it is answered.
 #[derive(Debug)]
-pub(crate) struct Admitted(Arc<Slot>);
+pub(crate) struct AggregatePermit(Arc<ActivationState>);
 
-impl Drop for Admitted {
+impl Drop for AggregatePermit {
     fn drop(&mut self) {
         self.0.admitted.fetch_sub(1, Ordering::AcqRel);
     }
@@ -78,7 +78,7 @@ impl Drop for Admitted {
 /// The node's places for requests. A counter and not a semaphore: nobody waits for a place, and a semaphore takes a lock
 /// whenever one is given back.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct NodePermits {
     /// How many are taken, and whether more may be ([`CLOSED`](Self::CLOSED)).
     taken: AtomicUsize,
     max: usize,
@@ -87,25 +87,25 @@ pub(crate) struct Places {
 
 /// Why a request gets no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoPlace {
+pub(crate) enum PermitRefused {
     Full,
     Closed,
 }
 
-impl Places {
+impl NodePermits {
     const CLOSED: usize = 1 << (usize::BITS - 1);
 
     pub(crate) fn new(max: usize) -> Self {
         Self { taken: AtomicUsize::new(0), max, all_free: Notify::new() }
     }
 
-    pub(crate) fn take(self: &Arc<Self>) -> Result<Place, NoPlace> {
+    pub(crate) fn take(self: &Arc<Self>) -> Result<NodePermit, PermitRefused> {
         let taken = self.taken.fetch_add(1, Ordering::AcqRel);
         if taken < self.max {
-            return Ok(Place(Arc::clone(self)));
+            return Ok(NodePermit(Arc::clone(self)));
         }
         self.give_back();
-        Err(if taken & Self::CLOSED == 0 { NoPlace::Full } else { NoPlace::Closed })
+        Err(if taken & Self::CLOSED == 0 { PermitRefused::Full } else { PermitRefused::Closed })
     }
 
     /// No more places are given from here on.
@@ -137,9 +137,9 @@ impl Places {
 
 /// One request's place on the node, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Places>);
+pub(crate) struct NodePermit(Arc<NodePermits>);
 
-impl Drop for Place {
+impl Drop for NodePermit {
     fn drop(&mut self) {
         self.0.give_back();
     }
@@ -147,9 +147,9 @@ impl Drop for Place {
 
 /// A request's places: with its aggregate, and on the node.
 #[derive(Debug)]
-pub(crate) struct Permits {
-    pub(crate) aggregate: Admitted,
-    pub(crate) node: Place,
+pub(crate) struct RequestPermits {
+    pub(crate) aggregate: AggregatePermit,
+    pub(crate) node: NodePermit,
 }
 
 #[cfg(test)]
@@ -158,36 +158,36 @@ mod tests {
 
     #[test]
     fn the_node_has_so_many_places_and_no_more() {
-        let places = Arc::new(Places::new(2));
-        let (first, second) = (places.take().unwrap(), places.take().unwrap());
-        assert_eq!(places.take().unwrap_err(), NoPlace::Full);
-        assert_eq!(places.in_use(), 2);
+        let permits = Arc::new(NodePermits::new(2));
+        let (first, second) = (permits.take().unwrap(), permits.take().unwrap());
+        assert_eq!(permits.take().unwrap_err(), PermitRefused::Full);
+        assert_eq!(permits.in_use(), 2);
         drop(first);
-        assert!(places.take().is_ok());
+        assert!(permits.take().is_ok());
         drop(second);
-        assert_eq!(places.in_use(), 0);
+        assert_eq!(permits.in_use(), 0);
     }
 
     #[tokio::test]
     async fn once_closed_no_place_is_given_and_the_last_to_go_is_noticed() {
-        let places = Arc::new(Places::new(2));
-        let last = places.take().unwrap();
-        places.close();
-        assert_eq!(places.take().unwrap_err(), NoPlace::Closed);
+        let permits = Arc::new(NodePermits::new(2));
+        let last = permits.take().unwrap();
+        permits.close();
+        assert_eq!(permits.take().unwrap_err(), PermitRefused::Closed);
         let waiting = tokio::spawn({
-            let places = Arc::clone(&places);
-            async move { places.all_free().await }
+            let permits = Arc::clone(&permits);
+            async move { permits.all_free().await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drop(last);
         waiting.await.unwrap();
-        places.all_free().await;
+        permits.all_free().await;
     }
 
     #[test]
     fn a_place_is_given_back_when_its_request_is_answered() {
-        let slot = Arc::new(Slot::new(0));
+        let slot = Arc::new(ActivationState::new(0));
         let first = slot.admit(1, 2);
         let second = slot.admit(2, 2);
         assert!(first.is_some() && second.is_some());

@@ -14,27 +14,27 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::admission::{Admitted, NoPlace, Permits, Place};
-use crate::aggregate::{Activation, Message, Reading, Verified, WakeError, state_as_of, verify};
+use crate::admission::{AggregatePermit, NodePermit, PermitRefused, RequestPermits};
+use crate::aggregate::{Activation, LoadError, Message, Reading, SnapshotVerification, load_as_of, verify};
 use crate::command::CommandOptions;
-use crate::delivery::{Answer, Delivery, Undelivered};
+use crate::delivery::{Answer, Delivery, UndecidedCommand};
 use crate::directory::{Admission, remaining};
 use crate::error::{CommandError, QueryError};
-use crate::kind::Kind;
 use crate::metric;
-use crate::outcome::{Identity, Outcome, Reply};
+use crate::outcome::{CommandIdentity, Outcome, Reply};
+use crate::registered_type::RegisteredType;
 
 /// Somebody who meets an aggregate in a short restart pause waits for it; in a longer one they are told to come again.
-const PATIENCE: Duration = Duration::from_millis(250);
+const RESTART_WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// The aggregates of one type. Cheap to clone.
 pub struct Aggregates<A: Aggregate> {
-    kind: Arc<Kind<A>>,
+    registered: Arc<RegisteredType<A>>,
 }
 
 impl<A: Aggregate> Clone for Aggregates<A> {
     fn clone(&self) -> Self {
-        Self { kind: Arc::clone(&self.kind) }
+        Self { registered: Arc::clone(&self.registered) }
     }
 }
 
@@ -46,7 +46,7 @@ impl<A: Aggregate> std::fmt::Debug for Aggregates<A> {
 
 /// A state and the version it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stated<A> {
+pub struct VersionedState<A> {
     /// The state.
     pub state: A,
     /// The version of the last event in it.
@@ -58,8 +58,8 @@ pub struct Stated<A> {
 }
 
 impl<A: Aggregate> Aggregates<A> {
-    pub(crate) fn new(kind: Arc<Kind<A>>) -> Self {
-        Self { kind }
+    pub(crate) fn new(registered: Arc<RegisteredType<A>>) -> Self {
+        Self { registered }
     }
 
     /// Carries out a command, and answers once what it did is durable.
@@ -91,23 +91,23 @@ impl<A: Aggregate> Aggregates<A> {
     ) -> Result<Outcome<Reply<A::Reply>>, CommandError<A::Rejection>> {
         let sent = Instant::now();
         let name = variant_name(&command).unwrap_or_default();
-        let metrics = self.kind.commands.iter().find(|metrics| metrics.name == name);
+        let metrics = self.registered.commands.iter().find(|metrics| metrics.name == name);
         let fingerprint = match options.key {
             Some(_) => Some(fingerprint(&command).map_err(|error| CommandError::Unstorable(error.to_string()))?),
             None => None,
         };
-        let command = Box::new(Undelivered {
+        let command = Box::new(UndecidedCommand {
             command,
             name,
             fingerprint,
-            deadline: options.deadline.unwrap_or(sent + self.kind.node.config.commands.timeout),
+            deadline: options.deadline.unwrap_or(sent + self.registered.node.config.commands.timeout),
             options,
             key_unused_until: None,
             sent,
         });
         let result = self.route(&id, command).await;
         if let Some(metrics) = metrics {
-            metrics.record(status(&result), sent.elapsed(), self.kind.node.config.commands.slow_after);
+            metrics.record(status(&result), sent.elapsed(), self.registered.node.config.commands.slow_after);
         }
         result
     }
@@ -115,7 +115,7 @@ impl<A: Aggregate> Aggregates<A> {
     async fn route(
         &self,
         id: &AggregateId,
-        mut command: Box<Undelivered<A>>,
+        mut command: Box<UndecidedCommand<A>>,
     ) -> Result<Outcome<Reply<A::Reply>>, CommandError<A::Rejection>> {
         let deadline = command.deadline;
         let mut node = self.node_permit().map_err(CommandError::from)?;
@@ -125,7 +125,7 @@ impl<A: Aggregate> Aggregates<A> {
                 return Err(CommandError::Expired);
             }
             let (actor, aggregate) = self.admit(id, now, deadline).await.map_err(CommandError::from)?;
-            let (delivery, answer) = Delivery::new(command, Permits { aggregate, node });
+            let (delivery, answer) = Delivery::new(command, RequestPermits { aggregate, node });
             // If the actor is gone, the delivery comes back through its answer.
             send(actor, Message::Command(delivery));
             let Ok(Ok(answered)) = timeout_at(deadline, answer).await else { return Err(CommandError::OutcomeUnknown) };
@@ -135,7 +135,7 @@ impl<A: Aggregate> Aggregates<A> {
                     (command, node) = (undecided, permit);
                     let key = command.options.key.as_ref();
                     let (typed, content) = (command.fingerprint, command.options.content);
-                    let sent = Identity { name: command.name.into(), typed, content };
+                    let sent = CommandIdentity { name: command.name.into(), typed, content };
                     let found = timeout_at(deadline, self.look_up(id, key, &sent)).await;
                     if let Some(outcome) = found.map_err(|_| CommandError::Expired)?? {
                         return Ok(outcome);
@@ -145,7 +145,7 @@ impl<A: Aggregate> Aggregates<A> {
                 Answer::Returned(undecided, permit) => {
                     (command, node) = (undecided, permit);
                     // Actors that end because the engine does must not be started again.
-                    if self.kind.node.is_stopping() {
+                    if self.registered.node.is_stopping() {
                         return Err(CommandError::Draining);
                     }
                     // Its actor has ended, but the directory may not know yet.
@@ -162,7 +162,7 @@ impl<A: Aggregate> Aggregates<A> {
         id: &AggregateId,
         // Not the whole command: to be shared across an await it would have to be `Sync`.
         key: Option<&CommandKey>,
-        sent: &Identity,
+        sent: &CommandIdentity,
     ) -> Result<Option<Outcome<Reply<A::Reply>>>, CommandError<A::Rejection>> {
         let Some(key) = key else { return Ok(None) };
         let found = self.recorded_outcome(id, key).await;
@@ -176,7 +176,7 @@ impl<A: Aggregate> Aggregates<A> {
     /// The stored events that are today's with these names, or become them. A former name stands for today's.
     #[must_use]
     pub fn select_events(&self, names: &[&str]) -> EventSelection {
-        self.kind.codec.select(names)
+        self.registered.codec.select(names)
     }
 
     /// The outcome of the command with this key, however long ago, if it made events.
@@ -205,9 +205,9 @@ impl<A: Aggregate> Aggregates<A> {
         &self,
         id: &AggregateId,
         key: &CommandKey,
-    ) -> Result<Option<(Outcome<Reply<A::Reply>>, Identity)>, QueryError> {
-        let journal = &self.kind.node.journal;
-        let aggregate = self.kind.aggregate(id);
+    ) -> Result<Option<(Outcome<Reply<A::Reply>>, CommandIdentity)>, QueryError> {
+        let journal = &self.registered.node.journal;
+        let aggregate = self.registered.aggregate(id);
         let Some(first) = journal.find_command(&aggregate, key).await? else { return Ok(None) };
         let before = Version(first.0.saturating_sub(1));
         let mut events = journal.history(&aggregate, before, PageLimit::ONE).await?.events;
@@ -234,13 +234,13 @@ impl<A: Aggregate> Aggregates<A> {
     ///
     /// # Errors
     /// [`QueryError::NotFound`] if it has no events.
-    pub async fn state(&self, id: &AggregateId) -> Result<Stated<A>, QueryError> {
-        let deadline = Instant::now() + self.kind.node.config.commands.timeout;
+    pub async fn state(&self, id: &AggregateId) -> Result<VersionedState<A>, QueryError> {
+        let deadline = Instant::now() + self.registered.node.config.commands.timeout;
         loop {
             let node = self.node_permit()?;
             let (actor, aggregate) = self.admit(id, Instant::now(), deadline).await?;
             let (reply, answer) = oneshot::channel();
-            let reading = Reading { reply, permits: Permits { aggregate, node } };
+            let reading = Reading { reply, permits: RequestPermits { aggregate, node } };
             // If the actor is gone, so is the reply, and we come again.
             send(actor, Message::Read(reading));
             match timeout_at(deadline, answer).await {
@@ -258,11 +258,11 @@ impl<A: Aggregate> Aggregates<A> {
     ///
     /// # Errors
     /// [`QueryError::NotFound`] if there was no event yet, [`QueryError::NoSuchVersion`] if there is none yet.
-    pub async fn state_as_of(&self, id: &AggregateId, as_of: AsOf) -> Result<Stated<A>, QueryError> {
+    pub async fn state_as_of(&self, id: &AggregateId, as_of: AsOf) -> Result<VersionedState<A>, QueryError> {
         let _permit = self.node_permit()?;
-        let (kind, id) = (Arc::clone(&self.kind), id.clone());
-        let resident = self.replaying(async move { state_as_of(&kind, &id, as_of).await }).await?;
-        let stated = resident.into_stated();
+        let (registered, id) = (Arc::clone(&self.registered), id.clone());
+        let loaded = self.replaying(async move { load_as_of(&registered, &id, as_of).await }).await?;
+        let stated = loaded.into_versioned_state();
         match as_of {
             _ if stated.version == Version::ZERO => Err(QueryError::NotFound),
             AsOf::Version(version) if stated.version < version => {
@@ -276,21 +276,21 @@ impl<A: Aggregate> Aggregates<A> {
     ///
     /// # Errors
     /// If the journal does not answer, or the events cannot be read.
-    pub async fn verify_snapshots(&self, id: &AggregateId) -> Result<Verified, QueryError> {
+    pub async fn verify_snapshots(&self, id: &AggregateId) -> Result<SnapshotVerification, QueryError> {
         let _permit = self.node_permit()?;
-        let (kind, id) = (Arc::clone(&self.kind), id.clone());
-        self.replaying(async move { verify(&kind, &id).await }).await
+        let (registered, id) = (Arc::clone(&self.registered), id.clone());
+        self.replaying(async move { verify(&registered, &id).await }).await
     }
 
     /// Does what replays a history, few at a time, on the threads of aggregates, because the domain's code does it; given up with
     /// the caller.
     async fn replaying<T: Send + 'static>(
         &self,
-        replay: impl Future<Output = Result<T, WakeError>> + Send + 'static,
+        replay: impl Future<Output = Result<T, LoadError>> + Send + 'static,
     ) -> Result<T, QueryError> {
-        let _place = self.kind.node.replays.acquire().await.map_err(|_| QueryError::Draining)?;
+        let _place = self.registered.node.replays.acquire().await.map_err(|_| QueryError::Draining)?;
         let mut replaying = JoinSet::new();
-        replaying.spawn_on(replay, &self.kind.node.threads);
+        replaying.spawn_on(replay, &self.registered.node.threads);
         match replaying.join_next().await {
             Some(Ok(outcome)) => Ok(outcome?),
             Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
@@ -304,13 +304,13 @@ impl<A: Aggregate> Aggregates<A> {
     /// If the journal does not answer, or the events are damaged.
     pub async fn history(&self, id: &AggregateId, after: Version, limit: PageLimit) -> Result<Page, QueryError> {
         let _permit = self.node_permit()?;
-        Ok(self.kind.node.journal.history(&self.kind.aggregate(id), after, limit).await?)
+        Ok(self.registered.node.journal.history(&self.registered.aggregate(id), after, limit).await?)
     }
 
-    fn node_permit(&self) -> Result<Place, QueryError> {
-        self.kind.node.places.take().map_err(|no_place| match no_place {
-            NoPlace::Closed => QueryError::Draining,
-            NoPlace::Full => {
+    fn node_permit(&self) -> Result<NodePermit, QueryError> {
+        self.registered.node.permits.take().map_err(|refused| match refused {
+            PermitRefused::Closed => QueryError::Draining,
+            PermitRefused::Full => {
                 counter!(metric::SHED, "scope" => "node").increment(1);
                 QueryError::NodeOverloaded
             }
@@ -323,12 +323,12 @@ impl<A: Aggregate> Aggregates<A> {
         id: &AggregateId,
         now: Instant,
         deadline: Instant,
-    ) -> Result<(ActorRef<Message<A>>, Admitted), QueryError> {
-        let node = &self.kind.node;
+    ) -> Result<(ActorRef<Message<A>>, AggregatePermit), QueryError> {
+        let node = &self.registered.node;
         let limit = u32::try_from(node.config.admission.per_aggregate.get()).unwrap_or(u32::MAX);
         loop {
-            let start = |past| Activation::start(&self.kind, id, past);
-            match self.kind.directory(id).admit(id, node.milliseconds(now), limit, start) {
+            let start = |previous| Activation::start(&self.registered, id, previous);
+            match self.registered.directory(id).admit(id, node.milliseconds(now), limit, start) {
                 Admission::Live(actor, admitted) => return Ok((actor, admitted)),
                 Admission::Full => {
                     counter!(metric::SHED, "scope" => "aggregate").increment(1);
@@ -340,7 +340,7 @@ impl<A: Aggregate> Aggregates<A> {
                     waited.map_err(|_| QueryError::Expired)?.unwrap_or_default();
                     tokio::task::yield_now().await;
                 }
-                Admission::Restarting(until) if remaining(until) <= PATIENCE && until < deadline => {
+                Admission::Restarting(until) if remaining(until) <= RESTART_WAIT_MAX && until < deadline => {
                     tokio::time::sleep_until(until).await;
                 }
                 Admission::Restarting(until) => {

@@ -6,7 +6,7 @@ use dormouse_journal::{Journal, PageLimit};
 use dormouse_kernel::{Clock, Position, Timestamp};
 use tracing::warn;
 
-/// Clocks of one site differ by less. Past this, an event that lies ahead of the clock says that a clock was or is wrong.
+/// Clocks of one site differ by less. PreviousActivations this, an event that lies ahead of the clock says that a clock was or is wrong.
 const TOLERANCE: Duration = Duration::from_secs(10);
 
 /// No event is older than Dormouse. A clock that shows an earlier time, 2025-01-01, has not been set: machines without a battery

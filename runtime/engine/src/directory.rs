@@ -9,8 +9,8 @@ use ractor::ActorRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::admission::{Admitted, Slot};
-use crate::aggregate::{Message, SleepReason};
+use crate::admission::{ActivationState, AggregatePermit};
+use crate::aggregate::{Message, PassivationReason};
 
 /// One activation at a time: the entry decides.
 pub(crate) struct Directory<A: Aggregate> {
@@ -19,9 +19,9 @@ pub(crate) struct Directory<A: Aggregate> {
 
 enum Entry<A: Aggregate> {
     /// Waking or awake: its mailbox takes messages.
-    Live { actor: ActorRef<Message<A>>, slot: Arc<Slot> },
+    Live { actor: ActorRef<Message<A>>, activation: Arc<ActivationState> },
     /// Nobody is with it and nobody gets to it until it sleeps; the receiver's sender goes when it does.
-    FallingAsleep { slot: Arc<Slot>, asleep: watch::Receiver<()> },
+    FallingAsleep { activation: Arc<ActivationState>, asleep: watch::Receiver<()> },
     /// Its last activation failed, or an operator released it after it failed too often.
     Failed { failures: Failures, until: Instant },
     /// It failed too often.
@@ -30,9 +30,9 @@ enum Entry<A: Aggregate> {
 
 /// What a new activation needs to know of the ones before it.
 #[derive(Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct PreviousActivations {
     /// The last one failed, and commits of it may still be under way.
-    pub(crate) failed: bool,
+    pub(crate) last_failed: bool,
     /// The recent failures.
     pub(crate) failures: Failures,
 }
@@ -40,7 +40,7 @@ pub(crate) struct Past {
 /// What came of asking for an aggregate.
 pub(crate) enum Admission<A: Aggregate> {
     /// There it is, with a place for one request.
-    Live(ActorRef<Message<A>>, Admitted),
+    Live(ActorRef<Message<A>>, AggregatePermit),
     /// Too many requests are with it.
     Full,
     /// It is going to sleep: wait for that, then ask again.
@@ -64,29 +64,30 @@ impl<A: Aggregate> Directory<A> {
         id: &AggregateId,
         now: u64,
         limit: u32,
-        activate: impl FnOnce(Past) -> (ActorRef<Message<A>>, Arc<Slot>),
+        activate: impl FnOnce(PreviousActivations) -> (ActorRef<Message<A>>, Arc<ActivationState>),
     ) -> Admission<A> {
         if let Some(entry) = self.entries.get(id)
-            && let Entry::Live { actor, slot } = &*entry
+            && let Entry::Live { actor, activation } = &*entry
         {
-            return admitted(actor, slot, now, limit);
+            return admitted(actor, activation, now, limit);
         }
         match self.entries.entry(id.clone()) {
             MapEntry::Vacant(vacant) => {
-                let (actor, slot) = activate(Past::default());
-                let admission = admitted(&actor, &slot, now, limit);
-                vacant.insert(Entry::Live { actor, slot });
+                let (actor, activation) = activate(PreviousActivations::default());
+                let admission = admitted(&actor, &activation, now, limit);
+                vacant.insert(Entry::Live { actor, activation });
                 admission
             }
             MapEntry::Occupied(mut occupied) => match occupied.get_mut() {
-                Entry::Live { actor, slot } => admitted(actor, slot, now, limit),
+                Entry::Live { actor, activation } => admitted(actor, activation, now, limit),
                 Entry::FallingAsleep { asleep, .. } => Admission::FallingAsleep(asleep.clone()),
                 Entry::Quarantined { reason } => Admission::Quarantined(reason.clone()),
                 Entry::Failed { until, .. } if *until > Instant::now() => Admission::Restarting(*until),
                 Entry::Failed { failures, .. } => {
-                    let (actor, slot) = activate(Past { failed: true, failures: std::mem::take(failures) });
-                    let admission = admitted(&actor, &slot, now, limit);
-                    occupied.insert(Entry::Live { actor, slot });
+                    let (actor, activation) =
+                        activate(PreviousActivations { last_failed: true, failures: std::mem::take(failures) });
+                    let admission = admitted(&actor, &activation, now, limit);
+                    occupied.insert(Entry::Live { actor, activation });
                     admission
                 }
             },
@@ -98,30 +99,36 @@ impl<A: Aggregate> Directory<A> {
     pub(crate) fn fall_asleep(
         &self,
         id: &AggregateId,
-        reason: SleepReason,
-        may_sleep: impl FnOnce(&Slot) -> bool,
+        reason: PassivationReason,
+        may_sleep: impl FnOnce(&ActivationState) -> bool,
     ) -> bool {
         let Some(mut entry) = self.entries.get_mut(id) else { return false };
-        let Entry::Live { actor, slot } = &*entry else { return false };
-        if !slot.is_unused() || !may_sleep(slot) {
+        let Entry::Live { actor, activation } = &*entry else { return false };
+        if !activation.is_unused() || !may_sleep(activation) {
             return false;
         }
         let (done, asleep) = watch::channel(());
-        let (actor, slot) = (actor.clone(), Arc::clone(slot));
-        *entry = Entry::FallingAsleep { slot, asleep };
+        let (actor, activation) = (actor.clone(), Arc::clone(activation));
+        *entry = Entry::FallingAsleep { activation, asleep };
         drop(entry);
         // An actor that is gone has failed, and its activation's end has been or will be noted.
         actor.send_message(Message::Sleep(reason, done)).is_ok()
     }
 
     /// An activation ended in good order: the aggregate sleeps.
-    pub(crate) fn asleep(&self, id: &AggregateId, slot: &Arc<Slot>) {
-        self.entries.remove_if(id, |_, entry| entry.is_of(slot));
+    pub(crate) fn asleep(&self, id: &AggregateId, activation: &Arc<ActivationState>) {
+        self.entries.remove_if(id, |_, entry| entry.is_of(activation));
     }
 
     /// An activation failed.
-    pub(crate) fn failed(&self, id: &AggregateId, slot: &Arc<Slot>, failures: Failures, decision: RestartDecision) {
-        let Some(mut entry) = self.entries.get_mut(id).filter(|entry| entry.is_of(slot)) else { return };
+    pub(crate) fn failed(
+        &self,
+        id: &AggregateId,
+        activation: &Arc<ActivationState>,
+        failures: Failures,
+        decision: RestartDecision,
+    ) {
+        let Some(mut entry) = self.entries.get_mut(id).filter(|entry| entry.is_of(activation)) else { return };
         *entry = match decision {
             RestartDecision::Restart { until } => Entry::Failed { failures, until: Instant::from_std(until) },
             RestartDecision::GiveUp { reason } => Entry::Quarantined { reason },
@@ -149,28 +156,33 @@ impl<A: Aggregate> Directory<A> {
     }
 
     /// The aggregates that nobody is using, with the time of their last use.
-    pub(crate) fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &Slot)) {
+    pub(crate) fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &ActivationState)) {
         for entry in &self.entries {
-            if let Entry::Live { slot, .. } = entry.value()
-                && slot.is_unused()
+            if let Entry::Live { activation, .. } = entry.value()
+                && activation.is_unused()
             {
-                visit(entry.key(), slot);
+                visit(entry.key(), activation);
             }
         }
     }
 }
 
 impl<A: Aggregate> Entry<A> {
-    fn is_of(&self, activation: &Arc<Slot>) -> bool {
+    fn is_of(&self, other: &Arc<ActivationState>) -> bool {
         match self {
-            Self::Live { slot, .. } | Self::FallingAsleep { slot, .. } => Arc::ptr_eq(slot, activation),
+            Self::Live { activation, .. } | Self::FallingAsleep { activation, .. } => Arc::ptr_eq(activation, other),
             Self::Failed { .. } | Self::Quarantined { .. } => false,
         }
     }
 }
 
-fn admitted<A: Aggregate>(actor: &ActorRef<Message<A>>, slot: &Arc<Slot>, now: u64, limit: u32) -> Admission<A> {
-    match slot.admit(now, limit) {
+fn admitted<A: Aggregate>(
+    actor: &ActorRef<Message<A>>,
+    activation: &Arc<ActivationState>,
+    now: u64,
+    limit: u32,
+) -> Admission<A> {
+    match activation.admit(now, limit) {
         Some(admitted) => Admission::Live(actor.clone(), admitted),
         None => Admission::Full,
     }
@@ -217,19 +229,19 @@ mod tests {
             self.directory.admit(&id(), 0, 2, |_| self.start())
         }
 
-        fn start(&self) -> (ActorRef<Message<Tally>>, Arc<Slot>) {
+        fn start(&self) -> (ActorRef<Message<Tally>>, Arc<ActivationState>) {
             self.started.fetch_add(1, Ordering::SeqCst);
             let (actor, _) = ActorRuntime::spawn_instant(None, Idle, ()).unwrap();
-            (actor, Arc::new(Slot::new(0)))
+            (actor, Arc::new(ActivationState::new(0)))
         }
 
         fn started(&self) -> usize {
             self.started.load(Ordering::SeqCst)
         }
 
-        fn slot(&self) -> Arc<Slot> {
+        fn activation(&self) -> Arc<ActivationState> {
             match &*self.directory.entries.get(&id()).unwrap() {
-                Entry::Live { slot, .. } | Entry::FallingAsleep { slot, .. } => Arc::clone(slot),
+                Entry::Live { activation, .. } | Entry::FallingAsleep { activation, .. } => Arc::clone(activation),
                 Entry::Failed { .. } | Entry::Quarantined { .. } => panic!("it is not live"),
             }
         }
@@ -253,14 +265,14 @@ mod tests {
     async fn only_what_nobody_uses_falls_asleep_and_nobody_gets_to_it_then() {
         let world = World::new();
         let admission = world.admit();
-        assert!(!world.directory.fall_asleep(&id(), SleepReason::Idle, |_| true));
+        assert!(!world.directory.fall_asleep(&id(), PassivationReason::Idle, |_| true));
         drop(admission);
-        assert!(!world.directory.fall_asleep(&id(), SleepReason::Idle, |_| false));
-        let slot = world.slot();
-        assert!(world.directory.fall_asleep(&id(), SleepReason::Idle, |_| true));
-        assert!(!world.directory.fall_asleep(&id(), SleepReason::Idle, |_| true), "it does already");
+        assert!(!world.directory.fall_asleep(&id(), PassivationReason::Idle, |_| false));
+        let activation = world.activation();
+        assert!(world.directory.fall_asleep(&id(), PassivationReason::Idle, |_| true));
+        assert!(!world.directory.fall_asleep(&id(), PassivationReason::Idle, |_| true), "it does already");
         assert!(matches!(world.admit(), Admission::FallingAsleep(_)));
-        world.directory.asleep(&id(), &slot);
+        world.directory.asleep(&id(), &activation);
         assert!(matches!(world.admit(), Admission::Live(..)));
         assert_eq!(world.started(), 2);
     }
@@ -269,7 +281,7 @@ mod tests {
     async fn what_an_old_activation_says_does_not_concern_the_new_one() {
         let world = World::new();
         drop(world.admit());
-        let old = world.slot();
+        let old = world.activation();
         world.directory.asleep(&id(), &old);
         let _admission = world.admit();
         world.directory.asleep(&id(), &old);
@@ -283,11 +295,11 @@ mod tests {
         let world = World::new();
         drop(world.admit());
         let until = Instant::now().into_std() + Duration::from_secs(1);
-        world.directory.failed(&id(), &world.slot(), Failures::default(), RestartDecision::Restart { until });
+        world.directory.failed(&id(), &world.activation(), Failures::default(), RestartDecision::Restart { until });
         assert!(matches!(world.admit(), Admission::Restarting(_)));
         tokio::time::advance(Duration::from_secs(1)).await;
-        let admission = world.directory.admit(&id(), 0, 2, |past| {
-            assert!(past.failed);
+        let admission = world.directory.admit(&id(), 0, 2, |previous| {
+            assert!(previous.last_failed);
             world.start()
         });
         assert!(matches!(admission, Admission::Live(..)));
@@ -298,13 +310,13 @@ mod tests {
         let world = World::new();
         drop(world.admit());
         let decision = RestartDecision::GiveUp { reason: "it broke".to_owned() };
-        world.directory.failed(&id(), &world.slot(), Failures::default(), decision);
+        world.directory.failed(&id(), &world.activation(), Failures::default(), decision);
         assert!(matches!(world.admit(), Admission::Quarantined(reason) if reason == "it broke"));
         assert_eq!(world.directory.quarantined(), [(id(), "it broke".to_owned())]);
         assert!(world.directory.release(&id()));
         assert!(!world.directory.release(&id()));
-        let admission = world.directory.admit(&id(), 0, 2, |past| {
-            assert!(past.failed);
+        let admission = world.directory.admit(&id(), 0, 2, |previous| {
+            assert!(previous.last_failed);
             world.start()
         });
         assert!(matches!(admission, Admission::Live(..)));

@@ -19,9 +19,9 @@ use crate::aggregates::Aggregates;
 use crate::binary;
 use crate::clock_check;
 use crate::error::StartError;
-use crate::kind::{AnyKind, Kind, Node, Residency};
 use crate::metric;
 use crate::passivation::Sweep;
+use crate::registered_type::{AnyType, Node, RegisteredType, Residency};
 use crate::supervision::{self, Root, RootMessage, Startup};
 
 /// What closing the journal may take beyond the time for draining: one slow commit, and the snapshots of the last.
@@ -46,15 +46,15 @@ pub enum Lifecycle {
 #[derive(Clone)]
 pub struct Engine {
     node: Arc<Node>,
-    kinds: Arc<Vec<Arc<dyn AnyKind>>>,
+    types: Arc<Vec<Arc<dyn AnyType>>>,
     handles: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
     root: ActorRef<RootMessage>,
     /// When the newest event was recorded that the journal had at the start.
     newest_at_start: Option<Timestamp>,
 }
 
-type MakeKind =
-    Box<dyn FnOnce(&Arc<Node>) -> Result<(Arc<dyn AnyKind>, Arc<dyn Any + Send + Sync>), StartError> + Send>;
+type MakeType =
+    Box<dyn FnOnce(&Arc<Node>) -> Result<(Arc<dyn AnyType>, Arc<dyn Any + Send + Sync>), StartError> + Send>;
 
 /// Collects the aggregate types of an engine.
 pub struct Builder {
@@ -63,7 +63,7 @@ pub struct Builder {
     ids: Arc<dyn IdSource>,
     threads: Option<Handle>,
     program: Option<u64>,
-    kinds: Vec<(&'static str, MakeKind)>,
+    types: Vec<(&'static str, MakeType)>,
 }
 
 /// How a drain went.
@@ -79,11 +79,14 @@ impl Builder {
     /// Lets the engine run aggregates of this type.
     #[must_use]
     pub fn aggregate<A: Aggregate>(mut self) -> Self {
-        let make: MakeKind = Box::new(|node| {
-            let kind = Arc::new(Kind::<A>::new(Arc::clone(node))?);
-            Ok((Arc::clone(&kind) as Arc<dyn AnyKind>, Arc::new(Aggregates::new(kind)) as Arc<dyn Any + Send + Sync>))
+        let make: MakeType = Box::new(|node| {
+            let registered = Arc::new(RegisteredType::<A>::new(Arc::clone(node))?);
+            Ok((
+                Arc::clone(&registered) as Arc<dyn AnyType>,
+                Arc::new(Aggregates::new(registered)) as Arc<dyn Any + Send + Sync>,
+            ))
         });
-        self.kinds.push((A::TYPE, make));
+        self.types.push((A::TYPE, make));
         self
     }
 
@@ -129,17 +132,17 @@ impl Builder {
         let program = self.program.unwrap_or_else(binary::fingerprint);
         let newest_at_start = clock_check::newest_event(&journal, &*self.clock).await;
         let node = Arc::new(Node::new(journal, self.clock, self.ids, threads.clone(), self.config, program));
-        let mut kinds = Vec::new();
+        let mut types = Vec::new();
         let mut handles = HashMap::new();
-        for (name, make) in self.kinds {
-            let (kind, handle) = make(&node)?;
+        for (name, make) in self.types {
+            let (registered, handle) = make(&node)?;
             if handles.insert(name, handle).is_some() {
                 return Err(StartError::DuplicateType(name));
             }
-            kinds.push(kind);
+            types.push(registered);
         }
-        let kinds = Arc::new(kinds);
-        let sweep = Sweep { node: Arc::clone(&node), kinds: Arc::clone(&kinds) };
+        let types = Arc::new(types);
+        let sweep = Sweep { node: Arc::clone(&node), types: Arc::clone(&types) };
         let startup = Startup { node: Arc::clone(&node), sweep, limits };
         // All actors descend from the root, and run where it does.
         let (root, ended) = threads
@@ -148,7 +151,7 @@ impl Builder {
             .map_err(|error| StartError::Supervision(error.to_string()))?
             .map_err(|error| StartError::Supervision(error.to_string()))?;
         watch_root(Arc::clone(&node), ended);
-        Ok(Engine { node, kinds, handles: Arc::new(handles), root, newest_at_start })
+        Ok(Engine { node, types, handles: Arc::new(handles), root, newest_at_start })
     }
 }
 
@@ -162,7 +165,7 @@ impl Engine {
             ids: Arc::new(SystemIds),
             threads: None,
             program: None,
-            kinds: Vec::new(),
+            types: Vec::new(),
         }
     }
 
@@ -186,14 +189,14 @@ impl Engine {
 
     /// What it is made of, for the tests beside the code.
     #[cfg(test)]
-    pub(crate) fn parts(&self) -> (Arc<Node>, Arc<Vec<Arc<dyn AnyKind>>>) {
-        (Arc::clone(&self.node), Arc::clone(&self.kinds))
+    pub(crate) fn parts(&self) -> (Arc<Node>, Arc<Vec<Arc<dyn AnyType>>>) {
+        (Arc::clone(&self.node), Arc::clone(&self.types))
     }
 
     /// How many aggregates of each type are where.
     #[must_use]
     pub fn residency(&self) -> Vec<Residency> {
-        self.kinds.iter().map(|kind| kind.residency()).collect()
+        self.types.iter().map(|registered| registered.residency()).collect()
     }
 
     /// How many aggregates are dormant, and the memory they take in bytes.
@@ -212,20 +215,20 @@ impl Engine {
     /// How many requests are in mailboxes or wait for a commit.
     #[must_use]
     pub fn requests_under_way(&self) -> usize {
-        self.node.places.in_use()
+        self.node.permits.in_use()
     }
 
     /// Lets a quarantined aggregate be woken again. Says whether it was one.
     pub fn release(&self, aggregate_type: &str, id: &AggregateId) -> bool {
-        let kind = self.kinds.iter().find(|kind| kind.type_name() == aggregate_type);
-        kind.is_some_and(|kind| kind.release(id))
+        let registered = self.types.iter().find(|registered| registered.type_name() == aggregate_type);
+        registered.is_some_and(|registered| registered.release(id))
     }
 
     /// Brings the metrics that are read rather than counted up to date.
     pub fn sample_metrics(&self) {
-        self.kinds.iter().for_each(|kind| kind.sample_metrics());
+        self.types.iter().for_each(|registered| registered.sample_metrics());
         let max = self.node.config.admission.per_node.get();
-        gauge!(metric::PERMITS).set(self.node.places.in_use() as f64);
+        gauge!(metric::PERMITS).set(self.node.permits.in_use() as f64);
         gauge!(metric::PERMITS_MAX).set(max as f64);
         gauge!(metric::DORMANT).set(self.node.dormant.count() as f64);
         gauge!(metric::DORMANT_BYTES).set(self.node.dormant.bytes() as f64);
@@ -246,9 +249,9 @@ impl Engine {
         if self.node.is_running() {
             self.node.set_lifecycle(Lifecycle::Draining);
         }
-        let sweep = Sweep { node: Arc::clone(&self.node), kinds: Arc::clone(&self.kinds) };
+        let sweep = Sweep { node: Arc::clone(&self.node), types: Arc::clone(&self.types) };
         let finished = timeout_at(deadline, async {
-            self.node.places.all_free().await;
+            self.node.permits.all_free().await;
             while self.node.live() > 0 {
                 sweep.drain();
                 tokio::time::sleep(Duration::from_millis(2)).await;

@@ -18,23 +18,23 @@ pub(crate) struct RecentKeys {
 
 /// What the recent keys say about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
+pub(crate) enum KeyUsage {
     /// It was used, most likely by the command whose first event has this version.
-    Probably(Version),
+    ProbablyUsed(Version),
     /// It was not used.
-    Never,
+    Unused,
     /// It was not used after this version; before, the journal knows.
-    NotAfter(Version),
+    UnusedAfter(Version),
 }
 
 impl RecentKeys {
     /// What is known of a key.
-    pub(crate) fn find(&self, key: &CommandKey) -> Seen {
+    pub(crate) fn find(&self, key: &CommandKey) -> KeyUsage {
         let hash = hash(key);
         match self.seen.iter().rev().find(|(seen, _)| *seen == hash) {
-            Some(&(_, version)) => Seen::Probably(Version(version)),
-            None if self.complete_after == Version::ZERO => Seen::Never,
-            None => Seen::NotAfter(self.complete_after),
+            Some(&(_, version)) => KeyUsage::ProbablyUsed(Version(version)),
+            None if self.complete_after == Version::ZERO => KeyUsage::Unused,
+            None => KeyUsage::UnusedAfter(self.complete_after),
         }
     }
 
@@ -115,16 +115,16 @@ mod tests {
     fn a_remembered_key_is_found_with_its_version() {
         let mut keys = RecentKeys::default();
         keys.remember(&key(1), Version(1), 8);
-        assert_eq!(keys.find(&key(1)), Seen::Probably(Version(1)));
-        assert_eq!(keys.find(&key(2)), Seen::Never);
+        assert_eq!(keys.find(&key(1)), KeyUsage::ProbablyUsed(Version(1)));
+        assert_eq!(keys.find(&key(2)), KeyUsage::Unused);
     }
 
     #[test]
     fn once_keys_were_forgotten_only_the_journal_knows_about_older_ones() {
         let mut keys = RecentKeys::default();
         (1..=5).for_each(|number| keys.remember(&key(number), Version(number), 3));
-        assert_eq!(keys.find(&key(1)), Seen::NotAfter(Version(2)));
-        assert_eq!(keys.find(&key(3)), Seen::Probably(Version(3)));
+        assert_eq!(keys.find(&key(1)), KeyUsage::UnusedAfter(Version(2)));
+        assert_eq!(keys.find(&key(3)), KeyUsage::ProbablyUsed(Version(3)));
     }
 
     #[test]
@@ -132,8 +132,8 @@ mod tests {
         let mut keys = RecentKeys::default();
         (1..=5).for_each(|number| keys.remember(&key(number), Version(number), 8));
         let latest = keys.latest(2);
-        assert_eq!(latest.find(&key(4)), Seen::Probably(Version(4)));
-        assert_eq!(latest.find(&key(3)), Seen::NotAfter(Version(3)));
+        assert_eq!(latest.find(&key(4)), KeyUsage::ProbablyUsed(Version(4)));
+        assert_eq!(latest.find(&key(3)), KeyUsage::UnusedAfter(Version(3)));
         assert_eq!(keys.latest(8), keys);
     }
 
@@ -149,9 +149,9 @@ mod tests {
             let mut used = HashMap::new();
             for (number, events, snapshotted) in steps {
                 match keys.find(&key(number)) {
-                    Seen::Probably(first) => prop_assert_eq!(used.get(&number), Some(&first)),
-                    Seen::Never => prop_assert!(!used.contains_key(&number)),
-                    Seen::NotAfter(last) => prop_assert!(used.get(&number).is_none_or(|first| *first <= last)),
+                    KeyUsage::ProbablyUsed(first) => prop_assert_eq!(used.get(&number), Some(&first)),
+                    KeyUsage::Unused => prop_assert!(!used.contains_key(&number)),
+                    KeyUsage::UnusedAfter(last) => prop_assert!(used.get(&number).is_none_or(|first| *first <= last)),
                 }
                 if let Entry::Vacant(unused) = used.entry(number) {
                     keys.remember(&key(number), Version(version + 1), limit);

@@ -22,21 +22,21 @@ mod dormant;
 mod engine;
 mod error;
 mod keys;
-mod kind;
 mod metric;
 mod outcome;
 mod passivation;
+mod registered_type;
 mod snapshot_sample;
 mod snapshotting;
 mod supervision;
 #[cfg(test)]
 mod test_aggregate;
 
-pub use aggregate::Verified;
-pub use aggregates::{Aggregates, Stated};
+pub use aggregate::SnapshotVerification;
+pub use aggregates::{Aggregates, VersionedState};
 pub use command::{CommandOptions, Expected};
 pub use engine::{Builder, DrainReport, Engine, Lifecycle};
 pub use error::{CommandError, QueryError, StartError};
-pub use kind::Residency;
 pub use metric::{BATCH_BUCKETS, DURATION_BUCKETS};
 pub use outcome::{EventSummary, Outcome, Reply};
+pub use registered_type::Residency;

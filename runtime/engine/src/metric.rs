@@ -2,7 +2,7 @@
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 
-use crate::aggregate::SleepReason;
+use crate::aggregate::PassivationReason;
 pub use dormouse_journal::BATCH_BUCKETS;
 
 /// From receiving a command to its answer, seconds; `command_type`, `success`.
@@ -29,7 +29,7 @@ pub(crate) const WAKEUP_DURATION: &str = "dormouse_wakeup_duration_seconds";
 pub(crate) const PASSIVATIONS: &str = "dormouse_passivations_total";
 /// Requests in mailboxes or waiting for commits: permits in use on the node.
 pub(crate) const PERMITS: &str = "dormouse_permits_in_use";
-/// Permits there are on the node.
+/// RequestPermits there are on the node.
 pub(crate) const PERMITS_MAX: &str = "dormouse_permits_max";
 /// Requests refused; `scope`: aggregate, node.
 pub(crate) const SHED: &str = "dormouse_shed_total";
@@ -69,7 +69,9 @@ pub(crate) fn describe() {
     describe_counter!(FAILURES, "Aggregates whose actor failed");
     describe_histogram!(MAILBOX_WAIT, Unit::Seconds, "Time a command spends in its aggregate's mailbox");
     // From the start, so that a rate shows the first of each too.
-    for reason in [SleepReason::Idle, SleepReason::Limit, SleepReason::Empty, SleepReason::Drain] {
+    for reason in
+        [PassivationReason::Idle, PassivationReason::Limit, PassivationReason::Empty, PassivationReason::Drain]
+    {
         counter!(PASSIVATIONS, "reason" => reason.label()).increment(0);
     }
     for scope in ["aggregate", "node"] {

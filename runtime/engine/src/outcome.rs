@@ -65,7 +65,7 @@ impl<R: DeserializeOwned> Outcome<Reply<R>> {
 
 impl<R> Outcome<Reply<R>> {
     /// Reads the outcome from the events that the command made, as the journal has them, and which command it was.
-    pub(crate) fn recorded(events: &[RecordedEvent]) -> Result<Option<(Self, Identity)>, CodecError> {
+    pub(crate) fn recorded(events: &[RecordedEvent]) -> Result<Option<(Self, CommandIdentity)>, CodecError> {
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
         let Some(command) = first.metadata()?.command else { return Ok(None) };
         let CommandRecord { name, fingerprint, content, reply, .. } = command;
@@ -80,13 +80,13 @@ impl<R> Outcome<Reply<R>> {
             reply: Reply::Stored(reply),
             repeated: true,
         };
-        Ok(Some((outcome, Identity { name, typed: fingerprint, content })))
+        Ok(Some((outcome, CommandIdentity { name, typed: fingerprint, content })))
     }
 }
 
 /// What tells a repeated command from another one under the same key.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub(crate) struct CommandIdentity {
     pub(crate) name: Cow<'static, str>,
     /// Of the command as its type is encoded.
     pub(crate) typed: Option<Fingerprint>,
@@ -94,7 +94,7 @@ pub(crate) struct Identity {
     pub(crate) content: Option<Fingerprint>,
 }
 
-impl Identity {
+impl CommandIdentity {
     /// Whether both are the same command: the sender wrote the same, or the type makes the same of it. What was recorded
     /// before there were fingerprints of the content has only the second, and so have senders of typed commands.
     pub(crate) fn is_same<C: DeserializeOwned>(&self, other: &Self) -> bool {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use crate::aggregate::SleepReason;
-use crate::kind::{AnyKind, Node, Unused};
+use crate::aggregate::PassivationReason;
+use crate::registered_type::{AnyType, Candidate, Node};
 
-/// Past the limit, so much more than necessary is put to sleep (a part in so many), so that a sweep, which looks at
+/// PreviousActivations the limit, so much more than necessary is put to sleep (a part in so many), so that a sweep, which looks at
 /// every live aggregate, pays for many activations to come.
 const SLACK: usize = 32;
 
@@ -19,7 +19,7 @@ const SLACK: usize = 32;
 #[derive(Clone)]
 pub(crate) struct Sweep {
     pub(crate) node: Arc<Node>,
-    pub(crate) kinds: Arc<Vec<Arc<dyn AnyKind>>>,
+    pub(crate) types: Arc<Vec<Arc<dyn AnyType>>>,
 }
 
 pub(crate) struct Sweeper;
@@ -76,21 +76,21 @@ impl Sweep {
         let idle_after = u64::try_from(self.node.config.passivation.idle_after.as_millis()).unwrap_or(u64::MAX);
         let long_ago = now.checked_sub(idle_after);
         let (mut looked_at, mut oldest_use, mut is_done) = (0, now, true);
-        for kind in &*self.kinds {
+        for registered in &*self.types {
             let mut idle = Vec::new();
-            kind.unused(&mut |id, slot| {
+            registered.unused(&mut |id, activation| {
                 looked_at += 1;
-                oldest_use = oldest_use.min(slot.last_used());
-                if slot.is_empty() {
-                    idle.push((id.clone(), slot.last_used(), SleepReason::Empty));
-                } else if long_ago.is_some_and(|long_ago| slot.last_used() <= long_ago) {
-                    idle.push((id.clone(), slot.last_used(), SleepReason::Idle));
+                oldest_use = oldest_use.min(activation.last_used());
+                if activation.is_empty() {
+                    idle.push((id.clone(), activation.last_used(), PassivationReason::Empty));
+                } else if long_ago.is_some_and(|long_ago| activation.last_used() <= long_ago) {
+                    idle.push((id.clone(), activation.last_used(), PassivationReason::Idle));
                 }
             });
             // The directory has no order of its own, and the same things should happen in the same order.
             idle.sort_unstable_by(|(one, last, _), (other, later, _)| (last, one).cmp(&(later, other)));
             for (id, last_used, reason) in idle {
-                is_done &= kind.put_to_sleep(&id, last_used, reason);
+                is_done &= registered.put_to_sleep(&id, last_used, reason);
             }
         }
         // A look does not see aggregates that are in use, nor when those were used that it could not put to sleep.
@@ -110,33 +110,37 @@ impl Sweep {
         }
         let excess = staying - limit + limit / SLACK;
         let mut unused = Vec::new();
-        for (number, kind) in self.kinds.iter().enumerate() {
-            kind.unused(&mut |id, slot| {
-                unused.push(Unused { kind: number, id: id.clone(), last_used: slot.last_used() });
+        for (number, registered) in self.types.iter().enumerate() {
+            registered.unused(&mut |id, activation| {
+                unused.push(Candidate { registered_type: number, id: id.clone(), last_used: activation.last_used() });
             });
         }
         for candidate in oldest(unused, excess) {
-            self.kinds[candidate.kind].put_to_sleep(&candidate.id, candidate.last_used, SleepReason::Limit);
+            self.types[candidate.registered_type].put_to_sleep(
+                &candidate.id,
+                candidate.last_used,
+                PassivationReason::Limit,
+            );
         }
     }
 
     /// Sends to sleep everything that nobody uses, because the node stops.
     pub(crate) fn drain(&self) {
-        for kind in &*self.kinds {
+        for registered in &*self.types {
             let mut unused = Vec::new();
-            kind.unused(&mut |id, slot| unused.push((id.clone(), slot.last_used())));
+            registered.unused(&mut |id, activation| unused.push((id.clone(), activation.last_used())));
             unused.sort_unstable_by(|(one, last), (other, later)| (last, one).cmp(&(later, other)));
             for (id, last_used) in unused {
-                kind.put_to_sleep(&id, last_used, SleepReason::Drain);
+                registered.put_to_sleep(&id, last_used, PassivationReason::Drain);
             }
         }
     }
 }
 
 /// The `count` least recently used, oldest first; those used in the same millisecond by name.
-fn oldest(mut unused: Vec<Unused>, count: usize) -> Vec<Unused> {
-    let order = |one: &Unused, other: &Unused| {
-        (one.last_used, one.kind, &one.id).cmp(&(other.last_used, other.kind, &other.id))
+fn oldest(mut unused: Vec<Candidate>, count: usize) -> Vec<Candidate> {
+    let order = |one: &Candidate, other: &Candidate| {
+        (one.last_used, one.registered_type, &one.id).cmp(&(other.last_used, other.registered_type, &other.id))
     };
     if count < unused.len() {
         unused.select_nth_unstable_by(count, order);
@@ -171,8 +175,8 @@ mod tests {
             let id = AggregateId::new(format!("a-{number}")).unwrap();
             tallies.execute(id, see, CommandOptions::default()).await.unwrap();
         }
-        let (node, kinds) = engine.parts();
-        let sweep = Sweep { node, kinds };
+        let (node, types) = engine.parts();
+        let sweep = Sweep { node, types };
         sweep.make_room_for(4);
         sweep.make_room_for(4);
         while sweep.node.live() > 4 {
@@ -197,8 +201,8 @@ mod tests {
         let tallies = engine.aggregates::<Tally>().unwrap();
         let see = TallyCommand::See { numbers: vec![1], look: false };
         tallies.execute(AggregateId::new("a").unwrap(), see, CommandOptions::default()).await.unwrap();
-        let (node, kinds) = engine.parts();
-        let sweep = Sweep { node, kinds };
+        let (node, types) = engine.parts();
+        let sweep = Sweep { node, types };
         sweep.idle();
         let (now, due) = (sweep.node.now(), sweep.node.now() + 3_600_000);
         assert!(!sweep.node.begins_look(now));
@@ -220,8 +224,8 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_go_first() {
-        let unused = [5, 3, 9, 1, 7].map(|last_used| Unused {
-            kind: 0,
+        let unused = [5, 3, 9, 1, 7].map(|last_used| Candidate {
+            registered_type: 0,
             id: AggregateId::new(format!("a-{last_used}")).unwrap(),
             last_used,
         });

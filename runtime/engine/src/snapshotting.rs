@@ -11,11 +11,11 @@ const ASLEEP_FRACTION: u64 = 5;
 
 /// When an aggregate stands to be snapshotted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub(crate) enum SnapshotTrigger {
     /// It has just decided a command.
-    Awake,
+    Command,
     /// It goes to sleep.
-    FallingAsleep,
+    Passivation,
 }
 
 /// The configured strategy.
@@ -36,10 +36,10 @@ impl Policy {
     }
 
     /// Whether to take one, `events` after the last.
-    pub(crate) fn is_due(&self, moment: Moment, events: u64, cost: &ReplayCost) -> bool {
-        let fraction = match moment {
-            Moment::Awake => 1,
-            Moment::FallingAsleep => ASLEEP_FRACTION,
+    pub(crate) fn is_due(&self, trigger: SnapshotTrigger, events: u64, cost: &ReplayCost) -> bool {
+        let fraction = match trigger {
+            SnapshotTrigger::Command => 1,
+            SnapshotTrigger::Passivation => ASLEEP_FRACTION,
         };
         let enough = events > 0 && events >= self.threshold / fraction;
         match self.strategy {
@@ -101,31 +101,35 @@ mod tests {
     #[test]
     fn every_n_snapshots_at_the_threshold() {
         let policy = policy(SnapshotStrategy::EveryN);
-        assert!(!policy.is_due(Moment::Awake, 49, &ReplayCost::default()));
-        assert!(policy.is_due(Moment::Awake, 50, &ReplayCost::default()));
+        assert!(!policy.is_due(SnapshotTrigger::Command, 49, &ReplayCost::default()));
+        assert!(policy.is_due(SnapshotTrigger::Command, 50, &ReplayCost::default()));
     }
 
     #[test]
     fn adaptive_waits_until_replay_costs_more_than_its_budget() {
         let policy = policy(SnapshotStrategy::Adaptive);
         let cheap = cost(Duration::from_micros(1));
-        assert!(!policy.is_due(Moment::Awake, 1_999, &cheap));
-        assert!(policy.is_due(Moment::Awake, 2_000, &cheap));
+        assert!(!policy.is_due(SnapshotTrigger::Command, 1_999, &cheap));
+        assert!(policy.is_due(SnapshotTrigger::Command, 2_000, &cheap));
         let dear = cost(Duration::from_millis(1));
-        assert!(!policy.is_due(Moment::Awake, 49, &dear), "below the threshold");
-        assert!(policy.is_due(Moment::Awake, 50, &dear));
+        assert!(!policy.is_due(SnapshotTrigger::Command, 49, &dear), "below the threshold");
+        assert!(policy.is_due(SnapshotTrigger::Command, 50, &dear));
     }
 
     #[test]
     fn falling_asleep_a_fifth_is_enough() {
         let policy = policy(SnapshotStrategy::EveryN);
-        assert!(!policy.is_due(Moment::FallingAsleep, 9, &ReplayCost::default()));
-        assert!(policy.is_due(Moment::FallingAsleep, 10, &ReplayCost::default()));
+        assert!(!policy.is_due(SnapshotTrigger::Passivation, 9, &ReplayCost::default()));
+        assert!(policy.is_due(SnapshotTrigger::Passivation, 10, &ReplayCost::default()));
     }
 
     #[test]
     fn never_is_never() {
-        assert!(!policy(SnapshotStrategy::Never).is_due(Moment::FallingAsleep, 1_000_000, &ReplayCost::default()));
+        assert!(!policy(SnapshotStrategy::Never).is_due(
+            SnapshotTrigger::Passivation,
+            1_000_000,
+            &ReplayCost::default()
+        ));
     }
 
     #[test]

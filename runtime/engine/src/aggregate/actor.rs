@@ -14,17 +14,17 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::decision::Decision;
-use super::message::{Message, Reading, SleepReason};
-use super::waking::{WakeError, wake};
-use super::{Activation, Resident};
+use super::loading::{LoadError, load};
+use super::message::{Message, PassivationReason, Reading};
+use super::{Activation, LoadedAggregate};
 use crate::Lifecycle;
-use crate::admission::Permits;
-use crate::delivery::{Answer, Delivery, Parts, Undelivered};
+use crate::admission::RequestPermits;
+use crate::delivery::{Answer, Delivery, OpenedDelivery, UndecidedCommand};
 use crate::error::{CommandError, QueryError};
-use crate::keys::Seen;
+use crate::keys::KeyUsage;
 use crate::metric;
 use crate::outcome::Outcome;
-use crate::snapshotting::Moment;
+use crate::snapshotting::SnapshotTrigger;
 
 pub(crate) struct AggregateActor<A>(PhantomData<fn() -> A>);
 
@@ -35,90 +35,90 @@ impl<A> AggregateActor<A> {
 }
 
 /// The actor's memory.
-pub(crate) struct Memory<A: Aggregate> {
+pub(crate) struct ActorState<A: Aggregate> {
     activation: Activation<A>,
     /// The state, or why there is none.
-    resident: Result<Resident<A>, WakeError>,
+    loaded: Result<LoadedAggregate<A>, LoadError>,
     /// What of it is durable. A new one each time the state is loaded.
     session: Arc<AppendSession>,
 }
 
 impl<A: Aggregate> Actor for AggregateActor<A> {
     type Msg = Message<A>;
-    type State = Memory<A>;
+    type State = ActorState<A>;
     type Arguments = Activation<A>;
 
     async fn pre_start(
         &self,
         _myself: ActorRef<Message<A>>,
         activation: Activation<A>,
-    ) -> Result<Memory<A>, ActorProcessingErr> {
-        if activation.past.failed {
+    ) -> Result<ActorState<A>, ActorProcessingErr> {
+        if activation.previous.last_failed {
             // The activation that failed may have left commits under way: they come first.
-            activation.kind.node.journal.flush().await;
+            activation.registered.node.journal.flush().await;
         }
-        let resident = wake(&activation.kind, &activation.id).await;
-        let mut memory = Memory { activation, resident, session: Arc::new(AppendSession::new(Version::ZERO)) };
-        memory.loaded();
+        let loaded = load(&activation.registered, &activation.id).await;
+        let mut state = ActorState { activation, loaded, session: Arc::new(AppendSession::new(Version::ZERO)) };
+        state.begin_session();
         // Never an error here: it would drop the messages that are waiting already without a word.
-        Ok(memory)
+        Ok(state)
     }
 
     async fn handle(
         &self,
         myself: ActorRef<Message<A>>,
         message: Message<A>,
-        memory: &mut Memory<A>,
+        state: &mut ActorState<A>,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Command(delivery) => memory.command(delivery).await?,
-            Message::Read(reading) => memory.read(reading).await,
+            Message::Command(delivery) => state.command(delivery).await?,
+            Message::Read(reading) => state.read(reading).await,
             Message::Sleep(reason, done) => {
-                memory.sleep(reason, done).await;
+                state.sleep(reason, done).await;
                 myself.stop(None);
             }
         }
-        if let Err(WakeError::Unreadable(problem)) = &memory.resident {
-            memory.activation.quarantine(problem.clone());
+        if let Err(LoadError::Unreadable(problem)) = &state.loaded {
+            state.activation.quarantine(problem.clone());
             myself.stop(None);
         }
         Ok(())
     }
 }
 
-impl<A: Aggregate> Memory<A> {
-    fn loaded(&mut self) {
-        if let Ok(resident) = &self.resident {
-            self.session = Arc::new(AppendSession::new(resident.version));
-            let is_empty = resident.version == Version::ZERO;
-            self.activation.slot.set_empty(is_empty);
+impl<A: Aggregate> ActorState<A> {
+    fn begin_session(&mut self) {
+        if let Ok(loaded) = &self.loaded {
+            self.session = Arc::new(AppendSession::new(loaded.version));
+            let is_empty = loaded.version == Version::ZERO;
+            self.activation.state.set_empty(is_empty);
             if is_empty {
-                self.activation.kind.node.look_again();
+                self.activation.registered.node.look_again();
             }
         }
     }
 
     /// The state to work on. If an append failed, everything decided since rests on nothing: it is loaded anew.
-    async fn resident(&mut self) -> Result<&mut Resident<A>, WakeError> {
-        let must_load = self.session.is_broken() || matches!(self.resident, Err(WakeError::Unavailable(_)));
-        if must_load && let Some(AppendError::Unavailable(reason)) = self.activation.kind.node.journal.outage() {
+    async fn ensure_loaded(&mut self) -> Result<&mut LoadedAggregate<A>, LoadError> {
+        let must_load = self.session.is_broken() || matches!(self.loaded, Err(LoadError::Unavailable(_)));
+        if must_load && let Some(AppendError::Unavailable(reason)) = self.activation.registered.node.journal.outage() {
             // Not before it is over is it known what there is to load, and trying would keep everybody waiting.
-            return Err(WakeError::Unavailable(reason));
+            return Err(LoadError::Unavailable(reason));
         }
-        if self.resident.is_ok() && self.session.is_broken() {
-            warn!(aggregate = %self.activation.kind.aggregate(&self.activation.id), "an append failed, loading again");
-            self.activation.kind.node.journal.flush_session(&self.session).await;
-            self.resident = Err(WakeError::Unavailable("it is being loaded again".to_owned()));
+        if self.loaded.is_ok() && self.session.is_broken() {
+            warn!(aggregate = %self.activation.registered.aggregate(&self.activation.id), "an append failed, loading again");
+            self.activation.registered.node.journal.flush_session(&self.session).await;
+            self.loaded = Err(LoadError::Unavailable("it is being loaded again".to_owned()));
         }
-        if matches!(self.resident, Err(WakeError::Unavailable(_))) {
-            self.resident = wake(&self.activation.kind, &self.activation.id).await;
-            self.loaded();
+        if matches!(self.loaded, Err(LoadError::Unavailable(_))) {
+            self.loaded = load(&self.activation.registered, &self.activation.id).await;
+            self.begin_session();
         }
-        self.resident.as_mut().map_err(|error| error.clone())
+        self.loaded.as_mut().map_err(|error| error.clone())
     }
 
     async fn command(&mut self, delivery: Delivery<A>) -> Result<(), ActorProcessingErr> {
-        let Some(Parts { command, reply, permits }) = delivery.open() else { return Ok(()) };
+        let Some(OpenedDelivery { command, reply, permits }) = delivery.open() else { return Ok(()) };
         if reply.is_closed() {
             counter!(metric::ABANDONED).increment(1);
             return Ok(());
@@ -128,13 +128,13 @@ impl<A: Aggregate> Memory<A> {
             answer(reply, permits, Answer::Decided(Err(CommandError::Expired)));
             return Ok(());
         }
-        self.activation.kind.mailbox_wait.record(now.saturating_duration_since(command.sent));
-        if let Err(error) = self.resident().await {
+        self.activation.registered.mailbox_wait.record(now.saturating_duration_since(command.sent));
+        if let Err(error) = self.ensure_loaded().await {
             answer(reply, permits, Answer::Decided(Err(error.into())));
             return Ok(());
         }
-        let Ok(resident) = &mut self.resident else { return Ok(()) };
-        let command = match check_key(resident, &self.session, command) {
+        let Ok(loaded) = &mut self.loaded else { return Ok(()) };
+        let command = match check_key(loaded, &self.session, command) {
             Ok(command) => command,
             Err(known) => {
                 known.answer(reply, permits);
@@ -143,15 +143,15 @@ impl<A: Aggregate> Memory<A> {
         };
         let expected = command.options.expected;
         let dry_run = command.options.dry_run;
-        let decided = if expected.matches(resident.version, resident.chain) {
-            decide_unwinding(&self.activation, resident, command)
+        let decided = if expected.matches(loaded.version, loaded.chain) {
+            decide_unwinding(&self.activation, loaded, command)
         } else {
-            Ok(Err(CommandError::VersionMismatch { expected, actual: resident.version }))
+            Ok(Err(CommandError::VersionMismatch { expected, actual: loaded.version }))
         };
         match decided {
             Ok(Ok(decision)) if dry_run || decision.append.is_none() => {
                 let outcome = self.without_events(decision);
-                let head = (!dry_run).then(|| self.activation.kind.node.journal.head());
+                let head = (!dry_run).then(|| self.activation.registered.node.journal.head());
                 // The head as it is when this is answered: by then it covers what the decision was based on.
                 let placed = move || Outcome { position: head.map(|head| *head.borrow()), ..outcome };
                 self.answer_when_durable(reply, permits, move || Ok(placed())).await;
@@ -168,9 +168,9 @@ impl<A: Aggregate> Memory<A> {
 
     /// The outcome of a command that changes nothing.
     fn without_events(&self, decision: Decision<A>) -> Outcome<A::Reply> {
-        let resident = self.resident.as_ref().ok();
-        let version = resident.map_or(Version::ZERO, |resident| resident.version);
-        let mark = resident.filter(|_| decision.append.is_none()).map(|resident| resident.chain.mark());
+        let loaded = self.loaded.as_ref().ok();
+        let version = loaded.map_or(Version::ZERO, |loaded| loaded.version);
+        let mark = loaded.filter(|_| decision.append.is_none()).map(|loaded| loaded.chain.mark());
         let events = decision.summaries();
         Outcome {
             id: self.activation.id.clone(),
@@ -188,39 +188,50 @@ impl<A: Aggregate> Memory<A> {
         &mut self,
         decision: Decision<A>,
         reply: oneshot::Sender<Answer<A>>,
-        permits: Permits,
+        permits: RequestPermits,
     ) -> Result<(), ActorProcessingErr> {
         failpoint::reach(Step::Decided);
-        let kind = &self.activation.kind;
-        if let Some(outage) = kind.node.journal.outage() {
+        let registered = &self.activation.registered;
+        if let Some(outage) = registered.node.journal.outage() {
             // At once, and before the state follows: so it stays what can be read.
             answer(reply, permits, Answer::Decided(Err(outage.into())));
             return Ok(());
         }
-        let Ok(resident) = &mut self.resident else { return Ok(()) };
+        let Ok(loaded) = &mut self.loaded else { return Ok(()) };
         let summaries = decision.summaries();
-        let recent_keys = kind.node.config.commands.recent_keys.get();
+        let recent_keys = registered.node.config.commands.recent_keys.get();
         let id = self.activation.id.clone();
         let Decision { reply: said, events, after, append: Some(append) } = decision else { return Ok(()) };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| resident.apply(&events, after, &append, recent_keys))) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| loaded.apply(&events, after, &append, recent_keys))) {
             answer(reply, permits, Answer::Decided(Err(CommandError::Panicked)));
             return Err(panicked(&self.activation, &*panic).into());
         }
         failpoint::reach(Step::Applied);
-        let mark = Some(resident.chain.mark());
-        self.activation.slot.set_empty(false);
-        let snapshot = if kind.node.snapshots.is_due(Moment::Awake, resident.since_snapshot, &kind.replay_cost) {
-            resident.since_snapshot = 0;
+        let mark = Some(loaded.chain.mark());
+        self.activation.state.set_empty(false);
+        let snapshot = if registered.node.snapshots.is_due(
+            SnapshotTrigger::Command,
+            loaded.since_snapshot,
+            &registered.replay_cost,
+        ) {
+            loaded.since_snapshot = 0;
             // One that cannot be encoded is done without.
-            resident.to_snapshot(kind.aggregate(&id), kind.node.clock.now(), kind.shape, kind.sample.program()).ok()
+            loaded
+                .to_snapshot(
+                    registered.aggregate(&id),
+                    registered.node.clock.now(),
+                    registered.shape,
+                    registered.sample.program(),
+                )
+                .ok()
         } else {
             None
         };
         if let Some(snapshot) = snapshot.as_ref().filter(|_| failpoint::is_planted(Bug::SnapshotAheadOfJournal)) {
-            kind.node.journal.offer_snapshot(snapshot.clone());
+            registered.node.journal.offer_snapshot(snapshot.clone());
         }
         // Boxed with what it needs: most commands take none.
-        let snapshot = snapshot.map(|snapshot| Box::new((kind.node.journal.clone(), snapshot)));
+        let snapshot = snapshot.map(|snapshot| Box::new((registered.node.journal.clone(), snapshot)));
         let told = move |appended: Result<Committed, AppendError>| {
             let decided = appended.map(|committed| Outcome {
                 id,
@@ -239,13 +250,13 @@ impl<A: Aggregate> Memory<A> {
             failpoint::reach(Step::Answering);
             answer(reply, permits, Answer::Decided(decided.map_err(CommandError::from)));
         };
-        if failpoint::is_planted(Bug::DropOnDrain) && *kind.node.lifecycle().borrow() != Lifecycle::Running {
+        if failpoint::is_planted(Bug::DropOnDrain) && *registered.node.lifecycle().borrow() != Lifecycle::Running {
             let version = append.last_version();
             told(Ok(Committed { first: Position::ZERO, last: Position::ZERO, version }));
             return Ok(());
         }
         let submission = Submission::append(append, Some(Arc::clone(&self.session)), told);
-        kind.node.journal.submit(submission).await;
+        registered.node.journal.submit(submission).await;
         failpoint::reach(Step::Submitted);
         Ok(())
     }
@@ -254,7 +265,7 @@ impl<A: Aggregate> Memory<A> {
     async fn answer_when_durable(
         &self,
         reply: oneshot::Sender<Answer<A>>,
-        permits: Permits,
+        permits: RequestPermits,
         decided: impl FnOnce() -> Result<Outcome<A::Reply>, CommandError<A::Rejection>> + Send + 'static,
     ) {
         self.when_durable(move |durable| {
@@ -265,20 +276,20 @@ impl<A: Aggregate> Memory<A> {
     }
 
     async fn when_durable(&self, tell: impl FnOnce(bool) + Send + 'static) {
-        let version = self.resident.as_ref().map_or(Version::ZERO, |resident| resident.version);
+        let version = self.loaded.as_ref().map_or(Version::ZERO, |loaded| loaded.version);
         if self.session.durable() >= version {
             return tell(true);
         }
         let barrier = Submission::barrier(Some(Arc::clone(&self.session)), move |seen| tell(seen.is_ok()));
-        self.activation.kind.node.journal.submit(barrier).await;
+        self.activation.registered.node.journal.submit(barrier).await;
     }
 
     async fn read(&mut self, Reading { reply, permits }: Reading<A>) {
         if reply.is_closed() {
             return;
         }
-        let current = match self.resident().await {
-            Ok(resident) => resident.to_stated(),
+        let current = match self.ensure_loaded().await {
+            Ok(loaded) => loaded.to_versioned_state(),
             Err(error) => {
                 // Whoever asked may have gone.
                 let _gone = reply.send(Err(error.into()));
@@ -295,29 +306,38 @@ impl<A: Aggregate> Memory<A> {
     }
 
     /// Nobody uses the aggregate, and nobody can reach it any more: everything it decided is durable.
-    async fn sleep(&mut self, reason: SleepReason, done: watch::Sender<()>) {
+    async fn sleep(&mut self, reason: PassivationReason, done: watch::Sender<()>) {
         failpoint::reach(Step::FallingAsleep);
-        let kind = Arc::clone(&self.activation.kind);
-        let aggregate = kind.aggregate(&self.activation.id);
-        let whole = |resident: &&Resident<A>| {
-            let durable = !self.session.is_broken() && self.session.durable() == resident.version;
+        let registered = Arc::clone(&self.activation.registered);
+        let aggregate = registered.aggregate(&self.activation.id);
+        let whole = |loaded: &&LoadedAggregate<A>| {
+            let durable = !self.session.is_broken() && self.session.durable() == loaded.version;
             durable || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
         };
-        if let Some(resident) = self.resident.as_ref().ok().filter(whole)
-            && resident.version > Version::ZERO
+        if let Some(loaded) = self.loaded.as_ref().ok().filter(whole)
+            && loaded.version > Version::ZERO
         {
-            let due = kind.node.snapshots.is_due(Moment::FallingAsleep, resident.since_snapshot, &kind.replay_cost);
+            let due = registered.node.snapshots.is_due(
+                SnapshotTrigger::Passivation,
+                loaded.since_snapshot,
+                &registered.replay_cost,
+            );
             let snapshot = due.then(|| {
-                resident.to_snapshot(aggregate.clone(), kind.node.clock.now(), kind.shape, kind.sample.program())
+                loaded.to_snapshot(
+                    aggregate.clone(),
+                    registered.node.clock.now(),
+                    registered.shape,
+                    registered.sample.program(),
+                )
             });
             let snapshotted = match snapshot {
                 // All go to sleep at once then, many more than there is room for snapshots waiting.
-                Some(Ok(snapshot)) if reason == SleepReason::Drain => {
-                    kind.node.journal.save_snapshot(snapshot).await;
+                Some(Ok(snapshot)) if reason == PassivationReason::Drain => {
+                    registered.node.journal.save_snapshot(snapshot).await;
                     true
                 }
                 Some(Ok(snapshot)) => {
-                    kind.node.journal.offer_snapshot(snapshot);
+                    registered.node.journal.offer_snapshot(snapshot);
                     true
                 }
                 Some(Err(error)) => {
@@ -326,9 +346,9 @@ impl<A: Aggregate> Memory<A> {
                 }
                 None => false,
             };
-            if reason != SleepReason::Drain {
-                match resident.to_body(snapshotted) {
-                    Ok(body) => kind.node.dormant.put(aggregate, body),
+            if reason != PassivationReason::Drain {
+                match loaded.to_dormant(snapshotted) {
+                    Ok(body) => registered.node.dormant.put(aggregate, body),
                     Err(error) => warn!(%aggregate, %error, "cannot keep dormant bytes"),
                 }
             }
@@ -337,7 +357,7 @@ impl<A: Aggregate> Memory<A> {
         // Only now do those who wait for the aggregate come again.
         drop(done);
         // The rest of the actor waits until its shard has noticed its end; the state need not.
-        self.resident = Err(WakeError::Unavailable("it sleeps".to_owned()));
+        self.loaded = Err(LoadError::Unavailable("it sleeps".to_owned()));
     }
 }
 
@@ -346,43 +366,45 @@ impl<A: Aggregate> Memory<A> {
 #[inline(never)]
 fn decide_unwinding<A: Aggregate>(
     activation: &Activation<A>,
-    resident: &Resident<A>,
-    command: Box<Undelivered<A>>,
+    loaded: &LoadedAggregate<A>,
+    command: Box<UndecidedCommand<A>>,
 ) -> std::thread::Result<Result<Decision<A>, CommandError<A::Rejection>>> {
-    catch_unwind(AssertUnwindSafe(|| resident.decide(&activation.kind, &activation.id, command)))
+    catch_unwind(AssertUnwindSafe(|| loaded.decide(&activation.registered, &activation.id, command)))
 }
 
 /// Whether the command's key allows it to be decided; otherwise what to answer.
 fn check_key<A: Aggregate>(
-    resident: &Resident<A>,
+    loaded: &LoadedAggregate<A>,
     session: &AppendSession,
-    command: Box<Undelivered<A>>,
-) -> Result<Box<Undelivered<A>>, Known<A>> {
+    command: Box<UndecidedCommand<A>>,
+) -> Result<Box<UndecidedCommand<A>>, PossibleRepeat<A>> {
     let Some(key) = &command.options.key else { return Ok(command) };
     let asked = command.key_unused_until;
-    match resident.keys.find(key) {
-        Seen::Never => Ok(command),
+    match loaded.keys.find(key) {
+        KeyUsage::Unused => Ok(command),
         // The journal was asked, and the recent keys cover what came after that.
-        Seen::NotAfter(version) if asked.is_some_and(|asked| asked >= version) => Ok(command),
+        KeyUsage::UnusedAfter(version) if asked.is_some_and(|asked| asked >= version) => Ok(command),
         // The hash belonged to another key: the journal was asked, and knows better.
-        Seen::Probably(version) if asked.is_some_and(|asked| asked >= version) => Ok(command),
-        Seen::Probably(first) if first > session.durable() => Err(Known::InFlight),
-        Seen::Probably(_) | Seen::NotAfter(_) => Err(Known::PerhapsInJournal { durable: session.durable(), command }),
+        KeyUsage::ProbablyUsed(version) if asked.is_some_and(|asked| asked >= version) => Ok(command),
+        KeyUsage::ProbablyUsed(first) if first > session.durable() => Err(PossibleRepeat::InFlight),
+        KeyUsage::ProbablyUsed(_) | KeyUsage::UnusedAfter(_) => {
+            Err(PossibleRepeat::LookUp { durable: session.durable(), command })
+        }
     }
 }
 
 /// A key that was used before, or may have been.
-enum Known<A: Aggregate> {
+enum PossibleRepeat<A: Aggregate> {
     InFlight,
-    PerhapsInJournal { durable: Version, command: Box<Undelivered<A>> },
+    LookUp { durable: Version, command: Box<UndecidedCommand<A>> },
 }
 
-impl<A: Aggregate> Known<A> {
-    fn answer(self, reply: oneshot::Sender<Answer<A>>, permits: Permits) {
+impl<A: Aggregate> PossibleRepeat<A> {
+    fn answer(self, reply: oneshot::Sender<Answer<A>>, permits: RequestPermits) {
         match self {
             Self::InFlight => answer(reply, permits, Answer::Decided(Err(CommandError::KeyInFlight))),
-            Self::PerhapsInJournal { durable, command } => {
-                let Permits { aggregate, node } = permits;
+            Self::LookUp { durable, command } => {
+                let RequestPermits { aggregate, node } = permits;
                 drop(aggregate);
                 // A sender that hung up does not want it back.
                 let _hung_up = reply.send(Answer::LookUp { durable, command, node });
@@ -392,7 +414,7 @@ impl<A: Aggregate> Known<A> {
 }
 
 /// Answers; the places are given back first, so that whoever is answered may come again at once.
-fn answer<A: Aggregate>(reply: oneshot::Sender<Answer<A>>, permits: Permits, answer: Answer<A>) {
+fn answer<A: Aggregate>(reply: oneshot::Sender<Answer<A>>, permits: RequestPermits, answer: Answer<A>) {
     drop(permits);
     // A sender that hung up after the decision finds the outcome by its key.
     let _hung_up = reply.send(answer);
@@ -400,23 +422,23 @@ fn answer<A: Aggregate>(reply: oneshot::Sender<Answer<A>>, permits: Permits, ans
 
 fn panicked<A: Aggregate>(activation: &Activation<A>, panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("{} panicked: {}", activation.kind.aggregate(&activation.id), text.unwrap_or("(no message)"))
+    format!("{} panicked: {}", activation.registered.aggregate(&activation.id), text.unwrap_or("(no message)"))
 }
 
-impl<R> From<WakeError> for CommandError<R> {
-    fn from(error: WakeError) -> Self {
+impl<R> From<LoadError> for CommandError<R> {
+    fn from(error: LoadError) -> Self {
         match error {
-            WakeError::Unavailable(reason) => Self::Unavailable(reason),
-            WakeError::Unreadable(reason) => Self::Quarantined { reason },
+            LoadError::Unavailable(reason) => Self::Unavailable(reason),
+            LoadError::Unreadable(reason) => Self::Quarantined { reason },
         }
     }
 }
 
-impl From<WakeError> for QueryError {
-    fn from(error: WakeError) -> Self {
+impl From<LoadError> for QueryError {
+    fn from(error: LoadError) -> Self {
         match error {
-            WakeError::Unavailable(reason) => Self::Unavailable(reason),
-            WakeError::Unreadable(reason) => Self::Unreadable(reason),
+            LoadError::Unavailable(reason) => Self::Unavailable(reason),
+            LoadError::Unreadable(reason) => Self::Unreadable(reason),
         }
     }
 }

@@ -3,8 +3,8 @@
 use dormouse_kernel::Aggregate;
 use tokio::sync::{oneshot, watch};
 
-use crate::admission::Permits;
-use crate::aggregates::Stated;
+use crate::admission::RequestPermits;
+use crate::aggregates::VersionedState;
 use crate::delivery::Delivery;
 use crate::error::QueryError;
 
@@ -16,18 +16,18 @@ pub(crate) enum Message<A: Aggregate> {
     /// Show the state.
     Read(Reading<A>),
     /// Nobody uses you: sleep. The sender goes when the aggregate sleeps.
-    Sleep(SleepReason, watch::Sender<()>),
+    Sleep(PassivationReason, watch::Sender<()>),
 }
 
 /// A request for the current state. The answer is durable.
 pub(crate) struct Reading<A: Aggregate> {
-    pub(crate) reply: oneshot::Sender<Result<Stated<A>, QueryError>>,
-    pub(crate) permits: Permits,
+    pub(crate) reply: oneshot::Sender<Result<VersionedState<A>, QueryError>>,
+    pub(crate) permits: RequestPermits,
 }
 
 /// Why an aggregate is put to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SleepReason {
+pub(crate) enum PassivationReason {
     /// Nobody used it for long.
     Idle,
     /// There were more live aggregates than allowed.
@@ -38,7 +38,7 @@ pub(crate) enum SleepReason {
     Drain,
 }
 
-impl SleepReason {
+impl PassivationReason {
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Idle => "idle",

@@ -11,8 +11,8 @@ use tracing::{error, warn};
 
 use super::Shard;
 use crate::engine::Lifecycle;
-use crate::kind::Node;
 use crate::passivation::{Sweep, Sweeper};
+use crate::registered_type::Node;
 
 pub(crate) struct Root;
 

@@ -3,14 +3,14 @@
 use dormouse_journal::{AsOf, Snapshot};
 use dormouse_kernel::{Aggregate, AggregateId, Version};
 
-use super::Resident;
-use super::sameness::is_same;
-use super::waking::{WakeError, replay};
-use crate::kind::Kind;
+use super::LoadedAggregate;
+use super::loading::{LoadError, replay};
+use super::state_equality::states_equal;
+use crate::registered_type::RegisteredType;
 
 /// What was found of the snapshots of one aggregate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verified {
+pub struct SnapshotVerification {
     /// Snapshots that were compared with the fold of their events.
     pub compared: u64,
     /// Of another shape or `SNAPSHOT_VERSION`, or of another history: wake-ups do not use these either.
@@ -20,28 +20,31 @@ pub struct Verified {
 }
 
 /// Compares all snapshots of an aggregate; its events are read once, in order.
-pub(crate) async fn verify<A: Aggregate>(kind: &Kind<A>, id: &AggregateId) -> Result<Verified, WakeError> {
-    let aggregate = kind.aggregate(id);
-    let (mut verified, mut stored) = (Verified::default(), Vec::new());
+pub(crate) async fn verify<A: Aggregate>(
+    registered: &RegisteredType<A>,
+    id: &AggregateId,
+) -> Result<SnapshotVerification, LoadError> {
+    let aggregate = registered.aggregate(id);
+    let (mut verified, mut stored) = (SnapshotVerification::default(), Vec::new());
     let mut before = AsOf::Now;
-    while let Some(snapshot) = kind.node.journal.snapshot(&aggregate, before).await {
-        match Resident::<A>::from_snapshot(&snapshot, kind.shape) {
-            Some((resident, _)) => stored.push(resident),
+    while let Some(snapshot) = registered.node.journal.snapshot(&aggregate, before).await {
+        match LoadedAggregate::<A>::from_snapshot(&snapshot, registered.shape) {
+            Some((loaded, _)) => stored.push(loaded),
             None => verified.unused += 1,
         }
         let Snapshot { version, .. } = snapshot;
         let Some(earlier) = version.0.checked_sub(1) else { break };
         before = AsOf::Version(Version(earlier));
     }
-    let mut folded = Resident::new();
+    let mut folded = LoadedAggregate::new();
     for stored in stored.iter().rev() {
-        replay(kind, &aggregate, &mut folded, AsOf::Version(stored.version)).await?;
+        replay(registered, &aggregate, &mut folded, AsOf::Version(stored.version)).await?;
         if folded.chain != stored.chain {
             verified.unused += 1;
             continue;
         }
         verified.compared += 1;
-        if !is_same(&folded.state, &stored.state)? {
+        if !states_equal(&folded.state, &stored.state)? {
             verified.differing.push(stored.version);
         }
     }

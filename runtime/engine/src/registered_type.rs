@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-use crate::admission::{Places, Slot};
-use crate::aggregate::SleepReason;
+use crate::admission::{ActivationState, NodePermits};
+use crate::aggregate::PassivationReason;
 use crate::clock_check;
 use crate::directory::Directory;
 use crate::dormant::DormantTier;
@@ -28,7 +28,7 @@ use crate::snapshot_sample::SnapshotSample;
 use crate::snapshotting::{Policy, ReplayCost};
 use crate::supervision;
 
-/// Past states that are worked out at the same time. Each keeps a thread busy for as long as its history is: more of them
+/// PreviousActivations states that are worked out at the same time. Each keeps a thread busy for as long as its history is: more of them
 /// would take the processors from commands, and finish no earlier.
 const REPLAYS: usize = 2;
 
@@ -40,12 +40,12 @@ pub(crate) struct Node {
     pub(crate) ids: Arc<dyn IdSource>,
     /// What aggregates run on.
     pub(crate) threads: Handle,
-    /// Places for those who read the past.
+    /// NodePermits for those who read the past.
     pub(crate) replays: Semaphore,
     pub(crate) config: Config,
     /// The fingerprint of this program.
     pub(crate) program: u64,
-    pub(crate) places: Arc<Places>,
+    pub(crate) permits: Arc<NodePermits>,
     pub(crate) dormant: DormantTier,
     pub(crate) snapshots: Policy,
     pub(crate) failure_limits: Limits,
@@ -83,7 +83,7 @@ impl Node {
             threads,
             program,
             replays: Semaphore::new(REPLAYS),
-            places: Arc::new(Places::new(config.admission.per_node.get())),
+            permits: Arc::new(NodePermits::new(config.admission.per_node.get())),
             dormant: DormantTier::new(dormant_budget),
             snapshots: Policy::from_config(&config.snapshots),
             failure_limits: supervision::limits(&config.supervision),
@@ -151,9 +151,9 @@ impl Node {
         self.falling_asleep.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn slept(&self, slot: &Slot) {
+    pub(crate) fn slept(&self, activation: &ActivationState) {
         self.live.fetch_sub(1, Ordering::Relaxed);
-        if slot.is_falling_asleep() {
+        if activation.is_falling_asleep() {
             self.falling_asleep.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -193,7 +193,7 @@ impl Node {
     pub(crate) fn set_lifecycle(&self, lifecycle: Lifecycle) {
         self.lifecycle.send_replace(lifecycle);
         if self.is_stopping() {
-            self.places.close();
+            self.permits.close();
         }
     }
 
@@ -219,7 +219,7 @@ impl Node {
 }
 
 /// One aggregate type on a node.
-pub(crate) struct Kind<A: Aggregate> {
+pub(crate) struct RegisteredType<A: Aggregate> {
     pub(crate) node: Arc<Node>,
     pub(crate) name: AggregateType,
     pub(crate) codec: EventCodec<A::Event>,
@@ -243,7 +243,7 @@ struct Gauges {
     quarantined: Gauge,
 }
 
-impl<A: Aggregate> Kind<A> {
+impl<A: Aggregate> RegisteredType<A> {
     pub(crate) fn new(node: Arc<Node>) -> Result<Self, StartError> {
         let name = AggregateType::new(A::TYPE)
             .map_err(|error| StartError::InvalidType { name: A::TYPE, reason: error.to_string() })?;
@@ -289,9 +289,9 @@ impl<A: Aggregate> Kind<A> {
         self.node.woke();
     }
 
-    pub(crate) fn slept(&self, slot: &Slot) {
+    pub(crate) fn slept(&self, activation: &ActivationState) {
         self.live.fetch_sub(1, Ordering::Relaxed);
-        self.node.slept(slot);
+        self.node.slept(activation);
     }
 
     /// Counts as waking until the guard goes, also when the wake-up panics.
@@ -311,8 +311,8 @@ impl<A: Aggregate> Kind<A> {
 
 /// An aggregate that nobody uses, and when somebody last did.
 #[derive(Clone, Debug)]
-pub(crate) struct Unused {
-    pub(crate) kind: usize,
+pub(crate) struct Candidate {
+    pub(crate) registered_type: usize,
     pub(crate) id: AggregateId,
     pub(crate) last_used: u64,
 }
@@ -333,14 +333,14 @@ pub struct Residency {
 }
 
 /// A type's aggregates, whatever the type.
-pub(crate) trait AnyKind: Send + Sync {
+pub(crate) trait AnyType: Send + Sync {
     fn type_name(&self) -> &'static str;
 
     /// The aggregates nobody uses.
-    fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &Slot));
+    fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &ActivationState));
 
     /// Puts an aggregate to sleep, unless somebody uses it or did so after `last_used`.
-    fn put_to_sleep(&self, id: &AggregateId, last_used: u64, reason: SleepReason) -> bool;
+    fn put_to_sleep(&self, id: &AggregateId, last_used: u64, reason: PassivationReason) -> bool;
 
     /// Lets a quarantined aggregate be used again. Says whether it was one.
     fn release(&self, id: &AggregateId) -> bool;
@@ -350,20 +350,20 @@ pub(crate) trait AnyKind: Send + Sync {
     fn sample_metrics(&self);
 }
 
-impl<A: Aggregate> AnyKind for Kind<A> {
+impl<A: Aggregate> AnyType for RegisteredType<A> {
     fn type_name(&self) -> &'static str {
         A::TYPE
     }
 
-    fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &Slot)) {
+    fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &ActivationState)) {
         self.directories.iter().for_each(|directory| directory.unused(visit));
     }
 
-    fn put_to_sleep(&self, id: &AggregateId, last_used: u64, reason: SleepReason) -> bool {
-        self.directory(id).fall_asleep(id, reason, |slot| {
-            let may_sleep = slot.last_used() <= last_used;
+    fn put_to_sleep(&self, id: &AggregateId, last_used: u64, reason: PassivationReason) -> bool {
+        self.directory(id).fall_asleep(id, reason, |activation| {
+            let may_sleep = activation.last_used() <= last_used;
             if may_sleep {
-                slot.fall_asleep();
+                activation.fall_asleep();
                 self.node.falls_asleep();
             }
             may_sleep

@@ -3,12 +3,12 @@
 use dormouse_journal::Append;
 use dormouse_kernel::{Aggregate, Chain, CodecError, EventCodec, RecordedEvent, Timestamp, Version};
 
-use crate::aggregates::Stated;
+use crate::aggregates::VersionedState;
 use crate::keys::RecentKeys;
 
 /// The state of a live aggregate: all events it has decided, durable or not yet.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Resident<A> {
+pub(crate) struct LoadedAggregate<A> {
     pub(super) state: A,
     pub(super) version: Version,
     pub(super) chain: Chain,
@@ -18,7 +18,7 @@ pub(crate) struct Resident<A> {
     pub(super) since_snapshot: u64,
 }
 
-impl<A: Aggregate> Resident<A> {
+impl<A: Aggregate> LoadedAggregate<A> {
     /// Before the first event.
     pub(crate) fn new() -> Self {
         Self {
@@ -68,12 +68,17 @@ impl<A: Aggregate> Resident<A> {
         self.since_snapshot += append.events.len() as u64;
     }
 
-    pub(super) fn to_stated(&self) -> Stated<A> {
+    pub(super) fn to_versioned_state(&self) -> VersionedState<A> {
         let Self { version, chain, recorded_at, .. } = *self;
-        Stated { state: self.state.clone(), version, mark: chain.mark(), recorded_at }
+        VersionedState { state: self.state.clone(), version, mark: chain.mark(), recorded_at }
     }
 
-    pub(crate) fn into_stated(self) -> Stated<A> {
-        Stated { state: self.state, version: self.version, mark: self.chain.mark(), recorded_at: self.recorded_at }
+    pub(crate) fn into_versioned_state(self) -> VersionedState<A> {
+        VersionedState {
+            state: self.state,
+            version: self.version,
+            mark: self.chain.mark(),
+            recorded_at: self.recorded_at,
+        }
     }
 }

@@ -7,25 +7,25 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Whether two states are written alike. The order of entries does not count: that of a hash map or set is another each time.
-pub(super) fn is_same<A: Serialize>(one: &A, other: &A) -> Result<bool, CodecError> {
+pub(super) fn states_equal<A: Serialize>(one: &A, other: &A) -> Result<bool, CodecError> {
     let (one, other) = (encode(one)?, encode(other)?);
-    Ok(one == other || decode::<Plain>(&one)? == decode::<Plain>(&other)?)
+    Ok(one == other || decode::<CanonicalValue>(&one)? == decode::<CanonicalValue>(&other)?)
 }
 
 /// What MessagePack has, entries sorted.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Plain {
+enum CanonicalValue {
     Nil,
     Bool(bool),
     Integer(i128),
     Float(u64),
     Text(String),
     Bytes(Vec<u8>),
-    Sequence(Vec<Plain>),
-    Map(Vec<(Plain, Plain)>),
+    Sequence(Vec<CanonicalValue>),
+    Map(Vec<(CanonicalValue, CanonicalValue)>),
 }
 
-impl<'de> Deserialize<'de> for Plain {
+impl<'de> Deserialize<'de> for CanonicalValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Any)
     }
@@ -34,56 +34,56 @@ impl<'de> Deserialize<'de> for Plain {
 struct Any;
 
 impl<'de> Visitor<'de> for Any {
-    type Value = Plain;
+    type Value = CanonicalValue;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Plain, E> {
-        Ok(Plain::Nil)
+    fn visit_unit<E>(self) -> Result<CanonicalValue, E> {
+        Ok(CanonicalValue::Nil)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Plain, E> {
-        Ok(Plain::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<CanonicalValue, E> {
+        Ok(CanonicalValue::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Plain, E> {
-        Ok(Plain::Integer(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<CanonicalValue, E> {
+        Ok(CanonicalValue::Integer(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Plain, E> {
-        Ok(Plain::Integer(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<CanonicalValue, E> {
+        Ok(CanonicalValue::Integer(value.into()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Plain, E> {
-        Ok(Plain::Float(value.to_bits()))
+    fn visit_f64<E>(self, value: f64) -> Result<CanonicalValue, E> {
+        Ok(CanonicalValue::Float(value.to_bits()))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Plain, E> {
-        Ok(Plain::Text(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<CanonicalValue, E> {
+        Ok(CanonicalValue::Text(value.to_owned()))
     }
 
-    fn visit_bytes<E>(self, value: &[u8]) -> Result<Plain, E> {
-        Ok(Plain::Bytes(value.to_vec()))
+    fn visit_bytes<E>(self, value: &[u8]) -> Result<CanonicalValue, E> {
+        Ok(CanonicalValue::Bytes(value.to_vec()))
     }
 
-    fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<Plain, S::Error> {
+    fn visit_seq<S: SeqAccess<'de>>(self, mut sequence: S) -> Result<CanonicalValue, S::Error> {
         let mut values = Vec::new();
         while let Some(value) = sequence.next_element()? {
             values.push(value);
         }
         values.sort_unstable();
-        Ok(Plain::Sequence(values))
+        Ok(CanonicalValue::Sequence(values))
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Plain, M::Error> {
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<CanonicalValue, M::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = map.next_entry()? {
             entries.push(entry);
         }
         entries.sort_unstable();
-        Ok(Plain::Map(entries))
+        Ok(CanonicalValue::Map(entries))
     }
 }
 
@@ -100,13 +100,13 @@ mod tests {
                 (0..50_u64).map(|key| (key.to_string(), (0..key).collect())).collect();
             (map, -1, 0.5, Some(true), "text", None::<u8>)
         };
-        assert_eq!(is_same(&state(), &state()), Ok(true));
+        assert_eq!(states_equal(&state(), &state()), Ok(true));
     }
 
     #[test]
     fn another_value_anywhere_is_another_state() {
         let state = |value: i64| HashMap::from([("a", vec![(1, 2), (3, value)])]);
-        assert_eq!(is_same(&state(4), &state(5)), Ok(false));
-        assert_eq!(is_same(&state(i64::MIN), &state(i64::MIN)), Ok(true));
+        assert_eq!(states_equal(&state(4), &state(5)), Ok(false));
+        assert_eq!(states_equal(&state(i64::MIN), &state(i64::MIN)), Ok(true));
     }
 }

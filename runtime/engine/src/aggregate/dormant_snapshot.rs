@@ -4,7 +4,7 @@ use dormouse_journal::{Anchor, Snapshot};
 use dormouse_kernel::{Aggregate, AggregateRef, Chain, CodecError, Timestamp, Version, decode, encode};
 use serde::{Deserialize, Serialize};
 
-use super::Resident;
+use super::LoadedAggregate;
 use crate::keys::RecentKeys;
 
 /// Keys that go into a snapshot: enough for a client that retries across a restart, 1 KiB at the most. Older ones are
@@ -13,7 +13,7 @@ const SNAPSHOT_KEYS: usize = 64;
 
 /// A state as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Body {
+pub(crate) struct DormantSnapshot {
     version: Version,
     chain: Chain,
     recorded_at: Timestamp,
@@ -54,7 +54,7 @@ struct StoredSnapshot<A> {
     program: Option<u64>,
 }
 
-impl Body {
+impl DormantSnapshot {
     pub(crate) fn size_bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -67,19 +67,19 @@ impl Body {
     }
 }
 
-impl<A: Aggregate> Resident<A> {
+impl<A: Aggregate> LoadedAggregate<A> {
     /// Everything, for a wake-up on this node. `snapshotted` right now?
-    pub(crate) fn to_body(&self, snapshotted: bool) -> Result<Body, CodecError> {
+    pub(crate) fn to_dormant(&self, snapshotted: bool) -> Result<DormantSnapshot, CodecError> {
         // Boxed: what the encoder reserved too much would count for nothing in the budget.
         let bytes = encode(&StoredRef { state: &self.state, keys: &self.keys })?.into_boxed_slice();
         let Self { version, chain, recorded_at, .. } = *self;
         let since_snapshot = if snapshotted { 0 } else { self.since_snapshot };
-        Ok(Body { version, chain, recorded_at, since_snapshot, bytes })
+        Ok(DormantSnapshot { version, chain, recorded_at, since_snapshot, bytes })
     }
 
-    pub(crate) fn from_body(body: &Body) -> Result<Self, CodecError> {
-        let Stored { state, keys } = decode(&body.bytes)?;
-        let Body { version, chain, recorded_at, since_snapshot, .. } = *body;
+    pub(crate) fn from_dormant(dormant: &DormantSnapshot) -> Result<Self, CodecError> {
+        let Stored { state, keys } = decode(&dormant.bytes)?;
+        let DormantSnapshot { version, chain, recorded_at, since_snapshot, .. } = *dormant;
         Ok(Self { state, keys, version, chain, recorded_at, since_snapshot })
     }
 

@@ -1,21 +1,21 @@
-//! The command bus: how everybody else reaches the aggregates of one type.
+//! The command bus: it brings commands and reads to the aggregates of one type.
+
+mod past;
+mod recorded_outcomes;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_journal::{AsOf, Page, PageLimit, ReadError};
 use dormouse_kernel::{
-    Aggregate, AggregateId, CodecError, CommandKey, EventSelection, Fingerprint, Mark, NewEvent, RecordedEvent,
-    Timestamp, Version, encode, variant_name,
+    Aggregate, AggregateId, CodecError, EventSelection, Fingerprint, Mark, Timestamp, Version, encode, variant_name,
 };
 use metrics::counter;
 use ractor::ActorRef;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::admission::{AggregatePermit, NodePermit, PermitRefused, RequestPermits};
-use crate::aggregate::{Activation, LoadError, Message, Reading, SnapshotVerification, load_as_of, verify};
+use crate::aggregate::{Activation, Message, Reading};
 use crate::command::CommandOptions;
 use crate::delivery::{Answer, Delivery, UndecidedCommand};
 use crate::directory::{Admission, remaining};
@@ -24,7 +24,8 @@ use crate::metric;
 use crate::outcome::{CommandIdentity, Outcome, Reply};
 use crate::registered_type::RegisteredType;
 
-/// Somebody who meets an aggregate in a short restart pause waits for it; in a longer one they are told to come again.
+/// A request waits for an aggregate that restarts within this time. If the pause is longer, the answer is an error with
+/// the remaining time.
 const RESTART_WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// The aggregates of one type. Cheap to clone.
@@ -44,12 +45,12 @@ impl<A: Aggregate> std::fmt::Debug for Aggregates<A> {
     }
 }
 
-/// A state and the version it belongs to.
+/// A state and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionedState<A> {
     /// The state.
     pub state: A,
-    /// The version of the last event in it.
+    /// The version of its last event.
     pub version: Version,
     /// The mark of the chain at that version.
     pub mark: Mark,
@@ -62,13 +63,14 @@ impl<A: Aggregate> Aggregates<A> {
         Self { registered }
     }
 
-    /// Carries out a command, and answers once what it did is durable.
+    /// Carries out a command, and returns once its events are durable.
     ///
-    /// Dropping the future before the command is decided cancels it; afterwards it goes on without its sender.
+    /// If the future is dropped before the command is decided, the command is cancelled. After the decision, the
+    /// command is carried out without its sender.
     ///
     /// # Errors
-    /// Each says whether a retry can help. All but [`CommandError::OutcomeUnknown`] and [`CommandError::ReplyUnreadable`] mean
-    /// that nothing happened.
+    /// Each error says whether a retry can help. All but [`CommandError::OutcomeUnknown`] and
+    /// [`CommandError::ReplyUnreadable`] mean that the command had no effect.
     pub async fn execute(
         &self,
         id: AggregateId,
@@ -79,10 +81,11 @@ impl<A: Aggregate> Aggregates<A> {
         outcome.decoded().map_err(|error| CommandError::ReplyUnreadable(error.to_string()))
     }
 
-    /// The same, with the reply to a repeated command as it was stored, for senders to whom today's type means nothing.
+    /// The same as [`execute`](Self::execute), with the reply to a repeated command as it was stored, for senders that
+    /// do not know the current type of the reply.
     ///
     /// # Errors
-    /// The same, but no reply is unreadable.
+    /// As above, without [`CommandError::ReplyUnreadable`].
     pub async fn execute_as_given(
         &self,
         id: AggregateId,
@@ -126,7 +129,7 @@ impl<A: Aggregate> Aggregates<A> {
             }
             let (actor, aggregate) = self.admit(id, now, deadline).await.map_err(CommandError::from)?;
             let (delivery, answer) = Delivery::new(command, RequestPermits { aggregate, node });
-            // If the actor is gone, the delivery comes back through its answer.
+            // If the actor has ended, the delivery is dropped and answers with the command.
             send(actor, Message::Command(delivery));
             let Ok(Ok(answered)) = timeout_at(deadline, answer).await else { return Err(CommandError::OutcomeUnknown) };
             match answered {
@@ -144,11 +147,11 @@ impl<A: Aggregate> Aggregates<A> {
                 }
                 Answer::Returned(undecided, permit) => {
                     (command, node) = (undecided, permit);
-                    // Actors that end because the engine does must not be started again.
+                    // If the engine stops, the actor ended for that reason and must not be started again.
                     if self.registered.node.is_stopping() {
                         return Err(CommandError::Draining);
                     }
-                    // Its actor has ended, but the directory may not know yet.
+                    // The actor has ended, but its activation may not have reported that to the directory yet.
                     tokio::task::yield_now().await;
                 }
             }
@@ -156,84 +159,17 @@ impl<A: Aggregate> Aggregates<A> {
         }
     }
 
-    /// What came of an earlier command with the same key, if there was one.
-    async fn look_up(
-        &self,
-        id: &AggregateId,
-        // Not the whole command: to be shared across an await it would have to be `Sync`.
-        key: Option<&CommandKey>,
-        sent: &CommandIdentity,
-    ) -> Result<Option<Outcome<Reply<A::Reply>>>, CommandError<A::Rejection>> {
-        let Some(key) = key else { return Ok(None) };
-        let found = self.recorded_outcome(id, key).await;
-        let found = found.map_err(|error| CommandError::Unavailable(error.to_string()))?;
-        match found {
-            Some((_, recorded)) if !recorded.is_same::<A::Command>(sent) => Err(CommandError::KeyReused),
-            found => Ok(found.map(|(outcome, _)| outcome)),
-        }
-    }
-
-    /// The stored events that are today's with these names, or become them. A former name stands for today's.
+    /// Selects the stored events that have these names, or that upcasters turn into such events. A former name of an
+    /// event selects it, too.
     #[must_use]
     pub fn select_events(&self, names: &[&str]) -> EventSelection {
         self.registered.codec.select(names)
     }
 
-    /// The outcome of the command with this key, however long ago, if it made events.
+    /// The current state. It contains everything that was answered before this call, and all of it is durable.
     ///
     /// # Errors
-    /// If the journal does not answer, or what it has cannot be read.
-    pub async fn outcome(&self, id: &AggregateId, key: &CommandKey) -> Result<Option<Outcome<A::Reply>>, QueryError> {
-        let outcome = self.outcome_as_given(id, key).await?.map(Outcome::decoded).transpose();
-        outcome.map_err(|error| QueryError::Unreadable(error.to_string()))
-    }
-
-    /// The same, with the reply as it was stored.
-    ///
-    /// # Errors
-    /// The same, but no reply is unreadable.
-    pub async fn outcome_as_given(
-        &self,
-        id: &AggregateId,
-        key: &CommandKey,
-    ) -> Result<Option<Outcome<Reply<A::Reply>>>, QueryError> {
-        let _permit = self.node_permit()?;
-        Ok(self.recorded_outcome(id, key).await?.map(|(outcome, _)| outcome))
-    }
-
-    async fn recorded_outcome(
-        &self,
-        id: &AggregateId,
-        key: &CommandKey,
-    ) -> Result<Option<(Outcome<Reply<A::Reply>>, CommandIdentity)>, QueryError> {
-        let journal = &self.registered.node.journal;
-        let aggregate = self.registered.aggregate(id);
-        let Some(first) = journal.find_command(&aggregate, key).await? else { return Ok(None) };
-        let before = Version(first.0.saturating_sub(1));
-        let mut events = journal.history(&aggregate, before, PageLimit::ONE).await?.events;
-        let unreadable = |error: CodecError| QueryError::Unreadable(error.to_string());
-        let Some(head) = events.first() else { return Ok(None) };
-        let count = head.metadata().map_err(unreadable)?.command.map_or(1, |command| command.events as usize);
-        while let Some(last) = events.last()
-            && events.len() < count
-        {
-            let page = journal.history(&aggregate, last.version, PageLimit::events(count - events.len())).await?;
-            if page.is_empty() {
-                let there = events.len();
-                return Err(QueryError::Unreadable(format!(
-                    "of the {count} events of the command at {first}, {there} are there"
-                )));
-            }
-            // Of those behind the first, only the names are told.
-            events.extend(page.into_iter().map(without_content));
-        }
-        Outcome::recorded(&events).map_err(unreadable)
-    }
-
-    /// The current state: everything answered before this call is in it, and everything in it is durable.
-    ///
-    /// # Errors
-    /// [`QueryError::NotFound`] if it has no events.
+    /// [`QueryError::NotFound`] if the aggregate has no events.
     pub async fn state(&self, id: &AggregateId) -> Result<VersionedState<A>, QueryError> {
         let deadline = Instant::now() + self.registered.node.config.commands.timeout;
         loop {
@@ -241,7 +177,7 @@ impl<A: Aggregate> Aggregates<A> {
             let (actor, aggregate) = self.admit(id, Instant::now(), deadline).await?;
             let (reply, answer) = oneshot::channel();
             let reading = Reading { reply, permits: RequestPermits { aggregate, node } };
-            // If the actor is gone, so is the reply, and we come again.
+            // If the actor has ended, `reply` is dropped, and the loop asks the directory again.
             send(actor, Message::Read(reading));
             match timeout_at(deadline, answer).await {
                 Err(_) => return Err(QueryError::Expired),
@@ -254,59 +190,6 @@ impl<A: Aggregate> Aggregates<A> {
         }
     }
 
-    /// A past state, from the journal.
-    ///
-    /// # Errors
-    /// [`QueryError::NotFound`] if there was no event yet, [`QueryError::NoSuchVersion`] if there is none yet.
-    pub async fn state_as_of(&self, id: &AggregateId, as_of: AsOf) -> Result<VersionedState<A>, QueryError> {
-        let _permit = self.node_permit()?;
-        let (registered, id) = (Arc::clone(&self.registered), id.clone());
-        let loaded = self.replaying(async move { load_as_of(&registered, &id, as_of).await }).await?;
-        let stated = loaded.into_versioned_state();
-        match as_of {
-            _ if stated.version == Version::ZERO => Err(QueryError::NotFound),
-            AsOf::Version(version) if stated.version < version => {
-                Err(QueryError::NoSuchVersion { actual: stated.version })
-            }
-            _ => Ok(stated),
-        }
-    }
-
-    /// Compares the snapshots of an aggregate with what its events lead to.
-    ///
-    /// # Errors
-    /// If the journal does not answer, or the events cannot be read.
-    pub async fn verify_snapshots(&self, id: &AggregateId) -> Result<SnapshotVerification, QueryError> {
-        let _permit = self.node_permit()?;
-        let (registered, id) = (Arc::clone(&self.registered), id.clone());
-        self.replaying(async move { verify(&registered, &id).await }).await
-    }
-
-    /// Does what replays a history, few at a time, on the threads of aggregates, because the domain's code does it; given up with
-    /// the caller.
-    async fn replaying<T: Send + 'static>(
-        &self,
-        replay: impl Future<Output = Result<T, LoadError>> + Send + 'static,
-    ) -> Result<T, QueryError> {
-        let _place = self.registered.node.replays.acquire().await.map_err(|_| QueryError::Draining)?;
-        let mut replaying = JoinSet::new();
-        replaying.spawn_on(replay, &self.registered.node.threads);
-        match replaying.join_next().await {
-            Some(Ok(outcome)) => Ok(outcome?),
-            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Some(Err(_)) | None => Err(QueryError::Draining),
-        }
-    }
-
-    /// A page of the history: events after a version, as they were stored, within `limit`.
-    ///
-    /// # Errors
-    /// If the journal does not answer, or the events are damaged.
-    pub async fn history(&self, id: &AggregateId, after: Version, limit: PageLimit) -> Result<Page, QueryError> {
-        let _permit = self.node_permit()?;
-        Ok(self.registered.node.journal.history(&self.registered.aggregate(id), after, limit).await?)
-    }
-
     fn node_permit(&self) -> Result<NodePermit, QueryError> {
         self.registered.node.permits.take().map_err(|refused| match refused {
             PermitRefused::Closed => QueryError::Draining,
@@ -317,7 +200,7 @@ impl<A: Aggregate> Aggregates<A> {
         })
     }
 
-    /// The aggregate's actor and a place with it, waking it if it sleeps.
+    /// The aggregate's actor with a permit. It activates an aggregate that is not live.
     async fn admit(
         &self,
         id: &AggregateId,
@@ -335,7 +218,7 @@ impl<A: Aggregate> Aggregates<A> {
                     return Err(QueryError::AggregateOverloaded);
                 }
                 Admission::FallingAsleep(mut asleep) => {
-                    // It ends with the sender, so an error is what is waited for.
+                    // The sender is dropped when the aggregate sleeps, so that an error is expected here.
                     let waited = timeout_at(deadline, asleep.changed()).await;
                     waited.map_err(|_| QueryError::Expired)?.unwrap_or_default();
                     tokio::task::yield_now().await;
@@ -352,43 +235,14 @@ impl<A: Aggregate> Aggregates<A> {
     }
 }
 
-impl From<ReadError> for QueryError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Unavailable(reason) => Self::Unavailable(reason),
-            ReadError::Damaged { .. } => Self::Unreadable(error.to_string()),
-        }
-    }
-}
-
-/// What can keep a command from its aggregate is what can keep a reader from it.
-impl<R> From<QueryError> for CommandError<R> {
-    fn from(error: QueryError) -> Self {
-        match error {
-            QueryError::AggregateOverloaded => Self::AggregateOverloaded,
-            QueryError::NodeOverloaded => Self::NodeOverloaded,
-            QueryError::Draining => Self::Draining,
-            QueryError::Expired => Self::Expired,
-            QueryError::Unavailable(reason) => Self::Unavailable(reason),
-            QueryError::Restarting { retry_after } => Self::Restarting { retry_after },
-            QueryError::Quarantined { reason } | QueryError::Unreadable(reason) => Self::Quarantined { reason },
-            QueryError::NotFound | QueryError::NoSuchVersion { .. } => Self::Unavailable(error.to_string()),
-        }
-    }
-}
-
-/// Sends a message, and holds on to nothing: neither to the message, if it is returned (its sender would wait for
-/// itself), nor to the actor. A message that was on its way into the mailbox when that was dropped stays in tokio's
-/// channel, and is dropped only with the last reference to it.
+/// Sends a message, and keeps neither the message nor the reference to the actor. A returned message must be dropped,
+/// or its sender would wait for itself. The reference must be dropped because a message that enters a mailbox while
+/// that is being dropped stays in tokio's channel until its last reference is dropped.
 fn send<A: Aggregate>(actor: ActorRef<Message<A>>, message: Message<A>) {
     drop(actor.send_message(message));
 }
 
-fn without_content(event: RecordedEvent) -> RecordedEvent {
-    RecordedEvent { event: NewEvent { payload: Vec::new(), metadata: Vec::new(), ..event.event }, ..event }
-}
-
-/// What tells a repeated command from another one under the same key.
+/// The fingerprint of a typed command, which distinguishes a repeated command from another one under the same key.
 fn fingerprint<C: serde::Serialize>(command: &C) -> Result<Fingerprint, CodecError> {
     Ok(Fingerprint::of(&encode(command)?))
 }

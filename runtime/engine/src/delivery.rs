@@ -1,4 +1,4 @@
-//! A command on its way to its aggregate, and the way back.
+//! A command on its way from the bus to its aggregate, and the way back.
 
 use dormouse_kernel::{Aggregate, Fingerprint, Version};
 use tokio::sync::oneshot;
@@ -8,7 +8,7 @@ use crate::command::CommandOptions;
 use crate::error::CommandError;
 use crate::outcome::Outcome;
 
-/// A command that nobody has decided yet. It travels in a box: it is large, and moves often.
+/// A command that is not decided yet. It is passed in a box, because it is large and moves often.
 pub(crate) struct UndecidedCommand<A: Aggregate> {
     pub(crate) command: A::Command,
     pub(crate) name: &'static str,
@@ -16,24 +16,25 @@ pub(crate) struct UndecidedCommand<A: Aggregate> {
     pub(crate) options: CommandOptions,
     pub(crate) deadline: tokio::time::Instant,
     pub(crate) sent: tokio::time::Instant,
-    /// The journal was asked: the key was not used up to this version.
+    /// The bus has looked the key up: no event up to this version has it.
     pub(crate) key_unused_until: Option<Version>,
 }
 
-/// What became of a command.
+/// What the bus gets back for a delivery.
 pub(crate) enum Answer<A: Aggregate> {
-    /// It was carried out, or refused.
+    /// The command was carried out, or refused.
     Decided(Result<Outcome<A::Reply>, CommandError<A::Rejection>>),
-    /// Only the journal knows whether its key was used before. Everything up to `durable` can be found there. The
-    /// command keeps its place on the node meanwhile.
+    /// Only the journal knows whether the key was used before. It has everything up to `durable`. The command keeps its
+    /// permit of the node meanwhile.
     LookUp { durable: Version, command: Box<UndecidedCommand<A>>, node: NodePermit },
-    /// Its actor ended before it was decided.
+    /// The actor ended before it decided the command.
     Returned(Box<UndecidedCommand<A>>, NodePermit),
 }
 
-/// A command in a mailbox. If it is dropped there, it goes back to its sender: no command is lost with an actor.
+/// A command in a mailbox. If it is dropped there, it returns to the bus, so that no command is lost with an actor.
 pub(crate) struct Delivery<A: Aggregate>(Option<OpenedDelivery<A>>);
 
+/// The parts of a delivery that its actor has taken out of the mailbox.
 pub(crate) struct OpenedDelivery<A: Aggregate> {
     pub(crate) command: Box<UndecidedCommand<A>>,
     pub(crate) reply: oneshot::Sender<Answer<A>>,
@@ -49,7 +50,7 @@ impl<A: Aggregate> Delivery<A> {
         (Self(Some(OpenedDelivery { command, reply, permits })), answer)
     }
 
-    /// Takes the command out, to decide it.
+    /// Takes the command out for its decision.
     pub(crate) fn open(mut self) -> Option<OpenedDelivery<A>> {
         self.0.take()
     }
@@ -59,9 +60,9 @@ impl<A: Aggregate> Drop for Delivery<A> {
     fn drop(&mut self) {
         if let Some(OpenedDelivery { command, reply, permits }) = self.0.take() {
             let RequestPermits { aggregate, node } = permits;
-            // The place with the aggregate first: it must be free before the sender comes again.
+            // First the permit of the aggregate: it must be free before the bus asks for the aggregate again.
             drop(aggregate);
-            // A sender that hung up does not want it back.
+            // A sender that hung up does not need the command back.
             let _hung_up = reply.send(Answer::Returned(command, node));
         }
     }

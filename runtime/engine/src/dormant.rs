@@ -1,4 +1,4 @@
-//! The dormant tier: aggregates that sleep as bytes in memory, under a byte budget.
+//! The dormant tier keeps aggregates that sleep as bytes in memory, within a budget.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -10,16 +10,16 @@ use lru::LruCache;
 
 use crate::aggregate::DormantSnapshot;
 
-/// So many parts, each with a lock and a share of the budget of its own.
+/// The tier has this many partitions, each with its own lock and share of the budget.
 const PARTITIONS: usize = 16;
 
-/// Map entry, LRU links and the names of the aggregate: what an entry costs besides its bytes, about.
+/// What an entry takes besides its bytes, about: the map entry, the LRU links and the name of the aggregate.
 const ENTRY_BYTES: usize = 256;
 
-/// States that went to sleep, the least recently used giving way.
+/// The dormant snapshots of aggregates that sleep. Beyond the budget the least recently used are dropped.
 ///
-/// An entry is valid as long as this node owns the journal without interruption: whoever wakes an aggregate takes its
-/// entry out, so none can be older than the journal.
+/// An entry is valid as long as this node owns the journal without interruption. A wake-up takes the entry out, so that
+/// no entry is older than the journal.
 #[derive(Debug)]
 pub(crate) struct DormantTier {
     partitions: Vec<Mutex<Partition>>,
@@ -45,17 +45,17 @@ impl DormantTier {
         }
     }
 
-    /// Keeps a state; it may push out others, or not fit at all.
+    /// Keeps a snapshot, unless it is larger than the budget of its partition. Others may be dropped for it.
     pub(crate) fn put(&self, aggregate: AggregateRef, dormant: DormantSnapshot) {
         let size = size_bytes(&dormant);
         if size > self.partition_budget_bytes {
-            // An older state must not outlive it.
+            // An older snapshot must not be found in its place.
             self.take(&aggregate);
             return;
         }
         self.with_partition(&aggregate, |partition| {
             if let Some(replaced) = partition.snapshots.put(aggregate.clone(), dormant) {
-                self.gone(partition, &replaced);
+                self.count_removed(partition, &replaced);
             }
             partition.bytes += size;
             self.bytes.fetch_add(size, Ordering::Relaxed);
@@ -63,16 +63,16 @@ impl DormantTier {
             while partition.bytes > self.partition_budget_bytes
                 && let Some((_, evicted)) = partition.snapshots.pop_lru()
             {
-                self.gone(partition, &evicted);
+                self.count_removed(partition, &evicted);
             }
         });
     }
 
-    /// Takes a state out: it is about to be live, or it is not true any more.
+    /// Takes a snapshot out, for a wake-up or because it is outdated.
     pub(crate) fn take(&self, aggregate: &AggregateRef) -> Option<DormantSnapshot> {
         self.with_partition(aggregate, |partition| {
             let dormant = partition.snapshots.pop(aggregate)?;
-            self.gone(partition, &dormant);
+            self.count_removed(partition, &dormant);
             Some(dormant)
         })
     }
@@ -82,12 +82,12 @@ impl DormantTier {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The memory they take, about.
+    /// The memory that they take in bytes, about.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    fn gone(&self, partition: &mut Partition, dormant: &DormantSnapshot) {
+    fn count_removed(&self, partition: &mut Partition, dormant: &DormantSnapshot) {
         let size = size_bytes(dormant);
         partition.bytes -= size;
         self.bytes.fetch_sub(size, Ordering::Relaxed);
@@ -117,14 +117,14 @@ mod tests {
         AggregateRef::new(AggregateType::new("account").unwrap(), id)
     }
 
-    /// What a thousand bytes cost here.
+    /// What a snapshot of a thousand bytes takes.
     const COST: usize = 1_000 + ENTRY_BYTES;
 
     fn dormant(version: u64) -> DormantSnapshot {
         DormantSnapshot::of_bytes(version, 1_000)
     }
 
-    /// Everything in one part, so that it is known what gives way to what.
+    /// Aggregates of one partition, so that the order in which they are dropped is known.
     fn partition_mates(count: usize) -> Vec<AggregateRef> {
         let partition = |aggregate: &AggregateRef| {
             let mut hasher = DefaultHasher::new();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_in_comes_out_once() {
+    fn a_snapshot_can_be_taken_once() {
         let tier = DormantTier::new(COST * PARTITIONS);
         tier.put(name(1), dormant(7));
         assert_eq!((tier.count(), tier.bytes()), (1, COST));
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_gives_way() {
+    fn the_oldest_snapshot_is_dropped_first() {
         let tier = DormantTier::new(3 * COST * PARTITIONS);
         let mates = partition_mates(4);
         mates.iter().for_each(|mate| tier.put(mate.clone(), dormant(1)));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_state_takes_the_place_of_the_older() {
+    fn a_newer_snapshot_replaces_the_older() {
         let tier = DormantTier::new(2 * COST * PARTITIONS);
         tier.put(name(1), dormant(1));
         tier.put(name(1), dormant(2));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_leaves_nothing_older_behind() {
+    fn a_snapshot_that_does_not_fit_removes_the_older_one() {
         let tier = DormantTier::new(COST * PARTITIONS);
         tier.put(name(1), dormant(1));
         tier.put(name(1), DormantSnapshot::of_bytes(2, 1_001));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_budget_nothing_is_kept() {
+    fn without_a_budget_no_snapshot_is_kept() {
         let tier = DormantTier::new(0);
         tier.put(name(1), DormantSnapshot::of_bytes(1, 0));
         assert_eq!((tier.count(), tier.bytes()), (0, 0));

@@ -1,4 +1,4 @@
-//! The recent command keys of an aggregate, so that the common case looks nothing up.
+//! The recent command keys of an aggregate. With them most commands need no lookup in the journal.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Hashes of the latest keys of one aggregate, with the version of each command's first event.
 ///
-/// 16 bytes a key. A hash that is here may be another key's (one chance in 2^64 per pair): the journal has the last
-/// word. A hash that is not here, among keys from `complete_after` on, was never used.
+/// A key takes 16 bytes. A hash that is found may be that of another key (one chance in 2^64 per pair), so that the
+/// journal decides. A key whose hash is not found was not used after `complete_after`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecentKeys {
     seen: VecDeque<(u64, u64)>,
@@ -19,16 +19,16 @@ pub(crate) struct RecentKeys {
 /// What the recent keys say about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyUsage {
-    /// It was used, most likely by the command whose first event has this version.
+    /// The key was used, most likely by the command whose first event has this version.
     ProbablyUsed(Version),
-    /// It was not used.
+    /// The key was not used.
     Unused,
-    /// It was not used after this version; before, the journal knows.
+    /// The key was not used after this version. For the time before, only the journal knows.
     UnusedAfter(Version),
 }
 
 impl RecentKeys {
-    /// What is known of a key.
+    /// Whether a key was used, as far as the recent keys say.
     pub(crate) fn find(&self, key: &CommandKey) -> KeyUsage {
         let hash = hash(key);
         match self.seen.iter().rev().find(|(seen, _)| *seen == hash) {
@@ -38,7 +38,7 @@ impl RecentKeys {
         }
     }
 
-    /// Remembers a key, and forgets the oldest if there are more than `limit`.
+    /// Adds a key, and drops the oldest if there are more than `limit`.
     pub(crate) fn remember(&mut self, key: &CommandKey, first: Version, limit: usize) {
         self.seen.push_back((hash(key), first.0));
         self.keep_latest(limit);
@@ -64,7 +64,8 @@ impl RecentKeys {
     }
 }
 
-/// Stored in snapshots, so it must never change: FNV-1a, 64 bits (Fowler, Noll, Vo), mixed by the SplitMix64 finaliser.
+/// FNV-1a, 64 bits (Fowler, Noll, Vo), mixed by the SplitMix64 finaliser. Snapshots contain it, so that it must never
+/// change.
 fn hash(key: &CommandKey) -> u64 {
     #[derive(Clone, Copy)]
     struct Fnv(u64);
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn once_keys_were_forgotten_only_the_journal_knows_about_older_ones() {
+    fn once_keys_were_dropped_only_the_journal_knows_about_older_ones() {
         let mut keys = RecentKeys::default();
         (1..=5).for_each(|number| keys.remember(&key(number), Version(number), 3));
         assert_eq!(keys.find(&key(1)), KeyUsage::UnusedAfter(Version(2)));
@@ -128,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_keeps_the_latest_and_says_from_where_on_it_is_complete() {
+    fn a_snapshot_keeps_the_latest_keys_and_the_version_after_which_they_are_complete() {
         let mut keys = RecentKeys::default();
         (1..=5).for_each(|number| keys.remember(&key(number), Version(number), 8));
         let latest = keys.latest(2);
@@ -138,9 +139,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is remembered, forgotten and snapshotted: a key that was used is never taken for new.
+        /// Whichever keys are added, dropped and snapshotted: a key that was used never counts as unused.
         #[test]
-        fn no_used_key_passes_for_new(
+        fn no_used_key_counts_as_unused(
             steps in vec((0..30_u64, 1..4_u64, any::<bool>()), 0..60),
             limit in 1..10_usize,
             snapshot in 1..6_usize,
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_are_pinned_because_snapshots_hold_them() {
+    fn hashes_are_pinned_because_snapshots_contain_them() {
         assert_eq!(hash(&key(1)), 0x3803_edeb_4f44_5d66);
     }
 }

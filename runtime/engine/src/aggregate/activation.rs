@@ -1,4 +1,4 @@
-//! One activation of an aggregate, from the start of its actor to its end, however that comes.
+//! One activation of an aggregate, from the start of its actor to its end.
 
 use std::sync::Arc;
 
@@ -12,10 +12,11 @@ use super::{AggregateActor, Message};
 use crate::admission::ActivationState;
 use crate::directory::PreviousActivations;
 use crate::metric;
+use crate::passivation::Reason;
 use crate::registered_type::RegisteredType;
 
-/// Tells the directory how the activation ended. Dropped without [`asleep`](Self::asleep), it has failed: a panic, a
-/// kill, or an actor that never came up all end here.
+/// Reports to the directory how the activation ended, when it is dropped. Unless [`asleep`](Self::asleep) was called,
+/// it has failed: a panic, a kill, and an actor that did not start all end here.
 pub(crate) struct Activation<A: Aggregate> {
     pub(super) registered: Arc<RegisteredType<A>>,
     pub(super) id: AggregateId,
@@ -27,20 +28,20 @@ pub(crate) struct Activation<A: Aggregate> {
 enum End {
     Open,
     Asleep,
-    /// It cannot be used: a restart would not help.
+    /// A restart would not help, for this reason.
     Unusable(String),
 }
 
 impl<A: Aggregate> Activation<A> {
-    /// Starts the actor of an aggregate that sleeps, and returns at once: it wakes on its own, and its mailbox takes
-    /// messages meanwhile.
+    /// Starts the actor of an aggregate that is not live, and returns at once. The actor loads the aggregate on its
+    /// own; its mailbox takes messages meanwhile.
     pub(crate) fn start(
         registered: &Arc<RegisteredType<A>>,
         id: &AggregateId,
         previous: PreviousActivations,
     ) -> (ActorRef<Message<A>>, Arc<ActivationState>) {
         let state = Arc::new(ActivationState::new(registered.node.now()));
-        registered.woke();
+        registered.activation_started();
         let activation = Self {
             registered: Arc::clone(registered),
             id: id.clone(),
@@ -48,47 +49,37 @@ impl<A: Aggregate> Activation<A> {
             previous,
             end: End::Open,
         };
-        let supervisor = registered.node.supervisor(registered.shard(id));
-        let _here = registered.node.threads.enter();
-        // Only names can collide, and aggregates have none in ractor's registry.
+        let supervisor = registered.node.actors.shard(registered.shard(id));
+        let _on_these_threads = registered.node.threads.enter();
         let spawned = match supervisor {
             Some(shard) => ractor::ActorRuntime::spawn_linked_instant(None, AggregateActor::new(), activation, shard),
             None => ractor::ActorRuntime::spawn_instant(None, AggregateActor::new(), activation),
         };
         match spawned {
             Ok((actor, _)) => (actor, state),
+            // Only a name that is taken can fail, and aggregates have no name in ractor's registry.
             Err(error) => unreachable!("an actor without a name always starts: {error}"),
         }
     }
 
-    /// It sleeps: the entry goes, and those who wait for that may wake it again.
-    pub(super) fn asleep(&mut self, reason: &'static str) {
-        counter!(metric::PASSIVATIONS, "reason" => reason).increment(1);
+    /// The aggregate sleeps. Its entry is removed, and requests that wait for that may activate it again.
+    pub(super) fn asleep(&mut self, reason: Reason) {
+        counter!(metric::PASSIVATIONS, "reason" => reason.label()).increment(1);
         self.registered.directory(&self.id).asleep(&self.id, &self.state);
         self.end = End::Asleep;
     }
 
-    /// It cannot be used until an operator says so.
+    /// The aggregate cannot be used until an operator releases it.
     pub(super) fn quarantine(&mut self, reason: String) {
         self.end = End::Unusable(reason);
     }
-}
 
-impl<A: Aggregate> Drop for Activation<A> {
-    fn drop(&mut self) {
-        self.tell_directory();
-        // Only now: from here on nobody can send it to sleep, so the count of those told to stays right.
-        self.registered.slept(&self.state);
-    }
-}
-
-impl<A: Aggregate> Activation<A> {
-    fn tell_directory(&mut self) {
+    fn report_to_directory(&mut self) {
         let mut failures = std::mem::take(&mut self.previous.failures);
         let now = Instant::now().into_std();
         let decision = match std::mem::replace(&mut self.end, End::Asleep) {
             End::Asleep => return,
-            // The engine ends, and its actors with it: no fault of theirs.
+            // The actor ends because the engine does. That is no failure of the aggregate.
             End::Open if self.registered.node.is_stopping() => RestartDecision::Restart { until: now },
             End::Open => {
                 counter!(metric::FAILURES).increment(1);
@@ -97,8 +88,17 @@ impl<A: Aggregate> Activation<A> {
             End::Unusable(reason) => RestartDecision::GiveUp { reason },
         };
         if let RestartDecision::GiveUp { reason } = &decision {
-            error!(aggregate = %self.registered.aggregate(&self.id), reason, "quarantined");
+            let aggregate = self.registered.aggregate(&self.id);
+            error!(%aggregate, reason, "quarantined: an operator must release it");
         }
         self.registered.directory(&self.id).failed(&self.id, &self.state, failures, decision);
+    }
+}
+
+impl<A: Aggregate> Drop for Activation<A> {
+    fn drop(&mut self) {
+        self.report_to_directory();
+        // After the report no sweep can send it to sleep, so that the count of those that fall asleep stays right.
+        self.registered.activation_ended(&self.state);
     }
 }

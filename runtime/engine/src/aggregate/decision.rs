@@ -1,4 +1,4 @@
-//! From a command to events ready for the journal.
+//! From a command to events that are ready for the journal.
 
 use dormouse_journal::{Append, AppendKey};
 use dormouse_kernel::{
@@ -12,18 +12,18 @@ use crate::error::CommandError;
 use crate::outcome::EventSummary;
 use crate::registered_type::RegisteredType;
 
-/// A command that was accepted, before anything of it happened.
+/// What the domain decided, before it is applied.
 pub(super) struct Decision<A: Aggregate> {
     pub(super) reply: A::Reply,
     pub(super) events: Vec<A::Event>,
-    /// The state after the events, if the domain had it worked out.
+    /// The state after the events, if the domain has computed it.
     pub(super) after: Option<A>,
-    /// What goes into the journal; nothing if there are no events.
+    /// The append for the journal. `None` if there are no events.
     pub(super) append: Option<Append>,
 }
 
 impl<A: Aggregate> Decision<A> {
-    /// The events by name and version.
+    /// The names and versions of the events.
     pub(super) fn summaries(&self) -> Vec<EventSummary> {
         let Some(append) = &self.append else { return Vec::new() };
         let summary = |(index, event): (usize, &NewEvent)| EventSummary {
@@ -35,8 +35,11 @@ impl<A: Aggregate> Decision<A> {
 }
 
 impl<A: Aggregate> LoadedAggregate<A> {
-    /// Decides a command. Nothing changes yet. It may panic, with the domain code.
-    #[expect(clippy::boxed_local, reason = "it comes in a box, and is large to move out of it only to be taken apart")]
+    /// Lets the domain decide a command. It changes nothing, and panics if the domain's code does.
+    #[expect(
+        clippy::boxed_local,
+        reason = "the command is in a box already, and is large: it is taken apart where it is"
+    )]
     pub(super) fn decide(
         &self,
         registered: &RegisteredType<A>,
@@ -106,14 +109,14 @@ impl<A: Aggregate> LoadedAggregate<A> {
                 recorded_at: now,
                 chain,
             };
-            // The command stands with its first event only.
+            // The command is recorded with its first event only.
             metadata.command = None;
             let key = key.as_ref().filter(|_| index == 0);
             chain = chain.next(&aggregate, self.version.plus(index as u64 + 1), key, &new);
             new.chain = chain;
             encoded.push(new);
         }
-        // The actor has seen every key up to this version, or had the journal asked about the older ones.
+        // The actor knows every key up to this version, or the bus has looked the older ones up in the journal.
         let key = key.map(|key| AppendKey { key, known_new: true });
         Ok(Append { aggregate, expected: self.version, key, events: encoded })
     }
@@ -138,7 +141,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::registered_type::Node;
+    use crate::node::Node;
     use crate::test_aggregate::{Tally, TallyCommand};
 
     async fn registered(change: impl FnOnce(&mut Config)) -> RegisteredType<Tally> {
@@ -185,7 +188,7 @@ mod tests {
         loaded.decide(registered, &id(), command).unwrap()
     }
 
-    fn follow(
+    fn apply(
         registered: &RegisteredType<Tally>,
         loaded: &mut LoadedAggregate<Tally>,
         decision: Decision<Tally>,
@@ -202,7 +205,7 @@ mod tests {
         let mut chain = dormouse_kernel::Chain::ROOT;
         for (numbers, key) in [(&[1, 2][..], Some("k")), (&[3][..], None)] {
             let decision = decide(&registered, &loaded, command(numbers, false, key));
-            let append = follow(&registered, &mut loaded, decision).unwrap();
+            let append = apply(&registered, &mut loaded, decision).unwrap();
             let placed = Placed { first: Position(1), append: Arc::new(append) };
             for row in placed.rows() {
                 assert!(row.follows(chain), "{row:?}");
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_command_stands_with_its_first_event_and_where_it_came_from_with_each() {
+    async fn the_command_is_recorded_with_its_first_event_and_its_origin_with_each() {
         let registered = registered(|_| ()).await;
         let decision = decide(&registered, &LoadedAggregate::new(), command(&[1, 2], false, Some("k")));
         let append = decision.append.unwrap();
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_too_large_or_too_many_is_unstorable() {
+    async fn events_that_are_too_large_or_too_many_are_unstorable() {
         let registered = registered(|config| {
             config.journal.batch_events = 2.try_into().unwrap();
             config.journal.event_size_max = "9 B".parse().unwrap();
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_recorded_before_what_precedes_it() {
+    async fn an_event_is_never_recorded_before_its_predecessor() {
         let registered = registered(|_| ()).await;
         let mut loaded = LoadedAggregate::new();
         loaded.recorded_at = Timestamp::from_second(2_000).unwrap();
@@ -264,10 +267,10 @@ mod tests {
     }
 
     proptest! {
-        /// The state in memory after any commands is the one a replay of their rows leads to: values, version, chain,
-        /// time, keys and all.
+        /// After any commands the loaded aggregate equals the one that a replay of their rows leads to: state, version,
+        /// chain, time and keys.
         #[test]
-        fn following_decisions_and_replaying_them_come_to_the_same(
+        fn applying_decisions_and_replaying_them_lead_to_the_same_aggregate(
             commands in vec((vec(-2..3_i64, 0..4), any::<bool>(), proptest::option::of("[a-z]{8}")), 0..12),
             slept_after in 0..12_usize,
         ) {
@@ -277,7 +280,7 @@ mod tests {
             let mut position = Position(1);
             for (number, (numbers, look, key)) in commands.into_iter().enumerate() {
                 let decision = decide(&registered, &live, command(&numbers, look, key.as_deref()));
-                if let Some(append) = follow(&registered, &mut live, decision) {
+                if let Some(append) = apply(&registered, &mut live, decision) {
                     let placed = Placed { first: position, append: Arc::new(append) };
                     position = placed.last().next();
                     for row in placed.rows() {

@@ -1,25 +1,26 @@
-//! A state in memory with what belongs to it, and how it follows its events.
+//! An aggregate in memory, and how it applies its events.
 
-use dormouse_journal::Append;
+use dormouse_journal::{Anchor, Append};
 use dormouse_kernel::{Aggregate, Chain, CodecError, EventCodec, RecordedEvent, Timestamp, Version};
 
 use crate::aggregates::VersionedState;
 use crate::keys::RecentKeys;
 
-/// The state of a live aggregate: all events it has decided, durable or not yet.
+/// The state of a live aggregate after all events that it has decided, durable or not, with what belongs to it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LoadedAggregate<A> {
     pub(super) state: A,
     pub(super) version: Version,
     pub(super) chain: Chain,
-    /// When the last event was recorded: the next is never earlier.
+    /// When the last event was recorded. The next event is never earlier.
     pub(super) recorded_at: Timestamp,
     pub(super) keys: RecentKeys,
+    /// How many events there are since the last snapshot.
     pub(super) since_snapshot: u64,
 }
 
 impl<A: Aggregate> LoadedAggregate<A> {
-    /// Before the first event.
+    /// The aggregate before its first event.
     pub(crate) fn new() -> Self {
         Self {
             state: A::default(),
@@ -31,7 +32,7 @@ impl<A: Aggregate> LoadedAggregate<A> {
         }
     }
 
-    /// Follows an event from the journal.
+    /// Applies an event from the journal.
     pub(crate) fn replay(
         &mut self,
         recorded: &RecordedEvent,
@@ -51,7 +52,7 @@ impl<A: Aggregate> LoadedAggregate<A> {
         Ok(())
     }
 
-    /// Follows a decision of its own.
+    /// Applies a decision of its own. `after` is the state after the events, if the domain has computed it.
     pub(super) fn apply(&mut self, events: &[A::Event], after: Option<A>, append: &Append, recent_keys: usize) {
         match after {
             Some(after) => self.state = after,
@@ -66,6 +67,11 @@ impl<A: Aggregate> LoadedAggregate<A> {
             self.recorded_at = last.recorded_at;
         }
         self.since_snapshot += append.events.len() as u64;
+    }
+
+    /// Where a read of the following events starts.
+    pub(crate) fn anchor(&self) -> Anchor {
+        Anchor { version: self.version, chain: self.chain }
     }
 
     pub(super) fn to_versioned_state(&self) -> VersionedState<A> {

@@ -1,4 +1,4 @@
-//! Waking: the state from the nearest source, be it dormant bytes, a snapshot and what came after, or all events.
+//! Loads an aggregate from the nearest source: dormant bytes, a snapshot and the events after it, or all events.
 
 use std::time::Instant;
 
@@ -13,22 +13,23 @@ use super::state_equality::states_equal;
 use crate::clock_check;
 use crate::metric;
 use crate::registered_type::RegisteredType;
-use crate::snapshot_sample::Use;
+use crate::snapshot_sample::SnapshotUse;
 
-/// What is read of a history at a time. Many aggregates wake at once, so that large events come a few at a time; of small
-/// ones, most histories are one page.
+/// How much of a history is read at a time. Many aggregates are loaded at once, so that only a few large events fit a
+/// page. Most histories of small events are one page.
 const PAGE: PageLimit = PageLimit::events(512).bytes(256 << 10);
 
-/// Whoever asks for the state of this moment has read a clock up to so long ago: a slow client, and another clock.
+/// A time that is at most this long ago counts as the present: the client that asks for it may be slow, or have another
+/// clock.
 const PRESENT_SECONDS: i64 = 60;
 
-/// Why an aggregate could not be woken.
+/// Why an aggregate could not be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LoadError {
-    /// The journal does not answer; a later attempt may succeed.
+    /// The journal does not answer. A later attempt may succeed.
     #[error("{0}")]
     Unavailable(String),
-    /// What the journal has cannot be read; no later attempt will succeed.
+    /// The stored events cannot be read. No later attempt will succeed.
     #[error("{0}")]
     Unreadable(String),
 }
@@ -48,7 +49,7 @@ impl From<CodecError> for LoadError {
     }
 }
 
-/// The current state of an aggregate.
+/// Loads an aggregate for its actor.
 pub(super) async fn load<A: Aggregate>(
     registered: &RegisteredType<A>,
     id: &AggregateId,
@@ -63,7 +64,8 @@ pub(super) async fn load<A: Aggregate>(
     };
     if let Some(ahead) = clock_check::ahead_of(&*registered.node.clock, loaded.recorded_at) {
         let ahead_seconds = ahead.as_secs();
-        warn!(%aggregate, ahead_seconds, last_event = %loaded.recorded_at, "its last event lies ahead of the clock");
+        let last_event = loaded.recorded_at;
+        warn!(%aggregate, ahead_seconds, %last_event, "the last event of the aggregate is ahead of the clock");
         counter!(metric::AHEAD_OF_CLOCK).increment(1);
     }
     counter!(metric::WAKEUPS, "source" => source).increment(1);
@@ -71,7 +73,7 @@ pub(super) async fn load<A: Aggregate>(
     Ok(loaded)
 }
 
-/// A past state. If it would take more events than there are, the latest.
+/// Loads a past state for a reader. It is the latest state if there are not as many events as asked for.
 pub(crate) async fn load_as_of<A: Aggregate>(
     registered: &RegisteredType<A>,
     id: &AggregateId,
@@ -88,7 +90,7 @@ pub(crate) async fn load_as_of<A: Aggregate>(
 fn from_dormant<A: Aggregate>(registered: &RegisteredType<A>, aggregate: &AggregateRef) -> Option<LoadedAggregate<A>> {
     let body = registered.node.dormant.take(aggregate)?;
     let loaded = LoadedAggregate::from_dormant(&body);
-    loaded.inspect_err(|error| warn!(%aggregate, %error, "dormant bytes do not decode, replaying instead")).ok()
+    loaded.inspect_err(|error| warn!(%aggregate, %error, "cannot decode dormant bytes, loading from the journal")).ok()
 }
 
 async fn from_journal<A: Aggregate>(
@@ -98,13 +100,13 @@ async fn from_journal<A: Aggregate>(
 ) -> Result<(LoadedAggregate<A>, &'static str), LoadError> {
     if let Some(snapshot) = registered.node.journal.snapshot(aggregate, as_of).await
         && let Some((loaded, program)) = LoadedAggregate::from_snapshot(&snapshot, registered.shape)
-        && let Some(mut loaded) = checked(registered, aggregate, loaded, program).await?
+        && let Some(mut loaded) = confirmed(registered, aggregate, loaded, program).await?
     {
         match replay(registered, aggregate, &mut loaded, as_of).await {
             Ok(()) => return Ok((loaded, "snapshot")),
-            // A snapshot is a cache: if it does not fit what follows, the events decide.
+            // A snapshot is a cache: if the next event does not follow it, the events decide.
             Err(LoadError::Unreadable(problem)) => {
-                warn!(%aggregate, version = %snapshot.version, problem, "ignoring a snapshot");
+                warn!(%aggregate, version = %snapshot.version, problem, "ignoring a snapshot, replaying all events");
             }
             Err(unavailable) => return Err(unavailable),
         }
@@ -117,23 +119,24 @@ async fn from_journal<A: Aggregate>(
     Ok((loaded, if events == 0 { "new" } else { "events" }))
 }
 
-/// What a snapshot has, once it is known to be what its events lead to; what they lead to, until then. `None`: it is not used.
-async fn checked<A: Aggregate>(
+/// The state of a snapshot if snapshots of its program are trusted, and else the fold of its events, to which the
+/// snapshot is compared. `None` if the snapshot is not used.
+async fn confirmed<A: Aggregate>(
     registered: &RegisteredType<A>,
     aggregate: &AggregateRef,
     stored: LoadedAggregate<A>,
     program: Option<u64>,
 ) -> Result<Option<LoadedAggregate<A>>, LoadError> {
-    match registered.sample.judge(program) {
-        Use::AsItIs => return Ok(Some(stored)),
-        Use::Ignore => return Ok(None),
-        Use::Compare => {}
+    match registered.sample.decide(program) {
+        SnapshotUse::Trust => return Ok(Some(stored)),
+        SnapshotUse::Ignore => return Ok(None),
+        SnapshotUse::Compare => {}
     }
     let started = Instant::now();
     let mut folded = LoadedAggregate::new();
     match replay(registered, aggregate, &mut folded, AsOf::Version(stored.version)).await {
         Ok(()) => {}
-        // Events before it are damaged: there is nothing to compare it with.
+        // Events before the snapshot are damaged: there is nothing to compare it to.
         Err(LoadError::Unreadable(_)) => return Ok(Some(stored)),
         Err(unavailable) => return Err(unavailable),
     }
@@ -169,13 +172,13 @@ pub(super) async fn replay<A: Aggregate>(
         }
         last_command = latest_command(&page)?.or(last_command);
         if !page.is_cut {
-            return whole(last_command, loaded.version);
+            return check_last_command(last_command, loaded.version);
         }
     }
 }
 
-/// Which version the state of a time has: that of the last event recorded at or before it. After an hour of a wrong clock an
-/// earlier time follows a later one, so that it takes a look at the whole history from the nearest snapshot on.
+/// The version of the state at a time: that of the last event recorded at or before it. It reads the whole history from
+/// the nearest snapshot on, because a clock that was wrong for an hour leaves earlier times after later ones.
 async fn as_of_time<A: Aggregate>(
     registered: &RegisteredType<A>,
     aggregate: &AggregateRef,
@@ -183,23 +186,23 @@ async fn as_of_time<A: Aggregate>(
 ) -> Result<AsOf, LoadError> {
     let now = registered.node.clock.now();
     let is_present = now.duration_since(time).as_secs() <= PRESENT_SECONDS;
-    // The time of an event that lies ahead of the clock is wrong, but the event happened before now.
+    // The time of an event that is ahead of the clock is wrong, but the event happened before now.
     let is_included = |recorded_at| recorded_at <= time || is_present && recorded_at > now;
     let snapshot = registered.node.journal.snapshot(aggregate, AsOf::Time(time)).await;
     let mut last = snapshot.map_or(Version::ZERO, |snapshot| snapshot.version);
-    let mut seen = last;
+    let mut read_to = last;
     loop {
-        let page = registered.node.journal.history(aggregate, seen, PAGE).await?;
+        let page = registered.node.journal.history(aggregate, read_to, PAGE).await?;
         let included = page.iter().rfind(|event| is_included(event.event.recorded_at));
         last = included.map_or(last, |event| event.version);
-        seen = page.last().map_or(seen, |event| event.version);
+        read_to = page.last().map_or(read_to, |event| event.version);
         if !page.is_cut {
             return Ok(AsOf::Version(last));
         }
     }
 }
 
-/// The latest command among these events: the version of its first event, and how many it made.
+/// The latest command among these events: the version of its first event, and the number of its events.
 fn latest_command(events: &[RecordedEvent]) -> Result<Option<(Version, u32)>, CodecError> {
     for event in events.iter().rev() {
         if let Some(command) = event.metadata()?.command {
@@ -209,12 +212,12 @@ fn latest_command(events: &[RecordedEvent]) -> Result<Option<(Version, u32)>, Co
     Ok(None)
 }
 
-/// A log that was torn in the middle of a command still has dense versions and a chain that holds. Only the command
-/// itself says that it is not all there, and only the last one can be so.
-fn whole(last_command: Option<(Version, u32)>, version: Version) -> Result<(), LoadError> {
+/// Checks that all events of the last command are there. A log that was torn within a command still has dense versions
+/// and a valid chain. Only the command says how many events it made, and only the last one can be incomplete.
+fn check_last_command(last_command: Option<(Version, u32)>, version: Version) -> Result<(), LoadError> {
     match last_command {
         Some((first, events)) if version.next() < first.plus(u64::from(events)) => Err(LoadError::Unreadable(format!(
-            "the command from version {first} on made {events} events, but the history ends at {version}"
+            "the command at version {first} made {events} events, but the history ends at version {version}"
         ))),
         _ => Ok(()),
     }

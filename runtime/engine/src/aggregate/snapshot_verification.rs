@@ -1,4 +1,4 @@
-//! Snapshots held against the fold of their events.
+//! Compares snapshots with the fold of their events.
 
 use dormouse_journal::{AsOf, Snapshot};
 use dormouse_kernel::{Aggregate, AggregateId, Version};
@@ -8,18 +8,18 @@ use super::loading::{LoadError, replay};
 use super::state_equality::states_equal;
 use crate::registered_type::RegisteredType;
 
-/// What was found of the snapshots of one aggregate.
+/// What a comparison of the snapshots of one aggregate has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotVerification {
     /// Snapshots that were compared with the fold of their events.
     pub compared: u64,
-    /// Of another shape or `SNAPSHOT_VERSION`, or of another history: wake-ups do not use these either.
+    /// Snapshots of another shape, `SNAPSHOT_VERSION` or history. Wake-ups do not use these either.
     pub unused: u64,
-    /// The versions of those that differ.
+    /// The versions of the snapshots that differ.
     pub differing: Vec<Version>,
 }
 
-/// Compares all snapshots of an aggregate; its events are read once, in order.
+/// Compares all snapshots of an aggregate. It reads the events once, in order.
 pub(crate) async fn verify<A: Aggregate>(
     registered: &RegisteredType<A>,
     id: &AggregateId,

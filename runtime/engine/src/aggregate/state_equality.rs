@@ -1,4 +1,4 @@
-//! Whether two states are the same, for types that need not be comparable.
+//! Whether two states are equal, for types that do not implement `PartialEq`.
 
 use std::fmt;
 
@@ -6,13 +6,14 @@ use dormouse_kernel::{CodecError, decode, encode};
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Whether two states are written alike. The order of entries does not count: that of a hash map or set is another each time.
+/// Whether two states have the same encoding. The order of entries does not count, because that of a hash map or set
+/// differs from one encoding to the next.
 pub(super) fn states_equal<A: Serialize>(one: &A, other: &A) -> Result<bool, CodecError> {
     let (one, other) = (encode(one)?, encode(other)?);
     Ok(one == other || decode::<CanonicalValue>(&one)? == decode::<CanonicalValue>(&other)?)
 }
 
-/// What MessagePack has, entries sorted.
+/// A value in MessagePack with its entries sorted.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum CanonicalValue {
     Nil,
@@ -27,13 +28,13 @@ enum CanonicalValue {
 
 impl<'de> Deserialize<'de> for CanonicalValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any)
+        deserializer.deserialize_any(CanonicalVisitor)
     }
 }
 
-struct Any;
+struct CanonicalVisitor;
 
-impl<'de> Visitor<'de> for Any {
+impl<'de> Visitor<'de> for CanonicalVisitor {
     type Value = CanonicalValue;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn another_value_anywhere_is_another_state() {
+    fn a_value_that_differs_anywhere_makes_the_states_differ() {
         let state = |value: i64| HashMap::from([("a", vec![(1, 2), (3, value)])]);
         assert_eq!(states_equal(&state(4), &state(5)), Ok(false));
         assert_eq!(states_equal(&state(i64::MIN), &state(i64::MIN)), Ok(true));

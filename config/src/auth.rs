@@ -1,8 +1,8 @@
-//! `[auth]`: who may call.
+//! `[auth]`: authentication of callers.
 
 use serde::{Deserialize, Serialize};
 
-/// Who may call.
+/// Authentication of callers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
@@ -14,6 +14,6 @@ pub struct Auth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMode {
-    /// Nobody is asked. Listening beyond loopback then needs `gateway.allow_unauthenticated`.
+    /// Callers are not asked. To listen beyond loopback then needs `gateway.allow_unauthenticated`.
     None,
 }

@@ -1,4 +1,4 @@
-//! `[cache]`: answers to queries that are kept in memory.
+//! `[cache]`: results of queries that are kept in memory.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -8,19 +8,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// Answers to queries that are kept in memory. What is kept is never older than what the view has: whoever writes a
-/// document drops it from here.
+/// Results of queries that are kept in memory. They are never older than the view: the worker that writes a document
+/// drops the results that contain it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cache {
-    /// Whether answers are kept at all. Default true; false where views are read once, or memory is scarce.
+    /// Whether results are kept at all. Default true; set it to false if documents are hardly ever read twice, or if
+    /// memory is scarce.
     pub enabled: bool,
-    /// How long one is kept at most. Default 1800 s; lower it to give memory back sooner.
+    /// How long a result is kept at most. Default 1800 s; lower it to free memory earlier.
     #[serde(with = "text::duration")]
     pub ttl: Duration,
-    /// Answers kept at most, documents and lists alike. Default 5000; raise it for views whose busy documents are many.
+    /// Most results, documents and lists together. Default 5,000; raise it for views with many busy documents.
     pub entries: NonZeroU64,
-    /// Memory for them at most. Default 512 MiB; each is counted with at least its share, `size` over `entries`.
+    /// Memory for the results. Default 512 MiB; each result counts with at least its share, `size` divided by
+    /// `entries`, so raise both together.
     #[serde(with = "text::size")]
     pub size: ByteSize,
 }

@@ -1,16 +1,17 @@
-//! Changes to a configuration that is in use.
+//! Changes to a configuration while a server runs.
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::known::join;
+use crate::known_keys::join;
 use crate::layers::{Layers, insert};
 use crate::{Config, Error};
 
-/// A key that can be changed while a server runs, and how its value gets from one configuration into another.
+/// A key that can be changed while a server runs, and a function that copies its value from one configuration to
+/// another.
 type Live = (&'static str, fn(&mut Config, &Config));
 
-/// All others are read when a server starts. Whoever adds one here sees to it that its component follows
+/// All other keys are read when a server starts. If you add a key here, make its component take the new value
 /// (`gateway/src/http/admin/config.rs`).
 const LIVE: [Live; 6] = [
     ("cache.enabled", |config, after| config.cache.enabled = after.cache.enabled),
@@ -21,7 +22,7 @@ const LIVE: [Live; 6] = [
     ("projections.parallelism", |config, after| config.projections.parallelism = after.projections.parallelism),
 ];
 
-/// Values to change, in sections as in a file. Nothing about them is checked before [`Config::changed`].
+/// Values to change, in sections as in a file. They are not checked before [`Config::changed`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Changes(Table);
@@ -30,7 +31,7 @@ impl Changes {
     /// Reads assignments as `--set` takes them: `cache.entries=9000`.
     ///
     /// # Errors
-    /// The first that is none, or whose key means nothing.
+    /// The first assignment that has no key and value, or whose key is unknown.
     pub fn assigned<S: AsRef<str>>(assignments: &[S]) -> Result<Self, Error> {
         let mut table = Table::new();
         for text in assignments {
@@ -67,14 +68,14 @@ impl Config {
     /// This configuration with changes, checked as a whole. Only [live keys](Self::live_keys) can be changed.
     ///
     /// # Errors
-    /// The first thing wrong with them.
+    /// The first value that is refused, or the first key that is not live.
     pub fn changed(&self, changes: &Changes) -> Result<Self, Error> {
         let mut layers = Layers::of(self);
         layers.changes(changes.0.clone())?;
         if let Some(key) = changes.keys().into_iter().find(|key| Self::live_keys().all(|live| live != key)) {
             return Err(Error::NotLive { key, live: Self::live_keys().collect::<Vec<_>>().join(", ") });
         }
-        // Secrets are masked on the way through the layers: only what may have changed is taken from there.
+        // The layers mask secrets, so that only the live keys are taken from there.
         let after = layers.finish()?.config;
         let mut config = self.clone();
         for (_, take) in LIVE {
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn changed_values_are_laid_over_those_in_use() {
+    fn changed_values_replace_those_in_use() {
         let mut before = Config::embedded();
         before.journal.url = "postgres://app:hunter2@db/app".parse().unwrap();
         let changes = Changes::assigned(&["cache.entries=8", "cache.enabled = false"]).unwrap();
@@ -103,7 +104,7 @@ mod tests {
         assert_eq!((after.cache.entries.get(), after.cache.enabled), (8, false));
         let mut expected = before.clone();
         expected.cache = after.cache.clone();
-        assert_eq!(after, expected, "everything else, secrets too, is as it was");
+        assert_eq!(after, expected, "everything else, secrets too, is unchanged");
     }
 
     #[test]
@@ -111,7 +112,7 @@ mod tests {
         for key in Config::live_keys() {
             let before = Config::embedded();
             let mut layers = Layers::of(&before);
-            let value = crate::known::KNOWN.default_of(key).unwrap();
+            let value = crate::known_keys::KNOWN_KEYS.default_of(key).unwrap();
             let other = match value {
                 Value::Integer(number) => Value::Integer(number + 1),
                 Value::Boolean(is_so) => Value::Boolean(!is_so),
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_changed_is_refused_in_one_line() {
+    fn a_change_that_is_not_possible_is_refused_in_one_line() {
         for (assignment, line) in [
             ("cache.entries", "`cache.entries` changes nothing, expected section.key=value"),
             ("cache.entry=1", "change: unknown key `cache.entry`, the nearest known key is `cache.entries`"),
@@ -145,7 +146,7 @@ mod tests {
             ),
             "{line}"
         );
-        // One that is right does not go in alone.
+        // A valid change is not made if another one is refused.
         assert!(changed(&["cache.entries=7", "runtime.shards=2"]).is_err());
     }
 }

@@ -11,13 +11,14 @@ use crate::text;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commands {
-    /// Time a command has when its caller sets none. Default 30 s; lower it to fail faster under overload.
+    /// Time for a command whose caller sets none. Default 30 s; lower it to fail faster under overload.
     #[serde(with = "text::duration")]
     pub timeout: Duration,
-    /// A command that takes longer is logged and counted as slow. Default 200 ms; set it to what you promise.
+    /// A command that takes longer is logged and counted as slow. Default 200 ms; set it to
+    /// the latency that your service promises.
     #[serde(with = "text::duration")]
     pub slow_after: Duration,
-    /// Command keys an aggregate keeps in memory, 16 bytes each; the journal has the older ones. Default 1,024; raise it
-    /// for few aggregates with very many commands each.
+    /// Command keys that a live aggregate has in memory, 16 bytes each. The journal has the older ones. Default 1,024;
+    /// raise it for few aggregates with very many commands each.
     pub recent_keys: NonZeroUsize,
 }

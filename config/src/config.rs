@@ -15,43 +15,43 @@ const PROFILES: [(&str, &str); 3] = [
     ("enterprise", include_str!("../profiles/enterprise.toml")),
 ];
 
-/// Every knob of Dormouse, one field per section.
+/// Every setting of Dormouse, one field for each section.
 ///
-/// There is no `Default`: start from [`Config::embedded`], or from [`load`](crate::load). Serializing masks
-/// secrets, so a serialized configuration can be shown, but does not lead back to the same one.
+/// There is no `Default`: start from [`Config::embedded`], or from [`load`](crate::load). Serialization masks secrets:
+/// a serialized configuration can be shown, but cannot be read back to the same one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The HTTP server.
     pub gateway: Gateway,
-    /// Who may call.
+    /// Authentication of callers.
     pub auth: Auth,
-    /// Everything durable.
+    /// The storage of events.
     pub journal: Journal,
     /// When snapshots are taken and how long they are kept.
     pub snapshots: Snapshots,
     /// Deadlines and idempotency of commands.
     pub commands: Commands,
-    /// How much work may wait.
+    /// How many commands may wait.
     pub admission: Admission,
-    /// How the work is divided.
+    /// How the work is divided, and how time is kept.
     pub runtime: Runtime,
-    /// When live aggregates go back to sleep.
+    /// When live aggregates are unloaded.
     pub passivation: Passivation,
     /// How views are kept up to date.
     pub projections: Projections,
-    /// Where the views are, and how they are read.
+    /// Where views are stored, and how they are read.
     pub views: Views,
-    /// Answers to queries that are kept in memory.
+    /// Results of queries that are kept in memory.
     pub cache: Cache,
-    /// What happens after a panic or a lost component.
+    /// Restarts after a panic or the loss of a component.
     pub supervision: Supervision,
     /// Logs.
     pub log: Log,
 }
 
 impl Config {
-    /// The defaults embedded in the binary, untouched by profile, file or environment.
+    /// The defaults that are embedded in the binary, without profile, file or environment.
     pub fn embedded() -> Self {
         toml::from_str(DEFAULT_TOML).expect("the embedded default.toml is complete, a test checks that")
     }

@@ -1,14 +1,14 @@
-//! What can be wrong with a configuration.
+//! Errors of a configuration.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::Origin;
 
-/// What is wrong with a configuration. Each is one line that names the place; a retry helps only after changing it.
+/// What is wrong with a configuration. Each error is one line that names the place. A retry helps only after a change.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No such profile.
+    /// There is no such profile.
     #[error("unknown profile `{name}`, the profiles are {known}")]
     UnknownProfile {
         /// The name given.
@@ -21,7 +21,7 @@ pub enum Error {
     File {
         /// The path as given.
         path: PathBuf,
-        /// Why not.
+        /// What the system reports.
         source: io::Error,
     },
     /// The file is not TOML.
@@ -33,33 +33,33 @@ pub enum Error {
         line: usize,
         /// The column, from 1, in characters.
         column: usize,
-        /// What the parser says.
+        /// The message of the parser.
         message: String,
     },
-    /// A key that means nothing.
+    /// A key is unknown.
     #[error("{origin}: unknown key `{key}`, the nearest known key is `{nearest}`")]
     UnknownKey {
-        /// Which layer has it.
+        /// The layer that has it.
         origin: Origin,
         /// The key as written.
         key: String,
-        /// The known key most like it.
+        /// The known key that is most similar.
         nearest: String,
     },
-    /// A section was given a value.
+    /// A section has a value.
     #[error("{origin}: `{key}` is a section, not a value: set one of its keys, such as `{example}`")]
     Section {
-        /// Which layer has it.
+        /// The layer that has it.
         origin: Origin,
         /// The section.
         key: String,
         /// One of its keys.
         example: String,
     },
-    /// A value of the wrong type, out of range, or at odds with another one.
+    /// A value has the wrong type, is out of range, or contradicts another one.
     #[error("{origin}: {key} = {value} is refused, expected {expected}")]
     Value {
-        /// Which layer has it.
+        /// The layer that has it.
         origin: Origin,
         /// The key.
         key: String,
@@ -68,19 +68,19 @@ pub enum Error {
         /// What it should be.
         expected: String,
     },
-    /// A `--set` that is no assignment.
+    /// A `--set` is no assignment.
     #[error("--set {text}: expected section.key=value")]
     Override {
-        /// What was given, secrets masked.
+        /// The argument, secrets masked.
         text: String,
     },
-    /// A change that is no assignment.
+    /// A change is no assignment.
     #[error("`{text}` changes nothing, expected section.key=value")]
     Change {
-        /// What was given, secrets masked.
+        /// The argument, secrets masked.
         text: String,
     },
-    /// A change of what is read only once.
+    /// A change of a key that is read only at the start.
     #[error("`{key}` is read when the server starts; what can be changed while it runs: {live}")]
     NotLive {
         /// The key.
@@ -88,7 +88,7 @@ pub enum Error {
         /// The keys that can be changed, separated by commas.
         live: String,
     },
-    /// An environment variable of ours whose value is not Unicode.
+    /// The value of an environment variable of Dormouse is not Unicode.
     #[error("environment {name}: the value is not valid unicode")]
     NotUnicode {
         /// The variable.

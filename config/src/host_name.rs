@@ -1,11 +1,11 @@
-//! Names of hosts, as `gateway.hosts` lists them.
+//! Host names, as in `gateway.hosts`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest name that the DNS can carry, in text.
+/// The longest name in the DNS, as text.
 const NAME_CHARS: usize = 253;
 
 /// A host name without a port, in lower case: `shop.example.org`, or `*.example.org` for all names that end so.
@@ -19,13 +19,13 @@ pub struct HostName(String);
 pub struct NotAHostName;
 
 impl HostName {
-    /// Whether this is the name `host`, or a pattern that covers it. Case does not matter.
+    /// Whether this is the name `host`, or a pattern that matches it. Case does not matter.
     #[must_use]
     pub fn covers(&self, host: &str) -> bool {
         match self.0.strip_prefix('*') {
             None => self.0.eq_ignore_ascii_case(host),
             Some(end) => {
-                // Compared as bytes: `host` may be any text, and need not split where `end` does.
+                // Bytes, because `host` may be any text, and `end` may begin within one of its characters.
                 let start = host.len().checked_sub(end.len()).filter(|start| *start > 0);
                 start.is_some_and(|start| host.as_bytes()[start..].eq_ignore_ascii_case(end.as_bytes()))
             }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_name_is_refused() {
+    fn a_text_that_is_no_host_name_is_refused() {
         for text in
             ["", "*", "*.", "a..b", "shop:8080", "http://shop", "a b", "-a", "a.*.org", "[::1]", &"a".repeat(254)]
         {

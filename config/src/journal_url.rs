@@ -1,4 +1,4 @@
-//! Where the journal is.
+//! The URL of a journal.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ impl JournalUrl {
     }
 }
 
-/// A PostgreSQL URL. It shows itself with the password masked.
+/// A PostgreSQL URL. `Display`, `Debug` and serialization mask the password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl(String);
 
@@ -43,7 +43,7 @@ impl PostgresUrl {
     }
 }
 
-/// The text is no journal URL. It says what one looks like, not what was given, which may hold a password.
+/// A text is no journal URL. The error does not repeat the text, which may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {}", JournalUrl::EXPECTED)]
 pub struct InvalidJournalUrl;
@@ -61,7 +61,7 @@ impl FromStr for JournalUrl {
             return Ok(Self::Memory);
         }
         match text.split_once("://") {
-            // sqlx's URLs carry `?mode=…`; here it would quietly become part of the directory's name.
+            // URLs of sqlx may end with `?mode=…`, which would become part of the directory's name here.
             Some(("sqlite", directory)) if !directory.is_empty() && !directory.contains('?') => {
                 Ok(Self::Sqlite(PathBuf::from(directory)))
             }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scheme_parses_and_shows_itself() {
+    fn every_scheme_parses_and_is_displayed_as_it_was() {
         assert_eq!(url("sqlite://./data"), JournalUrl::Sqlite("./data".into()));
         assert_eq!(url("sqlite:///var/lib/dormouse"), JournalUrl::Sqlite("/var/lib/dormouse".into()));
         assert_eq!(url("memory:"), JournalUrl::Memory);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_postgres_password_shows_only_when_asked_for() {
+    fn a_postgres_password_is_masked_except_in_postgres_url() {
         let url = url("postgresql://app:hunter2@db:5432/dormouse");
         assert_eq!(url.to_string(), "postgresql://app:***@db:5432/dormouse");
         assert!(!format!("{url:?}").contains("hunter2"));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_without_repeating_it() {
+    fn any_other_text_is_refused_without_repeating_it() {
         for text in [
             "",
             "data",

@@ -1,4 +1,4 @@
-//! The layers, laid over one another: defaults < profile < file < environment < `--set`.
+//! The layers of a configuration, later ones win: defaults < profile < file < environment < `--set`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,15 +7,15 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
-use crate::known::{KNOWN, join};
+use crate::known_keys::{KNOWN_KEYS, join};
 use crate::secret::mask;
 use crate::sources::PREFIX;
 use crate::{Config, Error, Loaded, Origin, Sources, config};
 
-/// Reads all layers, checks every key and value, and remembers where each value came from.
+/// Reads all layers, checks every key and value, and records where each value came from.
 ///
 /// # Errors
-/// The first thing wrong, see [`Error`].
+/// The first [`Error`] that is found.
 pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let mut layers = Layers::defaults();
     if let Some(name) = &sources.profile {
@@ -31,22 +31,23 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     layers.finish()
 }
 
-/// The value of every known key so far, and where it came from.
+/// The value of every known key in the layers so far, and where it came from.
 pub(crate) struct Layers {
     settings: BTreeMap<String, (Value, Origin)>,
 }
 
 impl Layers {
     fn defaults() -> Self {
-        let settings = KNOWN.iter().map(|(key, value)| (key.to_owned(), (value.clone(), Origin::Default))).collect();
+        let settings =
+            KNOWN_KEYS.iter().map(|(key, value)| (key.to_owned(), (value.clone(), Origin::Default))).collect();
         Self { settings }
     }
 
-    /// A configuration that is in use, as the one layer; its secrets are masked.
+    /// A configuration that is in use, as the only layer. Its secrets are masked.
     pub(crate) fn of(config: &Config) -> Self {
         let table = Table::try_from(config).expect("a configuration is TOML, a test checks that");
         let mut layers = Self::defaults();
-        layers.lay("", Value::Table(table), &|_| Origin::Default).expect("all keys of a configuration are known");
+        layers.replace("", Value::Table(table), &|_| Origin::Default).expect("all keys of a configuration are known");
         layers
     }
 
@@ -56,15 +57,15 @@ impl Layers {
             known: config::profiles().collect::<Vec<_>>().join(", "),
         })?;
         let table: Table = overlay.parse().expect("embedded profiles parse, a test loads each");
-        self.lay("", Value::Table(table), &|_| Origin::Profile(name.to_owned()))
+        self.replace("", Value::Table(table), &|_| Origin::Profile(name.to_owned()))
     }
 
     fn file(&mut self, path: &Path) -> Result<(), Error> {
         let text = fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
         let table: Table = text.parse().map_err(|error| syntax(path, &text, &error))?;
-        // A second, spanned reading of the same text, only to know the lines.
+        // The text is parsed a second time, with spans, for the line numbers.
         let spanned = DeTable::parse(&text).map_err(|error| syntax(path, &text, &error))?;
-        self.lay("", Value::Table(table), &|key| {
+        self.replace("", Value::Table(table), &|key| {
             let (line, _) = position(&text, offset_of(key, spanned.get_ref()));
             Origin::File { path: path.to_owned(), line }
         })
@@ -73,43 +74,44 @@ impl Layers {
     fn environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
         let mut ours: Vec<_> =
             environment.iter().filter_map(|(name, value)| Some((name, name.strip_prefix(PREFIX)?, value))).collect();
-        // The environment has no order; errors and a whole section beside its keys should not depend on chance.
+        // The environment has no order. Sorted, the first error, and a section beside its keys, do not depend on
+        // chance.
         ours.sort_unstable();
         for (name, path, value) in ours {
             let path = path.to_lowercase();
             let key = path.split("__").fold(String::new(), |key, part| join(&key, part));
             let value = value_of(&key, value);
-            self.lay(&key, value, &|_| Origin::Environment(name.clone()))?;
+            self.replace(&key, value, &|_| Origin::Environment(name.clone()))?;
         }
         Ok(())
     }
 
     fn assignment(&mut self, text: &str) -> Result<(), Error> {
         let (key, value) = assigned(text).ok_or_else(|| Error::Override { text: mask(text) })?;
-        self.lay(&key, value, &|_| Origin::Override)
+        self.replace(&key, value, &|_| Origin::Override)
     }
 
-    /// A change as somebody writes it: its key, and its value.
+    /// The key and the value of a change, as an assignment.
     pub(crate) fn change(text: &str) -> Result<(String, Value), Error> {
         let (key, value) = assigned(text).ok_or_else(|| Error::Change { text: mask(text) })?;
-        Self::defaults().lay(&key, value.clone(), &|_| Origin::Change)?;
+        Self::defaults().replace(&key, value.clone(), &|_| Origin::Change)?;
         Ok((key, value))
     }
 
     pub(crate) fn changes(&mut self, table: Table) -> Result<(), Error> {
-        self.lay("", Value::Table(table), &|_| Origin::Change)
+        self.replace("", Value::Table(table), &|_| Origin::Change)
     }
 
-    /// Lays a value, or all values of a table, over what is there.
-    fn lay(&mut self, key: &str, value: Value, origin: &dyn Fn(&str) -> Origin) -> Result<(), Error> {
+    /// Replaces a value, or all values of a table.
+    fn replace(&mut self, key: &str, value: Value, origin: &dyn Fn(&str) -> Origin) -> Result<(), Error> {
         if let Some(setting) = self.settings.get_mut(key) {
             *setting = (value, origin(key));
             return Ok(());
         }
-        match (value, KNOWN.first_in(key)) {
+        match (value, KNOWN_KEYS.first_in(key)) {
             (Value::Table(table), Some(_)) => {
                 for (part, value) in table {
-                    self.lay(&join(key, &part), value, origin)?;
+                    self.replace(&join(key, &part), value, origin)?;
                 }
                 Ok(())
             }
@@ -117,12 +119,12 @@ impl Layers {
                 Err(Error::Section { origin: origin(key), key: key.to_owned(), example: example.to_owned() })
             }
             (value, None) => {
-                // Of an unknown section, name a key: it tells better what was meant.
+                // Of an unknown section, name a key: its nearest known key is a better hint.
                 let inside = value.as_table().and_then(|table| table.keys().next());
                 let key = inside.map_or_else(|| key.to_owned(), |part| join(key, part));
                 Err(Error::UnknownKey {
                     origin: origin(&key),
-                    nearest: KNOWN.nearest(&key).to_owned(),
+                    nearest: KNOWN_KEYS.nearest(&key).to_owned(),
                     key: mask(&key),
                 })
             }
@@ -136,7 +138,7 @@ impl Layers {
         }
         let config: Config = serde_path_to_error::deserialize(Value::Table(root)).map_err(|error| {
             let path = error.path().to_string();
-            // Of what is wrong inside a list, the list is the key: `views.replicas[0]`.
+            // The key of an error within a list is the list: `views.replicas[0]`.
             let key = path.split_once('[').map_or(path.as_str(), |(list, _)| list);
             self.refused(key, expected_in(error.inner().message()))
         })?;
@@ -144,7 +146,7 @@ impl Layers {
             let against = violation.other.and_then(|other| self.settings.get(other).zip(Some(other)));
             let expected = match against {
                 Some(((value, origin), other)) => {
-                    format!("{} {other} = {} ({origin})", violation.expected, shown(value))
+                    format!("{} {other} = {} ({origin})", violation.expected, displayed(value))
                 }
                 None => violation.expected.clone(),
             };
@@ -156,7 +158,7 @@ impl Layers {
 
     fn refused(&self, key: &str, expected: String) -> Error {
         let (value, origin) = match self.settings.get(key) {
-            Some((value, origin)) => (shown(value), origin.clone()),
+            Some((value, origin)) => (displayed(value), origin.clone()),
             None => ("?".to_owned(), Origin::Default),
         };
         Error::Value { origin, key: key.to_owned(), value, expected }
@@ -171,13 +173,13 @@ fn assigned(text: &str) -> Option<(String, Value)> {
     Some((key, value))
 }
 
-/// The value of an environment variable or a `--set`: TOML where it is TOML, else the text itself. Where the key holds
-/// text anyway, only quotes are taken off, so that a numeric name stays a name.
+/// The value of an environment variable or a `--set`: TOML if it parses, else the text itself. If the default of the
+/// key is a text, only quotes are removed, so that a name of digits stays a text.
 fn value_of(key: &str, text: &str) -> Value {
     let literal = || Value::String(text.to_owned());
     match text.parse::<Value>() {
         Ok(value @ Value::String(_)) => value,
-        Ok(_) if KNOWN.default_of(key).is_some_and(Value::is_str) => literal(),
+        Ok(_) if KNOWN_KEYS.default_of(key).is_some_and(Value::is_str) => literal(),
         Ok(value) => value,
         Err(_) => literal(),
     }
@@ -197,7 +199,8 @@ pub(crate) fn insert(table: &mut Table, key: &str, value: Value) {
     }
 }
 
-/// What serde expected, without what it found, which is shown masked elsewhere; in words of people, not of Rust.
+/// The expectation in an error message of serde, without the value, which is shown masked elsewhere. Names of Rust
+/// types are replaced by plain words.
 fn expected_in(message: &str) -> String {
     let expected = message.rsplit_once("expected ").map_or(message, |(_, expected)| expected);
     match expected {
@@ -210,8 +213,8 @@ fn expected_in(message: &str) -> String {
     }
 }
 
-/// A value as an error shows it: on one line, secrets masked, nothing of what is inside a table or an array.
-fn shown(value: &Value) -> String {
+/// A value as an error shows it: on one line, with secrets masked, and without the contents of a table or an array.
+fn displayed(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{:?}", mask(text)),
         Value::Table(_) => "a table".to_owned(),
@@ -236,7 +239,7 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// Where a key stands in the text, or the part of it that does.
+/// The byte offset of a key in the text, or that of its nearest section.
 fn offset_of(key: &str, table: &DeTable<'_>) -> usize {
     let found = table.iter().find_map(|(part, value)| {
         let rest = key.strip_prefix(join("", part.get_ref()).as_str())?;

@@ -1,8 +1,8 @@
-//! Every knob of Dormouse: defaults, layers, and where each value came from.
+//! Every setting of Dormouse: defaults, layers, and where each value came from.
 //!
-//! [`Config`] is plain data, one struct per section. Its defaults live in `default.toml` and nowhere else; profiles,
-//! a file, the environment and `--set` are laid over it by [`load`], which remembers the [`Origin`] of every value.
-//! Nothing else in Dormouse reads the environment.
+//! [`Config`] is plain data, one struct for each section. Only `default.toml` defines its defaults. [`load`] replaces
+//! them by the values of a profile, a file, the environment and `--set`, and records the [`Origin`] of every value. No
+//! other crate of Dormouse reads the environment.
 //!
 //! ```
 //! let sources = dormouse_config::Sources {
@@ -37,7 +37,7 @@ mod changes;
 mod error;
 mod host_name;
 mod journal_url;
-mod known;
+mod known_keys;
 mod layers;
 mod loaded;
 mod origin;

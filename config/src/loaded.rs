@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use toml::{Table, Value};
 
-use crate::known::KNOWN;
+use crate::known_keys::KNOWN_KEYS;
 use crate::{Config, Origin};
 
 /// A configuration and where each of its values came from.
@@ -22,14 +22,14 @@ pub struct Loaded {
 pub struct Row {
     /// The key path, `gateway.listen`.
     pub key: String,
-    /// The value in its own type; its `Display` is TOML.
+    /// The value with its type. Its `Display` is TOML.
     pub value: Value,
     /// Where it came from.
     pub origin: Origin,
 }
 
 impl Loaded {
-    /// Where the value of a key (`gateway.listen`) came from; none if there is no such key.
+    /// Where the value of a key (`gateway.listen`) came from. `None` if there is no such key.
     pub fn origin(&self, key: &str) -> Option<&Origin> {
         self.origins.get(key)
     }
@@ -37,7 +37,7 @@ impl Loaded {
     /// Every value in the order of the default file, secrets masked.
     pub fn rows(&self) -> impl Iterator<Item = Row> {
         let values = Table::try_from(&self.config).expect("a configuration is TOML, a test checks that");
-        KNOWN.iter().filter_map(move |(key, _)| {
+        KNOWN_KEYS.iter().filter_map(move |(key, _)| {
             Some(Row {
                 key: key.to_owned(),
                 value: find(&values, key)?.clone(),
@@ -46,7 +46,8 @@ impl Loaded {
         })
     }
 
-    /// The same as a TOML file, each value with its origin as a comment: a file that loads again, passwords aside.
+    /// The same as a TOML file, with the origin of each value as a comment. Except for passwords, the file can be
+    /// loaded again.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut open = String::new();

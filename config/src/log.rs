@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// Least important lines written. Default `info`; `debug` to see what each aggregate does.
+    /// The least important level that is written. Default `info`; `debug` shows what each aggregate does.
     pub level: LogLevel,
-    /// Text for people or JSON for collectors. Default `auto`.
+    /// Text for people, or JSON for log collectors. Default `auto`.
     pub format: LogFormat,
 }
 
@@ -18,7 +18,7 @@ pub struct Log {
 pub enum LogLevel {
     /// Nothing.
     Off,
-    /// Incidents somebody must look at.
+    /// Incidents that an operator must look at.
     Error,
     /// What may become one.
     Warn,
@@ -31,7 +31,7 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    /// The name as written in the configuration, which is also what `tracing`'s level filter parses.
+    /// The name in the configuration. The level filter of `tracing` parses it, too.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",

@@ -23,7 +23,7 @@ pub enum Origin {
     Environment(String),
     /// `--set` on the command line.
     Override,
-    /// A change while it is in use.
+    /// A change while the server runs.
     Change,
 }
 

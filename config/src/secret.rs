@@ -1,13 +1,13 @@
-//! Masking of passwords in text that is shown: printed configuration, errors, logs.
+//! Masks passwords in text that is shown: a printed configuration, errors, logs.
 
 const MASK: &str = "***";
 
-/// The text with passwords inside URLs replaced, also where the URL is malformed. In doubt it masks too much.
+/// Replaces passwords within URLs, also if the URL is malformed. In doubt it masks too much.
 pub(crate) fn mask(text: &str) -> String {
     mask_parameter(&mask_userinfo(text))
 }
 
-/// `scheme://user:password@host` → `scheme://user:***@host`. The last `@` counts: a password that should have been
+/// `scheme://user:password@host` → `scheme://user:***@host`. The last `@` counts: a password that is not
 /// percent-encoded may contain others, and `/`, `?` and `#` as well.
 fn mask_userinfo(text: &str) -> String {
     let start = text.find("://").map_or(0, |at| at + 3);
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn text_without_passwords_is_left_alone() {
+    fn text_without_passwords_is_unchanged() {
         for text in ["127.0.0.1:8080", "sqlite://./data", "postgres://user@host:5432/db", "a@b", ""] {
             assert_eq!(mask(text), text);
         }

@@ -1,32 +1,32 @@
-//! What a configuration is made of, before it is read.
+//! The sources of a configuration.
 
 use std::env;
 use std::path::PathBuf;
 
 use crate::Error;
 
-/// Environment variables with this prefix are configuration. Two underscores, because Kubernetes gives every pod beside a
-/// service called `dormouse` variables such as `DORMOUSE_PORT`.
+/// The prefix of environment variables that are settings. It has two underscores, because Kubernetes sets variables
+/// such as `DORMOUSE_PORT` in every pod beside a service called `dormouse`.
 pub(crate) const PREFIX: &str = "DORMOUSE__";
 
-/// What a configuration is made of besides the embedded defaults. Keep it to load again when the file changes.
+/// The sources of a configuration besides the embedded defaults. Keep them to load again when the file changes.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// An embedded profile, by name.
     pub profile: Option<String>,
-    /// A TOML file; it must exist.
+    /// A TOML file, which must exist.
     pub file: Option<PathBuf>,
-    /// Environment variables; those that do not begin with `DORMOUSE__` are ignored.
+    /// Environment variables. Those that do not begin with `DORMOUSE__` are ignored.
     pub environment: Vec<(String, String)>,
-    /// `section.key=value` assignments; the last one of a key wins.
+    /// Assignments `section.key=value`. The last one of a key wins.
     pub overrides: Vec<String>,
 }
 
 impl Sources {
-    /// The sources of this process: its command line's choices and its environment, as it is now.
+    /// The sources of this process: the options of its command line, and its current environment.
     ///
     /// # Errors
-    /// A variable beginning with `DORMOUSE__` that is not Unicode.
+    /// If a variable that begins with `DORMOUSE__` is not Unicode.
     pub fn from_process(profile: Option<String>, file: Option<PathBuf>, overrides: Vec<String>) -> Result<Self, Error> {
         let environment = env::vars_os()
             .filter_map(|(name, value)| {

@@ -1,4 +1,4 @@
-//! `[supervision]`: what happens after a panic or a lost component.
+//! `[supervision]`: restarts after a panic or the loss of a component.
 
 use std::time::Duration;
 
@@ -6,20 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::text;
 
-/// What happens after a panic or a lost component.
+/// Restarts after a panic or the loss of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Supervision {
-    /// Restarts of one child within `window` before its supervisor escalates. Default 5; zero escalates at the first
+    /// Restarts of one component within `window` before its supervisor gives up. Default 5; zero gives up at the first
     /// failure.
     pub restarts: u32,
-    /// The time over which restarts are counted. Default 60 s.
+    /// The time within which restarts are counted. Default 60 s; raise it to notice failures that are further apart.
     #[serde(with = "text::duration")]
     pub window: Duration,
-    /// Wait before the first restart, doubled with each further one. Default 100 ms.
+    /// The pause before the second restart within the window, doubled with each further one. Default 100 ms; raise it
+    /// if a restart is costly.
     #[serde(with = "text::duration")]
     pub backoff_min: Duration,
-    /// Longest wait between restarts. Default 30 s; lower it to notice sooner that a database came back.
+    /// Longest pause between restarts. Default 30 s; lower it to notice earlier that a database is back.
     #[serde(with = "text::duration")]
     pub backoff_max: Duration,
 }

@@ -1,7 +1,7 @@
-//! Values written as text with a unit or a shape: durations, sizes, addresses. Each is a serde `with` module.
+//! Values as text with a unit or a format: durations, sizes, addresses. Each is a serde `with` module.
 //!
-//! What is written out reads back to the same value: the largest unit that divides it evenly (`"90d"`, `"1 MiB"`).
-//! The libraries' own formatting rounds (`"1.2 MiB"`) or mixes in months.
+//! A value is written so that it reads back to the same value, with the largest unit that divides it evenly (`"90d"`,
+//! `"1 MiB"`). The libraries' own formatting rounds (`"1.2 MiB"`) or uses months.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub(crate) mod duration {
         let even = UNITS.iter().find(|(unit, _)| nanos != 0 && nanos.is_multiple_of(*unit));
         let text = match even {
             None => "0s".to_owned(),
-            // Longer than numbers are read: centuries with a fraction of a second.
+            // The number of units would be too large to be read: centuries with a fraction of a second.
             Some((unit, _)) if nanos / unit > u128::from(u64::MAX) => {
                 format!("{}s {}ns", value.as_secs(), value.subsec_nanos())
             }
@@ -62,7 +62,7 @@ pub(crate) mod size {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<ByteSize, D::Error> {
         super::parsed(from, r#"a size with its unit, such as "64 KiB" or "512 MiB""#, |text| {
-            // A bare number would be bytes here and megabytes in the reader's mind.
+            // A number without a unit would be bytes here, but a reader could take it for megabytes.
             let has_unit = text.contains(|c: char| c.is_ascii_alphabetic());
             text.parse().ok().filter(|_| has_unit)
         })

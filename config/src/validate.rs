@@ -1,4 +1,4 @@
-//! What types cannot say: ranges, and values that must agree with one another.
+//! The rules that types cannot express: ranges, and values that must fit together.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -7,28 +7,28 @@ use bytesize::ByteSize;
 
 use crate::{AuthMode, Config, JournalUrl};
 
-/// There are 1024 slices, for ever, and a shard is at least one.
+/// There are 1024 slices, which never changes, and a shard has at least one.
 const SHARDS_MAX: u32 = 1024;
 
-/// The widest append statement prepared for SQLite; wider ones gained nothing.
+/// The widest append statement that is prepared for SQLite. Wider ones were not faster.
 const BATCH_EVENTS_MAX: usize = 1024;
 
-/// Payload and log row must stay far below SQLite's and PostgreSQL's limit of a value (1 GB).
+/// Payload and log row must be far below the limit of a value in SQLite and PostgreSQL (1 GB).
 const EVENT_SIZE_MAX: ByteSize = ByteSize::mib(256);
 
-/// A page is held until its client has taken it.
+/// A page is in memory until its client has taken it.
 const PAGE_BYTES_MAX: ByteSize = ByteSize::mib(16);
 
-/// What a batch of a projection may hold in memory: more gained nothing from 8,192 on.
+/// The most events that a batch of a projection may have in memory. More than 8,192 were not faster.
 const PROJECTED_EVENTS_MAX: usize = 65_536;
 
 /// The same in bytes.
 const PROJECTED_BYTES_MAX: ByteSize = ByteSize::mib(256);
 
-/// Times are added to the clock's, which overflows after some centuries, and nothing here runs for this long.
+/// Durations are added to the time of the clock, which overflows after some centuries.
 const DURATION_MAX: Duration = Duration::from_secs(3650 * 86_400);
 
-/// A stream reads the journal between two heartbeats, which takes time.
+/// A stream reads the journal between two heartbeats, and that takes time.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 
 /// PostgreSQL counts its timeouts in milliseconds as a 32-bit integer, and 0 switches them off.
@@ -41,17 +41,18 @@ const POSTGRES_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 86_400);
 pub struct Violation {
     /// The key to change.
     pub key: &'static str,
-    /// What its value should be; where `other` is set, in relation to that one.
+    /// What its value should be, in relation to `other` if that is set.
     pub expected: String,
-    /// The key it must agree with.
+    /// The key that it must fit.
     pub other: Option<&'static str>,
 }
 
 impl Config {
-    /// Checks what types cannot say. [`load`](crate::load) has done so; call it after changing values in code.
+    /// Checks the rules that types cannot express. [`load`](crate::load) calls it. Call it after changing values in
+    /// code.
     ///
     /// # Errors
-    /// The first rule broken.
+    /// The first rule that is broken.
     pub fn validate(&self) -> Result<(), Violation> {
         self.validate_durations()?;
         self.validate_gateway()?;
@@ -61,7 +62,7 @@ impl Config {
         self.validate_cache()
     }
 
-    /// Every duration there is, before they are compared: what is out of bounds is what to change.
+    /// Checks every duration before they are compared, so that the error names the one that is out of bounds.
     fn validate_durations(&self) -> Result<(), Violation> {
         let Self { gateway, commands, snapshots, passivation, projections, views, cache, supervision, .. } = self;
         let postgres = &self.journal.postgres;

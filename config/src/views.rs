@@ -1,4 +1,4 @@
-//! `[views]`: where projections keep their documents, and how these are read.
+//! `[views]`: where projections store their documents, and how these are read.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -7,26 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::{PostgresUrl, ViewsUrl, text};
 
-/// Where projections keep their documents, and how these are read.
+/// Where projections store their documents, and how these are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Views {
-    /// Where they are. Default `journal`: beside the journal; a place of their own keeps reads out of its way.
+    /// Where views are stored. Default `journal`: beside the journal. A place of their own keeps their load away from
+    /// the journal.
     pub url: ViewsUrl,
-    /// Databases that follow the one of `url` and may be read in its place. Default none; PostgreSQL only.
+    /// Databases that follow the one in `url` and may be read in its place. PostgreSQL only. Default none; add them if
+    /// there are many reads.
     pub replicas: Vec<PostgresUrl>,
-    /// Connections for reading (SQLite: each a thread). Default 8; raise it with cores and many readers at once.
+    /// Connections for reading. SQLite: each is a thread. Default 8; raise it with the number of processors and of
+    /// readers at a time.
     pub read_connections: NonZeroU32,
-    /// Longest time that a read waits until its view has caught up with a write. Default 5 s; what is left of
-    /// `gateway.request_timeout` bounds it, too.
+    /// Longest time that a read waits for its view to reach a position. The remaining `gateway.request_timeout` bounds
+    /// it, too. Default 5 s; raise it if readers should wait while a view is built.
     #[serde(with = "text::duration")]
     pub wait_timeout: Duration,
-    /// A query that takes longer is logged and counted as slow, its wait for a write apart. Default 100 ms; set it to
-    /// what you promise.
+    /// A query that takes longer is logged and counted as slow. The wait for a position does not count. Default 100 ms;
+    /// set it to the latency that your service promises.
     #[serde(with = "text::duration")]
     pub slow_after: Duration,
-    /// How long caches may give out an answer without asking whether it still holds, in whole seconds. Default zero:
-    /// they must ask. Raise it for views that may be seen late by everybody.
+    /// How long caches may use a response without asking whether it is still valid, in whole seconds. Default zero:
+    /// they must ask. Raise it for views that may be seen late.
     #[serde(with = "text::duration")]
     pub max_age: Duration,
 }

@@ -1,4 +1,4 @@
-//! Where the views are.
+//! The URL of the views.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,16 +9,16 @@ use crate::{JournalUrl, text};
 
 /// Where the views are, parsed from `views.url`.
 ///
-/// It shows itself with passwords masked, as a [`JournalUrl`] does.
+/// `Display`, `Debug` and serialization mask the password, as for a [`JournalUrl`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ViewsUrl {
-    /// `journal`: beside the journal, in the same directory or the same database; in memory if it is.
+    /// `journal`: beside the journal, in the same directory or database, or in memory.
     Journal,
-    /// A place of their own, of the same form as the journal's.
+    /// A place of their own, in the form of a journal URL.
     Own(JournalUrl),
 }
 
-/// The text is no URL of views. It says what one looks like, not what was given, which may hold a password.
+/// A text is no URL of views. The error does not repeat the text, which may contain a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {}", ViewsUrl::EXPECTED)]
 pub struct InvalidViewsUrl;
@@ -26,7 +26,7 @@ pub struct InvalidViewsUrl;
 impl ViewsUrl {
     const EXPECTED: &str = r#""journal", "sqlite://DIRECTORY" (without parameters), "postgres://user:password@host/database" or "memory:""#;
 
-    /// The directory or database that they are in, with the journal at `journal`.
+    /// The directory or database of the views, if the URL of the journal is `journal`.
     #[must_use]
     pub fn place<'u>(&'u self, journal: &'u JournalUrl) -> &'u JournalUrl {
         match self {
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_place_parses_and_shows_itself() {
+    fn every_place_parses_and_is_displayed_as_it_was() {
         for text in ["journal", "sqlite://./views", "memory:", "postgres://u@h/d"] {
             assert_eq!(text.parse::<ViewsUrl>().unwrap().to_string(), text);
         }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_does_not_show() {
+    fn a_password_is_masked() {
         let url: ViewsUrl = "postgres://app:hunter2@db/x".parse().unwrap();
         assert_eq!(url.to_string(), "postgres://app:***@db/x");
         assert!(!format!("{url:?}").contains("hunter2"));

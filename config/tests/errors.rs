@@ -1,4 +1,4 @@
-//! What is refused, and the line an operator reads then.
+//! The configurations that are refused, and the line that the operator reads.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
 use std::{env, fs, process};
@@ -151,7 +151,7 @@ fn every_kind_of_bad_value_is_refused_with_what_is_expected() {
 }
 
 #[test]
-fn values_at_odds_with_one_another_name_both() {
+fn values_that_contradict_each_other_are_both_named() {
     assert_eq!(
         variable("DORMOUSE__COMMANDS__TIMEOUT", "60s"),
         "default: gateway.request_timeout = \"35s\" is refused, expected more than commands.timeout = \"60s\" \
@@ -220,7 +220,7 @@ fn refused_secrets_are_masked() {
 }
 
 #[test]
-fn a_set_without_value_says_what_one_looks_like() {
+fn a_set_without_a_value_names_the_expected_form() {
     assert_eq!(set(&["runtime.shards"]), "--set runtime.shards: expected section.key=value");
 }
 

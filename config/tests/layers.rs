@@ -1,4 +1,4 @@
-//! The layers: which one wins, what is remembered, what is shown.
+//! The layers: which one wins, which origins are recorded, and what is printed.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
 use std::path::{Path, PathBuf};
@@ -107,7 +107,7 @@ fn the_environment_is_read_as_toml_where_it_is_toml_and_as_text_otherwise() {
 
 #[test]
 fn variables_that_are_not_configuration_are_ignored() {
-    // What Kubernetes gives pods beside a service called `dormouse`.
+    // Kubernetes sets such variables in pods beside a service called `dormouse`.
     let sources = environment(&[("DORMOUSE_PORT", "tcp://10.0.0.1:80"), ("PATH", "/bin"), ("dormouse__x", "1")]);
     assert_eq!(load(&sources).unwrap().rows().filter(|row| row.origin != Origin::Default).count(), 0);
 }
@@ -126,7 +126,7 @@ fn a_set_value_may_contain_equal_signs() {
 }
 
 #[test]
-fn what_is_printed_masks_secrets_and_names_origins() {
+fn the_printed_configuration_masks_secrets_and_names_origins() {
     let loaded = load(&set(&["journal.url=postgres://app:hunter2@db/x"])).unwrap();
     let printed = loaded.to_toml();
     assert!(printed.contains("\n[journal]\nurl = \"postgres://app:***@db/x\" # --set\n"), "{printed}");
@@ -138,7 +138,7 @@ fn what_is_printed_masks_secrets_and_names_origins() {
 }
 
 #[test]
-fn what_is_printed_loads_again_to_the_same_configuration() {
+fn the_printed_configuration_loads_again_to_the_same_one() {
     let sources = Sources { profile: Some("enterprise".into()), ..set(&["commands.slow_after=1500us"]) };
     let first = load(&sources).unwrap();
     let file = ConfigFile::containing("again", &first.to_toml());
@@ -156,7 +156,7 @@ fn rows_serialize_for_other_printers() {
 }
 
 #[test]
-fn a_value_overruled_by_a_later_layer_does_not_have_to_be_right() {
+fn a_value_that_a_later_layer_replaces_need_not_be_valid() {
     let sources =
         Sources { overrides: vec!["runtime.shards=8".into()], ..environment(&[("DORMOUSE__RUNTIME__SHARDS", "many")]) };
     assert_eq!(load(&sources).unwrap().config.runtime.shards.get(), 8);

@@ -41,7 +41,7 @@ const RULES: &[(Step, &[&str])] = &[
         &[
             "Round::answer",
             "dormouse_engine::aggregate::actor::answer",
-            "aggregate::actor::Memory<A>::commit::{{closure}}::{{closure}}",
+            "aggregate::actor::ActorState<A>::commit::{{closure}}::{{closure}}",
         ],
     ),
     (Step::Submit, &["dormouse_journal::journal::Journal::submit", "dormouse_journal::writer::submission"]),

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use dormouse_engine::{Aggregates, CommandOptions, QueryError, Verified};
+use dormouse_engine::{Aggregates, CommandOptions, QueryError, SnapshotVerification};
 use dormouse_journal::{AsOf, Page, PageLimit};
 use dormouse_kernel::{Aggregate, AggregateId, CommandKey, EventSelection, Version, variant_names};
 
@@ -55,7 +55,7 @@ pub(super) trait Resource: Send + Sync {
     ) -> HandlerFuture<'a, Result<Response, Problem>>;
 
     /// Compares the snapshots of an aggregate with the states that its events lead to.
-    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> HandlerFuture<'a, Result<Verified, QueryError>>;
+    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> HandlerFuture<'a, Result<SnapshotVerification, QueryError>>;
 
     /// Events after a version, within `limit`.
     fn history<'a>(
@@ -135,7 +135,7 @@ impl<A: Aggregate> Resource for TypedResource<A> {
         })
     }
 
-    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> HandlerFuture<'a, Result<Verified, QueryError>> {
+    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> HandlerFuture<'a, Result<SnapshotVerification, QueryError>> {
         Box::pin(self.aggregates.verify_snapshots(id))
     }
 

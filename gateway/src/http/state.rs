@@ -7,7 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use dormouse_engine::Stated;
+use dormouse_engine::VersionedState;
 use dormouse_journal::AsOf;
 use dormouse_kernel::{AggregateId, Timestamp, Version};
 use serde::Serialize;
@@ -52,7 +52,7 @@ struct StateBody<'a, A> {
 pub(super) fn answer<A: Serialize>(
     aggregate: &'static str,
     id: &AggregateId,
-    stated: &Stated<A>,
+    stated: &VersionedState<A>,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let mut response = Response::default();

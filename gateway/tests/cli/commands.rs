@@ -90,7 +90,7 @@ fn config_check_says_ok() {
 fn config_default_is_a_file_that_changes_nothing() {
     let directory = TempDir::new().unwrap();
     let default = printed(&["config", "default"]);
-    assert!(default.starts_with("# Dormouse: every knob"));
+    assert!(default.starts_with("# Dormouse: every setting"));
     fs::write(directory.path().join("default.toml"), default).unwrap();
     let checked = run_in(directory.path(), &["config", "check", "--config", "default.toml"]);
     assert_eq!(checked.stdout, "ok\n");

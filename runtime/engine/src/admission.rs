@@ -1,4 +1,4 @@
-//! Permits: what bounds the mailboxes, which bound nothing themselves.
+//! Permits bound how many requests are with an aggregate and on the node. Ractor's mailboxes have no bound.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -6,19 +6,21 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use dormouse_kernel::failpoint::{self, Bug};
 use tokio::sync::Notify;
 
-/// What everybody who talks to a live aggregate shares with it: how many requests are with it, and when the last came.
+/// What the directory, the sweep and the actor share of one activation: how many requests are with the aggregate, and
+/// when it was used last.
 #[derive(Debug)]
-pub(crate) struct Slot {
+pub(crate) struct ActivationState {
+    /// Requests with the aggregate.
     admitted: AtomicU32,
-    /// Milliseconds since the node started.
+    /// The time of the last request, in milliseconds since the node started.
     last_used: AtomicU64,
-    /// It has no events: nothing is lost, and little gained, if it goes to sleep at once.
+    /// The aggregate has no events: the next sweep puts it to sleep.
     empty: AtomicBool,
-    /// It was told to sleep: its place is about to be free.
+    /// The aggregate was told to sleep, and is about to end.
     falling_asleep: AtomicBool,
 }
 
-impl Slot {
+impl ActivationState {
     pub(crate) fn new(now: u64) -> Self {
         Self {
             admitted: AtomicU32::new(0),
@@ -28,18 +30,18 @@ impl Slot {
         }
     }
 
-    /// Admits one more request, unless `limit` are there already. Call it under the directory's guard: that is what
-    /// keeps it from racing with [`is_unused`](Self::is_unused).
-    pub(crate) fn admit(self: &Arc<Self>, now: u64, limit: u32) -> Option<Admitted> {
+    /// Admits one more request, unless `limit` are with the aggregate already. The caller must hold the directory's
+    /// guard, so that this does not race with [`is_unused`](Self::is_unused).
+    pub(crate) fn admit(self: &Arc<Self>, now: u64, limit: u32) -> Option<AggregatePermit> {
         if self.admitted.fetch_add(1, Ordering::AcqRel) >= limit {
             self.admitted.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
         self.last_used.store(now, Ordering::Relaxed);
-        Some(Admitted(Arc::clone(self)))
+        Some(AggregatePermit(Arc::clone(self)))
     }
 
-    /// No request is with the aggregate: none in its mailbox, none waiting for a commit.
+    /// No request is with the aggregate: none is in its mailbox, and none waits for a commit.
     pub(crate) fn is_unused(&self) -> bool {
         self.admitted.load(Ordering::Acquire) == 0 || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
     }
@@ -65,58 +67,58 @@ impl Slot {
     }
 }
 
-/// One request's place with an aggregate, given back when dropped. It travels with the request until it is answered.
+/// A request's permit for an aggregate. It moves with the request until that is answered, and is returned when dropped.
 #[derive(Debug)]
-pub(crate) struct Admitted(Arc<Slot>);
+pub(crate) struct AggregatePermit(Arc<ActivationState>);
 
-impl Drop for Admitted {
+impl Drop for AggregatePermit {
     fn drop(&mut self) {
         self.0.admitted.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// The node's places for requests. A counter and not a semaphore: nobody waits for a place, and a semaphore takes a lock
-/// whenever one is given back.
+/// The node's permits for requests. They are a counter and not a semaphore: no request waits for a permit, and a
+/// semaphore takes a lock whenever one is returned.
 #[derive(Debug)]
-pub(crate) struct Places {
-    /// How many are taken, and whether more may be ([`CLOSED`](Self::CLOSED)).
+pub(crate) struct NodePermits {
+    /// How many are taken, and whether no more are given ([`CLOSED`](Self::CLOSED)).
     taken: AtomicUsize,
     max: usize,
-    all_free: Notify,
+    all_returned: Notify,
 }
 
-/// Why a request gets no place.
+/// Why a request gets no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoPlace {
+pub(crate) enum PermitRefused {
     Full,
     Closed,
 }
 
-impl Places {
+impl NodePermits {
     const CLOSED: usize = 1 << (usize::BITS - 1);
 
     pub(crate) fn new(max: usize) -> Self {
-        Self { taken: AtomicUsize::new(0), max, all_free: Notify::new() }
+        Self { taken: AtomicUsize::new(0), max, all_returned: Notify::new() }
     }
 
-    pub(crate) fn take(self: &Arc<Self>) -> Result<Place, NoPlace> {
+    pub(crate) fn take(self: &Arc<Self>) -> Result<NodePermit, PermitRefused> {
         let taken = self.taken.fetch_add(1, Ordering::AcqRel);
         if taken < self.max {
-            return Ok(Place(Arc::clone(self)));
+            return Ok(NodePermit(Arc::clone(self)));
         }
-        self.give_back();
-        Err(if taken & Self::CLOSED == 0 { NoPlace::Full } else { NoPlace::Closed })
+        self.return_one();
+        Err(if taken & Self::CLOSED == 0 { PermitRefused::Full } else { PermitRefused::Closed })
     }
 
-    /// No more places are given from here on.
+    /// From now on no permit is given.
     pub(crate) fn close(&self) {
         self.taken.fetch_or(Self::CLOSED, Ordering::AcqRel);
     }
 
-    /// After [`close`](Self::close): waits until every place is back.
-    pub(crate) async fn all_free(&self) {
+    /// Waits until all permits are returned. To be called after [`close`](Self::close).
+    pub(crate) async fn all_returned(&self) {
         loop {
-            let freed = self.all_free.notified();
+            let freed = self.all_returned.notified();
             if self.in_use() == 0 {
                 return;
             }
@@ -128,28 +130,28 @@ impl Places {
         (self.taken.load(Ordering::Acquire) & !Self::CLOSED).min(self.max)
     }
 
-    fn give_back(&self) {
+    fn return_one(&self) {
         if self.taken.fetch_sub(1, Ordering::AcqRel) == Self::CLOSED | 1 {
-            self.all_free.notify_waiters();
+            self.all_returned.notify_waiters();
         }
     }
 }
 
-/// One request's place on the node, given back when dropped.
+/// A request's permit for the node, returned when dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Places>);
+pub(crate) struct NodePermit(Arc<NodePermits>);
 
-impl Drop for Place {
+impl Drop for NodePermit {
     fn drop(&mut self) {
-        self.0.give_back();
+        self.0.return_one();
     }
 }
 
-/// A request's places: with its aggregate, and on the node.
+/// The permits that a request holds while its aggregate has it.
 #[derive(Debug)]
-pub(crate) struct Permits {
-    pub(crate) aggregate: Admitted,
-    pub(crate) node: Place,
+pub(crate) struct RequestPermits {
+    pub(crate) aggregate: AggregatePermit,
+    pub(crate) node: NodePermit,
 }
 
 #[cfg(test)]
@@ -157,45 +159,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_node_has_so_many_places_and_no_more() {
-        let places = Arc::new(Places::new(2));
-        let (first, second) = (places.take().unwrap(), places.take().unwrap());
-        assert_eq!(places.take().unwrap_err(), NoPlace::Full);
-        assert_eq!(places.in_use(), 2);
+    fn the_node_gives_as_many_permits_as_it_has_and_no_more() {
+        let permits = Arc::new(NodePermits::new(2));
+        let (first, second) = (permits.take().unwrap(), permits.take().unwrap());
+        assert_eq!(permits.take().unwrap_err(), PermitRefused::Full);
+        assert_eq!(permits.in_use(), 2);
         drop(first);
-        assert!(places.take().is_ok());
+        assert!(permits.take().is_ok());
         drop(second);
-        assert_eq!(places.in_use(), 0);
+        assert_eq!(permits.in_use(), 0);
     }
 
     #[tokio::test]
-    async fn once_closed_no_place_is_given_and_the_last_to_go_is_noticed() {
-        let places = Arc::new(Places::new(2));
-        let last = places.take().unwrap();
-        places.close();
-        assert_eq!(places.take().unwrap_err(), NoPlace::Closed);
+    async fn once_closed_no_permit_is_given_and_the_return_of_the_last_is_noticed() {
+        let permits = Arc::new(NodePermits::new(2));
+        let last = permits.take().unwrap();
+        permits.close();
+        assert_eq!(permits.take().unwrap_err(), PermitRefused::Closed);
         let waiting = tokio::spawn({
-            let places = Arc::clone(&places);
-            async move { places.all_free().await }
+            let permits = Arc::clone(&permits);
+            async move { permits.all_returned().await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drop(last);
         waiting.await.unwrap();
-        places.all_free().await;
+        permits.all_returned().await;
     }
 
     #[test]
-    fn a_place_is_given_back_when_its_request_is_answered() {
-        let slot = Arc::new(Slot::new(0));
-        let first = slot.admit(1, 2);
-        let second = slot.admit(2, 2);
+    fn a_permit_is_returned_when_its_request_is_answered() {
+        let state = Arc::new(ActivationState::new(0));
+        let first = state.admit(1, 2);
+        let second = state.admit(2, 2);
         assert!(first.is_some() && second.is_some());
-        assert!(slot.admit(3, 2).is_none(), "the limit is two");
-        assert_eq!(slot.last_used(), 2, "a refused request is no use");
+        assert!(state.admit(3, 2).is_none(), "the limit is two");
+        assert_eq!(state.last_used(), 2, "a refused request does not count as use");
         drop(first);
-        assert!(slot.admit(4, 2).is_some());
+        assert!(state.admit(4, 2).is_some());
         drop(second);
-        assert!(slot.is_unused());
+        assert!(state.is_unused());
     }
 }

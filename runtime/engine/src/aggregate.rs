@@ -1,24 +1,26 @@
 //! The actor of one live aggregate.
 //!
-//! [`Resident`] is the pure core: a state, what it decides, how it becomes bytes. [`waking`] fills it from the nearest
-//! source. [`AggregateActor`] holds one, takes [`Message`]s, and talks to the journal's writer; its [`Activation`]
-//! tells the directory how it ended.
+//! A [`LoadedAggregate`] is the pure core: a state, what it decides, and how it becomes bytes. [`loading`] makes one
+//! from the nearest source. [`AggregateActor`] holds one, takes [`Message`]s, and submits to the journal's writer. Its
+//! [`Activation`] reports to the directory how the actor ended.
 
 mod activation;
 mod actor;
-mod body;
 mod decision;
+mod dormant_snapshot;
+mod key_check;
+mod loaded_aggregate;
+mod loading;
 mod message;
-mod resident;
-mod sameness;
-mod verifying;
-mod waking;
+mod snapshot_body;
+mod snapshot_verification;
+mod state_equality;
 
 pub(crate) use activation::Activation;
 pub(crate) use actor::AggregateActor;
-pub(crate) use body::Body;
-pub(crate) use message::{Message, Reading, SleepReason};
-pub(crate) use resident::Resident;
-pub use verifying::Verified;
-pub(crate) use verifying::verify;
-pub(crate) use waking::{WakeError, state_as_of};
+pub(crate) use dormant_snapshot::DormantSnapshot;
+pub(crate) use loaded_aggregate::LoadedAggregate;
+pub(crate) use loading::{LoadError, load_as_of};
+pub(crate) use message::{Message, Reading};
+pub use snapshot_verification::SnapshotVerification;
+pub(crate) use snapshot_verification::verify;

@@ -1,4 +1,4 @@
-//! Which program this is.
+//! The identity of this program.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 
 use dormouse_kernel::Fingerprint;
 
-/// Read at a time: the file may be large.
+/// How much is read at a time, because the file may be large.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// What tells programs apart: a fingerprint of the executable file, worked out once (some 50 ms). Zero if it cannot be read; then
-/// no program is known to be another.
+/// A fingerprint of the executable file, which distinguishes programs. It is computed once, in about 50 ms. Zero if the
+/// file cannot be read: then all programs look the same.
 pub(crate) fn fingerprint() -> u64 {
     static FINGERPRINT: OnceLock<u64> = OnceLock::new();
     *FINGERPRINT.get_or_init(|| std::env::current_exe().and_then(File::open).and_then(hash).unwrap_or(0))

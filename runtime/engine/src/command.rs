@@ -1,30 +1,31 @@
-//! What a command carries besides itself.
+//! The options of a command.
 
 use dormouse_kernel::{Chain, CommandKey, Fingerprint, Mark, Version};
 use tokio::time::Instant;
 
-/// Who sends a command, under which conditions, and until when it is worth deciding.
+/// The sender of a command, its conditions and its deadline.
 #[derive(Clone, Debug, Default)]
 pub struct CommandOptions {
-    /// The sender's name for this command: sent again with the same content, it gets the first outcome again.
+    /// The sender's key for this command. If the same content is sent again under it, it gets the first outcome again.
     pub key: Option<CommandKey>,
-    /// What the sender wrote, in a form that does not depend on the type it is decoded into: a retry with the same is the same
-    /// command, also if the type has gained a field meanwhile. `None` for a sender that has only the typed command; then its
-    /// encoding counts, in which a gained field shows unless it is skipped while it is empty.
+    /// A fingerprint of what the sender wrote, which does not depend on the type that it is decoded into. A retry with
+    /// the same fingerprint is the same command, also if the type has gained a field meanwhile. `None` for a sender
+    /// that has only the typed command. Then the encoding of the command counts: a gained field changes it, unless the
+    /// field is skipped while it is empty.
     pub content: Option<Fingerprint>,
     /// The version the aggregate must have.
     pub expected: Expected,
-    /// When the answer is of no use any more. `None`: the configured `commands.timeout` from now.
+    /// When the sender stops waiting. `None`: after the configured `commands.timeout`.
     pub deadline: Option<Instant>,
-    /// Decide and answer, but change nothing.
+    /// The command is decided and answered, but changes nothing.
     pub dry_run: bool,
-    /// The conversation this belongs to.
+    /// The conversation that the command belongs to.
     pub correlation: Option<String>,
-    /// The message that caused it.
+    /// The message that caused the command.
     pub causation: Option<String>,
-    /// On whose behalf.
+    /// The user on whose behalf it is sent.
     pub subject: Option<String>,
-    /// For which tenant.
+    /// The tenant for which it is sent.
     pub tenant: Option<String>,
     /// The W3C trace context.
     pub traceparent: Option<String>,
@@ -36,11 +37,11 @@ pub enum Expected {
     /// No condition.
     #[default]
     Any,
-    /// It exists: it has at least one event.
+    /// The aggregate exists: it has at least one event.
     Exists,
-    /// It has exactly this version; zero if it must not exist yet.
+    /// The aggregate has exactly this version. Zero: it must not exist yet.
     Exactly(Version),
-    /// It has exactly this version, with the very events that the sender has seen.
+    /// The aggregate has exactly this version, with the same events that the sender has seen.
     Marked {
         /// The version.
         version: Version,
@@ -50,7 +51,7 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Whether an aggregate at version `current`, where its chain is `chain`, fulfils the condition.
+    /// Whether an aggregate with this version and chain meets the condition.
     #[must_use]
     pub fn matches(self, current: Version, chain: Chain) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! The dormant tier: aggregates that sleep as bytes in memory, under a byte budget.
+//! The dormant tier keeps aggregates that sleep as bytes in memory, within a budget.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -8,72 +8,72 @@ use std::sync::{Mutex, PoisonError};
 use dormouse_kernel::AggregateRef;
 use lru::LruCache;
 
-use crate::aggregate::Body;
+use crate::aggregate::DormantSnapshot;
 
-/// So many parts, each with a lock and a share of the budget of its own.
-const PARTS: usize = 16;
+/// The tier has this many partitions, each with its own lock and share of the budget.
+const PARTITIONS: usize = 16;
 
-/// Map entry, LRU links and the names of the aggregate: what an entry costs besides its bytes, about.
+/// What an entry takes besides its bytes, about: the map entry, the LRU links and the name of the aggregate.
 const ENTRY_BYTES: usize = 256;
 
-/// States that went to sleep, the least recently used giving way.
+/// The dormant snapshots of aggregates that sleep. Beyond the budget the least recently used are dropped.
 ///
-/// An entry is valid as long as this node owns the journal without interruption: whoever wakes an aggregate takes its
-/// entry out, so none can be older than the journal.
+/// An entry is valid as long as this node owns the journal without interruption. A wake-up takes the entry out, so that
+/// no entry is older than the journal.
 #[derive(Debug)]
 pub(crate) struct DormantTier {
-    parts: Vec<Mutex<Part>>,
-    part_budget_bytes: usize,
+    partitions: Vec<Mutex<Partition>>,
+    partition_budget_bytes: usize,
     count: AtomicUsize,
     bytes: AtomicUsize,
 }
 
 #[derive(Debug)]
-struct Part {
-    bodies: LruCache<AggregateRef, Body>,
+struct Partition {
+    snapshots: LruCache<AggregateRef, DormantSnapshot>,
     bytes: usize,
 }
 
 impl DormantTier {
     pub(crate) fn new(budget_bytes: usize) -> Self {
-        let part = || Mutex::new(Part { bodies: LruCache::unbounded(), bytes: 0 });
+        let partition = || Mutex::new(Partition { snapshots: LruCache::unbounded(), bytes: 0 });
         Self {
-            parts: std::iter::repeat_with(part).take(PARTS).collect(),
-            part_budget_bytes: budget_bytes / PARTS,
+            partitions: std::iter::repeat_with(partition).take(PARTITIONS).collect(),
+            partition_budget_bytes: budget_bytes / PARTITIONS,
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
         }
     }
 
-    /// Keeps a state; it may push out others, or not fit at all.
-    pub(crate) fn put(&self, aggregate: AggregateRef, body: Body) {
-        let size = size_bytes(&body);
-        if size > self.part_budget_bytes {
-            // An older state must not outlive it.
+    /// Keeps a snapshot, unless it is larger than the budget of its partition. Others may be dropped for it.
+    pub(crate) fn put(&self, aggregate: AggregateRef, dormant: DormantSnapshot) {
+        let size = size_bytes(&dormant);
+        if size > self.partition_budget_bytes {
+            // An older snapshot must not be found in its place.
             self.take(&aggregate);
             return;
         }
-        self.with_part(&aggregate, |part| {
-            if let Some(replaced) = part.bodies.put(aggregate.clone(), body) {
-                self.gone(part, &replaced);
+        self.with_partition(&aggregate, |partition| {
+            if let Some(replaced) = partition.snapshots.put(aggregate.clone(), dormant) {
+                self.count_removed(partition, &replaced);
             }
-            part.bytes += size;
+            partition.bytes += size;
             self.bytes.fetch_add(size, Ordering::Relaxed);
             self.count.fetch_add(1, Ordering::Relaxed);
-            while part.bytes > self.part_budget_bytes
-                && let Some((_, evicted)) = part.bodies.pop_lru()
+            while partition.bytes > self.partition_budget_bytes
+                && let Some((_, evicted)) = partition.snapshots.pop_lru()
             {
-                self.gone(part, &evicted);
+                self.count_removed(partition, &evicted);
             }
         });
     }
 
-    /// Takes a state out: it is about to be live, or it is not true any more.
-    pub(crate) fn take(&self, aggregate: &AggregateRef) -> Option<Body> {
-        self.with_part(aggregate, |part| {
-            let body = part.bodies.pop(aggregate)?;
-            self.gone(part, &body);
-            Some(body)
+    /// Takes a snapshot out, for a wake-up or because it is outdated.
+    pub(crate) fn take(&self, aggregate: &AggregateRef) -> Option<DormantSnapshot> {
+        self.with_partition(aggregate, |partition| {
+            let dormant = partition.snapshots.pop(aggregate)?;
+            self.count_removed(partition, &dormant);
+            Some(dormant)
         })
     }
 
@@ -82,28 +82,28 @@ impl DormantTier {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The memory they take, about.
+    /// The memory that they take in bytes, about.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    fn gone(&self, part: &mut Part, body: &Body) {
-        let size = size_bytes(body);
-        part.bytes -= size;
+    fn count_removed(&self, partition: &mut Partition, dormant: &DormantSnapshot) {
+        let size = size_bytes(dormant);
+        partition.bytes -= size;
         self.bytes.fetch_sub(size, Ordering::Relaxed);
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn with_part<T>(&self, aggregate: &AggregateRef, change: impl FnOnce(&mut Part) -> T) -> T {
+    fn with_partition<T>(&self, aggregate: &AggregateRef, change: impl FnOnce(&mut Partition) -> T) -> T {
         let mut hasher = DefaultHasher::new();
         aggregate.hash(&mut hasher);
-        let part = &self.parts[hasher.finish() as usize % PARTS];
-        change(&mut part.lock().unwrap_or_else(PoisonError::into_inner))
+        let partition = &self.partitions[hasher.finish() as usize % PARTITIONS];
+        change(&mut partition.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn size_bytes(body: &Body) -> usize {
-    body.size_bytes() + ENTRY_BYTES
+fn size_bytes(dormant: &DormantSnapshot) -> usize {
+    dormant.size_bytes() + ENTRY_BYTES
 }
 
 #[cfg(test)]
@@ -117,38 +117,38 @@ mod tests {
         AggregateRef::new(AggregateType::new("account").unwrap(), id)
     }
 
-    /// What a thousand bytes cost here.
+    /// What a snapshot of a thousand bytes takes.
     const COST: usize = 1_000 + ENTRY_BYTES;
 
-    fn body(version: u64) -> Body {
-        Body::of_bytes(version, 1_000)
+    fn dormant(version: u64) -> DormantSnapshot {
+        DormantSnapshot::of_bytes(version, 1_000)
     }
 
-    /// Everything in one part, so that it is known what gives way to what.
-    fn part_mates(count: usize) -> Vec<AggregateRef> {
-        let part = |aggregate: &AggregateRef| {
+    /// Aggregates of one partition, so that the order in which they are dropped is known.
+    fn partition_mates(count: usize) -> Vec<AggregateRef> {
+        let partition = |aggregate: &AggregateRef| {
             let mut hasher = DefaultHasher::new();
             aggregate.hash(&mut hasher);
-            hasher.finish() as usize % PARTS
+            hasher.finish() as usize % PARTITIONS
         };
-        (0..).map(name).filter(|aggregate| part(aggregate) == 0).take(count).collect()
+        (0..).map(name).filter(|aggregate| partition(aggregate) == 0).take(count).collect()
     }
 
     #[test]
-    fn what_was_put_in_comes_out_once() {
-        let tier = DormantTier::new(COST * PARTS);
-        tier.put(name(1), body(7));
+    fn a_snapshot_can_be_taken_once() {
+        let tier = DormantTier::new(COST * PARTITIONS);
+        tier.put(name(1), dormant(7));
         assert_eq!((tier.count(), tier.bytes()), (1, COST));
-        assert_eq!(tier.take(&name(1)), Some(body(7)));
+        assert_eq!(tier.take(&name(1)), Some(dormant(7)));
         assert_eq!(tier.take(&name(1)), None);
         assert_eq!((tier.count(), tier.bytes()), (0, 0));
     }
 
     #[test]
-    fn the_oldest_gives_way() {
-        let tier = DormantTier::new(3 * COST * PARTS);
-        let mates = part_mates(4);
-        mates.iter().for_each(|mate| tier.put(mate.clone(), body(1)));
+    fn the_oldest_snapshot_is_dropped_first() {
+        let tier = DormantTier::new(3 * COST * PARTITIONS);
+        let mates = partition_mates(4);
+        mates.iter().for_each(|mate| tier.put(mate.clone(), dormant(1)));
         assert_eq!((tier.count(), tier.bytes()), (3, 3 * COST));
         assert_eq!(tier.take(&mates[0]), None);
         assert!(mates[1..].iter().all(|mate| tier.take(mate).is_some()));
@@ -156,27 +156,27 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_state_takes_the_place_of_the_older() {
-        let tier = DormantTier::new(2 * COST * PARTS);
-        tier.put(name(1), body(1));
-        tier.put(name(1), body(2));
+    fn a_newer_snapshot_replaces_the_older() {
+        let tier = DormantTier::new(2 * COST * PARTITIONS);
+        tier.put(name(1), dormant(1));
+        tier.put(name(1), dormant(2));
         assert_eq!((tier.count(), tier.bytes()), (1, COST));
-        assert_eq!(tier.take(&name(1)), Some(body(2)));
+        assert_eq!(tier.take(&name(1)), Some(dormant(2)));
     }
 
     #[test]
-    fn what_does_not_fit_leaves_nothing_older_behind() {
-        let tier = DormantTier::new(COST * PARTS);
-        tier.put(name(1), body(1));
-        tier.put(name(1), Body::of_bytes(2, 1_001));
+    fn a_snapshot_that_does_not_fit_removes_the_older_one() {
+        let tier = DormantTier::new(COST * PARTITIONS);
+        tier.put(name(1), dormant(1));
+        tier.put(name(1), DormantSnapshot::of_bytes(2, 1_001));
         assert_eq!(tier.take(&name(1)), None);
         assert_eq!((tier.count(), tier.bytes()), (0, 0));
     }
 
     #[test]
-    fn without_a_budget_nothing_is_kept() {
+    fn without_a_budget_no_snapshot_is_kept() {
         let tier = DormantTier::new(0);
-        tier.put(name(1), Body::of_bytes(1, 0));
+        tier.put(name(1), DormantSnapshot::of_bytes(1, 0));
         assert_eq!((tier.count(), tier.bytes()), (0, 0));
     }
 }

@@ -1,30 +1,32 @@
-//! What can go wrong, and whether a retry can help.
+//! The errors of commands and reads. Each says whether a retry can help.
 
 use std::time::Duration;
 
-use dormouse_kernel::Version;
+use dormouse_journal::{AppendError, ReadError};
+use dormouse_kernel::{InvalidId, NotAnEnum, Version};
 
+use crate::aggregate::LoadError;
 use crate::command::Expected;
 
-/// Why a command was not carried out. Except for [`OutcomeUnknown`](Self::OutcomeUnknown) and
-/// [`ReplyUnreadable`](Self::ReplyUnreadable), it had no effect.
+/// Why a command was not carried out. The command had no effect, except for [`OutcomeUnknown`](Self::OutcomeUnknown)
+/// and [`ReplyUnreadable`](Self::ReplyUnreadable).
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError<R> {
-    /// The domain refuses it.
+    /// The domain refuses the command.
     #[error("{0}")]
     Rejected(R),
     /// The aggregate has another version than the sender requires.
     #[error("the aggregate has version {actual}, required is {expected}")]
     VersionMismatch {
-        /// What the sender requires.
+        /// The condition of the sender.
         expected: Expected,
-        /// What it has.
+        /// The version of the aggregate.
         actual: Version,
     },
-    /// Its key was used before, for a command with other content.
+    /// The key was used before, for a command with other content.
     #[error("this key was used for another command")]
     KeyReused,
-    /// A command with its key is being carried out right now. A retry gets its outcome.
+    /// A command with this key is being carried out. A retry gets its outcome.
     #[error("a command with this key is in flight")]
     KeyInFlight,
     /// Too many commands wait for this aggregate. Retry later.
@@ -36,19 +38,20 @@ pub enum CommandError<R> {
     /// The node is about to stop. Retry elsewhere, or when it is back.
     #[error("this node is shutting down")]
     Draining,
-    /// Its deadline passed before it was decided.
+    /// The deadline passed before the command was decided.
     #[error("the deadline passed before the command was decided")]
     Expired,
-    /// Its deadline passed, or its answer was lost, while its outcome was still open. Ask with the key, or read.
+    /// The deadline passed, or the answer was lost, while the outcome was open. Look the outcome up by the key, or read
+    /// the state.
     #[error("the outcome is not known yet")]
     OutcomeUnknown,
-    /// Something it was based on did not become durable. Retry.
+    /// The decision was based on events that did not become durable. Retry.
     #[error("what the decision was based on did not become durable")]
     Undone,
     /// The journal does not answer. Retry later.
     #[error("the journal is unavailable: {0}")]
     Unavailable(String),
-    /// The journal has no room. Retry once somebody has made some.
+    /// The journal has no room. Retry once there is room again.
     #[error("the journal has no room")]
     JournalFull(String),
     /// Another node has taken the journal over. Retry there.
@@ -57,22 +60,23 @@ pub enum CommandError<R> {
     /// The domain code panicked. The aggregate restarts.
     #[error("the aggregate failed while deciding")]
     Panicked,
-    /// The aggregate has failed repeatedly and is being restarted. Retry later.
+    /// The aggregate has failed, and pauses before its restart. Retry later.
     #[error("the aggregate is restarting")]
     Restarting {
-        /// Until then.
+        /// The remaining pause.
         retry_after: Duration,
     },
     /// The aggregate cannot be used until an operator releases it.
     #[error("the aggregate is quarantined: {reason}")]
     Quarantined {
-        /// What happened to it.
+        /// Why it was quarantined.
         reason: String,
     },
-    /// An event is larger than allowed, there are too many of them, or one cannot be encoded: a fault of the domain.
+    /// An event is larger than allowed, there are too many of them, or one cannot be encoded. The domain code must
+    /// change.
     #[error("the command's events cannot be stored: {0}")]
     Unstorable(String),
-    /// The command took effect when it was sent first. What was answered then is no value of today's type of replies.
+    /// The command took effect when it was sent first. The reply of that time cannot be read as the current type.
     #[error("the command took effect before, but its reply cannot be read: {0}")]
     ReplyUnreadable(String),
 }
@@ -80,13 +84,13 @@ pub enum CommandError<R> {
 /// Why a state or a history could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// The aggregate has no event, or none yet at the time asked for.
+    /// The aggregate has no event, or had none at the time of the query.
     #[error("there is no such aggregate")]
     NotFound,
     /// The aggregate does not have that many events.
     #[error("the aggregate has version {actual}")]
     NoSuchVersion {
-        /// How many it has.
+        /// The number of its events.
         actual: Version,
     },
     /// Too many requests wait for this aggregate. Retry later.
@@ -98,22 +102,22 @@ pub enum QueryError {
     /// The node is about to stop.
     #[error("this node is shutting down")]
     Draining,
-    /// It took longer than allowed.
+    /// The read took longer than allowed.
     #[error("the deadline passed")]
     Expired,
     /// The journal does not answer, or what was read did not become durable. Retry later.
     #[error("the journal is unavailable: {0}")]
     Unavailable(String),
-    /// The aggregate has failed repeatedly and is being restarted. Retry later.
+    /// The aggregate has failed, and pauses before its restart. Retry later.
     #[error("the aggregate is restarting")]
     Restarting {
-        /// Until then.
+        /// The remaining pause.
         retry_after: Duration,
     },
     /// The aggregate cannot be used until an operator releases it.
     #[error("the aggregate is quarantined: {reason}")]
     Quarantined {
-        /// What happened to it.
+        /// Why it was quarantined.
         reason: String,
     },
     /// The stored events cannot be read.
@@ -127,23 +131,80 @@ pub enum StartError {
     /// Two aggregate types have the same name.
     #[error("two aggregates are called {0:?}")]
     DuplicateType(&'static str),
-    /// The aggregate's name is not one.
-    #[error("{name:?} cannot be an aggregate type: {reason}")]
+    /// The name of the aggregate type is not valid.
+    #[error("{name:?} cannot be an aggregate type: {source}")]
     InvalidType {
         /// The name.
         name: &'static str,
-        /// What is wrong with it.
-        reason: String,
+        /// What is wrong with the name.
+        source: InvalidId,
     },
-    /// Its commands or events are not enums.
-    #[error("aggregate {aggregate:?}: {reason}")]
+    /// The commands or the events of an aggregate type are not enums.
+    #[error("aggregate {aggregate:?}: {source}")]
     NotAnEnum {
-        /// The aggregate's name.
+        /// The name of the aggregate type.
         aggregate: &'static str,
-        /// Which type.
-        reason: String,
+        /// The type that is not an enum.
+        source: NotAnEnum,
     },
-    /// The supervisor tree did not come up.
+    /// The supervisor tree did not start.
     #[error("the supervisor tree did not start: {0}")]
     Supervision(String),
+}
+
+impl<R> From<LoadError> for CommandError<R> {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Unavailable(reason) => Self::Unavailable(reason),
+            LoadError::Unreadable(reason) => Self::Quarantined { reason },
+        }
+    }
+}
+
+impl From<LoadError> for QueryError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Unavailable(reason) => Self::Unavailable(reason),
+            LoadError::Unreadable(reason) => Self::Unreadable(reason),
+        }
+    }
+}
+
+impl<R> From<AppendError> for CommandError<R> {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Fenced => Self::Fenced,
+            AppendError::Closed => Self::Draining,
+            AppendError::Unavailable(reason) => Self::Unavailable(reason),
+            AppendError::Full(reason) => Self::JournalFull(reason),
+            // Another process has appended. The activation loads the aggregate again, so that a retry can succeed.
+            AppendError::VersionConflict { .. } | AppendError::KnownKey { .. } | AppendError::PredecessorFailed => Self::Undone,
+            AppendError::WrongSize { .. } => Self::Unstorable(error.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for QueryError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(reason) => Self::Unavailable(reason),
+            ReadError::Damaged { .. } => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+/// The errors of the command bus before it reaches the aggregate, which are those of a read.
+impl<R> From<QueryError> for CommandError<R> {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::AggregateOverloaded => Self::AggregateOverloaded,
+            QueryError::NodeOverloaded => Self::NodeOverloaded,
+            QueryError::Draining => Self::Draining,
+            QueryError::Expired => Self::Expired,
+            QueryError::Unavailable(reason) => Self::Unavailable(reason),
+            QueryError::Restarting { retry_after } => Self::Restarting { retry_after },
+            QueryError::Quarantined { reason } | QueryError::Unreadable(reason) => Self::Quarantined { reason },
+            QueryError::NotFound | QueryError::NoSuchVersion { .. } => Self::Unavailable(error.to_string()),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The recent command keys of an aggregate, so that the common case looks nothing up.
+//! The recent command keys of an aggregate. With them most commands need no lookup in the journal.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Hashes of the latest keys of one aggregate, with the version of each command's first event.
 ///
-/// 16 bytes a key. A hash that is here may be another key's (one chance in 2^64 per pair): the journal has the last
-/// word. A hash that is not here, among keys from `complete_after` on, was never used.
+/// A key takes 16 bytes. A hash that is found may be that of another key (one chance in 2^64 per pair), so that the
+/// journal decides. A key whose hash is not found was not used after `complete_after`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecentKeys {
     seen: VecDeque<(u64, u64)>,
@@ -18,27 +18,27 @@ pub(crate) struct RecentKeys {
 
 /// What the recent keys say about a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Seen {
-    /// It was used, most likely by the command whose first event has this version.
-    Probably(Version),
-    /// It was not used.
-    Never,
-    /// It was not used after this version; before, the journal knows.
-    NotAfter(Version),
+pub(crate) enum KeyUsage {
+    /// The key was used, most likely by the command whose first event has this version.
+    ProbablyUsed(Version),
+    /// The key was not used.
+    Unused,
+    /// The key was not used after this version. For the time before, only the journal knows.
+    UnusedAfter(Version),
 }
 
 impl RecentKeys {
-    /// What is known of a key.
-    pub(crate) fn find(&self, key: &CommandKey) -> Seen {
+    /// Whether a key was used, as far as the recent keys say.
+    pub(crate) fn find(&self, key: &CommandKey) -> KeyUsage {
         let hash = hash(key);
         match self.seen.iter().rev().find(|(seen, _)| *seen == hash) {
-            Some(&(_, version)) => Seen::Probably(Version(version)),
-            None if self.complete_after == Version::ZERO => Seen::Never,
-            None => Seen::NotAfter(self.complete_after),
+            Some(&(_, version)) => KeyUsage::ProbablyUsed(Version(version)),
+            None if self.complete_after == Version::ZERO => KeyUsage::Unused,
+            None => KeyUsage::UnusedAfter(self.complete_after),
         }
     }
 
-    /// Remembers a key, and forgets the oldest if there are more than `limit`.
+    /// Adds a key, and drops the oldest if there are more than `limit`.
     pub(crate) fn remember(&mut self, key: &CommandKey, first: Version, limit: usize) {
         self.seen.push_back((hash(key), first.0));
         self.keep_latest(limit);
@@ -64,7 +64,8 @@ impl RecentKeys {
     }
 }
 
-/// Stored in snapshots, so it must never change: FNV-1a, 64 bits (Fowler, Noll, Vo), mixed by the SplitMix64 finaliser.
+/// FNV-1a, 64 bits (Fowler, Noll, Vo), mixed by the SplitMix64 finaliser. Snapshots contain it, so that it must never
+/// change.
 fn hash(key: &CommandKey) -> u64 {
     #[derive(Clone, Copy)]
     struct Fnv(u64);
@@ -115,32 +116,32 @@ mod tests {
     fn a_remembered_key_is_found_with_its_version() {
         let mut keys = RecentKeys::default();
         keys.remember(&key(1), Version(1), 8);
-        assert_eq!(keys.find(&key(1)), Seen::Probably(Version(1)));
-        assert_eq!(keys.find(&key(2)), Seen::Never);
+        assert_eq!(keys.find(&key(1)), KeyUsage::ProbablyUsed(Version(1)));
+        assert_eq!(keys.find(&key(2)), KeyUsage::Unused);
     }
 
     #[test]
-    fn once_keys_were_forgotten_only_the_journal_knows_about_older_ones() {
+    fn once_keys_were_dropped_only_the_journal_knows_about_older_ones() {
         let mut keys = RecentKeys::default();
         (1..=5).for_each(|number| keys.remember(&key(number), Version(number), 3));
-        assert_eq!(keys.find(&key(1)), Seen::NotAfter(Version(2)));
-        assert_eq!(keys.find(&key(3)), Seen::Probably(Version(3)));
+        assert_eq!(keys.find(&key(1)), KeyUsage::UnusedAfter(Version(2)));
+        assert_eq!(keys.find(&key(3)), KeyUsage::ProbablyUsed(Version(3)));
     }
 
     #[test]
-    fn a_snapshot_keeps_the_latest_and_says_from_where_on_it_is_complete() {
+    fn a_snapshot_keeps_the_latest_keys_and_the_version_after_which_they_are_complete() {
         let mut keys = RecentKeys::default();
         (1..=5).for_each(|number| keys.remember(&key(number), Version(number), 8));
         let latest = keys.latest(2);
-        assert_eq!(latest.find(&key(4)), Seen::Probably(Version(4)));
-        assert_eq!(latest.find(&key(3)), Seen::NotAfter(Version(3)));
+        assert_eq!(latest.find(&key(4)), KeyUsage::ProbablyUsed(Version(4)));
+        assert_eq!(latest.find(&key(3)), KeyUsage::UnusedAfter(Version(3)));
         assert_eq!(keys.latest(8), keys);
     }
 
     proptest! {
-        /// Whatever is remembered, forgotten and snapshotted: a key that was used is never taken for new.
+        /// Whichever keys are added, dropped and snapshotted: a key that was used never counts as unused.
         #[test]
-        fn no_used_key_passes_for_new(
+        fn no_used_key_counts_as_unused(
             steps in vec((0..30_u64, 1..4_u64, any::<bool>()), 0..60),
             limit in 1..10_usize,
             snapshot in 1..6_usize,
@@ -149,9 +150,9 @@ mod tests {
             let mut used = HashMap::new();
             for (number, events, snapshotted) in steps {
                 match keys.find(&key(number)) {
-                    Seen::Probably(first) => prop_assert_eq!(used.get(&number), Some(&first)),
-                    Seen::Never => prop_assert!(!used.contains_key(&number)),
-                    Seen::NotAfter(last) => prop_assert!(used.get(&number).is_none_or(|first| *first <= last)),
+                    KeyUsage::ProbablyUsed(first) => prop_assert_eq!(used.get(&number), Some(&first)),
+                    KeyUsage::Unused => prop_assert!(!used.contains_key(&number)),
+                    KeyUsage::UnusedAfter(last) => prop_assert!(used.get(&number).is_none_or(|first| *first <= last)),
                 }
                 if let Entry::Vacant(unused) = used.entry(number) {
                     keys.remember(&key(number), Version(version + 1), limit);
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_are_pinned_because_snapshots_hold_them() {
+    fn hashes_are_pinned_because_snapshots_contain_them() {
         assert_eq!(hash(&key(1)), 0x3803_edeb_4f44_5d66);
     }
 }

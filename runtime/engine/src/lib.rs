@@ -1,14 +1,31 @@
-//! The actors of Dormouse: they keep live aggregates in memory and turn commands into durable events.
+//! The actors of Dormouse. They keep live aggregates in memory, and turn commands into durable events.
 //!
-//! An [`Engine`] runs on a journal. Each aggregate type is reached through its [`Aggregates`] handle, which is the
-//! command bus: it admits a command (permits instead of unbounded mailboxes), finds the aggregate's actor in the
-//! directory or wakes it, and waits for the answer. The actor decides, evolves and submits to the journal's writer
-//! without waiting for the commit; the writer answers the caller. Shards supervise the actors, a root supervises the
-//! shards, and a sweep puts to sleep what has been idle.
+//! An [`Engine`] runs on a journal. [`Aggregates`] is the command bus of one aggregate type. It admits a command
+//! (permits bound the mailboxes), gets the aggregate's actor from the directory, which starts one if there is none, and
+//! waits for the answer. The actor decides, applies the events and submits them to the journal's writer. It never waits
+//! for a commit: the writer answers the caller. Shards supervise the actors of aggregates, and the root supervises the
+//! shards. The sweeper puts aggregates to sleep that are not used.
 //!
-//! Invariants: one activation of an aggregate at a time. No answer, of a command or of a read, leaves before everything
-//! it could have seen is durable. A command is decided at most once, and one that was not decided comes back. No ractor
-//! type in a public signature.
+//! Invariants: an aggregate has one activation at a time. No answer to a command or a read leaves before everything
+//! that it rests on is durable. A command is decided at most once, and a command that was not decided returns to the
+//! bus. No ractor type is in a public signature.
+//!
+//! # Background tasks
+//!
+//! - **Root** (`supervision/root.rs`) restarts shards and the sweeper, and fails the engine if the journal is lost. It
+//!   stops with [`Engine::drain`], or when it gives up.
+//! - **Shard** (`supervision/shard.rs`), `runtime.shards` of them, supervises the actors of its aggregates. It stops
+//!   with the root.
+//! - **Sweeper** (`passivation/sweep.rs`) puts aggregates to sleep, every `passivation.sweep_interval` and over the
+//!   limit. It stops with the root.
+//! - **Actor of a live aggregate** (`aggregate/actor.rs`) decides commands and answers reads. It stops when the
+//!   aggregate is put to sleep or fails, or with its shard.
+//! - **Watch of the journal** (`supervision/root.rs`) tells the root when the journal takes no more appends. It stops
+//!   with the journal's writer.
+//! - **Watch of the root** (`engine/builder.rs`) marks the engine as failed if the root ends while the engine runs. It
+//!   stops with the root.
+//! - **Replay** (`aggregates/past.rs`) loads a past state, or verifies snapshots, for one reader. It stops when it is
+//!   done, or when the reader hangs up.
 
 mod admission;
 mod aggregate;
@@ -22,21 +39,26 @@ mod dormant;
 mod engine;
 mod error;
 mod keys;
-mod kind;
+mod lifecycle;
+mod live_count;
 mod metric;
+mod node;
 mod outcome;
 mod passivation;
+mod registered_type;
+mod residency;
 mod snapshot_sample;
 mod snapshotting;
 mod supervision;
 #[cfg(test)]
 mod test_aggregate;
 
-pub use aggregate::Verified;
-pub use aggregates::{Aggregates, Stated};
+pub use aggregate::SnapshotVerification;
+pub use aggregates::{Aggregates, VersionedState};
 pub use command::{CommandOptions, Expected};
-pub use engine::{Builder, DrainReport, Engine, Lifecycle};
+pub use engine::{Builder, DrainReport, Engine};
 pub use error::{CommandError, QueryError, StartError};
-pub use kind::Residency;
+pub use lifecycle::Lifecycle;
 pub use metric::{BATCH_BUCKETS, DURATION_BUCKETS};
 pub use outcome::{EventSummary, Outcome, Reply};
+pub use residency::Residency;

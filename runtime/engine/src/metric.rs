@@ -2,7 +2,7 @@
 
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, histogram};
 
-use crate::aggregate::SleepReason;
+use crate::passivation::Reason;
 pub use dormouse_journal::BATCH_BUCKETS;
 
 /// From receiving a command to its answer, seconds; `command_type`, `success`.
@@ -13,7 +13,7 @@ pub(crate) const COMMAND_TOTAL: &str = "cqrs_command_total";
 pub(crate) const SLOW: &str = "dormouse_commands_slow_total";
 /// Live aggregates; `aggregate_type`.
 pub(crate) const LIVE: &str = "dormouse_aggregates_live";
-/// Of these, waking right now; `aggregate_type`.
+/// Of these, those that are being loaded; `aggregate_type`.
 pub(crate) const WAKING: &str = "dormouse_aggregates_waking";
 /// Dormant aggregates.
 pub(crate) const DORMANT: &str = "dormouse_aggregates_dormant";
@@ -29,19 +29,19 @@ pub(crate) const WAKEUP_DURATION: &str = "dormouse_wakeup_duration_seconds";
 pub(crate) const PASSIVATIONS: &str = "dormouse_passivations_total";
 /// Requests in mailboxes or waiting for commits: permits in use on the node.
 pub(crate) const PERMITS: &str = "dormouse_permits_in_use";
-/// Permits there are on the node.
+/// The permits of the node.
 pub(crate) const PERMITS_MAX: &str = "dormouse_permits_max";
 /// Requests refused; `scope`: aggregate, node.
 pub(crate) const SHED: &str = "dormouse_shed_total";
-/// Commands whose sender hung up before they were decided.
+/// Commands whose sender hung up before the decision.
 pub(crate) const ABANDONED: &str = "dormouse_commands_abandoned_total";
 /// Aggregates that failed.
 pub(crate) const FAILURES: &str = "dormouse_aggregate_failures_total";
-/// Aggregates woken whose last event lies ahead of the clock.
+/// Aggregates woken whose last event is ahead of the clock.
 pub(crate) const AHEAD_OF_CLOCK: &str = "dormouse_aggregates_ahead_of_clock_total";
-/// Snapshots that differ from what their events lead to; `aggregate_type`.
+/// Snapshots that differ from the fold of their events; `aggregate_type`.
 pub(crate) const SNAPSHOTS_DIFFERING: &str = "dormouse_snapshots_differing_total";
-/// From being sent to being taken out of the mailbox, seconds.
+/// From sending a command to taking it out of the mailbox, seconds.
 pub(crate) const MAILBOX_WAIT: &str = "dormouse_mailbox_wait_seconds";
 
 /// Buckets of durations in seconds, for the exporter: 100 µs to 10 s.
@@ -63,13 +63,13 @@ pub(crate) fn describe() {
     describe_gauge!(PERMITS, "Requests in mailboxes or waiting for a commit");
     describe_gauge!(PERMITS_MAX, "Most requests that may be in mailboxes or waiting for a commit");
     describe_counter!(SHED, "Requests refused for lack of a permit, by scope");
-    describe_counter!(ABANDONED, "Commands whose sender hung up before they were decided");
-    describe_counter!(AHEAD_OF_CLOCK, "Aggregates woken whose last event lies ahead of the clock");
-    describe_counter!(SNAPSHOTS_DIFFERING, "Snapshots that differ from what their events lead to");
+    describe_counter!(ABANDONED, "Commands whose sender hung up before the decision");
+    describe_counter!(AHEAD_OF_CLOCK, "Aggregates woken whose last event is ahead of the clock");
+    describe_counter!(SNAPSHOTS_DIFFERING, "Snapshots that differ from the fold of their events");
     describe_counter!(FAILURES, "Aggregates whose actor failed");
     describe_histogram!(MAILBOX_WAIT, Unit::Seconds, "Time a command spends in its aggregate's mailbox");
-    // From the start, so that a rate shows the first of each too.
-    for reason in [SleepReason::Idle, SleepReason::Limit, SleepReason::Empty, SleepReason::Drain] {
+    // Zero from the start, so that a rate shows the first of each too.
+    for reason in Reason::ALL {
         counter!(PASSIVATIONS, "reason" => reason.label()).increment(0);
     }
     for scope in ["aggregate", "node"] {
@@ -80,7 +80,7 @@ pub(crate) fn describe() {
     counter!(FAILURES).increment(0);
 }
 
-/// What counts the commands of one name, looked up once.
+/// The metrics of the commands of one name, looked up once.
 #[derive(Debug)]
 pub(crate) struct CommandMetrics {
     pub(crate) name: &'static str,
@@ -101,7 +101,7 @@ impl CommandMetrics {
         }
     }
 
-    /// Counts a command that ended with `status`, which is `ok` if it was carried out.
+    /// Counts a command that ended with `status`. A command that was carried out has the status `ok`.
     pub(crate) fn record(&self, status: &'static str, took: std::time::Duration, slow_after: std::time::Duration) {
         if status == "ok" {
             self.succeeded.record(took);

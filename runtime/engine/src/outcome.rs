@@ -1,4 +1,4 @@
-//! What a command led to, right after it or long after.
+//! The outcome of a command, new or recorded.
 
 use std::borrow::Cow;
 
@@ -8,22 +8,22 @@ use dormouse_kernel::{
 };
 use serde::de::DeserializeOwned;
 
-/// What an accepted command led to.
+/// The outcome of an accepted command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome<R> {
-    /// Which aggregate decided.
+    /// The aggregate that decided.
     pub id: AggregateId,
     /// Its version after the command.
     pub version: Version,
     /// The mark of its chain at that version. `None` for a dry run of a command with events.
     pub mark: Option<Mark>,
-    /// Where its last event stands in the journal; if it made none, how far the journal had come. `None` for a dry run.
+    /// The position of its last event. If it made none, the head of the journal at that time. `None` for a dry run.
     pub position: Option<Position>,
     /// The events it made, in order.
     pub events: Vec<EventSummary>,
-    /// What the aggregate answered.
+    /// The reply of the domain.
     pub reply: R,
-    /// It had been decided before; this is what came of it then.
+    /// The command was decided before, and this is its first outcome.
     pub repeated: bool,
 }
 
@@ -36,17 +36,17 @@ pub struct EventSummary {
     pub version: Version,
 }
 
-/// What an aggregate answered, just now or long ago.
+/// The reply of the domain, as a value or as it was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply<R> {
-    /// Just now.
+    /// The command was decided now.
     New(R),
-    /// When the command was carried out: MessagePack with field names, of the type that the reply had then.
+    /// The command was decided before: MessagePack with field names, of the type that the reply had then.
     Stored(Vec<u8>),
 }
 
 impl<R> Outcome<R> {
-    /// The same with something else for its reply.
+    /// The same outcome with another reply.
     pub(crate) fn with_reply<S, E>(self, change: impl FnOnce(R) -> Result<S, E>) -> Result<Outcome<S>, E> {
         let Self { id, version, mark, position, events, reply, repeated } = self;
         Ok(Outcome { id, version, mark, position, events, reply: change(reply)?, repeated })
@@ -54,7 +54,7 @@ impl<R> Outcome<R> {
 }
 
 impl<R: DeserializeOwned> Outcome<Reply<R>> {
-    /// Reads the reply as today's type.
+    /// Decodes the reply as the current type.
     pub(crate) fn decoded(self) -> Result<Outcome<R>, CodecError> {
         self.with_reply(|reply| match reply {
             Reply::New(reply) => Ok(reply),
@@ -64,8 +64,8 @@ impl<R: DeserializeOwned> Outcome<Reply<R>> {
 }
 
 impl<R> Outcome<Reply<R>> {
-    /// Reads the outcome from the events that the command made, as the journal has them, and which command it was.
-    pub(crate) fn recorded(events: &[RecordedEvent]) -> Result<Option<(Self, Identity)>, CodecError> {
+    /// Reads the outcome of a command, and its identity, from the recorded events that the command made.
+    pub(crate) fn recorded(events: &[RecordedEvent]) -> Result<Option<(Self, CommandIdentity)>, CodecError> {
         let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
         let Some(command) = first.metadata()?.command else { return Ok(None) };
         let CommandRecord { name, fingerprint, content, reply, .. } = command;
@@ -80,23 +80,23 @@ impl<R> Outcome<Reply<R>> {
             reply: Reply::Stored(reply),
             repeated: true,
         };
-        Ok(Some((outcome, Identity { name, typed: fingerprint, content })))
+        Ok(Some((outcome, CommandIdentity { name, typed: fingerprint, content })))
     }
 }
 
-/// What tells a repeated command from another one under the same key.
+/// What distinguishes a repeated command from another one under the same key.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub(crate) struct CommandIdentity {
     pub(crate) name: Cow<'static, str>,
-    /// Of the command as its type is encoded.
+    /// The fingerprint of the typed command's encoding.
     pub(crate) typed: Option<Fingerprint>,
-    /// Of what its sender wrote.
+    /// The fingerprint of what the sender wrote.
     pub(crate) content: Option<Fingerprint>,
 }
 
-impl Identity {
-    /// Whether both are the same command: the sender wrote the same, or the type makes the same of it. What was recorded
-    /// before there were fingerprints of the content has only the second, and so have senders of typed commands.
+impl CommandIdentity {
+    /// Whether both are the same command: the sender wrote the same, or the encodings of the type are equal. Commands
+    /// that were recorded before content had a fingerprint have only the second, and so have senders of typed commands.
     pub(crate) fn is_same<C: DeserializeOwned>(&self, other: &Self) -> bool {
         let wrote_the_same = self.content.is_some() && self.content == other.content;
         self.typed == other.typed || (wrote_the_same && is_same_variant::<C>(&self.name, &other.name))

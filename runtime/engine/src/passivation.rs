@@ -1,236 +1,248 @@
-//! The sweep that puts aggregates to sleep: those idle for long, and, past the limit, those least recently used.
+//! Passivation: which live aggregates are unloaded, and why.
 //!
-//! One actor for the node, not a timer per aggregate nor a sweep per shard: the limit is the node's, and "least
-//! recently used" has a meaning only among all of them.
+//! The [`Policy`] is pure. The [sweep](Sweep) shows it the live aggregates that no request uses, and puts those to
+//! sleep that the policy chooses, in the order in which it chooses them. A further strategy is a further [`Rule`] here
+//! and a setting in `config/src/passivation.rs`.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod idle_scan;
+mod sweep;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
+use dormouse_config::Passivation;
+use dormouse_kernel::AggregateId;
 
-use crate::aggregate::SleepReason;
-use crate::kind::{AnyKind, Node, Unused};
+pub(crate) use idle_scan::IdleScan;
+pub(crate) use sweep::{Sweep, SweepMessage, Sweeper};
 
-/// Past the limit, so much more than necessary is put to sleep (a part in so many), so that a sweep, which looks at
-/// every live aggregate, pays for many activations to come.
+/// Over the limit, a 32nd of the limit more than necessary is unloaded: a sweep looks at every live aggregate, and so
+/// it pays for many activations to come.
 const SLACK: usize = 32;
 
-/// What the sweep looks after.
-#[derive(Clone)]
-pub(crate) struct Sweep {
-    pub(crate) node: Arc<Node>,
-    pub(crate) kinds: Arc<Vec<Arc<dyn AnyKind>>>,
+/// The configured strategy. Times are milliseconds since the node started.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    idle_after: u64,
+    max_live: usize,
 }
 
-pub(crate) struct Sweeper;
+/// Why an aggregate is put to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// No request used it for `passivation.idle_after`.
+    Idle,
+    /// There were more live aggregates than `passivation.max_live`, and it was among the least recently used.
+    Limit,
+    /// It has no events.
+    Empty,
+    /// The node stops.
+    Drain,
+}
 
-/// What the sweeper is asked to do.
+/// A live aggregate that no request uses.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum SweepMessage {
-    /// It is time.
-    Tick,
-    /// There are more live aggregates than allowed. Sent once until the sweep begins.
-    MakeRoom,
+pub(crate) struct Candidate<'a> {
+    /// The number of its type in the order of registration.
+    pub(crate) registered_type: usize,
+    pub(crate) id: &'a AggregateId,
+    pub(crate) last_used: u64,
+    /// It has no events.
+    pub(crate) is_empty: bool,
 }
 
-impl Actor for Sweeper {
-    type Msg = SweepMessage;
-    type State = Sweep;
-    type Arguments = Sweep;
-
-    async fn pre_start(&self, myself: ActorRef<SweepMessage>, sweep: Sweep) -> Result<Sweep, ActorProcessingErr> {
-        // A sweeper that failed in the middle of a look left it unfinished.
-        sweep.node.look_again();
-        tick_after(sweep.node.config.passivation.sweep_interval, &myself);
-        Ok(sweep)
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<SweepMessage>,
-        message: SweepMessage,
-        sweep: &mut Sweep,
-    ) -> Result<(), ActorProcessingErr> {
-        sweep.node.sweeping();
-        if matches!(message, SweepMessage::Tick) {
-            sweep.idle();
-            // Only now: sweeps never pile up.
-            tick_after(sweep.node.config.passivation.sweep_interval, &myself);
-        }
-        sweep.make_room();
-        Ok(())
-    }
+/// An aggregate that the policy has chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unload {
+    pub(crate) registered_type: usize,
+    pub(crate) id: AggregateId,
+    /// It stays if a request has used it since.
+    pub(crate) last_used: u64,
+    pub(crate) reason: Reason,
 }
 
-fn tick_after(interval: Duration, sweeper: &ActorRef<SweepMessage>) {
-    sweeper.send_after(interval, || SweepMessage::Tick);
+/// A choice in progress: it considers all candidates, one after the other.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    rule: Rule,
+    chosen: Vec<Unload>,
+    considered: usize,
+    oldest_use: u64,
 }
 
-impl Sweep {
-    /// Puts to sleep what nobody has used for long. Looks at the live aggregates only if one of them can be due.
-    fn idle(&self) {
-        let now = self.node.now();
-        if !self.node.begins_look(now) {
-            return;
-        }
-        let idle_after = u64::try_from(self.node.config.passivation.idle_after.as_millis()).unwrap_or(u64::MAX);
-        let long_ago = now.checked_sub(idle_after);
-        let (mut looked_at, mut oldest_use, mut is_done) = (0, now, true);
-        for kind in &*self.kinds {
-            let mut idle = Vec::new();
-            kind.unused(&mut |id, slot| {
-                looked_at += 1;
-                oldest_use = oldest_use.min(slot.last_used());
-                if slot.is_empty() {
-                    idle.push((id.clone(), slot.last_used(), SleepReason::Empty));
-                } else if long_ago.is_some_and(|long_ago| slot.last_used() <= long_ago) {
-                    idle.push((id.clone(), slot.last_used(), SleepReason::Idle));
-                }
-            });
-            // The directory has no order of its own, and the same things should happen in the same order.
-            idle.sort_unstable_by(|(one, last, _), (other, later, _)| (last, one).cmp(&(later, other)));
-            for (id, last_used, reason) in idle {
-                is_done &= kind.put_to_sleep(&id, last_used, reason);
-            }
-        }
-        // A look does not see aggregates that are in use, nor when those were used that it could not put to sleep.
-        let has_seen_all = is_done && looked_at >= self.node.live();
-        self.node.looked(if has_seen_all { oldest_use.saturating_add(idle_after) } else { now });
+/// Which candidates are chosen.
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    /// Those without events, and those that were last used at this time or before.
+    Due { idle_since: Option<u64>, idle_after: u64 },
+    /// So many of the least recently used.
+    LeastRecentlyUsed { count: usize },
+    /// All.
+    All,
+}
+
+/// What a selection leads to.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// In the order in which the aggregates are to be put to sleep. The directories have no order, and the same
+    /// candidates must lead to the same order: simulations rely on it.
+    pub(crate) unload: Vec<Unload>,
+    /// How many candidates there were.
+    pub(crate) considered: usize,
+    /// Before this time none of the candidates that stay is idle for long enough. Only a selection of what is
+    /// [due](Policy::due) knows it.
+    pub(crate) none_due_before: u64,
+}
+
+impl Policy {
+    pub(crate) fn from_config(config: &Passivation) -> Self {
+        let idle_after = u64::try_from(config.idle_after.as_millis()).unwrap_or(u64::MAX);
+        Self { idle_after, max_live: config.max_live.get() }
     }
 
-    /// Puts the least recently used to sleep, down to the limit and a little further.
-    fn make_room(&self) {
-        self.make_room_for(self.node.config.passivation.max_live.get());
+    /// Whether `live` aggregates are more than allowed.
+    pub(crate) const fn is_over_limit(&self, live: usize) -> bool {
+        live > self.max_live
     }
 
-    fn make_room_for(&self, limit: usize) {
-        let staying = self.node.staying();
-        if staying <= limit {
-            return;
-        }
-        let excess = staying - limit + limit / SLACK;
-        let mut unused = Vec::new();
-        for (number, kind) in self.kinds.iter().enumerate() {
-            kind.unused(&mut |id, slot| {
-                unused.push(Unused { kind: number, id: id.clone(), last_used: slot.last_used() });
-            });
-        }
-        for candidate in oldest(unused, excess) {
-            self.kinds[candidate.kind].put_to_sleep(&candidate.id, candidate.last_used, SleepReason::Limit);
-        }
+    /// Chooses what is idle or empty at the time `now`.
+    pub(crate) const fn due(&self, now: u64) -> Selection {
+        let idle_since = now.checked_sub(self.idle_after);
+        Selection::new(Rule::Due { idle_since, idle_after: self.idle_after }, now)
     }
 
-    /// Sends to sleep everything that nobody uses, because the node stops.
-    pub(crate) fn drain(&self) {
-        for kind in &*self.kinds {
-            let mut unused = Vec::new();
-            kind.unused(&mut |id, slot| unused.push((id.clone(), slot.last_used())));
-            unused.sort_unstable_by(|(one, last), (other, later)| (last, one).cmp(&(later, other)));
-            for (id, last_used) in unused {
-                kind.put_to_sleep(&id, last_used, SleepReason::Drain);
-            }
+    /// Chooses the least recently used, down to the limit and a little further. `None` if `staying` aggregates keep
+    /// the limit.
+    pub(crate) const fn over_limit(&self, staying: usize) -> Option<Selection> {
+        if !self.is_over_limit(staying) {
+            return None;
         }
+        let count = staying - self.max_live + self.max_live / SLACK;
+        Some(Selection::new(Rule::LeastRecentlyUsed { count }, 0))
+    }
+
+    /// Chooses everything, because the node stops.
+    pub(crate) const fn drain() -> Selection {
+        Selection::new(Rule::All, 0)
     }
 }
 
-/// The `count` least recently used, oldest first; those used in the same millisecond by name.
-fn oldest(mut unused: Vec<Unused>, count: usize) -> Vec<Unused> {
-    let order = |one: &Unused, other: &Unused| {
-        (one.last_used, one.kind, &one.id).cmp(&(other.last_used, other.kind, &other.id))
+impl Selection {
+    const fn new(rule: Rule, now: u64) -> Self {
+        Self { rule, chosen: Vec::new(), considered: 0, oldest_use: now }
+    }
+
+    pub(crate) fn consider(&mut self, candidate: Candidate<'_>) {
+        let Candidate { registered_type, id, last_used, is_empty } = candidate;
+        self.considered += 1;
+        self.oldest_use = self.oldest_use.min(last_used);
+        let reason = match self.rule {
+            Rule::Due { .. } if is_empty => Some(Reason::Empty),
+            Rule::Due { idle_since, .. } => idle_since.is_some_and(|since| last_used <= since).then_some(Reason::Idle),
+            Rule::LeastRecentlyUsed { .. } => Some(Reason::Limit),
+            Rule::All => Some(Reason::Drain),
+        };
+        if let Some(reason) = reason {
+            self.chosen.push(Unload { registered_type, id: id.clone(), last_used, reason });
+        }
+    }
+
+    pub(crate) fn plan(self) -> Plan {
+        let Self { rule, mut chosen, considered, oldest_use } = self;
+        match rule {
+            Rule::Due { .. } | Rule::All => chosen.sort_unstable_by(|one, other| {
+                (one.registered_type, one.last_used, &one.id).cmp(&(other.registered_type, other.last_used, &other.id))
+            }),
+            Rule::LeastRecentlyUsed { count } => chosen = least_recently_used(chosen, count),
+        }
+        let none_due_before = match rule {
+            Rule::Due { idle_after, .. } => oldest_use.saturating_add(idle_after),
+            Rule::LeastRecentlyUsed { .. } | Rule::All => 0,
+        };
+        Plan { unload: chosen, considered, none_due_before }
+    }
+}
+
+impl Reason {
+    pub(crate) const ALL: [Self; 4] = [Self::Idle, Self::Limit, Self::Empty, Self::Drain];
+
+    /// The reason as the metric names it.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Limit => "limit",
+            Self::Empty => "empty",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// The `count` least recently used, oldest first; those used in the same millisecond by type and id.
+fn least_recently_used(mut candidates: Vec<Unload>, count: usize) -> Vec<Unload> {
+    let order = |one: &Unload, other: &Unload| {
+        (one.last_used, one.registered_type, &one.id).cmp(&(other.last_used, other.registered_type, &other.id))
     };
-    if count < unused.len() {
-        unused.select_nth_unstable_by(count, order);
-        unused.truncate(count);
+    if count < candidates.len() {
+        candidates.select_nth_unstable_by(count, order);
+        candidates.truncate(count);
     }
-    unused.sort_unstable_by(order);
-    unused
+    candidates.sort_unstable_by(order);
+    candidates
 }
 
 #[cfg(test)]
 mod tests {
-    use dormouse_config::Config;
-    use dormouse_journal::store::{Memory, Retention};
-    use dormouse_journal::{Journal, Options};
-    use dormouse_kernel::AggregateId;
-
     use super::*;
-    use crate::test_aggregate::{Tally, TallyCommand};
-    use crate::{CommandOptions, Engine};
 
-    #[tokio::test]
-    async fn those_already_told_to_sleep_make_room_enough() {
-        let mut config = Config::embedded();
-        config.passivation.sweep_interval = Duration::from_secs(3600);
-        config.passivation.max_live = 6.try_into().unwrap();
-        let retention = Retention { keep_count: 1, max_age: Duration::ZERO, keep_sparse: 0 };
-        let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
-        let engine = Engine::builder(config).aggregate::<Tally>().start(journal).await.unwrap();
-        let tallies = engine.aggregates::<Tally>().unwrap();
-        for number in 0..6 {
-            let see = TallyCommand::See { numbers: vec![1], look: false };
-            let id = AggregateId::new(format!("a-{number}")).unwrap();
-            tallies.execute(id, see, CommandOptions::default()).await.unwrap();
+    const POLICY: Policy = Policy { idle_after: 10, max_live: 4 };
+
+    /// Lets a selection choose among aggregates that were last used at these times; those with `true` have no events.
+    fn plan(mut selection: Selection, candidates: &[(usize, u64, bool)]) -> Plan {
+        for &(registered_type, last_used, is_empty) in candidates {
+            let id = AggregateId::new(format!("a-{last_used}")).unwrap();
+            selection.consider(Candidate { registered_type, id: &id, last_used, is_empty });
         }
-        let (node, kinds) = engine.parts();
-        let sweep = Sweep { node, kinds };
-        sweep.make_room_for(4);
-        sweep.make_room_for(4);
-        while sweep.node.live() > 4 {
-            tokio::task::yield_now().await;
-        }
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!((sweep.node.live(), sweep.node.staying()), (4, 4));
-        assert!(engine.drain(Duration::from_secs(30)).await.complete);
-        assert_eq!((sweep.node.live(), sweep.node.staying()), (0, 0));
+        selection.plan()
     }
 
-    #[tokio::test]
-    async fn a_sweep_looks_at_live_aggregates_only_if_one_of_them_can_be_due() {
-        let mut config = Config::embedded();
-        config.passivation.sweep_interval = Duration::from_secs(3600);
-        config.passivation.idle_after = Duration::from_secs(3600);
-        let retention = Retention { keep_count: 1, max_age: Duration::ZERO, keep_sparse: 0 };
-        let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
-        let engine = Engine::builder(config).aggregate::<Tally>().start(journal).await.unwrap();
-        let tallies = engine.aggregates::<Tally>().unwrap();
-        let see = TallyCommand::See { numbers: vec![1], look: false };
-        tallies.execute(AggregateId::new("a").unwrap(), see, CommandOptions::default()).await.unwrap();
-        let (node, kinds) = engine.parts();
-        let sweep = Sweep { node, kinds };
-        sweep.idle();
-        let (now, due) = (sweep.node.now(), sweep.node.now() + 3_600_000);
-        assert!(!sweep.node.begins_look(now));
-        assert!(sweep.node.begins_look(due), "it is due then");
-        sweep.node.looked(due);
+    fn unloaded(plan: &Plan) -> Vec<(usize, u64, Reason)> {
+        plan.unload.iter().map(|unload| (unload.registered_type, unload.last_used, unload.reason)).collect()
+    }
 
-        // One that has no events.
-        let _nothing = tallies.state(&AggregateId::new("b").unwrap()).await;
-        assert_eq!(sweep.node.live(), 2);
-        sweep.idle();
-        let asleep = async {
-            while sweep.node.live() > 1 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), asleep).await.expect("it does not go to sleep");
-        assert!(engine.drain(Duration::from_secs(30)).await.complete);
+    #[test]
+    fn idle_and_empty_aggregates_are_due_in_the_order_of_types_and_of_their_last_use() {
+        let plan = plan(POLICY.due(20), &[(1, 5, false), (1, 11, false), (0, 19, true), (0, 10, false)]);
+        assert_eq!(unloaded(&plan), [(0, 10, Reason::Idle), (0, 19, Reason::Empty), (1, 5, Reason::Idle)]);
+        assert_eq!((plan.considered, plan.none_due_before), (4, 15));
+    }
+
+    #[test]
+    fn no_aggregate_is_idle_before_the_node_has_run_for_long_enough() {
+        let plan = plan(POLICY.due(9), &[(0, 0, false)]);
+        assert_eq!((unloaded(&plan), plan.none_due_before), (vec![], 10));
+    }
+
+    #[test]
+    fn at_the_limit_no_room_is_made_and_over_it_one_more_than_necessary_goes_for_each_32() {
+        assert!(POLICY.over_limit(4).is_none());
+        let large = Policy { idle_after: 10, max_live: 64 };
+        let candidates: Vec<_> = (0..66).map(|last_used| (0, last_used, false)).collect();
+        assert_eq!(plan(large.over_limit(66).unwrap(), &candidates).unload.len(), 4);
     }
 
     #[test]
     fn the_least_recently_used_go_first() {
-        let unused = [5, 3, 9, 1, 7].map(|last_used| Unused {
-            kind: 0,
-            id: AggregateId::new(format!("a-{last_used}")).unwrap(),
-            last_used,
-        });
-        let oldest: Vec<u64> = oldest(unused.into(), 3).iter().map(|candidate| candidate.last_used).collect();
-        assert_eq!(oldest, [1, 3, 5]);
+        let candidates = [5, 3, 9, 1, 7].map(|last_used| (0, last_used, false));
+        let plan = plan(POLICY.over_limit(7).unwrap(), &candidates);
+        assert_eq!(unloaded(&plan), [1, 3, 5].map(|last_used| (0, last_used, Reason::Limit)));
     }
 
     #[test]
     fn asking_for_more_than_there_are_gives_all() {
-        assert!(oldest(Vec::new(), 3).is_empty());
+        assert!(least_recently_used(Vec::new(), 3).is_empty());
+        assert_eq!(plan(POLICY.over_limit(7).unwrap(), &[(0, 1, false)]).unload.len(), 1);
+    }
+
+    #[test]
+    fn a_drain_unloads_all_in_the_order_of_types_and_of_their_last_use() {
+        let plan = plan(Policy::drain(), &[(1, 5, false), (0, 9, true), (0, 7, false)]);
+        assert_eq!(unloaded(&plan), [(0, 7, Reason::Drain), (0, 9, Reason::Drain), (1, 5, Reason::Drain)]);
     }
 }

@@ -1,5 +1,7 @@
-//! Snapshots that another program wrote: what their events lead to may have changed although the state's shape has not. So the
-//! first few of each type are compared with the fold of their events, and none is used before.
+//! Decides whether snapshots that another program wrote are used.
+//!
+//! The code that applies events may have changed although the shape of the state has not. So the first few snapshots of
+//! each type are compared to the fold of their events, and none is used before.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,14 +11,14 @@ use tracing::{error, info};
 
 use crate::metric;
 
-/// Snapshots of a type that are compared. A change of code concerns most aggregates of its type, or few: a sample finds the
-/// former, `snapshots verify` the latter.
+/// How many snapshots of a type are compared. A change of code concerns most aggregates of its type, or few. A sample
+/// finds the former, and `snapshots verify` the latter.
 const SAMPLES: u32 = 16;
 
-/// What all comparisons of a type may take together: of long histories a few must do.
+/// How long all comparisons of a type may take together. If histories are long, fewer comparisons must be enough.
 const SAMPLING: Duration = Duration::from_secs(10);
 
-/// What is known of the snapshots of one type that other programs wrote.
+/// What the comparisons have shown about the snapshots of one type that other programs wrote.
 #[derive(Debug)]
 pub(crate) struct SnapshotSample {
     aggregate_type: &'static str,
@@ -28,16 +30,18 @@ pub(crate) struct SnapshotSample {
 #[derive(Debug)]
 enum State {
     Sampling { compared: u32, took: Duration },
-    Sound,
-    Wrong(String),
+    Trusted,
+    Rejected(String),
 }
 
-/// What to do with a snapshot.
+/// How a snapshot is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
-    AsItIs,
-    /// Its events decide; then it is [known](SnapshotSample::compared) whether it was right.
+pub(crate) enum SnapshotUse {
+    /// Load it.
+    Trust,
+    /// Load the fold of its events, and [report](SnapshotSample::compared) whether the snapshot equals it.
     Compare,
+    /// Load as if there were none.
     Ignore,
 }
 
@@ -45,41 +49,41 @@ impl SnapshotSample {
     /// `program` is this one's [fingerprint](crate::binary::fingerprint).
     pub(crate) fn new(aggregate_type: &'static str, program: u64) -> Self {
         let differing = counter!(metric::SNAPSHOTS_DIFFERING, "aggregate_type" => aggregate_type);
-        // From the start, so that a rate shows the first one too.
+        // Zero from the start, so that a rate shows the first one too.
         differing.increment(0);
         let state = Mutex::new(State::Sampling { compared: 0, took: Duration::ZERO });
         Self { aggregate_type, program, state, differing }
     }
 
-    /// What goes into a snapshot that is taken now.
+    /// The fingerprint that a new snapshot contains.
     pub(crate) fn program(&self) -> u64 {
         self.program
     }
 
-    /// What to do with a snapshot that this program wrote; those of earlier versions of Dormouse do not say which did.
-    pub(crate) fn judge(&self, program: Option<u64>) -> Use {
+    /// How to use a snapshot that `program` wrote. Snapshots of earlier versions of Dormouse do not name their program.
+    pub(crate) fn decide(&self, program: Option<u64>) -> SnapshotUse {
         if program == Some(self.program) {
-            return Use::AsItIs;
+            return SnapshotUse::Trust;
         }
         match *self.state() {
-            State::Sampling { .. } => Use::Compare,
-            State::Sound => Use::AsItIs,
-            State::Wrong(_) => Use::Ignore,
+            State::Sampling { .. } => SnapshotUse::Compare,
+            State::Trusted => SnapshotUse::Trust,
+            State::Rejected(_) => SnapshotUse::Ignore,
         }
     }
 
-    /// A snapshot was compared with its events, which took so long.
+    /// Reports that a snapshot was compared to the fold of its events, and how long that took.
     pub(crate) fn compared(&self, snapshot: &impl std::fmt::Display, is_same: bool, took: Duration) {
         if !is_same {
             self.differing.increment(1);
             let mut state = self.state();
-            if !matches!(*state, State::Wrong(_)) {
+            if !matches!(*state, State::Rejected(_)) {
                 error!(
                     aggregate_type = self.aggregate_type, %snapshot,
-                    "a snapshot differs from what its events lead to: snapshots of this type that other programs wrote are \
-                     ignored, raise SNAPSHOT_VERSION"
+                    "a snapshot differs from the fold of its events, snapshots of this type that other programs wrote are \
+                     ignored: raise SNAPSHOT_VERSION"
                 );
-                *state = State::Wrong(format!("{snapshot} differs from what its events lead to"));
+                *state = State::Rejected(format!("{snapshot} differs from what its events lead to"));
             }
             return;
         }
@@ -90,23 +94,23 @@ impl SnapshotSample {
             if *compared >= SAMPLES || *so_far >= SAMPLING {
                 info!(
                     aggregate_type = self.aggregate_type,
-                    compared, "snapshots of another program are as their events say"
+                    compared, "snapshots of another program equal the fold of their events, they are used from now on"
                 );
-                *state = State::Sound;
+                *state = State::Trusted;
             }
         }
     }
 
-    /// Why snapshots are ignored, if they are.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    /// Why snapshots of other programs are ignored. `None` if they are not.
+    pub(crate) fn ignored_because(&self) -> Option<String> {
         match &*self.state() {
-            State::Wrong(reason) => Some(reason.clone()),
-            State::Sampling { .. } | State::Sound => None,
+            State::Rejected(reason) => Some(reason.clone()),
+            State::Sampling { .. } | State::Trusted => None,
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change is a single step.
+        // Each change is one assignment, so that a panic leaves no half of one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,31 +123,31 @@ mod tests {
     const OTHER: Option<u64> = Some(8);
 
     #[test]
-    fn what_this_program_wrote_is_used_as_it_is() {
+    fn a_snapshot_of_this_program_is_trusted() {
         let sample = SnapshotSample::new("a", 7);
-        assert_eq!(sample.judge(OWN), Use::AsItIs);
+        assert_eq!(sample.decide(OWN), SnapshotUse::Trust);
         sample.compared(&"a/1", false, Duration::ZERO);
-        assert_eq!(sample.judge(OWN), Use::AsItIs);
+        assert_eq!(sample.decide(OWN), SnapshotUse::Trust);
     }
 
     #[test]
-    fn others_are_used_once_so_many_were_right_or_it_took_so_long() {
+    fn snapshots_of_others_are_trusted_once_enough_were_equal_or_the_comparisons_took_long_enough() {
         for (samples, took) in [(SAMPLES, Duration::ZERO), (2, SAMPLING / 2)] {
             let sample = SnapshotSample::new("a", 7);
             for _ in 0..samples {
-                assert_eq!((sample.judge(OTHER), sample.judge(None)), (Use::Compare, Use::Compare));
+                assert_eq!((sample.decide(OTHER), sample.decide(None)), (SnapshotUse::Compare, SnapshotUse::Compare));
                 sample.compared(&"a/1", true, took);
             }
-            assert_eq!((sample.judge(OTHER), sample.trouble()), (Use::AsItIs, None));
+            assert_eq!((sample.decide(OTHER), sample.ignored_because()), (SnapshotUse::Trust, None));
         }
     }
 
     #[test]
-    fn after_one_that_differs_none_is_used() {
+    fn after_one_that_differs_all_of_others_are_ignored() {
         let sample = SnapshotSample::new("a", 7);
         sample.compared(&"a/1", false, Duration::ZERO);
         (0..=SAMPLES).for_each(|_| sample.compared(&"a/2", true, Duration::ZERO));
-        assert_eq!((sample.judge(OTHER), sample.judge(None)), (Use::Ignore, Use::Ignore));
-        assert_eq!(sample.trouble().unwrap(), "a/1 differs from what its events lead to");
+        assert_eq!((sample.decide(OTHER), sample.decide(None)), (SnapshotUse::Ignore, SnapshotUse::Ignore));
+        assert_eq!(sample.ignored_because().unwrap(), "a/1 differs from what its events lead to");
     }
 }

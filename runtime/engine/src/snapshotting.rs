@@ -1,21 +1,21 @@
-//! When a snapshot is worth its bytes.
+//! When a snapshot is taken.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use dormouse_config::{SnapshotStrategy, Snapshots};
 
-/// An aggregate that goes to sleep is snapshotted for a fraction of what it takes while it runs: it pays for the next
-/// wake-up, and nobody waits for it now.
+/// An aggregate that falls asleep is snapshotted at a fifth of the threshold: the snapshot makes the next wake-up
+/// cheaper, and no request waits for it now.
 const ASLEEP_FRACTION: u64 = 5;
 
-/// When an aggregate stands to be snapshotted.
+/// The occasions on which a snapshot may be due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
-    /// It has just decided a command.
-    Awake,
-    /// It goes to sleep.
-    FallingAsleep,
+pub(crate) enum SnapshotTrigger {
+    /// A command was decided and applied.
+    Command,
+    /// The aggregate falls asleep.
+    Passivation,
 }
 
 /// The configured strategy.
@@ -35,17 +35,17 @@ impl Policy {
         }
     }
 
-    /// Whether to take one, `events` after the last.
-    pub(crate) fn is_due(&self, moment: Moment, events: u64, cost: &ReplayCost) -> bool {
-        let fraction = match moment {
-            Moment::Awake => 1,
-            Moment::FallingAsleep => ASLEEP_FRACTION,
+    /// Whether a snapshot is due, `events` after the last one.
+    pub(crate) fn is_due(&self, trigger: SnapshotTrigger, events: u64, cost: &ReplayCost) -> bool {
+        let fraction = match trigger {
+            SnapshotTrigger::Command => 1,
+            SnapshotTrigger::Passivation => ASLEEP_FRACTION,
         };
         let enough = events > 0 && events >= self.threshold / fraction;
         match self.strategy {
             SnapshotStrategy::Never => false,
             SnapshotStrategy::EveryN => enough,
-            // Below the threshold a snapshot costs more than it can save, however slow the events are.
+            // Below the threshold a snapshot costs more than it can save, even if the events are slow.
             SnapshotStrategy::Adaptive => {
                 enough
                     && cost.per_event().saturating_mul(u32::try_from(events).unwrap_or(u32::MAX))
@@ -55,7 +55,7 @@ impl Policy {
     }
 }
 
-/// What replaying one event of an aggregate type costs, reading included: a moving average over its wake-ups.
+/// How long it takes to read and replay one event of an aggregate type: a moving average over its wake-ups.
 #[derive(Debug)]
 pub(crate) struct ReplayCost {
     nanoseconds: AtomicU64,
@@ -63,21 +63,22 @@ pub(crate) struct ReplayCost {
 
 impl Default for ReplayCost {
     fn default() -> Self {
-        // Until measured: about what reading and decoding a small event takes from SQLite.
+        // Until it is measured: about the time to read a small event from SQLite and to decode it.
         Self { nanoseconds: AtomicU64::new(10_000) }
     }
 }
 
 impl ReplayCost {
-    /// A wake-up replayed `events` in `took`. Short replays say more about the look-up than about events.
+    /// Reports that a wake-up replayed `events` in the time `took`. Short replays measure the lookup more than the
+    /// events.
     pub(crate) fn measured(&self, events: u64, took: Duration) {
-        const ENOUGH_TO_TELL: u64 = 8;
-        if events < ENOUGH_TO_TELL {
+        const ENOUGH: u64 = 8;
+        if events < ENOUGH {
             return;
         }
         let sample = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / events;
         let old = self.nanoseconds.load(Ordering::Relaxed);
-        // A lost update loses one sample of many.
+        // Two updates at once may lose one sample of many.
         self.nanoseconds.store((old.saturating_mul(7).saturating_add(sample)) / 8, Ordering::Relaxed);
     }
 
@@ -101,31 +102,35 @@ mod tests {
     #[test]
     fn every_n_snapshots_at_the_threshold() {
         let policy = policy(SnapshotStrategy::EveryN);
-        assert!(!policy.is_due(Moment::Awake, 49, &ReplayCost::default()));
-        assert!(policy.is_due(Moment::Awake, 50, &ReplayCost::default()));
+        assert!(!policy.is_due(SnapshotTrigger::Command, 49, &ReplayCost::default()));
+        assert!(policy.is_due(SnapshotTrigger::Command, 50, &ReplayCost::default()));
     }
 
     #[test]
     fn adaptive_waits_until_replay_costs_more_than_its_budget() {
         let policy = policy(SnapshotStrategy::Adaptive);
         let cheap = cost(Duration::from_micros(1));
-        assert!(!policy.is_due(Moment::Awake, 1_999, &cheap));
-        assert!(policy.is_due(Moment::Awake, 2_000, &cheap));
+        assert!(!policy.is_due(SnapshotTrigger::Command, 1_999, &cheap));
+        assert!(policy.is_due(SnapshotTrigger::Command, 2_000, &cheap));
         let dear = cost(Duration::from_millis(1));
-        assert!(!policy.is_due(Moment::Awake, 49, &dear), "below the threshold");
-        assert!(policy.is_due(Moment::Awake, 50, &dear));
+        assert!(!policy.is_due(SnapshotTrigger::Command, 49, &dear), "below the threshold");
+        assert!(policy.is_due(SnapshotTrigger::Command, 50, &dear));
     }
 
     #[test]
-    fn falling_asleep_a_fifth_is_enough() {
+    fn when_an_aggregate_falls_asleep_a_fifth_of_the_threshold_is_enough() {
         let policy = policy(SnapshotStrategy::EveryN);
-        assert!(!policy.is_due(Moment::FallingAsleep, 9, &ReplayCost::default()));
-        assert!(policy.is_due(Moment::FallingAsleep, 10, &ReplayCost::default()));
+        assert!(!policy.is_due(SnapshotTrigger::Passivation, 9, &ReplayCost::default()));
+        assert!(policy.is_due(SnapshotTrigger::Passivation, 10, &ReplayCost::default()));
     }
 
     #[test]
-    fn never_is_never() {
-        assert!(!policy(SnapshotStrategy::Never).is_due(Moment::FallingAsleep, 1_000_000, &ReplayCost::default()));
+    fn the_strategy_never_takes_none() {
+        assert!(!policy(SnapshotStrategy::Never).is_due(
+            SnapshotTrigger::Passivation,
+            1_000_000,
+            &ReplayCost::default()
+        ));
     }
 
     #[test]

@@ -1,15 +1,18 @@
-//! The supervisor tree: root → shards → aggregates, and beside the shards the sweep and the watch over the journal.
+//! The supervisor tree. The root supervises the shards and the sweeper, and watches the journal; a shard supervises the
+//! actors of its aggregates.
 
+mod actor_refs;
 mod root;
 mod shard;
 
 use dormouse_config::Supervision;
 use dormouse_kernel::Limits;
 
+pub(crate) use actor_refs::ActorRefs;
 pub(crate) use root::{Root, RootMessage, Startup};
 pub(crate) use shard::Shard;
 
-/// How often something may fail, from the configuration.
+/// How often an actor may fail, from the configuration.
 pub(crate) fn limits(config: &Supervision) -> Limits {
     Limits {
         restarts: config.restarts as usize,

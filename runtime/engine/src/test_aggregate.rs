@@ -1,10 +1,10 @@
-//! An aggregate for the tests beside the code. Those that run an engine have their own.
+//! An aggregate for the unit tests. The tests in `tests/` have their own.
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Remembers everything in order, so that no event can be lost, doubled or moved unseen.
+/// Keeps all numbers in order, so that a test notices if an event is lost, repeated or moved.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) seen: Vec<i64>,
@@ -12,7 +12,7 @@ pub(crate) struct Tally {
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) enum TallyCommand {
-    /// One event each; with `look`, the domain asks for the state in between.
+    /// Makes one event for each number. With `look`, the domain asks for the state after each.
     See { numbers: Vec<i64>, look: bool },
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use dormouse_engine::{CommandError, CommandOptions, Expected, Outcome, QueryError, Stated};
+use dormouse_engine::{CommandError, CommandOptions, Expected, Outcome, QueryError, VersionedState};
 use dormouse_faults::Dice;
 use dormouse_kernel::{CommandKey, Version};
 use tokio::time::Instant;
@@ -291,9 +291,9 @@ fn understand(answer: Result<Outcome<Register>, CommandError<TooLittle>>, is_loo
     }
 }
 
-fn understand_state(answer: Result<Stated<Register>, QueryError>) -> Told {
+fn understand_state(answer: Result<VersionedState<Register>, QueryError>) -> Told {
     match answer {
-        Ok(Stated { state, version, .. }) => Told::State { version: version.0, state },
+        Ok(VersionedState { state, version, .. }) => Told::State { version: version.0, state },
         Err(QueryError::NotFound) => Told::Missing,
         Err(QueryError::Unavailable(_)) => Told::Nothing("unavailable"),
         Err(QueryError::Draining) => Told::Nothing("draining"),

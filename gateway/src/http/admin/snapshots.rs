@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use dormouse_engine::{QueryError, Verified};
+use dormouse_engine::{QueryError, SnapshotVerification};
 use dormouse_kernel::{AggregateId, AggregateType};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -70,7 +70,7 @@ pub(super) async fn verify(State(api): State<Arc<Api>>, request: Request) -> Res
     let begun = Instant::now();
     let mut result = VerifiedSnapshots::default();
     for of in &ids {
-        let Verified { compared, unused, differing } = resource.verify_snapshots(of).await?;
+        let SnapshotVerification { compared, unused, differing } = resource.verify_snapshots(of).await?;
         result.aggregates += 1;
         result.snapshots += compared;
         result.unused += unused;

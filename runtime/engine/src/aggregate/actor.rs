@@ -1,12 +1,12 @@
-//! The actor: one message at a time, never waiting for a commit.
+//! The actor of an aggregate. It handles one message at a time, and never waits for a commit.
 
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use dormouse_journal::{AppendError, AppendSession, Committed, Submission};
+use dormouse_journal::{AppendError, AppendSession, Committed, Snapshot, Submission};
 use dormouse_kernel::failpoint::{self, Bug, Step};
-use dormouse_kernel::{Aggregate, Position, Version};
+use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, Position, Version};
 use metrics::counter;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
@@ -14,17 +14,19 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::decision::Decision;
-use super::message::{Message, Reading, SleepReason};
-use super::waking::{WakeError, wake};
-use super::{Activation, Resident};
+use super::key_check::check_key;
+use super::loading::{LoadError, load};
+use super::message::{Message, Reading};
+use super::{Activation, LoadedAggregate};
 use crate::Lifecycle;
-use crate::admission::Permits;
-use crate::delivery::{Answer, Delivery, Parts, Undelivered};
+use crate::admission::RequestPermits;
+use crate::delivery::{Answer, Delivery, OpenedDelivery, UndecidedCommand};
 use crate::error::{CommandError, QueryError};
-use crate::keys::Seen;
 use crate::metric;
 use crate::outcome::Outcome;
-use crate::snapshotting::Moment;
+use crate::passivation::Reason;
+use crate::registered_type::RegisteredType;
+use crate::snapshotting::SnapshotTrigger;
 
 pub(crate) struct AggregateActor<A>(PhantomData<fn() -> A>);
 
@@ -34,91 +36,93 @@ impl<A> AggregateActor<A> {
     }
 }
 
-/// The actor's memory.
-pub(crate) struct Memory<A: Aggregate> {
+/// The state of the actor.
+pub(crate) struct ActorState<A: Aggregate> {
     activation: Activation<A>,
-    /// The state, or why there is none.
-    resident: Result<Resident<A>, WakeError>,
-    /// What of it is durable. A new one each time the state is loaded.
+    /// The aggregate, or why it could not be loaded.
+    loaded: Result<LoadedAggregate<A>, LoadError>,
+    /// The appends since the aggregate was loaded, and how much of it is durable.
     session: Arc<AppendSession>,
 }
 
 impl<A: Aggregate> Actor for AggregateActor<A> {
     type Msg = Message<A>;
-    type State = Memory<A>;
+    type State = ActorState<A>;
     type Arguments = Activation<A>;
 
     async fn pre_start(
         &self,
         _myself: ActorRef<Message<A>>,
         activation: Activation<A>,
-    ) -> Result<Memory<A>, ActorProcessingErr> {
-        if activation.past.failed {
-            // The activation that failed may have left commits under way: they come first.
-            activation.kind.node.journal.flush().await;
+    ) -> Result<ActorState<A>, ActorProcessingErr> {
+        if activation.previous.last_failed {
+            // The activation that failed may have submitted appends that are not committed yet.
+            activation.registered.node.journal.flush().await;
         }
-        let resident = wake(&activation.kind, &activation.id).await;
-        let mut memory = Memory { activation, resident, session: Arc::new(AppendSession::new(Version::ZERO)) };
-        memory.loaded();
-        // Never an error here: it would drop the messages that are waiting already without a word.
-        Ok(memory)
+        let loaded = load(&activation.registered, &activation.id).await;
+        let mut state = ActorState { activation, loaded, session: Arc::new(AppendSession::new(Version::ZERO)) };
+        state.begin_session();
+        // An error here would drop the messages that are in the mailbox already, without an answer.
+        Ok(state)
     }
 
     async fn handle(
         &self,
         myself: ActorRef<Message<A>>,
         message: Message<A>,
-        memory: &mut Memory<A>,
+        state: &mut ActorState<A>,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Command(delivery) => memory.command(delivery).await?,
-            Message::Read(reading) => memory.read(reading).await,
+            Message::Command(delivery) => state.command(delivery).await?,
+            Message::Read(reading) => state.read(reading).await,
             Message::Sleep(reason, done) => {
-                memory.sleep(reason, done).await;
+                state.sleep(reason, done).await;
                 myself.stop(None);
             }
         }
-        if let Err(WakeError::Unreadable(problem)) = &memory.resident {
-            memory.activation.quarantine(problem.clone());
+        if let Err(LoadError::Unreadable(problem)) = &state.loaded {
+            state.activation.quarantine(problem.clone());
             myself.stop(None);
         }
         Ok(())
     }
 }
 
-impl<A: Aggregate> Memory<A> {
-    fn loaded(&mut self) {
-        if let Ok(resident) = &self.resident {
-            self.session = Arc::new(AppendSession::new(resident.version));
-            let is_empty = resident.version == Version::ZERO;
-            self.activation.slot.set_empty(is_empty);
+impl<A: Aggregate> ActorState<A> {
+    fn begin_session(&mut self) {
+        if let Ok(loaded) = &self.loaded {
+            self.session = Arc::new(AppendSession::new(loaded.version));
+            let is_empty = loaded.version == Version::ZERO;
+            self.activation.state.set_empty(is_empty);
             if is_empty {
-                self.activation.kind.node.look_again();
+                self.activation.registered.node.idle_scan.invalidate();
             }
         }
     }
 
-    /// The state to work on. If an append failed, everything decided since rests on nothing: it is loaded anew.
-    async fn resident(&mut self) -> Result<&mut Resident<A>, WakeError> {
-        let must_load = self.session.is_broken() || matches!(self.resident, Err(WakeError::Unavailable(_)));
-        if must_load && let Some(AppendError::Unavailable(reason)) = self.activation.kind.node.journal.outage() {
-            // Not before it is over is it known what there is to load, and trying would keep everybody waiting.
-            return Err(WakeError::Unavailable(reason));
+    /// The aggregate to work on. If an append failed, nothing that was decided since then will happen, and the
+    /// aggregate is loaded again.
+    async fn ensure_loaded(&mut self) -> Result<&mut LoadedAggregate<A>, LoadError> {
+        let must_load = self.session.is_broken() || matches!(self.loaded, Err(LoadError::Unavailable(_)));
+        if must_load && let Some(AppendError::Unavailable(reason)) = self.activation.registered.node.journal.outage() {
+            // What there is to load is not known before the outage is over. An attempt would delay all requests.
+            return Err(LoadError::Unavailable(reason));
         }
-        if self.resident.is_ok() && self.session.is_broken() {
-            warn!(aggregate = %self.activation.kind.aggregate(&self.activation.id), "an append failed, loading again");
-            self.activation.kind.node.journal.flush_session(&self.session).await;
-            self.resident = Err(WakeError::Unavailable("it is being loaded again".to_owned()));
+        if self.loaded.is_ok() && self.session.is_broken() {
+            let aggregate = self.activation.registered.aggregate(&self.activation.id);
+            warn!(%aggregate, "an append failed, loading the aggregate again");
+            self.activation.registered.node.journal.flush_session(&self.session).await;
+            self.loaded = Err(LoadError::Unavailable("the aggregate is being loaded again".to_owned()));
         }
-        if matches!(self.resident, Err(WakeError::Unavailable(_))) {
-            self.resident = wake(&self.activation.kind, &self.activation.id).await;
-            self.loaded();
+        if matches!(self.loaded, Err(LoadError::Unavailable(_))) {
+            self.loaded = load(&self.activation.registered, &self.activation.id).await;
+            self.begin_session();
         }
-        self.resident.as_mut().map_err(|error| error.clone())
+        self.loaded.as_mut().map_err(|error| error.clone())
     }
 
     async fn command(&mut self, delivery: Delivery<A>) -> Result<(), ActorProcessingErr> {
-        let Some(Parts { command, reply, permits }) = delivery.open() else { return Ok(()) };
+        let Some(OpenedDelivery { command, reply, permits }) = delivery.open() else { return Ok(()) };
         if reply.is_closed() {
             counter!(metric::ABANDONED).increment(1);
             return Ok(());
@@ -128,33 +132,33 @@ impl<A: Aggregate> Memory<A> {
             answer(reply, permits, Answer::Decided(Err(CommandError::Expired)));
             return Ok(());
         }
-        self.activation.kind.mailbox_wait.record(now.saturating_duration_since(command.sent));
-        if let Err(error) = self.resident().await {
+        self.activation.registered.mailbox_wait.record(now.saturating_duration_since(command.sent));
+        if let Err(error) = self.ensure_loaded().await {
             answer(reply, permits, Answer::Decided(Err(error.into())));
             return Ok(());
         }
-        let Ok(resident) = &mut self.resident else { return Ok(()) };
-        let command = match check_key(resident, &self.session, command) {
+        let Ok(loaded) = &mut self.loaded else { return Ok(()) };
+        let command = match check_key(loaded, &self.session, command) {
             Ok(command) => command,
-            Err(known) => {
-                known.answer(reply, permits);
+            Err(possible_repeat) => {
+                possible_repeat.answer(reply, permits);
                 return Ok(());
             }
         };
         let expected = command.options.expected;
         let dry_run = command.options.dry_run;
-        let decided = if expected.matches(resident.version, resident.chain) {
-            decide_unwinding(&self.activation, resident, command)
+        let decided = if expected.matches(loaded.version, loaded.chain) {
+            decide_unwinding(&self.activation, loaded, command)
         } else {
-            Ok(Err(CommandError::VersionMismatch { expected, actual: resident.version }))
+            Ok(Err(CommandError::VersionMismatch { expected, actual: loaded.version }))
         };
         match decided {
             Ok(Ok(decision)) if dry_run || decision.append.is_none() => {
-                let outcome = self.without_events(decision);
-                let head = (!dry_run).then(|| self.activation.kind.node.journal.head());
-                // The head as it is when this is answered: by then it covers what the decision was based on.
-                let placed = move || Outcome { position: head.map(|head| *head.borrow()), ..outcome };
-                self.answer_when_durable(reply, permits, move || Ok(placed())).await;
+                let unplaced = self.without_events(decision);
+                let head = (!dry_run).then(|| self.activation.registered.node.journal.head());
+                // Read the head when the answer leaves: then it covers everything that the decision rests on.
+                let outcome = move || Outcome { position: head.map(|head| *head.borrow()), ..unplaced };
+                self.answer_when_durable(reply, permits, move || Ok(outcome())).await;
             }
             Ok(Ok(decision)) => self.commit(decision, reply, permits).await?,
             Ok(Err(refused)) => self.answer_when_durable(reply, permits, move || Err(refused)).await,
@@ -166,11 +170,11 @@ impl<A: Aggregate> Memory<A> {
         Ok(())
     }
 
-    /// The outcome of a command that changes nothing.
+    /// The outcome of a command that changes nothing. Its position is not known yet.
     fn without_events(&self, decision: Decision<A>) -> Outcome<A::Reply> {
-        let resident = self.resident.as_ref().ok();
-        let version = resident.map_or(Version::ZERO, |resident| resident.version);
-        let mark = resident.filter(|_| decision.append.is_none()).map(|resident| resident.chain.mark());
+        let loaded = self.loaded.as_ref().ok();
+        let version = loaded.map_or(Version::ZERO, |loaded| loaded.version);
+        let mark = loaded.filter(|_| decision.append.is_none()).map(|loaded| loaded.chain.mark());
         let events = decision.summaries();
         Outcome {
             id: self.activation.id.clone(),
@@ -183,78 +187,72 @@ impl<A: Aggregate> Memory<A> {
         }
     }
 
-    /// Follows the decision at once, and lets the writer answer once it is durable.
+    /// Applies the decision at once, and lets the writer answer once the decision is durable.
     async fn commit(
         &mut self,
         decision: Decision<A>,
         reply: oneshot::Sender<Answer<A>>,
-        permits: Permits,
+        permits: RequestPermits,
     ) -> Result<(), ActorProcessingErr> {
         failpoint::reach(Step::Decided);
-        let kind = &self.activation.kind;
-        if let Some(outage) = kind.node.journal.outage() {
-            // At once, and before the state follows: so it stays what can be read.
+        let registered = &self.activation.registered;
+        if let Some(outage) = registered.node.journal.outage() {
+            // Before the decision is applied, so that the state can still be read during the outage.
             answer(reply, permits, Answer::Decided(Err(outage.into())));
             return Ok(());
         }
-        let Ok(resident) = &mut self.resident else { return Ok(()) };
+        let Ok(loaded) = &mut self.loaded else { return Ok(()) };
         let summaries = decision.summaries();
-        let recent_keys = kind.node.config.commands.recent_keys.get();
+        let recent_keys = registered.node.config.commands.recent_keys.get();
         let id = self.activation.id.clone();
-        let Decision { reply: said, events, after, append: Some(append) } = decision else { return Ok(()) };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| resident.apply(&events, after, &append, recent_keys))) {
+        let Decision { reply: domain_reply, events, after, append: Some(append) } = decision else { return Ok(()) };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| loaded.apply(&events, after, &append, recent_keys))) {
             answer(reply, permits, Answer::Decided(Err(CommandError::Panicked)));
             return Err(panicked(&self.activation, &*panic).into());
         }
         failpoint::reach(Step::Applied);
-        let mark = Some(resident.chain.mark());
-        self.activation.slot.set_empty(false);
-        let snapshot = if kind.node.snapshots.is_due(Moment::Awake, resident.since_snapshot, &kind.replay_cost) {
-            resident.since_snapshot = 0;
-            // One that cannot be encoded is done without.
-            resident.to_snapshot(kind.aggregate(&id), kind.node.clock.now(), kind.shape, kind.sample.program()).ok()
-        } else {
-            None
-        };
+        let mark = Some(loaded.chain.mark());
+        self.activation.state.set_empty(false);
+        let snapshot = take_due_snapshot(registered, loaded, &id);
         if let Some(snapshot) = snapshot.as_ref().filter(|_| failpoint::is_planted(Bug::SnapshotAheadOfJournal)) {
-            kind.node.journal.offer_snapshot(snapshot.clone());
+            registered.node.journal.offer_snapshot(snapshot.clone());
         }
-        // Boxed with what it needs: most commands take none.
-        let snapshot = snapshot.map(|snapshot| Box::new((kind.node.journal.clone(), snapshot)));
-        let told = move |appended: Result<Committed, AppendError>| {
+        // In a box, because most commands take no snapshot.
+        let snapshot = snapshot.map(|snapshot| Box::new((registered.node.journal.clone(), snapshot)));
+        let on_commit = move |appended: Result<Committed, AppendError>| {
             let decided = appended.map(|committed| Outcome {
                 id,
                 version: committed.version,
                 mark,
                 position: Some(committed.last),
                 events: summaries,
-                reply: said,
+                reply: domain_reply,
                 repeated: false,
             });
             if let (Ok(_), Some(snapshot)) = (&decided, snapshot) {
-                // Only now: a snapshot must never be ahead of the journal.
+                // Only after the commit: a snapshot must never be ahead of the journal.
                 let (journal, snapshot) = *snapshot;
                 journal.offer_snapshot(snapshot);
             }
             failpoint::reach(Step::Answering);
             answer(reply, permits, Answer::Decided(decided.map_err(CommandError::from)));
         };
-        if failpoint::is_planted(Bug::DropOnDrain) && *kind.node.lifecycle().borrow() != Lifecycle::Running {
+        if failpoint::is_planted(Bug::DropOnDrain) && *registered.node.lifecycle().borrow() != Lifecycle::Running {
             let version = append.last_version();
-            told(Ok(Committed { first: Position::ZERO, last: Position::ZERO, version }));
+            on_commit(Ok(Committed { first: Position::ZERO, last: Position::ZERO, version }));
             return Ok(());
         }
-        let submission = Submission::append(append, Some(Arc::clone(&self.session)), told);
-        kind.node.journal.submit(submission).await;
+        let submission = Submission::append(append, Some(Arc::clone(&self.session)), on_commit);
+        registered.node.journal.submit(submission).await;
         failpoint::reach(Step::Submitted);
         Ok(())
     }
 
-    /// Answers once everything this state was made of is durable.
+    /// Answers once everything in the current state is durable.
     async fn answer_when_durable(
         &self,
         reply: oneshot::Sender<Answer<A>>,
-        permits: Permits,
+        permits: RequestPermits,
         decided: impl FnOnce() -> Result<Outcome<A::Reply>, CommandError<A::Rejection>> + Send + 'static,
     ) {
         self.when_durable(move |durable| {
@@ -264,175 +262,129 @@ impl<A: Aggregate> Memory<A> {
         .await;
     }
 
+    /// Calls `tell` once it is known whether everything in the current state became durable.
     async fn when_durable(&self, tell: impl FnOnce(bool) + Send + 'static) {
-        let version = self.resident.as_ref().map_or(Version::ZERO, |resident| resident.version);
+        let version = self.loaded.as_ref().map_or(Version::ZERO, |loaded| loaded.version);
         if self.session.durable() >= version {
             return tell(true);
         }
-        let barrier = Submission::barrier(Some(Arc::clone(&self.session)), move |seen| tell(seen.is_ok()));
-        self.activation.kind.node.journal.submit(barrier).await;
+        let barrier = Submission::barrier(Some(Arc::clone(&self.session)), move |durable| tell(durable.is_ok()));
+        self.activation.registered.node.journal.submit(barrier).await;
     }
 
     async fn read(&mut self, Reading { reply, permits }: Reading<A>) {
         if reply.is_closed() {
             return;
         }
-        let current = match self.resident().await {
-            Ok(resident) => resident.to_stated(),
+        let current = match self.ensure_loaded().await {
+            Ok(loaded) => loaded.to_versioned_state(),
             Err(error) => {
-                // Whoever asked may have gone.
-                let _gone = reply.send(Err(error.into()));
+                // The reader may have hung up.
+                let _hung_up = reply.send(Err(error.into()));
                 return;
             }
         };
         self.when_durable(move |durable| {
-            let undone = || QueryError::Unavailable("what was read did not become durable".to_owned());
+            let undone = || QueryError::Unavailable("the state that was read did not become durable".to_owned());
             drop(permits);
-            // Whoever asked may have gone.
-            let _gone = reply.send(if durable { Ok(current) } else { Err(undone()) });
+            // The reader may have hung up.
+            let _hung_up = reply.send(if durable { Ok(current) } else { Err(undone()) });
         })
         .await;
     }
 
-    /// Nobody uses the aggregate, and nobody can reach it any more: everything it decided is durable.
-    async fn sleep(&mut self, reason: SleepReason, done: watch::Sender<()>) {
+    /// Unloads the aggregate. No request is with it and none can reach it, so that everything it decided is durable.
+    async fn sleep(&mut self, reason: Reason, done: watch::Sender<()>) {
         failpoint::reach(Step::FallingAsleep);
-        let kind = Arc::clone(&self.activation.kind);
-        let aggregate = kind.aggregate(&self.activation.id);
-        let whole = |resident: &&Resident<A>| {
-            let durable = !self.session.is_broken() && self.session.durable() == resident.version;
+        let registered = Arc::clone(&self.activation.registered);
+        let aggregate = registered.aggregate(&self.activation.id);
+        let is_durable = |loaded: &&LoadedAggregate<A>| {
+            let durable = !self.session.is_broken() && self.session.durable() == loaded.version;
             durable || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
         };
-        if let Some(resident) = self.resident.as_ref().ok().filter(whole)
-            && resident.version > Version::ZERO
+        if let Some(loaded) = self.loaded.as_ref().ok().filter(is_durable)
+            && loaded.version > Version::ZERO
         {
-            let due = kind.node.snapshots.is_due(Moment::FallingAsleep, resident.since_snapshot, &kind.replay_cost);
-            let snapshot = due.then(|| {
-                resident.to_snapshot(aggregate.clone(), kind.node.clock.now(), kind.shape, kind.sample.program())
-            });
-            let snapshotted = match snapshot {
-                // All go to sleep at once then, many more than there is room for snapshots waiting.
-                Some(Ok(snapshot)) if reason == SleepReason::Drain => {
-                    kind.node.journal.save_snapshot(snapshot).await;
-                    true
-                }
-                Some(Ok(snapshot)) => {
-                    kind.node.journal.offer_snapshot(snapshot);
-                    true
-                }
-                Some(Err(error)) => {
-                    warn!(%aggregate, %error, "cannot snapshot");
-                    false
-                }
-                None => false,
-            };
-            if reason != SleepReason::Drain {
-                match resident.to_body(snapshotted) {
-                    Ok(body) => kind.node.dormant.put(aggregate, body),
-                    Err(error) => warn!(%aggregate, %error, "cannot keep dormant bytes"),
+            let snapshotted = save_due_snapshot(&registered, &aggregate, loaded, reason).await;
+            if reason != Reason::Drain {
+                match loaded.to_dormant(snapshotted) {
+                    Ok(dormant) => registered.node.dormant.put(aggregate, dormant),
+                    Err(error) => {
+                        warn!(%aggregate, %error, "cannot keep an aggregate dormant, it will be replayed");
+                    }
                 }
             }
         }
-        self.activation.asleep(reason.label());
-        // Only now do those who wait for the aggregate come again.
+        self.activation.asleep(reason);
+        // Only now may the requests that wait for the aggregate ask for it again.
         drop(done);
-        // The rest of the actor waits until its shard has noticed its end; the state need not.
-        self.resident = Err(WakeError::Unavailable("it sleeps".to_owned()));
+        // The actor exists until its shard has noticed its end. The state is freed now.
+        self.loaded = Err(LoadError::Unavailable("the aggregate sleeps".to_owned()));
     }
 }
 
-/// What the domain decides, or the panic it ends with. It stays a function of its own, because the instruction guards count
-/// it by its name.
+/// Lets the domain decide, and catches its panic. It is a function of its own because the instruction guards count it
+/// by name.
 #[inline(never)]
 fn decide_unwinding<A: Aggregate>(
     activation: &Activation<A>,
-    resident: &Resident<A>,
-    command: Box<Undelivered<A>>,
+    loaded: &LoadedAggregate<A>,
+    command: Box<UndecidedCommand<A>>,
 ) -> std::thread::Result<Result<Decision<A>, CommandError<A::Rejection>>> {
-    catch_unwind(AssertUnwindSafe(|| resident.decide(&activation.kind, &activation.id, command)))
+    catch_unwind(AssertUnwindSafe(|| loaded.decide(&activation.registered, &activation.id, command)))
 }
 
-/// Whether the command's key allows it to be decided; otherwise what to answer.
-fn check_key<A: Aggregate>(
-    resident: &Resident<A>,
-    session: &AppendSession,
-    command: Box<Undelivered<A>>,
-) -> Result<Box<Undelivered<A>>, Known<A>> {
-    let Some(key) = &command.options.key else { return Ok(command) };
-    let asked = command.key_unused_until;
-    match resident.keys.find(key) {
-        Seen::Never => Ok(command),
-        // The journal was asked, and the recent keys cover what came after that.
-        Seen::NotAfter(version) if asked.is_some_and(|asked| asked >= version) => Ok(command),
-        // The hash belonged to another key: the journal was asked, and knows better.
-        Seen::Probably(version) if asked.is_some_and(|asked| asked >= version) => Ok(command),
-        Seen::Probably(first) if first > session.durable() => Err(Known::InFlight),
-        Seen::Probably(_) | Seen::NotAfter(_) => Err(Known::PerhapsInJournal { durable: session.durable(), command }),
-    }
-}
-
-/// A key that was used before, or may have been.
-enum Known<A: Aggregate> {
-    InFlight,
-    PerhapsInJournal { durable: Version, command: Box<Undelivered<A>> },
-}
-
-impl<A: Aggregate> Known<A> {
-    fn answer(self, reply: oneshot::Sender<Answer<A>>, permits: Permits) {
-        match self {
-            Self::InFlight => answer(reply, permits, Answer::Decided(Err(CommandError::KeyInFlight))),
-            Self::PerhapsInJournal { durable, command } => {
-                let Permits { aggregate, node } = permits;
-                drop(aggregate);
-                // A sender that hung up does not want it back.
-                let _hung_up = reply.send(Answer::LookUp { durable, command, node });
-            }
-        }
-    }
-}
-
-/// Answers; the places are given back first, so that whoever is answered may come again at once.
-fn answer<A: Aggregate>(reply: oneshot::Sender<Answer<A>>, permits: Permits, answer: Answer<A>) {
+/// Answers. The permits are returned first, so that a sender may send its next command as soon as it has the answer.
+pub(super) fn answer<A: Aggregate>(reply: oneshot::Sender<Answer<A>>, permits: RequestPermits, answer: Answer<A>) {
     drop(permits);
-    // A sender that hung up after the decision finds the outcome by its key.
+    // A sender that hung up after the decision can find the outcome by its key.
     let _hung_up = reply.send(answer);
 }
 
 fn panicked<A: Aggregate>(activation: &Activation<A>, panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("{} panicked: {}", activation.kind.aggregate(&activation.id), text.unwrap_or("(no message)"))
+    format!("{} panicked: {}", activation.registered.aggregate(&activation.id), text.unwrap_or("(no message)"))
 }
 
-impl<R> From<WakeError> for CommandError<R> {
-    fn from(error: WakeError) -> Self {
-        match error {
-            WakeError::Unavailable(reason) => Self::Unavailable(reason),
-            WakeError::Unreadable(reason) => Self::Quarantined { reason },
-        }
+/// The snapshot that is due after a decision was applied. If it cannot be encoded, there is none.
+fn take_due_snapshot<A: Aggregate>(
+    registered: &RegisteredType<A>,
+    loaded: &mut LoadedAggregate<A>,
+    id: &AggregateId,
+) -> Option<Snapshot> {
+    if !registered.node.snapshots.is_due(SnapshotTrigger::Command, loaded.since_snapshot, &registered.replay_cost) {
+        return None;
     }
+    loaded.since_snapshot = 0;
+    let (now, program) = (registered.node.clock.now(), registered.sample.program());
+    loaded.to_snapshot(registered.aggregate(id), now, registered.shape, program).ok()
 }
 
-impl From<WakeError> for QueryError {
-    fn from(error: WakeError) -> Self {
-        match error {
-            WakeError::Unavailable(reason) => Self::Unavailable(reason),
-            WakeError::Unreadable(reason) => Self::Unreadable(reason),
-        }
+/// Takes the snapshot that is due before the aggregate sleeps. Returns whether it took one.
+async fn save_due_snapshot<A: Aggregate>(
+    registered: &RegisteredType<A>,
+    aggregate: &AggregateRef,
+    loaded: &LoadedAggregate<A>,
+    reason: Reason,
+) -> bool {
+    let node = &registered.node;
+    if !node.snapshots.is_due(SnapshotTrigger::Passivation, loaded.since_snapshot, &registered.replay_cost) {
+        return false;
     }
-}
-
-impl<R> From<AppendError> for CommandError<R> {
-    fn from(error: AppendError) -> Self {
-        match error {
-            AppendError::Fenced => Self::Fenced,
-            AppendError::Closed => Self::Draining,
-            AppendError::Unavailable(reason) => Self::Unavailable(reason),
-            AppendError::Full(reason) => Self::JournalFull(reason),
-            // Another activation wrote in between; this one loads again, and a retry finds it right.
-            AppendError::VersionConflict { .. } | AppendError::KnownKey { .. } | AppendError::PredecessorFailed => {
-                Self::Undone
-            }
-            AppendError::WrongSize { .. } => Self::Unstorable(error.to_string()),
+    let (now, program) = (node.clock.now(), registered.sample.program());
+    match loaded.to_snapshot(aggregate.clone(), now, registered.shape, program) {
+        // A drain puts all aggregates to sleep at once: many more than the queue for offered snapshots holds.
+        Ok(snapshot) if reason == Reason::Drain => {
+            node.journal.save_snapshot(snapshot).await;
+            true
+        }
+        Ok(snapshot) => {
+            node.journal.offer_snapshot(snapshot);
+            true
+        }
+        Err(error) => {
+            warn!(%aggregate, %error, "cannot encode a snapshot");
+            false
         }
     }
 }

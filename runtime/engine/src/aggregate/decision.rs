@@ -1,29 +1,29 @@
-//! From a command to events ready for the journal.
+//! From a command to events that are ready for the journal.
 
 use dormouse_journal::{Append, AppendKey};
 use dormouse_kernel::{
     Aggregate, AggregateId, CodecError, CommandRecord, Context, EventId, Metadata, NewEvent, Timestamp, Uuid, encode,
 };
 
-use super::Resident;
+use super::LoadedAggregate;
 use crate::command::CommandOptions;
-use crate::delivery::Undelivered;
+use crate::delivery::UndecidedCommand;
 use crate::error::CommandError;
-use crate::kind::Kind;
 use crate::outcome::EventSummary;
+use crate::registered_type::RegisteredType;
 
-/// A command that was accepted, before anything of it happened.
+/// What the domain decided, before it is applied.
 pub(super) struct Decision<A: Aggregate> {
     pub(super) reply: A::Reply,
     pub(super) events: Vec<A::Event>,
-    /// The state after the events, if the domain had it worked out.
+    /// The state after the events, if the domain has computed it.
     pub(super) after: Option<A>,
-    /// What goes into the journal; nothing if there are no events.
+    /// The append for the journal. `None` if there are no events.
     pub(super) append: Option<Append>,
 }
 
 impl<A: Aggregate> Decision<A> {
-    /// The events by name and version.
+    /// The names and versions of the events.
     pub(super) fn summaries(&self) -> Vec<EventSummary> {
         let Some(append) = &self.append else { return Vec::new() };
         let summary = |(index, event): (usize, &NewEvent)| EventSummary {
@@ -34,18 +34,21 @@ impl<A: Aggregate> Decision<A> {
     }
 }
 
-impl<A: Aggregate> Resident<A> {
-    /// Decides a command. Nothing changes yet. It may panic, with the domain code.
-    #[expect(clippy::boxed_local, reason = "it comes in a box, and is large to move out of it only to be taken apart")]
+impl<A: Aggregate> LoadedAggregate<A> {
+    /// Lets the domain decide a command. It changes nothing, and panics if the domain's code does.
+    #[expect(
+        clippy::boxed_local,
+        reason = "the command is in a box already, and is large: it is taken apart where it is"
+    )]
     pub(super) fn decide(
         &self,
-        kind: &Kind<A>,
+        registered: &RegisteredType<A>,
         id: &AggregateId,
-        command: Box<Undelivered<A>>,
+        command: Box<UndecidedCommand<A>>,
     ) -> Result<Decision<A>, CommandError<A::Rejection>> {
-        let Undelivered { command, name, fingerprint, options, .. } = *command;
-        let now = kind.node.time_after(self.recorded_at);
-        let mut context = Context::new(id, &self.state, self.version, now, &*kind.node.ids);
+        let UndecidedCommand { command, name, fingerprint, options, .. } = *command;
+        let now = registered.node.time_after(self.recorded_at);
+        let mut context = Context::new(id, &self.state, self.version, now, &*registered.node.ids);
         let reply = self.state.decide(command, &mut context).map_err(CommandError::Rejected)?;
         let (events, after) = context.into_emitted();
         if events.is_empty() {
@@ -58,25 +61,25 @@ impl<A: Aggregate> Resident<A> {
             content: options.content.filter(|_| options.key.is_some()),
             reply: encode(&reply).map_err(unstorable)?,
         };
-        let append = self.append(kind, id, &events, record, options, now)?;
+        let append = self.append(registered, id, &events, record, options, now)?;
         Ok(Decision { reply, events, after, append: Some(append) })
     }
 
     fn append(
         &self,
-        kind: &Kind<A>,
+        registered: &RegisteredType<A>,
         id: &AggregateId,
         events: &[A::Event],
         record: CommandRecord,
         options: CommandOptions,
         now: Timestamp,
     ) -> Result<Append, CommandError<A::Rejection>> {
-        let limits = &kind.node.config.journal;
+        let limits = &registered.node.config.journal;
         if events.len() > limits.batch_events.get() {
             let limit = limits.batch_events;
             return Err(CommandError::Unstorable(format!("{} events, at most {limit} are allowed", events.len())));
         }
-        let aggregate = kind.aggregate(id);
+        let aggregate = registered.aggregate(id);
         let CommandOptions { key, correlation, causation, subject, tenant, traceparent, .. } = options;
         let mut metadata = Metadata {
             event_id: EventId(Uuid::nil()),
@@ -90,14 +93,14 @@ impl<A: Aggregate> Resident<A> {
         let mut chain = self.chain;
         let mut encoded = Vec::with_capacity(events.len());
         for (index, event) in events.iter().enumerate() {
-            let stored = kind.codec.encode(event).map_err(unstorable)?;
+            let stored = registered.codec.encode(event).map_err(unstorable)?;
             if stored.fields.len() as u64 > limits.event_size_max.as_u64() {
                 let (name, size, limit) = (stored.name, stored.fields.len(), limits.event_size_max);
                 return Err(CommandError::Unstorable(format!(
                     "event {name} has {size} bytes, at most {limit} are allowed"
                 )));
             }
-            metadata.event_id = EventId(kind.node.ids.next(now));
+            metadata.event_id = EventId(registered.node.ids.next(now));
             let mut new = NewEvent {
                 event_type: stored.name.into(),
                 schema_version: stored.schema_version,
@@ -106,14 +109,14 @@ impl<A: Aggregate> Resident<A> {
                 recorded_at: now,
                 chain,
             };
-            // The command stands with its first event only.
+            // The command is recorded with its first event only.
             metadata.command = None;
             let key = key.as_ref().filter(|_| index == 0);
             chain = chain.next(&aggregate, self.version.plus(index as u64 + 1), key, &new);
             new.chain = chain;
             encoded.push(new);
         }
-        // The actor has seen every key up to this version, or had the journal asked about the older ones.
+        // The actor knows every key up to this version, or the bus has looked the older ones up in the journal.
         let key = key.map(|key| AppendKey { key, known_new: true });
         Ok(Append { aggregate, expected: self.version, key, events: encoded })
     }
@@ -138,10 +141,10 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::kind::Node;
+    use crate::node::Node;
     use crate::test_aggregate::{Tally, TallyCommand};
 
-    async fn kind(change: impl FnOnce(&mut Config)) -> Kind<Tally> {
+    async fn registered(change: impl FnOnce(&mut Config)) -> RegisteredType<Tally> {
         let mut config = Config::embedded();
         config.runtime.shards = 1.try_into().unwrap();
         config.commands.recent_keys = 3.try_into().unwrap();
@@ -149,13 +152,20 @@ mod tests {
         let retention = Retention { keep_count: 1, max_age: Duration::ZERO, keep_sparse: 0 };
         let journal = Journal::start(Arc::new(Memory::new(retention)), Options::default()).await.unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_second(1_000).unwrap()));
-        Kind::new(Arc::new(Node::new(journal, clock, Arc::new(SequentialIds::default()), Handle::current(), config, 1)))
-            .unwrap()
+        RegisteredType::new(Arc::new(Node::new(
+            journal,
+            clock,
+            Arc::new(SequentialIds::default()),
+            Handle::current(),
+            config,
+            1,
+        )))
+        .unwrap()
     }
 
-    fn command(numbers: &[i64], look: bool, key: Option<&str>) -> Box<Undelivered<Tally>> {
+    fn command(numbers: &[i64], look: bool, key: Option<&str>) -> Box<UndecidedCommand<Tally>> {
         let key = key.map(|key| CommandKey::new(key).unwrap());
-        Box::new(Undelivered {
+        Box::new(UndecidedCommand {
             command: TallyCommand::See { numbers: numbers.to_vec(), look },
             name: "See",
             fingerprint: key.is_some().then(|| Fingerprint::of(b"see")),
@@ -170,37 +180,45 @@ mod tests {
         AggregateId::new("a").unwrap()
     }
 
-    fn decide(kind: &Kind<Tally>, resident: &Resident<Tally>, command: Box<Undelivered<Tally>>) -> Decision<Tally> {
-        resident.decide(kind, &id(), command).unwrap()
+    fn decide(
+        registered: &RegisteredType<Tally>,
+        loaded: &LoadedAggregate<Tally>,
+        command: Box<UndecidedCommand<Tally>>,
+    ) -> Decision<Tally> {
+        loaded.decide(registered, &id(), command).unwrap()
     }
 
-    fn follow(kind: &Kind<Tally>, resident: &mut Resident<Tally>, decision: Decision<Tally>) -> Option<Append> {
+    fn apply(
+        registered: &RegisteredType<Tally>,
+        loaded: &mut LoadedAggregate<Tally>,
+        decision: Decision<Tally>,
+    ) -> Option<Append> {
         let append = decision.append?;
-        resident.apply(&decision.events, decision.after, &append, kind.node.config.commands.recent_keys.get());
+        loaded.apply(&decision.events, decision.after, &append, registered.node.config.commands.recent_keys.get());
         Some(append)
     }
 
     #[tokio::test]
     async fn events_are_chained_to_what_came_before_and_to_each_other() {
-        let kind = kind(|_| ()).await;
-        let mut resident = Resident::new();
+        let registered = registered(|_| ()).await;
+        let mut loaded = LoadedAggregate::new();
         let mut chain = dormouse_kernel::Chain::ROOT;
         for (numbers, key) in [(&[1, 2][..], Some("k")), (&[3][..], None)] {
-            let decision = decide(&kind, &resident, command(numbers, false, key));
-            let append = follow(&kind, &mut resident, decision).unwrap();
+            let decision = decide(&registered, &loaded, command(numbers, false, key));
+            let append = apply(&registered, &mut loaded, decision).unwrap();
             let placed = Placed { first: Position(1), append: Arc::new(append) };
             for row in placed.rows() {
                 assert!(row.follows(chain), "{row:?}");
                 chain = row.event.chain;
             }
         }
-        assert_eq!((resident.version, resident.chain), (Version(3), chain));
+        assert_eq!((loaded.version, loaded.chain), (Version(3), chain));
     }
 
     #[tokio::test]
-    async fn the_command_stands_with_its_first_event_and_where_it_came_from_with_each() {
-        let kind = kind(|_| ()).await;
-        let decision = decide(&kind, &Resident::new(), command(&[1, 2], false, Some("k")));
+    async fn the_command_is_recorded_with_its_first_event_and_its_origin_with_each() {
+        let registered = registered(|_| ()).await;
+        let decision = decide(&registered, &LoadedAggregate::new(), command(&[1, 2], false, Some("k")));
         let append = decision.append.unwrap();
         let metadata: Vec<Metadata> = append.events.iter().map(|event| decode(&event.metadata).unwrap()).collect();
         let record = metadata[0].command.as_ref().unwrap();
@@ -214,60 +232,63 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_without_events_appends_nothing() {
-        let kind = kind(|_| ()).await;
-        assert!(decide(&kind, &Resident::new(), command(&[], false, Some("k"))).append.is_none());
+        let registered = registered(|_| ()).await;
+        assert!(decide(&registered, &LoadedAggregate::new(), command(&[], false, Some("k"))).append.is_none());
     }
 
     #[tokio::test]
-    async fn what_is_too_large_or_too_many_is_unstorable() {
-        let kind = kind(|config| {
+    async fn events_that_are_too_large_or_too_many_are_unstorable() {
+        let registered = registered(|config| {
             config.journal.batch_events = 2.try_into().unwrap();
             config.journal.event_size_max = "9 B".parse().unwrap();
         })
         .await;
-        let refused =
-            |numbers: &[i64]| match Resident::<Tally>::new().decide(&kind, &id(), command(numbers, false, None)) {
-                Err(CommandError::Unstorable(reason)) => reason,
-                Err(error) => panic!("{error:?}"),
-                Ok(_) => String::new(),
-            };
+        let refused = |numbers: &[i64]| match LoadedAggregate::<Tally>::new().decide(
+            &registered,
+            &id(),
+            command(numbers, false, None),
+        ) {
+            Err(CommandError::Unstorable(reason)) => reason,
+            Err(error) => panic!("{error:?}"),
+            Ok(_) => String::new(),
+        };
         assert_eq!(refused(&[1, 1]), "");
         assert!(refused(&[1, 1, 1]).contains("3 events"));
         assert!(refused(&[i64::MAX]).contains("Saw has"), "{}", refused(&[i64::MAX]));
     }
 
     #[tokio::test]
-    async fn nothing_is_recorded_before_what_precedes_it() {
-        let kind = kind(|_| ()).await;
-        let mut resident = Resident::new();
-        resident.recorded_at = Timestamp::from_second(2_000).unwrap();
-        let append = decide(&kind, &resident, command(&[1], false, None)).append.unwrap();
-        assert_eq!(append.events[0].recorded_at, resident.recorded_at);
+    async fn an_event_is_never_recorded_before_its_predecessor() {
+        let registered = registered(|_| ()).await;
+        let mut loaded = LoadedAggregate::new();
+        loaded.recorded_at = Timestamp::from_second(2_000).unwrap();
+        let append = decide(&registered, &loaded, command(&[1], false, None)).append.unwrap();
+        assert_eq!(append.events[0].recorded_at, loaded.recorded_at);
     }
 
     proptest! {
-        /// The state in memory after any commands is the one a replay of their rows leads to: values, version, chain,
-        /// time, keys and all.
+        /// After any commands the loaded aggregate equals the one that a replay of their rows leads to: state, version,
+        /// chain, time and keys.
         #[test]
-        fn following_decisions_and_replaying_them_come_to_the_same(
+        fn applying_decisions_and_replaying_them_lead_to_the_same_aggregate(
             commands in vec((vec(-2..3_i64, 0..4), any::<bool>(), proptest::option::of("[a-z]{8}")), 0..12),
             slept_after in 0..12_usize,
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let kind = runtime.block_on(kind(|_| ()));
-            let (mut live, mut replayed) = (Resident::new(), Resident::new());
+            let registered = runtime.block_on(registered(|_| ()));
+            let (mut live, mut replayed) = (LoadedAggregate::new(), LoadedAggregate::new());
             let mut position = Position(1);
             for (number, (numbers, look, key)) in commands.into_iter().enumerate() {
-                let decision = decide(&kind, &live, command(&numbers, look, key.as_deref()));
-                if let Some(append) = follow(&kind, &mut live, decision) {
+                let decision = decide(&registered, &live, command(&numbers, look, key.as_deref()));
+                if let Some(append) = apply(&registered, &mut live, decision) {
                     let placed = Placed { first: position, append: Arc::new(append) };
                     position = placed.last().next();
                     for row in placed.rows() {
-                        replayed.replay(&row, &kind.codec, 3).unwrap();
+                        replayed.replay(&row, &registered.codec, 3).unwrap();
                     }
                 }
                 if number == slept_after {
-                    live = Resident::from_body(&live.to_body(false).unwrap()).unwrap();
+                    live = LoadedAggregate::from_dormant(&live.to_dormant(false).unwrap()).unwrap();
                 }
             }
             prop_assert_eq!(live, replayed);

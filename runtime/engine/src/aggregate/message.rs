@@ -1,50 +1,27 @@
-//! Everything an aggregate's actor can be told.
+//! The messages of an aggregate's actor.
 
 use dormouse_kernel::Aggregate;
 use tokio::sync::{oneshot, watch};
 
-use crate::admission::Permits;
-use crate::aggregates::Stated;
+use crate::admission::RequestPermits;
+use crate::aggregates::VersionedState;
 use crate::delivery::Delivery;
 use crate::error::QueryError;
+use crate::passivation::Reason;
 
-/// The whole vocabulary of an aggregate's actor. Its mailbox has no bound of its own (ractor's have none): every
-/// command and reading in it carries permits, and there is at most one `Sleep`.
+/// The messages of an aggregate's actor. Ractor's mailboxes are unbounded. This one is bounded by permits: every
+/// command and reading holds some, and there is at most one `Sleep`.
 pub(crate) enum Message<A: Aggregate> {
-    /// Decide this.
+    /// Decide this command.
     Command(Delivery<A>),
-    /// Show the state.
+    /// Answer with the current state.
     Read(Reading<A>),
-    /// Nobody uses you: sleep. The sender goes when the aggregate sleeps.
-    Sleep(SleepReason, watch::Sender<()>),
+    /// Unload the aggregate: no request is with it, and none can reach it. The sender is dropped once it sleeps.
+    Sleep(Reason, watch::Sender<()>),
 }
 
-/// A request for the current state. The answer is durable.
+/// A request for the current state. It is answered once that state is durable.
 pub(crate) struct Reading<A: Aggregate> {
-    pub(crate) reply: oneshot::Sender<Result<Stated<A>, QueryError>>,
-    pub(crate) permits: Permits,
-}
-
-/// Why an aggregate is put to sleep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SleepReason {
-    /// Nobody used it for long.
-    Idle,
-    /// There were more live aggregates than allowed.
-    Limit,
-    /// It has no events.
-    Empty,
-    /// The node stops.
-    Drain,
-}
-
-impl SleepReason {
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Limit => "limit",
-            Self::Empty => "empty",
-            Self::Drain => "drain",
-        }
-    }
+    pub(crate) reply: oneshot::Sender<Result<VersionedState<A>, QueryError>>,
+    pub(crate) permits: RequestPermits,
 }

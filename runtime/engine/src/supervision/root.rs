@@ -1,5 +1,5 @@
-//! The root: it restarts shards and the sweep within limits, and gives up when they keep failing or when the journal is
-//! lost.
+//! The root restarts the shards and the sweeper within limits. It gives up if one of them keeps failing, or if the
+//! journal is lost.
 
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::Shard;
-use crate::engine::Lifecycle;
-use crate::kind::Node;
+use crate::lifecycle::Lifecycle;
+use crate::node::Node;
 use crate::passivation::{Sweep, Sweeper};
 
 pub(crate) struct Root;
 
-/// What the root is asked to do.
+/// The messages of the root.
 pub(crate) enum RootMessage {
-    /// A child's pause after a failure is over.
+    /// The pause after a failure of this child is over.
     Restart(Child),
     /// The journal takes no more appends, ever.
     JournalLost(Health),
 }
 
-/// The children of the root. Each is restarted on its own.
+/// The children of the root. Each is restarted without the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Child {
     Shard(u16),
@@ -56,7 +56,7 @@ impl Actor for Root {
     ) -> Result<RootState, ActorProcessingErr> {
         let Startup { node, sweep, limits } = startup;
         let mut state = RootState { node, sweep, limits, children: Vec::new() };
-        for number in 0..state.node.shards() {
+        for number in 0..state.node.actors.shards() {
             let id = state.start(Child::Shard(number), &myself).await?;
             state.children.push((Child::Shard(number), id, Failures::default()));
         }
@@ -111,7 +111,7 @@ impl Actor for Root {
         let now = Instant::now().into_std();
         match failures.record(now, &limits, &problem) {
             RestartDecision::Restart { until } => {
-                warn!(?child, problem, "restarting");
+                warn!(?child, problem, "restarting a supervised actor");
                 let pause = until.saturating_duration_since(now);
                 myself.send_after(pause, move || RootMessage::Restart(child));
             }
@@ -127,19 +127,19 @@ impl RootState {
         match child {
             Child::Shard(number) => {
                 let (shard, _) = ActorRuntime::spawn_linked(None, Shard, (), supervisor).await?;
-                self.node.set_supervisor(number, shard.get_cell());
+                self.node.actors.set_shard(number, shard.get_cell());
                 Ok(shard.get_id())
             }
             Child::Sweeper => {
                 let (sweeper, _) = ActorRuntime::spawn_linked(None, Sweeper, self.sweep.clone(), supervisor).await?;
-                self.node.set_sweeper(sweeper.clone());
+                self.node.actors.set_sweeper(sweeper.clone());
                 Ok(sweeper.get_id())
             }
         }
     }
 }
 
-/// The escalation of last resort: unready first, then whoever runs the engine ends the process.
+/// The last escalation: the engine becomes unready, and the program that runs it ends with an error.
 fn give_up(node: &Node, reason: String, root: &ActorRef<RootMessage>) {
     if node.is_stopping() {
         return;
@@ -149,13 +149,14 @@ fn give_up(node: &Node, reason: String, root: &ActorRef<RootMessage>) {
     root.stop(None);
 }
 
+/// Tells the root when the journal takes no more appends. The task ends then.
 fn watch_journal(node: &Node, root: ActorRef<RootMessage>) {
     let mut health = node.journal.health();
     tokio::spawn(async move {
-        // An error means that the writer is gone without a word.
+        // An error means that the writer ended without reporting its health.
         let ended = health.wait_for(|health| matches!(health, Health::Fenced | Health::Closed)).await;
-        let health = ended.map_or_else(|_| Health::Recovering("it died".to_owned()), |health| health.clone());
-        // A root that is gone needs no telling.
-        let _gone = root.send_message(RootMessage::JournalLost(health));
+        let health = ended.map_or_else(|_| Health::Recovering("its task ended".to_owned()), |health| health.clone());
+        // A root that has ended needs no message.
+        let _ended = root.send_message(RootMessage::JournalLost(health));
     });
 }

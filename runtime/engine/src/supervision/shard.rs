@@ -1,7 +1,7 @@
-//! A shard: the supervisor of the aggregates in one range of slices.
+//! A shard supervises the aggregates of one range of slices.
 //!
-//! Commands do not pass through it. Its mailbox is where ractor reports every start and end of a child, which run ahead
-//! of messages: a shard that also routed commands would starve under churn.
+//! Commands do not pass through it. Ractor reports every start and end of a child to its mailbox, ahead of messages: a
+//! shard that also routed commands would starve while many aggregates come and go.
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tracing::error;
@@ -17,8 +17,8 @@ impl Actor for Shard {
         Ok(())
     }
 
-    /// Children come and go as commands name them, so their end never ends the shard. A failed one has noted that in
-    /// the directory already, where the next command finds it and restarts it when it may.
+    /// The end of an aggregate never ends the shard. A failed activation has reported to the directory already, which
+    /// restarts the aggregate at the next command when it may.
     async fn handle_supervisor_evt(
         &self,
         _myself: ActorRef<()>,
@@ -26,7 +26,7 @@ impl Actor for Shard {
         _state: &mut (),
     ) -> Result<(), ActorProcessingErr> {
         if let SupervisionEvent::ActorFailed(_, problem) = event {
-            error!(%problem, "an aggregate failed");
+            error!(%problem, "the actor of an aggregate failed");
         }
         Ok(())
     }

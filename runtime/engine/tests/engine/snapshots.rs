@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_config::SnapshotStrategy;
-use dormouse_engine::{Engine, Verified};
+use dormouse_engine::{Engine, SnapshotVerification};
 use dormouse_faults::Fault;
 use dormouse_journal::{AsOf, Journal, Options, Snapshot, Store};
 use dormouse_kernel::{Aggregate, Chain, Context, Version};
@@ -241,12 +241,12 @@ async fn snapshots_are_verified_on_request_whoever_wrote_them() {
     let journal = Journal::start(world.store.clone() as Arc<dyn Store>, Options::default()).await.unwrap();
     let engine = Engine::builder(config()).aggregate::<Doubled>().start(journal).await.unwrap();
     let found = engine.aggregates::<Doubled>().unwrap().verify_snapshots(&id("1")).await.unwrap();
-    assert_eq!(found, Verified { compared: 1, unused: 0, differing: vec![Version(5)] });
+    assert_eq!(found, SnapshotVerification { compared: 1, unused: 0, differing: vec![Version(5)] });
     let nothing = engine.aggregates::<Doubled>().unwrap().verify_snapshots(&id("9")).await.unwrap();
-    assert_eq!(nothing, Verified::default());
+    assert_eq!(nothing, SnapshotVerification::default());
     assert!(engine.drain(Duration::from_secs(30)).await.complete);
 
     let engine = later::<crate::counter::Counter>(&world).await;
     let found = engine.aggregates::<crate::counter::Counter>().unwrap().verify_snapshots(&id("1")).await.unwrap();
-    assert_eq!(found, Verified { compared: 1, unused: 0, differing: Vec::new() });
+    assert_eq!(found, SnapshotVerification { compared: 1, unused: 0, differing: Vec::new() });
 }

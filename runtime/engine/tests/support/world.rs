@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use dormouse_config::{Config, SnapshotStrategy};
-use dormouse_engine::{Aggregates, CommandError, CommandOptions, DrainReport, Engine, Outcome, QueryError, Stated};
+use dormouse_engine::{
+    Aggregates, CommandError, CommandOptions, DrainReport, Engine, Outcome, QueryError, VersionedState,
+};
 use dormouse_faults::Faulty;
 use dormouse_journal::{Append, Journal, Options, PageLimit, Store};
 use dormouse_kernel::{
@@ -115,7 +117,7 @@ impl World {
         tokio::spawn(async move { world.send(&to, command, options).await })
     }
 
-    pub(crate) async fn read(&self, of: &str) -> Result<Stated<Counter>, QueryError> {
+    pub(crate) async fn read(&self, of: &str) -> Result<VersionedState<Counter>, QueryError> {
         self.counters.state(&id(of)).await
     }
 

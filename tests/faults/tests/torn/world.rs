@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_config::{Config, SnapshotStrategy};
-use dormouse_engine::{Aggregates, CommandError, CommandOptions, Engine, Outcome, QueryError, Stated};
+use dormouse_engine::{Aggregates, CommandError, CommandOptions, Engine, Outcome, QueryError, VersionedState};
 use dormouse_faults::{Fault, Faulty, Tear};
 use dormouse_journal::{Journal, Options, PageLimit, Store};
 use dormouse_kernel::{AggregateId, CommandKey, Position, Version};
@@ -115,7 +115,7 @@ impl Node {
         self.tallies.outcome(&id(of), &key_of(of)).await
     }
 
-    pub(crate) async fn read(&self, of: &str) -> Result<Stated<Tally>, QueryError> {
+    pub(crate) async fn read(&self, of: &str) -> Result<VersionedState<Tally>, QueryError> {
         self.tallies.state(&id(of)).await
     }
 

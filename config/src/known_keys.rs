@@ -1,4 +1,4 @@
-//! The known keys: those of `default.toml`, which has them all.
+//! The known keys: those of `default.toml`, which has all of them.
 
 use std::sync::LazyLock;
 
@@ -7,14 +7,14 @@ use toml::{Spanned, Table, Value};
 
 use crate::DEFAULT_TOML;
 
-pub(crate) static KNOWN: LazyLock<Known> = LazyLock::new(Known::read);
+pub(crate) static KNOWN_KEYS: LazyLock<KnownKeys> = LazyLock::new(KnownKeys::read);
 
 /// The known keys with their defaults, in the order of `default.toml`.
-pub(crate) struct Known {
+pub(crate) struct KnownKeys {
     keys: Vec<(String, Value)>,
 }
 
-impl Known {
+impl KnownKeys {
     fn read() -> Self {
         let table: Table = DEFAULT_TOML.parse().expect("the embedded default.toml parses");
         let spanned = DeTable::parse(DEFAULT_TOML).expect("the embedded default.toml parses");
@@ -40,12 +40,13 @@ impl Known {
         self.iter().map(|(key, _)| key).find(|key| inside(key))
     }
 
-    /// The key most like an unknown one: a misspelling of the whole, or the right last part in the wrong section.
+    /// The key that is most similar to an unknown one: a misspelling of the whole, or the right last part in the wrong
+    /// section.
     pub(crate) fn nearest(&self, unknown: &str) -> &str {
         let likeness = |key: &str| {
             let whole = strsim::normalized_damerau_levenshtein(key, unknown);
             let last = strsim::normalized_damerau_levenshtein(last_part(key), last_part(unknown));
-            // Many sections have a key of one name: then the whole decides.
+            // Several sections may have a key of this name: then the whole key decides.
             (whole.max(0.7 * last), whole)
         };
         let order = |(one, whole): (f64, f64), (other, other_whole): (f64, f64)| {
@@ -56,7 +57,8 @@ impl Known {
     }
 }
 
-/// `section` and `key` joined by a dot; quoted where TOML would, so that a dot inside a part makes no other key.
+/// `section` and `part`, joined by a dot. A part is quoted where TOML quotes it, so that a dot within it makes no other
+/// key.
 pub(crate) fn join(section: &str, part: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let part = if !part.is_empty() && part.chars().all(bare) { part.to_owned() } else { format!("{part:?}") };
@@ -83,7 +85,7 @@ mod tests {
 
     #[test]
     fn keys_come_in_the_order_of_the_file() {
-        let keys: Vec<_> = KNOWN.iter().map(|(key, _)| key).collect();
+        let keys: Vec<_> = KNOWN_KEYS.iter().map(|(key, _)| key).collect();
         assert_eq!(keys.first(), Some(&"gateway.listen"));
         assert_eq!(keys.last(), Some(&"log.format"));
         let position = |key| keys.iter().position(|known| *known == key).unwrap();
@@ -91,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_key_is_the_one_meant() {
+    fn the_nearest_key_is_the_one_that_was_meant() {
         for (written, meant) in [
             ("gateway.lisen", "gateway.listen"),
             ("gatway.listen", "gateway.listen"),
@@ -103,7 +105,7 @@ mod tests {
             ("journal.postgres.url", "journal.url"),
             ("passivation.idle", "passivation.idle_after"),
         ] {
-            assert_eq!(KNOWN.nearest(written), meant, "{written}");
+            assert_eq!(KNOWN_KEYS.nearest(written), meant, "{written}");
         }
     }
 }

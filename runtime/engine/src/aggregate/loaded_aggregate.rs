@@ -1,25 +1,26 @@
-//! A state in memory with what belongs to it, and how it follows its events.
+//! An aggregate in memory, and how it applies its events.
 
-use dormouse_journal::Append;
+use dormouse_journal::{Anchor, Append};
 use dormouse_kernel::{Aggregate, Chain, CodecError, EventCodec, RecordedEvent, Timestamp, Version};
 
-use crate::aggregates::Stated;
+use crate::aggregates::VersionedState;
 use crate::keys::RecentKeys;
 
-/// The state of a live aggregate: all events it has decided, durable or not yet.
+/// The state of a live aggregate after all events that it has decided, durable or not, with what belongs to it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Resident<A> {
+pub(crate) struct LoadedAggregate<A> {
     pub(super) state: A,
     pub(super) version: Version,
     pub(super) chain: Chain,
-    /// When the last event was recorded: the next is never earlier.
+    /// When the last event was recorded. The next event is never earlier.
     pub(super) recorded_at: Timestamp,
     pub(super) keys: RecentKeys,
+    /// How many events there are since the last snapshot.
     pub(super) since_snapshot: u64,
 }
 
-impl<A: Aggregate> Resident<A> {
-    /// Before the first event.
+impl<A: Aggregate> LoadedAggregate<A> {
+    /// The aggregate before its first event.
     pub(crate) fn new() -> Self {
         Self {
             state: A::default(),
@@ -31,7 +32,7 @@ impl<A: Aggregate> Resident<A> {
         }
     }
 
-    /// Follows an event from the journal.
+    /// Applies an event from the journal.
     pub(crate) fn replay(
         &mut self,
         recorded: &RecordedEvent,
@@ -51,7 +52,7 @@ impl<A: Aggregate> Resident<A> {
         Ok(())
     }
 
-    /// Follows a decision of its own.
+    /// Applies a decision of its own. `after` is the state after the events, if the domain has computed it.
     pub(super) fn apply(&mut self, events: &[A::Event], after: Option<A>, append: &Append, recent_keys: usize) {
         match after {
             Some(after) => self.state = after,
@@ -68,12 +69,22 @@ impl<A: Aggregate> Resident<A> {
         self.since_snapshot += append.events.len() as u64;
     }
 
-    pub(super) fn to_stated(&self) -> Stated<A> {
-        let Self { version, chain, recorded_at, .. } = *self;
-        Stated { state: self.state.clone(), version, mark: chain.mark(), recorded_at }
+    /// Where a read of the following events starts.
+    pub(crate) fn anchor(&self) -> Anchor {
+        Anchor { version: self.version, chain: self.chain }
     }
 
-    pub(crate) fn into_stated(self) -> Stated<A> {
-        Stated { state: self.state, version: self.version, mark: self.chain.mark(), recorded_at: self.recorded_at }
+    pub(super) fn to_versioned_state(&self) -> VersionedState<A> {
+        let Self { version, chain, recorded_at, .. } = *self;
+        VersionedState { state: self.state.clone(), version, mark: chain.mark(), recorded_at }
+    }
+
+    pub(crate) fn into_versioned_state(self) -> VersionedState<A> {
+        VersionedState {
+            state: self.state,
+            version: self.version,
+            mark: self.chain.mark(),
+            recorded_at: self.recorded_at,
+        }
     }
 }

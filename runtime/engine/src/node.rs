@@ -1,0 +1,132 @@
+//! What all aggregates of a node share.
+
+use std::sync::Arc;
+
+use dormouse_config::Config;
+use dormouse_journal::Journal;
+use dormouse_kernel::{Clock, IdSource, Limits, Timestamp};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::admission::NodePermits;
+use crate::clock_check;
+use crate::dormant::DormantTier;
+use crate::lifecycle::Lifecycle;
+use crate::live_count::LiveCount;
+use crate::passivation::{self, IdleScan};
+use crate::snapshotting;
+use crate::supervision::{self, ActorRefs};
+
+/// How many histories are replayed for reads of the past at the same time. Each keeps a thread busy for as long as its
+/// history is: more of them would take the processors from commands, and would finish no earlier.
+const REPLAYS: usize = 2;
+
+/// What all aggregates of a node share.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) journal: Journal,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    /// The runtime on which aggregates run.
+    pub(crate) threads: Handle,
+    /// Permits for replays on behalf of readers.
+    pub(crate) replays: Semaphore,
+    pub(crate) config: Config,
+    /// The fingerprint of this program.
+    pub(crate) program: u64,
+    pub(crate) permits: Arc<NodePermits>,
+    pub(crate) dormant: DormantTier,
+    pub(crate) snapshots: snapshotting::Policy,
+    pub(crate) passivation: passivation::Policy,
+    pub(crate) idle_scan: IdleScan,
+    pub(crate) failure_limits: Limits,
+    pub(crate) live: LiveCount,
+    pub(crate) actors: ActorRefs,
+    started: Instant,
+    lifecycle: watch::Sender<Lifecycle>,
+}
+
+impl Node {
+    pub(crate) fn new(
+        journal: Journal,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        threads: Handle,
+        config: Config,
+        program: u64,
+    ) -> Self {
+        let dormant_budget = usize::try_from(config.passivation.dormant_budget.as_u64()).unwrap_or(usize::MAX);
+        Self {
+            journal,
+            clock,
+            ids,
+            threads,
+            program,
+            replays: Semaphore::new(REPLAYS),
+            permits: Arc::new(NodePermits::new(config.admission.per_node.get())),
+            dormant: DormantTier::new(dormant_budget),
+            snapshots: snapshotting::Policy::from_config(&config.snapshots),
+            passivation: passivation::Policy::from_config(&config.passivation),
+            idle_scan: IdleScan::default(),
+            failure_limits: supervision::limits(&config.supervision),
+            live: LiveCount::default(),
+            actors: ActorRefs::new(config.runtime.shards.get()),
+            started: Instant::now(),
+            lifecycle: watch::Sender::new(Lifecycle::Running),
+            config,
+        }
+    }
+
+    /// Milliseconds since the node started. It is coarse and cheap, and never runs backwards.
+    pub(crate) fn now(&self) -> u64 {
+        self.milliseconds(Instant::now())
+    }
+
+    /// The same for a time that the caller has read already.
+    pub(crate) fn milliseconds(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The time of the events that an aggregate decides now, if its last event was recorded at `last`.
+    pub(crate) fn time_after(&self, last: Timestamp) -> Timestamp {
+        clock_check::time_after(last, self.clock.now(), self.config.runtime.time_carried_max)
+    }
+
+    /// Counts an activation that starts. Over the limit, the sweep is asked to make room.
+    pub(crate) fn activation_started(&self) {
+        if self.passivation.is_over_limit(self.live.started()) {
+            self.actors.request_sweep();
+        }
+    }
+
+    pub(crate) fn lifecycle(&self) -> watch::Receiver<Lifecycle> {
+        self.lifecycle.subscribe()
+    }
+
+    pub(crate) fn set_lifecycle(&self, lifecycle: Lifecycle) {
+        self.lifecycle.send_replace(lifecycle);
+        if self.is_stopping() {
+            self.permits.close();
+        }
+    }
+
+    /// From running to leaving. In every other state it changes nothing.
+    pub(crate) fn leave(&self) {
+        self.lifecycle.send_if_modified(|lifecycle| {
+            let was_running = *lifecycle == Lifecycle::Running;
+            if was_running {
+                *lifecycle = Lifecycle::Leaving;
+            }
+            was_running
+        });
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.lifecycle.borrow().is_running()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        !self.is_running()
+    }
+}

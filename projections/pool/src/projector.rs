@@ -172,7 +172,7 @@ impl<P: Projection> Projector<P> {
             self.context.claim_store().await?;
         }
         let advance = Advance { from: view.offset.position, to, rows, gone, parked, released: Vec::new() };
-        self.commit(view.build, view.offset, advance).await?;
+        self.commit(view.build, advance).await?;
         view.offset = to;
         view.documents.stored();
         view.takes_more(self.context.options.batch_events.get());
@@ -200,11 +200,11 @@ impl<P: Projection> Projector<P> {
     }
 
     /// Moves a build on, and lets the readers' answers go that are not true any more.
-    pub(crate) async fn commit(&self, build: BuildNumber, from: Offset, advance: Advance) -> Result<(), CommitError> {
+    pub(crate) async fn commit(&self, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {
         let ProjectionContext { definition, store, view_cache, .. } = &*self.context;
         let to = advance.to;
         view_cache.writing(build, &advance);
-        let committed = commit(&**store, definition, build, from, advance).await;
+        let committed = commit(&**store, definition, build, advance).await;
         view_cache.wrote(build, to, &committed);
         committed
     }

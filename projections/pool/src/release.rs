@@ -87,7 +87,7 @@ impl<P: Projection> Projector<P> {
         let (rows, gone) = view.documents.changes()?;
         let parked = still.iter().cloned().collect();
         let advance = Advance { from: view.offset.position, to: view.offset, rows, gone, parked, released };
-        self.commit(view.build, view.offset, advance).await?;
+        self.commit(view.build, advance).await?;
         view.documents.stored();
         request.skip = None;
         if let Some(Parked { version, position, reason, attempts, .. }) = &still {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use dormouse_kernel::failpoint::{self, Bug};
 use tokio::sync::Notify;
 
 /// What everybody who talks to a live aggregate shares with it: how many requests are with it, and when the last came.
@@ -41,7 +40,7 @@ impl Slot {
 
     /// No request is with the aggregate: none in its mailbox, none waiting for a commit.
     pub(crate) fn is_unused(&self) -> bool {
-        self.admitted.load(Ordering::Acquire) == 0 || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
+        self.admitted.load(Ordering::Acquire) == 0
     }
 
     pub(crate) fn last_used(&self) -> u64 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dormouse_kernel::failpoint::{self, Bug, Step};
+use dormouse_kernel::failpoint::{self, Step};
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, CommandKey, Mark, Position, RecordedEvent, Version,
 };
@@ -154,10 +154,6 @@ impl Journal {
         if anchor.version > Version::ZERO {
             let found = found.filter(|event| event.version == anchor.version);
             if found.as_ref().is_none_or(|found| found.event.chain != anchor.chain) {
-                if failpoint::is_planted(Bug::SnapshotAheadOfJournal) {
-                    // The mistake has two halves: what is kept too early is believed later.
-                    return Ok(Page::default());
-                }
                 let position = found.map_or(Position::ZERO, |found| found.position);
                 let problem = "the state that was kept does not belong to this history";
                 return Err(damaged(aggregate, anchor.version, position, problem));

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_kernel::failpoint::{self, Bug, Step};
+use dormouse_kernel::failpoint::{self, Step};
 use dormouse_kernel::{AggregateRef, Epoch, Position, Version};
 use lru::LruCache;
 use metrics::counter;
@@ -235,12 +235,6 @@ impl Writer {
         if round.has_appends() {
             failpoint::reach(Step::Gathered);
             let outcome = match self.prepare(&mut round).await {
-                Ok(position) if failpoint::is_planted(Bug::AcknowledgeBeforeCommit) => {
-                    let batch = round.batch(position);
-                    round.answer(&self.metrics);
-                    let committed = self.commit(batch, &mut Round::default()).await;
-                    return self.remember(committed.unwrap_or_default());
-                }
                 Ok(position) => {
                     let batch = round.batch(position);
                     self.commit(batch, &mut round).await
@@ -291,9 +285,6 @@ impl Writer {
                 Err(CommitError::Unknown(reason)) => {
                     warn!(%reason, "the outcome of a commit is unknown, asking the journal");
                     counter!(metric::ERRORS, "operation" => "commit").increment(1);
-                    if failpoint::is_planted(Bug::RetryUnknownCommit) {
-                        return Box::pin(self.commit_behind(batch, round)).await;
-                    }
                     if self.settle(&batch, round).await? {
                         return Ok(batch);
                     }
@@ -303,16 +294,6 @@ impl Writer {
             }
         }
         Err(self.failed("commit", &StoreError::Unavailable(last)))
-    }
-
-    /// A planted bug: commits once more what may be committed already, behind whatever is there.
-    async fn commit_behind(&mut self, mut batch: Vec<Placed>, round: &mut Round) -> Result<Vec<Placed>, AppendError> {
-        let mut next = self.acquire_again().await?.next();
-        for placed in &mut batch {
-            placed.first = next;
-            next = placed.last().next();
-        }
-        self.commit(batch, round).await
     }
 
     /// Finds out whether a batch with an unknown outcome was committed. It does not give up while the journal may still

@@ -1,9 +1,9 @@
-//! Where tests make a process fail: steps at which it can be made to die or to err, and classic bugs that can be planted
-//! to see whether the tests would catch them. Without the feature `failpoints` all of it compiles to nothing.
+//! The steps at which a test can end the process or make it fail. Without the feature `failpoints`, all of this compiles
+//! to nothing.
 //!
-//! `FAILPOINTS="committed=100*off->1*return(abort)"` ends the process right after its 101st commit;
-//! `abort-late` hangs there for a moment first, while all other threads go on, so that what was done too early shows.
-//! `FAILPOINTS="bug-no-version-check=return"` plants a bug. The language of actions is that of the crate `fail`.
+//! `FAILPOINTS="committed=100*off->1*return(abort)"` ends the process right after its 101st commit. `abort-late` first
+//! waits there for a moment while all other threads run on, so that effects of work done too early become visible. The
+//! crate `fail` defines the language of the actions.
 
 macro_rules! named {
     ($(#[$attribute:meta])* $type:ident { $($(#[doc = $doc:literal])* $variant:ident = $name:literal,)* }) => {
@@ -63,40 +63,11 @@ named! {
     }
 }
 
-named! {
-    /// Mistakes that event-sourced systems are known for. A test that cannot tell a process with one of them from one
-    /// without proves nothing.
-    Bug {
-        /// Commands are answered before they are durable.
-        AcknowledgeBeforeCommit = "bug-acknowledge-before-commit",
-        /// SQLite's log is not synced at each commit.
-        SynchronousNormal = "bug-synchronous-normal",
-        /// The store does not look at the epoch of a commit.
-        NoFence = "bug-no-fence",
-        /// The writer does not compare versions.
-        NoVersionCheck = "bug-no-version-check",
-        /// The index is told of a batch before the log has it.
-        IndexAheadOfLog = "bug-index-ahead-of-log",
-        /// An aggregate goes to sleep, and keeps its state, while commits of it are under way.
-        EvictWithCommitsInFlight = "bug-evict-with-commits-in-flight",
-        /// A snapshot is taken of what is not durable yet, and believed later whatever the journal has.
-        SnapshotAheadOfJournal = "bug-snapshot-ahead-of-journal",
-        /// A batch with an unknown outcome is committed once more without asking, behind what is there.
-        RetryUnknownCommit = "bug-retry-unknown-commit",
-        /// A node that leaves acknowledges what it no longer submits.
-        DropOnDrain = "bug-drop-on-drain",
-        /// A view is told how far it is in a transaction of its own, before it has the documents.
-        OffsetBeforeRows = "bug-offset-before-rows",
-        /// A view has the documents before it is told how far it is.
-        RowsBeforeOffset = "bug-rows-before-offset",
-    }
-}
-
 #[cfg(feature = "failpoints")]
 mod active {
     use std::time::Duration;
 
-    use super::{Bug, Step};
+    use super::Step;
 
     /// Time for an answer to leave that should not have.
     const LATE: Duration = Duration::from_millis(300);
@@ -127,17 +98,11 @@ mod active {
             _ => Some(action),
         }
     }
-
-    /// Whether a test has planted this bug.
-    #[must_use]
-    pub fn is_planted(bug: Bug) -> bool {
-        fail::eval(bug.name(), |_| ()).is_some()
-    }
 }
 
 #[cfg(not(feature = "failpoints"))]
 mod active {
-    use super::{Bug, Step};
+    use super::Step;
 
     /// Does nothing: the feature `failpoints` is off.
     pub const fn set_up() {}
@@ -152,13 +117,6 @@ mod active {
     pub const fn failure(_: Step) -> Option<String> {
         None
     }
-
-    /// No: the feature `failpoints` is off.
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_planted(_: Bug) -> bool {
-        false
-    }
 }
 
-pub use active::{failure, is_planted, reach, set_up};
+pub use active::{failure, reach, set_up};

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use dormouse_journal::{AppendError, AppendSession, Committed, Submission};
-use dormouse_kernel::failpoint::{self, Bug, Step};
-use dormouse_kernel::{Aggregate, Position, Version};
+use dormouse_kernel::failpoint::{self, Step};
+use dormouse_kernel::{Aggregate, Version};
 use metrics::counter;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
@@ -17,7 +17,6 @@ use super::decision::Decision;
 use super::message::{Message, Reading, SleepReason};
 use super::waking::{WakeError, wake};
 use super::{Activation, Resident};
-use crate::Lifecycle;
 use crate::admission::Permits;
 use crate::delivery::{Answer, Delivery, Parts, Undelivered};
 use crate::error::{CommandError, QueryError};
@@ -216,9 +215,6 @@ impl<A: Aggregate> Memory<A> {
         } else {
             None
         };
-        if let Some(snapshot) = snapshot.as_ref().filter(|_| failpoint::is_planted(Bug::SnapshotAheadOfJournal)) {
-            kind.node.journal.offer_snapshot(snapshot.clone());
-        }
         // Boxed with what it needs: most commands take none.
         let snapshot = snapshot.map(|snapshot| Box::new((kind.node.journal.clone(), snapshot)));
         let told = move |appended: Result<Committed, AppendError>| {
@@ -239,11 +235,6 @@ impl<A: Aggregate> Memory<A> {
             failpoint::reach(Step::Answering);
             answer(reply, permits, Answer::Decided(decided.map_err(CommandError::from)));
         };
-        if failpoint::is_planted(Bug::DropOnDrain) && *kind.node.lifecycle().borrow() != Lifecycle::Running {
-            let version = append.last_version();
-            told(Ok(Committed { first: Position::ZERO, last: Position::ZERO, version }));
-            return Ok(());
-        }
         let submission = Submission::append(append, Some(Arc::clone(&self.session)), told);
         kind.node.journal.submit(submission).await;
         failpoint::reach(Step::Submitted);
@@ -299,10 +290,7 @@ impl<A: Aggregate> Memory<A> {
         failpoint::reach(Step::FallingAsleep);
         let kind = Arc::clone(&self.activation.kind);
         let aggregate = kind.aggregate(&self.activation.id);
-        let whole = |resident: &&Resident<A>| {
-            let durable = !self.session.is_broken() && self.session.durable() == resident.version;
-            durable || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
-        };
+        let whole = |resident: &&Resident<A>| !self.session.is_broken() && self.session.durable() == resident.version;
         if let Some(resident) = self.resident.as_ref().ok().filter(whole)
             && resident.version > Version::ZERO
         {

@@ -38,7 +38,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
@@ -69,9 +68,6 @@ pub mod derived_file {
 /// How long a commit waits for the index to catch up before it is refused. A full tail takes a second or so to index:
 /// that long means that the index cannot be written at all.
 const BACKPRESSURE: Duration = Duration::from_secs(10);
-
-/// Of a planted bug: what it takes to index half a tail.
-const TIME_TO_GET_AHEAD: Duration = Duration::from_millis(20);
 
 /// Keeps the log in a directory.
 #[derive(Debug)]
@@ -174,14 +170,7 @@ impl Store for Sqlite {
         if tokio::time::timeout(BACKPRESSURE, self.tail.has_room()).await.is_err() {
             return Err(CommitError::Refused("the index cannot be written, and too much waits for it".to_owned()));
         }
-        let ahead = failpoint::is_planted(Bug::IndexAheadOfLog);
-        if ahead {
-            self.tail.push(batch);
-            // Without it the log would nearly always win.
-            tokio::time::sleep(TIME_TO_GET_AHEAD).await;
-        }
         match self.log.append(epoch, batch).await {
-            Ok(()) if ahead => {}
             Ok(()) => self.tail.push(batch),
             Err(CommitError::Fenced) => {
                 self.lose();

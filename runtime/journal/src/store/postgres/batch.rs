@@ -1,8 +1,7 @@
 //! A batch on its way into the log: one statement, and so one transaction and one round trip.
 
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{Epoch, Slice};
-use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
+use sqlx::PgConnection;
 
 use super::row::signed;
 use crate::append::Placed;
@@ -73,12 +72,7 @@ impl<'a> Batch<'a> {
 
     /// Says whether the epoch is in force; if not, nothing was appended.
     pub(super) async fn append(self, epoch: Epoch, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let append = if failpoint::is_planted(Bug::NoFence) {
-            AssertSqlSafe(APPEND.replace("epoch = $1", "$1 IS NOT NULL")).into_sql_str()
-        } else {
-            APPEND.into_sql_str()
-        };
-        let append = sqlx::query(append)
+        let append = sqlx::query(APPEND)
             .bind(signed(epoch.0))
             .bind(self.base)
             .bind(self.slices)

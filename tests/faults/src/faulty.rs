@@ -12,16 +12,16 @@ use dormouse_kernel::Version;
 use tokio::sync::{Semaphore, watch};
 
 use crate::fault::Fault;
-use crate::gate::{Gate, Held};
+use crate::gate::{Gate, GateGuard};
 use crate::plan::{Call, Plan};
-use crate::seen::{Read, Seen};
+use crate::record::{CallRecord, Read};
 
 /// In memory, snapshots are kept: a test wants to see them.
 const KEEPS_ALL: Retention = Retention { keep_count: 1000, max_age: Duration::from_secs(1 << 30), keep_sparse: 0 };
 
 /// A store that does what the one inside it does, and gets into trouble when a test wants it to.
 ///
-/// Orders to commits apply first come, first served: a fault from [`script`](Self::script) or
+/// Instructions to commits apply first come, first served: a fault from [`script`](Self::script) or
 /// [`fail_next_commit`](Self::fail_next_commit) comes before what the plan says. A store that is down refuses
 /// commits, except those whose answer gets lost anyway.
 ///
@@ -29,8 +29,8 @@ const KEEPS_ALL: Retention = Retention { keep_count: 1000, max_age: Duration::fr
 pub struct Faulty {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) stays_open: bool,
-    pub(crate) orders: Mutex<Orders>,
-    pub(crate) seen: Mutex<Seen>,
+    pub(crate) instructions: Mutex<Instructions>,
+    pub(crate) record: Mutex<CallRecord>,
     pub(crate) commit_gate: Gate,
     pub(crate) read_gate: Gate,
     pub(crate) ping_gate: Gate,
@@ -43,7 +43,7 @@ pub struct Faulty {
 pub(crate) type Tamper = Box<dyn Fn(&mut Snapshot) + Send>;
 
 #[derive(Default)]
-pub(crate) struct Orders {
+pub(crate) struct Instructions {
     faults: VecDeque<Fault>,
     plan: Option<Box<dyn Plan>>,
     pub(crate) slowness: Duration,
@@ -73,8 +73,8 @@ impl Faulty {
         Arc::new(Self {
             inner,
             stays_open,
-            orders: Mutex::default(),
-            seen: Mutex::default(),
+            instructions: Mutex::default(),
+            record: Mutex::default(),
             commit_gate: Gate::default(),
             read_gate: Gate::default(),
             ping_gate: Gate::default(),
@@ -91,7 +91,7 @@ impl Faulty {
         &self.inner
     }
 
-    // Orders
+    // Instructions
 
     /// What the next commit runs into, after those that were ordered before.
     pub fn fail_next_commit(&self, fault: Fault) {
@@ -100,17 +100,17 @@ impl Faulty {
 
     /// What the next commits run into, one after the other.
     pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.orders().faults.extend(faults);
+        self.instructions().faults.extend(faults);
     }
 
     /// Lets a plan decide about every call from now on.
     pub fn follow(&self, plan: impl Plan + 'static) {
-        self.orders().plan = Some(Box::new(plan));
+        self.instructions().plan = Some(Box::new(plan));
     }
 
     /// How long a commit takes from now on, at least.
     pub fn slow(&self, every_commit: Duration) {
-        self.orders().slowness = every_commit;
+        self.instructions().slowness = every_commit;
     }
 
     /// It does not answer any more, until it comes back.
@@ -130,22 +130,22 @@ impl Faulty {
 
     /// What is done to every snapshot that is read from now on.
     pub fn tamper_with_snapshots(&self, tamper: impl Fn(&mut Snapshot) + Send + 'static) {
-        self.orders().tamper = Some(Box::new(tamper));
+        self.instructions().tamper = Some(Box::new(tamper));
     }
 
     /// Holds up commits until the guard is dropped, and forgets about those that arrived before.
-    pub fn hold_commits(&self) -> Held {
+    pub fn hold_commits(&self) -> GateGuard {
         self.arrived.forget_permits(Semaphore::MAX_PERMITS);
         self.commit_gate.hold()
     }
 
     /// Holds up the reading of aggregates until the guard is dropped.
-    pub fn hold_reads(&self) -> Held {
+    pub fn hold_reads(&self) -> GateGuard {
         self.read_gate.hold()
     }
 
     /// Holds up the question for the head, by which one asks whether a store answers at all, until the guard is dropped.
-    pub fn hold_pings(&self) -> Held {
+    pub fn hold_pings(&self) -> GateGuard {
         self.ping_gate.hold()
     }
 
@@ -168,58 +168,58 @@ impl Faulty {
     /// Commits that went through.
     #[must_use]
     pub fn commits(&self) -> usize {
-        self.seen().batches.len()
+        self.record().batches.len()
     }
 
     /// Appends in each of them.
     #[must_use]
     pub fn batches(&self) -> Vec<usize> {
-        self.seen().batches.clone()
+        self.record().batches.clone()
     }
 
     /// How often a command key was looked for.
     #[must_use]
     pub fn look_ups(&self) -> usize {
-        self.seen().look_ups
+        self.record().look_ups
     }
 
     /// Which aggregates' events were read.
     #[must_use]
     pub fn reads(&self) -> Vec<Read> {
-        self.seen().reads.clone()
+        self.record().reads.clone()
     }
 
     /// Counts reads anew.
     pub fn forget_reads(&self) {
-        self.seen().reads.clear();
+        self.record().reads.clear();
     }
 
     /// The versions of an aggregate that were snapshotted, in the order of writing.
     #[must_use]
     pub fn snapshots(&self, id: &str) -> Vec<u64> {
-        self.seen().snapshots.iter().filter(|(saved, _)| saved == id).map(|(_, version)| version.0).collect()
+        self.record().snapshots.iter().filter(|(saved, _)| saved == id).map(|(_, version)| version.0).collect()
     }
 
     /// How many snapshots were written, of all aggregates.
     #[must_use]
     pub fn snapshotted(&self) -> usize {
-        self.seen().snapshots.len()
+        self.record().snapshots.len()
     }
 
     /// What must never be asked of a store, and was: a snapshot of what is not durable.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
-        self.seen().violations.clone()
+        self.record().violations.clone()
     }
 
     // What the calls need
 
-    pub(crate) fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn instructions(&self) -> MutexGuard<'_, Instructions> {
+        self.instructions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn record(&self) -> MutexGuard<'_, CallRecord> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn arrives(&self) {
@@ -239,14 +239,14 @@ impl Faulty {
 
     /// The fault of the next commit, after so many turns given to other tasks.
     pub(crate) fn next_fault(&self, batch: &[dormouse_journal::store::Placed]) -> (u64, Fault) {
-        let mut orders = self.orders();
-        let planned = orders.plan.as_mut().map_or((0, Fault::None), |plan| plan.commit(batch));
-        orders.faults.pop_front().map_or(planned, |ordered| (planned.0, ordered))
+        let mut instructions = self.instructions();
+        let planned = instructions.plan.as_mut().map_or((0, Fault::None), |plan| plan.commit(batch));
+        instructions.faults.pop_front().map_or(planned, |ordered| (planned.0, ordered))
     }
 
     /// Disturbs a call as planned.
     pub(crate) async fn disturb(&self, call: Call) -> Result<(), StoreError> {
-        let planned = self.orders().plan.as_mut().map(|plan| plan.call(call));
+        let planned = self.instructions().plan.as_mut().map(|plan| plan.call(call));
         if let Some(planned) = planned {
             give_way(planned.yields).await;
             wait(planned.delay).await;
@@ -263,7 +263,7 @@ impl Faulty {
     }
 
     pub(crate) fn saw_read(&self, id: &str, after: Version) {
-        self.seen().reads.push(Read { id: id.to_owned(), after });
+        self.record().reads.push(Read { id: id.to_owned(), after });
     }
 }
 
@@ -283,6 +283,10 @@ pub(crate) async fn wait(time: Duration) {
 
 impl fmt::Debug for Faulty {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Faulty").field("over", &self.inner).field("seen", &*self.seen()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Faulty")
+            .field("over", &self.inner)
+            .field("record", &*self.record())
+            .finish_non_exhaustive()
     }
 }

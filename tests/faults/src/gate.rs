@@ -9,7 +9,7 @@ pub(crate) struct Gate(watch::Sender<usize>);
 /// Keeps a gate shut until it is dropped.
 #[derive(Debug)]
 #[must_use = "the gate opens when this is dropped"]
-pub struct Held(watch::Sender<usize>);
+pub struct GateGuard(watch::Sender<usize>);
 
 impl Default for Gate {
     fn default() -> Self {
@@ -18,9 +18,9 @@ impl Default for Gate {
 }
 
 impl Gate {
-    pub(crate) fn hold(&self) -> Held {
+    pub(crate) fn hold(&self) -> GateGuard {
         self.0.send_modify(|holders| *holders += 1);
-        Held(self.0.clone())
+        GateGuard(self.0.clone())
     }
 
     pub(crate) async fn pass(&self) {
@@ -30,7 +30,7 @@ impl Gate {
     }
 }
 
-impl Drop for Held {
+impl Drop for GateGuard {
     fn drop(&mut self) {
         self.0.send_modify(|holders| *holders -= 1);
     }

@@ -63,12 +63,12 @@ pub struct Odds {
 
 /// A plan drawn from a seed.
 #[derive(Debug)]
-pub struct Weather {
+pub struct RandomPlan {
     dice: Dice,
     odds: Odds,
 }
 
-impl Weather {
+impl RandomPlan {
     /// The same seed makes the same plan.
     #[must_use]
     pub fn new(seed: u64, odds: Odds) -> Self {
@@ -85,7 +85,7 @@ impl Weather {
     }
 }
 
-impl Plan for Weather {
+impl Plan for RandomPlan {
     fn commit(&mut self, batch: &[Placed]) -> (u64, Fault) {
         let yields = self.yields();
         let fault = if self.dice.one_in(self.odds.torn) {

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use dormouse_kernel::RecordedEvent;
 
-use crate::history::{Answer, Asked, Done, History, Moment, Name, Sent, Told};
-pub(crate) use truth::Noted;
-use truth::{Found, Truth};
+use crate::history::{Answer, Done, History, Moment, Name, Request, Response, Sent};
+pub(crate) use truth::LoggedEvent;
+use truth::{LoggedCommand, Truth};
 
 /// So long may a node that was taken over show what its successor has changed already, in milliseconds: it looks every
 /// 500 ms whether it still owns the journal, and the look takes its time on a slow store.
@@ -52,10 +52,10 @@ impl Checker<'_> {
     /// Ok: exactly once, as told, the same each time. Refused: absent. Unknown: at most once.
     fn command(&mut self, command: &str, attempts: &[&Sent]) {
         let found = self.truth.commands.get(command).map_or(&[][..], Vec::as_slice);
-        let told: Vec<Option<&Told>> = attempts.iter().map(|sent| sent.told()).collect();
-        let done: Vec<&Done> = told.iter().filter_map(|told| told.and_then(Told::done)).collect();
-        let refused = told.iter().flatten().any(|told| told.is_refusal());
-        let never_tried = told.iter().all(|told| matches!(told, Some(Told::Nothing(_))));
+        let responses: Vec<Option<&Response>> = attempts.iter().map(|sent| sent.response()).collect();
+        let done: Vec<&Done> = responses.iter().filter_map(|response| response.and_then(Response::done)).collect();
+        let refused = responses.iter().flatten().any(|response| response.is_refusal());
+        let never_tried = responses.iter().all(|response| matches!(response, Some(Response::Nothing(_))));
         if found.len() > 1 {
             self.wrong(format!("{command} is in the log {} times: {found:?}", found.len()));
         }
@@ -66,7 +66,7 @@ impl Checker<'_> {
             self.wrong(format!("{command} was acknowledged, and is not in the log: {done:?}"));
         }
         if let (Some(first), Some(found)) = (done.first(), found.first()) {
-            if !found.is_as_told(first) {
+            if !found.matches(first) {
                 self.wrong(format!("{command} was acknowledged as {first:?}, and is in the log as {found:?}"));
             }
             for again in &done[1..] {
@@ -84,7 +84,7 @@ impl Checker<'_> {
     }
 
     /// Whoever sends a command knows what was answered before: it comes after that.
-    fn comes_after_what_was_known(&mut self, command: &str, sent: &Sent, found: &Found) {
+    fn comes_after_what_was_known(&mut self, command: &str, sent: &Sent, found: &LoggedCommand) {
         let known = self.known(&sent.to, |answer, _| answer.answered < sent.sent);
         if found.first_version <= known {
             let version = found.first_version;
@@ -94,29 +94,29 @@ impl Checker<'_> {
 
     /// What an answer shows is durable, true, and no older than the answers before.
     fn answer(&mut self, sent: &Sent, answer: &Answer) {
-        let told = &answer.told;
-        if let Told::Nonsense(what) = told {
-            self.wrong(format!("{} was answered {what}", sent.asked));
+        let response = &answer.response;
+        if let Response::Nonsense(what) = response {
+            self.wrong(format!("{} was answered {what}", sent.request));
         }
-        if let (Asked::Command { steals_key: true, .. }, Told::Done(_)) = (&sent.asked, told) {
-            self.wrong(format!("{} was carried out under the key of another command", sent.asked));
+        if let (Request::Command { steals_key: true, .. }, Response::Done(_)) = (&sent.request, response) {
+            self.wrong(format!("{} was carried out under the key of another command", sent.request));
         }
-        let Some(version) = told.version() else { return };
+        let Some(version) = response.version() else { return };
         if version > answer.durable {
             let durable = answer.durable;
-            self.wrong(format!("{} was answered {told:?} when only version {durable} was durable", sent.asked));
+            self.wrong(format!("{} was answered {response:?} when only version {durable} was durable", sent.request));
         }
-        if let Some(state) = told.state() {
+        if let Some(state) = response.state() {
             let truth = self.truth.state(&sent.to, version);
             if truth != Some(state) {
-                self.wrong(format!("{} was answered {told:?}, but by its events it is {truth:?}", sent.asked));
+                self.wrong(format!("{} was answered {response:?}, but by its events it is {truth:?}", sent.request));
             }
         }
         // A repeated answer is an old one. New commands are checked as such.
-        if told.done().is_none() {
+        if response.done().is_none() {
             let known = self.known(&sent.to, |answer, node| self.must_be_known(sent, answer, node));
             if version < known {
-                self.wrong(format!("{} was answered {told:?} after version {known} was answered", sent.asked));
+                self.wrong(format!("{} was answered {response:?} after version {known} was answered", sent.request));
             }
         }
     }
@@ -127,19 +127,19 @@ impl Checker<'_> {
         let answers = answers.filter_map(|sent| sent.answer.as_ref().map(|answer| (answer, sent.node)));
         answers
             .filter(|(answer, node)| counts(answer, *node))
-            .filter_map(|(answer, _)| answer.told.version())
+            .filter_map(|(answer, _)| answer.response.version())
             .max()
             .unwrap_or(0)
     }
 
     /// For a while, a node that was taken over need not know what others answered since.
-    fn must_be_known(&self, asked: &Sent, answer: &Answer, by: usize) -> bool {
+    fn must_be_known(&self, sent: &Sent, answer: &Answer, by: usize) -> bool {
         let before = |moment: Moment| answer.answered < moment;
-        match self.history.nodes[asked.node].ended {
-            Some(ended) if asked.sent.at < ended.at + ZOMBIE_WINDOW => {
-                before(asked.sent) && (by == asked.node || before(ended))
+        match self.history.nodes[sent.node].ended {
+            Some(ended) if sent.sent.at < ended.at + ZOMBIE_WINDOW => {
+                before(sent.sent) && (by == sent.node || before(ended))
             }
-            _ => before(asked.sent),
+            _ => before(sent.sent),
         }
     }
 }

@@ -12,11 +12,11 @@ use dormouse_kernel::{CommandKey, Version};
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Node, id};
-use crate::history::{Asked, Done, Name, Told};
+use crate::history::{Done, Name, Request, Response};
 use crate::register::{Order, Register, TooLittle};
 use crate::run::World;
 use crate::scenario::Scenario;
-use crate::trace::Who;
+use crate::trace::Source;
 
 /// Few, so that clients get into each other's way.
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -57,7 +57,7 @@ struct Pending {
 
 /// How long the client waits for an answer.
 #[derive(Clone, Copy, Debug)]
-enum Patience {
+enum Waiting {
     Enough,
     Polls(u64),
     Milliseconds(u64),
@@ -131,12 +131,12 @@ impl Client {
         }
     }
 
-    fn patience(&mut self) -> Patience {
+    fn patience(&mut self) -> Waiting {
         match self.dice.below(12) {
-            0 => Patience::Polls(self.dice.below(12)),
-            1 => Patience::Milliseconds(self.dice.below(20)),
-            2 => Patience::Deadline(self.dice.below(20)),
-            _ => Patience::Enough,
+            0 => Waiting::Polls(self.dice.below(12)),
+            1 => Waiting::Milliseconds(self.dice.below(20)),
+            2 => Waiting::Deadline(self.dice.below(20)),
+            _ => Waiting::Enough,
         }
     }
 
@@ -155,13 +155,13 @@ impl Client {
     }
 
     /// Decides whether to go on with the command.
-    fn learns(&mut self, told: &Told) {
+    fn learns(&mut self, response: &Response) {
         let Some(mut pending) = self.pending.take() else { return };
-        if let Some(version) = told.version() {
+        if let Some(version) = response.version() {
             self.seen[pending.to] = version;
         }
-        let goes_on = match told {
-            Told::Done(_) if pending.keyed && !pending.again && pending.stolen.is_none() => {
+        let goes_on = match response {
+            Response::Done(_) if pending.keyed && !pending.again && pending.stolen.is_none() => {
                 if self.dice.one_in(6) {
                     // A command of its own, under a key that is taken.
                     let thief = format!("{}-thief", pending.name);
@@ -174,9 +174,9 @@ impl Client {
                     pending.again
                 }
             }
-            told if told.is_final() => false,
-            Told::Unknown if !pending.keyed => false,
-            Told::Unknown => !self.dice.one_in(8),
+            response if response.is_final() => false,
+            Response::Unknown if !pending.keyed => false,
+            Response::Unknown => !self.dice.one_in(8),
             _ => true,
         };
         self.pending = goes_on.then_some(pending);
@@ -200,11 +200,11 @@ pub(crate) async fn go_on(client: Arc<Mutex<Client>>, cluster: Arc<Cluster>, wor
         rest(pause).await;
         let Some(next) = client.lock().unwrap().next() else { return };
         node = client.lock().unwrap().next_node(&node, &cluster);
-        let told = match next {
+        let response = match next {
             Next::Read(from) => read(&node, number, from, &world).await,
             Next::Attempt(pending) => {
                 if pending.attempts == ATTEMPTS {
-                    world.objects(format!("it never becomes clear what became of {pending:?}"));
+                    world.report(format!("it never becomes clear what became of {pending:?}"));
                     client.lock().unwrap().pending = None;
                     continue;
                 }
@@ -214,12 +214,12 @@ pub(crate) async fn go_on(client: Arc<Mutex<Client>>, cluster: Arc<Cluster>, wor
                     client.pending.iter_mut().for_each(|pending| pending.attempts += 1);
                     client.patience()
                 };
-                let told = attempt(&node, number, pending, patience, &world).await;
-                client.lock().unwrap().learns(&told);
-                told
+                let response = attempt(&node, number, pending, patience, &world).await;
+                client.lock().unwrap().learns(&response);
+                response
             }
         };
-        if let Told::Nothing(_) | Told::Unknown = told {
+        if let Response::Nothing(_) | Response::Unknown = response {
             // When an engine gives up, all its clients are told at the same time, in any order: from now on each keeps to
             // milliseconds of its own.
             rest(world.until_turn_of(number)).await;
@@ -228,78 +228,78 @@ pub(crate) async fn go_on(client: Arc<Mutex<Client>>, cluster: Arc<Cluster>, wor
     }
 }
 
-async fn read(node: &Node, client: usize, from: usize, world: &World) -> Told {
+async fn read(node: &Node, client: usize, from: usize, world: &World) -> Response {
     let to = Name("register", NAMES[from]);
-    world.note(Who::Client(client), format!("reads {} from node {}", to.1, node.number));
-    let request = world.send(node.number, to.clone(), Asked::State);
-    let told = understand_state(node.registers.state(&id(to.1)).await);
-    world.answer(request, &to, told.clone()).await;
-    world.note(Who::Client(client), format!("read {told:?}"));
-    told
+    world.note(Source::Client(client), format!("reads {} from node {}", to.1, node.number));
+    let request = world.send(node.number, to.clone(), Request::State);
+    let response = understand_state(node.registers.state(&id(to.1)).await);
+    world.answer(request, &to, response.clone()).await;
+    world.note(Source::Client(client), format!("read {response:?}"));
+    response
 }
 
-async fn attempt(node: &Node, client: usize, pending: Pending, patience: Patience, world: &World) -> Told {
+async fn attempt(node: &Node, client: usize, pending: Pending, patience: Waiting, world: &World) -> Response {
     let Pending { name, stolen, to, order, expected, keyed, again, .. } = pending;
     let to = Name("register", NAMES[to]);
     let key = keyed.then(|| CommandKey::new(stolen.as_ref().unwrap_or(&name).as_str()).unwrap());
     let line =
         format!("{name} to {} at node {}: {order:?} if {expected}, key {key:?}, {patience:?}", to.1, node.number);
-    world.note(Who::Client(client), if again { format!("again {line}") } else { line });
+    world.note(Source::Client(client), if again { format!("again {line}") } else { line });
     let (is_look, misbehaves) = (order == Order::Look {}, matches!(order, Order::Panic {} | Order::Poison {}));
     let steals_key = stolen.is_some();
-    let request = world.send(node.number, to.clone(), Asked::Command { name, expected, steals_key });
+    let request = world.send(node.number, to.clone(), Request::Command { name, expected, steals_key });
     let deadline = match patience {
-        Patience::Deadline(milliseconds) => Some(Instant::now() + Duration::from_millis(milliseconds)),
+        Waiting::Deadline(milliseconds) => Some(Instant::now() + Duration::from_millis(milliseconds)),
         _ => None,
     };
     let options = CommandOptions { key, expected, deadline, ..CommandOptions::default() };
     let sending = node.registers.execute(id(to.1), order, options);
     let answer = match patience {
-        Patience::Enough | Patience::Deadline(_) => Some(sending.await),
-        Patience::Polls(polls) => hang_up_after(polls, sending).await,
-        Patience::Milliseconds(time) => tokio::time::timeout(Duration::from_millis(time), sending).await.ok(),
+        Waiting::Enough | Waiting::Deadline(_) => Some(sending.await),
+        Waiting::Polls(polls) => hang_up_after(polls, sending).await,
+        Waiting::Milliseconds(time) => tokio::time::timeout(Duration::from_millis(time), sending).await.ok(),
     };
-    let told = answer.map_or(Told::Unknown, |answer| understand(answer, is_look, misbehaves));
-    world.answer(request, &to, told.clone()).await;
-    world.note(Who::Client(client), format!("was told {told:?}"));
-    told
+    let response = answer.map_or(Response::Unknown, |answer| understand(answer, is_look, misbehaves));
+    world.answer(request, &to, response.clone()).await;
+    world.note(Source::Client(client), format!("was told {response:?}"));
+    response
 }
 
-fn understand(answer: Result<Outcome<Register>, CommandError<TooLittle>>, is_look: bool, misbehaves: bool) -> Told {
+fn understand(answer: Result<Outcome<Register>, CommandError<TooLittle>>, is_look: bool, misbehaves: bool) -> Response {
     match answer {
-        Ok(Outcome { version, reply, .. }) if is_look => Told::State { version: version.0, state: reply },
-        Ok(Outcome { version, position, events, reply, repeated, .. }) => Told::Done(Done {
+        Ok(Outcome { version, reply, .. }) if is_look => Response::State { version: version.0, state: reply },
+        Ok(Outcome { version, position, events, reply, repeated, .. }) => Response::Done(Done {
             version: version.0,
             position: position.map_or(0, |position| position.0),
             events: events.len(),
             state: Some(reply),
             repeated,
         }),
-        Err(CommandError::Rejected(TooLittle { count })) => Told::Refused { version: count },
-        Err(CommandError::VersionMismatch { actual, .. }) => Told::Refused { version: actual.0 },
-        Err(CommandError::KeyReused) => Told::KeyReused,
-        Err(CommandError::Panicked) if misbehaves => Told::Panicked,
-        Err(CommandError::OutcomeUnknown) => Told::Unknown,
-        Err(CommandError::KeyInFlight) => Told::Nothing("its key is in flight"),
-        Err(CommandError::Undone) => Told::Nothing("undone"),
-        Err(CommandError::Unavailable(_)) => Told::Nothing("unavailable"),
-        Err(CommandError::Fenced) => Told::Nothing("fenced"),
-        Err(CommandError::Draining) => Told::Nothing("draining"),
-        Err(CommandError::Expired) => Told::Nothing("expired"),
-        Err(CommandError::Restarting { .. }) => Told::Nothing("restarting"),
-        Err(error) => Told::Nonsense(format!("{error:?}")),
+        Err(CommandError::Rejected(TooLittle { count })) => Response::Refused { version: count },
+        Err(CommandError::VersionMismatch { actual, .. }) => Response::Refused { version: actual.0 },
+        Err(CommandError::KeyReused) => Response::KeyReused,
+        Err(CommandError::Panicked) if misbehaves => Response::Panicked,
+        Err(CommandError::OutcomeUnknown) => Response::Unknown,
+        Err(CommandError::KeyInFlight) => Response::Nothing("its key is in flight"),
+        Err(CommandError::Undone) => Response::Nothing("undone"),
+        Err(CommandError::Unavailable(_)) => Response::Nothing("unavailable"),
+        Err(CommandError::Fenced) => Response::Nothing("fenced"),
+        Err(CommandError::Draining) => Response::Nothing("draining"),
+        Err(CommandError::Expired) => Response::Nothing("expired"),
+        Err(CommandError::Restarting { .. }) => Response::Nothing("restarting"),
+        Err(error) => Response::Nonsense(format!("{error:?}")),
     }
 }
 
-fn understand_state(answer: Result<Stated<Register>, QueryError>) -> Told {
+fn understand_state(answer: Result<Stated<Register>, QueryError>) -> Response {
     match answer {
-        Ok(Stated { state, version, .. }) => Told::State { version: version.0, state },
-        Err(QueryError::NotFound) => Told::Missing,
-        Err(QueryError::Unavailable(_)) => Told::Nothing("unavailable"),
-        Err(QueryError::Draining) => Told::Nothing("draining"),
-        Err(QueryError::Expired) => Told::Nothing("expired"),
-        Err(QueryError::Restarting { .. }) => Told::Nothing("restarting"),
-        Err(error) => Told::Nonsense(format!("{error:?}")),
+        Ok(Stated { state, version, .. }) => Response::State { version: version.0, state },
+        Err(QueryError::NotFound) => Response::Missing,
+        Err(QueryError::Unavailable(_)) => Response::Nothing("unavailable"),
+        Err(QueryError::Draining) => Response::Nothing("draining"),
+        Err(QueryError::Expired) => Response::Nothing("expired"),
+        Err(QueryError::Restarting { .. }) => Response::Nothing("restarting"),
+        Err(error) => Response::Nonsense(format!("{error:?}")),
     }
 }
 

@@ -12,9 +12,9 @@ use dormouse_kernel::{AggregateId, AggregateRef, AggregateType};
 use crate::history::Name;
 use crate::register::Register;
 use crate::run::World;
+use crate::store_faults::Traced;
 use crate::time::Ids;
-use crate::trace::Who;
-use crate::weather::Traced;
+use crate::trace::Source;
 
 /// Between attempts to start on a storage that does not answer.
 const PAUSE: Duration = Duration::from_millis(3);
@@ -54,7 +54,7 @@ impl Node {
         let builder = Engine::builder(config).aggregate::<Register>().clock(Arc::new(world.time.clone()));
         let engine = builder.ids(Arc::clone(&ids) as _).start(journal.clone()).await.unwrap();
         let registers = engine.aggregates::<Register>().unwrap();
-        world.note(Who::World, format!("node {number} is in charge"));
+        world.note(Source::World, format!("node {number} is in charge"));
         Arc::new(Self { number, store, journal, engine, registers, ids })
     }
 }

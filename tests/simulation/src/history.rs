@@ -12,12 +12,12 @@ pub(crate) struct Name(pub(crate) &'static str, pub(crate) &'static str);
 pub(crate) struct History {
     steps: u64,
     pub(crate) sent: Vec<Sent>,
-    pub(crate) nodes: Vec<Reign>,
+    pub(crate) nodes: Vec<Ownership>,
 }
 
 /// When a node was in charge.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reign {
+pub(crate) struct Ownership {
     /// When another node began to take over.
     pub(crate) ended: Option<Moment>,
 }
@@ -34,14 +34,14 @@ pub(crate) struct Moment {
 pub(crate) struct Sent {
     pub(crate) node: usize,
     pub(crate) to: Name,
-    pub(crate) asked: Asked,
+    pub(crate) request: Request,
     pub(crate) sent: Moment,
     /// Nothing, if its sender never heard of it again.
     pub(crate) answer: Option<Answer>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Request {
     /// Commands have names of their own; a repetition has the same.
     Command {
         name: String,
@@ -55,14 +55,14 @@ pub(crate) enum Asked {
 
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) told: Told,
+    pub(crate) response: Response,
     pub(crate) answered: Moment,
     /// The version of the aggregate in the storage at that moment.
     pub(crate) durable: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum Response {
     /// It was carried out.
     Done(Done),
     /// It was refused, as the state at this version demands.
@@ -102,19 +102,19 @@ impl History {
     }
 
     /// Returns the number of the request.
-    pub(crate) fn send(&mut self, at: u64, node: usize, to: Name, asked: Asked) -> usize {
+    pub(crate) fn send(&mut self, at: u64, node: usize, to: Name, request: Request) -> usize {
         let sent = self.now(at);
-        self.sent.push(Sent { node, to, asked, sent, answer: None });
+        self.sent.push(Sent { node, to, request, sent, answer: None });
         self.sent.len() - 1
     }
 
-    pub(crate) fn answer(&mut self, request: usize, at: u64, durable: u64, told: Told) {
+    pub(crate) fn answer(&mut self, request: usize, at: u64, durable: u64, response: Response) {
         let answered = self.now(at);
-        self.sent[request].answer = Some(Answer { told, answered, durable });
+        self.sent[request].answer = Some(Answer { response, answered, durable });
     }
 }
 
-impl Told {
+impl Response {
     /// The version that whoever was told this has seen.
     pub(crate) fn version(&self) -> Option<u64> {
         match self {
@@ -132,7 +132,7 @@ impl Told {
     }
 }
 
-impl Told {
+impl Response {
     pub(crate) fn done(&self) -> Option<&Done> {
         match self {
             Self::Done(done) => Some(done),
@@ -158,29 +158,29 @@ impl Told {
 impl Sent {
     /// The name of the command, if it was one.
     pub(crate) fn command(&self) -> Option<&str> {
-        match &self.asked {
-            Asked::Command { name, .. } => Some(name),
-            Asked::State => None,
+        match &self.request {
+            Request::Command { name, .. } => Some(name),
+            Request::State => None,
         }
     }
 
     /// Whether its condition allows it to follow this version.
     pub(crate) fn allows(&self, before: u64) -> bool {
-        match self.asked {
-            Asked::Command { expected: Expected::Exactly(expected), .. } => before == expected.0,
+        match self.request {
+            Request::Command { expected: Expected::Exactly(expected), .. } => before == expected.0,
             // Marks tell histories apart, and here is one history only.
-            Asked::Command { expected: Expected::Marked { version, .. }, .. } => before == version.0,
-            Asked::Command { expected: Expected::Exists, .. } => before > 0,
-            Asked::Command { expected: Expected::Any, .. } | Asked::State => true,
+            Request::Command { expected: Expected::Marked { version, .. }, .. } => before == version.0,
+            Request::Command { expected: Expected::Exists, .. } => before > 0,
+            Request::Command { expected: Expected::Any, .. } | Request::State => true,
         }
     }
 
-    pub(crate) fn told(&self) -> Option<&Told> {
-        self.answer.as_ref().map(|answer| &answer.told)
+    pub(crate) fn response(&self) -> Option<&Response> {
+        self.answer.as_ref().map(|answer| &answer.response)
     }
 }
 
-impl std::fmt::Display for Asked {
+impl std::fmt::Display for Request {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Command { name, .. } => write!(formatter, "command {name}"),

@@ -21,9 +21,9 @@ mod register;
 mod rival;
 mod run;
 mod scenario;
+mod store_faults;
 mod time;
 mod trace;
-mod weather;
 
 pub use campaign::{campaign, find};
 pub use run::{Run, play};

@@ -67,7 +67,7 @@ impl Aggregate for Register {
             Order::Withdraw { number, .. } if self.total < number => return Err(TooLittle { count: self.count }),
             Order::Withdraw { command, number } => note(context, &command, &[-number]),
             Order::Look {} => {}
-            Order::Panic {} => panic!("as told"),
+            Order::Panic {} => panic!("as the command says"),
             Order::Poison {} => {
                 context.emit(Entry::Poisoned {});
                 return Ok(self.clone());

@@ -8,12 +8,12 @@ use dormouse_faults::Dice;
 use dormouse_journal::{Append, AppendError, AppendKey, Journal, PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Chain, Clock, CommandKey, EventId, IdSource, Metadata, NewEvent, Version, encode};
 
-use crate::checker::Noted;
+use crate::checker::LoggedEvent;
 use crate::client::rest;
 use crate::cluster::{Cluster, Node, reference};
-use crate::history::{Asked, Done, Name, Told};
+use crate::history::{Done, Name, Request, Response};
 use crate::run::World;
-use crate::trace::Who;
+use crate::trace::Source;
 
 const CONTESTED: Name = Name("contested", "x");
 
@@ -65,7 +65,7 @@ pub(crate) async fn go_on(rival: Arc<Mutex<Rival>>, cluster: Arc<Cluster>, world
             Some(believed) => believed,
             None => match look(&node.journal).await {
                 Ok(found) => found,
-                Err(damaged @ ReadError::Damaged { .. }) => return world.objects(damaged.to_string()),
+                Err(damaged @ ReadError::Damaged { .. }) => return world.report(damaged.to_string()),
                 Err(ReadError::Unavailable(_)) => {
                     rest(world.until_turn_of(number)).await;
                     node = cluster.current();
@@ -76,39 +76,39 @@ pub(crate) async fn go_on(rival: Arc<Mutex<Rival>>, cluster: Arc<Cluster>, world
         let append = compose(&node, &world, &name, events, version, chain);
         let last = append.events.last().map_or(chain, |event| event.chain);
         let expected = append.expected;
-        world.note(Who::Client(number), format!("appends {name} behind {expected} at node {}", node.number));
-        let asked = Asked::Command { name, expected: Expected::Exactly(expected), steals_key: false };
-        let request = world.send(node.number, CONTESTED, asked);
+        world.note(Source::Client(number), format!("appends {name} behind {expected} at node {}", node.number));
+        let request = Request::Command { name, expected: Expected::Exactly(expected), steals_key: false };
+        let request = world.send(node.number, CONTESTED, request);
         let appended = node.journal.append(append).await;
         let mut believes = None;
-        let told = match appended {
+        let response = match appended {
             Ok(committed) => {
                 believes = Some((committed.version, last));
                 let (version, position) = (committed.version.0, committed.last.0);
-                Told::Done(Done { version, position, events, state: None, repeated: false })
+                Response::Done(Done { version, position, events, state: None, repeated: false })
             }
             Err(AppendError::KnownKey { first }) => {
                 let done = done_before(&node.journal, first, events).await;
-                done.map_or(Told::Unknown, Told::Done)
+                done.map_or(Response::Unknown, Response::Done)
             }
-            Err(AppendError::VersionConflict { .. }) => Told::Nothing("another version"),
-            Err(AppendError::Undone) => Told::Nothing("undone"),
-            Err(AppendError::Fenced) => Told::Nothing("fenced"),
-            Err(AppendError::Unavailable(_)) => Told::Nothing("unavailable"),
+            Err(AppendError::VersionConflict { .. }) => Response::Nothing("another version"),
+            Err(AppendError::Undone) => Response::Nothing("undone"),
+            Err(AppendError::Fenced) => Response::Nothing("fenced"),
+            Err(AppendError::Unavailable(_)) => Response::Nothing("unavailable"),
             // Its writer may have died over it.
-            Err(AppendError::Closed) => Told::Unknown,
-            Err(error) => Told::Nonsense(format!("{error:?}")),
+            Err(AppendError::Closed) => Response::Unknown,
+            Err(error) => Response::Nonsense(format!("{error:?}")),
         };
-        world.answer(request, &CONTESTED, told.clone()).await;
-        world.note(Who::Client(number), format!("was told {told:?}"));
+        world.answer(request, &CONTESTED, response.clone()).await;
+        world.note(Source::Client(number), format!("was told {response:?}"));
         {
             let mut rival = rival.lock().unwrap();
             rival.believes = believes;
-            if told.is_final() {
+            if response.is_final() {
                 rival.pending = None;
             }
         }
-        if let Told::Nothing(_) | Told::Unknown = told {
+        if let Response::Nothing(_) | Response::Unknown = response {
             rest(world.until_turn_of(number)).await;
             node = cluster.current();
         }
@@ -152,7 +152,8 @@ fn compose(node: &Node, world: &World, name: &str, count: usize, expected: Versi
         let mut event = NewEvent {
             event_type: "Noted".into(),
             schema_version: 1,
-            payload: rmp_serde::to_vec_named(&Noted { command: name.to_owned(), number: 1, part, parts }).unwrap(),
+            payload: rmp_serde::to_vec_named(&LoggedEvent { command: name.to_owned(), number: 1, part, parts })
+                .unwrap(),
             metadata: encode(&metadata).unwrap(),
             recorded_at: now,
             chain,

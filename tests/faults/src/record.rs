@@ -12,7 +12,7 @@ pub struct Read {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct CallRecord {
     /// Appends per commit.
     pub(crate) batches: Vec<usize>,
     pub(crate) look_ups: usize,

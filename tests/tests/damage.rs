@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dormouse_harness::{Answer, Server, Shop, Verdict, eventually};
+use dormouse_harness::{Answer, LedgerCheck, Server, Shop, eventually};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -82,7 +82,7 @@ fn the_index_is_made_again_whatever_happens_to_it() {
     meanwhile(&mut server, &|| truncate(&index, 8192), false);
     meanwhile(&mut server, &|| _ = fs::copy(&older, &index).unwrap(), true);
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }
 
 #[test]

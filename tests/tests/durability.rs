@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::thread::sleep;
 use std::time::Duration;
 
-use dormouse_harness::{Postgres, Random, Server, ServerBuilder, Shop, Verdict, cycles, glance};
+use dormouse_harness::{LedgerCheck, Postgres, Random, Server, ServerBuilder, Shop, cycles, quick_check};
 
 /// How often the server is killed in one test.
 const KILLS: usize = 30;
@@ -41,22 +41,22 @@ fn survives_sigkill(server: ServerBuilder) {
         sleep(life);
         server.kill();
         server.restart();
-        let findings = glance(shop.ledger(), seen, &server.client());
+        let findings = quick_check(shop.ledger(), seen, &server.client());
         assert!(findings.is_empty(), "after kill {cycle}, at {life:?}: {findings:#?}");
         seen = shop.ledger().len();
         shop.moved_to(&server.url());
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN);
     let ledger = shop.close();
-    let verdict = Verdict::on(&ledger, &server.client()).alone();
-    println!("after the last kill: {verdict}");
-    verdict.expect_none();
+    let check = LedgerCheck::of(&ledger, &server.client()).sole_writer();
+    println!("after the last kill: {check}");
+    check.expect_none();
 
     // Once more, in good order: what a drain leaves behind is as good as what a kill does.
     server.terminate();
     assert!(server.wait(DRAIN_BOUND).success(), "{}", server.logs());
     server.restart();
-    Verdict::on(&ledger, &server.client()).alone().expect_none();
+    LedgerCheck::of(&ledger, &server.client()).sole_writer().expect_none();
 }
 
 /// Small limits beside the load, so that it also meets passivation, snapshots and wake-ups from every source.

@@ -6,7 +6,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use dormouse_harness::{Postgres, Server, ServerBuilder, Shop, Verdict, differences, failing_binary};
+use dormouse_harness::{LedgerCheck, Postgres, Server, ServerBuilder, Shop, differences, failing_binary};
 use dormouse_kernel::failpoint::Step;
 
 /// How a process ends that aborts.
@@ -101,9 +101,9 @@ fn dies_at(step: Step, server: ServerBuilder) {
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
     let ledger = shop.close();
-    let verdict = Verdict::on(&ledger, &server.client()).alone();
-    println!("{step:?}: {verdict}");
-    verdict.expect_none();
+    let check = LedgerCheck::of(&ledger, &server.client()).sole_writer();
+    println!("{step:?}: {check}");
+    check.expect_none();
     let found = differences(&server.client());
     assert!(found.is_empty(), "{step:?}: views differ in {} places, such as {}", found.len(), found[0]);
 }

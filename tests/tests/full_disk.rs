@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dormouse_harness::{
-    Answer, Call, Client, Errno, FaultyDisk, OwnDisk, Server, ServerBuilder, Shop, Verdict, eventually,
+    Answer, Call, Client, Errno, FaultyDisk, LedgerCheck, OwnDisk, Server, ServerBuilder, Shop, eventually,
 };
 use serde_json::json;
 
@@ -88,7 +88,7 @@ fn a_file_system_that_was_remounted_read_only_costs_nothing_acknowledged() {
 
     server.kill_and_unmount();
     server.restart();
-    Verdict::on(&before, &server.client()).expect_none();
+    LedgerCheck::of(&before, &server.client()).expect_none();
     shop.moved_to(&server.url());
     goes_on(server, shop);
 }
@@ -103,7 +103,7 @@ fn is_bad(server: &Server, disk: &FaultyDisk, call: Call, errno: Errno) {
     assert!(server.logs().contains(&FaultyDisk::trace(call, LOG)), "the disk was never asked");
     disk.heal();
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }
 
 fn refuses_and_reads(server: &Server) {
@@ -132,7 +132,7 @@ fn goes_on(server: Server, shop: Shop) {
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
     assert_eq!(deliver(&server, "live").status, 200);
     assert_eq!(server.client().get("/health/ready").unwrap().status, 200);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }
 
 fn patient() -> ServerBuilder {

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use dormouse_harness::{Finding, Promise, Server, Shop, Verdict, failing_binary};
+use dormouse_harness::{Finding, LedgerCheck, Promise, Server, Shop, failing_binary};
 
 /// How often a hunt is repeated before the bug counts as missed. Nearly all find it at once.
 const HUNTS: usize = 6;
@@ -42,7 +42,7 @@ struct Hunt {
     failpoints: &'static str,
     settings: &'static [&'static str],
     skus: usize,
-    onlookers: usize,
+    readers: usize,
     end: End,
 }
 
@@ -60,7 +60,7 @@ enum End {
 
 impl Default for Hunt {
     fn default() -> Self {
-        Self { bug: "bug-no-fence", beside: None, failpoints: "", settings: &[], skus: 12, onlookers: 0, end: End::Not }
+        Self { bug: "bug-no-fence", beside: None, failpoints: "", settings: &[], skus: 12, readers: 0, end: End::Not }
     }
 }
 
@@ -94,7 +94,7 @@ fn evicting_with_commits_in_flight_is_found() {
         // What was decided waits long enough to be evicted and looked at, and is never committed.
         failpoints: DIES_LATE,
         settings: &["passivation.idle_after=\"0s\"", "passivation.sweep_interval=\"20ms\""],
-        onlookers: 8,
+        readers: 8,
         end: End::Aborted,
         ..Hunt::default()
     };
@@ -179,7 +179,7 @@ impl Hunt {
             .program(failing_binary())
             .environment("FAILPOINTS", format!("{planted};{beside};{}", self.failpoints));
         let mut server = self.settings.iter().fold(server, |server, setting| server.set(*setting)).start();
-        let shop = Shop::builder().skus(self.skus).onlookers(self.onlookers).open(&server.url());
+        let shop = Shop::builder().skus(self.skus).readers(self.readers).open(&server.url());
         match self.end {
             End::KilledInSilence => {
                 wait_for_silence(&shop);
@@ -202,9 +202,9 @@ impl Hunt {
             server.set_environment("FAILPOINTS", planted);
             server.restart();
         }
-        let verdict = Verdict::on(&ledger, &server.client()).alone();
-        println!("`{planted}`: {verdict}");
-        verdict.findings()
+        let check = LedgerCheck::of(&ledger, &server.client()).sole_writer();
+        println!("`{planted}`: {check}");
+        check.findings()
     }
 }
 

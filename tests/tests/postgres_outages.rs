@@ -12,7 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dormouse_harness::{
-    Cut, Fault, Ledger, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, Verdict, Way, eventually, failing_binary,
+    Cut, Direction, Fault, Ledger, LedgerCheck, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, eventually,
+    failing_binary,
 };
 
 use witness::Witness;
@@ -74,7 +75,7 @@ impl Stage {
 
     fn ends_well(self) {
         let ledger = self.shop.close();
-        Verdict::on(&ledger, &self.server.client()).expect_none();
+        LedgerCheck::of(&ledger, &self.server.client()).expect_none();
         let mut findings = self.witness.leave(&self.server.client());
         findings.extend(unanswered(&ledger));
         assert!(findings.is_empty(), "{} findings:\n{}\n{}", findings.len(), findings.join("\n"), self.server.logs());
@@ -116,7 +117,7 @@ fn a_connection_that_is_cut_in_mid_commit() {
         proxy.cut(cut);
         stage.is_served_since(Instant::now());
     }
-    for way in [Way::Requests, Way::Answers] {
+    for way in [Direction::Requests, Direction::Answers] {
         proxy.delay(way, Duration::from_millis(20));
         stage.shop.wait_for_acknowledgements(UNDER_LOAD);
     }
@@ -232,7 +233,7 @@ fn answers_that_get_lost(server: ServerBuilder) -> Vec<String> {
         stage.shop.wait_for_acknowledgements(UNDER_LOAD / 4);
     }
     let ledger = stage.shop.close();
-    Verdict::on(&ledger, &stage.server.client()).expect_none();
+    LedgerCheck::of(&ledger, &stage.server.client()).expect_none();
     stage.witness.leave(&stage.server.client())
 }
 
@@ -271,5 +272,5 @@ fn a_server_that_is_told_to_stop_during_an_outage_ends() {
     server.restart();
     shop.moved_to(&server.url());
     shop.wait_for_acknowledgements(UNDER_LOAD);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }

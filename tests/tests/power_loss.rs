@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use dormouse_harness::{Call, Errno, FaultyDisk, OwnDisk, Promise, Server, Shop, Verdict, eventually, failing_binary};
+use dormouse_harness::{
+    Call, Errno, FaultyDisk, LedgerCheck, OwnDisk, Promise, Server, Shop, eventually, failing_binary,
+};
 
 /// Holds the log of all cycles several times over.
 const DISK: OwnDisk = OwnDisk::Ext4 { mebibytes: 256 };
@@ -80,10 +82,10 @@ fn what_could_not_be_synced_is_not_acknowledged() {
         shop.moved_to(&server.url());
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }
 
-fn after_power_cuts(server: &mut Server, cuts: usize) -> Verdict {
+fn after_power_cuts(server: &mut Server, cuts: usize) -> LedgerCheck {
     let shop = small_shop(server);
     for _ in 0..cuts {
         shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
@@ -92,7 +94,7 @@ fn after_power_cuts(server: &mut Server, cuts: usize) -> Verdict {
         shop.moved_to(&server.url());
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
-    Verdict::on(&shop.close(), &server.client())
+    LedgerCheck::of(&shop.close(), &server.client())
 }
 
 fn small_shop(server: &Server) -> Shop {

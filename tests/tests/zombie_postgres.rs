@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use dormouse_harness::{
-    Fault, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, Verdict, eventually, failing_binary,
+    Fault, LedgerCheck, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, eventually, failing_binary,
 };
 
 /// Enough to know that the load is on.
@@ -35,7 +35,7 @@ fn an_owner_that_was_stopped_under_load_appends_nothing_when_it_goes_on() {
     owner.resume();
     assert_eq!(how_it_ended(&mut owner), Vec::<String>::new());
     shop.wait_for_acknowledgements(UNDER_LOAD);
-    Verdict::on(&shop.close(), &successor.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &successor.client()).expect_none();
 }
 
 #[test]
@@ -124,5 +124,5 @@ fn how_it_ended(zombie: &mut Server) -> Vec<String> {
 fn goes_on(shop: Shop, successor: &Server) {
     shop.moved_to(&successor.url());
     shop.wait_for_acknowledgements(UNDER_LOAD);
-    Verdict::on(&shop.close(), &successor.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &successor.client()).expect_none();
 }

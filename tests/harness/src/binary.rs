@@ -1,5 +1,5 @@
-//! The real `dormouse` binary and the example `bank`, built when a test process first asks for them, so that they are
-//! never stale.
+//! Builds the real `dormouse` binary and other programs when a test process first needs them, so that they are never
+//! stale.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,8 @@ use serde_json::Value;
 /// cargo in a copy of the workspace that has the planted bugs.
 const CARGO_WITH_BUGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../bugs/cargo");
 
-/// The binary in the profile of this test process. Runs cargo once per process, which is quick when nothing changed.
+/// The binary, in the profile of this test process. Runs cargo once per process, which is quick when nothing has
+/// changed.
 ///
 /// # Panics
 /// When it does not build.
@@ -62,7 +63,7 @@ fn build(cargo: &OsStr, package: &str, target: [&str; 2]) -> PathBuf {
         .args(["build", "-p", package, "--locked"])
         .args(target)
         .args(["--profile", &profile()])
-        // Cargo itself says where the binary is: target directories can be configured in many ways.
+        // Cargo names the binary's path: target directories can be configured in many ways.
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .stderr(Stdio::piped())
@@ -78,7 +79,7 @@ fn build(cargo: &OsStr, package: &str, target: [&str; 2]) -> PathBuf {
     executable.expect("cargo names the binary it built")
 }
 
-/// The profile this process was built with: tests run in `<profile>/deps`, examples in `<profile>/examples`, binaries in
+/// The profile of this process: tests run in `<profile>/deps`, examples in `<profile>/examples`, binaries in
 /// `<profile>`.
 fn profile() -> String {
     let executable = env::current_exe().expect("this process has an executable");

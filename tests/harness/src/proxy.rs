@@ -21,7 +21,7 @@ pub struct Proxy {
 
 /// The way that bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// To PostgreSQL.
     Requests,
     /// From PostgreSQL.
@@ -113,7 +113,7 @@ impl Proxy {
     }
 
     /// From now on, everything that goes this way takes so much longer.
-    pub fn delay(&self, way: Way, delay: Duration) {
+    pub fn delay(&self, way: Direction, delay: Duration) {
         self.wire.lock().delays[way as usize] = delay;
     }
 
@@ -124,7 +124,7 @@ impl Proxy {
 
     /// From now on all connections, and new ones, stay open and swallow what goes this way, their end included: each
     /// side believes that the other is there. Connections that lived through it are never good for anything again.
-    pub fn go_silent(&self, way: Way) {
+    pub fn go_silent(&self, way: Direction) {
         self.wire.lock().fall_silent(&[way]);
     }
 
@@ -211,7 +211,7 @@ impl State {
         self.links.iter().filter_map(Weak::upgrade)
     }
 
-    fn fall_silent(&mut self, ways: &[Way]) {
+    fn fall_silent(&mut self, ways: &[Direction]) {
         for way in ways {
             self.silent[*way as usize] = true;
             self.links().for_each(|link| link.fall_silent(*way));
@@ -310,7 +310,7 @@ mod tests {
     fn a_slow_wire_is_slow_and_a_refusing_one_refuses() {
         const SLOW: Duration = Duration::from_millis(100);
         let stage = Stage::new();
-        stage.proxy.delay(Way::Answers, SLOW);
+        stage.proxy.delay(Direction::Answers, SLOW);
         let started = Instant::now();
         assert!(stage.insert());
         assert!(started.elapsed() > SLOW);

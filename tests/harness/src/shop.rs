@@ -4,9 +4,9 @@
 //! many histories that are short. It sends each command until its outcome is known, always with the same key, reads
 //! now and then what it was just answered about, and writes everything into the [`Ledger`].
 
-mod books;
 mod client;
-mod onlooker;
+mod models;
+mod reader;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,9 +14,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::{Ledger, eventually};
-pub(crate) use books::{comparable, open as open_book};
 use client::ClientAtWork;
-use onlooker::Onlooker;
+pub(crate) use models::{comparable, open as model_of};
+use reader::Reader;
 
 const CLIENTS: usize = 64;
 
@@ -47,7 +47,7 @@ pub struct Shop {
 pub struct ShopBuilder {
     name: String,
     clients: usize,
-    onlookers: usize,
+    readers: usize,
     skus: usize,
     commands: usize,
     patience: Duration,
@@ -77,13 +77,13 @@ struct Place {
 }
 
 impl Shop {
-    /// 64 clients, twelve skus, no onlookers.
+    /// 64 clients, twelve skus, no readers.
     #[must_use]
     pub fn builder() -> ShopBuilder {
         ShopBuilder {
             name: "shop".to_owned(),
             clients: CLIENTS,
-            onlookers: 0,
+            readers: 0,
             skus: SKUS,
             commands: MOST_COMMANDS,
             patience: PATIENCE,
@@ -136,7 +136,7 @@ impl Shop {
     #[must_use]
     #[track_caller]
     pub fn close(mut self) -> Arc<Ledger> {
-        self.shared.send_home();
+        self.shared.stop_clients();
         for client in self.clients.drain(..) {
             if let Err(panic) = client.join() {
                 std::panic::resume_unwind(panic);
@@ -159,7 +159,7 @@ impl Drop for Shop {
         if thread::panicking() {
             self.shared.ledger.keep();
         }
-        self.shared.send_home();
+        self.shared.stop_clients();
     }
 }
 
@@ -180,8 +180,8 @@ impl ShopBuilder {
 
     /// How many more there are who only look at the stock, again and again. None by default: clients read as well.
     #[must_use]
-    pub const fn onlookers(mut self, onlookers: usize) -> Self {
-        self.onlookers = onlookers;
+    pub const fn readers(mut self, readers: usize) -> Self {
+        self.readers = readers;
         self
     }
 
@@ -216,7 +216,7 @@ impl ShopBuilder {
     /// Opens it at this server.
     #[must_use]
     pub fn open(self, url: &str) -> Shop {
-        let (clients, onlookers) = (self.clients, self.onlookers);
+        let (clients, readers) = (self.clients, self.readers);
         let shared = Arc::new(Shared {
             settings: self,
             ledger: Arc::new(Ledger::new()),
@@ -231,11 +231,11 @@ impl ShopBuilder {
             let client = ClientAtWork::new(number, Arc::clone(&shared));
             thread::spawn(|| client.work())
         };
-        let onlooker = |number| {
-            let onlooker = Onlooker::new(number, Arc::clone(&shared));
-            thread::spawn(|| onlooker.look())
+        let reader = |number| {
+            let reader = Reader::new(number, Arc::clone(&shared));
+            thread::spawn(|| reader.look())
         };
-        let clients = (0..clients).map(client).chain((0..onlookers).map(onlooker)).collect();
+        let clients = (0..clients).map(client).chain((0..readers).map(reader)).collect();
         Shop { shared, clients }
     }
 }
@@ -249,7 +249,7 @@ impl Shared {
         self.closing.load(Ordering::SeqCst)
     }
 
-    fn send_home(&self) {
+    fn stop_clients(&self) {
         let _place = self.place();
         self.closing.store(true, Ordering::SeqCst);
         self.moved.notify_all();
@@ -259,7 +259,7 @@ impl Shared {
     fn give_up(&self, failure: String) {
         // Of many that give up at once, one is enough.
         let _others = self.failure.set(failure);
-        self.send_home();
+        self.stop_clients();
     }
 
     /// Waits for so long, or until the server has moved from where it was after so many moves, or the shop closes.

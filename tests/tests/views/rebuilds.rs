@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use dormouse_harness::{Answer, Client, Fold, Kept, Log, Shop, Shown, VIEWS, eventually};
+use dormouse_harness::{Answer, Client, Fold, Log, ServedView, Shop, VIEWS, ViewDocument, eventually};
 
 use crate::operator::{build, rebuild, wait_until_rebuilt};
 use crate::place::Place;
@@ -90,7 +90,7 @@ fn expect_true(mut readings: Vec<Reading>, log: &Log) {
             }
             What::List(view, limit) => ((*view).to_owned(), fold.first(view, *limit)),
         };
-        let expected: BTreeMap<String, Kept> = expected;
+        let expected: BTreeMap<String, ViewDocument> = expected;
         assert_eq!(shown.documents, expected, "{what} at position {}", shown.at);
         assert_eq!(shown.repeated, [""; 0], "{what} at position {}", shown.at);
     }
@@ -124,7 +124,7 @@ const LISTS: [What; 4] = [
 /// What was shown at which position.
 struct Reading {
     what: What,
-    shown: Shown,
+    shown: ServedView,
 }
 
 /// One who reads again and again, and remembers how far each view was.
@@ -149,8 +149,8 @@ impl Reader {
         readings
     }
 
-    fn read(&mut self, what: What) -> Shown {
-        let mut shown = Shown::default();
+    fn read(&mut self, what: What) -> ServedView {
+        let mut shown = ServedView::default();
         let view = match what {
             What::Document(view, key) => {
                 let answer = self.get(&format!("/v1/views/{view}/{key}"));
@@ -158,7 +158,7 @@ impl Reader {
                 let mut found = answer.json();
                 assert_eq!(found["key"], key);
                 let position = found["position"].as_u64().expect("a document has a position");
-                shown.documents.insert(key.to_owned(), Kept { document: found["document"].take(), position });
+                shown.documents.insert(key.to_owned(), ViewDocument { document: found["document"].take(), position });
                 view
             }
             What::List(view, limit) => {

@@ -4,7 +4,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_harness::{Cut, Fault, Moment, Postgres as Server, Proxy, Way};
+use dormouse_harness::{Cut, Direction, Fault, Moment, Postgres as Server, Proxy};
 use dormouse_journal::store::{Access, Placed, Postgres};
 use dormouse_journal::{CommitError, Store, StoreError};
 use dormouse_kernel::Position;
@@ -108,7 +108,7 @@ async fn an_append_on_a_wire_that_goes_silent_is_found_out_once_there_is_another
 async fn readers_on_a_wire_that_went_silent_give_their_places_back() {
     let proxy = Proxy::before(&Server::shared().create_database());
     let store = store_at(proxy.url()).await;
-    for way in [Way::Requests, Way::Answers] {
+    for way in [Direction::Requests, Direction::Answers] {
         // More than there are places, and all of them in use.
         let readers = || heads(&store);
         assert!(in_time(readers()).await.iter().all(Result::is_ok));

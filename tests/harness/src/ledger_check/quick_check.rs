@@ -1,33 +1,33 @@
-//! A quick look between two faults, which tells after which of them something was missing.
+//! A quick check between two faults. It shows after which of them something was missing.
 
 use std::collections::BTreeMap;
 
 use super::finding::{Finding, Promise};
-use super::inquiry::Inquiry;
+use super::probe::Probe;
 use crate::{Client, Ledger, Outcome};
 
-/// Aggregates that are looked at: those acknowledged last.
+/// The number of aggregates that are checked: those with the latest acknowledgements.
 const AGGREGATES: usize = 40;
 
-/// Whether the aggregates that were acknowledged last have at least the versions that were told. `since` is how many
-/// attempts the ledger had at an earlier glance.
+/// Checks that these aggregates have at least the acknowledged versions. `since` is the number of attempts that the
+/// ledger had at an earlier check.
 ///
-/// The verdict at the end sees more; this one sees it earlier.
+/// The check at the end finds more; this one finds it earlier.
 #[must_use]
-pub fn glance(ledger: &Ledger, since: usize, client: &Client) -> Vec<Finding> {
-    let mut told: BTreeMap<String, u64> = BTreeMap::new();
+pub fn quick_check(ledger: &Ledger, since: usize, client: &Client) -> Vec<Finding> {
+    let mut acknowledged: BTreeMap<String, u64> = BTreeMap::new();
     for entry in ledger.entries_from(since).into_iter().rev() {
         let Outcome::Ok { version } = entry.outcome else { continue };
-        if told.len() < AGGREGATES || told.contains_key(&entry.aggregate) {
-            let highest = told.entry(entry.aggregate).or_default();
+        if acknowledged.len() < AGGREGATES || acknowledged.contains_key(&entry.aggregate) {
+            let highest = acknowledged.entry(entry.aggregate).or_default();
             *highest = version.max(*highest);
         }
     }
-    let inquiry = Inquiry::of(client);
-    let lost = told.into_iter().filter_map(|(aggregate, told)| match inquiry.version(&aggregate) {
-        Ok(version) if version >= told => None,
+    let probe = Probe::of(client);
+    let lost = acknowledged.into_iter().filter_map(|(aggregate, acknowledged)| match probe.version(&aggregate) {
+        Ok(version) if version >= acknowledged => None,
         Ok(version) => {
-            let seen = format!("its state has version {version}, and {told} was told");
+            let seen = format!("its state has version {version}, and {acknowledged} was acknowledged");
             Some(Finding::new(Promise::AcknowledgedIsThere, &aggregate, seen))
         }
         Err(said) => Some(Finding::new(Promise::Readable, &aggregate, said)),

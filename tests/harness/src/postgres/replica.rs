@@ -15,7 +15,7 @@ impl Postgres {
     pub fn start_replica(&self) -> Self {
         static SLOTS: AtomicU32 = AtomicU32::new(0);
         let mut replica = Self::without_files();
-        // Kept for it, however long it is down: what it has not seen yet.
+        // ViewDocument for it, however long it is down: what it has not seen yet.
         let slot = format!("replica_{}", SLOTS.fetch_add(1, Ordering::Relaxed));
         let mut backup = Command::new(replica.programs.join("pg_basebackup"));
         backup

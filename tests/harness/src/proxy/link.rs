@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay};
 
 use super::frames::{Part, Requests, ends_ready};
-use super::{Cut, Fault, Moment, Trap, Way, Wire};
+use super::{Cut, Direction, Fault, Moment, Trap, Wire};
 
 #[derive(Debug)]
 pub(super) struct Link {
@@ -59,7 +59,7 @@ impl Link {
         }
     }
 
-    pub(super) fn fall_silent(&self, way: Way) {
+    pub(super) fn fall_silent(&self, way: Direction) {
         self.silent[way as usize].store(true, Ordering::SeqCst);
     }
 
@@ -72,7 +72,7 @@ impl Link {
                 return self.cut(Cut::Fin);
             }
         }
-        self.end(Way::Requests, wire);
+        self.end(Direction::Requests, wire);
     }
 
     /// Passes on the complete messages, up to the one that is struck.
@@ -89,14 +89,14 @@ impl Link {
             match struck {
                 Some(Trap { moment: Moment::BeforeAnswer, fault, .. }) => *self.awaited() = Some(fault),
                 Some(Trap { fault, .. }) => {
-                    self.forward(Way::Requests, &std::mem::take(&mut ready), wire)?;
+                    self.forward(Direction::Requests, &std::mem::take(&mut ready), wire)?;
                     self.suffer(fault, wire)?;
                 }
                 None => {}
             }
             ready.extend(message);
         }
-        self.forward(Way::Requests, &ready, wire)
+        self.forward(Direction::Requests, &ready, wire)
     }
 
     pub(super) fn carry_answers(self: Arc<Self>, wire: &Wire) {
@@ -114,11 +114,11 @@ impl Link {
                     return;
                 }
             }
-            if self.forward(Way::Answers, &std::mem::take(&mut kept), wire).is_err() {
+            if self.forward(Direction::Answers, &std::mem::take(&mut kept), wire).is_err() {
                 return self.cut(Cut::Fin);
             }
         }
-        self.end(Way::Answers, wire);
+        self.end(Direction::Answers, wire);
     }
 
     fn suffer(&self, fault: Fault, wire: &Wire) -> Result<(), Over> {
@@ -131,7 +131,7 @@ impl Link {
                 Err(Over)
             }
             Fault::Silence => {
-                state.fall_silent(&[Way::Requests, Way::Answers]);
+                state.fall_silent(&[Direction::Requests, Direction::Answers]);
                 Ok(())
             }
             Fault::Hold => {
@@ -141,7 +141,7 @@ impl Link {
         }
     }
 
-    fn forward(&self, way: Way, bytes: &[u8], wire: &Wire) -> Result<(), Over> {
+    fn forward(&self, way: Direction, bytes: &[u8], wire: &Wire) -> Result<(), Over> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -153,14 +153,14 @@ impl Link {
             return Ok(());
         }
         let mut to = match way {
-            Way::Requests => &self.server,
-            Way::Answers => &self.client,
+            Direction::Requests => &self.server,
+            Direction::Answers => &self.client,
         };
         to.write_all(bytes).map_err(|_| Over)
     }
 
     /// One side has hung up. The other hears of it unless the link is silent.
-    fn end(self: &Arc<Self>, way: Way, wire: &Wire) {
+    fn end(self: &Arc<Self>, way: Direction, wire: &Wire) {
         if self.cut.load(Ordering::SeqCst) {
             return;
         }

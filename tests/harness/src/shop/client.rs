@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::onlooker::look_at;
+use super::reader::read_state;
 use super::{Place, Shared};
 use crate::{Client, Outcome};
 
@@ -102,7 +102,7 @@ impl ClientAtWork {
         }
         self.answered += 1;
         if self.answered.is_multiple_of(ANSWERS_PER_READ) {
-            look_at(&aggregate, &self.connection, &self.shared.ledger);
+            read_state(&aggregate, &self.connection, &self.shared.ledger);
         }
     }
 

@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 /// A state to which events are added one after the other.
-pub(crate) trait Book {
+pub(crate) trait Model {
     /// Takes in an event. `Err` says why it cannot have happened now.
-    fn enter(&mut self, kind: &str, data: &Value) -> Result<(), String>;
+    fn apply(&mut self, kind: &str, data: &Value) -> Result<(), String>;
 
     /// The state, as [`comparable`] shows the server's.
-    fn balance(&self) -> Value;
+    fn state(&self) -> Value;
 }
 
 /// An empty book for an aggregate; `None` for types that nobody keeps books on.
-pub(crate) fn open(aggregate: &str) -> Option<Box<dyn Book>> {
+pub(crate) fn open(aggregate: &str) -> Option<Box<dyn Model>> {
     match kind(aggregate) {
         "order" => Some(Box::<Order>::default()),
         "inventory" => Some(Box::<Inventory>::default()),
@@ -53,8 +53,8 @@ struct Order {
     total_cents: u64,
 }
 
-impl Book for Order {
-    fn enter(&mut self, kind: &str, data: &Value) -> Result<(), String> {
+impl Model for Order {
+    fn apply(&mut self, kind: &str, data: &Value) -> Result<(), String> {
         match (kind, self.status.as_str()) {
             ("OrderCreated", None) => {
                 let first = data["lines"].as_array().ok_or("an order without lines")?;
@@ -74,7 +74,7 @@ impl Book for Order {
         Ok(())
     }
 
-    fn balance(&self) -> Value {
+    fn state(&self) -> Value {
         json!({"status": self.status, "lines": self.lines, "total_cents": self.total_cents})
     }
 }
@@ -89,8 +89,8 @@ struct Inventory {
     reservations: BTreeMap<String, i64>,
 }
 
-impl Book for Inventory {
-    fn enter(&mut self, kind: &str, data: &Value) -> Result<(), String> {
+impl Model for Inventory {
+    fn apply(&mut self, kind: &str, data: &Value) -> Result<(), String> {
         let order = data["order"].as_str().unwrap_or_default();
         let reserved = |before: Option<i64>| before.ok_or_else(|| format!("{kind} of {order}, which has nothing"));
         match kind {
@@ -113,7 +113,7 @@ impl Book for Inventory {
         Ok(())
     }
 
-    fn balance(&self) -> Value {
+    fn state(&self) -> Value {
         json!({"on_hand": self.on_hand, "reserved": self.reserved(), "reservations": self.reservations})
     }
 }

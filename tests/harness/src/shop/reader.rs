@@ -11,12 +11,12 @@ use crate::{Client, Ledger, Random};
 /// Between two looks: many in the time of one commit, and room for others.
 const PAUSE: Duration = Duration::from_millis(2);
 
-pub(super) struct Onlooker {
+pub(super) struct Reader {
     shared: Arc<Shared>,
     random: Random,
 }
 
-impl Onlooker {
+impl Reader {
     pub(super) fn new(number: usize, shared: Arc<Shared>) -> Self {
         Self { shared, random: Random::seeded(number as u64) }
     }
@@ -27,7 +27,7 @@ impl Onlooker {
             let connection = Client::with_timeout(&at.url, self.shared.settings.patience);
             while !self.shared.is_closing() && self.shared.place().moves == at.moves {
                 let sku = self.random.below(self.shared.settings.skus as u64);
-                look_at(&format!("inventory/sku-{sku}"), &connection, &self.shared.ledger);
+                read_state(&format!("inventory/sku-{sku}"), &connection, &self.shared.ledger);
                 self.shared.wait_for_move(at.moves, PAUSE);
             }
         }
@@ -35,7 +35,7 @@ impl Onlooker {
 }
 
 /// Reads a state, and records what was seen. Without an answer nothing was.
-pub(super) fn look_at(aggregate: &str, connection: &Client, ledger: &Ledger) {
+pub(super) fn read_state(aggregate: &str, connection: &Client, ledger: &Ledger) {
     let invoked = ledger.now();
     let Ok(answer) = connection.get(&format!("/v1/{aggregate}")) else { return };
     match answer.status {

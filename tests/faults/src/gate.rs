@@ -1,12 +1,12 @@
-//! Gates: calls wait before them while somebody holds them shut.
+//! Gates: calls wait while a gate is closed.
 
 use tokio::sync::watch;
 
-/// How many hold it shut.
+/// The number of guards that keep it closed.
 #[derive(Debug)]
 pub(crate) struct Gate(watch::Sender<usize>);
 
-/// Keeps a gate shut until it is dropped.
+/// Keeps a gate closed until it is dropped.
 #[derive(Debug)]
 #[must_use = "the gate opens when this is dropped"]
 pub struct GateGuard(watch::Sender<usize>);
@@ -25,7 +25,7 @@ impl Gate {
 
     pub(crate) async fn pass(&self) {
         let mut holders = self.0.subscribe();
-        // The sender is `self`: this ends only when nobody holds it.
+        // The sender is `self`, so this ends only when no guard is left.
         drop(holders.wait_for(|holders| *holders == 0).await);
     }
 }

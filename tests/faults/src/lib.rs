@@ -1,9 +1,8 @@
-//! A journal store that fails as tests tell it to, and says what was asked of it.
+//! A journal store that fails when a test wants it to, and records its calls.
 //!
-//! [`Faulty`] stands before any other store. A test gives it orders (`fail_next_commit`, `hold_commits`, `slow`,
-//! `go_down`), or a [`Plan`] that decides at every call; [`RandomPlan`] is a plan drawn from a seed. Either way it does the
-//! same thing each time it is asked the same way. [`Fault`] lists what can happen to a commit, and says what a torn one
-//! is.
+//! [`Faulty`] forwards to any other store. A test gives it instructions (`fail_next_commit`, `hold_commits`, `slow`,
+//! `go_down`), or a [`Plan`] that decides at every call; [`RandomPlan`] follows from a seed. Both are deterministic:
+//! the same calls get the same faults. [`Fault`] lists the faults of a commit, and says what a torn commit is.
 
 mod dice;
 mod fault;

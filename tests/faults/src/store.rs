@@ -1,4 +1,4 @@
-//! The calls.
+//! The calls of the store.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Holds what everybody was told against the log. It knows nothing of how the product works.
+//! Compares the clients' answers with the log. It does not use the product's code.
 
 mod truth;
 
@@ -10,11 +10,11 @@ use crate::history::{Answer, Done, History, Moment, Name, Request, Response, Sen
 pub(crate) use truth::LoggedEvent;
 use truth::{LoggedCommand, Truth};
 
-/// So long may a node that was taken over show what its successor has changed already, in milliseconds: it looks every
-/// 500 ms whether it still owns the journal, and the look takes its time on a slow store.
+/// For this time, in milliseconds, a node that was taken over may answer from a state that its successor has already
+/// changed: it checks every 500 ms whether it still owns the journal, and the check takes longer on a slow store.
 const ZOMBIE_WINDOW: u64 = 500 + 200;
 
-/// Everything that is wrong, in words.
+/// All violations, in words.
 pub(crate) fn check(log: &[RecordedEvent], history: &History) -> Vec<String> {
     let truth = Truth::read(log);
     let mut checker = Checker { history, truth: &truth, violations: truth.violations.clone() };
@@ -25,7 +25,7 @@ pub(crate) fn check(log: &[RecordedEvent], history: &History) -> Vec<String> {
         }
     }
     for command in truth.commands.keys().filter(|command| !attempts.contains_key(command.as_str())) {
-        checker.wrong(format!("{command} is in the log, but nobody sent it"));
+        checker.wrong(format!("{command} is in the log, but no client sent it"));
     }
     for (command, attempts) in attempts {
         checker.command(command, &attempts);
@@ -49,7 +49,8 @@ impl Checker<'_> {
         self.violations.push(violation);
     }
 
-    /// Ok: exactly once, as told, the same each time. Refused: absent. Unknown: at most once.
+    /// Acknowledged: in the log exactly once, as in the answer, with the same answer each time. Refused: not in the
+    /// log. Unknown: at most once.
     fn command(&mut self, command: &str, attempts: &[&Sent]) {
         let found = self.truth.commands.get(command).map_or(&[][..], Vec::as_slice);
         let responses: Vec<Option<&Response>> = attempts.iter().map(|sent| sent.response()).collect();
@@ -83,7 +84,7 @@ impl Checker<'_> {
         }
     }
 
-    /// Whoever sends a command knows what was answered before: it comes after that.
+    /// A client knows the answers that it got before it sends a command, so the command follows them.
     fn comes_after_what_was_known(&mut self, command: &str, sent: &Sent, found: &LoggedCommand) {
         let known = self.known(&sent.to, |answer, _| answer.answered < sent.sent);
         if found.first_version <= known {
@@ -92,7 +93,7 @@ impl Checker<'_> {
         }
     }
 
-    /// What an answer shows is durable, true, and no older than the answers before.
+    /// The content of an answer is durable, true, and no older than earlier answers.
     fn answer(&mut self, sent: &Sent, answer: &Answer) {
         let response = &answer.response;
         if let Response::Nonsense(what) = response {
@@ -112,7 +113,7 @@ impl Checker<'_> {
                 self.wrong(format!("{} was answered {response:?}, but by its events it is {truth:?}", sent.request));
             }
         }
-        // A repeated answer is an old one. New commands are checked as such.
+        // A repeated answer is an old one. New commands are checked by their first answer.
         if response.done().is_none() {
             let known = self.known(&sent.to, |answer, node| self.must_be_known(sent, answer, node));
             if version < known {
@@ -121,7 +122,8 @@ impl Checker<'_> {
         }
     }
 
-    /// The highest version in the answers about an aggregate that `counts`, given the answer and the node.
+    /// The highest version in those answers about an aggregate for which `counts` holds. `counts` gets the answer and
+    /// the node.
     fn known(&self, of: &Name, counts: impl Fn(&Answer, usize) -> bool) -> u64 {
         let answers = self.history.sent.iter().filter(|sent| sent.to == *of);
         let answers = answers.filter_map(|sent| sent.answer.as_ref().map(|answer| (answer, sent.node)));
@@ -132,7 +134,7 @@ impl Checker<'_> {
             .unwrap_or(0)
     }
 
-    /// For a while, a node that was taken over need not know what others answered since.
+    /// For a short time, a node that was taken over need not know the answers of other nodes.
     fn must_be_known(&self, sent: &Sent, answer: &Answer, by: usize) -> bool {
         let before = |moment: Moment| answer.answered < moment;
         match self.history.nodes[sent.node].ended {

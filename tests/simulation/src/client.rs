@@ -1,4 +1,4 @@
-//! A client: sends commands, sends them again until it is clear what became of them, reads, hangs up.
+//! A client. It sends commands and repeats them until their outcome is known, reads, and hangs up.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -18,40 +18,40 @@ use crate::run::World;
 use crate::scenario::Scenario;
 use crate::trace::Source;
 
-/// Few, so that clients get into each other's way.
+/// Few, so that several clients use the same aggregate.
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// After so many attempts, spread over seconds, a client should know what became of its command.
+/// After this many attempts, spread over seconds, the outcome of a command should be known.
 const ATTEMPTS: u32 = 200;
 
-/// What a client remembers. It outlives the process it talks to.
+/// The state of a client. It survives the process that the client talks to.
 #[derive(Debug)]
 pub(crate) struct Client {
     number: usize,
     scenario: Scenario,
-    /// It only reads, and stays with its node until that sends it away.
+    /// The client only reads, and stays with its node until that refuses it.
     watches: bool,
     dice: Dice,
-    /// Things still to do.
+    /// The number of actions still to do.
     left: u32,
     named: u32,
     pending: Option<Pending>,
-    /// The last version it saw of each aggregate.
+    /// The last version that it saw of each aggregate.
     seen: [u64; NAMES.len()],
 }
 
-/// A command that it is not sure of.
+/// A command whose outcome is not known.
 #[derive(Clone, Debug)]
 struct Pending {
     name: String,
-    /// The key goes by another command's name.
+    /// The name of the other command whose key this one uses.
     stolen: Option<String>,
     to: usize,
     order: Order,
     expected: Expected,
     keyed: bool,
     attempts: u32,
-    /// It was answered, and is sent once more to get the same answer.
+    /// The command was answered, and is sent once more to get the same answer.
     again: bool,
 }
 
@@ -61,7 +61,7 @@ enum Waiting {
     Enough,
     Polls(u64),
     Milliseconds(u64),
-    /// It says so.
+    /// The request has a deadline.
     Deadline(u64),
 }
 
@@ -85,7 +85,7 @@ impl Client {
         }))
     }
 
-    /// One that only reads, and stays with its node until that sends it away.
+    /// A client that only reads, and stays with its node until that refuses it.
     pub(crate) fn watcher(number: usize, scenario: Scenario, seed: u64, steps: u32) -> Arc<Mutex<Self>> {
         let watcher = Self::new(number, scenario, seed, steps);
         watcher.lock().unwrap().watches = true;
@@ -145,7 +145,7 @@ impl Client {
         self.dice.pick(pauses)
     }
 
-    /// Most stay with the node they know, until it sends them away or they hear of another.
+    /// Most clients stay with their node until it refuses them, or until they hear of another one.
     fn next_node(&mut self, node: &Arc<Node>, cluster: &Cluster) -> Arc<Node> {
         match (self.watches, self.dice.one_in(4)) {
             (true, _) => Arc::clone(node),
@@ -154,7 +154,7 @@ impl Client {
         }
     }
 
-    /// Decides whether to go on with the command.
+    /// Decides whether the client repeats the command.
     fn learns(&mut self, response: &Response) {
         let Some(mut pending) = self.pending.take() else { return };
         if let Some(version) = response.version() {
@@ -163,7 +163,7 @@ impl Client {
         let goes_on = match response {
             Response::Done(_) if pending.keyed && !pending.again && pending.stolen.is_none() => {
                 if self.dice.one_in(6) {
-                    // A command of its own, under a key that is taken.
+                    // A new command that uses the same key.
                     let thief = format!("{}-thief", pending.name);
                     let key = std::mem::replace(&mut pending.name, thief);
                     pending.order = Order::Note { command: pending.name.clone(), numbers: vec![100] };
@@ -183,13 +183,13 @@ impl Client {
     }
 }
 
-/// Goes on with whatever the client was doing, until it has done all.
+/// Continues the actions of the client until all are done.
 pub(crate) async fn go_on(client: Arc<Mutex<Client>>, cluster: Arc<Cluster>, world: Arc<World>) {
     let number = client.lock().unwrap().number;
     let mut node = cluster.current();
     {
         let mut client = client.lock().unwrap();
-        // Its last attempt was under way when the process ended.
+        // The last attempt was in progress when the process ended.
         let cut_off = client.pending.as_ref().is_some_and(|pending| pending.attempts > 0 && !pending.keyed);
         if cut_off {
             client.pending = None;
@@ -210,7 +210,7 @@ pub(crate) async fn go_on(client: Arc<Mutex<Client>>, cluster: Arc<Cluster>, wor
                 }
                 let patience = {
                     let mut client = client.lock().unwrap();
-                    // From here on it may have been sent, whatever happens to the process.
+                    // From here on, the command may have been sent, also if the process crashes.
                     client.pending.iter_mut().for_each(|pending| pending.attempts += 1);
                     client.patience()
                 };
@@ -220,8 +220,8 @@ pub(crate) async fn go_on(client: Arc<Mutex<Client>>, cluster: Arc<Cluster>, wor
             }
         };
         if let Response::Nothing(_) | Response::Unknown = response {
-            // When an engine gives up, all its clients are told at the same time, in any order: from now on each keeps to
-            // milliseconds of its own.
+            // When an engine stops, all its clients get their answers at the same time, in any order. From now on, each
+            // client acts in milliseconds of its own.
             rest(world.until_turn_of(number)).await;
             node = cluster.current();
         }
@@ -309,7 +309,7 @@ pub(crate) async fn rest(milliseconds: u64) {
     }
 }
 
-/// Drops a future after so many polls, if it is not ready by then.
+/// Drops the future if it is not ready after this many polls.
 async fn hang_up_after<T>(polls: u64, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;

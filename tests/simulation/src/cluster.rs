@@ -1,4 +1,4 @@
-//! The nodes of one life: the one in charge, and those it has taken over from.
+//! The nodes of one life: the current owner of the journal, and its predecessors.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::store_faults::Traced;
 use crate::time::Ids;
 use crate::trace::Source;
 
-/// Between attempts to start on a storage that does not answer.
+/// The pause between attempts to start on a storage that does not answer.
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// Engine and journal, on their own opening of the storage.
+/// Engine and journal, with a `Faulty` of their own over the storage.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) number: usize,
@@ -33,12 +33,12 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     nodes: Mutex<Vec<Arc<Node>>>,
-    /// Everybody hears of a takeover at once.
+    /// All clients hear of a takeover at once.
     announces: bool,
 }
 
 impl Node {
-    /// Starts on the storage, and so takes over from whoever had it.
+    /// Starts a node on the storage, which takes the journal over from its owner.
     pub(crate) async fn start(world: &Arc<World>, seed: u64, odds: Odds, config: Config) -> Arc<Self> {
         let number = world.new_node();
         let store = Faulty::beside(Arc::clone(&world.storage));
@@ -64,7 +64,7 @@ impl Cluster {
         Arc::new(Self { nodes: Mutex::new(vec![first]), announces })
     }
 
-    /// Where somebody goes on who was with `node`.
+    /// The node for a client that was connected to `node`.
     pub(crate) fn after(&self, node: &Arc<Node>) -> Arc<Node> {
         if self.announces { self.current() } else { Arc::clone(node) }
     }

@@ -1,4 +1,4 @@
-//! What everybody asked and was told, in the order in which it happened.
+//! All requests and answers, in the order in which they happened.
 
 use dormouse_engine::Expected;
 
@@ -15,14 +15,14 @@ pub(crate) struct History {
     pub(crate) nodes: Vec<Ownership>,
 }
 
-/// When a node was in charge.
+/// The time in which a node owned the journal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ownership {
-    /// When another node began to take over.
+    /// The moment when another node began to take over.
     pub(crate) ended: Option<Moment>,
 }
 
-/// A place in the order of things, and the time then.
+/// A step in the order of all requests and answers, and its time in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment {
     pub(crate) step: u64,
@@ -36,18 +36,18 @@ pub(crate) struct Sent {
     pub(crate) to: Name,
     pub(crate) request: Request,
     pub(crate) sent: Moment,
-    /// Nothing, if its sender never heard of it again.
+    /// `None` if the client never got an answer.
     pub(crate) answer: Option<Answer>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Commands have names of their own; a repetition has the same.
+    /// Each command has a unique name; a repetition has the same name.
     Command {
         name: String,
-        /// The condition on the version before it.
+        /// The condition on the version before the command.
         expected: Expected,
-        /// It goes by the key of another command, so it must not be carried out.
+        /// It uses the key of another command, so it must not be carried out.
         steals_key: bool,
     },
     State,
@@ -65,21 +65,21 @@ pub(crate) struct Answer {
 pub(crate) enum Response {
     /// It was carried out.
     Done(Done),
-    /// It was refused, as the state at this version demands.
+    /// It was refused, because of the state at this version.
     Refused { version: u64 },
-    /// Another command had its key.
+    /// Another command has used its key.
     KeyReused,
-    /// The domain's code panicked over it.
+    /// The domain's code panicked.
     Panicked,
-    /// It had no effect, and why.
+    /// It had no effect, for this reason.
     Nothing(&'static str),
     /// It may or may not have happened.
     Unknown,
-    /// This is the state.
+    /// The state.
     State { version: u64, state: Register },
     /// There is no such aggregate.
     Missing,
-    /// What nothing in the simulation gives reason for.
+    /// An answer that the simulation gives no reason for.
     Nonsense(String),
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Done {
     /// Of the last event.
     pub(crate) position: u64,
     pub(crate) events: usize,
-    /// Rivals are told no state.
+    /// Rivals get no state.
     pub(crate) state: Option<Register>,
     pub(crate) repeated: bool,
 }
@@ -115,7 +115,7 @@ impl History {
 }
 
 impl Response {
-    /// The version that whoever was told this has seen.
+    /// The version that this answer shows to its client.
     pub(crate) fn version(&self) -> Option<u64> {
         match self {
             Self::Done(Done { version, .. }) | Self::Refused { version } | Self::State { version, .. } => {
@@ -126,7 +126,7 @@ impl Response {
         }
     }
 
-    /// Whoever is told this knows what became of the command.
+    /// After this answer, the outcome of the command is known.
     pub(crate) fn is_final(&self) -> bool {
         !matches!(self, Self::Nothing(_) | Self::Unknown)
     }
@@ -140,12 +140,12 @@ impl Response {
         }
     }
 
-    /// It says that the command has no effect, and never will.
+    /// It says that the command has no effect now or later.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::KeyReused | Self::Panicked)
     }
 
-    /// The state that it shows.
+    /// The state in the answer.
     pub(crate) fn state(&self) -> Option<&Register> {
         match self {
             Self::Done(done) => done.state.as_ref(),
@@ -156,7 +156,7 @@ impl Response {
 }
 
 impl Sent {
-    /// The name of the command, if it was one.
+    /// The name, if the request is a command.
     pub(crate) fn command(&self) -> Option<&str> {
         match &self.request {
             Request::Command { name, .. } => Some(name),
@@ -164,11 +164,11 @@ impl Sent {
         }
     }
 
-    /// Whether its condition allows it to follow this version.
+    /// Whether the command's condition allows it to follow this version.
     pub(crate) fn allows(&self, before: u64) -> bool {
         match self.request {
             Request::Command { expected: Expected::Exactly(expected), .. } => before == expected.0,
-            // Marks tell histories apart, and here is one history only.
+            // Marks distinguish histories, and the simulation has only one.
             Request::Command { expected: Expected::Marked { version, .. }, .. } => before == version.0,
             Request::Command { expected: Expected::Exists, .. } => before > 0,
             Request::Command { expected: Expected::Any, .. } | Request::State => true,

@@ -1,4 +1,4 @@
-//! One life of the process: what happens in it, and how it ends.
+//! One life of the process, from its start to its end.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,24 +13,24 @@ use crate::run::World;
 use crate::scenario::{Scenario, hurried};
 use crate::trace::Source;
 
-/// Simulated time in which all is done, whatever happens: beyond it, something waits for ever.
+/// After this simulated time everything must be done. If not, something waits for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What is planned for a life.
+/// The plan for a life.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LifePlan {
     pub(crate) odds: Odds,
-    /// When another node takes over.
+    /// The time when another node takes over.
     pub(crate) takeover: Option<Duration>,
-    /// Then everybody goes to the new node, but for those who only watch.
+    /// After the takeover, all clients use the new node, except for those that only read.
     pub(crate) clean: bool,
-    /// When it crashes, if it does not before.
+    /// The time when the process crashes, unless it ends before.
     pub(crate) crash: Option<Duration>,
-    /// When it drains.
+    /// The time when the node drains.
     pub(crate) drain: Option<Duration>,
 }
 
-/// Everybody who outlives a process.
+/// The clients and rivals, which survive a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Participants {
     pub(crate) clients: Vec<Arc<Mutex<Client>>>,
@@ -60,13 +60,13 @@ impl LifePlan {
         }
     }
 
-    /// Nothing goes wrong any more.
+    /// A plan without faults.
     pub(crate) fn calm() -> Self {
         Self { odds: Odds::default(), takeover: None, clean: false, crash: None, drain: None }
     }
 }
 
-/// Lives until everybody is done, or until fate has it. What is left of the process then is to be dropped.
+/// Runs until all are done, or until the planned end. The caller then drops what is left of the process.
 pub(crate) async fn live(world: Arc<World>, plan: LifePlan, mut dice: Dice, participants: Participants) {
     let node = Node::start(&world, dice.roll(), plan.odds, hurried(&mut dice)).await;
     let cluster = Cluster::of(Arc::clone(&node), plan.clean);
@@ -117,7 +117,7 @@ async fn at(moment: Option<Duration>) {
     }
 }
 
-/// The node in charge ends in good order, unless it crashes over it.
+/// The current owner drains, unless it crashes meanwhile.
 async fn drain(world: &World, cluster: &Cluster) {
     let node = cluster.current();
     world.note(Source::World, format!("node {} drains", node.number));

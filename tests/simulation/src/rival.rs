@@ -1,5 +1,5 @@
-//! Rivals append to the journal by themselves, all to the same aggregate: each believes in a version, and only the
-//! journal's writer keeps them apart.
+//! Rivals append directly to the journal, all to the same aggregate. Each assumes a version, and only the journal's
+//! writer prevents conflicts.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,16 +17,16 @@ use crate::trace::Source;
 
 const CONTESTED: Name = Name("contested", "x");
 
-/// What a rival remembers. It outlives the process it talks to.
+/// The state of a rival. It survives the process that the rival talks to.
 #[derive(Debug)]
 pub(crate) struct Rival {
     number: usize,
     dice: Dice,
     left: u32,
     named: u32,
-    /// A command it is not sure of, and how many events it makes.
+    /// A command whose outcome is not known, and its number of events.
     pending: Option<(String, usize)>,
-    /// It does not look up what it believes before each append.
+    /// The version that it assumes. It does not look it up before each append.
     believes: Option<(Version, Chain)>,
 }
 
@@ -51,7 +51,7 @@ impl Rival {
     }
 }
 
-/// Goes on with whatever the rival was doing, until it has done all.
+/// Continues the appends of the rival until all are done.
 pub(crate) async fn go_on(rival: Arc<Mutex<Rival>>, cluster: Arc<Cluster>, world: Arc<World>) {
     let number = rival.lock().unwrap().number;
     let mut node = cluster.current();
@@ -95,7 +95,7 @@ pub(crate) async fn go_on(rival: Arc<Mutex<Rival>>, cluster: Arc<Cluster>, world
             Err(AppendError::Undone) => Response::Nothing("undone"),
             Err(AppendError::Fenced) => Response::Nothing("fenced"),
             Err(AppendError::Unavailable(_)) => Response::Nothing("unavailable"),
-            // Its writer may have died over it.
+            // The writer may have panicked on this append.
             Err(AppendError::Closed) => Response::Unknown,
             Err(error) => Response::Nonsense(format!("{error:?}")),
         };
@@ -121,7 +121,7 @@ async fn look(journal: &Journal) -> Result<(Version, Chain), ReadError> {
     Ok(events.last().map_or((Version::ZERO, Chain::ROOT), |last| (last.version, last.event.chain)))
 }
 
-/// What became of the command the first time.
+/// The outcome of the command's first attempt.
 async fn done_before(journal: &Journal, first: Version, events: usize) -> Option<Done> {
     let before = Version(first.0 - 1);
     let recorded = journal.history(&contested(), before, PageLimit::events(events)).await.ok()?;

@@ -1,4 +1,4 @@
-//! One run, from its seed to the checker's verdict.
+//! One run, from its seed to the checker's result.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use crate::scenario::{Scenario, hurried};
 use crate::time::Time;
 use crate::trace::{Source, Trace};
 
-/// Lives in which something may go wrong. Then comes one in which all that is left is done.
+/// The lives with faults. After them comes a life in which the remaining work is done.
 const TROUBLED_LIVES: usize = 4;
 
 const CLIENTS: usize = 8;
@@ -29,26 +29,26 @@ const WATCHERS: usize = 2;
 
 const RIVALS: usize = 2;
 
-/// What a client does, at most: a command with all its repetitions is one.
+/// The maximum number of actions of a client. A command counts once, with all its repetitions.
 const STEPS: u64 = 6;
 
-/// Each client has one millisecond of so many for itself.
+/// Each client has one of this many milliseconds for itself.
 const TURNS: u64 = 16;
 
-/// How a run went.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// What the checker has to say against it.
+    /// The checker's findings.
     pub violations: Vec<String>,
-    /// The same for the same run.
+    /// The same number for the same run.
     pub fingerprint: u64,
-    /// What happened, line by line.
+    /// The events of the run, line by line.
     pub trace: Vec<String>,
-    /// Events in the log in the end.
+    /// The number of events in the log at the end.
     pub events: usize,
 }
 
-/// What there is besides processes.
+/// What all processes of a run share.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) storage: Arc<dyn Store>,
@@ -58,7 +58,7 @@ pub(crate) struct World {
     violations: Mutex<Vec<String>>,
 }
 
-/// Simulates what the seed says, and checks it.
+/// Plays the run of a seed, and checks it.
 #[must_use]
 pub fn play(scenario: Scenario, seed: u64) -> Run {
     let retention = Retention { keep_count: 3, max_age: Duration::from_secs(1 << 30), keep_sparse: 0 };
@@ -116,7 +116,7 @@ fn play_in(world: &Arc<World>, scenario: Scenario, seed: u64) -> usize {
     log.len()
 }
 
-/// A last node, on what all the others left, is asked for every state.
+/// At the end, a last node reads every state.
 async fn read_everything(world: Arc<World>, mut dice: Dice) {
     let node = Node::start(&world, 0, LifePlan::calm().odds, hurried(&mut dice)).await;
     for name in ["a", "b", "c"] {
@@ -133,7 +133,7 @@ async fn read_everything(world: Arc<World>, mut dice: Dice) {
 }
 
 impl World {
-    /// Runs everything on a runtime of its own, which is dropped with whatever goes on in it.
+    /// Runs a life on a runtime of its own. The runtime is dropped afterwards, with all its tasks.
     fn in_a_process<T>(&self, life: impl Future<Output = T>) -> T {
         let builder = &mut tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_time().start_paused(true).build().unwrap();
@@ -149,7 +149,7 @@ impl World {
         self.trace.note(self.time.now(), source, line);
     }
 
-    /// Something that must not happen did.
+    /// Records a violation.
     pub(crate) fn report(&self, violation: String) {
         self.note(Source::World, format!("WRONG: {violation}"));
         self.violations.lock().unwrap().push(violation);
@@ -178,7 +178,7 @@ impl World {
         self.history.lock().unwrap().answer(request, self.time.now(), durable, response);
     }
 
-    /// Milliseconds until the next that belong to this client alone; never zero.
+    /// The milliseconds until the next one that belongs to this client alone; never zero.
     pub(crate) fn until_turn_of(&self, client: usize) -> u64 {
         let turn = self.time.now() % TURNS;
         TURNS - (turn + TURNS - client as u64) % TURNS

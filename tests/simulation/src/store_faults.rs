@@ -1,4 +1,4 @@
-//! What the storage does to a node, drawn from the seed and traced.
+//! The faults of a node's storage, which follow from the seed and are traced.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Plan for Traced {
 
     fn call(&mut self, call: Call) -> Disturbance {
         let mut disturbance = self.plan.call(call);
-        // How long a zombie may go unnoticed is promised for a store that answers.
+        // The time for which a zombie may stay unnoticed is only promised for a store that answers.
         disturbance.fails &= call != Call::Epoch;
         let Disturbance { delay, fails, .. } = disturbance;
         if fails || !delay.is_zero() {

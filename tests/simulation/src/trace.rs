@@ -1,10 +1,10 @@
-//! What happened, for people, and as one number to compare.
+//! The trace of a run: lines for people, and a fingerprint to compare runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 
-/// Source it happened to.
+/// The source of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
     World,
@@ -12,7 +12,7 @@ pub(crate) enum Source {
     Client(usize),
 }
 
-/// Every line has its time and its source.
+/// Each line has its time and its source.
 #[derive(Debug, Default)]
 pub(crate) struct Trace(Mutex<Vec<(u64, Source, String)>>);
 
@@ -21,8 +21,8 @@ impl Trace {
         self.0.lock().unwrap().push((at, source, line));
     }
 
-    /// The same for the same run. Each source counts by itself: when an engine gives up, ractor stops its actors in the
-    /// order of a hash map, so several clients may be told in any order, at the same time.
+    /// The same for the same run. Each source is hashed by itself: when an engine stops, ractor stops its actors in the
+    /// order of a hash map, so several clients may get their answers in any order at the same time.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut sources: BTreeMap<Source, u64> = BTreeMap::new();
         for (at, source, line) in &*self.0.lock().unwrap() {

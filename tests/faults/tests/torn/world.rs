@@ -1,4 +1,4 @@
-//! A node that goes down in the middle of a commit, and the one that is started on what it left.
+//! A node that goes down during a commit, and the node that is started on the rest.
 
 use std::sync::Arc;
 use std::time::Duration;

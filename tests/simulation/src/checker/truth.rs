@@ -1,4 +1,4 @@
-//! What the log says.
+//! The content of the log.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(crate) struct LoggedEvent {
     pub(crate) parts: u32,
 }
 
-/// A command as the log has it, whole.
+/// A whole command in the log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LoggedCommand {
     pub(super) first_version: u64,
@@ -27,19 +27,19 @@ pub(super) struct LoggedCommand {
 
 type Place = (String, String);
 
-/// States and commands of the whole log, and what is wrong with it already.
+/// States and commands of the whole log, and the violations in it.
 #[derive(Debug, Default)]
 pub(super) struct Truth {
-    /// Of each aggregate, the state at every version from zero on.
+    /// For each aggregate, its states at all versions from zero on.
     states: BTreeMap<Place, Vec<Register>>,
     pub(super) commands: BTreeMap<String, Vec<LoggedCommand>>,
     pub(super) violations: Vec<String>,
-    /// Commands of which a part is missing so far.
+    /// Commands whose last part has not come yet.
     open: BTreeMap<Place, LoggedEvent>,
 }
 
 impl LoggedCommand {
-    /// The version that it follows.
+    /// The version before the command.
     pub(super) fn before(&self) -> u64 {
         self.first_version - 1
     }
@@ -51,7 +51,7 @@ impl LoggedCommand {
 }
 
 impl Truth {
-    /// Positions and versions must be dense, commands whole and nothing between their events.
+    /// Positions and versions must be dense, and the events of a command complete and without others between them.
     pub(super) fn read(log: &[RecordedEvent]) -> Self {
         let mut truth = Self::default();
         for (event, position) in log.iter().zip(1..) {
@@ -107,7 +107,7 @@ impl Truth {
     }
 }
 
-/// The same as the aggregate's own way to follow an event, said again.
+/// Applies an event like the aggregate, but without its code.
 fn after(before: &Register, noted: &LoggedEvent) -> Register {
     let mut digest = before.digest;
     for byte in noted.command.as_bytes() {

@@ -57,7 +57,7 @@ impl LedgerCheck {
     /// Reads every aggregate in the ledger from the server, and sends some of the acknowledged commands again. The
     /// clients must have stopped, or wait.
     #[must_use]
-    pub fn on(ledger: &Ledger, client: &Client) -> Self {
+    pub fn of(ledger: &Ledger, client: &Client) -> Self {
         let probe = Probe::of(client);
         let entries = ledger.entries();
         let named: BTreeSet<&str> = entries.iter().map(|entry| entry.aggregate.as_str()).collect();

@@ -1,4 +1,4 @@
-//! The real binary as a process: started, killed, stopped and continued as a machine or an operator would.
+//! The real binary as a process. Tests start, kill, suspend and continue it, as a machine or an operator would.
 
 mod start;
 #[cfg(test)]
@@ -19,13 +19,13 @@ use crate::{Client, eventually};
 pub use start::StartError;
 use start::{Directory, launch};
 
-/// A thread inside a system call of the disk stands still once that returns.
+/// A thread inside a system call of the disk stops only after the call has returned.
 const SUSPENDED_BOUND: Duration = Duration::from_secs(30);
 
 /// Log lines that a failure shows.
 const FAILURE_LOG_LINES: usize = 40;
 
-/// A `dormouse serve` of one's own. Dropping it kills it; it is killed, too, when the test process is.
+/// A `dormouse serve` process. It is killed when this is dropped, and when the test process ends.
 #[derive(Debug)]
 pub struct Server {
     settings: ServerBuilder,
@@ -47,19 +47,19 @@ pub struct ServerBuilder {
 }
 
 impl Server {
-    /// Without further settings: SQLite under `./data` of a temporary directory, everything else as by default.
+    /// Without further settings: SQLite under `./data` of a temporary directory, and all defaults.
     #[must_use]
     pub fn builder() -> ServerBuilder {
         ServerBuilder::default()
     }
 
-    /// `http://127.0.0.1:port`; another one after [`Server::restart`].
+    /// `http://127.0.0.1:port`. The port changes with [`Server::restart`].
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -77,7 +77,7 @@ impl Server {
         self.process.id()
     }
 
-    /// Where it runs, and keeps its files unless told otherwise.
+    /// Its working directory, which has its files by default.
     #[must_use]
     pub fn working_directory(&self) -> &Path {
         self.directory.path()
@@ -93,10 +93,10 @@ impl Server {
         self.process.signal(Signal::TERM);
     }
 
-    /// SIGSTOP: a machine that hangs, a long pause.
+    /// SIGSTOP, which plays a machine that hangs or a long pause.
     pub fn suspend(&self) {
         self.process.signal(Signal::STOP);
-        // The signal is sent to the process, and each of its threads goes on until it comes to notice.
+        // The signal is sent to the process, and each thread runs on until it notices.
         eventually("all of its threads stand still", SUSPENDED_BOUND, || all_threads_are_stopped(self.pid()));
     }
 
@@ -110,7 +110,7 @@ impl Server {
         self.process.status().is_none()
     }
 
-    /// Waits for its end.
+    /// Waits until the process has ended.
     ///
     /// # Panics
     /// When it still runs after `timeout`; the message shows its last log lines.
@@ -128,14 +128,14 @@ impl Server {
         self.logs.all()
     }
 
-    /// An environment variable for this and every later start: a failpoint that is to be met only now, or no more.
+    /// Sets an environment variable for all later starts, for example to switch a failpoint on or off.
     pub fn set_environment(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
         let name = name.into();
         self.settings.environment.retain(|(present, _)| *present != name);
         self.settings.environment.push((name, value.into()));
     }
 
-    /// Starts it again with the same settings in the same directory, on a new port; kills it first if it still runs.
+    /// Starts it again with the same settings and directory on a new port. If it still runs, it is killed first.
     ///
     /// # Panics
     /// When it does not start.
@@ -166,7 +166,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Runs there instead of in a temporary directory of its own, and leaves it when it ends.
+    /// Runs in this directory instead of a temporary one. The directory is not removed.
     #[must_use]
     pub fn working_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.working_directory = Some(path.into());
@@ -180,21 +180,21 @@ impl ServerBuilder {
         self
     }
 
-    /// An environment variable. `DORMOUSE__…` variables of the test process are not passed on.
+    /// Sets an environment variable. `DORMOUSE__…` variables of the test process are not passed on.
     #[must_use]
     pub fn environment(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
         self
     }
 
-    /// Another application than the shipped one, with the same command line.
+    /// Runs another application with the same command line.
     #[must_use]
     pub fn program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = Some(path.into());
         self
     }
 
-    /// Starts it through another command, which must become it (`exec`) in the end.
+    /// Starts it through another command, which must `exec` the program in the end.
     #[must_use]
     pub(crate) fn through(mut self, command: impl IntoIterator<Item = OsString>) -> Self {
         self.through = command.into_iter().collect();
@@ -211,7 +211,7 @@ impl ServerBuilder {
         self.try_start().unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Like [`ServerBuilder::start`], for a server that should refuse to start.
+    /// Like [`ServerBuilder::start`], for a server that may refuse to start.
     pub fn try_start(self) -> Result<Server, StartError> {
         let directory = match &self.working_directory {
             Some(path) => Directory::Given(path.clone()),
@@ -223,11 +223,11 @@ impl ServerBuilder {
     }
 }
 
-/// Whether no thread of a process runs, as Linux tells: the state comes right behind the name, which is in parentheses.
+/// Whether all threads of a process are stopped. In `stat`, the state follows the name, which is in parentheses.
 fn all_threads_are_stopped(process: u32) -> bool {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("a process has threads");
     threads.flatten().all(|thread| {
-        // A thread that has ended meanwhile does not run.
+        // A thread that has ended meanwhile has no file.
         let told = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
         told.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['T', 'Z']))
     })

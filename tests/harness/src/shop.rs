@@ -1,8 +1,8 @@
-//! A shop with many clients: the load that faults strike, and that is checked afterwards.
+//! A shop with many clients: the load that is checked after faults.
 //!
-//! Each client has orders of its own and shares the stock with all others: one history where commands of many meet, and
-//! many histories that are short. It sends each command until its outcome is known, always with the same key, reads
-//! now and then what it was just answered about, and writes everything into the [`Ledger`].
+//! Each client has its own orders, and shares the stock with all others. So there are long histories with commands of
+//! many clients, and many short histories. A client sends each command with the same key until its outcome is known,
+//! sometimes reads the aggregate of the last answer, and records everything in the [`Ledger`].
 
 mod client;
 mod models;
@@ -20,22 +20,22 @@ use reader::Reader;
 
 const CLIENTS: usize = 64;
 
-/// Few, so that commands of many clients meet at one; more than one, so that they fall asleep and wake.
+/// Few, so that many clients send commands to the same one; more than one, so that they are unloaded and loaded again.
 const SKUS: usize = 12;
 
-/// A client that waits longer for an answer hangs up, and tries again.
+/// If an answer takes longer, the client hangs up and tries again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a client keeps trying to get one command answered: longer than any outage in a test.
+/// How long a client tries to get an answer to one command: longer than any outage in a test.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(60);
 
-/// Clients stop by themselves after so many commands together: a test that forgets to close its shop ends as well.
+/// The clients stop after this many commands together, so that a test that does not close its shop ends too.
 const MOST_COMMANDS: usize = 1_000_000;
 
-/// How long to wait for acknowledgements under load. Without a fault they come by the hundred each second.
+/// The bound for acknowledgements under load. Without a fault, hundreds come per second.
 const ACKNOWLEDGEMENT_BOUND: Duration = Duration::from_secs(60);
 
-/// The shop while it is open. Dropping it sends the clients home.
+/// An open shop. When it is dropped, its clients stop.
 #[derive(Debug)]
 pub struct Shop {
     shared: Arc<Shared>,
@@ -64,15 +64,15 @@ struct Shared {
     closing: AtomicBool,
     sent: AtomicUsize,
     acknowledged: AtomicUsize,
-    /// Why the first client gave up that did.
+    /// The reason why the first client gave up.
     failure: OnceLock<String>,
 }
 
-/// Where the server is.
+/// The address of the server.
 #[derive(Debug, Clone)]
 struct Place {
     url: String,
-    /// How often it has moved.
+    /// How often the address has changed.
     moves: u64,
 }
 
@@ -91,26 +91,26 @@ impl Shop {
         }
     }
 
-    /// As built by default, at this server.
+    /// Opens a shop with the default settings at this server.
     #[must_use]
     pub fn open(url: &str) -> Self {
         Self::builder().open(url)
     }
 
-    /// The server answers at another address now, or at the same one again.
+    /// Tells the clients the server's address after a restart, also if it is the same.
     pub fn moved_to(&self, url: &str) {
         let mut place = self.shared.place();
         *place = Place { url: url.to_owned(), moves: place.moves + 1 };
         self.shared.moved.notify_all();
     }
 
-    /// How many commands were acknowledged so far.
+    /// The number of commands that were acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.shared.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many more commands are acknowledged.
+    /// Waits until this many more commands are acknowledged.
     ///
     /// # Panics
     /// When they are not within a minute, or a client gave up.
@@ -123,16 +123,16 @@ impl Shop {
         });
     }
 
-    /// What was recorded so far.
+    /// The records so far.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.shared.ledger
     }
 
-    /// Lets every client finish the attempt it is at, and gives what they wrote down.
+    /// Lets every client finish its attempt in progress, and returns the records.
     ///
     /// # Panics
-    /// When a client gave up: it got no answer for too long.
+    /// When a client gave up, because it got no answer for too long.
     #[must_use]
     #[track_caller]
     pub fn close(mut self) -> Arc<Ledger> {
@@ -164,35 +164,36 @@ impl Drop for Shop {
 }
 
 impl ShopBuilder {
-    /// Begins the names of orders and keys: shops of different names can be open at one server, and share its stock.
+    /// The prefix of orders and keys. Shops with different names can be open at one server, and share its stock.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How many clients there are, each with one request at a time.
+    /// The number of clients, each with one request at a time.
     #[must_use]
     pub const fn clients(mut self, clients: usize) -> Self {
         self.clients = clients;
         self
     }
 
-    /// How many more there are who only look at the stock, again and again. None by default: clients read as well.
+    /// The number of additional clients that only read the stock again and again. None by default, because the other
+    /// clients read too.
     #[must_use]
     pub const fn readers(mut self, readers: usize) -> Self {
         self.readers = readers;
         self
     }
 
-    /// How many skus the clients share.
+    /// The number of skus that the clients share.
     #[must_use]
     pub const fn skus(mut self, skus: usize) -> Self {
         self.skus = skus;
         self
     }
 
-    /// How many commands the clients send together before they go home by themselves.
+    /// The number of commands after which the clients stop by themselves.
     #[must_use]
     pub const fn commands(mut self, commands: usize) -> Self {
         self.commands = commands;
@@ -206,14 +207,14 @@ impl ShopBuilder {
         self
     }
 
-    /// How long a client tries to get one command answered before it gives up, which fails the test.
+    /// How long a client tries to get an answer to one command before it gives up, which fails the test.
     #[must_use]
     pub const fn longest_outage(mut self, longest_outage: Duration) -> Self {
         self.longest_outage = longest_outage;
         self
     }
 
-    /// Opens it at this server.
+    /// Opens the shop at this server.
     #[must_use]
     pub fn open(self, url: &str) -> Shop {
         let (clients, readers) = (self.clients, self.readers);
@@ -255,17 +256,17 @@ impl Shared {
         self.moved.notify_all();
     }
 
-    /// A client gives up, and the others need not go on.
+    /// Records that a client gave up, and stops the others.
     fn give_up(&self, failure: String) {
-        // Of many that give up at once, one is enough.
+        // The first failure is enough.
         let _others = self.failure.set(failure);
         self.stop_clients();
     }
 
-    /// Waits for so long, or until the server has moved from where it was after so many moves, or the shop closes.
+    /// Waits for this time, or until the server's address has changed, or the shop closes.
     fn wait_for_move(&self, moves: u64, bound: Duration) {
         let waits = |place: &mut Place| place.moves == moves && !self.is_closing();
-        // Whoever poisoned it has told why.
+        // The thread that poisoned the lock has reported its panic.
         let _waited = self.moved.wait_timeout_while(self.place(), bound, waits);
     }
 }

@@ -258,7 +258,7 @@ fn what_is_no_log_is_refused() {
     let refused = |break_it: fn(&mut Vec<Value>)| {
         let (mut events, mut fold) = (events(), Fold::new());
         break_it(&mut events);
-        events.iter().find_map(|event| fold.apply(event).err()).expect("somebody notices")
+        events.iter().find_map(|event| fold.apply(event).err()).expect("the model refuses an event")
     };
     assert_eq!(refused(|events| drop(events.remove(3))), "position 5 follows 3");
     assert_eq!(refused(|events| events[3]["position"] = json!(3)), "position 3 follows 3");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::Answer;
 
 #[test]
 fn an_attempt_is_unknown_until_it_is_answered() {

@@ -46,7 +46,7 @@ fn kept() -> LedgerCheck {
 }
 
 fn state(on_hand: u64) -> Value {
-    json!({"on_hand": on_hand, "reserved": 0, "reservations": {}, "something": "that no models are kept on"})
+    json!({"on_hand": on_hand, "reserved": 0, "reservations": {}, "something": "that has no model"})
 }
 
 fn stored(check: &mut LedgerCheck) -> &mut Stored {

@@ -24,7 +24,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The server writes this to stdout as soon as it listens: the contract of `gateway.listen=127.0.0.1:0`.
 const ANNOUNCEMENT: &str = "listening on http://";
 
-/// Why a server did not start, with the last of what it wrote.
+/// The reason why a server did not start, with the last lines of its output.
 #[derive(Debug)]
 pub struct StartError {
     reason: String,
@@ -86,7 +86,7 @@ pub(super) fn launch(
     let stderr = process.child().stderr.take().expect("stderr is piped");
     logs.drain(stdout, move |line| {
         if let Some(address) = line.strip_prefix(ANNOUNCEMENT) {
-            // Nobody listens any more when it announces itself too late, or twice.
+            // The receiver is gone if the line comes too late or twice.
             let _ = announced.send(address.trim().to_owned());
         }
     });
@@ -97,19 +97,19 @@ pub(super) fn launch(
         Err(reason) => {
             let status = process.status();
             process.kill();
-            // The threads that drain its output may have a few lines to go.
+            // The threads that read its output may not have read the last lines yet.
             sleep(Duration::from_millis(50));
             Err(StartError { reason, status, logs: logs.tail(FAILURE_LOG_LINES) })
         }
     }
 }
 
-/// Waits for the announcement and for readiness; `Err` is the reason, in words.
+/// Waits for the announcement, and until the server is ready. `Err` is the reason in words.
 fn ready_address(process: &mut Guarded, announcement: &mpsc::Receiver<String>) -> Result<SocketAddr, String> {
     let deadline = Instant::now() + START_BOUND;
     let address = announcement.recv_timeout(START_BOUND).map_err(|error| match error {
         RecvTimeoutError::Timeout => format!("it did not say `{ANNOUNCEMENT}…` within {START_BOUND:?}"),
-        // Its stdout was closed, so it has ended or is about to.
+        // The process closed its stdout, so it has ended or is about to end.
         RecvTimeoutError::Disconnected => match process.wait(Duration::from_secs(5)) {
             Some(status) => format!("it ended with {status}"),
             None => "it closed its stdout".to_owned(),
@@ -133,7 +133,7 @@ fn ready_address(process: &mut Guarded, announcement: &mpsc::Receiver<String>) -
     Err(format!("it was not ready within {START_BOUND:?}, /health/ready: {last}"))
 }
 
-/// Where a server runs.
+/// The working directory of a server.
 #[derive(Debug)]
 pub(super) enum Directory {
     Given(PathBuf),

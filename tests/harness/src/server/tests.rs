@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A program that says it listens where a thread of this test answers every request with 200.
+/// A thread of this test listens and answers every request with 200. A script claims to be the server at that address.
 struct Stage {
     directory: TempDir,
     address: SocketAddr,
@@ -31,8 +31,8 @@ impl Stage {
         Self { directory, address }
     }
 
-    /// `sh serve …` runs the script of that name: a fresh file that is read cannot be "busy", as one that is
-    /// executed can while another thread of this process forks.
+    /// `sh serve …` runs the script of that name. A new file that is only read cannot be "busy"; one that is executed
+    /// can be, while another thread of this process forks.
     fn playing(&self, script: &str) -> ServerBuilder {
         fs::write(self.directory.path().join("serve"), script).unwrap();
         Server::builder()

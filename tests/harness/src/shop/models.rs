@@ -1,21 +1,21 @@
-//! What the events of an aggregate amount to, worked out here and not by the product.
+//! Models that apply events of an aggregate, without the product's code.
 //!
-//! It holds what says something about loss and repetition. A type that is not here is checked without it.
+//! They contain only what shows loss and repetition. Other aggregate types are checked without a model.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// A state to which events are added one after the other.
+/// A state to which events are applied one after the other.
 pub(crate) trait Model {
-    /// Takes in an event. `Err` says why it cannot have happened now.
+    /// Applies an event. `Err` says why it cannot have happened in this state.
     fn apply(&mut self, kind: &str, data: &Value) -> Result<(), String>;
 
-    /// The state, as [`comparable`] shows the server's.
+    /// The state, in the form that [`comparable`] gives the server's state.
     fn state(&self) -> Value;
 }
 
-/// An empty book for an aggregate; `None` for types that nobody keeps books on.
+/// An empty model for an aggregate; `None` for types without a model.
 pub(crate) fn open(aggregate: &str) -> Option<Box<dyn Model>> {
     match kind(aggregate) {
         "order" => Some(Box::<Order>::default()),
@@ -24,7 +24,7 @@ pub(crate) fn open(aggregate: &str) -> Option<Box<dyn Model>> {
     }
 }
 
-/// The part of a state that books are kept on.
+/// The part of a state that the models contain.
 pub(crate) fn comparable(aggregate: &str, state: &Value) -> Value {
     if state.is_null() {
         return Value::Null;
@@ -105,7 +105,7 @@ impl Model for Inventory {
                 reserved(self.reservations.remove(order))?;
             }
             "StockCommitted" => self.on_hand -= reserved(self.reservations.remove(order))?,
-            _ => return Err(format!("nobody asked for {kind}")),
+            _ => return Err(format!("unknown event {kind}")),
         }
         if self.on_hand < self.reserved() {
             return Err(format!("{kind} left more reserved than there is"));

@@ -1,4 +1,4 @@
-//! One who only looks: at any stock, again and again.
+//! A client that only reads the stock, again and again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Shared;
 use crate::{Client, Ledger, Random};
 
-/// Between two looks: many in the time of one commit, and room for others.
+/// The pause between two reads: short enough for many reads during one commit, and long enough to let others run.
 const PAUSE: Duration = Duration::from_millis(2);
 
 pub(super) struct Reader {
@@ -34,7 +34,7 @@ impl Reader {
     }
 }
 
-/// Reads a state, and records what was seen. Without an answer nothing was.
+/// Reads a state and records it. A read without an answer is not recorded.
 pub(super) fn read_state(aggregate: &str, connection: &Client, ledger: &Ledger) {
     let invoked = ledger.now();
     let Ok(answer) = connection.get(&format!("/v1/{aggregate}")) else { return };

@@ -1,7 +1,7 @@
-//! Tests that cannot tell a broken process from a sound one prove nothing: here the classic bugs of event-sourced systems
-//! are planted, and the checks must find each. The same hunt without the bug must come home with nothing.
+//! Tests that cannot tell a broken process from a sound one prove nothing. Each test switches on a planted bug
+//! (`tests/bugs`), and the checks must find it. The same hunt without the bug must find nothing.
 //!
-//! `tests/README.md` lists which test catches which bug, also those of other files.
+//! `tests/README.md` lists which test finds which bug, also the tests of other files.
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread::sleep;
@@ -9,36 +9,36 @@ use std::time::{Duration, Instant};
 
 use dormouse_harness::{Finding, LedgerCheck, Promise, Server, Shop, failing_binary};
 
-/// How often a hunt is repeated before the bug counts as missed. Nearly all find it at once.
+/// The number of hunts before a bug counts as missed. Nearly all bugs are found in the first one.
 const HUNTS: usize = 6;
 
-/// How much is acknowledged before the end.
+/// The number of acknowledgements before the end.
 const ACKNOWLEDGED: usize = 200;
 
-/// How long to wait for that.
+/// The bound for them.
 const LOAD_BOUND: Duration = Duration::from_secs(20);
 
-/// How long a drain may take, or dying at a failpoint.
+/// The bound for a drain, and for the end at a failpoint.
 const END_BOUND: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(5);
 
-/// A batch is gathered, the writer hangs, and the process dies right before that batch is committed. Three batches hang,
-/// in case that one before was not worth a commit.
+/// When a batch is gathered, the writer waits, and the process dies right before that batch is committed. Three batches
+/// wait, because a batch before may have nothing to commit.
 const DIES_LATE: &str = "gathered=8*off->3*sleep(1500);committing=8*off->1*return(abort)";
 
-/// A process that answers nobody for so long hangs.
+/// A process that answers no client for this time hangs.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// How a process ends that aborts.
+/// The signal that ends a process that aborts.
 const SIGABRT: i32 = 6;
 
-/// A setting in which a bug shows.
+/// The conditions under which a bug shows.
 struct Hunt {
     bug: &'static str,
-    /// Another bug without which this one does no harm, and what that breaks alone.
+    /// Another bug without which this one does no harm, and the promise that the other one breaks alone.
     beside: Option<(&'static str, Promise)>,
-    /// What else fails: mostly a pause, where the bug needs a moment.
+    /// Other failpoints: mostly a pause, where the bug needs some time.
     failpoints: &'static str,
     settings: &'static [&'static str],
     skus: usize,
@@ -46,15 +46,15 @@ struct Hunt {
     end: End,
 }
 
-/// How the process ends before the verdict.
+/// How the process ends before the check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// By SIGKILL, when nobody is answered any more.
+    /// By SIGKILL, when no client gets an answer any more.
     KilledInSilence,
     /// By one of the hunt's failpoints.
     Aborted,
     Drained,
-    /// It goes on.
+    /// It runs on.
     Not,
 }
 
@@ -68,7 +68,7 @@ impl Default for Hunt {
 fn acknowledging_before_the_commit_is_found() {
     let hunt = Hunt {
         bug: "bug-acknowledge-before-commit",
-        // While one batch waits another gathers, a large one. That waits until the process dies.
+        // While one batch waits, another one gathers, a large one. That waits until the process dies.
         failpoints: "committing=8*off->1*sleep(700)->1*sleep(5000)",
         end: End::KilledInSilence,
         ..Hunt::default()
@@ -91,7 +91,7 @@ fn an_index_ahead_of_the_log_is_found() {
 fn evicting_with_commits_in_flight_is_found() {
     let hunt = Hunt {
         bug: "bug-evict-with-commits-in-flight",
-        // What was decided waits long enough to be evicted and looked at, and is never committed.
+        // Decided events wait long enough for eviction and reads, and are never committed.
         failpoints: DIES_LATE,
         settings: &["passivation.idle_after=\"0s\"", "passivation.sweep_interval=\"20ms\""],
         readers: 8,
@@ -101,8 +101,8 @@ fn evicting_with_commits_in_flight_is_found() {
     hunt.finds(&[Promise::ReadsAreTrue]);
 }
 
-/// As long as each aggregate has one activation, the writer has nothing to refuse: the check is there for the day when
-/// another bug lets two activations work at once.
+/// As long as each aggregate has one activation, the writer has nothing to refuse. The check exists for the case that
+/// another bug lets two activations work at the same time.
 #[test]
 fn a_writer_without_a_version_check_is_found() {
     let hunt = Hunt {
@@ -123,7 +123,7 @@ fn a_writer_without_a_version_check_is_found() {
 fn a_snapshot_ahead_of_the_journal_is_found() {
     let hunt = Hunt {
         bug: "bug-snapshot-ahead-of-journal",
-        // What was decided waits long enough for its snapshots to be written, and is never committed.
+        // Decided events wait long enough for their snapshots to be written, and are never committed.
         failpoints: DIES_LATE,
         settings: &["snapshots.strategy=\"every_n\"", "snapshots.threshold=1"],
         end: End::Aborted,
@@ -136,7 +136,7 @@ fn a_snapshot_ahead_of_the_journal_is_found() {
 fn committing_an_unknown_batch_twice_is_found() {
     let hunt = Hunt {
         bug: "bug-retry-unknown-commit",
-        // It was committed, and nobody is told.
+        // The batch was committed, and the answer is lost.
         failpoints: "committed=10*off->1*return(lost)->10*off->1*return(lost)",
         ..Hunt::default()
     };
@@ -144,10 +144,10 @@ fn committing_an_unknown_batch_twice_is_found() {
 }
 
 #[test]
-fn dropping_what_comes_while_draining_is_found() {
+fn dropping_commands_while_draining_is_found() {
     let hunt = Hunt {
         bug: "bug-drop-on-drain",
-        // So long it still serves.
+        // The server serves requests for this time.
         settings: &["gateway.unready_for=\"300ms\""],
         end: End::Drained,
         ..Hunt::default()
@@ -198,7 +198,7 @@ impl Hunt {
         }
         let ledger = shop.close();
         if self.end != End::Not {
-            // The bug is still there, and nothing else fails any more.
+            // The bug is still on, and no other failpoint is.
             server.set_environment("FAILPOINTS", planted);
             server.restart();
         }
@@ -208,7 +208,7 @@ impl Hunt {
     }
 }
 
-/// Not `wait_for_acknowledgements`: a broken process may acknowledge nothing more, which the verdict is to see.
+/// Not `wait_for_acknowledgements`: a broken process may acknowledge nothing more, which the check must find.
 fn wait_for_load(shop: &Shop) {
     let began = Instant::now();
     while shop.acknowledged() < ACKNOWLEDGED && began.elapsed() < LOAD_BOUND {

@@ -1,4 +1,4 @@
-//! Somebody who asks once, never again, and takes every answer at its word.
+//! A witness sends each request once, and believes every answer.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,16 +10,16 @@ use serde_json::json;
 
 use super::DEADLINE;
 
-/// Aggregates that the witness keeps awake by writing to them.
+/// Aggregates that the witness keeps live by writing to them.
 const AWAKE: usize = 8;
 
-/// Between two questions of a kind.
+/// The pause between two requests of the same type.
 const PAUSE: Duration = Duration::from_millis(40);
 
-/// Longer than anything that is awaited takes.
+/// Longer than everything that the witness waits for.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Written once, before any fault, and only read from then on.
+/// An aggregate that is written once before any fault, and then only read.
 const LIVE: &str = "inventory/only-read";
 
 pub(crate) struct Witness {
@@ -36,7 +36,7 @@ struct Seen {
     readiness: Mutex<Vec<Told>>,
 }
 
-/// What a question was answered.
+/// The answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Told {
     aggregate: String,
@@ -79,7 +79,7 @@ impl Witness {
         });
     }
 
-    /// Commands are refused before their deadline, and told to come again.
+    /// Commands are refused before their deadline, with a `Retry-After` header.
     pub(crate) fn sees_refusals(&self, since: Instant) {
         eventually("commands are refused", SOON, || {
             let commands = self.seen.commands.lock().unwrap();
@@ -88,7 +88,7 @@ impl Witness {
         });
     }
 
-    /// The state of what is live is shown, now.
+    /// Reads of live aggregates get their state, now.
     pub(crate) fn sees_live_state(&self) {
         let now = Instant::now();
         eventually("the live state is shown", SOON, || {
@@ -96,7 +96,7 @@ impl Witness {
         });
     }
 
-    /// How long it took from then until a command was sent that was carried out.
+    /// The time from then until the first successful command was sent.
     pub(crate) fn is_served_again(&self, since: Instant, bound: Duration) -> Duration {
         let served = |told: &&Told| told.asked > since && told.status == 200;
         eventually("commands are carried out again", bound, || {
@@ -105,7 +105,7 @@ impl Witness {
         })
     }
 
-    /// Takes everything that was said literally, and says what of it was not so.
+    /// Takes every answer literally, and returns those that were wrong.
     pub(crate) fn leave(self, client: &Client) -> Vec<String> {
         self.seen.gone.store(true, Ordering::SeqCst);
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());

@@ -5,17 +5,17 @@
 //! waits there for a moment while all other threads run on, so that effects of work done too early become visible. The
 //! crate `fail` defines the language of the actions.
 
-macro_rules! named {
-    ($(#[$attribute:meta])* $type:ident { $($(#[doc = $doc:literal])* $variant:ident = $name:literal,)* }) => {
-        $(#[$attribute])*
+macro_rules! steps {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal,)*) => {
+        /// The steps from a command to its answer, and those of background work.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $type { $($(#[doc = $doc])* $variant,)* }
+        pub enum Step { $($(#[doc = $doc])* $variant,)* }
 
-        impl $type {
-            /// All there are.
+        impl Step {
+            /// All steps.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// The name it is switched on by.
+            /// The name in `FAILPOINTS`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
@@ -24,43 +24,40 @@ macro_rules! named {
     };
 }
 
-named! {
-    /// The steps from a command to its answer, and of the work behind.
-    Step {
-        /// A command was decided; its state knows nothing of it yet.
-        Decided = "decided",
-        /// The state in memory has followed the decision, which was not submitted yet.
-        Applied = "applied",
-        /// The decision is with the writer.
-        Submitted = "submitted",
-        /// The writer has a batch together.
-        Gathered = "gathered",
-        /// The batch was checked, and is about to be committed.
-        Committing = "committing",
-        /// The store has committed a batch; nobody knows yet. It can fail here: then the store's answer is lost, and
-        /// what came of the batch is unknown.
-        Committed = "committed",
-        /// One command of a batch is about to be answered; others may have been.
-        Answering = "answering",
-        /// The HTTP response is about to be made of the answer.
-        Responding = "responding",
-        /// The index behind the log is about to be written.
-        Indexing = "indexing",
-        /// The index was written.
-        Indexed = "indexed",
-        /// Snapshots are about to be written.
-        Snapshotting = "snapshotting",
-        /// Snapshots were written.
-        Snapshotted = "snapshotted",
-        /// An aggregate goes to sleep.
-        FallingAsleep = "falling-asleep",
-        /// An aggregate wakes.
-        Waking = "waking",
-        /// A view is about to be moved on by a batch of events.
-        Projecting = "projecting",
-        /// A view was moved on.
-        Projected = "projected",
-    }
+steps! {
+    /// A command was decided. Its events are not applied yet.
+    Decided = "decided",
+    /// The events are applied to the state in memory, and not submitted yet.
+    Applied = "applied",
+    /// The events are submitted to the writer.
+    Submitted = "submitted",
+    /// The writer has gathered a batch.
+    Gathered = "gathered",
+    /// The batch was checked, and is about to be committed.
+    Committing = "committing",
+    /// The store has committed a batch, and the writer has not handled the result. A failure here loses the store's
+    /// result, so the outcome of the batch is unknown.
+    Committed = "committed",
+    /// One command of a batch is about to be answered; others may have been.
+    Answering = "answering",
+    /// The HTTP response is about to be written.
+    Responding = "responding",
+    /// The index of the log is about to be written.
+    Indexing = "indexing",
+    /// The index was written.
+    Indexed = "indexed",
+    /// Snapshots are about to be written.
+    Snapshotting = "snapshotting",
+    /// Snapshots were written.
+    Snapshotted = "snapshotted",
+    /// An aggregate is about to be unloaded.
+    FallingAsleep = "falling-asleep",
+    /// An aggregate is about to be loaded.
+    Waking = "waking",
+    /// A batch of events is about to be committed to a view.
+    Projecting = "projecting",
+    /// The batch was committed to the view.
+    Projected = "projected",
 }
 
 #[cfg(feature = "failpoints")]
@@ -69,23 +66,23 @@ mod active {
 
     use super::Step;
 
-    /// Time for an answer to leave that should not have.
+    /// Enough time for a wrong answer to be sent.
     const LATE: Duration = Duration::from_millis(300);
 
-    /// Reads `FAILPOINTS`. To be called once, before anything else runs.
+    /// Reads `FAILPOINTS`. Must be called once, before anything else runs.
     pub fn set_up() {
-        // Dropping it would switch everything off again.
+        // Dropping it would switch all failpoints off again.
         std::mem::forget(fail::FailScenario::setup());
     }
 
-    /// Dies here if a test wants it.
+    /// Ends the process here if a test wants it.
     pub fn reach(step: Step) {
         if let Some(reason) = failure(step) {
-            panic!("there is no failing with {reason:?} at {}", step.name());
+            panic!("the step {} cannot fail with {reason:?}, only end the process", step.name());
         }
     }
 
-    /// Dies here if a test wants it, or says what to fail with.
+    /// Ends the process here if a test wants it, or returns the reason to fail with.
     #[must_use]
     pub fn failure(step: Step) -> Option<String> {
         let action = fail::eval(step.name(), Option::unwrap_or_default)?;
@@ -111,7 +108,7 @@ mod active {
     #[inline(always)]
     pub const fn reach(_: Step) {}
 
-    /// Nothing: the feature `failpoints` is off.
+    /// Returns `None`: the feature `failpoints` is off.
     #[inline(always)]
     #[must_use]
     pub const fn failure(_: Step) -> Option<String> {

@@ -81,8 +81,8 @@ enum Measurement {
     Overload,
     /// Events into views: live, and from the start of the log, beside sqlx alone writing the same documents.
     Projecting,
-    /// Time from an event's commit until it is in the views, at half of the capacity; and the wait of a reader for its own
-    /// command.
+    /// Time from an event's commit until it is in the views, at half of the capacity; and the wait of a reader for its
+    /// own command.
     Lag,
     /// Documents of a view over HTTP, from the cache and without it, beside an axum server that echoes JSON.
     Reading,

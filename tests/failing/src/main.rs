@@ -1,7 +1,7 @@
 //! `dormouse` with failpoints: the environment variable `FAILPOINTS` says where the process fails, and how.
 //!
-//! Tests build it with `tests/bugs/cargo`, which adds the planted bugs. It is a package of its own, because in one build
-//! with other packages its feature would also be on in their binaries.
+//! Tests build it with `tests/bugs/cargo`, which adds the planted bugs. It is a package of its own, because in one
+//! build with other packages its feature would also be on in their binaries.
 
 use std::process::ExitCode;
 

@@ -42,7 +42,7 @@ impl Store for Faulty {
             Fault::Torn(tear) => {
                 let written = tear.of(batch);
                 if !written.is_empty() {
-                    // Whether it succeeds, nobody will be told.
+                    // No caller learns whether this succeeds.
                     let _lost = self.inner.commit(epoch, &written).await;
                 }
                 self.crash();

@@ -1,6 +1,6 @@
-//! The invariants of the architecture that can be read off the workspace's files.
+//! The invariants of the architecture that the workspace's files can show.
 //!
-//! A failure names file and line. When the invariant itself should change, change it in ARCHITECTURE.md and here.
+//! A failure names file and line. To change an invariant, change it in ARCHITECTURE.md and here.
 
 #[path = "architecture/code.rs"]
 mod code;
@@ -40,7 +40,7 @@ const IMPORTS: [(&str, &[&str]); 9] = [
     ),
 ];
 
-/// The crates in them may import everything.
+/// The crates in these folders may import all crates.
 const TEST_FOLDERS: [&str; 2] = ["tests", "benches"];
 
 #[test]
@@ -129,7 +129,7 @@ fn the_kernel_does_no_io() {
         }
     }
     let devices = ["std::fs", "std::net", "std::process", "thread::spawn", "thread::sleep", "tokio"];
-    // Failpoints end the process, but exist only for tests.
+    // Failpoints end the process, but exist only in tests.
     for source in sources_in("runtime/kernel/src").filter(|source| !source.path.ends_with("failpoint.rs")) {
         findings.add_mentions(&source.path, &source.product, &devices);
     }

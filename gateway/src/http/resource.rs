@@ -55,7 +55,10 @@ pub(super) trait Resource: Send + Sync {
     ) -> HandlerFuture<'a, Result<Response, Problem>>;
 
     /// Compares the snapshots of an aggregate with the states that its events lead to.
-    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> HandlerFuture<'a, Result<SnapshotVerification, QueryError>>;
+    fn verify_snapshots<'a>(
+        &'a self,
+        id: &'a AggregateId,
+    ) -> HandlerFuture<'a, Result<SnapshotVerification, QueryError>>;
 
     /// Events after a version, within `limit`.
     fn history<'a>(
@@ -135,7 +138,10 @@ impl<A: Aggregate> Resource for TypedResource<A> {
         })
     }
 
-    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> HandlerFuture<'a, Result<SnapshotVerification, QueryError>> {
+    fn verify_snapshots<'a>(
+        &'a self,
+        id: &'a AggregateId,
+    ) -> HandlerFuture<'a, Result<SnapshotVerification, QueryError>> {
         Box::pin(self.aggregates.verify_snapshots(id))
     }
 

@@ -130,7 +130,10 @@ fn a_command_that_deletes_documents_asks_first() {
     let asked = projections(&server, &["reset", VIEW, "--to", "2"]);
     assert!(asked.stderr.contains("values that add up over an aggregate's life"), "{asked:?}");
     let at_work = projections(&server, &["drop", VIEW, "--yes"]);
-    assert_eq!((at_work.code, at_work.stderr), (Some(1), "dormouse: the projection is running: pause it first\n".to_owned()));
+    assert_eq!(
+        (at_work.code, at_work.stderr),
+        (Some(1), "dormouse: the projection is running: pause it first\n".to_owned())
+    );
     output_of(&server, &["pause", VIEW]);
     assert_eq!(output_of(&server, &["drop", VIEW, "--yes"]), format!("{VIEW}: dropped\n"));
     assert_eq!(listed(&server)["state"], "dropped");

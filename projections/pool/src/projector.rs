@@ -113,7 +113,7 @@ impl<P: Projection> Projector<P> {
             self.context.claim_store().await?;
         }
         let advance = Advance { from: state.offset.position, to, rows, gone, parked, released: Vec::new() };
-        self.commit(state.build, state.offset, advance).await?;
+        self.commit(state.build, advance).await?;
         state.offset = to;
         state.documents.mark_stored();
         state.grow_batches(self.context.options.batch_events.get());
@@ -126,11 +126,11 @@ impl<P: Projection> Projector<P> {
     }
 
     /// Commits a change of a build. The cache drops the answers that the change makes untrue.
-    pub(crate) async fn commit(&self, build: BuildNumber, from: Offset, advance: Advance) -> Result<(), CommitError> {
+    pub(crate) async fn commit(&self, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {
         let ProjectionContext { definition, store, view_cache, .. } = &*self.context;
         let to = advance.to;
         view_cache.commit_begins(build, &advance);
-        let committed = commit(&**store, definition, build, from, advance).await;
+        let committed = commit(&**store, definition, build, advance).await;
         view_cache.commit_ended(build, to, &committed);
         committed
     }

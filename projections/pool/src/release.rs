@@ -155,7 +155,7 @@ impl<P: Projection> Projector<P> {
         let (rows, gone) = state.documents.changes()?;
         let (from, parked) = (state.offset.position, still_parked.into_iter().cloned().collect());
         let advance = Advance { from, to: state.offset, rows, gone, parked, released };
-        self.commit(state.build, state.offset, advance).await?;
+        self.commit(state.build, advance).await?;
         state.documents.mark_stored();
         Ok(())
     }

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use dormouse_config::Config;
 use dormouse_engine::Engine;
-use dormouse_faults::{Faulty, Held};
+use dormouse_faults::{Faulty, GateGuard};
 use dormouse_journal::{Journal, Options};
 use dormouse_kernel::{Aggregate, Context, DomainEvent, Rejection};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -120,7 +120,7 @@ pub(super) struct Server {
     pub(super) service: Arc<Service>,
     pub(super) engine: Engine,
     store: Arc<Faulty>,
-    shut: Mutex<Vec<Held>>,
+    shut: Mutex<Vec<GateGuard>>,
 }
 
 /// A whole response.
@@ -231,7 +231,7 @@ impl Server {
     }
 
     /// Blocks reads of aggregates until the guard is dropped.
-    pub(super) fn hold_reads(&self) -> Held {
+    pub(super) fn hold_reads(&self) -> GateGuard {
         self.store.hold_reads()
     }
 

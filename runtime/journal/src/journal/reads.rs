@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{AggregateRef, Chain, CommandKey, Mark, Position, RecordedEvent, Version};
 use metrics::{counter, histogram};
 use tracing::warn;
@@ -45,10 +44,6 @@ impl Journal {
         if anchor.version > Version::ZERO {
             let found = found.filter(|event| event.version == anchor.version);
             if found.as_ref().is_none_or(|found| found.event.chain != anchor.chain) {
-                if failpoint::is_planted(Bug::SnapshotAheadOfJournal) {
-                    // The mistake has two halves: what is kept too early is believed later.
-                    return Ok(Page::default());
-                }
                 let position = found.map_or(Position::ZERO, |found| found.position);
                 let problem = "the snapshot does not belong to this history";
                 return Err(damaged(aggregate, anchor.version, position, problem));

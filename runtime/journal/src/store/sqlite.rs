@@ -35,7 +35,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
 use dormouse_storage::sqlite::WalWatch;
 
@@ -56,9 +55,6 @@ use tail::{Bound, Tail};
 /// How long a commit waits for room in the tail before it is refused. A full tail takes about a second to index, so
 /// this long means that the index cannot be written at all.
 const BACKPRESSURE: Duration = Duration::from_secs(10);
-
-/// Of a planted bug: what it takes to index half a tail.
-const TIME_TO_GET_AHEAD: Duration = Duration::from_millis(20);
 
 /// The journal in a directory.
 #[derive(Debug)]
@@ -161,14 +157,7 @@ impl Store for Sqlite {
         if tokio::time::timeout(BACKPRESSURE, self.tail.has_room()).await.is_err() {
             return Err(CommitError::Refused("the index cannot be written, and the tail is full".to_owned()));
         }
-        let ahead = failpoint::is_planted(Bug::IndexAheadOfLog);
-        if ahead {
-            self.tail.push(batch);
-            // Without it the log would nearly always win.
-            tokio::time::sleep(TIME_TO_GET_AHEAD).await;
-        }
         match self.log.append(epoch, batch).await {
-            Ok(()) if ahead => {}
             Ok(()) => self.tail.push(batch),
             Err(CommitError::Fenced) => {
                 self.lose();

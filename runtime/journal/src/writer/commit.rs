@@ -1,7 +1,7 @@
 //! The way of a batch: check, commit, announce, answer.
 
 use dormouse_kernel::Position;
-use dormouse_kernel::failpoint::{self, Bug, Step};
+use dormouse_kernel::failpoint::{self, Step};
 use metrics::counter;
 use tokio::time::Instant;
 use tracing::warn;
@@ -22,12 +22,6 @@ impl Writer {
         if batch.has_appends() {
             failpoint::reach(Step::Gathered);
             let outcome = match self.prepare(&mut batch).await {
-                Ok(position) if failpoint::is_planted(Bug::AcknowledgeBeforeCommit) => {
-                    let placed = batch.place(position);
-                    batch.answer(&self.metrics);
-                    let committed = self.commit(placed, &mut CommitBatch::default()).await;
-                    return self.publish(committed.unwrap_or_default());
-                }
                 Ok(position) => {
                     let placed = batch.place(position);
                     self.commit(placed, &mut batch).await
@@ -79,9 +73,6 @@ impl Writer {
                 Err(CommitError::Unknown(reason)) => {
                     warn!(%reason, "the outcome of a commit is unknown, asking the journal");
                     counter!(metric::ERRORS, "operation" => "commit").increment(1);
-                    if failpoint::is_planted(Bug::RetryUnknownCommit) {
-                        return Box::pin(self.commit_behind(placed, batch)).await;
-                    }
                     if self.resolve(&placed, batch).await? {
                         return Ok(placed);
                     }
@@ -92,20 +83,6 @@ impl Writer {
             }
         }
         Err(self.failed("commit", &StoreError::Unavailable(last)))
-    }
-
-    /// A planted bug: commits once more what may be committed already, behind whatever is there.
-    async fn commit_behind(
-        &mut self,
-        mut placed: Vec<Placed>,
-        batch: &mut CommitBatch,
-    ) -> Result<Vec<Placed>, AppendError> {
-        let mut next = self.acquire_again().await?.next();
-        for placed in &mut placed {
-            placed.first = next;
-            next = placed.last().next();
-        }
-        self.commit(placed, batch).await
     }
 
     /// Announces what is durable now.

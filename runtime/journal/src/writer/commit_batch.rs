@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{AggregateRef, CommandKey, Position, Version};
 use lru::LruCache;
 use tokio::sync::oneshot;
@@ -132,7 +131,7 @@ impl CommitBatch {
             pending.refuse(AppendError::PredecessorFailed);
         } else if let Some(first) = keys.first(append) {
             pending.refuse(AppendError::KnownKey { first });
-        } else if append.expected != *actual && !failpoint::is_planted(Bug::NoVersionCheck) {
+        } else if append.expected != *actual {
             let error = AppendError::VersionConflict { expected: append.expected, actual: *actual };
             pending.refuse(error);
         } else {

@@ -4,7 +4,7 @@ use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_harness::{Cut, Fault, Moment, Postgres as Server, Proxy, Way};
+use dormouse_harness::{Cut, Direction, Fault, Moment, Postgres as Server, Proxy};
 use dormouse_journal::store::{Access, Placed, Postgres};
 use dormouse_journal::{CommitError, Store, StoreError};
 use dormouse_kernel::Position;

@@ -1,9 +1,8 @@
 //! Appending a batch: one statement, and so one transaction and one round trip.
 
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{Epoch, Slice};
 use dormouse_storage::to_sql;
-use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
+use sqlx::PgConnection;
 
 use crate::append::Placed;
 
@@ -73,12 +72,7 @@ impl<'a> Batch<'a> {
 
     /// Gives whether the epoch is in force. If it is not, nothing was appended.
     pub(super) async fn append(self, epoch: Epoch, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let append = if failpoint::is_planted(Bug::NoFence) {
-            AssertSqlSafe(APPEND.replace("epoch = $1", "$1 IS NOT NULL")).into_sql_str()
-        } else {
-            APPEND.into_sql_str()
-        };
-        let append = sqlx::query(append)
+        let append = sqlx::query(APPEND)
             .bind(to_sql(epoch.0))
             .bind(self.base)
             .bind(self.slices)

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_storage::sqlite::BUSY_TIMEOUT;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -82,10 +81,9 @@ impl Files {
     }
 
     pub(super) fn log_writer(&self) -> SqliteConnectOptions {
-        let careless = failpoint::is_planted(Bug::SynchronousNormal);
         options(&self.log())
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(if careless { SqliteSynchronous::Normal } else { SqliteSynchronous::Full })
+            .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", LOG_CHECKPOINT_PAGES)
             .thread_name(|_| "journal-log".to_owned())
     }

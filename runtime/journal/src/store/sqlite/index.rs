@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use dormouse_kernel::Position;
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_storage::sqlite::derived_file;
 use dormouse_storage::{from_sql, to_sql};
 use sqlx::{Connection, SqliteConnection};
@@ -86,7 +85,7 @@ impl Index {
         .map_err(error::store)?;
         let (indexed, head) = (Position(from_sql(indexed, "position")?), Position(from_sql(head, "position")?));
         Ok(match is_same {
-            _ if indexed > head && !failpoint::is_planted(Bug::IndexAheadOfLog) => Origin::Ahead { indexed, head },
+            _ if indexed > head => Origin::Ahead { indexed, head },
             true => Origin::Ours,
             false => Origin::Foreign,
         })
@@ -135,7 +134,7 @@ impl Index {
              ORDER BY aggregate_id, aggregate_type, version",
         );
         let indexed = events.bind(from).bind(to).execute(&mut *transaction).await?.rows_affected();
-        if i64::try_from(indexed) != Ok(to - from) && !failpoint::is_planted(Bug::IndexAheadOfLog) {
+        if i64::try_from(indexed) != Ok(to - from) {
             return Ok(None);
         }
         let statements = [

@@ -1,17 +1,17 @@
-//! Versions without gaps, positions that ascend and belong to one event each.
+//! Checks that versions have no gaps, and that positions ascend and belong to one event each.
 
 use std::collections::HashSet;
 
 use super::finding::{Finding, Promise};
-use super::told::Told;
+use super::stored::Stored;
 
-/// `positions` are those of all aggregates so far.
-pub(super) fn check(aggregate: &str, told: &Told, positions: &mut HashSet<u64>, findings: &mut Vec<Finding>) {
+/// `positions` has the positions of all aggregates so far.
+pub(super) fn check(aggregate: &str, stored: &Stored, positions: &mut HashSet<u64>, findings: &mut Vec<Finding>) {
     let mut find = |seen: String| findings.push(Finding::new(Promise::HistoryIsDense, aggregate, seen));
     let mut last = 0;
-    for (event, version) in told.events.iter().zip(1..) {
+    for (event, version) in stored.events.iter().zip(1..) {
         if event.version != version {
-            // Everything behind it is off by as much.
+            // All later versions differ by the same amount.
             find(format!("version {} is where {version} should be", event.version));
             break;
         }
@@ -25,7 +25,7 @@ pub(super) fn check(aggregate: &str, told: &Told, positions: &mut HashSet<u64>, 
     }
 }
 
-/// Every position from the first to the last belongs to an event.
+/// Checks that every position from the first to the last belongs to an event.
 pub(super) fn check_log(positions: &HashSet<u64>, findings: &mut Vec<Finding>) {
     let last = positions.iter().max().copied().unwrap_or_default();
     let gaps = (1..=last).filter(|position| !positions.contains(position));

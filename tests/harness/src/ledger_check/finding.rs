@@ -1,40 +1,40 @@
-//! What a verdict finds.
+//! The findings of a check.
 
 use std::fmt;
 
 /// A promise that was not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which promise.
+    /// The promise.
     pub broken: Promise,
-    /// About which aggregate.
+    /// The aggregate.
     pub aggregate: String,
-    /// What was seen.
+    /// A description of what was found.
     pub seen: String,
 }
 
-/// What every client may rely on.
+/// The promises that every client may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Promise {
-    /// What was acknowledged is there, at the version that was told.
+    /// An acknowledged command is in the history, at the version of its answer.
     AcknowledgedIsThere,
-    /// No command happens twice.
+    /// No command is in the history twice.
     AtMostOnce,
-    /// What was refused did not happen.
+    /// A refused command is not in the history.
     RefusedIsAbsent,
     /// Versions are 1..n, positions ascend, and no position is shared.
     HistoryIsDense,
-    /// Whatever was answered before a command was sent has a lower version.
+    /// If A was answered before B was sent, A has the lower version.
     AnsweredFirstCameFirst,
-    /// A read shows at least what was answered, or shown, before it was sent.
+    /// A read returns at least the versions of the answers and reads that ended before it was sent.
     ReadsAreFresh,
-    /// What a read showed has stayed, and was what the events amounted to.
+    /// The state that a read returned is the fold of the events up to its version, now and later.
     ReadsAreTrue,
-    /// The state is what the events amount to, and no event contradicts those before it.
+    /// The state is the fold of the events, and no event contradicts the events before it.
     StateIsFold,
     /// A command that is sent again gets its first outcome.
     RetriesGetTheFirstOutcome,
-    /// The server answers when asked about an aggregate.
+    /// The server returns history and state of the aggregate.
     Readable,
 }
 

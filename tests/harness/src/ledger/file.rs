@@ -1,34 +1,34 @@
-//! The file that a ledger is written to: what was written is on disk before anybody goes on.
+//! The file of a ledger. Each line is on disk before its writer continues.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// An append-only file of lines. Those who write at the same time share one sync.
+/// An append-only file of lines. Threads that write at the same time share one sync.
 #[derive(Debug)]
-pub(super) struct Paper {
+pub(super) struct LedgerFile {
     path: PathBuf,
     unwritten: Mutex<Unwritten>,
-    /// Whoever holds it writes for all who wait for it.
+    /// The thread that holds this lock writes for all threads that wait for it.
     file: Mutex<Synced>,
 }
 
 #[derive(Debug, Default)]
 struct Unwritten {
     text: Vec<u8>,
-    /// How many lines there have ever been.
+    /// The number of lines that were ever added.
     lines: u64,
 }
 
 #[derive(Debug)]
 struct Synced {
     file: File,
-    /// How many of the lines are on disk.
+    /// The number of lines that are on disk.
     lines: u64,
 }
 
-impl Paper {
+impl LedgerFile {
     pub(super) fn create(path: &Path) -> Self {
         let file = OpenOptions::new().append(true).create_new(true).open(path);
         let file = file.unwrap_or_else(|error| panic!("{} cannot be made: {error}", path.display()));
@@ -39,7 +39,7 @@ impl Paper {
         &self.path
     }
 
-    /// Takes down a line; it is on disk after the next [`sync`](Self::sync). The number is for that.
+    /// Adds a line, which is on disk after the next [`sync`](Self::sync). Returns its number for that call.
     pub(super) fn write(&self, line: &str) -> u64 {
         let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
         unwritten.text.extend_from_slice(line.as_bytes());
@@ -48,7 +48,7 @@ impl Paper {
         unwritten.lines
     }
 
-    /// Returns when the line of that number is on disk, synced by this thread or by another.
+    /// Returns when the line with that number is on disk, synced by this thread or by another.
     pub(super) fn sync(&self, line: u64) {
         let mut synced = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if synced.lines >= line {

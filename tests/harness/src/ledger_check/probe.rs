@@ -1,4 +1,4 @@
-//! Asking the server, from outside, as any client could.
+//! Requests to the server through its public API.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
@@ -6,43 +6,43 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::told::{Event, Told};
+use super::stored::{Event, Stored};
 use crate::{Answer, Client, Entry, Outcome};
 
-/// A server that has just come back may be busy: then it is asked again after a pause, so often in all. After that, what
-/// it says counts.
+/// A server that has just started may be busy. Then a request is repeated after a pause. This is the maximum number of
+/// pauses; after that, the answer counts.
 const PAUSES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Events in one page: the most that the server gives.
+/// Events in one page: the server's maximum.
 const PAGE: usize = 1000;
 
-/// One round of questions.
+/// The requests of one check.
 #[derive(Debug)]
-pub(super) struct Inquiry<'a> {
+pub(super) struct Probe<'a> {
     client: &'a Client,
     pauses: AtomicU32,
 }
 
-impl<'a> Inquiry<'a> {
+impl<'a> Probe<'a> {
     pub(super) fn of(client: &'a Client) -> Self {
         Self { client, pauses: AtomicU32::new(0) }
     }
 
-    /// Everything about an aggregate; `Err` is what the server said instead.
-    pub(super) fn ask(&self, aggregate: &str) -> Result<Told, String> {
+    /// History and state of an aggregate; `Err` describes the unexpected answer.
+    pub(super) fn read(&self, aggregate: &str) -> Result<Stored, String> {
         let (version, state) = self.state(aggregate)?;
-        let mut told = Told { events: Vec::new(), version, state };
+        let mut stored = Stored { events: Vec::new(), version, state };
         let mut next = Some(format!("/v1/{aggregate}/events?limit={PAGE}"));
         while let Some(path) = next {
             let Some(mut page) = self.get(&path)? else { break };
             next = page["next"].as_str().map(str::to_owned);
             let Value::Array(events) = page["events"].take() else { return Err(format!("{path}: no events")) };
             for event in events {
-                told.events.push(Event::read(event).ok_or_else(|| format!("{path}: something is no event"))?);
+                stored.events.push(Event::read(event).ok_or_else(|| format!("{path}: something is no event"))?);
             }
         }
-        Ok(told)
+        Ok(stored)
     }
 
     /// The version alone.
@@ -50,8 +50,8 @@ impl<'a> Inquiry<'a> {
         self.state(aggregate).map(|(version, _)| version)
     }
 
-    /// Sends a command once more, with its key.
-    pub(super) fn again(&self, entry: &Entry) -> Outcome {
+    /// Sends a command again, with its key.
+    pub(super) fn resend(&self, entry: &Entry) -> Outcome {
         let path = entry.command["path"].as_str().expect("a command in a ledger has a path");
         let body = &entry.command["body"];
         loop {
@@ -62,14 +62,14 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// The version and the state; zero and null if there is none.
+    /// Version and state; zero and null if the aggregate does not exist.
     fn state(&self, aggregate: &str) -> Result<(u64, Value), String> {
         let Some(mut shown) = self.get(&format!("/v1/{aggregate}"))? else { return Ok((0, Value::Null)) };
         let version = shown["version"].as_u64().ok_or("a state without a version")?;
         Ok((version, shown["state"].take()))
     }
 
-    /// `None` if it is not there.
+    /// `None` if the answer is 404.
     fn get(&self, path: &str) -> Result<Option<Value>, String> {
         loop {
             match self.client.get(path) {
@@ -82,7 +82,7 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// Waits, unless it has waited enough.
+    /// Waits, and returns false if there were enough pauses.
     fn pause(&self) -> bool {
         let patient = self.pauses.fetch_add(1, Ordering::Relaxed) < PAUSES;
         if patient {

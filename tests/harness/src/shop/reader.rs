@@ -1,4 +1,4 @@
-//! One who only looks: at any stock, again and again.
+//! A client that only reads the stock, again and again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use serde_json::Value;
 use super::Shared;
 use crate::{Client, Ledger, Random};
 
-/// Between two looks: many in the time of one commit, and room for others.
+/// The pause between two reads: short enough for many reads during one commit, and long enough to let others run.
 const PAUSE: Duration = Duration::from_millis(2);
 
-pub(super) struct Onlooker {
+pub(super) struct Reader {
     shared: Arc<Shared>,
     random: Random,
 }
 
-impl Onlooker {
+impl Reader {
     pub(super) fn new(number: usize, shared: Arc<Shared>) -> Self {
         Self { shared, random: Random::seeded(number as u64) }
     }
@@ -27,15 +27,15 @@ impl Onlooker {
             let connection = Client::with_timeout(&at.url, self.shared.settings.patience);
             while !self.shared.is_closing() && self.shared.place().moves == at.moves {
                 let sku = self.random.below(self.shared.settings.skus as u64);
-                look_at(&format!("inventory/sku-{sku}"), &connection, &self.shared.ledger);
+                read_state(&format!("inventory/sku-{sku}"), &connection, &self.shared.ledger);
                 self.shared.wait_for_move(at.moves, PAUSE);
             }
         }
     }
 }
 
-/// Reads a state, and records what was seen. Without an answer nothing was.
-pub(super) fn look_at(aggregate: &str, connection: &Client, ledger: &Ledger) {
+/// Reads a state and records it. A read without an answer is not recorded.
+pub(super) fn read_state(aggregate: &str, connection: &Client, ledger: &Ledger) {
     let invoked = ledger.now();
     let Ok(answer) = connection.get(&format!("/v1/{aggregate}")) else { return };
     match answer.status {

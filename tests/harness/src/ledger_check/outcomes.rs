@@ -1,23 +1,25 @@
-//! Acknowledged: there, once. Refused: not there. Unknown: there once, or not.
+//! Checks the outcomes: an acknowledged command is in the history once, a refused one is not, an unknown one is once or
+//! not.
 
 use std::collections::HashMap;
 
 use super::finding::{Finding, Promise};
-use super::told::Told;
+use super::stored::Stored;
 use crate::{Entry, Outcome};
 
-pub(super) fn check(aggregate: &str, told: &Told, entries: &[&Entry], findings: &mut Vec<Finding>) {
+pub(super) fn check(aggregate: &str, stored: &Stored, entries: &[&Entry], findings: &mut Vec<Finding>) {
     let mut find = |promise, seen: String| findings.push(Finding::new(promise, aggregate, seen));
-    // The version that each command led to.
+    // The version after each command.
     let mut happened: HashMap<&str, u64> = HashMap::new();
-    for event in &told.events {
+    for event in &stored.events {
         let Some(command) = &event.command else { continue };
         let version = event.version + command.events - 1;
         if let Some(first) = happened.insert(&command.key, version) {
             find(Promise::AtMostOnce, format!("{} led to version {first}, and again to {version}", command.key));
         }
     }
-    // A first attempt may have happened although its answer was lost; only if all were refused is it certain.
+    // A command is certainly absent only if all its attempts were refused: an attempt without an answer may have
+    // happened.
     let mut refused: HashMap<&str, bool> = HashMap::new();
     for entry in entries {
         let key = entry.key.as_str();

@@ -1,16 +1,16 @@
-//! The clients' ledger against what the server tells: what was promised, and not kept. This code shares nothing with
-//! the product.
+//! Compares the clients' ledger with the server's histories and states, and finds the promises that were not kept. This
+//! code shares nothing with the product.
 
 mod dense;
 mod finding;
-mod glance;
-mod inquiry;
 mod order;
 mod outcomes;
+mod probe;
+mod quick_check;
 mod states;
+mod stored;
 #[cfg(test)]
 mod tests;
-mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
@@ -20,80 +20,88 @@ use std::thread;
 
 use crate::{Client, Entry, Ledger, Outcome, Reading};
 pub use finding::{Finding, Promise};
-pub use glance::glance;
-use inquiry::Inquiry;
-use told::Told;
+use probe::Probe;
+pub use quick_check::quick_check;
+use stored::Stored;
 
-/// Threads that ask the server.
+/// Threads that send requests to the server.
 const READERS: usize = 4;
 
-/// Most acknowledged commands that are sent again.
+/// The maximum number of acknowledged commands that are sent again.
 const RETRIES: usize = 1_000;
 
-/// Findings that a failure shows; there may be thousands, all of one cause.
+/// The number of findings in a failure message; there may be thousands with one cause.
 const SHOWN: usize = 20;
 
-/// Everything that can be known once the clients have gone: what they wrote down, and what the server tells about every
-/// aggregate they named.
+/// The evidence after the clients have stopped: their ledger, and what the server returns for each aggregate in it.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct LedgerCheck {
     entries: Vec<Entry>,
     readings: Vec<Reading>,
-    /// `Err` is what the server said instead.
-    told: BTreeMap<String, Result<Told, String>>,
-    /// Acknowledged commands that were sent again, and what came back.
+    /// `Err` describes the unexpected answer.
+    stored: BTreeMap<String, Result<Stored, String>>,
+    /// Acknowledged commands that were sent again, and their outcomes.
     retried: Vec<(Entry, Outcome)>,
-    /// Nobody else has written to the journal.
-    alone: bool,
+    /// No other client has written to the journal.
+    is_sole_writer: bool,
 }
 
-/// What the clients wrote down about one aggregate.
+/// The records about one aggregate.
 #[derive(Default)]
 struct Recorded<'a> {
     entries: Vec<&'a Entry>,
     readings: Vec<&'a Reading>,
 }
 
-impl Verdict {
-    /// Asks the server about everything in the ledger, and sends some of the acknowledged commands again. The clients
-    /// must have gone, or wait.
+impl LedgerCheck {
+    /// Reads every aggregate in the ledger from the server, and sends some of the acknowledged commands again. The
+    /// clients must have stopped, or wait.
     #[must_use]
-    pub fn on(ledger: &Ledger, client: &Client) -> Self {
-        let inquiry = Inquiry::of(client);
+    pub fn of(ledger: &Ledger, client: &Client) -> Self {
+        let probe = Probe::of(client);
         let entries = ledger.entries();
         let named: BTreeSet<&str> = entries.iter().map(|entry| entry.aggregate.as_str()).collect();
         let named: Vec<&str> = named.into_iter().collect();
-        let told = in_parallel(&named, |name| (String::from(*name), inquiry.ask(name)));
-        // After the histories were read: a retry that is carried out once more must not hide that it was lost before.
+        let stored = in_parallel(&named, |name| (String::from(*name), probe.read(name)));
+        // The histories were read before this: a command that was lost and is carried out now must be found as lost.
         let acknowledged: Vec<&Entry> =
             entries.iter().filter(|entry| matches!(entry.outcome, Outcome::Ok { .. })).collect();
         let every = acknowledged.len().div_ceil(RETRIES).max(1);
         let again: Vec<&Entry> = acknowledged.into_iter().step_by(every).collect();
-        let retried = in_parallel(&again, |entry| (Entry::clone(entry), inquiry.again(entry)));
-        Self { retried, told: told.into_iter().collect(), readings: ledger.readings(), entries, alone: false }
+        let retried = in_parallel(&again, |entry| (Entry::clone(entry), probe.resend(entry)));
+        Self {
+            retried,
+            stored: stored.into_iter().collect(),
+            readings: ledger.readings(),
+            entries,
+            is_sole_writer: false,
+        }
     }
 
-    /// Nobody but these clients has ever written to the journal: then each position of the log must be one of theirs, and
-    /// a batch that was written twice is found by the positions of the copy, which no history shows.
+    /// Declares that only these clients have ever written to the journal. Then every position of the log must belong to
+    /// one of their events. A batch that was written twice is found by the positions of its copy, which are in no
+    /// history.
     #[must_use]
-    pub fn alone(mut self) -> Self {
-        self.alone = true;
+    pub fn sole_writer(mut self) -> Self {
+        self.is_sole_writer = true;
         self
     }
 
-    /// Every promise that was not kept.
+    /// All promises that were not kept.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut positions = HashSet::new();
         let recorded = self.recorded();
-        for (aggregate, told) in &self.told {
-            match told {
-                Ok(told) => Self::check(aggregate, told, &recorded[aggregate.as_str()], &mut positions, &mut findings),
+        for (aggregate, stored) in &self.stored {
+            match stored {
+                Ok(stored) => {
+                    Self::check(aggregate, stored, &recorded[aggregate.as_str()], &mut positions, &mut findings)
+                }
                 Err(said) => findings.push(Finding::new(Promise::Readable, aggregate, said)),
             }
         }
-        if self.alone && self.told.values().all(Result::is_ok) {
+        if self.is_sole_writer && self.stored.values().all(Result::is_ok) {
             dense::check_log(&positions, &mut findings);
         }
         findings.extend(self.retried.iter().filter(|(entry, again)| entry.outcome != *again).map(|(entry, again)| {
@@ -103,10 +111,10 @@ impl Verdict {
         findings
     }
 
-    /// Passes if every promise was kept, and there was one.
+    /// Passes if every promise was kept, and at least one command was acknowledged.
     ///
     /// # Panics
-    /// When one was not, or nothing was acknowledged, which shows nothing.
+    /// When a promise was not kept, or nothing was acknowledged, because then the test shows nothing.
     #[track_caller]
     pub fn expect_none(&self) {
         let findings = self.findings();
@@ -138,20 +146,20 @@ impl Verdict {
 
     fn check(
         aggregate: &str,
-        told: &Told,
+        stored: &Stored,
         recorded: &Recorded<'_>,
         positions: &mut HashSet<u64>,
         findings: &mut Vec<Finding>,
     ) {
-        dense::check(aggregate, told, positions, findings);
-        outcomes::check(aggregate, told, &recorded.entries, findings);
+        dense::check(aggregate, stored, positions, findings);
+        outcomes::check(aggregate, stored, &recorded.entries, findings);
         order::check(aggregate, &recorded.entries, &recorded.readings, findings);
-        states::check(aggregate, told, &recorded.readings, findings);
+        states::check(aggregate, stored, &recorded.readings, findings);
     }
 }
 
-impl fmt::Display for Verdict {
-    /// What it stands on, in numbers.
+impl fmt::Display for LedgerCheck {
+    /// The size of the evidence.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let refused = self.count(|outcome| matches!(outcome, Outcome::Refused { .. }));
         let unknown = self.count(|outcome| *outcome == Outcome::Unknown);
@@ -160,13 +168,13 @@ impl fmt::Display for Verdict {
             "{} attempts acknowledged, {refused} refused, {unknown} unknown; {} reads; {} aggregates, {} commands sent again",
             self.acknowledged(),
             self.readings.len(),
-            self.told.len(),
+            self.stored.len(),
             self.retried.len(),
         )
     }
 }
 
-/// What `work` makes of each item, by a few threads.
+/// Applies `work` to each item, with a few threads.
 fn in_parallel<I: Sync, O: Send>(items: &[I], work: impl Fn(&I) -> O + Sync) -> Vec<O> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(items.len()));

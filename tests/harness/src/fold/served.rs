@@ -1,30 +1,30 @@
-//! What the server shows of a view.
+//! The content of a view as the server returns it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Kept, VIEWS};
+use super::{VIEWS, ViewDocument};
 use crate::{Client, eventually};
 
 /// Documents in one page.
 const PAGE: usize = 500;
 
-/// All documents of a view, as its lists show them.
+/// All documents of a view, as its lists return them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Shown {
-    /// How far the view was.
+pub struct ServedView {
+    /// The position of the view.
     pub at: u64,
     /// By key.
-    pub documents: BTreeMap<String, Kept>,
-    /// Keys that came more than once.
+    pub documents: BTreeMap<String, ViewDocument>,
+    /// Keys that appeared more than once.
     pub repeated: Vec<String>,
 }
 
-impl Shown {
-    /// Walks through the pages of a list. While events come in, `at` is where the view was at the last of them.
-    /// `Err` is what the server said instead.
+impl ServedView {
+    /// Reads all pages of a list. If events arrive meanwhile, `at` is the view's position at the last page. `Err`
+    /// describes the unexpected answer.
     pub fn of(client: &Client, view: &str) -> Result<Self, String> {
         let mut shown = Self::default();
         let mut next = Some(format!("/v1/views/{view}?limit={PAGE}"));
@@ -36,13 +36,13 @@ impl Shown {
         Ok(shown)
     }
 
-    /// Takes in one page. `None`: it is none.
+    /// Adds one page. `None` means that the value is not a page.
     pub fn add(&mut self, mut page: Value) -> Option<()> {
         self.at = page["position"].as_u64()?;
         let Value::Array(items) = page["items"].take() else { return None };
         for mut item in items {
             let key = item["key"].as_str()?.to_owned();
-            let kept = Kept { document: item["document"].take(), position: item["position"].as_u64()? };
+            let kept = ViewDocument { document: item["document"].take(), position: item["position"].as_u64()? };
             if self.documents.insert(key.clone(), kept).is_some() {
                 self.repeated.push(key);
             }
@@ -51,7 +51,7 @@ impl Shown {
     }
 }
 
-/// Waits until every view has seen all events up to a position.
+/// Waits until every view has processed all events up to a position.
 ///
 /// # Panics
 /// When one has not within `bound`.

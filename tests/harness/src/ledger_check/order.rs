@@ -1,4 +1,4 @@
-//! Who came first: answers before questions, in one pass over the history of an aggregate.
+//! Checks the order of answers and requests, in one pass over the history of an aggregate.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::finding::{Finding, Promise};
 use crate::{Entry, Outcome, Reading};
 
-/// Something that was answered with a version.
+/// A request whose answer has a version.
 #[derive(Debug, Clone, Copy)]
 struct Answered<'a> {
     sent: Duration,
     answered: Duration,
     version: u64,
-    /// Whether it was a command, which makes its version, or a read, which sees it.
+    /// The key of a command, which creates its version; `None` for a read, which sees it.
     key: Option<&'a str>,
 }
 

@@ -1,18 +1,18 @@
-//! What was asked of a store.
+//! The record of the calls of a store.
 
 use dormouse_kernel::Version;
 
-/// One reading of an aggregate's events.
+/// One read of an aggregate's events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// Of which aggregate.
+    /// The aggregate's id.
     pub id: String,
-    /// From behind which version on.
+    /// The version after which it starts.
     pub after: Version,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct CallRecord {
     /// Appends per commit.
     pub(crate) batches: Vec<usize>,
     pub(crate) look_ups: usize,

@@ -1,22 +1,22 @@
-//! What the events of an aggregate amount to, worked out here and not by the product.
+//! Models that apply events of an aggregate, without the product's code.
 //!
-//! It holds what says something about loss and repetition. A type that is not here is checked without it.
+//! They contain only what shows loss and repetition. Other aggregate types are checked without a model.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// A state to which events are added one after the other.
-pub(crate) trait Book {
-    /// Takes in an event. `Err` says why it cannot have happened now.
-    fn enter(&mut self, kind: &str, data: &Value) -> Result<(), String>;
+/// A state to which events are applied one after the other.
+pub(crate) trait Model {
+    /// Applies an event. `Err` says why it cannot have happened in this state.
+    fn apply(&mut self, kind: &str, data: &Value) -> Result<(), String>;
 
-    /// The state, as [`comparable`] shows the server's.
-    fn balance(&self) -> Value;
+    /// The state, in the form that [`comparable`] gives the server's state.
+    fn state(&self) -> Value;
 }
 
-/// An empty book for an aggregate; `None` for types that nobody keeps books on.
-pub(crate) fn open(aggregate: &str) -> Option<Box<dyn Book>> {
+/// An empty model for an aggregate; `None` for types without a model.
+pub(crate) fn open(aggregate: &str) -> Option<Box<dyn Model>> {
     match kind(aggregate) {
         "order" => Some(Box::<Order>::default()),
         "inventory" => Some(Box::<Inventory>::default()),
@@ -24,7 +24,7 @@ pub(crate) fn open(aggregate: &str) -> Option<Box<dyn Book>> {
     }
 }
 
-/// The part of a state that books are kept on.
+/// The part of a state that the models contain.
 pub(crate) fn comparable(aggregate: &str, state: &Value) -> Value {
     if state.is_null() {
         return Value::Null;
@@ -53,8 +53,8 @@ struct Order {
     total_cents: u64,
 }
 
-impl Book for Order {
-    fn enter(&mut self, kind: &str, data: &Value) -> Result<(), String> {
+impl Model for Order {
+    fn apply(&mut self, kind: &str, data: &Value) -> Result<(), String> {
         match (kind, self.status.as_str()) {
             ("OrderCreated", None) => {
                 let first = data["lines"].as_array().ok_or("an order without lines")?;
@@ -74,7 +74,7 @@ impl Book for Order {
         Ok(())
     }
 
-    fn balance(&self) -> Value {
+    fn state(&self) -> Value {
         json!({"status": self.status, "lines": self.lines, "total_cents": self.total_cents})
     }
 }
@@ -89,8 +89,8 @@ struct Inventory {
     reservations: BTreeMap<String, i64>,
 }
 
-impl Book for Inventory {
-    fn enter(&mut self, kind: &str, data: &Value) -> Result<(), String> {
+impl Model for Inventory {
+    fn apply(&mut self, kind: &str, data: &Value) -> Result<(), String> {
         let order = data["order"].as_str().unwrap_or_default();
         let reserved = |before: Option<i64>| before.ok_or_else(|| format!("{kind} of {order}, which has nothing"));
         match kind {
@@ -105,7 +105,7 @@ impl Book for Inventory {
                 reserved(self.reservations.remove(order))?;
             }
             "StockCommitted" => self.on_hand -= reserved(self.reservations.remove(order))?,
-            _ => return Err(format!("nobody asked for {kind}")),
+            _ => return Err(format!("unknown event {kind}")),
         }
         if self.on_hand < self.reserved() {
             return Err(format!("{kind} left more reserved than there is"));
@@ -113,7 +113,7 @@ impl Book for Inventory {
         Ok(())
     }
 
-    fn balance(&self) -> Value {
+    fn state(&self) -> Value {
         json!({"on_hand": self.on_hand, "reserved": self.reserved(), "reservations": self.reservations})
     }
 }

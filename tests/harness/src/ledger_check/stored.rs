@@ -1,13 +1,13 @@
-//! What the server tells about one aggregate.
+//! What the server returns for one aggregate.
 
 use serde_json::Value;
 
 /// History and state of an aggregate.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Told {
+pub(super) struct Stored {
     pub(super) events: Vec<Event>,
     pub(super) version: u64,
-    /// Null if there is none.
+    /// Null if the aggregate does not exist.
     pub(super) state: Value,
 }
 
@@ -17,19 +17,19 @@ pub(super) struct Event {
     pub(super) position: u64,
     pub(super) kind: String,
     pub(super) data: Value,
-    /// Of the command that began with this event.
+    /// The command, if this is its first event.
     pub(super) command: Option<Command>,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Command {
     pub(super) key: String,
-    /// How many events it made.
+    /// The number of its events.
     pub(super) events: u64,
 }
 
 impl Event {
-    /// `None` if it is no event.
+    /// `None` if the value is not an event.
     pub(super) fn read(mut event: Value) -> Option<Self> {
         let command = &event["metadata"]["command"];
         let command = command["key"]

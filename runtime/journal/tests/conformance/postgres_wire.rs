@@ -112,7 +112,7 @@ async fn an_append_on_a_connection_that_goes_silent_is_resolved_once_there_is_an
 async fn readers_on_connections_that_went_silent_give_their_permits_back() {
     let proxy = Proxy::before(&Server::shared().create_database());
     let store = store_at(proxy.url()).await;
-    for way in [Way::Requests, Way::Answers] {
+    for way in [Direction::Requests, Direction::Answers] {
         // More readers than connections.
         let readers = || heads(&store);
         assert!(in_time(readers()).await.iter().all(Result::is_ok));

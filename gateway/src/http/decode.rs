@@ -1,14 +1,17 @@
 //! Decodes a JSON body into a command, or finds the path of what is wrong with it.
 
+mod tree;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use dormouse_kernel::decode_variant;
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Deserializer;
-use serde_json::error::Category;
 
 use super::problem::{self, Problem};
+use tree::{Mismatch, Tree};
 
 /// The shape of the body of most commands.
 const FIELDS: &str = "an object with the fields of the command";
@@ -72,46 +75,53 @@ fn with_whole_numbers(body: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The problem with a body that is not the command: what is wrong, and at which path.
-///
-/// The facts are parsed from serde's message, because `serde_json::Error` keeps nothing else. An error type that keeps them
-/// would need a deserializer of its own, with a wrapper for each access and visitor of serde: some 250 lines. The tests below
-/// pin the texts, so a version of serde with other texts fails there.
 fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
-    let mut track = serde_path_to_error::Track::new();
     let mut from = Deserializer::from_slice(body);
-    let tracked = serde_path_to_error::Deserializer::new(&mut from, &mut track);
-    let Err(error) = decode_variant::<C, _>(variant, tracked) else {
-        // This happens only if decoding is not a function of the bytes.
+    let (tree, path) = tracked(|track| Tree::deserialize(serde_path_to_error::Deserializer::new(&mut from, track)));
+    let tree = match tree.and_then(|tree| from.end().map(|()| tree)) {
+        Ok(tree) => tree,
+        Err(error) if path.is_empty() => return malformed(&error),
+        Err(error) => return malformed(&error).with("field", path),
+    };
+    let (decoded, mut path) =
+        tracked(|track| decode_variant::<C, _>(variant, serde_path_to_error::Deserializer::new(&tree, track)));
+    let Err(mismatch) = decoded else {
+        // The bytes are the command if they are read as a tree: then a type takes what JSON has no word for.
         return Problem::new(&problem::INVALID_BODY, "the body could not be decoded");
     };
+    match &mismatch {
+        Mismatch::UnknownField(name) => {
+            if last_field(&path) != name {
+                append_field(&mut path, name);
+            }
+            return unknown_field(path);
+        }
+        Mismatch::MissingField(name) | Mismatch::DuplicateField(name) => append_field(&mut path, name),
+        Mismatch::NotAnObject { found } if path.is_empty() => {
+            return Problem::new(&problem::INVALID_BODY, format!("invalid type: {found}, expected {FIELDS}"));
+        }
+        Mismatch::NotAnObject { .. } | Mismatch::Other(_) => {}
+    }
+    if path.is_empty() {
+        return Problem::new(&problem::INVALID_BODY, mismatch.to_string());
+    }
+    Problem::new(&problem::INVALID_BODY, format!("{path}: {mismatch}")).with("field", path)
+}
+
+/// The result of `decode`, and the path at which it failed.
+fn tracked<T>(decode: impl FnOnce(&mut serde_path_to_error::Track) -> T) -> (T, String) {
+    use serde_path_to_error::Segment;
+    let mut track = serde_path_to_error::Track::new();
+    let decoded = decode(&mut track);
     let mut path = String::new();
     for segment in track.path().iter() {
-        use serde_path_to_error::Segment;
         match segment {
             Segment::Seq { index } => _ = write!(path, "[{index}]"),
             Segment::Map { key: name } | Segment::Enum { variant: name } => append_field(&mut path, name),
             Segment::Unknown => {}
         }
     }
-    if error.classify() != Category::Data {
-        let problem = malformed(&error);
-        return if path.is_empty() { problem } else { problem.with("field", path) };
-    }
-    let message = in_words_of_json(&without_place(&error), path.is_empty());
-    let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next().map(str::to_owned);
-    if let Some(name) = quoted("unknown field `") {
-        if last_field(&path) != name {
-            append_field(&mut path, &name);
-        }
-        return unknown_field(path);
-    }
-    if let Some(name) = quoted("missing field `").or_else(|| quoted("duplicate field `")) {
-        append_field(&mut path, &name);
-    }
-    if path.is_empty() {
-        return Problem::new(&problem::INVALID_BODY, message);
-    }
-    Problem::new(&problem::INVALID_BODY, format!("{path}: {message}")).with("field", path)
+    (decoded, path)
 }
 
 /// The problem with a body that is not JSON. If the value of a field is broken, the caller adds the field.
@@ -121,32 +131,6 @@ fn malformed(error: &serde_json::Error) -> Problem {
 
 fn unknown_field(path: String) -> Problem {
     Problem::new(&problem::UNKNOWN_FIELD, format!("{path} is not a field of this command")).with("field", path)
-}
-
-/// Serde's message without line and column, which do not help a client whose JSON a library wrote.
-fn without_place(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&place).unwrap_or(&message).to_owned()
-}
-
-/// Serde's message without Rust's names of types, which clients do not know.
-fn in_words_of_json(message: &str, of_whole_body: bool) -> String {
-    let Some((found, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
-    let found = match found {
-        "invalid type: map" => "invalid type: object",
-        "invalid type: sequence" => "invalid type: array",
-        other => other,
-    };
-    let is_one_of = |kinds: &[&str]| kinds.iter().any(|kind| expected.starts_with(kind));
-    if is_one_of(&["struct ", "internally tagged enum ", "adjacently tagged enum "]) {
-        format!("{found}, expected {}", if of_whole_body { FIELDS } else { "an object" })
-    } else if is_one_of(&["tuple ", "a tuple "]) {
-        let length = expected.find(" with ").map_or("", |at| &expected[at..]);
-        format!("{found}, expected an array{length}")
-    } else {
-        format!("{found}, expected {expected}")
-    }
 }
 
 fn field_path(path: &serde_ignored::Path<'_>) -> String {

@@ -142,7 +142,7 @@ impl<'de> Visitor<'de> for Nothing {
     fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         match map.next_key::<String>()? {
             None => Ok(()),
-            Some(field) => Err(de::Error::custom(format_args!("unknown field `{field}`, there are no fields"))),
+            Some(field) => Err(de::Error::unknown_field(&field, &[])),
         }
     }
 }

@@ -16,9 +16,10 @@ use crate::store::{DocumentAt, Error, Parked};
 
 /// Reads any view: the documents are JSON text. Cheap to clone.
 ///
-/// The life of a read: the cache of the view returns the document or list at once if it has it. Otherwise the read
-/// waits until the view's worker has found the served build. Then it joins a load of the same document that is in
-/// flight, or loads from the store itself. What it loads is cached if no commit has changed it meanwhile.
+/// The life of a read: a cached document is returned at once. Otherwise the read waits until the view's worker has found
+/// the served build, so that there is a table; a list is looked up in the cache after that. On a miss the read joins a
+/// load of the same document or list that is in flight, or loads from the store itself. What it loads is cached if no
+/// commit has changed it meanwhile.
 #[derive(Clone, Debug)]
 pub struct Reader {
     context: Arc<ProjectionContext>,

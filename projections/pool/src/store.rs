@@ -186,7 +186,7 @@ pub enum CommitError {
 /// the served build. Operators find it in SQL under the name [`Definition::relation`].
 ///
 /// ```text
-///  call              what it makes durable, in one transaction       what readers see
+///  call              what it makes durable                           what readers see
 ///  ─────────────     ─────────────────────────────────────────       ─────────────────────────────────
 ///  prepare           damaged storage is removed; columns and         the served build, or no view
 ///     │              indexes of declared fields
@@ -195,8 +195,8 @@ pub enum CommitError {
 ///     │
 ///  ┌▶ load           nothing; sees all commits that returned         the build as it was
 ///  │  commit         rows + removed rows + parked + released         all before the commit, then all after
-///  └──┤              + offset: all or nothing, if the build          it; of a build beside: nothing
-///     │              is at `from`
+///  └──┤              + offset in one transaction, or nothing, if     it; of a build beside: nothing
+///     │              the build is not at `from`
 ///  serve             the new build is served, the old one is         the old build, then the new one, at the
 ///     │              dropped; false: nothing (the new one is         same position or later; never both
 ///     │              behind, or gone)

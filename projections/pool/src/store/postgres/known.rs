@@ -2,8 +2,8 @@
 //!
 //! The result of a read carries its [`BuildMark`]. The result is accepted if it includes all that was known when the
 //! read began. The store forgets what it knows when that becomes uncertain: when a build takes the place of another,
-//! when another process moves the view. Without a mark to compare with, only the primary is asked, and its results give
-//! a mark again.
+//! when a view is prepared after a commit with an unknown outcome, when another process moves the view. Without a mark
+//! to compare with, only the primary is asked, and its results give a mark again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

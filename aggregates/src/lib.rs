@@ -1,9 +1,9 @@
-//! The domains that ship with Dormouse: pure, synchronous, and each an example of how to write one.
+//! The domains that ship with Dormouse. Each is pure and synchronous, and an example of how to write a domain.
 //!
-//! A domain is a module. It holds aggregates, each in a file of its own with one file per command below it, and values
-//! that are checked once, when they are parsed, and correct from then on.
+//! A domain is a module. It contains aggregates and values. An aggregate has a file, and below it a file for each
+//! command. A value is checked once, when it is parsed.
 //!
-//! Invariant: no I/O, no clock, no randomness. What a decision needs beyond its state it gets from its
+//! Invariant: no I/O, no clock, no randomness. A decision gets the time and new ids from its
 //! [`Context`](dormouse_kernel::Context).
 
 #[macro_use]

@@ -1,16 +1,16 @@
-//! What all values of the domains have in common: parsed once, correct from then on, and JSON errors that speak.
+//! Macros for the values of the domains: each is checked when it is parsed, and its JSON errors state the rule.
 
-/// A value that was refused, and why.
+/// A value that was refused, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {problem}")]
 pub struct InvalidValue {
-    /// Which kind of value it would have been.
+    /// What the value is called.
     pub what: &'static str,
     /// What is wrong with it, as the end of a sentence.
     pub problem: String,
 }
 
-/// A text with a rule: `check` returns what is wrong with it, `schema` says the rule in JSON Schema.
+/// A text with a rule: `check` returns what is wrong with it, and `schema` states the rule in JSON Schema.
 macro_rules! text_value {
     ($(#[doc = $doc:literal])+ $name:ident, $what:literal, $check:expr, schema: $schema:tt) => {
         $(#[doc = $doc])+
@@ -22,7 +22,7 @@ macro_rules! text_value {
             /// Checks the text.
             ///
             /// # Errors
-            /// Says what is wrong with it; nothing is repaired.
+            /// If the text breaks the rule. Nothing is repaired.
             pub fn new(text: impl Into<String>) -> Result<Self, $crate::InvalidValue> {
                 let text = text.into();
                 match $check(&text) {
@@ -68,7 +68,7 @@ macro_rules! text_value {
     };
 }
 
-/// A whole number between two others, both included.
+/// A whole number between two bounds, both included.
 macro_rules! number_value {
     ($(#[doc = $doc:literal])+ $name:ident($inner:ty), $what:literal, $min:expr, $max:expr) => {
         $(#[doc = $doc])+
@@ -85,7 +85,7 @@ macro_rules! number_value {
             /// Checks the number.
             ///
             /// # Errors
-            /// If it is outside of its bounds.
+            /// If it is outside the bounds.
             pub fn new(number: impl Into<i128>) -> Result<Self, $crate::InvalidValue> {
                 let number = number.into();
                 match <$inner>::try_from(number) {
@@ -116,7 +116,7 @@ macro_rules! number_value {
             }
         }
 
-        // By hand, not by `try_from`: whatever stands in its place hears the rule, and never the name of a Rust type.
+        // Not derived with `try_from`: the error for a value of another JSON type must state the rule, not a Rust type.
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Number;

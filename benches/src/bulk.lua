@@ -1,5 +1,5 @@
--- What wrk sends: 64 small commands in each request, to BENCH_AGGREGATES aggregates at random. Bodies are made beforehand,
--- so that they cost the client nothing while it measures.
+-- Requests of 64 small commands each, to BENCH_AGGREGATES aggregates at random. The bodies are made beforehand, so that they
+-- cost the client nothing during the measurement.
 local LINES, BODIES = 64, 200
 local aggregates = tonumber(os.getenv("BENCH_AGGREGATES"))
 local headers = { ["Content-Type"] = "application/x-ndjson" }

@@ -1,4 +1,4 @@
-//! Servers that are measured against: processes that end with this one.
+//! The servers of the baselines: processes that end with this one.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,14 +9,14 @@ use anyhow::{Context, Result, ensure};
 
 const START_BOUND: Duration = Duration::from_secs(10);
 
-/// A process, killed when it is dropped: it has nothing to lose.
+/// A process that is killed when this is dropped; it has nothing to lose.
 pub(crate) struct Server {
     process: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// Starts a program that prints `listening on http://…` once it does.
+    /// Starts a program that prints `listening on http://…` once it listens.
     pub(crate) fn announcing_itself(command: &mut Command) -> Result<Self> {
         let mut process = command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run {command:?}"))?;
         let stdout = process.stdout.take().context("it has no output")?;
@@ -27,7 +27,7 @@ impl Server {
         Ok(Self { process, address })
     }
 
-    /// Starts a program that was told where to listen.
+    /// Starts a program that got its address from us.
     pub(crate) fn listening_at(address: SocketAddr, command: &mut Command) -> Result<Self> {
         let process = command.stdout(Stdio::null()).spawn().with_context(|| format!("cannot run {command:?}"))?;
         let mut server = Self { process, address };
@@ -51,7 +51,7 @@ impl Drop for Server {
     }
 }
 
-/// Of the loopback interface.
+/// A free port of the loopback interface.
 pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -1,5 +1,5 @@
--- What wrk sends: one small command to one of BENCH_AGGREGATES aggregates at random, or, when that is 0, to each from
--- BENCH_FIRST on; with a key of its own when BENCH_KEYS is 1.
+-- One small command per request, to one of BENCH_AGGREGATES aggregates at random. If that is 0, the requests go to one
+-- aggregate after the other, from BENCH_FIRST on. If BENCH_KEYS is 1, each command has a key of its own.
 local keys = os.getenv("BENCH_KEYS") == "1"
 local aggregates = tonumber(os.getenv("BENCH_AGGREGATES"))
 local first = tonumber(os.getenv("BENCH_FIRST"))

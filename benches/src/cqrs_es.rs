@@ -1,4 +1,4 @@
-//! The same inventory on cqrs-es and postgres-es behind axum: `baselines/`, which is no part of this workspace.
+//! The same inventory on cqrs-es and postgres-es behind axum: `baselines/`, which is not part of this workspace.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baselines/Cargo.toml");
 
-/// Builds it and says where it is.
+/// Builds the program and returns its path.
 pub(crate) fn build() -> Result<PathBuf> {
     eprintln!("building {MANIFEST}");
-    // Beside this program, so that whoever removes the one removes the other.
+    // Beside this program, so that both are removed together.
     let mut directory = std::env::current_exe()?;
     directory.set_file_name("baselines");
     let output = Command::new("cargo")

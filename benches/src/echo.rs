@@ -1,4 +1,4 @@
-//! The baseline of everything over HTTP: an axum server that parses a JSON body and sends it back.
+//! The baseline of all benchmarks over HTTP: an axum server that parses a JSON body and sends it back.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use axum::Router;
 use axum::routing::post;
 use serde_json::Value;
 
-/// Serves until it is killed. Says where, like the real server.
+/// Serves until it is killed. Prints its address, like the real server.
 pub(crate) fn serve() -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let echo = post(|Json(body): Json<Value>| async { Json(body) });

@@ -1,19 +1,19 @@
-//! What a measurement comes to, beside what the design asks of it.
+//! The result of a measurement, and the target in the design.
 
 use std::fmt;
 
-/// Something measured, alone or beside a baseline.
+/// A measured value, alone or beside a baseline.
 pub(crate) struct Figure {
-    /// As `--only` calls it.
+    /// The name for `--only`.
     pub(crate) name: &'static str,
     pub(crate) what: String,
     pub(crate) measured: f64,
     pub(crate) unit: Unit,
-    /// In the same unit. With it the target speaks of the ratio, without it of what was measured.
+    /// In the same unit. With a baseline, the target is for the ratio; without one, for the measured value.
     pub(crate) baseline: Option<Baseline>,
-    /// None for what is measured out of interest.
+    /// `None` if the design has no target.
     pub(crate) target: Option<Target>,
-    /// 99th percentile of the latency, where it was measured.
+    /// The 99th percentile of the latency, if it was measured.
     pub(crate) p99_milliseconds: Option<f64>,
 }
 
@@ -31,10 +31,10 @@ pub(crate) enum Unit {
     OfACore,
 }
 
-/// A row of the design (§8). Where the aim is below the floor, less is better.
+/// A row of the design (§8). If the aim is below the floor, less is better.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
-    /// The least that is accepted; the most, if less is better.
+    /// The lowest accepted value; the highest if less is better.
     pub(crate) floor: f64,
     pub(crate) aim: f64,
 }
@@ -43,7 +43,7 @@ impl Figure {
     pub(crate) const HEADER: &str =
         "  result     floor       aim                  what (measured) ÷ baseline (measured)";
 
-    /// What the target speaks of.
+    /// The value that the target is for.
     fn result(&self) -> f64 {
         self.baseline.as_ref().map_or(self.measured, |baseline| self.measured / baseline.measured)
     }
@@ -57,7 +57,7 @@ impl Figure {
         }
     }
 
-    /// The result, or one of its targets, in its unit.
+    /// The result or one of its targets, in its unit.
     fn show(&self, value: f64) -> String {
         match (&self.baseline, self.unit) {
             (Some(_), _) => format!("{value:.2}"),
@@ -68,7 +68,7 @@ impl Figure {
         }
     }
 
-    /// As exact as it makes sense in its unit.
+    /// With as many digits as make sense in its unit.
     fn rounded(&self, value: f64) -> f64 {
         match self.unit {
             Unit::PerSecond | Unit::Bytes => value.round(),

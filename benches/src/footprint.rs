@@ -1,5 +1,5 @@
-//! What a live, idle, small aggregate costs in memory, all included: the resident memory of the real server with so
-//! many more of them, divided.
+//! The memory of a live, idle, small aggregate with everything that belongs to it: the growth of the real server's
+//! resident memory, divided by the number of aggregates.
 
 use std::time::{Duration, Instant};
 
@@ -11,25 +11,26 @@ use crate::http::AGGREGATES as WARM_UP_AGGREGATES;
 use crate::wrk::{Aggregates, Wrk};
 use crate::{Arguments, Measurement};
 
-/// DESIGN §8: 10 KiB are accepted, 6 KiB are wanted.
+/// DESIGN §8: 10 KiB are accepted, 6 KiB are the aim.
 const TARGET: Target = Target { floor: 10.0 * 1024.0, aim: 6.0 * 1024.0 };
 
 const AGGREGATES: usize = 100_000;
 
 const POPULATE_BOUND: Duration = Duration::from_secs(300);
 
-/// The metric that says how many are.
+/// The metric of live aggregates.
 const LIVE: &str = "dormouse_aggregates_live{aggregate_type=\"inventory\"} ";
 
-/// Resident memory is read when it has not changed by more than a hundredth for so long: the indexer is done by then,
-/// and the allocator has given back what it will.
+/// Resident memory is read when it has changed by less than a hundredth for this time: then the indexer has finished,
+/// and the allocator has returned its free memory.
 const SETTLED: Duration = Duration::from_secs(2);
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<Figure> {
     let more_than_enough = 2 * (AGGREGATES + WARM_UP_AGGREGATES);
     let server =
         Server::builder().set("log.level=\"error\"").set(format!("passivation.max_live={more_than_enough}")).start();
-    // Connections, threads and buffers are there before anything counts: the load is the same, over few aggregates.
+    // Connections, threads and buffers exist before the measurement: the load before it is the same, over few
+    // aggregates.
     eprintln!("footprint: warming up");
     let wrk = |aggregates| Wrk { connections: arguments.connections, aggregates, keys: false };
     wrk(Aggregates::Random(WARM_UP_AGGREGATES)).run(&server.url(), 3)?;
@@ -48,7 +49,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Figure> {
     })
 }
 
-/// Has so many aggregates more, each with one event, beginning with the one of that number.
+/// Creates this many more aggregates with one event each, starting with this number.
 pub(crate) fn wake(server: &Server, title: &str, count: usize, first: usize, connections: usize) -> Result<()> {
     let (started, before, mut next) = (Instant::now(), live(server)?, first);
     while live(server)? < before + count {
@@ -60,7 +61,7 @@ pub(crate) fn wake(server: &Server, title: &str, count: usize, first: usize, con
     Ok(())
 }
 
-/// How many aggregates are live, as its metrics say; none of this type yet, if they do not say.
+/// The number of live aggregates in the metrics; zero if the metrics have none of this type.
 pub(crate) fn live(server: &Server) -> Result<usize> {
     let answer = server.client().get("/metrics").map_err(|error| anyhow::anyhow!("no metrics: {error}"))?;
     let metrics = String::from_utf8_lossy(&answer.body);

@@ -1,4 +1,4 @@
-//! Durable commands over HTTP, each beside what it is compared with under the same load.
+//! Durable commands over HTTP, each beside its baseline under the same load.
 
 use std::process::Command;
 
@@ -12,20 +12,20 @@ use crate::redis::Redis;
 use crate::wrk::{Aggregates, BULK_LINES, Load, Wrk};
 use crate::{Arguments, Measurement};
 
-/// How many aggregates the commands are spread over, but for the hot one.
+/// The number of aggregates, except for the benchmark of one hot aggregate.
 pub(crate) const AGGREGATES: usize = 5_000;
 
-/// Callers of the hot aggregate; fewer than it has permits, so that none is refused.
+/// The callers of the hot aggregate: fewer than its permits, so that none is refused.
 const HOT_CONNECTIONS: usize = 64;
 
-/// Connections that send commands in bulk.
+/// The connections that send commands in bulk.
 const BULK_CONNECTIONS: usize = 16;
 
-/// Lines of bulk requests that were not carried out, in the metrics.
+/// The metrics of bulk lines that were not carried out.
 const REFUSED_LINES: [&str; 2] =
     ["dormouse_bulk_lines_total{outcome=\"refused\"}", "dormouse_bulk_lines_total{outcome=\"failed\"}"];
 
-/// Wakes the aggregates and fills the caches before anything counts.
+/// The time to load the aggregates and fill the caches before the measurement.
 const WARM_UP_SECONDS: u64 = 2;
 
 /// DESIGN §8.
@@ -39,11 +39,11 @@ const HOT: Target = Target { floor: 25_000.0, aim: 50_000.0 };
 pub(crate) fn sqlite(arguments: &Arguments) -> Result<Vec<Figure>> {
     let plain = beside_echo(Measurement::Sqlite, "SQLite", false, sqlite_server(), arguments)?;
     let keyed = beside_echo(Measurement::Sqlite, "SQLite", true, sqlite_server(), arguments)?;
-    // The design's target speaks of plain commands.
+    // The design's target is for plain commands.
     Ok(vec![Figure { target: Some(BESIDE_ECHO), ..plain }, keyed])
 }
 
-/// PostgreSQL beside the echo: the design has no target for that, but a regression shows.
+/// PostgreSQL beside the echo server. The design has no target for it, but a regression shows.
 pub(crate) fn postgres(arguments: &Arguments) -> Result<Vec<Figure>> {
     let postgres = Postgres::start();
     let on_postgres = || Server::builder().journal(postgres.create_database());
@@ -52,7 +52,7 @@ pub(crate) fn postgres(arguments: &Arguments) -> Result<Vec<Figure>> {
     Ok(vec![plain, keyed])
 }
 
-/// SQLite beside Redis, which appends as much to its streams, each durable before it is answered.
+/// SQLite beside Redis, which appends entries of the same size to its streams, each durable before it is answered.
 pub(crate) fn redis(arguments: &Arguments) -> Result<Figure> {
     let server = started(sqlite_server());
     let redis = Redis::start()?;
@@ -101,7 +101,7 @@ pub(crate) fn cqrs_es(arguments: &Arguments) -> Result<Figure> {
     Ok(Figure { target: Some(BESIDE_CQRS_ES), ..figure })
 }
 
-/// One aggregate that everybody sends commands to, on SQLite.
+/// One aggregate that gets the commands of all clients, on SQLite.
 pub(crate) fn hot(arguments: &Arguments) -> Result<Figure> {
     let server = started(sqlite_server());
     let wrk = Wrk { connections: HOT_CONNECTIONS, aggregates: Aggregates::Random(1), keys: false };
@@ -148,7 +148,7 @@ fn spread(arguments: &Arguments, keys: bool) -> Wrk {
     Wrk { connections: arguments.connections, aggregates: Aggregates::Random(AGGREGATES), keys }
 }
 
-/// Both in turn, so that a slow minute of the machine slows both; the best of each.
+/// Measures both sides alternately, so that a slow minute of the machine slows both. Returns the best of each.
 pub(crate) fn alternate(
     title: &str,
     rounds: usize,

@@ -1,4 +1,4 @@
-//! What a server with nothing to do takes of the processor.
+//! The processor time of a server that has nothing to do.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ const TARGET: Target = Target { floor: 0.003, aim: 0.001 };
 
 const AGGREGATES: usize = 10_000;
 
-/// The indexer and the views are done by then, and the connections of the load are closed.
+/// After this time the indexer and the views have finished, and the connections of the load are closed.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// A few wake-ups a second are counted in ticks of 10 ms: less than this says little.
+/// Few wake-ups per second are counted in ticks of 10 ms, so a smaller difference says little.
 const WATCHED: Duration = Duration::from_secs(30);
 
-/// Ticks of processor time a second, the same on every Linux that one meets (`getconf CLK_TCK`).
+/// Ticks of processor time per second, the same on every common Linux (`getconf CLK_TCK`).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 pub(crate) fn measure(arguments: &Arguments) -> Result<Figure> {

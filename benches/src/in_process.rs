@@ -1,4 +1,4 @@
-//! Commands in process, into a journal in memory: what the engine itself costs, beside bare ractor calls.
+//! Commands in process into a journal in memory: the cost of the engine itself, beside bare ractor calls.
 
 mod durable;
 
@@ -24,7 +24,7 @@ const TARGET: Target = Target { floor: 0.12, aim: 0.25 };
 const CALLERS: usize = 64;
 const BARE_ACTORS: usize = 64;
 
-/// As many as there are bare actors; and as many as the benchmarks over HTTP have, which are more than fit the
+/// As many as there are bare actors; and as many as in the benchmarks over HTTP, which are more than fit the
 /// processor's caches.
 const AGGREGATES: [usize; 2] = [BARE_ACTORS, 5_000];
 
@@ -43,7 +43,7 @@ fn with(aggregates: usize, arguments: &Arguments) -> Result<Figure> {
             let actors = bare.clone();
             let bare_calls = move |caller, call| bare_call(actors.clone(), caller, call);
             best_bare = best_bare.max(rate(CALLERS, window, bare_calls).await?);
-            // A fresh journal each time: in memory, it only grows.
+            // A new journal each time, because in memory it only grows.
             let engine = engine().await?;
             let stocks = engine.aggregates::<Inventory>().context("inventory is not registered")?;
             let ids = Arc::clone(&ids);
@@ -63,7 +63,7 @@ fn with(aggregates: usize, arguments: &Arguments) -> Result<Figure> {
     })
 }
 
-/// Calls per second of so many callers, each waiting for its answer before the next call.
+/// Calls per second of this many callers; each waits for its answer before the next call.
 async fn rate<C, F>(callers: usize, window: Duration, call: C) -> Result<f64>
 where
     C: Fn(usize, usize) -> F + Clone + Send + 'static,
@@ -107,7 +107,7 @@ async fn command(stocks: Aggregates<Inventory>, id: AggregateId) -> Result<()> {
     Ok(())
 }
 
-/// Made beforehand: the bare callers have no names to make.
+/// Made beforehand, because the bare callers have no names to make.
 fn ids(aggregates: usize) -> Result<Vec<AggregateId>> {
     let ids: Result<_, _> = (0..aggregates).map(|number| AggregateId::new(format!("sku-{number}"))).collect();
     Ok(ids?)

@@ -22,37 +22,37 @@ use clap::{Parser, ValueEnum};
 
 use figure::Figure;
 
-/// The server's allocator, so that what is measured in process, and its baseline, run on what the server runs on.
+/// The server's allocator, so that measurements in process and their baselines use it too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures Dormouse beside its baselines and prints what came out beside what the design asks.
+/// Measures Dormouse beside its baselines, and prints the results beside the targets of the design.
 #[derive(Parser)]
 struct Arguments {
     /// Only these measurements.
     #[arg(long, value_enum)]
     only: Vec<Measurement>,
-    /// How often each side is measured, alternating; the best of each counts.
+    /// How often each side is measured, alternately; the best of each counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// How long each takes, in seconds.
+    /// Duration of each measurement, in seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Connections of the HTTP client.
     #[arg(long, default_value_t = 256)]
     connections: usize,
-    /// A line of JSON per figure instead of a table.
+    /// Print a line of JSON per figure instead of a table.
     #[arg(long)]
     json: bool,
-    /// Instead: the instructions of one command, step by step, counted by callgrind.
+    /// Count the instructions of one command, step by step, with callgrind; measure nothing else.
     #[arg(long)]
     steps: bool,
-    /// Be the echo server that the others are measured against.
+    /// Run the echo server of the baselines.
     #[arg(long, hide = true)]
     echo: bool,
 }
 
-/// In the order in which they run: those that need a quiet machine most come first.
+/// The measurements in the order in which they run: those that need a quiet machine most come first.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Measurement {
     /// Commands in process into a memory journal, beside bare ractor calls.
@@ -61,7 +61,7 @@ enum Measurement {
     Durable,
     /// Durable commands over HTTP into SQLite, beside an axum server that echoes the same JSON.
     Sqlite,
-    /// The same in bulk, many to a request, beside single ones.
+    /// Durable commands in bulk, many per request, beside single ones.
     Bulk,
     /// Durable commands over HTTP into PostgreSQL, beside the echo.
     Postgres,
@@ -77,12 +77,12 @@ enum Measurement {
     Footprint,
     /// Processor time of a server with live aggregates and nothing to do.
     Idle,
-    /// Ten times as many clients as make a node busy, and how soon refusals are there.
+    /// Ten times the clients that a node can serve, and the time until a refusal.
     Overload,
-    /// Events into views: live, and from the start of the log, beside sqlx writing such documents alone.
+    /// Events into views: live, and from the start of the log, beside sqlx alone writing the same documents.
     Projecting,
-    /// How long after its commit an event is in the views, while commands run at half of capacity; and how long a reader waits
-    /// that names his command.
+    /// Time from an event's commit until it is in the views, at half of the capacity; and the wait of a reader for its
+    /// own command.
     Lag,
     /// Documents of a view over HTTP, from the cache and without it, beside an axum server that echoes JSON.
     Reading,
@@ -91,7 +91,7 @@ enum Measurement {
 }
 
 impl Measurement {
-    /// As `--only` calls it.
+    /// The name for `--only`.
     const fn name(self) -> &'static str {
         match self {
             Self::InProcess => "in-process",

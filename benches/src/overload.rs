@@ -1,4 +1,4 @@
-//! More than a node can do: how much of its capacity is left, and how soon the rest is refused.
+//! More load than a node can handle: the capacity that is left, and the time until the rest is refused.
 
 use std::time::Duration;
 
@@ -10,16 +10,17 @@ use crate::http::{AGGREGATES, alternate, figure, started};
 use crate::wrk::{Aggregates, Wrk};
 use crate::{Arguments, Measurement};
 
-/// Connections that make the most of the processor: more of them would not be served faster.
+/// The number of connections with the most throughput: more of them would not be served faster.
 const BUSY: usize = 64;
 
-/// So many times as many are an overload: all of them wait all of the time.
+/// The overload as a multiple of these connections, all of which wait all of the time.
 const OVERLOAD: usize = 10;
 
-/// Of the capacity that is left.
+/// The targets for the capacity that is left.
 const GOODPUT: Target = Target { floor: 0.8, aim: 1.0 };
 
-/// Clients of one aggregate, how many commands of theirs it lets wait, and how soon the others know, in milliseconds.
+/// The clients of one aggregate, the number of their commands that may wait, and the target for the time until the
+/// others are refused, in milliseconds.
 const QUEUE: usize = 100;
 const QUEUE_PERMITS: usize = 4;
 const REFUSED_WITHIN: Target = Target { floor: 100.0, aim: 20.0 };
@@ -48,7 +49,7 @@ fn refusals(arguments: &Arguments) -> Result<Figure> {
     });
     let report = clients.run(Duration::from_secs(arguments.seconds));
     let refused = report.count(429);
-    ensure!(refused > 0, "nobody was refused: {}", report.statuses());
+    ensure!(refused > 0, "no request was refused: {}", report.statuses());
     let p99 = quantile(0.99, report.with_status(429).map(|request| request.took)).as_secs_f64() * 1000.0;
     Ok(Figure {
         name: Measurement::Overload.name(),

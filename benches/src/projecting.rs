@@ -1,5 +1,5 @@
-//! How fast events come into views: live, while they are written, and from the start, as in a rebuild. Beside sqlx alone,
-//! which writes documents as large, as many at once.
+//! The speed of projections: live, while events are written, and from the start of the log, as in a rebuild. The
+//! baseline is sqlx alone, which writes documents of the same size and number.
 
 mod bare;
 pub(crate) mod events;
@@ -30,31 +30,31 @@ const REBUILD: Target = Target { floor: 150_000.0, aim: 300_000.0 };
 /// Enough that a pass takes a second or more.
 const EVENTS: usize = 400_000;
 
-/// How many aggregates the events are of: so many documents there are of each kind.
+/// The aggregates of the events, which is also the number of documents of each view.
 const AGGREGATES: usize = 5_000;
 
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Which views follow, and so which events there are.
+/// The views, which also decide the events.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Views {
-    /// The levels of the stock; all events are about the stock.
+    /// The stock levels; all events are about the stock.
     One,
     /// All of commerce. Half of the events are about orders, and most of those concern three of the views.
     Four,
 }
 
-/// Where views are kept.
+/// The store of the views.
 #[derive(Clone, Copy)]
 enum Place<'p> {
     Sqlite,
     Postgres(&'p PostgresServer),
 }
 
-/// Views, empty so far.
+/// Views that are still empty.
 struct Store {
     views: Arc<dyn ViewStore>,
-    /// They go with it, in SQLite.
+    /// The directory of the views, in SQLite; it is removed with them.
     _directory: TempDir,
 }
 
@@ -115,7 +115,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Figure>> {
     })
 }
 
-/// Events per second, while they are written to a journal in memory: what a view can follow.
+/// Events per second while they are written to a journal in memory: the rate that a view can follow.
 async fn live(views: Views, store: Store, appends: Vec<Append>) -> Result<f64> {
     let retention = Retention::from_config(&Config::embedded().snapshots);
     let journal = Journal::start(Arc::new(Memory::new(retention)), dormouse_journal::Options::default()).await?;
@@ -147,7 +147,7 @@ async fn start(views: Views, journal: &Journal, store: &Store) -> Result<Project
     Ok(builder.start().await?)
 }
 
-/// Waits until all views have seen everything: events per second since then.
+/// Waits until all views have processed everything. Returns the events per second since the start.
 async fn follow(projections: &Projections, started: Instant) -> Result<f64> {
     for reader in projections.readers() {
         reader.wait_for(Position(EVENTS as u64), PATIENCE).await?;
@@ -159,7 +159,7 @@ async fn follow(projections: &Projections, started: Instant) -> Result<f64> {
 
 async fn write(journal: &Journal, appends: Vec<Append>) {
     for append in appends {
-        // Whatever was not written is missed by whoever follows.
+        // If one is not written, the wait for the views fails.
         journal.submit(Submission::append(append, None, |_| ())).await;
     }
     journal.flush().await;
@@ -186,7 +186,7 @@ impl Views {
 }
 
 impl Best {
-    /// Beside the baseline; and what the design asks for, which is no ratio.
+    /// The baseline's result, and the design's target, which is not a ratio.
     fn figures(self, store: &str, views: Views) -> Vec<Figure> {
         let figure = |how: &str, rate_per_second: f64| Figure {
             name: Measurement::Projecting.name(),

@@ -1,5 +1,5 @@
-//! How fast views are read over HTTP: by key, beside an axum server that echoes JSON; and as lists of a million documents,
-//! beside the same page asked for in SQL by hand.
+//! The speed of reading views over HTTP: by key, beside an axum server that echoes JSON; and as lists of a million
+//! documents, beside a handwritten SQL query for the same page.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::projecting::events;
 use crate::wrk::{Aggregates, Wrk};
 use crate::{Arguments, Measurement, child};
 
-/// DESIGN §8, of documents that are in the cache.
+/// DESIGN §8, for documents in the cache.
 const BESIDE_ECHO: Target = Target { floor: 0.8, aim: 0.9 };
 
 const DOCUMENTS: usize = 1_000_000;
 const PAGE: usize = 100;
 const LATE_PAGE: usize = 1_000;
 
-/// How often a page is asked for; the one in the middle counts.
+/// The number of requests for a page; the median counts.
 const QUESTIONS: usize = 51;
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -38,12 +38,13 @@ pub(crate) fn by_key(arguments: &Arguments) -> Result<Vec<Figure>> {
     commands.run(&echo.url(), 1)?;
     let mut figures = Vec::new();
     for (cache, target) in [("from the cache", Some(BESIDE_ECHO)), ("without a cache", None)] {
-        // Each document has its place in it.
+        // The cache has space for every document.
         let cached = target.is_some();
         let settings =
             Server::builder().set(format!("cache.enabled={cached}")).set(format!("cache.entries={}", 2 * AGGREGATES));
         let server = started(settings);
-        // Every document is there, and was asked for. wrk asks its script for a request that it never sends: that is 0.
+        // Every document exists, and every one was requested. wrk asks its script for one request that it never sends:
+        // 0.
         Wrk { aggregates: Aggregates::EachFrom(0), ..commands }.run(&server.url(), 2)?;
         caught_up(&server.client())?;
         commands.read(&server.url(), 2)?;
@@ -57,7 +58,7 @@ pub(crate) fn by_key(arguments: &Arguments) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Pages of a list, without the cache: each from the store.
+/// Pages of a list without the cache, from the store.
 pub(crate) fn lists() -> Result<Vec<Figure>> {
     let directory = tempfile::Builder::new().prefix("dormouse-bench-").tempdir()?;
     let runtime = tokio::runtime::Runtime::new()?;
@@ -97,7 +98,7 @@ async fn populate(directory: &std::path::Path) -> Result<()> {
     let store = SqliteJournal::open(directory, &config.journal, retention, Access::Own).await?;
     let journal = Journal::start(Arc::new(store), dormouse_journal::Options::default()).await?;
     for append in events::appends(false, DOCUMENTS, DOCUMENTS)? {
-        // What was not written is missed below.
+        // If one is not written, the wait below fails.
         journal.submit(Submission::append(append, None, |_| ())).await;
     }
     journal.flush().await;
@@ -105,7 +106,7 @@ async fn populate(directory: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the view has seen all there is.
+/// Waits until the view has processed everything.
 fn caught_up(client: &Client) -> Result<()> {
     let started = Instant::now();
     loop {
@@ -146,7 +147,7 @@ async fn page_by_hand(connection: &mut SqliteConnection, offset: usize) -> Resul
     Ok(rows.len())
 }
 
-/// Milliseconds of the one in the middle.
+/// The median, in milliseconds.
 fn middle(ask: impl Fn() -> Result<()>) -> Result<f64> {
     let mut times = Vec::with_capacity(QUESTIONS);
     for _ in 0..QUESTIONS {

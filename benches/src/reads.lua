@@ -1,4 +1,4 @@
--- What wrk sends: a read of one of BENCH_AGGREGATES documents at random.
+-- Each request reads one of BENCH_AGGREGATES documents at random.
 local documents = tonumber(os.getenv("BENCH_AGGREGATES"))
 
 function init(_)

@@ -1,4 +1,4 @@
-//! Redis as a log: streams appended to by its own benchmark, each append durable before it is answered.
+//! Redis as a log: its own benchmark appends to streams, each append durable before it is answered.
 
 use dormouse_journal::PageLimit;
 use std::process::Command;
@@ -14,12 +14,12 @@ use crate::child::{Server, free_address};
 use crate::http::AGGREGATES;
 use crate::wrk::Load;
 
-/// How many appends tell how many there must be to take the wanted time.
+/// The number of appends that shows how many are needed for the wanted time.
 const PROBE: u64 = 20_000;
 
 pub(crate) struct Redis {
     server: Server,
-    // Redis keeps its log there until it is killed, which is before the directory goes: fields are dropped in order.
+    // Fields are dropped in order: Redis is killed before its directory is removed.
     _directory: TempDir,
     payload: String,
 }
@@ -32,7 +32,7 @@ impl Redis {
         command
             .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
             .args(["--appendonly", "yes", "--appendfsync", "always"])
-            // Neither dumps nor rewrites of the log while it is measured: they would only slow it.
+            // No dumps or rewrites of the log during the measurement: they would only slow it.
             .args(["--save", "", "--auto-aof-rewrite-percentage", "0"])
             .args(["--loglevel", "warning"])
             .arg("--dir")
@@ -45,7 +45,7 @@ impl Redis {
         self.benchmark(connections, PROBE).map(drop)
     }
 
-    /// Appends for about so long.
+    /// Appends for about this time.
     pub(crate) fn append(&self, connections: usize, seconds: u64) -> Result<Load> {
         let probe = self.benchmark(connections, PROBE)?;
         self.benchmark(connections, (probe.rate_per_second * seconds as f64) as u64)
@@ -70,7 +70,7 @@ impl Redis {
     }
 }
 
-/// What one command of the load puts into the journal: payload and metadata of its event.
+/// The size of one command in the journal: payload and metadata of its event.
 fn event_bytes() -> Result<usize> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let mut config = Config::embedded();

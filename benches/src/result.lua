@@ -1,4 +1,4 @@
--- What came of it, on one line: the end of each of the scripts.
+-- The end of each script: prints the result on one line.
 function done(summary, latency, _)
   io.write(string.format(
     "RESULT %d %d %d %d %d\n", summary.requests, summary.duration, summary.errors.status,

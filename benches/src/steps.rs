@@ -1,5 +1,5 @@
-//! What one command costs, step by step: the instructions of the real server on SQLite under load, counted by callgrind
-//! and added up by the steps that the functions belong to, or are called for.
+//! The cost of one command, step by step: callgrind counts the instructions of the real server on SQLite under load,
+//! and they are added up by the step that each function belongs to, or is called for.
 
 mod attribution;
 mod step;
@@ -19,34 +19,34 @@ use crate::wrk::{Aggregates, Wrk};
 use attribution::Attribution;
 use step::Step;
 
-/// Few enough that all are awake before counting begins, however slow the machine is under callgrind.
+/// Few enough that all are loaded before counting starts, however slow the machine is under callgrind.
 const AGGREGATES: usize = 500;
 
-/// Fewer than elsewhere: under callgrind the server is fifty times slower, and nobody should wait for seconds.
+/// Fewer than elsewhere, because the server is fifty times slower under callgrind.
 const CONNECTIONS: usize = 64;
 
 const WARM_UP_COMMANDS: f64 = 5_000.0;
 
-/// Enough that what happens once does not show.
+/// Enough that single events do not show.
 const COMMANDS: f64 = 10_000.0;
 
-/// The load comes in pieces, until there were so many commands: how fast they are is the machine's affair.
+/// The load runs in pieces until there are enough commands, because its speed depends on the machine.
 const PIECE_SECONDS: u64 = 2;
 
-/// Events are indexed ten seconds after they came, if they are few. Those of the warm-up must be before counting begins,
-/// those that count before it ends.
+/// If there are few events, they are indexed after ten seconds. The events of the warm-up must be indexed before
+/// counting starts, and the counted ones before it ends.
 const INDEXED_AFTER: Duration = Duration::from_secs(15);
 
-/// Of each step, below the table.
+/// The number of functions of each step below the table.
 const FUNCTIONS_SHOWN: usize = 6;
 
-/// Writing the profile takes a while.
+/// Writing the profile takes some time.
 const END_BOUND: Duration = Duration::from_secs(60);
 
-/// Each thread's profile is a file with this and a number.
+/// Each thread's profile is a file with this name and a number.
 const PROFILE: &str = "profile";
 
-/// Instructions of user space, by step.
+/// Instructions in user space, by step.
 pub(crate) struct Steps {
     commands: f64,
     all: Attribution,
@@ -55,7 +55,7 @@ pub(crate) struct Steps {
 pub(crate) fn measure() -> Result<Steps> {
     let directory = tempfile::Builder::new().prefix("dormouse-steps-").tempdir()?;
     let program = directory.path().join("dormouse-under-callgrind");
-    // Built with this program, by benches/run.
+    // benches/run builds it together with this program.
     let server = std::env::current_exe()?.with_file_name("dormouse");
     ensure!(server.exists(), "{} is missing: benches/run builds it", server.display());
     let (profile, server) = (directory.path().join(PROFILE), server.display());
@@ -80,7 +80,7 @@ pub(crate) fn measure() -> Result<Steps> {
     Ok(Steps { commands, all: add_up(&profiles(directory.path())?) })
 }
 
-/// At least so many commands; says how many.
+/// Sends at least this many commands. Returns their number.
 fn load(wrk: &Wrk, server: &Server, commands: f64) -> Result<f64> {
     let mut done = 0.0;
     while done < commands {
@@ -97,7 +97,7 @@ fn instrumentation(server: &Server, state: &str) -> Result<()> {
     Ok(())
 }
 
-/// One per thread.
+/// One profile per thread.
 fn profiles(directory: &Path) -> Result<Vec<Profile>> {
     let mut profiles = Vec::new();
     for file in std::fs::read_dir(directory)? {
@@ -110,7 +110,8 @@ fn profiles(directory: &Path) -> Result<Vec<Profile>> {
     Ok(profiles)
 }
 
-/// SQLite runs on a thread per connection. The one that syncs is the log's; the others serve the index, which does not.
+/// SQLite runs on a thread per connection. The thread that syncs belongs to the log; the others belong to the index,
+/// which does not sync.
 fn add_up(profiles: &[Profile]) -> Attribution {
     let log = profiles.iter().map(syncs).max();
     let mut all = Attribution::default();

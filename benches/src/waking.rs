@@ -1,5 +1,5 @@
-//! How fast aggregates wake that have ten events each: asleep, from the SQLite journal; dormant, from their bytes in
-//! memory. Only the waking is timed: one read of each aggregate, through the engine's public handle.
+//! The speed of loading aggregates with ten events each: from the SQLite journal, or from their bytes in memory if they
+//! are dormant. Only the load is timed: one read of each aggregate, through the engine's public handle.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ const DORMANT: Target = Target { floor: 200_000.0, aim: 400_000.0 };
 const AGGREGATES: usize = 20_000;
 const EVENTS: usize = 10;
 
-/// Who wakes them: as many as the HTTP benchmark has connections.
+/// The callers: as many as the HTTP benchmarks have connections.
 const CALLERS: usize = 256;
 
-/// With the hot tier off, everything sleeps again at the next sweep: the time that a pass over dormant aggregates has.
-/// One that a sweep came into fails.
+/// The engine keeps no live aggregates, so each sweep unloads all of them, and a pass over dormant aggregates must end
+/// before the next sweep. A pass with a sweep in it fails.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(2);
 
 const SLEEP_BOUND: Duration = Duration::from_secs(60);
@@ -74,14 +74,14 @@ async fn populate(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Wake-ups per second from the journal, and from memory.
+/// Loads per second from the journal, and from memory.
 async fn wake(directory: &Path) -> Result<(f64, f64)> {
     let (engine, stocks) = engine(directory).await?;
     ensure!(live(&engine) == 0 && engine.dormant().0 == 0, "a new engine has aggregates in memory");
     let asleep = pass(&stocks).await?;
     all_are_dormant(&engine).await?;
     let dormant = pass(&stocks).await?;
-    ensure!(live(&engine) == AGGREGATES, "a sweep came into a pass over dormant aggregates: it took too long");
+    ensure!(live(&engine) == AGGREGATES, "a pass over dormant aggregates took so long that a sweep began");
     ensure!(engine.drain(SLEEP_BOUND).await.complete, "the journal was not closed in good order");
     Ok((asleep, dormant))
 }
@@ -101,7 +101,7 @@ async fn pass(stocks: &Aggregates<Inventory>) -> Result<f64> {
 async fn all_are_dormant(engine: &Engine) -> Result<()> {
     let started = Instant::now();
     while live(engine) > 0 || engine.dormant().0 < AGGREGATES {
-        ensure!(started.elapsed() < SLEEP_BOUND, "the aggregates do not go to sleep");
+        ensure!(started.elapsed() < SLEEP_BOUND, "the aggregates are not unloaded");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(())
@@ -111,7 +111,7 @@ fn live(engine: &Engine) -> usize {
     engine.residency().iter().map(|kind| kind.live).sum()
 }
 
-/// Calls for each aggregate once, from so many callers.
+/// Calls for each aggregate once, from this many callers.
 async fn for_each<C, F>(stocks: &Aggregates<Inventory>, call: C) -> Result<()>
 where
     C: Fn(Aggregates<Inventory>, AggregateId) -> F + Clone + Send + 'static,
@@ -139,7 +139,7 @@ where
 async fn engine(directory: &Path) -> Result<(Engine, Aggregates<Inventory>)> {
     let mut config = Config::embedded();
     config.journal.url = format!("sqlite://{}", directory.display()).parse()?;
-    // A wake-up reads its events, not a snapshot.
+    // Loads must read events, not a snapshot.
     config.snapshots.strategy = SnapshotStrategy::Never;
     config.passivation.idle_after = Duration::ZERO;
     config.passivation.sweep_interval = SWEEP_INTERVAL;

@@ -9,25 +9,25 @@ const BULK: &str = include_str!("bulk.lua");
 const READS: &str = include_str!("reads.lua");
 const RESULT: &str = include_str!("result.lua");
 
-/// What wrk is to send, and how.
+/// The requests of wrk.
 #[derive(Clone, Copy)]
 pub(crate) struct Wrk {
     pub(crate) connections: usize,
-    /// Commands are spread over so many aggregates.
+    /// The number of aggregates.
     pub(crate) aggregates: Aggregates,
-    /// Each command with a key of its own.
+    /// Gives each command a key of its own.
     pub(crate) keys: bool,
 }
 
 #[derive(Clone, Copy)]
 pub(crate) enum Aggregates {
-    /// One of the first so many, at random.
+    /// One of this many, at random.
     Random(usize),
-    /// One after the other, beginning with this.
+    /// One after the other, starting with this number.
     EachFrom(usize),
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
     pub(crate) requests: f64,
@@ -35,10 +35,10 @@ pub(crate) struct Load {
     pub(crate) p99_milliseconds: Option<f64>,
 }
 
-/// Commands of one bulk request, as `bulk.lua` has it.
+/// The commands of one bulk request, as in `bulk.lua`.
 pub(crate) const BULK_LINES: f64 = 64.0;
 
-/// An answer that takes longer is a broken request.
+/// A request without an answer after this time counts as broken.
 const TIMEOUT_SECONDS: u64 = 2;
 const SLOW_TIMEOUT_SECONDS: u64 = 60;
 
@@ -47,25 +47,25 @@ impl Wrk {
         self.run_script(COMMANDS, url, seconds, TIMEOUT_SECONDS)
     }
 
-    /// Against a server that somebody looks over the shoulder of.
+    /// For a server under callgrind: with a long timeout.
     pub(crate) fn run_slowly(&self, url: &str, seconds: u64) -> Result<Load> {
         self.run_script(COMMANDS, url, seconds, SLOW_TIMEOUT_SECONDS)
     }
 
-    /// Sends commands in bulk instead, [`BULK_LINES`] to a request, and counts these.
+    /// Sends commands in bulk, [`BULK_LINES`] per request, and counts the commands.
     pub(crate) fn run_bulk(&self, url: &str, seconds: u64) -> Result<Load> {
         let requests = self.run_script(BULK, url, seconds, TIMEOUT_SECONDS)?;
         let (commands, rate) = (requests.requests * BULK_LINES, requests.rate_per_second * BULK_LINES);
         Ok(Load { requests: commands, rate_per_second: rate, ..requests })
     }
 
-    /// Reads documents of the view of the stock instead.
+    /// Reads documents of the view of the stock.
     pub(crate) fn read(&self, url: &str, seconds: u64) -> Result<Load> {
         self.run_script(READS, url, seconds, TIMEOUT_SECONDS)
     }
 
     fn run_script(&self, what: &str, url: &str, seconds: u64, timeout_seconds: u64) -> Result<Load> {
-        // It reads a script only from a file.
+        // wrk reads a script only from a file.
         let script = tempfile::Builder::new().prefix("dormouse-bench-").suffix(".lua").tempfile()?;
         std::fs::write(script.path(), format!("{what}\n{RESULT}"))?;
         let (random, first) = match self.aggregates {
@@ -86,7 +86,7 @@ impl Wrk {
         let result = text.lines().find_map(|line| line.strip_prefix("RESULT ")).context("wrk printed no result")?;
         let numbers: Vec<f64> = result.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
         let [requests, microseconds, refused, broken, p99] = numbers[..] else { bail!("unexpected result: {result}") };
-        // A server that refuses is fast: such a run measures nothing.
+        // A server that refuses is fast, so such a run measures nothing.
         ensure!(refused == 0.0 && broken == 0.0, "{refused} requests were refused, {broken} broke: {url}");
         Ok(Load { requests, rate_per_second: requests / (microseconds / 1e6), p99_milliseconds: Some(p99 / 1e3) })
     }

@@ -52,7 +52,7 @@ enum AccountRejection {
     NotOpen,
     #[error("the balance is {balance}")]
     InsufficientFunds { balance: u64 },
-    #[error("nobody has that much money")]
+    #[error("the amount is too large")]
     TooMuch,
 }
 
@@ -99,7 +99,7 @@ impl Aggregate for Account {
     }
 }
 
-/// What everybody has, made of the events for reading: `GET /v1/views/balances`.
+/// The balance of each account, for `GET /v1/views/balances`.
 struct Balances;
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]

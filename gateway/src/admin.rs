@@ -1,5 +1,4 @@
-//! What the admin API answers about the read side, in one place for those who write it (`http`) and those who read it
-//! (`cli`).
+//! The JSON documents of the admin API about the read side, shared by the server (`http`) and the command line (`cli`).
 
 use dormouse_kernel::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,33 +10,34 @@ pub(crate) struct Overview {
     /// The last event of the log.
     pub(crate) head: u64,
     pub(crate) projections: Vec<Projection>,
-    /// Views whose projections are not in the application any more. `None`: the views do not say.
+    /// Views whose projections were removed from the application. `None`: the store of the views does not answer.
     pub(crate) orphans: Option<Vec<String>>,
 }
 
-/// How far a projection is, and how it fares.
+/// The position and state of a projection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Projection {
     pub(crate) name: String,
     pub(crate) state: String,
     /// What is wrong, if something is.
     pub(crate) reason: Option<String>,
-    /// The number of the build that is served, and the version of the code that made it.
+    /// The number of the build that is served, and the version of the code that built it.
     pub(crate) build: Option<u64>,
     pub(crate) version: Option<u32>,
-    /// The last event that is in it, and how many came after that.
+    /// The last event that the view contains, and the number of later events.
     pub(crate) position: u64,
     pub(crate) lag: u64,
-    /// It was reset to there: what came before is not in it, and what rests on that is wrong. Zero: it has everything.
+    /// The view was reset to this position: it lacks the events up to there, and documents that depend on them are
+    /// wrong. Zero: it has all events.
     #[serde(default)]
     pub(crate) begun_after: u64,
-    /// Aggregates whose events are parked.
+    /// The number of aggregates with parked events.
     pub(crate) parked: usize,
-    /// What is made beside it.
+    /// The build that is in progress beside the one that is served.
     pub(crate) rebuild: Option<Rebuild>,
 }
 
-/// How far a build is that is made beside the one that is served.
+/// The progress of a rebuild.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Rebuild {
     pub(crate) build: u64,
@@ -46,15 +46,15 @@ pub(crate) struct Rebuild {
     /// What is wrong, if something is.
     pub(crate) reason: Option<String>,
     pub(crate) started_at: Timestamp,
-    /// The last event that is in it, and how many came after that.
+    /// The last event that the new build contains, and the number of later events.
     pub(crate) position: u64,
     pub(crate) lag: u64,
     pub(crate) events_per_second: f64,
-    /// Until it is served. Nobody knows before it has a rate.
+    /// Time until the build is served. `None` while the rate is unknown.
     pub(crate) seconds_left: Option<f64>,
 }
 
-/// Events that wait outside a view.
+/// Parked events: a projection waits with them outside its view.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ParkedPage {
     pub(crate) parked: Vec<ParkedEvent>,
@@ -62,7 +62,7 @@ pub(crate) struct ParkedPage {
     pub(crate) next: Option<String>,
 }
 
-/// An event that waits outside a view.
+/// A parked event.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ParkedEvent {
     /// The type and the id of its aggregate.
@@ -70,36 +70,36 @@ pub(crate) struct ParkedEvent {
     pub(crate) id: String,
     pub(crate) version: u64,
     pub(crate) position: u64,
-    /// Why it cannot be projected. `None`: it waits behind an earlier one.
+    /// Why it cannot be projected. `None`: it waits for an earlier event of its aggregate.
     pub(crate) reason: Option<String>,
     pub(crate) attempts: u32,
-    /// The event itself, where one aggregate is asked for.
+    /// The event itself, if the request names an aggregate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) event: Option<Value>,
 }
 
-/// An aggregate type, and how many of its aggregates have snapshots.
+/// An aggregate type, with the number of its aggregates that have snapshots.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SnapshottedType {
     pub(crate) aggregate: String,
     pub(crate) aggregates: u64,
 }
 
-/// What was found of the snapshots of some aggregates.
+/// The result of checking the snapshots of some aggregates.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct VerifiedSnapshots {
-    /// Aggregates that were looked at.
+    /// Aggregates that were checked.
     pub(crate) aggregates: u64,
-    /// Snapshots that were compared with what their events lead to.
+    /// Snapshots that were compared with the states of their events.
     pub(crate) snapshots: u64,
-    /// Snapshots that nobody uses.
+    /// Snapshots of another shape or version, which are not used.
     pub(crate) unused: u64,
     pub(crate) differing: Vec<DifferingSnapshots>,
-    /// The aggregate behind which to go on. `None`: that was all.
+    /// The aggregate after which the next page begins. `None`: this was the last page.
     pub(crate) next: Option<String>,
 }
 
-/// The snapshots of one aggregate that differ.
+/// The snapshots of one aggregate that differ from its events.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DifferingSnapshots {
     pub(crate) id: String,

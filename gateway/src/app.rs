@@ -1,4 +1,4 @@
-//! The builder of an application: which aggregates and projections it has, and then it runs.
+//! The builder of an application: its aggregates and its projections.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::http::{self, ApiBuilder, Unroutable};
 use crate::running::{Running, StartError};
 use crate::{cli, running};
 
-/// An application: a name, its aggregates, and what is made of their events for reading.
+/// An application: a name, aggregates, and projections of their events.
 ///
 /// ```no_run
 /// # use dormouse::{Aggregate, Context, DomainEvent};
@@ -55,7 +55,7 @@ use crate::{cli, running};
 /// }
 /// ```
 ///
-/// Then `visitors serve` answers `POST /v1/visits/{id}/visit`, and `visitors --help` tells the rest.
+/// Then `visitors serve` answers `POST /v1/visits/{id}/visit`, and `visitors --help` lists all commands.
 #[derive(Clone, Debug)]
 #[must_use = "an application does nothing until it is run or started"]
 pub struct App {
@@ -64,7 +64,7 @@ pub struct App {
     projections: Vec<ReadRegistration>,
 }
 
-/// How an aggregate type gets into an engine and its API; the type itself is in the functions.
+/// Adds an aggregate type to an engine and to an API. The functions contain the type itself.
 #[derive(Clone, Copy, Debug)]
 struct Registration {
     check: fn() -> Result<(), Unroutable>,
@@ -72,7 +72,7 @@ struct Registration {
     api: fn(ApiBuilder, &Engine) -> ApiBuilder,
 }
 
-/// How a projection gets into a read side and its API.
+/// Adds a projection to a read side and to an API.
 #[derive(Clone, Copy, Debug)]
 struct ReadRegistration {
     projections: fn(dormouse_projections::Builder) -> dormouse_projections::Builder,
@@ -80,13 +80,12 @@ struct ReadRegistration {
 }
 
 impl App {
-    /// An application of this name, which is what its command line calls itself and its API is titled. Make it the name
-    /// of the executable.
+    /// An application of this name. Its command line and its API have this name too, so use the name of the executable.
     pub fn new(name: &'static str) -> Self {
         Self { name, aggregates: Vec::new(), projections: Vec::new() }
     }
 
-    /// Gives it an aggregate type.
+    /// Adds an aggregate type.
     pub fn aggregate<A: Aggregate>(mut self) -> Self {
         self.aggregates.push(Registration {
             check: http::check::<A>,
@@ -96,7 +95,7 @@ impl App {
         self
     }
 
-    /// Gives it a projection: its view is kept up to date, and served at `/v1/views/{name}`.
+    /// Adds a projection. Its view is kept up to date, and is served at `/v1/views/{name}`.
     pub fn projection<P: Projection>(mut self) -> Self {
         self.projections.push(ReadRegistration {
             projections: dormouse_projections::Builder::projection::<P>,
@@ -105,17 +104,17 @@ impl App {
         self
     }
 
-    /// The whole of an application's `main`: does what the command line says, which is to serve unless it says otherwise.
+    /// The whole `main` of an application: does what the command line says. Without a command it serves.
     ///
-    /// The exit code is 0 if that went well, 2 if the command line or the configuration is wrong, 1 otherwise; whatever
-    /// went wrong is said in one line on standard error.
-    #[must_use = "the exit code tells whether it went well"]
+    /// The exit code is 0 after a success, 2 if the command line or the configuration is wrong, and 1 after any other
+    /// error. An error is printed in one line on standard error.
+    #[must_use = "the exit code tells whether the command succeeded"]
     pub fn run(self) -> ExitCode {
         cli::run(&self)
     }
 
-    /// Starts it inside this process, and returns when it listens. No command line is read, no file and no environment,
-    /// and nothing is done about logs, panics and signals: those are the caller's.
+    /// Starts the application inside this process, and returns when it listens. It reads no command line, no file and
+    /// no environment. Logs, panics and signals are left to the caller.
     ///
     /// ```
     /// # tokio::runtime::Runtime::new()?.block_on(async {
@@ -132,14 +131,14 @@ impl App {
     /// ```
     ///
     /// # Errors
-    /// If the configuration contradicts itself, the journal or the views cannot be opened, the aggregates or projections do
-    /// not fit together, or the address cannot be listened on.
+    /// The configuration contradicts itself, the journal or the views cannot be opened, the aggregates or projections
+    /// do not fit together, or the address cannot be listened on.
     pub async fn start(&self, config: Config) -> Result<Running, StartError> {
         running::start(self, config, &Handle::current()).await
     }
 
-    /// The same, with the code of aggregates and projections on the threads of another runtime, so that code that does not
-    /// return holds up neither the network nor the journal.
+    /// As [`start`](Self::start), with the code of aggregates and projections on the threads of the runtime `domain`.
+    /// Code that does not return then holds up neither the network nor the journal.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -151,7 +150,7 @@ impl App {
         self.name
     }
 
-    /// Whether all its aggregates can be reached by URL.
+    /// Checks that URLs can name all of the aggregates and their commands.
     pub(crate) fn check(&self) -> Result<(), Unroutable> {
         self.aggregates.iter().try_for_each(|aggregate| (aggregate.check)())
     }
@@ -160,7 +159,7 @@ impl App {
         self.aggregates.iter().fold(builder, |builder, aggregate| (aggregate.engine)(builder))
     }
 
-    /// Whether there is anything to keep views for.
+    /// Whether there is a projection, and so a view.
     pub(crate) fn has_projections(&self) -> bool {
         !self.projections.is_empty()
     }

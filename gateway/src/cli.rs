@@ -1,8 +1,8 @@
-//! The command line: what was asked for, done, and said in one line if it went wrong.
+//! The command line.
 //!
-//! Each command is a file with its arguments, its help and what it does. Results go to standard output, everything else
-//! to standard error. Exit codes: 0 done, 1 failed, 2 wrong command line or configuration; 128 + n when a second
-//! signal n cut a shutdown short, 130 when Ctrl-C ended the looking on at something that goes on.
+//! Each command is a file with its arguments, its help and its code. Results are printed on standard output, everything
+//! else on standard error; an error is one line. Exit codes: 0 done, 1 failed, 2 wrong command line or configuration;
+//! 128 + n if a second signal n ended a shutdown early; 130 if Ctrl-C ended the display of an operation that continues.
 
 mod cache;
 mod completions;
@@ -31,18 +31,18 @@ use crate::app::App;
 
 /// Runs event-sourced aggregates as actors.
 ///
-/// An aggregate sleeps in the journal, wakes when a command names it, stays in memory while it is useful, and goes back
+/// An aggregate sleeps in the journal, wakes when a command names it, stays in memory while it is used, and goes back
 /// to sleep. Without a command, the server is started.
 #[derive(Debug, Parser)]
 #[command(after_long_help = "\
 Examples:
   {app}                                        serve on http://127.0.0.1:8080, keep everything in ./data
-  {app} serve --profile production             serve as one does for others
-  {app} config print --set runtime.shards=16   show what a setting leads to, and where every value comes from
-  {app} events show TYPE ID                    what has happened to an aggregate
+  {app} serve --profile production             serve with the settings for production
+  {app} config print --set runtime.shards=16   show every value and its origin
+  {app} events show TYPE ID                    the history of an aggregate
   {app} import FILE                            send a file of commands to a running server
-  {app} projections list                       how far the views of a running server are
-  {app} help serve                             all about one command
+  {app} projections list                       the progress of the views of a running server
+  {app} help serve                             the whole help of one command
 
 Configuration, later wins: defaults < --profile < --config < environment DORMOUSE__SECTION__KEY < --set.
 Exit codes: 0 done, 1 failed, 2 wrong command line or configuration.")]
@@ -66,7 +66,7 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-/// Does what the command line of this process says.
+/// Runs the command line of this process.
 pub(crate) fn run(app: &App) -> ExitCode {
     dormouse_kernel::failpoint::set_up();
     let cli = match command(app).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -95,23 +95,23 @@ fn dispatch(app: &App, cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command line under the application's own name.
+/// The command line, with the application's name.
 fn command(app: &App) -> clap::Command {
     let version = match app.name() {
         "dormouse" => env!("CARGO_PKG_VERSION"),
         _ => concat!("(dormouse ", env!("CARGO_PKG_VERSION"), ")"),
     };
-    named(Cli::command(), app.name()).name(app.name()).bin_name(app.name()).version(version)
+    with_application_name(Cli::command(), app.name()).name(app.name()).bin_name(app.name()).version(version)
 }
 
-/// Puts the application's name where its help says `{app}`.
-fn named(command: clap::Command, app: &str) -> clap::Command {
+/// Replaces `{app}` in the help texts by the application's name.
+fn with_application_name(command: clap::Command, app: &str) -> clap::Command {
     let help = command.get_after_long_help().map(|help| help.to_string().replace("{app}", app));
     let command = match help {
         Some(help) => command.after_long_help(help),
         None => command,
     };
-    command.mut_subcommands(|subcommand| named(subcommand, app))
+    command.mut_subcommands(|subcommand| with_application_name(subcommand, app))
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! The HTTP API: commands, states and histories of aggregates, views, health, metrics, and its own description.
 //!
-//! An [`Api`] is what the routes need. Each aggregate type stands behind a [`Resource`](resource::Resource), which is
-//! where its Rust types end; everything around it (addresses, headers, bodies, problems) is the same for all types.
-//! A request comes to the [`Site`]. What is in `envelope` goes around every one of them: it gives a request its id, and
-//! writes its problem if it has one. Commands then go straight to `execute`, everything else through axum's router.
-//! `problem` lists every kind of error, `error` is the one table from the errors of engine and projections to them.
+//! An [`Api`] has everything that the routes need. Each aggregate type is behind a [`Resource`](resource::Resource),
+//! where its Rust types end. Addresses, headers, bodies and problems are handled in the same way for all types. A
+//! request first reaches the [`Service`]. The steps in `envelope` surround every request: they give it an id, and write
+//! its problem if there is one. Commands are then passed straight to `execute`, everything else to axum's router.
+//! `problem` lists the problem types. `error` is the one table from the errors of engine and projections to problems.
 
 mod address;
 mod admin;
 mod body;
 mod budget;
 mod bulk;
+mod chunks;
 mod commands;
 mod conditions;
 mod content;
@@ -28,19 +29,18 @@ mod metrics;
 mod openapi;
 mod origin;
 mod outcome;
-mod pieces;
 mod problem;
 pub(crate) mod refusal;
 mod resource;
 mod schema;
-mod site;
+mod service;
 mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod token;
 mod trace;
-mod unread;
+mod unread_body;
 mod views;
 
 use std::collections::{BTreeMap, HashMap};
@@ -66,36 +66,36 @@ use commands::{Commands, RESERVED_SEGMENTS, unknown};
 pub(crate) use event::event_json;
 use openapi::OpenApi;
 use problem::Problem;
-use resource::{Resource, Typed};
+use resource::{Resource, TypedResource};
 use schema::VariantSchemas;
-pub(crate) use site::Site;
+pub(crate) use service::Service;
 pub(crate) use stream::Streams;
 use views::{Shape, Views};
 
-/// Aggregate types cannot have these names: `/v1/{name}/…` leads elsewhere, or will.
+/// Names that no aggregate type may have: `/v1/{name}/…` is the address of another resource, or is reserved for one.
 pub(crate) const RESERVED_TYPES: [&str; 4] = ["commands", "events", "operations", "views"];
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What the routes need.
+/// Everything that the routes need.
 pub(crate) struct Api {
     engine: Engine,
     metrics: PrometheusHandle,
     resources: BTreeMap<&'static str, Box<dyn Resource>>,
     streams: Streams,
     views: Views,
-    /// `None`: the application has none.
+    /// `None`: the application has no projections.
     projections: Option<Projections>,
-    config: admin::InUse,
+    config: admin::LiveConfig,
     openapi: Bytes,
     command_timeout: Duration,
     hosts: Vec<HostName>,
     max_body: u64,
     page_size: u32,
     page_size_max: u32,
-    /// Most bytes of events on a page.
+    /// The most bytes of events on a page.
     page_bytes: usize,
-    /// What pages may hold together.
+    /// The memory of all pages together.
     pages: Budget,
     /// The turns in which streams and pages read the log.
     catch_ups: CatchUps,
@@ -110,46 +110,48 @@ pub(crate) struct ApiBuilder {
     openapi: OpenApi,
 }
 
-/// Why an aggregate type cannot be reached by URL.
+/// Why an aggregate type cannot be reached by URLs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unroutable {
-    /// Its name is taken.
-    #[error("an aggregate cannot be called {0:?}: the HTTP API reserves that name")]
+    /// The API uses its name.
+    #[error("an aggregate cannot have the name {0:?}: the HTTP API reserves it, choose another name")]
     ReservedType(&'static str),
-    /// The name of a command is taken.
-    #[error("aggregate {aggregate:?} cannot have the command {command}: the HTTP API reserves /{segment}")]
+    /// The API uses the address of one of its commands.
+    #[error("aggregate {aggregate:?} cannot have the command {command}: the HTTP API reserves /{segment}, rename it")]
     ReservedCommand {
         /// The aggregate type.
         aggregate: &'static str,
         /// The command's variant.
         command: &'static str,
-        /// What it would be in addresses.
+        /// The command's segment in addresses.
         segment: String,
     },
     /// Two commands would have the same address.
-    #[error("aggregate {aggregate:?}: the commands {one} and {other} are both /{segment} in addresses")]
+    #[error(
+        "aggregate {aggregate:?}: the commands {one} and {other} would both have the address /{segment}, rename one"
+    )]
     SameSegment {
         /// The aggregate type.
         aggregate: &'static str,
-        /// A command's variant.
+        /// The variant of one command.
         one: &'static str,
-        /// Another one's.
+        /// The variant of the other command.
         other: &'static str,
-        /// What both would be in addresses.
+        /// The segment of both in addresses.
         segment: String,
     },
 }
 
-/// Whether an aggregate type and all its commands can be reached by URL.
+/// Checks that URLs can name an aggregate type and all its commands.
 ///
 /// # Errors
-/// The first name that is in the way.
+/// The first name that URLs cannot have.
 pub(crate) fn check<A: Aggregate>() -> Result<(), Unroutable> {
     if RESERVED_TYPES.contains(&A::TYPE) {
         return Err(Unroutable::ReservedType(A::TYPE));
     }
     let mut seen: HashMap<String, &'static str> = HashMap::new();
-    // What is no enum, the engine refuses.
+    // The engine refuses a command type that is not an enum.
     for command in variant_names::<A::Command>().unwrap_or_default() {
         let segment = kebab_case(command);
         if RESERVED_SEGMENTS.contains(&segment.as_str()) {
@@ -169,7 +171,7 @@ impl Api {
         ApiBuilder { config: config.clone(), resources, shapes, openapi: OpenApi::new(name) }
     }
 
-    /// The aggregates that a path segment names.
+    /// Finds the aggregate type of a path segment.
     fn resource(&self, segment: &str) -> Result<&dyn Resource, Problem> {
         self.resources.get(segment).map(AsRef::as_ref).ok_or_else(|| {
             let what = format!("there is no aggregate type {segment:?}");
@@ -179,14 +181,14 @@ impl Api {
 }
 
 impl ApiBuilder {
-    /// Adds the routes of one aggregate type, which `engine` runs and [`check`] has let pass.
+    /// Adds the routes of an aggregate type that [`check`] has accepted. `engine` runs the type.
     pub(crate) fn aggregate<A: Aggregate>(mut self, engine: &Engine) -> Self {
         let schemas = VariantSchemas::of::<A::Command>(self.openapi.generator());
         let commands = Commands::of::<A>(&schemas);
         self.openapi.aggregate::<A>(&schemas);
-        // One that the engine does not run is not there: 404.
+        // A type that the engine does not run gets no routes.
         if let Some(aggregates) = engine.aggregates::<A>() {
-            self.resources.insert(A::TYPE, Box::new(Typed { aggregates, commands }));
+            self.resources.insert(A::TYPE, Box::new(TypedResource { aggregates, commands }));
         }
         self
     }
@@ -198,11 +200,16 @@ impl ApiBuilder {
         self
     }
 
-    /// All routes. Views are those of `projections`.
-    pub(crate) fn site(self, engine: Engine, projections: Option<Projections>, metrics: PrometheusHandle) -> Site {
+    /// The service with all routes. The views are those of `projections`.
+    pub(crate) fn service(
+        self,
+        engine: Engine,
+        projections: Option<Projections>,
+        metrics: PrometheusHandle,
+    ) -> Service {
         let views = Views::new(&self.config, projections.as_ref(), self.shapes);
         metrics::describe();
-        let config = admin::InUse::new(self.config.clone());
+        let config = admin::LiveConfig::new(self.config.clone());
         let gateway = &self.config.gateway;
         let api = Arc::new(Api {
             engine,
@@ -244,26 +251,27 @@ impl ApiBuilder {
             .fallback(unknown_route)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::clone(&api));
-        Site { api, router, request_timeout: gateway.request_timeout }
+        Service { api, router, request_timeout: gateway.request_timeout }
     }
 }
 
-/// What a page holds, in bytes: its events, of which one may be larger than the page, and what is read at once to find them.
+/// Bytes that a page may hold: its events, of which one may be larger than the page, and the events that are read at
+/// once.
 fn page_share(config: &Config) -> u64 {
     2 * config.gateway.page_bytes.as_u64().max(config.journal.event_size_max.as_u64())
 }
 
 async fn unknown_route() -> Problem {
-    Problem::new(&problem::UNKNOWN_ROUTE, "see /docs for what there is")
+    Problem::new(&problem::UNKNOWN_ROUTE, "see /docs for the addresses that exist")
 }
 
-/// Commands do not come this way: whatever is sent to the address of one, and was not posted, is none.
+/// Handles requests to the address of a command that are not a `POST`. Commands themselves do not reach the router.
 async fn only_posted() -> impl IntoResponse {
     ([(ALLOW, HeaderValue::from_static("POST"))], method_not_allowed().await)
 }
 
 async fn method_not_allowed() -> Problem {
-    Problem::new(&problem::METHOD_NOT_ALLOWED, "the header Allow lists the methods that this address takes")
+    Problem::new(&problem::METHOD_NOT_ALLOWED, "the header Allow lists the methods that this address accepts")
 }
 
 fn json(value: &Value) -> Response {

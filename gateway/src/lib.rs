@@ -1,15 +1,18 @@
 //! An application on Dormouse: its builder, its HTTP API, and its command line.
 //!
-//! A user writes [`Aggregate`]s, and [`Projection`]s of their events, and hands them to an [`App`], which is the whole of an application's `main`: it parses
-//! the command line (`cli`), loads the configuration, opens the journal and the views, runs the engine and the projections (`read_side`) and serves the API
-//! (`http`) over connections of its own (`server`). [`App::start`] does the same inside another program, such as a test
-//! or a benchmark, and gives back a [`Running`] application.
+//! An application defines [`Aggregate`]s, and [`Projection`]s of their events, and adds them to an [`App`].
+//! [`App::run`] is then its whole `main`: it parses the command line (`cli`), loads the configuration, opens the
+//! journal and the views, runs the engine and the projections (`read_side`), and serves the API (`http`) with its own
+//! HTTP server (`server`). [`App::start`] does the same inside another program, such as a test or a benchmark, and
+//! returns a [`Running`] application.
 //!
-//! Everything needed to write an aggregate or a projection is re-exported here, so that an application depends on this crate alone
-//! (besides `serde` and `schemars`, whose derives name their own crates). `examples/bank.rs` is a complete one.
+//! Everything that is needed to write an aggregate or a projection is re-exported here. So an application depends on
+//! this crate alone, besides `serde` and `schemars`, whose derives name their own crates. `examples/bank.rs` is a
+//! complete application.
 
 mod admin;
 mod app;
+mod background;
 mod cli;
 mod http;
 mod metric;

@@ -1,4 +1,4 @@
-//! The read side of a running application: its views are opened, its projections run, and both are stopped.
+//! The read side of a running application: it opens the views, runs the projections, and stops both.
 
 use std::sync::Arc;
 
@@ -13,30 +13,31 @@ use tracing::warn;
 
 use crate::app::App;
 
-/// Projections that run, and where they keep their views.
+/// The running projections and the store of their views.
 #[derive(Debug)]
 pub(crate) struct ReadSide {
     projections: Projections,
     store: Arc<dyn ViewStore>,
 }
 
-/// Why there is no read side.
+/// Why the read side did not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ViewsError {
-    /// What keeps the views does not open.
+    /// The store of the views cannot be opened.
     #[error("cannot open the views at {place}: {source}")]
     Unopened {
-        /// Where they are, its password masked.
+        /// The URL of the store, with its password masked.
         place: String,
-        /// Why not.
+        /// The store's error.
         source: store::Error,
     },
-    /// The projections cannot be run.
+    /// The projections cannot be started.
     #[error(transparent)]
     Projections(#[from] dormouse_projections::StartError),
 }
 
-/// Opens the views and runs the projections of `app`. An application without any opens nothing.
+/// Opens the views and runs the projections of `app`. Returns `None`, and opens nothing, if the application has no
+/// projections.
 pub(crate) async fn start(
     app: &App,
     config: &Config,
@@ -96,19 +97,19 @@ impl ReadSide {
         &self.projections
     }
 
-    /// Lets the views catch up with `head` until `deadline`, then stops the projections and lets go of the views, all by
-    /// `end`. The journal may be closed already: its last events are still in memory. Nothing is lost with a view that
-    /// does not get so far: it goes on from there at the next start.
+    /// Lets the views catch up with `head` until `deadline`, then stops the projections and closes the store, all by
+    /// `end`. The journal may be closed already: its last events are still in memory. A view that does not catch up
+    /// loses nothing: it continues from its position at the next start.
     pub(crate) async fn stop(self, head: Position, deadline: Instant, end: Instant) {
         let caught_up = timeout_at(deadline, async {
             for reader in self.projections.readers() {
-                caught_up(reader, head).await;
+                wait_until_caught_up(reader, head).await;
             }
         });
         let in_time = caught_up.await.is_ok();
         for progress in self.projections.progress().iter().filter(|progress| progress.position < head) {
             let (view, position) = (progress.name, progress.position);
-            warn!(view, %position, %head, in_time, "a view has not caught up and goes on at the next start");
+            warn!(view, %position, %head, in_time, "a view has not caught up, it continues at the next start");
         }
         let stopped = timeout_at(end, async {
             self.projections.stop().await;
@@ -120,11 +121,11 @@ impl ReadSide {
     }
 }
 
-/// Returns when a view is there, or will not get there now: it has stopped, or has met with trouble, and whom it asks for
-/// what it lacks may be closed.
-async fn caught_up(reader: &Reader, head: Position) {
+/// Returns when a view has reached `head`, or cannot reach it any more: its projection has stopped or retries, and the
+/// journal that it would read from may be closed.
+async fn wait_until_caught_up(reader: &Reader, head: Position) {
     let mut progress = reader.progress();
     let is_done = progress.wait_for(|progress| progress.position >= head || progress.state != State::Running);
-    // Nobody is left to move it.
+    // An error means that the worker has ended, so the position does not change any more.
     let _gone = is_done.await.is_err();
 }

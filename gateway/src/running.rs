@@ -1,14 +1,4 @@
-//! A running application: started in the right order, stopped in the reverse.
-//!
-//! Background tasks, all of them:
-//!
-//! | Task | Does | Stops |
-//! |---|---|---|
-//! | `server` | accepts connections; each is a task of its own, which ends with it | told by `shutdown`, or when dropped |
-//! | `upkeep` | keeps the metrics recorder small | aborted when dropped |
-//!
-//! The journal and the engine have their own, which [`Engine::drain`] stops; so do the projections, which [`ReadSide::stop`]
-//! stops.
+//! A running application: starts its parts in the right order, and stops them in the reverse order.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,11 +13,11 @@ use dormouse_projections::{Projection, Projections, View};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::app::App;
+use crate::background::BackgroundTasks;
 use crate::http::{Api, Streams};
 use crate::read_side::{self, ReadSide, ViewsError};
 use crate::{server, telemetry};
@@ -35,26 +25,25 @@ use crate::{server, telemetry};
 /// Connections that may wait to be accepted; the kernel's own limit (`net.core.somaxconn`) may be lower.
 const BACKLOG: u32 = 1024;
 
-/// What requests under way get when nothing they wait for can succeed any more.
+/// How long running requests may take when the server has failed: nothing that they wait for can succeed any more.
 const FAILED_GRACE: Duration = Duration::from_secs(1);
 
-/// A journal, or views, that do not let go after all this are left alone: what is acknowledged is durable in any case.
+/// How long closing the journal or the views may take. What was acknowledged is durable even if this time passes.
 const CLOSE_BOUND: Duration = Duration::from_secs(5);
 
-/// An application that runs inside this process. Dropping it cuts off its requests and leaves its engine to itself;
+/// An application that runs inside this process. Dropping it cuts off its requests and leaves the engine running.
 /// [`stop`](Self::stop) ends it in good order.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
     engine: Engine,
-    /// `None`: it has no projections.
+    /// `None`: the application has no projections.
     read_side: Option<ReadSide>,
     unready_for: Duration,
     drain_timeout: Duration,
     streams: Streams,
-    shutdown: oneshot::Sender<Instant>,
-    server: JoinSet<()>,
-    upkeep: JoinSet<()>,
+    shut_down: oneshot::Sender<Instant>,
+    tasks: BackgroundTasks,
 }
 
 /// Why an application did not start.
@@ -68,29 +57,29 @@ pub enum StartError {
     Listen {
         /// `gateway.listen`.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The journal cannot be opened.
     #[error(transparent)]
     Journal(#[from] OpenError),
-    /// An aggregate cannot be reached by URL.
+    /// An aggregate cannot be reached by a URL.
     #[error("{0}")]
     Unroutable(String),
-    /// The aggregates do not fit together.
+    /// The engine refused the aggregates.
     #[error(transparent)]
     Engine(#[from] dormouse_engine::StartError),
-    /// The views cannot be opened, or a projection is none. Only this refuses a start: views that fail later, or have to
-    /// be built anew, keep no command from being served.
+    /// The views cannot be opened, or a projection is invalid. Only this refuses a start: a view that fails later, or
+    /// has to be rebuilt, does not keep commands from being served.
     #[error(transparent)]
     Views(#[from] ViewsError),
 }
 
 fn listen_hint(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => ", another process does: stop it, or set another gateway.listen",
-        io::ErrorKind::AddrNotAvailable => ", it is no address of this machine: set another gateway.listen",
-        io::ErrorKind::PermissionDenied => ", ports below 1024 are reserved: set another gateway.listen",
+        io::ErrorKind::AddrInUse => "; another process listens there: stop it, or set another gateway.listen",
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address: set another gateway.listen",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 are reserved: set another gateway.listen",
         _ => "",
     }
 }
@@ -99,11 +88,11 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
     config.validate()?;
     app.check().map_err(|error| StartError::Unroutable(error.to_string()))?;
     let metrics = telemetry::recorder();
-    // The address comes first: a second server started by mistake must fail before it takes over the journal of the
-    // first. It listens last, so that nobody connects before there is somebody to answer.
+    // The address is bound first: a second server that was started by mistake must fail before it takes over the
+    // journal of the first one. Listening begins last, so that no client connects before the API can answer.
     let configured = config.gateway.listen;
     let not_listening = |source| StartError::Listen { address: configured, source };
-    let socket = reserve(configured).map_err(not_listening)?;
+    let socket = bind(configured).map_err(not_listening)?;
     let journal = dormouse_journal::open(&config).await?;
     let engine =
         match app.add_to_engine(Engine::builder(config.clone()).threads(domain.clone())).start(journal.clone()).await {
@@ -122,11 +111,11 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
     };
     let api = app.add_to_api(Api::builder(app.name(), &config), &engine);
     let projections = read_side.as_ref().map(|read_side| read_side.projections().clone());
-    let site = Arc::new(api.site(engine.clone(), projections, metrics.clone()));
-    let streams = site.streams();
+    let service = Arc::new(api.service(engine.clone(), projections, metrics.clone()));
+    let streams = service.streams();
     let answer = move |request| {
-        let site = Arc::clone(&site);
-        async move { site.answer(request).await }
+        let service = Arc::clone(&service);
+        async move { service.answer(request).await }
     };
     let (listener, address) = match listen(socket) {
         Ok(listening) => listening,
@@ -139,19 +128,17 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
         }
     };
 
-    let (shutdown, told) = oneshot::channel();
-    let mut server = JoinSet::new();
-    server.spawn(server::serve(listener, answer, server::Options::from_config(&config.gateway), told));
-    let mut upkeep = JoinSet::new();
-    upkeep.spawn(telemetry::upkeep(metrics));
+    let (shut_down, shutdown) = oneshot::channel();
+    let server = server::serve(listener, answer, server::Options::from_config(&config.gateway), shutdown);
+    let tasks = BackgroundTasks::spawn(server, metrics);
     info!(%address, journal = %config.journal.url, "running");
     let (unready_for, drain_timeout) = (config.gateway.unready_for, config.gateway.drain_timeout);
-    Ok(Running { address, engine, read_side, unready_for, drain_timeout, streams, shutdown, server, upkeep })
+    Ok(Running { address, engine, read_side, unready_for, drain_timeout, streams, shut_down, tasks })
 }
 
-fn reserve(address: SocketAddr) -> io::Result<TcpSocket> {
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // A restart should not have to wait until the connections of the last run are forgotten.
+    // Without this, a restart would have to wait until the kernel forgets the connections of the last run.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -164,68 +151,65 @@ fn listen(socket: TcpSocket) -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 impl Running {
-    /// Where it listens; the real port if the configured one was 0.
+    /// The address on which it listens. If the configured port was 0, this has the real port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its engine, to send commands from inside the process.
+    /// The engine, for commands from inside the process.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Its projections: how far they are, and their views. `None` if it has none.
+    /// The projections, their progress and their views. `None` if the application has no projections.
     #[must_use]
     pub fn projections(&self) -> Option<&Projections> {
         self.read_side.as_ref().map(ReadSide::projections)
     }
 
-    /// The view of a projection, to read from inside the process, in its own types.
+    /// The view of a projection, for reads from inside the process in the projection's own types.
     #[must_use]
     pub fn view<P: Projection>(&self) -> Option<View<P>> {
         self.projections()?.view()
     }
 
-    /// Waits until it has failed beyond repair, and says why: then it should be stopped, and the process should end.
+    /// Waits until the server has failed beyond repair, and returns the reason. Then it should be stopped, and the
+    /// process should end.
     pub async fn failed(&self) -> String {
         let mut lifecycle = self.engine.lifecycle();
         match lifecycle.wait_for(|lifecycle| matches!(lifecycle, Lifecycle::Failed(_))).await.as_deref() {
             Ok(Lifecycle::Failed(reason)) => reason.clone(),
-            // The engine is ours, so whoever tells of its life lives as long as we do.
+            // The engine belongs to `self`, so its lifecycle channel lives as long as `self`.
             _ => std::future::pending().await,
         }
     }
 
-    /// Says that it is unready, and serves on for `gateway.unready_for`; then accepts no more connections, finishes the
-    /// requests under way, drains the engine, and lets the views catch up, all within `gateway.drain_timeout`. What has been acknowledged is
-    /// durable however this goes.
+    /// Reports that it is unready, and serves for another `gateway.unready_for`. Then it accepts no more connections,
+    /// finishes the running requests, drains the engine, and lets the views catch up, all within
+    /// `gateway.drain_timeout`. What was acknowledged is durable in every case.
     pub async fn stop(mut self) -> DrainReport {
         self.engine.leave();
-        info!(unready_for = ?self.unready_for, "leaving");
-        // Whoever has failed is unready, and has nothing more to serve.
+        info!(unready_for = ?self.unready_for, "reporting unready before the shutdown");
+        // A server that has failed is unready already, and has nothing more to serve.
         let _failed = timeout(self.unready_for, self.failed()).await;
         let failed = matches!(*self.engine.lifecycle().borrow(), Lifecycle::Failed(_));
         let grace = if failed { self.drain_timeout.min(FAILED_GRACE) } else { self.drain_timeout };
         let deadline = Instant::now() + grace;
         info!(timeout = ?grace, "draining");
-        // Streams end by themselves never. Not earlier: those who come back must find this server closed, or they would
-        // begin here again.
+        // Streams do not end by themselves. They end no earlier than this: a client that reconnects must find this
+        // server closed, or its stream would start again here.
         self.streams.end();
-        // A server that has gone already was told by its end.
-        let _gone = self.shutdown.send(deadline);
-        while let Some(ended) = self.server.join_next().await {
-            if let Err(error) = ended {
-                error!(%error, "the server failed");
-            }
-        }
+        // If the server task has ended already, there is no receiver.
+        let _has_ended = self.shut_down.send(deadline);
+        self.tasks.server_ended().await;
         let rest = deadline.saturating_duration_since(Instant::now());
         let report = match timeout(rest + CLOSE_BOUND, self.engine.drain(rest)).await {
             Ok(report) => report,
             Err(_) => {
                 warn!("the journal was not closed in time");
-                let still_live = self.engine.residency().iter().map(|kind| kind.live).sum();
+                let still_live = self.engine.residency().iter().map(|of_type| of_type.live).sum();
                 DrainReport { complete: false, still_live }
             }
         };
@@ -233,7 +217,7 @@ impl Running {
             let head = *self.engine.journal().head().borrow();
             read_side.stop(head, deadline, deadline + CLOSE_BOUND).await;
         }
-        self.upkeep.shutdown().await;
+        self.tasks.stop().await;
         info!(complete = report.complete, still_live = report.still_live, "stopped");
         report
     }

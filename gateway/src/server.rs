@@ -1,10 +1,11 @@
-//! The HTTP/1.1 server: it accepts connections up to a limit, gives slow clients a deadline, and ends in good order.
+//! The HTTP/1.1 server: it limits the number of connections, gives slow clients a deadline, and shuts down in good
+//! order.
 //!
-//! `axum::serve` would neither limit connections nor arm a timer for request headers, so hyper is driven from here. A
-//! connection is a task; all of them belong to the accept loop, and none outlives it.
+//! `axum::serve` neither limits connections nor arms a timer for request headers, so this module drives hyper itself.
+//! Each connection is a task. All of them belong to the accept loop, and none outlives it.
 //!
-//! What one connection may take is in `limits`; what hyper leaves to others, writing to clients that take nothing and
-//! telling those that sent no request what was wrong with it, in `socket`.
+//! `limits` has the limits of one connection. `socket` does what hyper leaves to others: it gives up clients that take
+//! nothing, and sends a problem document to clients that did not send a request.
 
 mod accept;
 mod connection;
@@ -32,26 +33,28 @@ use self::accept::accept;
 use self::connection::serve_connection;
 use self::socket::Socket;
 
-/// What the server takes from the configuration.
+/// The server's part of the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
-    /// Connections at once; further ones wait in the kernel's backlog.
+    /// Connections at the same time. More of them wait in the kernel's backlog.
     pub(crate) max_connections: usize,
-    /// Time to send the head of a request, also that of the next one on a connection kept alive.
+    /// Time to send the head of a request, also for the next request on a connection that is kept alive.
     pub(crate) header_timeout: Duration,
-    /// Time in which a client must take something of what it is sent.
+    /// Time within which a client must take some bytes of a response.
     pub(crate) write_timeout: Duration,
 }
 
-/// Marks a response (as an extension) whose body does not end before it is told to. It is told before the server is, so
-/// a client that has not taken the rest a moment later takes nothing, and nobody waits for it.
+/// Marks a response (as an extension) whose body ends only when the streams are ended. Streams are ended before the
+/// server shuts down. So a client that has not taken the rest a moment later takes nothing, and the shutdown does not
+/// wait for it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Endless;
+pub(crate) struct EndlessBody;
 
-/// Marks a response (as an extension) to a request whose body was not read to its end. The connection closes behind it,
-/// and the server reads on for a while, because a reset would take the response away from a client that is still sending.
+/// Marks a response (as an extension) to a request whose body was not read to its end. The connection closes after the
+/// response, and the server reads on for a while: a reset would take the response away from a client that is still
+/// sending.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Unread;
+pub(crate) struct UnreadBody;
 
 impl Options {
     pub(crate) fn from_config(gateway: &Gateway) -> Self {
@@ -63,9 +66,9 @@ impl Options {
     }
 }
 
-/// Serves what `answer` says until `shutdown` names a deadline: then nothing more is accepted, idle connections are closed, and those with
-/// a request under way get until the deadline to finish it. If the sender of `shutdown` goes without a word, or this
-/// future is dropped, everything is cut off at once.
+/// Serves the responses of `answer` until `shutdown` delivers a deadline. Then it accepts no more connections, closes
+/// the idle ones, and lets running requests finish until the deadline. If the sender of `shutdown` is dropped without a
+/// deadline, or this future is dropped, everything is cut off at once.
 pub(crate) async fn serve<A, F>(
     listener: TcpListener,
     answer: A,
@@ -82,13 +85,13 @@ pub(crate) async fn serve<A, F>(
     let deadline = loop {
         tokio::select! {
             deadline = &mut shutdown => break deadline.unwrap_or_else(|_| Instant::now()),
-            () = connections.one_ended() => {}
+            () = connections.join_one() => {}
             stream = accept(&listener), if connections.count() < options.max_connections => {
-                let (tell, told) = oneshot::channel();
+                let (shut_down, shutting_down) = oneshot::channel();
                 let socket = Socket::new(stream, options.write_timeout);
                 let mut http = http.clone();
                 http.auto_date_header(is_datable(SystemTime::now()));
-                connections.add(serve_connection(socket, http, answer.clone(), told), tell);
+                connections.add(serve_connection(socket, http, answer.clone(), shutting_down), shut_down);
             }
         }
     };
@@ -96,18 +99,19 @@ pub(crate) async fn serve<A, F>(
     connections.drain(deadline).await;
 }
 
-/// Whether a `Date` header can say this time. One before 1970, as on a machine whose clock is not set, cannot be written, and
-/// hyper would panic over it with each answer.
+/// Whether a `Date` header can express this time. A time before 1970, as on a machine whose clock is not set, cannot be
+/// written, and hyper would panic at each response.
 fn is_datable(now: SystemTime) -> bool {
     now >= SystemTime::UNIX_EPOCH
 }
 
-/// The connections there are, each with the means to tell it that it should end. One channel for each rather than one
-/// for all: a connection looks at it with every request, and all would meet at the lock of a shared one.
+/// The open connections, each with a channel that tells it to end. There is one channel for each connection and not one
+/// for all: a connection looks at its channel at every request, and a shared channel has a lock on which all
+/// connections would contend.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
-    tell: HashMap<task::Id, oneshot::Sender<()>>,
+    shut_down: HashMap<task::Id, oneshot::Sender<()>>,
 }
 
 impl Connections {
@@ -115,13 +119,13 @@ impl Connections {
         self.tasks.len()
     }
 
-    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static, tell: oneshot::Sender<()>) {
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static, shut_down: oneshot::Sender<()>) {
         let task = self.tasks.spawn(connection);
-        self.tell.insert(task.id(), tell);
+        self.shut_down.insert(task.id(), shut_down);
     }
 
-    /// Waits for the end of a connection; for ever if there is none.
-    async fn one_ended(&mut self) {
+    /// Waits until a connection ends. Never returns if there is none.
+    async fn join_one(&mut self) {
         match self.tasks.join_next_with_id().await {
             Some(ended) => self.forget(ended),
             None => std::future::pending().await,
@@ -131,19 +135,19 @@ impl Connections {
     fn forget(&mut self, ended: Result<(task::Id, ()), JoinError>) {
         let id = match ended {
             Ok((id, ())) => id,
-            // A panic; the hook has logged it.
+            // The connection panicked, and the panic hook has logged it.
             Err(error) => error.id(),
         };
-        self.tell.remove(&id);
+        self.shut_down.remove(&id);
     }
 
     async fn drain(mut self, deadline: Instant) {
         debug!(connections = self.count(), "closing connections");
-        // Whoever is told by a sender that has gone is told as well.
-        self.tell.clear();
+        // A dropped sender tells a connection to end.
+        self.shut_down.clear();
         let all_ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout_at(deadline, all_ended).await.is_err() {
-            warn!(connections = self.count(), "requests were cut off, they did not finish in time");
+            warn!(connections = self.count(), "cut off requests that did not finish in time");
             self.tasks.shutdown().await;
         }
     }

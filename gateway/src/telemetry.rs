@@ -1,18 +1,19 @@
-//! What the process tells about itself: logs on standard error, panics among them, and metrics.
+//! Logs on standard error, with panics among them, and metrics.
 //!
 //! Logs and the panic hook belong to the process, so only [`App::run`](crate::App::run) sets them up. Metrics belong to
-//! the process too, but an embedded application serves them as well: its recorder is installed once, by the first to
-//! start.
+//! the process as well, but an embedded application serves them too: the first application that starts installs the
+//! recorder.
 
 mod logs;
 mod metrics;
 mod panics;
 
-pub(crate) use self::metrics::{recorder, upkeep};
+pub(crate) use self::metrics::{maintain, recorder};
 
 use dormouse_config::Log;
 
-/// Starts logging and catches panics for the log. `application` names the crate whose lines count as ours.
+/// Starts logging, and logs panics. `application` is the crate whose log lines are treated like those of our own
+/// crates.
 pub(crate) fn start(application: &str, log: &Log) {
     logs::start(application, log);
     panics::log();

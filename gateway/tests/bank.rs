@@ -1,4 +1,4 @@
-//! The example of an own application keeps what it promises: small, complete, durable.
+//! The example of an application: it is small, complete and durable.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use dormouse_harness::{Answer, Server, bank_example};
 use serde_json::json;
 
-/// Its own tests run here, too.
+/// The tests of the example run here, too.
 #[path = "../examples/bank.rs"]
 #[expect(dead_code, reason = "nobody calls its main here")]
 mod bank;
@@ -44,7 +44,7 @@ fn money_survives_a_kill() {
     assert_eq!((refused.status, &refused.json()["code"]), (422, &json!("insufficient-funds")), "{refused}");
 }
 
-/// Deposits a cent again and again, and reads the balance after each. Says how many of the answers were too old.
+/// Deposits a cent repeatedly, and reads the balance after each deposit. Returns how many of the reads were too old.
 fn stale_reads(server: &Server, pairs: u64, names_its_write: bool) -> u64 {
     let mut stale = 0;
     let before = balance(server).as_u64().unwrap();
@@ -63,11 +63,11 @@ fn stale_reads(server: &Server, pairs: u64, names_its_write: bool) -> u64 {
 }
 
 #[test]
-fn whoever_names_a_write_never_reads_what_was_before_it() {
+fn a_read_that_names_a_write_is_never_older() {
     let mut server = Server::builder().program(bank_example()).start();
     assert_eq!(ask(&server, "open", &json!({"owner": "Ada"})).status, 200);
     assert_eq!(stale_reads(&server, 500, true), 0);
-    // Who names none gets what is there: if that were never too old, the test above would show nothing.
+    // A read without a position may be too old. If none ever were, the check above would show nothing.
     assert!(stale_reads(&server, 500, false) > 0);
 
     server.kill();
@@ -79,13 +79,13 @@ fn whoever_names_a_write_never_reads_what_was_before_it() {
     server.terminate();
     assert!(server.wait(Duration::from_secs(60)).success());
     let logs = server.logs();
-    // Where the machine is busy, a command may have been slow; that is said, and no fault of the end.
+    // On a busy machine a command may have been slow. That warning does not concern the shutdown.
     let is_warning = |line: &&str| line.contains("WARN") && !line.contains("\"slow ");
-    assert_eq!(logs.lines().find(is_warning), None, "an end in good order is nothing to warn of:\n{logs}");
+    assert_eq!(logs.lines().find(is_warning), None, "a shutdown in good order logs no warning:\n{logs}");
 }
 
 #[test]
-fn an_own_application_is_one_small_file() {
+fn an_application_is_one_small_file() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/bank.rs");
     let lines = fs::read_to_string(source).unwrap().lines().count();
     assert!(lines <= LINES_MAX, "{lines} lines");

@@ -1,4 +1,4 @@
-//! The command line as operators and scripts meet it: the real binary, its output, its exit codes.
+//! The command line as operators and scripts use it: the real binary, its output, its exit codes.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
 #[path = "cli/cache.rs"]
@@ -42,7 +42,7 @@ struct Ended {
     stderr: String,
 }
 
-/// `dormouse`, in a directory, with nothing but its arguments to configure it.
+/// `dormouse` in a directory, configured by its arguments alone.
 fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DORMOUSE__")) {
@@ -66,7 +66,7 @@ fn run(arguments: &[&str]) -> Ended {
     run_in(TempDir::new().unwrap().path(), arguments)
 }
 
-/// What it printed, if it went well.
+/// What it printed. Panics if it failed.
 #[track_caller]
 fn printed(arguments: &[&str]) -> String {
     let ended = run(arguments);
@@ -87,7 +87,7 @@ fn restock(server: &Server, change: i64) {
     assert_eq!(answer.status, 200, "{answer}");
 }
 
-/// A pipe that nobody reads.
+/// A pipe without a reader.
 fn closed_pipe() -> io::PipeWriter {
     let (_reader, writer) = io::pipe().unwrap();
     writer

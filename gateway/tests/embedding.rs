@@ -1,4 +1,4 @@
-//! An application inside another program: several at once, without command line, and stopped in good order.
+//! Applications inside another program: several at once, without a command line, and stopped in good order.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
 use dormouse::{Aggregate, App, Config, Context, DomainEvent, JournalUrl, Running, StartError};
@@ -50,7 +50,7 @@ fn config() -> Config {
     config
 }
 
-/// Visits once over HTTP and says how many visits that makes.
+/// Visits once over HTTP, and returns the number of visits.
 async fn visit(running: &Running) -> u64 {
     let client = Client::new(format!("http://{}", running.address()));
     let answer = tokio::task::spawn_blocking(move || client.post("/v1/visits/home/visit", &json!({})));
@@ -85,7 +85,7 @@ async fn commands_can_be_sent_from_inside() {
 }
 
 #[tokio::test]
-async fn what_cannot_run_says_why() {
+async fn an_invalid_application_is_refused_with_the_reason() {
     let app = App::new("visitors").aggregate::<Visits>();
     let twice = app.clone().aggregate::<Visits>().start(config()).await.unwrap_err();
     assert_eq!(twice.to_string(), "two aggregates are called \"visits\"");

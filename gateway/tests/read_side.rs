@@ -1,4 +1,4 @@
-//! The read side of an application inside another program: it starts and stops with the application, and holds up nobody.
+//! The read side of an application inside another program: it starts and stops with the application, and blocks nothing else.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
 use std::path::Path;
@@ -71,10 +71,10 @@ impl Project<Visits> for Places {
     }
 }
 
-/// A projection that hangs until it is let go.
+/// A projection that blocks until its gate opens.
 struct Stuck;
 
-static LET_GO: Mutex<bool> = Mutex::new(false);
+static GATE: Mutex<bool> = Mutex::new(false);
 static CHANGED: Condvar = Condvar::new();
 
 impl Projection for Stuck {
@@ -88,7 +88,7 @@ impl Projection for Stuck {
 
 impl Project<Visits> for Stuck {
     fn keys(_: &Event<'_, Visits>) -> Keys {
-        drop(CHANGED.wait_while(LET_GO.lock().unwrap(), |let_go| !*let_go).unwrap());
+        drop(CHANGED.wait_while(GATE.lock().unwrap(), |is_open| !*is_open).unwrap());
         Keys::none()
     }
 
@@ -128,7 +128,7 @@ fn projections_are_tested_without_a_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn views_are_read_in_their_own_types_and_have_seen_all_when_the_application_has_stopped() {
+async fn views_are_read_in_their_own_types_and_are_complete_when_the_application_has_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let running = app().projection::<Places>().start(in_files(directory.path())).await.unwrap();
     visit(&running, 300).await;
@@ -136,7 +136,7 @@ async fn views_are_read_in_their_own_types_and_have_seen_all_when_the_applicatio
     view.wait_for(Position(300), Duration::from_secs(30)).await.unwrap();
     assert_eq!(view.get(&Key::from("home")).await.unwrap().document.unwrap().content, 300);
     assert!(running.view::<Stuck>().is_none());
-    // Nobody waits for these.
+    // No read waits for these events.
     visit(&running, 50).await;
     assert!(running.stop().await.complete);
 
@@ -147,7 +147,7 @@ async fn views_are_read_in_their_own_types_and_have_seen_all_when_the_applicatio
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn views_may_have_a_place_of_their_own() {
+async fn views_may_have_a_directory_of_their_own() {
     let (journal, views) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut config = in_files(journal.path());
     config.views.url = format!("sqlite://{}", views.path().display()).parse().unwrap();
@@ -166,7 +166,7 @@ async fn an_application_without_projections_opens_no_views() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn views_that_cannot_be_opened_refuse_the_start_and_let_go_of_the_journal() {
+async fn views_that_cannot_be_opened_refuse_the_start_and_the_journal_is_closed() {
     let directory = tempfile::tempdir().unwrap();
     let nowhere = directory.path().join("file");
     std::fs::write(&nowhere, "no directory").unwrap();
@@ -177,14 +177,14 @@ async fn views_that_cannot_be_opened_refuse_the_start_and_let_go_of_the_journal(
     assert!(matches!(refused, StartError::Views(ViewsError::Unopened { .. })), "{line}");
     assert!(line.starts_with(&format!("cannot open the views at sqlite://{}: ", nowhere.display())), "{line}");
 
-    // Commands need no views: without projections, or with the views somewhere else, it starts.
+    // Without projections, or with the views in another directory, the application starts.
     assert!(app().start(config.clone()).await.unwrap().stop().await.complete);
     config.views.url = "memory:".parse().unwrap();
     assert!(app().projection::<Places>().start(config).await.unwrap().stop().await.complete);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn projections_that_do_not_fit_together_say_why() {
+async fn projections_that_do_not_fit_together_are_refused_with_the_reason() {
     let twice = app().projection::<Places>().projection::<Places>().start(in_memory()).await.unwrap_err();
     assert_eq!(twice.to_string(), "there are two projections places");
 }
@@ -192,7 +192,7 @@ async fn projections_that_do_not_fit_together_say_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn views_that_cannot_be_reached_are_named_without_their_password() {
     let mut config = in_memory();
-    // Nobody listens on that port.
+    // No server listens on that port.
     config.views.url = "postgres://app:hunter2@127.0.0.1:1/x".parse().unwrap();
     let line = app().projection::<Places>().start(config).await.unwrap_err().to_string();
     assert!(line.contains("cannot open the views at postgres://app:***@127.0.0.1:1/x"), "{line}");
@@ -200,14 +200,14 @@ async fn views_that_cannot_be_reached_are_named_without_their_password() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_projection_that_hangs_holds_up_neither_commands_nor_the_end() {
+async fn a_projection_that_blocks_delays_neither_commands_nor_the_shutdown() {
     let mut config = in_memory();
     config.gateway.drain_timeout = Duration::from_millis(100);
     let running = app().projection::<Stuck>().projection::<Places>().start(config).await.unwrap();
     visit(&running, 20).await;
     running.view::<Places>().unwrap().wait_for(Position(20), Duration::from_secs(30)).await.unwrap();
     let stopped = timeout(Duration::from_secs(30), running.stop()).await;
-    *LET_GO.lock().unwrap() = true;
+    *GATE.lock().unwrap() = true;
     CHANGED.notify_all();
     assert!(stopped.unwrap().complete);
 }

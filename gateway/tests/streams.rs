@@ -12,10 +12,10 @@ use tokio::runtime::Runtime;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// More than the network takes for a client that takes nothing.
+/// More bytes than the network buffers for a client that takes nothing.
 const A_LOT: usize = 60;
 
-/// Of these.
+/// The size of one of the events.
 const LONG: usize = 800_000;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ impl Library {
         wire
     }
 
-    /// Whether there is a place for one more stream.
+    /// Whether one more stream may open.
     fn has_room(&self) -> bool {
         self.follow("/v1/events?after=latest").heard_until("\r\n\r\n", SOON).starts_with("HTTP/1.1 200 ")
     }
@@ -113,7 +113,7 @@ fn a_client_that_takes_nothing_is_given_up_and_one_that_waits_is_not() {
         idle
     });
     assert!(!library.has_room());
-    eventually("an end of who takes nothing", SOON, || library.has_room());
+    eventually("the end of the client that takes nothing", SOON, || library.has_room());
     let answer = library.client().post("/v1/diary/d-1/close", &json!({})).unwrap();
     assert_eq!(answer.status, 200, "{answer}");
     waiting.heard_until("\"Closed\"", SOON);

@@ -1,6 +1,7 @@
-//! Files that are not as they were left: noticed, and made again where they can be. Never a wrong answer.
+//! Files that were changed from outside. The server notices the change, and rebuilds what can be rebuilt; it never
+//! gives a wrong answer.
 //!
-//! Many random flips, without a server: `runtime/journal/src/store/sqlite/tests/damage.rs`.
+//! `runtime/journal/src/store/sqlite/tests/damage.rs` flips many random bits without a server.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -8,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dormouse_harness::{Answer, Server, Shop, Verdict, eventually};
+use dormouse_harness::{Answer, LedgerCheck, Server, Shop, eventually};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -59,7 +60,7 @@ fn a_damaged_snapshot_is_replaced_by_replay() {
 }
 
 #[test]
-fn the_index_is_made_again_whatever_happens_to_it() {
+fn the_index_is_rebuilt_whatever_happens_to_it() {
     let mut server = Server::builder().set("passivation.max_live=4").set("passivation.sweep_interval=20ms").start();
     let shop = Shop::builder().clients(8).open(&server.url());
     let (index, older) = (file(&server, "index.db"), file(&server, "older.db"));
@@ -82,11 +83,11 @@ fn the_index_is_made_again_whatever_happens_to_it() {
     meanwhile(&mut server, &|| truncate(&index, 8192), false);
     meanwhile(&mut server, &|| _ = fs::copy(&older, &index).unwrap(), true);
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }
 
 #[test]
-fn a_log_that_lacks_what_was_acknowledged_is_refused() {
+fn a_log_without_acknowledged_events_is_refused() {
     let mut server = Server::builder().start();
     assert_eq!(update(&server, "nuts", "delivery").status, 200);
     stop(&mut server);
@@ -102,7 +103,7 @@ fn a_log_that_lacks_what_was_acknowledged_is_refused() {
     let said = "it knows of events up to position 2, and the log ends at 1";
     assert!(refused.logs().contains(said), "{refused}");
 
-    // As it says: without the files that know, the loss is accepted.
+    // As the message says: without the derived files, the loss is accepted.
     fs::remove_file(file(&server, "index.db")).unwrap();
     fs::remove_file(file(&server, "snapshots.db")).unwrap();
     server.restart();
@@ -118,7 +119,7 @@ fn read(server: &Server, sku: &str) -> Answer {
     server.client().get(&format!("/v1/inventory/{sku}")).unwrap()
 }
 
-/// In good order, so that the files hold everything.
+/// Stops in order, so that the files contain everything.
 fn stop(server: &mut Server) {
     server.terminate();
     assert!(server.wait(SOON).success(), "{}", server.logs());
@@ -128,7 +129,7 @@ fn file(server: &Server, name: &str) -> PathBuf {
     server.working_directory().join("data").join(name)
 }
 
-/// In every place where the text stands.
+/// At every occurrence of the text.
 fn flip_bit_in(file: &PathBuf, text: &str) {
     let mut bytes = fs::read(file).unwrap();
     let starts: Vec<usize> = bytes

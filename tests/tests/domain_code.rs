@@ -1,4 +1,4 @@
-//! Domain code that panics, loops, or has too much to say: its own aggregate suffers, nobody else.
+//! Domain code that panics, loops, or makes too many or too large events. Only its own aggregate suffers.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -18,21 +18,21 @@ use tempfile::{NamedTempFile, TempPath};
 
 use bystanders::Bystanders;
 
-/// One event of this size is fifty times what may be stored.
+/// One event of this size is fifty times the allowed size.
 const FAR_TOO_LARGE: usize = 50 << 20;
 
-/// What refusing it may take in memory at its peak, and leave behind: the event, its encoding, which doubles as it
-/// grows, and some.
+/// The most memory that refusing it may take, and that may stay allocated: the event, its encoding (which doubles as it
+/// grows), and some more.
 const REFUSAL_PEAK: u64 = 6 * FAR_TOO_LARGE as u64;
 const REFUSAL_LEFTOVER: u64 = FAR_TOO_LARGE as u64;
 
-/// Of the clients of an aggregate that is about to loop: enough that one of them is always right before the loop.
+/// The number of clients of an aggregate that will loop: enough that one of them always sends right before the loop.
 const NOTES_PER_SECOND: f64 = 400.0;
 
-/// Longer than anything here takes, short enough to see a hang.
+/// Longer than anything here takes, and short enough to notice a hang.
 const SOON: Duration = Duration::from_secs(30);
 
-/// In memory: a commit takes no time then, so that the writer often waits for work, and is woken by whoever has some.
+/// In memory a commit takes no time. So the writer often waits for work, and is woken by the next submission.
 fn chaos() -> ServerBuilder {
     Server::builder().program(chaos_binary()).journal("memory:")
 }
@@ -51,7 +51,7 @@ fn is(status: u16, slug: &str) -> (u16, String) {
 }
 
 #[test]
-fn aggregates_that_loop_hold_up_nobody_else_however_many() {
+fn aggregates_that_loop_do_not_hold_up_others_however_many() {
     let _alone = alone();
     let server = chaos().start();
     let bystanders = Bystanders::of(&server);
@@ -68,7 +68,7 @@ fn a_loop_on_an_idle_server_does_not_make_it_deaf() {
     let server = chaos().start();
     let client = server.client();
     assert_eq!(command(&client, "quick", "note", &json!({})).status, 200);
-    // The aggregate is awake: it decides as soon as the request is in.
+    // The aggregate is loaded, so it decides as soon as the request arrives.
     for _ in 0..2 {
         let looping = Looping::start(&client, "quick");
         is_alive(&server);
@@ -93,14 +93,14 @@ fn a_loop_right_behind_a_commit_does_not_hold_up_the_next_commit() {
     bystanders.were_all_served();
 }
 
-/// A client of its own: a new connection has to be accepted as well.
+/// A new client, because a new connection must be accepted too.
 fn is_alive(server: &Server) {
     assert_eq!(server.client().get("/health/live").unwrap().status, 200);
 }
 
-/// An aggregate that decides on a command until it is told to end, with another command behind.
+/// An aggregate that loops in a decision until it is told to end, with another command waiting.
 struct Looping {
-    /// The aggregate loops for as long as it is there.
+    /// The aggregate loops as long as this file exists.
     file: TempPath,
     spin: JoinHandle<Answer>,
     behind: JoinHandle<Answer>,
@@ -127,7 +127,7 @@ impl Looping {
 }
 
 #[test]
-fn an_aggregate_that_panics_is_restarted_and_nobody_else_notices() {
+fn an_aggregate_that_panics_is_restarted_and_no_other_notices() {
     let _alone = alone();
     let server = chaos().start();
     let client = server.client();

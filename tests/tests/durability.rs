@@ -1,21 +1,21 @@
-//! Nothing acknowledged is lost, nothing is applied twice: the real binary, real databases, real SIGKILL.
+//! No acknowledged command is lost, and none is applied twice: with the real binary, real databases and real SIGKILL.
 
 use std::ops::Range;
 use std::thread::sleep;
 use std::time::Duration;
 
-use dormouse_harness::{Postgres, Random, Server, ServerBuilder, Shop, Verdict, cycles, glance};
+use dormouse_harness::{LedgerCheck, Postgres, Random, Server, ServerBuilder, Shop, cycles, quick_check};
 
-/// How often the server is killed in one test.
+/// The number of kills in one test.
 const KILLS: usize = 30;
 
-/// How long it lives: from hardly started to well under load.
+/// The life of a process: from hardly started to well under load.
 const LIFE: Range<Duration> = Duration::from_millis(50)..Duration::from_millis(1500);
 
-/// How much must be acknowledged before the first kill, and after the last.
+/// The number of acknowledgements before the first kill, and after the last.
 const ACKNOWLEDGED_BETWEEN: usize = 300;
 
-/// How long a drain may take under load.
+/// The bound for a drain under load.
 const DRAIN_BOUND: Duration = Duration::from_secs(30);
 
 #[test]
@@ -41,25 +41,25 @@ fn survives_sigkill(server: ServerBuilder) {
         sleep(life);
         server.kill();
         server.restart();
-        let findings = glance(shop.ledger(), seen, &server.client());
+        let findings = quick_check(shop.ledger(), seen, &server.client());
         assert!(findings.is_empty(), "after kill {cycle}, at {life:?}: {findings:#?}");
         seen = shop.ledger().len();
         shop.moved_to(&server.url());
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN);
     let ledger = shop.close();
-    let verdict = Verdict::on(&ledger, &server.client()).alone();
-    println!("after the last kill: {verdict}");
-    verdict.expect_none();
+    let check = LedgerCheck::of(&ledger, &server.client()).sole_writer();
+    println!("after the last kill: {check}");
+    check.expect_none();
 
-    // Once more, in good order: what a drain leaves behind is as good as what a kill does.
+    // Again after a drain, which must leave as much as a kill.
     server.terminate();
     assert!(server.wait(DRAIN_BOUND).success(), "{}", server.logs());
     server.restart();
-    Verdict::on(&ledger, &server.client()).alone().expect_none();
+    LedgerCheck::of(&ledger, &server.client()).sole_writer().expect_none();
 }
 
-/// Small limits beside the load, so that it also meets passivation, snapshots and wake-ups from every source.
+/// Small limits, so that the load also meets passivation, snapshots and loads from every source.
 fn with_little_room(server: ServerBuilder) -> ServerBuilder {
     server
         .set("passivation.max_live=12")

@@ -1,24 +1,24 @@
-//! Whatever step the process dies at, nothing acknowledged is lost, and views are what the log amounts to: every failpoint,
-//! on every store that keeps anything.
+//! At whatever step the process dies, no acknowledged command is lost, and views equal the fold of the log. This tests
+//! every failpoint on every durable store.
 //!
-//! The memory store loses everything with its process; its failures are simulated inside of one.
+//! The memory store loses everything with its process; the simulation tests its failures.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use dormouse_harness::{Postgres, Server, ServerBuilder, Shop, Verdict, differences, failing_binary};
+use dormouse_harness::{LedgerCheck, Postgres, Server, ServerBuilder, Shop, differences, failing_binary};
 use dormouse_kernel::failpoint::Step;
 
-/// How a process ends that aborts.
+/// The signal that ends a process that aborts.
 const SIGABRT: i32 = 6;
 
-/// How long it may take under load until the process has died.
+/// The bound for the end of the process under load.
 const DEATH_BOUND: Duration = Duration::from_secs(60);
 
-/// How much must be acknowledged after the last start, or while a step is not reached.
+/// The number of acknowledgements after the last start, or while a step is not reached.
 const ACKNOWLEDGED: usize = 200;
 
-/// How long a drain may take under load.
+/// The bound for a drain under load.
 const DRAIN_BOUND: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,34 +53,34 @@ fn dies_at_every_step(store: Store, server: impl Fn() -> ServerBuilder) {
     }
 }
 
-/// A new step counts as reached until it is named here.
+/// A new step counts as reached until this function excludes it.
 fn is_reached(store: Store, step: Step) -> bool {
     match (store, step) {
-        // PostgreSQL's indexes are written in the statement that appends.
+        // PostgreSQL writes its indexes in the statement that appends.
         (Store::Postgres, Step::Indexing | Step::Indexed) => false,
         (Store::Sqlite | Store::Postgres, _) => true,
     }
 }
 
-/// How often the step is passed before the process dies at it: often enough to be under load.
+/// The number of times that the process passes the step before it dies: enough to be under load.
 fn passes(step: Step) -> usize {
     match step {
         // Once for each half of the tail.
         Step::Indexing | Step::Indexed => 2,
-        // Once for as many snapshots as there are.
+        // Once for each batch of snapshots.
         Step::Snapshotting | Step::Snapshotted => 30,
-        // Once for a batch, of which each of four views makes some.
+        // Once for each batch of a view; each of the four views processes several.
         Step::Projecting | Step::Projected => 200,
-        // Once for a batch.
+        // Once for each batch.
         Step::Gathered | Step::Committing | Step::Committed => 100,
-        // Once for each of 12 places.
+        // Once for each of 12 aggregates.
         Step::FallingAsleep | Step::Waking => 100,
         _ => 300,
     }
 }
 
-/// Twice: under load, where the step hangs for a moment before the process dies, and everything else goes on; and at once
-/// at the first pass after the restart, amid recovery.
+/// Dies twice: under load, where the step waits for a moment before the process dies while all other threads run; and
+/// at the first pass after the restart, during recovery.
 fn dies_at(step: Step, server: ServerBuilder) {
     let under_load = format!("{}={}*off->1*return(abort-late)", step.name(), passes(step));
     let amid_recovery = format!("{}=return(abort)", step.name());
@@ -92,7 +92,7 @@ fn dies_at(step: Step, server: ServerBuilder) {
         server.set_environment("FAILPOINTS", next);
         match server.try_restart() {
             Ok(()) => shop.moved_to(&server.url()),
-            // What views are behind is made up for at once, maybe before anybody is served.
+            // Views catch up at once, maybe before the server is ready.
             Err(error) => {
                 let signal = error.status().and_then(|status| status.signal());
                 assert_eq!(signal, Some(SIGABRT), "{step:?}: {error}");
@@ -101,14 +101,14 @@ fn dies_at(step: Step, server: ServerBuilder) {
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
     let ledger = shop.close();
-    let verdict = Verdict::on(&ledger, &server.client()).alone();
-    println!("{step:?}: {verdict}");
-    verdict.expect_none();
+    let check = LedgerCheck::of(&ledger, &server.client()).sole_writer();
+    println!("{step:?}: {check}");
+    check.expect_none();
     let found = differences(&server.client());
     assert!(found.is_empty(), "{step:?}: views differ in {} places, such as {}", found.len(), found[0]);
 }
 
-/// The process would die at the first pass, and does not, neither under load nor while it drains.
+/// The process would die at the first pass. It does not pass the step, neither under load nor while it drains.
 fn passes_without(step: Step, server: ServerBuilder) {
     let mut server = server.environment("FAILPOINTS", format!("{}=return(abort)", step.name())).start();
     let shop = Shop::open(&server.url());

@@ -1,5 +1,5 @@
-//! A disk that is full, fails or turns read-only: commands are refused, what lives is read, and all goes on by itself once
-//! the disk is well again.
+//! A disk that is full, fails or turns read-only. Commands are refused, live aggregates can be read, and the server
+//! continues by itself once the disk works again.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dormouse_harness::{
-    Answer, Call, Client, Errno, FaultyDisk, OwnDisk, Server, ServerBuilder, Shop, Verdict, eventually,
+    Answer, Call, Client, Errno, FaultyDisk, LedgerCheck, OwnDisk, Server, ServerBuilder, Shop, eventually,
 };
 use serde_json::json;
 
-/// How long a command may take while the disk is bad.
+/// The bound for a command while the disk fails.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(4);
 
 const SOON: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ fn a_full_disk_is_answered_with_507_until_there_is_room() {
     assert_eq!(deliver(&server, "live").status, 200);
     let ballast = Ballast::fill(&server);
 
-    // A commit may still fit into what the log has reserved; soon none does.
+    // A commit may still fit into the space that the log has reserved; after a few more, none does.
     let refused = eventually("commands are refused", SOON, || Some(deliver(&server, "live")).filter(is_refused));
     assert_eq!(refused.status, 507, "{refused}");
     assert_eq!(refused.header("retry-after"), Some("10"));
@@ -54,23 +54,24 @@ fn a_disk_that_does_not_sync_is_not_believed() {
 }
 
 #[test]
-fn a_disk_that_does_not_write_is_waited_for() {
+fn commands_wait_for_a_disk_that_does_not_write() {
     let disk = FaultyDisk::new();
     let server = patient().on_faulty(&disk).start();
     is_bad(&server, &disk, Call::Write, Errno::Io);
 }
 
 #[test]
-fn a_disk_that_turned_read_only_is_waited_for() {
+fn commands_wait_for_a_disk_that_turned_read_only() {
     let disk = FaultyDisk::new();
     let server = patient().on_faulty(&disk).start();
     is_bad(&server, &disk, Call::Write, Errno::ReadOnly);
 }
 
-/// As an ext4 does after an error: not even root makes it writable again under open files.
+/// What ext4 does after an error: not even root can make it writable again under open files.
 ///
-/// No commit is under way when that happens. In the millisecond in which ext4 gives up its journal, a sync may be answered
-/// although it is lost (Linux 6.18: 4 of 60 runs of a loop that only writes and syncs): nothing above it can know.
+/// No commit is in progress when that happens. In the millisecond in which ext4 gives up its journal, a sync may
+/// succeed although its data is lost (Linux 6.18: 4 of 60 runs of a loop that only writes and syncs). No program can
+/// notice that.
 #[test]
 fn a_file_system_that_was_remounted_read_only_costs_nothing_acknowledged() {
     let disk = OwnDisk::Ext4 { mebibytes: 128 };
@@ -88,12 +89,12 @@ fn a_file_system_that_was_remounted_read_only_costs_nothing_acknowledged() {
 
     server.kill_and_unmount();
     server.restart();
-    Verdict::on(&before, &server.client()).expect_none();
+    LedgerCheck::of(&before, &server.client()).expect_none();
     shop.moved_to(&server.url());
     goes_on(server, shop);
 }
 
-/// The disk is bad, then well again, under load and without a restart.
+/// The disk fails and then works again, under load and without a restart.
 fn is_bad(server: &Server, disk: &FaultyDisk, call: Call, errno: Errno) {
     let shop = small_shop(server);
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
@@ -103,18 +104,18 @@ fn is_bad(server: &Server, disk: &FaultyDisk, call: Call, errno: Errno) {
     assert!(server.logs().contains(&FaultyDisk::trace(call, LOG)), "the disk was never asked");
     disk.heal();
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }
 
 fn refuses_and_reads(server: &Server) {
-    // The command whose commit meets the fault waits to find out, and may run out of time: 504 is the truth then. Those
-    // that come after it are told at once.
+    // The command whose commit meets the fault waits until its outcome is known, and may run out of time: then 504 is
+    // true. Later commands are refused at once.
     let refused = eventually("commands are refused", SOON, || Some(deliver(server, "late")).filter(is_refused));
     assert_eq!(refused.status, 503, "{refused}");
     assert!(refused.header("retry-after").is_some(), "{refused}");
     let refused = deliver(server, "live");
     assert_eq!(refused.status, 503, "{refused}");
-    // A read that waited for the disk would end with 504: the disk does not get well before this test says so.
+    // A read that waited for the disk would end with 504, because the disk works again only after this.
     for _ in 0..3 {
         let found = read(server, "live");
         assert_eq!(found.status, 200, "{found}");
@@ -132,7 +133,7 @@ fn goes_on(server: Server, shop: Shop) {
     shop.wait_for_acknowledgements(ACKNOWLEDGED);
     assert_eq!(deliver(&server, "live").status, 200);
     assert_eq!(server.client().get("/health/ready").unwrap().status, 200);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }
 
 fn patient() -> ServerBuilder {
@@ -153,7 +154,7 @@ fn read(server: &Server, sku: &str) -> Answer {
     server.client().get(&format!("/v1/inventory/{sku}")).unwrap()
 }
 
-/// A file that takes all the room there is on a server's disk.
+/// A file that fills a server's disk.
 struct Ballast(PathBuf);
 
 impl Ballast {

@@ -1,4 +1,5 @@
-//! Clients that are slow, rude, or talk nonsense: each meets a limit and is closed, and the others hardly notice.
+//! Clients that are slow, hang up, or send nonsense. Each reaches a limit and is closed, and other clients hardly
+//! notice.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -23,33 +24,33 @@ use crowd::{Crowd, IDLE};
 use nonsense::{deep_json, head_of, large_body, many_headers};
 use regulars::Regulars;
 
-/// `gateway.header_timeout` here; the default is as good, but takes longer to see.
+/// `gateway.header_timeout` here; the default works too, but takes longer.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// `commands.timeout` here, which is what a body has.
+/// `commands.timeout` here, which bounds the time for a body.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// `gateway.request_timeout` here.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What a limit may be late by on a machine that is busy with other things.
+/// The delay of a limit on a machine that is busy.
 const LATE: Duration = Duration::from_secs(4);
 
-/// The pace of the slow.
+/// The pace of slow clients.
 const ONE_BYTE_EVERY: Duration = Duration::from_secs(1);
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// What a connection may take in memory that never sent a whole request.
+/// The memory for a connection that never sent a whole request.
 const IDLE_BYTES: u64 = 32 << 10;
 
-/// `gateway.max_body`, by default.
+/// The default of `gateway.max_body`.
 const MAX_BODY: u64 = 1 << 20;
 
-/// What the server may take in memory beside what it has been shown to need: threads, caches, the allocator's reserves.
+/// The memory of the server beside what the test accounts for: threads, caches, the allocator's reserves.
 const SLACK_BYTES: u64 = 32 << 20;
 
-/// At once, where each is large.
+/// The number of large requests at once.
 const A_FEW: usize = 32;
 
 fn server() -> ServerBuilder {
@@ -82,7 +83,7 @@ fn restock(client: &Client, sku: &str) -> u64 {
     answer.unwrap().json()["version"].as_u64().unwrap()
 }
 
-/// Sockets alone: files of databases are opened when they are needed.
+/// Counts only sockets, because database files are opened when they are needed.
 fn open_sockets(server: &Server) -> usize {
     let files = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
     let is_socket =
@@ -90,10 +91,10 @@ fn open_sockets(server: &Server) -> usize {
     files.filter(|file| file.as_ref().is_ok_and(|file| is_socket(file.path()))).count()
 }
 
-/// Every connection that was opened since is closed on the server's side, too.
+/// Every connection that was opened since is closed on the server's side too.
 #[track_caller]
 fn lets_go(server: &Server, sockets_before: usize) {
-    // A few of its own come and go.
+    // The server opens and closes some connections of its own.
     eventually("the server closes its side", SOON, || open_sockets(server) <= sockets_before + 4);
 }
 
@@ -142,7 +143,7 @@ fn two_thousand_idle_connections_are_held_cheaply_and_closed_in_time() {
 }
 
 #[test]
-fn whoever_hangs_up_at_whatever_stage_leaves_nothing_behind() {
+fn a_client_that_hangs_up_at_any_stage_leaves_nothing_behind() {
     let _alone = alone();
     const TIMES: u64 = 50;
     let server = server().start();
@@ -154,7 +155,7 @@ fn whoever_hangs_up_at_whatever_stage_leaves_nothing_behind() {
         crowd::hang_up_in_the_head,
         crowd::hang_up_in_the_body,
         crowd::hang_up_before_the_answer,
-        crowd::hang_up_in_the_answer,
+        crowd::hang_up_during_the_answer,
     ];
     for _ in 0..TIMES {
         for stage in stages {
@@ -163,7 +164,7 @@ fn whoever_hangs_up_at_whatever_stage_leaves_nothing_behind() {
     }
     lets_go(&server, sockets);
     assert!(resident_bytes(server.pid()) < memory + SLACK_BYTES);
-    // Only those who sent their whole body and did not wait may have been served.
+    // Only requests with a complete body whose client hung up may have been executed.
     let version = client.get("/v1/inventory/hung-up").unwrap().json()["version"].as_u64();
     assert!(version.unwrap_or(0) <= TIMES, "{version:?}");
     assert_eq!(restock(&client, "tea"), 2);
@@ -172,7 +173,7 @@ fn whoever_hangs_up_at_whatever_stage_leaves_nothing_behind() {
 #[test]
 fn json_nested_a_hundred_thousand_deep_is_refused() {
     let _alone = alone();
-    // The shipped commands refuse a field they do not know at once; this one's skips it, which takes reading it.
+    // The shipped commands refuse an unknown field at once. This command skips it, and must read it for that.
     let server = server().program(chaos_binary()).start();
     for _ in 0..A_FEW {
         let mut wire = Wire::connect(server.address());
@@ -200,7 +201,7 @@ fn a_request_with_ten_thousand_headers_is_refused_and_closed() {
 }
 
 #[test]
-fn what_is_no_request_is_told_so_in_a_problem_document() {
+fn an_invalid_request_gets_a_problem_document() {
     let _alone = alone();
     let server = server().start();
     let long = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(40 << 10));
@@ -235,7 +236,7 @@ fn a_body_of_ten_megabytes_is_refused_whether_it_is_announced_or_not() {
             let address = server.address();
             thread::spawn(move || {
                 let mut wire = Wire::connect(address);
-                // Ordinary clients send everything before they read: the server must take it.
+                // Ordinary clients send everything before they read, so the server must accept it.
                 assert!(wire.send(large_body(announced)), "the server takes what is sent");
                 wire.heard(SOON)
             })
@@ -253,12 +254,12 @@ fn a_body_of_ten_megabytes_is_refused_whether_it_is_announced_or_not() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_its_answers_is_given_up() {
+fn a_client_that_reads_none_of_its_answers_is_closed() {
     let _alone = alone();
     let server = server().start();
     let sockets = open_sockets(&server);
     let mut wire = Wire::connect(server.address());
-    // More than fits into the buffers between them. The server stops taking requests when it cannot answer.
+    // More than fits into the buffers between them. The server stops reading requests when it cannot write answers.
     for _ in 0..2_000 {
         if !wire.send(head_of("/openapi.json")) {
             break;
@@ -269,7 +270,7 @@ fn a_client_that_takes_nothing_of_its_answers_is_given_up() {
 }
 
 #[test]
-fn regular_clients_are_served_while_hostile_ones_are_about() {
+fn regular_clients_are_served_beside_hostile_ones() {
     let _alone = alone();
     let server = server().start();
     let mut regulars = Regulars::of(&server);

@@ -1,4 +1,4 @@
-//! The steps of a command take no more instructions than they did when `instructions.toml` was written.
+//! Checks that the steps of a command take no more instructions than recorded in `instructions.toml`.
 #![expect(clippy::unwrap_used, reason = "tests may panic")]
 
 use std::fmt::Write;
@@ -11,10 +11,10 @@ use toml::Table;
 
 const COMMITTED: &str = include_str!("../../benches/guards/instructions.toml");
 
-/// How often each is done: what happens once, and what happens by the clock, is lost in it.
+/// The repetitions of each step, so that work that happens once, or by the clock, does not count.
 const TIMES: usize = 4096;
 
-/// Repeated runs differ by less than a hundredth; a change of so many hundredths is one of the code.
+/// Repeated runs differ by less than a hundredth. A larger difference, in hundredths, comes from the code.
 const MORE: u64 = 5;
 const LESS: u64 = 10;
 
@@ -47,7 +47,7 @@ fn no_step_of_a_command_takes_more_instructions_than_it_did() {
     );
 }
 
-/// The program in its own profile: optimized, whatever the profile of the tests is.
+/// The program in its own profile: optimized, in whatever profile the tests are.
 fn build() -> PathBuf {
     let output = Command::new(env!("CARGO"))
         .args(["build", "--locked", "--profile", "guards", "-p", "dormouse-guards", "--bin", "dormouse-guards"])

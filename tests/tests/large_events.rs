@@ -1,4 +1,4 @@
-//! Who reads large events, small ones before them, takes as much memory as is configured, and no more.
+//! Readers of large events after small ones take only as much memory as is configured.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,35 +13,35 @@ use dormouse_harness::{
 };
 use serde_json::json;
 
-/// Small events: whoever guesses from them how many fit is wrong about the large ones.
+/// Small events: a guess from their size about how many fit is wrong for the large ones.
 const SMALL: usize = 2_000;
 
-/// Large ones, and their bytes.
+/// Large events, and their bytes.
 const LARGE: usize = 160;
 const LARGE_BYTES: usize = 1_000_000;
 
-/// Aggregates that have the large ones.
+/// The aggregates with the large events.
 const AGGREGATES: usize = 4;
 
-/// Pages that a reader reads, one after the other: of a debug build more would take long.
+/// The pages that a reader reads, one after the other; more would take long in a debug build.
 const PAGES: usize = 4;
 
-/// Readers of each kind at the same time.
+/// The readers of each kind at the same time.
 const READERS: usize = 8;
 
-/// Streams whose clients take nothing.
+/// Streams whose clients read nothing.
 const SLOW_STREAMS: usize = 20;
 
 const MIB: u64 = 1 << 20;
 
-/// What is configured: pages and streams 16 MiB each, batches 4 MiB.
+/// The configured sizes: pages and streams 16 MiB each, batches 4 MiB.
 const SETTINGS: [&str; 3] =
     ["gateway.read_budget=16MiB", "gateway.stream_budget=16MiB", "projections.batch_bytes=4MiB"];
 
-/// What follows from it, with everything that belongs to a reader beside what it has read: three of the budgets, since an
-/// event is there as it is stored, as JSON values and as text for a moment; two batches for each of two builds, and as much
-/// again decoded; the connections that read, 8 with a cache of 2 MiB and an event on its way (or 16 without one, in
-/// PostgreSQL); and what the allocator keeps.
+/// The limit that follows from them, with everything else that a reader needs: three of the budgets, since an event
+/// exists as stored bytes, as JSON values and as text for a moment; two batches for each of two builds, and as much
+/// again decoded; the connections that read, 8 with a cache of 2 MiB and an event in transfer (or 16 without a cache,
+/// in PostgreSQL); and what the allocator keeps.
 const BOUND: u64 = 3 * (16 + 16) * MIB + 2 * 2 * 2 * 4 * MIB + 8 * 4 * MIB + 64 * MIB;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -60,7 +60,7 @@ fn readers_stay_within_what_is_configured(builder: ServerBuilder) {
     let builder = SETTINGS.iter().fold(builder.program(chaos_binary()), |builder, set| builder.set(*set));
     let mut server = builder.start();
     write(&server.client());
-    // What writing takes is another matter.
+    // The memory for writing is another matter.
     server.terminate();
     server.wait(PATIENCE);
     server.restart();

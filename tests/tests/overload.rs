@@ -1,9 +1,9 @@
-//! More than a node can do: it refuses the rest, loses nothing, and stays within its memory. How much it does meanwhile,
-//! and how fast it refuses, is in `benches/run --only overload`.
+//! More load than a node can handle: it refuses the rest, loses nothing, and stays within its memory. `benches/run
+//! --only overload` measures its throughput meanwhile, and how fast it refuses.
 //!
-//! Ten times as much as a node can do can be offered only if the processor is not what limits it, because the generator
-//! shares the processors with the server, and a request costs it as much to send as it costs the server to refuse. So a
-//! slow disk limits the node here: a failpoint sleeps before each commit.
+//! Ten times a node's capacity can be offered only if the processor is not the limit: the generator shares the
+//! processors with the server, and sending a request costs it as much as refusing it costs the server. So a slow disk
+//! limits the node here: a failpoint sleeps before each commit.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -22,41 +22,42 @@ use dormouse_harness::{
 use hogs::Hogs;
 use restocking::{Restocking, restock};
 
-/// What a node with a slow disk can do: so many events to a commit, with a pause before each.
+/// The capacity of a node with a slow disk: this many events per commit, with a pause before each.
 const EVENTS_PER_COMMIT: usize = 4;
 const PAUSE: Duration = Duration::from_millis(200);
 const CAPACITY: f64 = EVENTS_PER_COMMIT as f64 * 5.0;
 
-/// How many times its capacity is offered to a node, and for how long.
+/// The load as a multiple of the capacity, and its duration.
 const OVERLOAD: f64 = 10.0;
 const OVERLOADED_FOR: Duration = Duration::from_secs(10);
 
 /// The clients of an overload.
 const CROWD: usize = 1_000;
 
-/// What a node may take in memory for each of them: buffers of a connection, its task, a request.
+/// The memory for each of them: buffers of a connection, its task, a request.
 const MEMORY_PER_CLIENT: u64 = 64 << 10;
 
 /// Permits of the node.
 const PERMITS: usize = 8;
 
-/// Clients of one aggregate, and how many of them it lets in.
+/// The clients of one aggregate, and how many of them it admits.
 const QUEUE: usize = 100;
 const QUEUE_PERMITS: usize = 4;
 
-/// For how long others are at work beside them.
+/// The duration of the load of other clients.
 const BESIDE: Duration = Duration::from_secs(4);
 
-/// Writers beside programs that take all of the processor, for so long at a time, with so many times to the life of a server.
+/// Writers beside programs that use all of the processor: the duration of a campaign, and the number of campaigns per
+/// server.
 const WRITERS: usize = 64;
 const HOGS: usize = 4;
 const BESIDE_HOGS: Duration = Duration::from_secs(8);
 const TIMES_TO_A_LIFE: usize = 10;
 
-/// Far longer than a commit takes on a machine as busy as that.
+/// Far longer than a commit takes on such a busy machine.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// The rest of the store is memory, so that the real disk has no say.
+/// The store is in memory, so that the real disk does not matter.
 fn slow_disk() -> ServerBuilder {
     let server = Server::builder().program(failing_binary()).journal("memory:");
     let server = server.set(format!("journal.batch_events={EVENTS_PER_COMMIT}"));
@@ -78,10 +79,10 @@ fn at_ten_times_its_capacity_a_node_goes_on_and_refuses_the_rest() {
     all_others_were_refused(&report);
     let bound = memory + CROWD as u64 * MEMORY_PER_CLIENT;
     assert!(peak < bound, "{} MiB at the peak, {} before", peak >> 20, memory >> 20);
-    restocking.everything_acknowledged_is_there_and_nothing_else();
+    restocking.each_acknowledged_command_is_in_the_log_and_no_other();
 }
 
-/// And told when to come again.
+/// With a `Retry-After` header.
 fn all_others_were_refused(report: &Report) {
     let refused: Vec<&Requested> = report.requests.iter().filter(|request| request.status != Some(200)).collect();
     assert!(refused.len() > report.count(200), "hardly anybody was refused: {}", report.statuses());
@@ -104,12 +105,13 @@ fn an_aggregate_with_too_many_clients_refuses_them_and_others_are_served() {
     assert_eq!(others.count(200), others.requests.len(), "{}", others.statuses());
     assert!(hot.count(200) > 0, "{}", hot.statuses());
     all_others_were_refused(&hot);
-    restocking.everything_acknowledged_is_there_and_nothing_else();
+    restocking.each_acknowledged_command_is_in_the_log_and_no_other();
     let version = server.client().get("/v1/inventory/hot").unwrap().json()["version"].as_u64();
     assert_eq!(version, Some(hot.count(200) as u64));
 }
 
-/// Once, a commit in four runs of 80 s never ended: whoever was to go on with it waited for a thread that waited for him.
+/// In one of four runs of 80 s, a commit never ended: the task that had to continue it waited for a thread that waited
+/// for the task.
 #[test]
 fn the_writer_goes_on_beside_programs_that_take_all_of_the_processor() {
     let _alone = alone();

@@ -1,6 +1,6 @@
-//! PostgreSQL goes away, in every way it can, under the load of 64 clients. What must hold each time: nothing that was
-//! acknowledged is lost, nothing happens twice, 503 means that nothing happened, every request is answered, what is live
-//! is still read, `/health/ready` tells, and after the end commands are carried out again.
+//! PostgreSQL becomes unavailable, in every possible way, under the load of 64 clients. Each time: no acknowledged
+//! command is lost, none happens twice, 503 means that the command did not happen, every request gets an answer, live
+//! aggregates can be read, `/health/ready` reports the outage, and after the end commands succeed again.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -12,7 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dormouse_harness::{
-    Cut, Fault, Ledger, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, Verdict, Way, eventually, failing_binary,
+    Cut, Direction, Fault, Ledger, LedgerCheck, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, eventually,
+    failing_binary,
 };
 
 use witness::Witness;
@@ -20,19 +21,19 @@ use witness::Witness;
 /// The deadline of every command.
 const DEADLINE: Duration = Duration::from_secs(4);
 
-/// A request that has no answer after this has none: far beyond its deadline, however busy the machine.
+/// A request without an answer after this time has none: far beyond its deadline, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// From the end of a fault to the first command that is carried out: far more than any pause between attempts.
+/// The time from the end of a fault to the first successful command: far more than any pause between attempts.
 const SERVED_AGAIN: Duration = Duration::from_secs(30);
 
-/// Enough to know that the load is on, or on again.
+/// Enough to know that the load has started, or has started again.
 const UNDER_LOAD: usize = 200;
 
-/// A part of the statement that appends, and of no other.
+/// A part of the statement that appends, and of no other statement.
 const APPEND: &str = "INSERT INTO events";
 
-/// A server under load, and somebody who watches it.
+/// A server under load, and a witness.
 struct Stage {
     server: Server,
     shop: Shop,
@@ -52,7 +53,7 @@ impl Stage {
         Self { server, shop, witness }
     }
 
-    /// An outage that lasts until everything that should show in one has shown.
+    /// An outage that lasts until all its effects have shown.
     fn outage(&self, begin: impl FnOnce(), end: impl FnOnce()) {
         let began = Instant::now();
         begin();
@@ -74,14 +75,14 @@ impl Stage {
 
     fn ends_well(self) {
         let ledger = self.shop.close();
-        Verdict::on(&ledger, &self.server.client()).expect_none();
+        LedgerCheck::of(&ledger, &self.server.client()).expect_none();
         let mut findings = self.witness.leave(&self.server.client());
         findings.extend(unanswered(&ledger));
         assert!(findings.is_empty(), "{} findings:\n{}\n{}", findings.len(), findings.join("\n"), self.server.logs());
     }
 }
 
-/// The clients' requests that were never answered.
+/// The clients' requests that got no answer.
 fn unanswered(ledger: &Ledger) -> Vec<String> {
     let entries = ledger.entries();
     let took = entries.iter().filter_map(|entry| entry.answered.map(|answered| answered - entry.invoked));
@@ -102,7 +103,7 @@ fn a_database_that_crashes_and_comes_back() {
 }
 
 #[test]
-fn a_connection_that_is_cut_in_mid_commit() {
+fn a_connection_that_is_cut_during_a_commit() {
     let proxy = Proxy::before(&Postgres::shared().create_database());
     let stage = Stage::at(proxy.url());
     for moment in [Moment::BeforeRequest, Moment::BeforeCommit, Moment::BeforeAnswer] {
@@ -116,17 +117,17 @@ fn a_connection_that_is_cut_in_mid_commit() {
         proxy.cut(cut);
         stage.is_served_since(Instant::now());
     }
-    for way in [Way::Requests, Way::Answers] {
+    for way in [Direction::Requests, Direction::Answers] {
         proxy.delay(way, Duration::from_millis(20));
         stage.shop.wait_for_acknowledgements(UNDER_LOAD);
     }
-    // The verdict reads everything, and would do so at that pace.
+    // The check reads everything, and would do so at that pace.
     proxy.restore();
     stage.ends_well();
 }
 
 #[test]
-fn a_wire_that_goes_silent_in_mid_commit() {
+fn a_connection_that_goes_silent_during_a_commit() {
     let proxy = Proxy::before(&Postgres::shared().create_database());
     let stage = Stage::at(proxy.url());
     for moment in [Moment::BeforeRequest, Moment::BeforeCommit, Moment::BeforeAnswer] {
@@ -140,10 +141,10 @@ fn a_wire_that_goes_silent_in_mid_commit() {
 }
 
 #[test]
-fn a_wire_that_is_silent_for_a_moment_only() {
+fn a_connection_that_is_silent_for_a_moment() {
     let proxy = Proxy::before(&Postgres::shared().create_database());
     let stage = Stage::at(proxy.url());
-    // Nobody has noticed yet when it is over: the whole of what that takes comes after.
+    // The fault is over before any side has noticed it. All timeouts come after it.
     proxy.strike(APPEND, Moment::BeforeCommit, Fault::Silence);
     eventually("the silence", Duration::from_secs(10), || proxy.has_struck());
     proxy.restore();
@@ -160,14 +161,14 @@ fn a_database_that_refuses_connections() {
 }
 
 #[test]
-fn a_head_row_that_somebody_else_locks() {
+fn a_head_row_that_another_session_locks() {
     let postgres = Postgres::shared();
     let database = postgres.create_database();
     let stage = Stage::at(&database);
     thread::scope(|scope| {
         let lock = || {
             let hold = "BEGIN; UPDATE log_head SET epoch = epoch; SELECT pg_sleep(120)";
-            // It fails when it is ended.
+            // It fails when its connection is ended.
             scope.spawn(|| catch_unwind(AssertUnwindSafe(|| postgres.query(&database, hold))).is_err());
         };
         let release = || {
@@ -184,7 +185,8 @@ fn a_head_row_that_somebody_else_locks() {
 fn appends_that_take_longer_than_a_statement_may() {
     let postgres = Postgres::shared();
     let database = postgres.create_database();
-    // Taking over is quick, so the journal is ready again after each refusal, and commands wait for the next: so long.
+    // Taking over is quick, so the journal is ready again after each refusal, and commands wait for the next one. This
+    // bounds the total time.
     let limits = ["journal.postgres.statement_timeout=\"500ms\"", "journal.postgres.lock_timeout=\"500ms\""];
     let server = limits.into_iter().fold(Server::builder().journal(&database), ServerBuilder::set);
     let stage = Stage::of(server);
@@ -206,7 +208,7 @@ fn a_database_without_a_free_connection() {
     let postgres = Postgres::shared();
     let database = postgres.create_database();
     let name = database.rsplit('/').next().unwrap();
-    // No limit holds for a superuser.
+    // No limit applies to a superuser.
     postgres.query(&database, &format!("CREATE ROLE clerk LOGIN; ALTER DATABASE {name} OWNER TO clerk"));
     let stage = Stage::at(&database.replace("postgres@", "clerk@"));
     let fill = || {
@@ -219,9 +221,9 @@ fn a_database_without_a_free_connection() {
     stage.ends_well();
 }
 
-/// Loses the answers to commits under load, one after the other, and says which answers to clients were not so.
+/// Loses the answers to commits under load, one after the other, and returns the answers to clients that were wrong.
 fn answers_that_get_lost(server: ServerBuilder) -> Vec<String> {
-    /// Each strikes a batch; the witness has a command in most.
+    /// Each strikes a batch; most batches have a command of the witness.
     const LOST: usize = 12;
 
     let proxy = Proxy::before(&Postgres::shared().create_database());
@@ -232,17 +234,17 @@ fn answers_that_get_lost(server: ServerBuilder) -> Vec<String> {
         stage.shop.wait_for_acknowledgements(UNDER_LOAD / 4);
     }
     let ledger = stage.shop.close();
-    Verdict::on(&ledger, &stage.server.client()).expect_none();
+    LedgerCheck::of(&ledger, &stage.server.client()).expect_none();
     stage.witness.leave(&stage.server.client())
 }
 
 #[test]
-fn answers_to_commits_that_get_lost_are_found_out() {
+fn lost_answers_to_commits_are_looked_up() {
     assert_eq!(answers_that_get_lost(Server::builder()), Vec::<String>::new());
 }
 
-/// PostgreSQL's unique indexes refuse what is committed twice, so nothing is doubled. But the refusal is then taken for
-/// an answer about what has happened already.
+/// PostgreSQL's unique indexes refuse the second commit, so nothing happens twice. But the writer then takes the
+/// refusal for the outcome of the first commit.
 #[test]
 fn committing_again_without_asking_is_found() {
     let broken =
@@ -264,12 +266,12 @@ fn a_server_that_is_told_to_stop_during_an_outage_ends() {
     proxy.strike(APPEND, Moment::BeforeAnswer, Fault::Silence);
     eventually("the silence", Duration::from_secs(10), || proxy.has_struck());
     server.terminate();
-    // The database stays silent: the server's own bounds end it.
+    // The database stays silent, so the server's own bounds end it.
     server.wait(PATIENCE);
 
     proxy.restore();
     server.restart();
     shop.moved_to(&server.url());
     shop.wait_for_acknowledgements(UNDER_LOAD);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }

@@ -1,19 +1,21 @@
-//! The power goes under load, and nothing acknowledged is missing afterwards.
+//! The power is cut under load, and no acknowledged command is missing afterwards.
 //!
-//! The journal lies on an ext4 image. Cutting the power is copying the image while the server is stopped: what it wrote
-//! and did not sync is in the kernel's cache, and not in the copy. The copy is mounted (ext4 replays its own journal) and
-//! opened by a fresh server, which goes on with it.
+//! The journal is on an ext4 image. To cut the power, the test stops the server and copies the image: written data that
+//! was not synced is in the kernel's cache, and not in the copy. The copy is mounted (ext4 replays its own journal),
+//! and a new server opens it and goes on.
 
 use std::time::Duration;
 
-use dormouse_harness::{Call, Errno, FaultyDisk, OwnDisk, Promise, Server, Shop, Verdict, eventually, failing_binary};
+use dormouse_harness::{
+    Call, Errno, FaultyDisk, LedgerCheck, OwnDisk, Promise, Server, Shop, eventually, failing_binary,
+};
 
-/// Holds the log of all cycles several times over.
+/// Large enough for the log of all cycles several times.
 const DISK: OwnDisk = OwnDisk::Ext4 { mebibytes: 256 };
 
 const POWER_CUTS: usize = 10;
 
-/// How much must be acknowledged between two cuts, so that each strikes under load.
+/// The number of acknowledgements between two cuts, so that each strikes under load.
 const ACKNOWLEDGED_BETWEEN_CUTS: usize = 100;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -26,7 +28,7 @@ fn everything_acknowledged_survives_a_loss_of_power() {
     if DISK.ability().is_switched_off() {
         return;
     }
-    // Small limits beside the load, so that snapshots, passivation and the index are under way too.
+    // Small limits, so that snapshots, passivation and the index are at work too.
     let mut server = Server::builder()
         .on(DISK)
         .set("passivation.max_live=12")
@@ -37,9 +39,9 @@ fn everything_acknowledged_survives_a_loss_of_power() {
     after_power_cuts(&mut server, POWER_CUTS).expect_none();
 }
 
-/// The test above proves nothing unless it fails where the log is not synced at each commit.
+/// The test above proves nothing unless it fails when the log is not synced at each commit.
 #[test]
-fn a_log_that_is_not_synced_is_found_out_by_a_loss_of_power() {
+fn a_log_that_is_not_synced_is_found_by_a_loss_of_power() {
     if DISK.ability().is_switched_off() {
         return;
     }
@@ -53,9 +55,9 @@ fn a_log_that_is_not_synced_is_found_out_by_a_loss_of_power() {
     assert!(lost > 0, "all was synced: {findings:?}");
 }
 
-/// What was written and not synced looks like what was, until the power goes.
+/// Written data that was not synced looks like synced data, until the power is cut.
 #[test]
-fn what_could_not_be_synced_is_not_acknowledged() {
+fn commands_that_could_not_be_synced_are_not_acknowledged() {
     if DISK.ability().is_switched_off() {
         return;
     }
@@ -80,10 +82,10 @@ fn what_could_not_be_synced_is_not_acknowledged() {
         shop.moved_to(&server.url());
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
-    Verdict::on(&shop.close(), &server.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &server.client()).expect_none();
 }
 
-fn after_power_cuts(server: &mut Server, cuts: usize) -> Verdict {
+fn after_power_cuts(server: &mut Server, cuts: usize) -> LedgerCheck {
     let shop = small_shop(server);
     for _ in 0..cuts {
         shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
@@ -92,7 +94,7 @@ fn after_power_cuts(server: &mut Server, cuts: usize) -> Verdict {
         shop.moved_to(&server.url());
     }
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BETWEEN_CUTS);
-    Verdict::on(&shop.close(), &server.client())
+    LedgerCheck::of(&shop.close(), &server.client())
 }
 
 fn small_shop(server: &Server) -> Shop {

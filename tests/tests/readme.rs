@@ -1,8 +1,8 @@
-//! The README and the guides, as a newcomer would run them: the commands of a page in one shell, one after the other, in an
-//! empty directory.
+//! Runs the commands of the README and of each guide like a newcomer: all commands of a page in one shell, one after
+//! the other, in an empty directory.
 //!
-//! Three things differ from the newcomer's: `cargo run` starts the binary that this test run has built, the port is a
-//! free one, and PostgreSQL is the tests' own. A JSON block is what the command before it prints.
+//! Three things differ: `cargo run` starts the binary that this test run has built, the port is a free one, and
+//! PostgreSQL belongs to the tests. A JSON block is the expected output of the command before it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 const README: &str = include_str!("../../README.md");
 
-/// Printed between the blocks, to tell their output apart.
+/// Printed between the blocks, to separate their outputs.
 const MARK: &str = "--- end of block ---";
 
 struct Block<'a> {
@@ -87,7 +87,7 @@ fn the_readme_names_the_test_command_that_is_running_this() {
     assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("run").exists());
 }
 
-/// What a page shows is printed; what changes with every run it need not show.
+/// The output must contain what the page shows. The page need not show values that change with every run.
 fn assert_shown(shown: &Value, printed: &Value) {
     match (shown, printed) {
         (Value::Object(shown), Value::Object(printed)) => {
@@ -123,7 +123,7 @@ fn blocks(markdown: &str) -> Vec<Block<'_>> {
     blocks
 }
 
-/// Runs the blocks in one shell that stops at the first failure, and gives what each printed.
+/// Runs the blocks in one shell that stops at the first failure, and returns the output of each.
 fn run(shells: &[&Block]) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let programs = directory.path().join("bin");
@@ -152,19 +152,19 @@ fn run(shells: &[&Block]) -> Vec<String> {
     let output = shell.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let mut outputs: Vec<String> = text.split(MARK).map(without_announcements).collect();
-    // After the last mark there is nothing but the end.
+    // After the last mark there is no further output.
     let rest = outputs.pop().unwrap_or_default();
     assert!(output.status.success(), "the shell ended with {} after block {}: {rest}", output.status, outputs.len());
     outputs
 }
 
-/// The server says on standard output where it listens; the newcomer sees that too, between the answers.
+/// The server announces its address on standard output, where a newcomer sees it between the answers.
 fn without_announcements(output: &str) -> String {
     let lines = output.lines().filter(|line| !line.starts_with("listening on "));
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// A `cargo` that runs what is built already: the server, or an example.
+/// A `cargo` that runs programs that are already built: the server, or an example.
 fn write_cargo(directory: &Path) {
     let (server, bank) = (dormouse_binary(), bank_example());
     let script = format!(
@@ -181,7 +181,7 @@ fn write_cargo(directory: &Path) {
     write_program(directory, "cargo", &script);
 }
 
-/// A `curl` that fails unless the answer is one that a page means to show: success, or a domain's refusal.
+/// A `curl` that fails unless the page expects the answer: success, or a domain's refusal.
 fn write_curl(directory: &Path) {
     let script = "#!/bin/sh\n\
          PATH=${PATH#*:}\n\

@@ -1,5 +1,5 @@
-//! What tools of others make of the server: generators of clients and a linter of the description of its API
-//! (`tests/clients`), and Prometheus of its metrics.
+//! The server and tools of others: client generators and a linter for the description of its API (`tests/clients`), and
+//! Prometheus for its metrics.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! The read side of the real binary: views that are exactly what the log amounts to whatever happens, reads that see the
-//! write they name, rebuilds that nobody notices, and events that cannot be projected.
+//! The read side of the real binary: views that always equal the fold of the log, reads that see the write that they
+//! name, rebuilds that readers do not notice, and events that cannot be projected.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 

@@ -1,21 +1,22 @@
-//! An owner is stopped, another process takes the journal over, the owner goes on: it appends nothing, says so, and ends.
+//! An owner is stopped, another process takes the journal over, and the owner continues: it appends nothing, reports
+//! that, and ends.
 
 use std::time::{Duration, Instant};
 
 use dormouse_harness::{
-    Fault, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, Verdict, eventually, failing_binary,
+    Fault, LedgerCheck, Moment, Postgres, Proxy, Server, ServerBuilder, Shop, eventually, failing_binary,
 };
 
-/// Enough to know that the load is on.
+/// Enough to know that the load has started.
 const UNDER_LOAD: usize = 200;
 
-/// How long a zombie may take to notice what it is, and to end.
+/// The bound for a zombie to notice its state and end.
 const END: Duration = Duration::from_secs(15);
 
 /// A client that waits for a stopped server hangs up after this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A part of the statement that appends, and of no other.
+/// A part of the statement that appends, and of no other statement.
 const APPEND: &str = "INSERT INTO events";
 
 const SAYS_SO: &str = "another writer has taken over the journal, nothing more is appended here";
@@ -31,11 +32,11 @@ fn an_owner_that_was_stopped_under_load_appends_nothing_when_it_goes_on() {
     shop.moved_to(&successor.url());
     shop.wait_for_acknowledgements(UNDER_LOAD);
 
-    // Its clients have hung up, but what they asked for is still waiting in its sockets.
+    // Its clients have hung up, but their requests still wait in its sockets.
     owner.resume();
     assert_eq!(how_it_ended(&mut owner), Vec::<String>::new());
     shop.wait_for_acknowledgements(UNDER_LOAD);
-    Verdict::on(&shop.close(), &successor.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &successor.client()).expect_none();
 }
 
 #[test]
@@ -74,7 +75,7 @@ struct Overtaken {
     successor: Server,
 }
 
-/// Stops an owner with an append at that moment, lets a successor take over, and the owner go on.
+/// Stops an owner with an append at that moment, lets a successor take over, and continues the owner.
 fn overtaken(owner: ServerBuilder, moment: Moment) -> Overtaken {
     let postgres = Postgres::shared();
     let database = postgres.create_database();
@@ -87,7 +88,7 @@ fn overtaken(owner: ServerBuilder, moment: Moment) -> Overtaken {
     eventually("an append is on its way", Duration::from_secs(10), || proxy.has_struck());
     owner.suspend();
 
-    // Whatever the owner before it holds, it starts.
+    // It starts, whatever locks its predecessor holds.
     let successor = Server::builder().journal(&database).start();
     let head_before = head();
 
@@ -100,7 +101,7 @@ fn overtaken(owner: ServerBuilder, moment: Moment) -> Overtaken {
     Overtaken { findings, shop, successor }
 }
 
-/// What is wrong with how a zombie ended.
+/// Checks how a zombie ended.
 fn how_it_ended(zombie: &mut Server) -> Vec<String> {
     let deadline = Instant::now() + END;
     while zombie.is_running() && Instant::now() < deadline {
@@ -119,10 +120,10 @@ fn how_it_ended(zombie: &mut Server) -> Vec<String> {
     findings
 }
 
-/// Clients find everything where it should be, at the successor. That includes what the zombie acknowledged after it was
-/// overtaken: it may do so for what was durable before, and for nothing else.
+/// Clients find everything at the successor, including commands that the zombie acknowledged after the takeover: it may
+/// acknowledge only events that were durable before.
 fn goes_on(shop: Shop, successor: &Server) {
     shop.moved_to(&successor.url());
     shop.wait_for_acknowledgements(UNDER_LOAD);
-    Verdict::on(&shop.close(), &successor.client()).expect_none();
+    LedgerCheck::of(&shop.close(), &successor.client()).expect_none();
 }

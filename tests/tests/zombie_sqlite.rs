@@ -1,4 +1,4 @@
-//! An owner of a SQLite journal that was stopped, taken over, and continues as if nothing had happened.
+//! An owner of a SQLite journal is stopped, another process takes over, and the owner continues.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -26,15 +26,15 @@ fn an_owner_stopped_before_a_commit_appends_nothing_once_it_was_taken_over() {
     assert!(after.said.contains("another process has taken over the journal"), "{}", after.said);
 }
 
-/// The test above proves nothing unless it fails where commits do not check who owns the log.
+/// The test above proves nothing unless it fails when commits do not check the owner of the log.
 #[test]
-fn an_owner_that_is_not_fenced_is_found_out() {
+fn an_owner_that_is_not_fenced_is_found() {
     let after = stopped_before_a_commit("bug-no-fence=return");
     assert_eq!(after.answer, Outcome::Ok { version: 4 }, "{}", after.said);
 }
 
 #[test]
-fn an_owner_stopped_inside_a_commit_is_waited_for_and_named() {
+fn a_successor_waits_for_an_owner_stopped_inside_a_commit_and_names_it() {
     let place = TempDir::new().unwrap();
     let (mut zombie, _answer) = stopped_inside_a_commit(place.path());
     let refused = on(place.path()).set("journal.takeover_timeout=1s").try_start().unwrap_err();
@@ -45,7 +45,7 @@ fn an_owner_stopped_inside_a_commit_is_waited_for_and_named() {
 
     zombie.kill();
     let successor = on(place.path()).start();
-    // Its last command is there or not: nobody was told.
+    // Its last command is in the log or not: its client got no answer.
     let before = history(&successor);
     assert_eq!(deliver(&successor.client(), "after"), Outcome::Ok { version: before + 1 });
 }
@@ -60,7 +60,7 @@ fn an_owner_stopped_inside_a_commit_finishes_it_before_it_is_taken_over() {
     });
     eventually("the successor waits", SOON, || opened_by_another(&zombie, &place.path().join("journal.db")));
     zombie.resume();
-    // It was before the takeover: an answer, and a true one.
+    // It was committed before the takeover, so the answer is true.
     assert_eq!(answer.join().unwrap(), Outcome::Ok { version: 1 });
     let successor = successor.join().unwrap();
     assert_eq!(history(&successor), 1);
@@ -69,18 +69,19 @@ fn an_owner_stopped_inside_a_commit_finishes_it_before_it_is_taken_over() {
     assert_eq!(deliver(&successor.client(), "after"), Outcome::Ok { version: 2 });
 }
 
-/// What came of an owner.
+/// What happened to an owner.
 struct Afterlife {
-    /// What its client was told about the fourth command, whose commit it was about to make.
+    /// The answer to the fourth command, whose commit was about to start.
     answer: Outcome,
-    /// Events that its successor knows.
+    /// The events that its successor knows.
     history: u64,
     code: Option<i32>,
     said: String,
 }
 
-/// The owner is stopped when its fourth batch is checked and about to be committed, and goes on when another server has
-/// taken over. That one commits nothing meanwhile: no position is taken, the epoch alone stands between the two.
+/// The owner is stopped when its fourth batch is checked and about to be committed. It continues when another server
+/// has taken over. The new owner commits nothing meanwhile, so no position is taken, and only the epoch prevents the
+/// append.
 fn stopped_before_a_commit(bug: &str) -> Afterlife {
     let place = TempDir::new().unwrap();
     let mut zombie = on(place.path())
@@ -110,7 +111,7 @@ fn stopped_inside_a_commit(place: &Path) -> (Server, JoinHandle<Outcome>) {
     disk.hold(Call::Fsync, LOG);
     let client = zombie.client();
     let answer = thread::spawn(move || deliver(&client, "1"));
-    // The indexer syncs the log as well, without the lock: a sync alone does not say that a commit is under way.
+    // The indexer syncs the log as well, without the lock: a sync alone does not show that a commit is in progress.
     eventually("it commits", SOON, || {
         zombie.logs().contains(&FaultyDisk::trace(Call::Fsync, LOG)) && holds_write_lock(&zombie, place)
     });
@@ -133,7 +134,7 @@ fn history(server: &Server) -> u64 {
     if events.status == 404 { 0 } else { events.json()["events"].as_array().unwrap().len() as u64 }
 }
 
-/// Whether one of the threads that all tasks share sleeps for a fixed time: at a failpoint that says so, and nowhere else.
+/// Whether one of the threads that all tasks share sleeps for a fixed time, which happens only at a failpoint.
 fn has_sleeping_worker(server: &Server) -> bool {
     let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     threads.flatten().any(|thread| {
@@ -142,8 +143,9 @@ fn has_sleeping_worker(server: &Server) -> bool {
     })
 }
 
-/// Whether it is in a write transaction of the log, as Linux tells about the lock: byte 120 of the shared memory
-/// (<https://sqlite.org/walformat.html#wal_locks>), in a line such as `1: POSIX  ADVISORY  WRITE 4711 fe:00:1234 120 120`.
+/// Whether it is in a write transaction of the log. Linux lists the lock: byte 120 of the shared memory
+/// (<https://sqlite.org/walformat.html#wal_locks>), in a line such as `1: POSIX  ADVISORY  WRITE 4711 fe:00:1234 120
+/// 120`.
 fn holds_write_lock(server: &Server, place: &Path) -> bool {
     let shm = fs::metadata(place.join("journal.db-shm")).unwrap();
     let (process, inode) = (server.pid().to_string(), format!(":{}", shm.ino()));

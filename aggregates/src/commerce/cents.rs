@@ -1,4 +1,4 @@
-//! Money, in cents. Which currency is not this domain's to know.
+//! Money in cents. The domain does not know the currency.
 
 use crate::commerce::{Quantity, limits};
 
@@ -8,26 +8,26 @@ number_value! {
 }
 
 impl Cents {
-    /// The sum, unless it is more than there can be.
+    /// The sum. `None` if it is above the maximum.
     #[must_use]
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).filter(|sum| *sum <= Self::MAX.0).map(Self)
     }
 
-    /// The sum, or the most there can be.
+    /// The sum, at most the maximum.
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
         self.checked_add(other).unwrap_or(Self::MAX)
     }
 
-    /// The price of several pieces, unless it is more than there can be.
+    /// The price of several pieces. `None` if it is above the maximum.
     #[must_use]
     pub fn checked_times(self, quantity: Quantity) -> Option<Self> {
         self.0.checked_mul(u64::from(quantity.get())).filter(|product| *product <= Self::MAX.0).map(Self)
     }
 }
 
-/// Nothing.
+/// No money.
 impl Default for Cents {
     fn default() -> Self {
         Self::MIN

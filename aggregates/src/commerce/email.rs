@@ -1,10 +1,10 @@
-//! Where a customer can be reached.
+//! E-mail addresses.
 
 use crate::commerce::limits;
 
 text_value! {
-    /// An e-mail address, at most 254 bytes. What is checked is what typing errors break: one `@`, something before it,
-    /// and after it a domain of at least two parts. Whether somebody reads it only a message can show.
+    /// An e-mail address, at most 254 bytes. The check finds typing errors: there must be one `@`, something before it,
+    /// and after it a domain of at least two parts. Only a message can show whether the address exists.
     Email, "the e-mail address", check,
     schema: { "format": "email", "minLength": 3, "maxLength": limits::EMAIL_BYTES }
 }
@@ -13,7 +13,8 @@ fn check(address: &str) -> Result<(), String> {
     if address.len() > limits::EMAIL_BYTES {
         return Err(format!("must have at most {} bytes, got {}", limits::EMAIL_BYTES, address.len()));
     }
-    // A quoted name may hold an `@` of its own (RFC 5321, 4.1.2). Nobody has one, and few mail servers take it.
+    // A quoted name may contain an `@` (RFC 5321, 4.1.2). Such addresses are not in use, and few mail servers accept
+    // them.
     let Some((name, domain)) = address.split_once('@').filter(|(_, domain)| !domain.contains('@')) else {
         return Err("must have one '@'".to_owned());
     };
@@ -30,7 +31,7 @@ fn check(address: &str) -> Result<(), String> {
     }
 }
 
-/// Letters of all languages: a domain may be written in any (RFC 5890).
+/// Letters of all languages: a domain may use any of them (RFC 5890).
 fn is_label(label: &str) -> bool {
     let inside = |character: char| character.is_alphanumeric() || character == '-';
     !label.is_empty() && label.chars().all(inside) && !label.starts_with('-') && !label.ends_with('-')
@@ -41,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_people_have_are_taken() {
+    fn addresses_in_common_use_are_accepted() {
         for address in [
             "ada@example.org",
             "o'brien+orders@mail.example.co.uk",
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn texts_that_are_not_addresses_are_refused() {
         for address in [
             "",
             "ada",

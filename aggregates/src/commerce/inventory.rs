@@ -1,4 +1,4 @@
-//! The stock of one sku: what is there, and what of it is promised to orders.
+//! The stock of one sku, and how much of it is reserved for orders.
 
 mod commit;
 mod rejection;
@@ -19,90 +19,90 @@ use crate::commerce::{OrderId, Quantity, Sku, Text};
 
 /// The stock of one sku. The aggregate's id is the [`Sku`].
 ///
-/// Invariant: what is reserved is the sum of the reservations, and never more than what is on hand.
+/// Invariant: `reserved` is the sum of the reservations, and never more than `on_hand`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Inventory {
-    /// Pieces in the house.
+    /// Pieces in the warehouse.
     pub on_hand: u64,
-    /// Pieces of these that are promised to orders.
+    /// Pieces of these that are reserved for orders.
     pub reserved: u64,
-    /// What is promised to whom: at most one reservation for each order.
+    /// The reservations: at most one for each order.
     pub reservations: BTreeMap<OrderId, Quantity>,
 }
 
-/// What can be asked of an inventory.
+/// The commands of an inventory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub enum InventoryCommand {
-    /// Stock came in, went out, or was counted again.
+    /// Adds or removes stock, after a delivery, a loss or a count.
     UpdateInventory {
-        /// How many pieces more, or fewer if negative. What is reserved cannot be taken away.
+        /// How many pieces more, or fewer if negative. Reserved pieces cannot be removed.
         change: i64,
-        /// Why.
+        /// Why the stock changes.
         reason: Text,
     },
-    /// Promises pieces to an order.
+    /// Reserves pieces for an order.
     ReserveStock {
-        /// To which.
+        /// The order.
         order: OrderId,
-        /// How many.
+        /// How many pieces.
         quantity: Quantity,
     },
-    /// Takes back what was promised to an order.
+    /// Makes the pieces that are reserved for an order available again.
     ReleaseStock {
-        /// To which.
+        /// The order.
         order: OrderId,
     },
-    /// What was promised to an order leaves the house.
+    /// Removes the pieces that are reserved for an order, because they leave the warehouse.
     CommitStock {
-        /// To which.
+        /// The order.
         order: OrderId,
     },
 }
 
-/// What can happen to an inventory.
+/// The events of an inventory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum InventoryEvent {
-    /// Stock came in, went out, or was counted again.
+    /// Stock was added or removed.
     InventoryUpdated {
         /// How many pieces more, or fewer if negative.
         change: i64,
-        /// Why.
+        /// Why the stock changed.
         reason: Text,
     },
-    /// Pieces were promised to an order.
+    /// Pieces were reserved for an order.
     StockReserved {
-        /// To which.
+        /// The order.
         order: OrderId,
-        /// How many.
+        /// How many pieces.
         quantity: Quantity,
     },
-    /// What was promised was taken back.
+    /// Reserved pieces became available again.
     StockReleased {
-        /// From which order.
+        /// The order that they were reserved for.
         order: OrderId,
-        /// How many.
+        /// How many pieces.
         quantity: Quantity,
     },
-    /// What was promised left the house.
+    /// Reserved pieces left the warehouse.
     StockCommitted {
-        /// For which order.
+        /// The order that they were reserved for.
         order: OrderId,
-        /// How many.
+        /// How many pieces.
         quantity: Quantity,
     },
 }
 
 impl DomainEvent for InventoryEvent {}
 
-/// What a caller gets back from every command: how much there is now.
+/// The reply to every command: the stock after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StockLevel {
-    /// Pieces in the house.
+    /// Pieces in the warehouse.
     pub on_hand: u64,
-    /// Pieces of these that are promised to orders.
+    /// Pieces of these that are reserved for orders.
     pub reserved: u64,
-    /// Pieces that can still be promised.
+    /// Pieces that can still be reserved.
     pub available: u64,
 }
 
@@ -150,13 +150,13 @@ impl Aggregate for Inventory {
 }
 
 impl Inventory {
-    /// Pieces that can still be promised, or taken away.
+    /// Pieces that can still be reserved or removed.
     #[must_use]
     pub const fn available(&self) -> u64 {
         self.on_hand.saturating_sub(self.reserved)
     }
 
-    /// What is promised to `order`.
+    /// How many pieces are reserved for `order`.
     fn reservation(&self, order: &OrderId) -> Result<Quantity, InventoryRejection> {
         let reserved = self.reservations.get(order).copied();
         reserved.ok_or_else(|| InventoryRejection::NotReserved { order: order.clone() })

@@ -1,30 +1,32 @@
-//! The limits of commerce, each with its reason. Stored events keep them: raising one is free, lowering one needs an
-//! upcaster for what was written above it.
+//! The limits of commerce, each with its reason. Stored events comply with them: raising a limit needs nothing else,
+//! lowering one needs an upcaster for larger values in stored events.
 
-/// Pieces in one line or one reservation. A number above it is a typing error, or a trade this is not made for.
+/// Pieces in one line or one reservation. A larger number is a typing error, or a trade that this domain is not made
+/// for.
 pub const QUANTITY: u32 = 1_000_000;
 
-/// Cents in a price or a total: the largest whole number that every JSON reader takes exactly, 2^53 - 1 (RFC 7493, 2.2).
+/// Cents in a price or a total: the largest whole number that every JSON reader takes exactly, 2^53 - 1 (RFC 7493,
+/// 2.2).
 pub const CENTS: u64 = (1 << 53) - 1;
 
 /// Pieces on hand of one sku, for the same reason as [`CENTS`].
 pub const ON_HAND: u64 = (1 << 53) - 1;
 
-/// Lines in one order: every command may copy an order, and one page shows it.
+/// Lines in one order: each command may copy the order, and one page shows it.
 pub const ORDER_LINES: usize = 500;
 
-/// Reservations open at one time for one sku. An inventory keeps them all in memory and in its snapshot: this many are
-/// about a megabyte.
+/// Open reservations for one sku at the same time. An inventory keeps them all in memory and in its snapshot: this many
+/// take about a megabyte.
 pub const RESERVATIONS: usize = 10_000;
 
-/// Characters in a sku: it is an aggregate id and stands in URLs.
+/// Characters in a sku: it is an aggregate id and part of URLs.
 pub const SKU_CHARS: usize = 64;
 
-/// Bytes in an e-mail address: what fits into an SMTP path of 256 with its brackets (RFC 5321, 4.5.3.1.3).
+/// Bytes in an e-mail address: what fits into an SMTP path of 256 bytes with its brackets (RFC 5321, 4.5.3.1.3).
 pub const EMAIL_BYTES: usize = 254;
 
 /// Bytes in an e-mail address before the `@` (RFC 5321, 4.5.3.1.1).
 pub const EMAIL_LOCAL_BYTES: usize = 64;
 
-/// Characters in a free text. Whoever has more to say has a document, and its address fits.
+/// Characters in a free text. A longer text belongs into a document; its address fits.
 pub const TEXT_CHARS: usize = 500;

@@ -1,4 +1,4 @@
-//! An order: what a customer wants, until it is shipped or cancelled.
+//! An order of a customer, from its first lines until it is shipped or cancelled.
 
 mod add_line;
 mod cancel;
@@ -7,9 +7,9 @@ mod create;
 mod line;
 mod rejection;
 mod ship;
-mod standing;
 #[cfg(test)]
 mod stories;
+mod summary;
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -17,134 +17,134 @@ use serde::{Deserialize, Serialize};
 
 pub use self::line::{Line, NewLine};
 pub use self::rejection::OrderRejection;
-pub use self::standing::Standing;
+pub use self::summary::OrderSummary;
 use crate::commerce::{Cents, Email, Quantity, Sku, Text};
 
-/// An order and all that is known of it.
+/// The state of an order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
-    /// How far it has come; nothing before it is created.
+    /// The status. `None` before the order is created.
     pub status: Option<OrderStatus>,
-    /// Who wants it.
+    /// The customer.
     pub customer: Option<Text>,
-    /// Where the customer can be reached.
+    /// The customer's e-mail address.
     pub email: Option<Email>,
-    /// What is wanted, in the order it was added.
+    /// The lines, in the order in which they were added.
     pub lines: Vec<Line>,
-    /// What all lines cost together.
+    /// The price of all lines.
     pub total_cents: Cents,
-    /// What the carrier calls the parcel, once it is shipped.
+    /// The carrier's tracking number, once the order is shipped.
     pub tracking: Option<Text>,
-    /// Why it was cancelled, if it was.
+    /// The reason for the cancellation, if the order was cancelled.
     pub cancelled_because: Option<Text>,
 }
 
-/// How far an order has come.
+/// The status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderStatus {
     /// Lines may be added.
     Open,
-    /// The customer has decided; what is in it stays.
+    /// The customer has confirmed the order. Its lines do not change any more.
     Confirmed,
-    /// It is on its way.
+    /// The order has left the warehouse.
     Shipped,
-    /// It will never be shipped.
+    /// The order will not be shipped.
     Cancelled,
 }
 
-/// What can be asked of an order.
+/// The commands of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub enum OrderCommand {
-    /// Begins the order, with at least one line.
+    /// Creates the order, with at least one line.
     CreateOrder {
-        /// Who wants it.
+        /// The customer.
         customer: Text,
-        /// Where the customer can be reached.
+        /// The customer's e-mail address.
         email: Email,
-        /// What is wanted: 1 to 500 lines.
+        /// The lines: 1 to 500.
         #[schemars(length(min = 1, max = 500))]
         lines: Vec<NewLine>,
     },
     /// Adds a line to an open order. A sku may have several lines.
     AddLine {
-        /// What is wanted.
+        /// The sku.
         sku: Sku,
-        /// How many.
+        /// How many pieces.
         quantity: Quantity,
-        /// What one costs.
+        /// The price of one piece.
         unit_price_cents: Cents,
     },
-    /// The customer has decided.
+    /// Confirms an open order.
     ConfirmOrder,
-    /// A confirmed order leaves the house.
+    /// Ships a confirmed order.
     ShipOrder {
-        /// What the carrier calls the parcel.
+        /// The carrier's tracking number.
         tracking: Text,
     },
-    /// An order that has not left the house never will.
+    /// Cancels an order that is not shipped yet.
     CancelOrder {
-        /// Why.
+        /// Why the order is cancelled.
         reason: Text,
     },
 }
 
-/// What can happen to an order.
+/// The events of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OrderEvent {
-    /// It began.
+    /// The order was created.
     OrderCreated {
-        /// Who wants it.
+        /// The customer.
         customer: Text,
-        /// Where the customer can be reached.
+        /// The customer's e-mail address.
         email: Email,
-        /// What is wanted, to begin with.
+        /// The first lines.
         lines: Vec<Line>,
     },
-    /// One more line.
+    /// A line was added.
     LineAdded {
-        /// What is wanted.
+        /// The sku.
         sku: Sku,
-        /// How many.
+        /// How many pieces.
         quantity: Quantity,
-        /// What one costs.
+        /// The price of one piece.
         unit_price_cents: Cents,
     },
-    /// The customer has decided.
+    /// The customer confirmed the order.
     OrderConfirmed {
-        /// What all lines cost together: the sum that the customer agreed to.
+        /// The price of all lines, which the customer agreed to.
         total_cents: Cents,
-        /// What the order was just before. Events that were written before they said so have none.
+        /// The order just before this event. Events of older versions do not have it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        was: Option<Standing>,
+        was: Option<OrderSummary>,
     },
-    /// It left the house.
+    /// The order left the warehouse.
     OrderShipped {
-        /// What the carrier calls the parcel.
+        /// The carrier's tracking number.
         tracking: Text,
-        /// What the order was just before. Events that were written before they said so have none.
+        /// The order just before this event. Events of older versions do not have it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        was: Option<Standing>,
+        was: Option<OrderSummary>,
     },
-    /// It never will.
+    /// The order was cancelled.
     OrderCancelled {
-        /// Why.
+        /// Why the order was cancelled.
         reason: Text,
-        /// What the order was just before. Events that were written before they said so have none.
+        /// The order just before this event. Events of older versions do not have it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        was: Option<Standing>,
+        was: Option<OrderSummary>,
     },
 }
 
 impl DomainEvent for OrderEvent {}
 
-/// What a caller gets back from every command: where the order stands now.
+/// The reply to every command: the order after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderReply {
-    /// How far it has come.
+    /// The status.
     pub status: OrderStatus,
-    /// What all lines cost together.
+    /// The price of all lines.
     pub total_cents: Cents,
 }
 
@@ -196,14 +196,14 @@ impl Aggregate for Order {
 }
 
 impl Order {
-    /// How far it has come, for all commands but the first.
+    /// The status, for all commands that need an order that was created.
     fn created(&self) -> Result<OrderStatus, OrderRejection> {
         self.status.ok_or(OrderRejection::NotCreated)
     }
 
-    /// What is said of it to those who see its next event, and not the order.
-    fn standing(&self) -> Option<Standing> {
-        Some(Standing { customer: self.customer.clone()?, status: self.status?, total_cents: self.total_cents })
+    /// The order as the next event describes it to readers that see only the event.
+    fn summary(&self) -> Option<OrderSummary> {
+        Some(OrderSummary { customer: self.customer.clone()?, status: self.status?, total_cents: self.total_cents })
     }
 
     /// The total with `lines` added.
@@ -213,7 +213,7 @@ impl Order {
     }
 
     fn take(&mut self, line: Line) {
-        // No decision lets the total get there. If history did, the fold must still not fail.
+        // No decision lets the total get so large. If stored events do, applying them must still not fail.
         self.total_cents = self.total_cents.saturating_add(line.total().unwrap_or(Cents::MAX));
         self.lines.push(line);
     }

@@ -1,4 +1,4 @@
-//! Which order.
+//! The id of an order.
 
 use dormouse_kernel::{AggregateId, limits::AGGREGATE_ID_CHARS};
 
@@ -8,7 +8,7 @@ text_value! {
     schema: { "minLength": 1, "maxLength": AGGREGATE_ID_CHARS, "pattern": "^[^/\\u0000-\\u001f\\u007f-\\u009f]+$" }
 }
 
-/// It names an aggregate, so it keeps the rule for aggregates' names.
+/// The id names an aggregate, so the rule for aggregate ids applies.
 fn check(id: &str) -> Result<(), String> {
     AggregateId::new(id).map(|_| ()).map_err(|invalid| invalid.problem)
 }

@@ -1,4 +1,4 @@
-//! How many pieces.
+//! Numbers of pieces.
 
 use crate::commerce::limits;
 

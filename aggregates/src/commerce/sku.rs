@@ -1,4 +1,4 @@
-//! What is sold.
+//! Stock keeping units: the names of what is sold.
 
 use crate::commerce::limits;
 

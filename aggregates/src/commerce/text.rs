@@ -1,4 +1,4 @@
-//! What people write.
+//! Free texts.
 
 use crate::commerce::limits;
 
@@ -11,7 +11,7 @@ text_value! {
 
 fn check(text: &str) -> Result<(), String> {
     let characters = text.chars().count();
-    // PostgreSQL's JSON cannot hold a NUL, and terminals obey the others when a log is read.
+    // PostgreSQL's JSON cannot contain NUL, and terminals obey the other control characters when a log is read.
     let forbidden = |character: char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
     if characters > limits::TEXT_CHARS {
         Err(format!("must have 1 to {} characters, got {characters}", limits::TEXT_CHARS))
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_says_something_and_not_too_much() {
+    fn a_text_is_neither_blank_nor_too_long() {
         for text in ["a", " a ", "Ærøskøbing\nDenmark", &"ü".repeat(500)] {
             assert_eq!(Text::new(text).unwrap().as_str(), text);
         }

@@ -1,8 +1,8 @@
-//! What commerce has written into journals, byte for byte. An event that no longer reads its line here needs an upcaster.
+//! The stored bytes of the events of commerce. If code can no longer read these bytes, the event needs an upcaster.
 
 use dormouse_aggregates::commerce::{
-    Cents, Email, Inventory, InventoryEvent, Line, Order, OrderEvent, OrderId, OrderStatus, Quantity, Sku, Standing,
-    Text,
+    Cents, Email, Inventory, InventoryEvent, Line, Order, OrderEvent, OrderId, OrderStatus, OrderSummary, Quantity,
+    Sku, Text,
 };
 use dormouse_kernel::{Aggregate, DomainEvent, EventCodec};
 
@@ -34,7 +34,7 @@ fn order_events_are_written_like_this() {
         "83a3736b75a3637570a87175616e7469747901b0756e69745f70726963655f63656e7473cd04b0",
     );
     let total_cents = Cents::new(1900).unwrap();
-    let was = |status| Some(Standing { customer: text("Ada"), status, total_cents });
+    let was = |status| Some(OrderSummary { customer: text("Ada"), status, total_cents });
     is_pinned(
         OrderEvent::OrderConfirmed { total_cents, was: was(OrderStatus::Open) },
         "82ab746f74616c5f63656e7473cd076ca377617383a8637573746f6d6572a3416461a6737461747573a46f70656eab746f74616c5f63656e7473cd076c",
@@ -50,7 +50,7 @@ fn order_events_are_written_like_this() {
 }
 
 #[test]
-fn order_events_were_written_like_this_before_they_said_what_the_order_was() {
+fn order_events_were_written_like_this_before_they_had_a_summary_of_the_order() {
     is_pinned(
         OrderEvent::OrderConfirmed { total_cents: Cents::new(1900).unwrap(), was: None },
         "81ab746f74616c5f63656e7473cd076c",
@@ -79,7 +79,7 @@ fn inventory_events_are_written_like_this() {
 }
 
 #[test]
-fn a_line_in_an_event_may_have_fields_that_came_later() {
+fn a_line_in_an_event_may_have_newer_fields() {
     // {lines: [{…, gift: true}]}, as a later version may write it.
     let fields = "83a8637573746f6d6572a3416461a5656d61696caf616461406578616d706c652e6f7267a56c696e65739184a3736b75a3746561a87175616e7469747902b0756e69745f70726963655f63656e7473cd015ea467696674c3";
     let decoded = EventCodec::<OrderEvent>::new().unwrap().decode("OrderCreated", 1, &bytes(fields));

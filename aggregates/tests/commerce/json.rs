@@ -1,4 +1,4 @@
-//! Commands as an HTTP client sends them: the body holds the fields, the path the name.
+//! Commands as an HTTP client sends them: the fields in the body, the name in the path.
 
 use dormouse_aggregates::commerce::{
     Cents, InventoryCommand, NewLine, Order, OrderCommand, OrderReply, OrderStatus, Quantity, Sku, StockLevel,
@@ -95,7 +95,7 @@ fn replies_are_plain_numbers_and_words() {
 }
 
 #[test]
-fn a_state_that_has_just_begun_is_json_too() {
+fn the_state_of_a_new_order_is_json_too() {
     let expected = json!({
         "status": null,
         "customer": null,
@@ -109,7 +109,7 @@ fn a_state_that_has_just_begun_is_json_too() {
 }
 
 #[test]
-fn the_schema_says_the_bounds() {
+fn the_schema_states_the_bounds() {
     let schema = serde_json::to_value(schema_for!(OrderCommand)).unwrap();
     let bounds = |name: &str, keys: &[&str]| {
         let value = &schema["$defs"][name];

@@ -1,4 +1,4 @@
-//! Commerce from outside: what its events look like at rest, its commands in JSON, and what holds whatever happens.
+//! Commerce from outside: the stored bytes of its events, its commands in JSON, and properties of all histories.
 
 mod format;
 mod json;

@@ -1,4 +1,4 @@
-//! What holds for any sequence of commands.
+//! Properties that hold after any sequence of commands.
 
 use dormouse_aggregates::commerce::{
     Cents, Email, Inventory, InventoryCommand, InventoryEvent, NewLine, Order, OrderCommand, OrderId, OrderStatus,
@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// An aggregate and all that happened to it.
+/// An aggregate and its events.
 struct Story<A: Aggregate> {
     id: AggregateId,
     state: A,
@@ -33,7 +33,7 @@ impl<A: Aggregate> Story<A> {
         Ok(reply)
     }
 
-    /// The state that the journal would lead to.
+    /// The state after all events are read from the journal.
     fn replayed(&self) -> A {
         let codec = EventCodec::<A::Event>::new().expect("an enum");
         let mut state = A::default();
@@ -45,7 +45,7 @@ impl<A: Aggregate> Story<A> {
         state
     }
 
-    /// The state that a snapshot would lead to.
+    /// The state after it is read from a snapshot.
     fn thawed(&self) -> A {
         decode(&encode(&self.state).expect("encodable")).expect("decodable")
     }
@@ -53,7 +53,7 @@ impl<A: Aggregate> Story<A> {
 
 proptest! {
     #[test]
-    fn an_inventory_never_promises_what_it_has_not(commands in vec(inventory_command(), 0..100)) {
+    fn an_inventory_never_reserves_more_than_it_has(commands in vec(inventory_command(), 0..100)) {
         let mut story = Story::<Inventory>::new();
         for command in commands {
             let before = story.state.clone();
@@ -72,7 +72,7 @@ proptest! {
                 Err(_) => prop_assert_eq!(inventory, &before),
             }
         }
-        // Bookkeeping that knows nothing of reservations: what came in, less what went out.
+        // A calculation without reservations: what was added, minus what was removed.
         let booked: i128 = story.events.iter().map(|event| match event {
             InventoryEvent::InventoryUpdated { change, .. } => i128::from(*change),
             InventoryEvent::StockCommitted { quantity, .. } => -i128::from(quantity.get()),
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn an_order_costs_what_its_lines_cost(commands in vec(order_command(), 0..60)) {
+    fn the_total_of_an_order_is_the_price_of_its_lines(commands in vec(order_command(), 0..60)) {
         let mut story = Story::<Order>::new();
         for command in commands {
             let before = story.state.clone();

@@ -1,5 +1,5 @@
-//! `dormouse-baselines <database url>`: the inventory of Dormouse on cqrs-es and postgres-es behind axum, as their own example has
-//! it: one table of events, the optimistic lock of its primary key, the framework's pool.
+//! `dormouse-baselines <database url>`: the inventory of Dormouse on cqrs-es and postgres-es behind axum, built like
+//! their own example: one table of events, the optimistic lock of its primary key, and the framework's pool.
 
 mod stock;
 
@@ -20,7 +20,7 @@ use sqlx::postgres::PgPoolOptions;
 
 use stock::Stock;
 
-/// The allocator that Dormouse runs on.
+/// The allocator of Dormouse.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -36,10 +36,12 @@ const EVENTS: &str = "CREATE TABLE IF NOT EXISTS events (
     PRIMARY KEY (aggregate_type, aggregate_id, sequence)
 )";
 
-/// Its `default_postgress_pool` has 10; on 2 cores more of them group more commits, up to about here.
+/// Its `default_postgress_pool` has 10 connections. On 2 cores, more connections group more commits, up to about this
+/// number.
 const CONNECTIONS: u32 = 32;
 
-/// A conflict is somebody else's commit, so one of the contenders gets on each time. More than this is no contention.
+/// A conflict is the commit of another request, so each time one of them succeeds. More conflicts than this are an
+/// error.
 const ATTEMPTS: usize = 100;
 
 #[derive(Deserialize)]
@@ -72,7 +74,7 @@ async fn update(
         let command = InventoryCommand::UpdateInventory { change: body.change, reason: body.reason.clone() };
         match stocks.execute(&id, stock::Command { id: id.clone(), command }).await {
             Ok(()) => return StatusCode::NO_CONTENT.into_response(),
-            // Its documentation leaves the retry to the caller; Dormouse's callers never see a conflict here.
+            // Its documentation leaves the retry to the caller. Dormouse's callers never see a conflict here.
             Err(AggregateError::AggregateConflict) => {}
             Err(AggregateError::UserError(error)) => return refused(&error),
             Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

@@ -1,4 +1,4 @@
-//! The inventory of `dormouse-aggregates` as an aggregate of cqrs-es: the same decisions, the same events.
+//! The inventory of `dormouse-aggregates` as an aggregate of cqrs-es, with the same decisions and events.
 
 use cqrs_es::event_sink::EventSink;
 use cqrs_es::{Aggregate, DomainEvent};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Stock(Inventory);
 
-/// Dormouse's aggregates learn their id from their context; those of cqrs-es carry it in the command if they need it.
+/// Dormouse's aggregates get their id from the context; in cqrs-es the command contains it if it is needed.
 pub(crate) struct Command {
     pub(crate) id: String,
     pub(crate) command: InventoryCommand,

@@ -1,4 +1,4 @@
-//! Running the program under callgrind.
+//! Runs the program under callgrind.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,20 +8,20 @@ use clap::ValueEnum;
 
 use crate::{Profile, Subject};
 
-/// Of the function whose instructions count, however the compiler writes its path.
+/// The function whose instructions count, in every way in which the compiler writes its path.
 const SECTION: &str = "*measured_section*";
 
-/// How many instructions something takes.
+/// The number of instructions of a subject or a part.
 #[derive(Clone, Copy, Debug)]
 pub struct Count {
-    /// As `instructions.toml` calls it.
+    /// The name in `instructions.toml`.
     pub name: &'static str,
-    /// Each time.
+    /// Instructions per repetition.
     pub instructions: u64,
 }
 
-/// Lets `program` do what `subject` names so many times, and says how many instructions each took: first the whole,
-/// then its parts.
+/// Runs `program` with this many repetitions of `subject`, and returns the instructions of each: first of the whole,
+/// then of its parts.
 ///
 /// # Errors
 /// If callgrind cannot be run, the program fails, or a part has no functions.

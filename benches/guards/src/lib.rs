@@ -1,10 +1,10 @@
-//! How many instructions the steps of a command take, counted by valgrind's callgrind: unlike time, that hardly depends
+//! Counts the instructions of the steps of a command with valgrind's callgrind. Unlike time, instructions hardly depend
 //! on what else the machine does.
 //!
-//! A [`Subject`] is something the product does over and over. The program `dormouse-guards` does it so often, inside
-//! [`measured_section`], and [`count`] runs that program under callgrind, which counts inside that function only, and
-//! reads from its [`Profile`] what the whole took and what its [`Part`]s did. The test `instructions` holds the counts
-//! against those in `instructions.toml`.
+//! A [`Subject`] is an operation of the product. The program `dormouse-guards` repeats it inside [`measured_section`].
+//! [`count`] runs that program under callgrind, which counts inside that function only, and reads the instructions of
+//! the whole and of its [`Part`]s from the [`Profile`]. The test `instructions` compares the counts with those in
+//! `instructions.toml`.
 
 mod callgrind;
 mod profile;
@@ -18,7 +18,7 @@ use std::pin::Pin;
 
 use tokio::runtime::Runtime;
 
-/// What is counted. It has a name to be found by in the program, so it must stay a function of its own.
+/// The section that is counted. Callgrind finds it by its name, so it must stay a separate function.
 #[inline(never)]
 pub fn measured_section(
     runtime: &Runtime,

@@ -1,4 +1,4 @@
-//! `dormouse-guards <subject> <count>`: does something so often, on one thread. Callgrind counts it.
+//! `dormouse-guards <subject> <count>`: repeats an operation on one thread, for callgrind to count.
 
 use clap::Parser;
 use dormouse_guards::{Subject, measured_section};
@@ -7,10 +7,10 @@ use dormouse_guards::{Subject, measured_section};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Before anything counts: maps have grown by then, and everything is there that the first use makes.
+/// The warm-up before the count: afterwards maps have grown, and everything exists that the first use creates.
 const WARM_UP: usize = 256;
 
-/// Does what one of the guards counts.
+/// Repeats the operation of one guard.
 #[derive(Parser)]
 struct Arguments {
     #[arg(value_enum)]
@@ -20,7 +20,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    // One thread: in which order several get on is different each time.
+    // One thread, because the order of several threads differs each time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut prepared = runtime.block_on(arguments.subject.prepare(WARM_UP + arguments.count))?;
     runtime.block_on(prepared.run(WARM_UP))?;

@@ -1,5 +1,5 @@
-//! What callgrind writes, as far as it matters here: each function's own instructions, and what each spent in those it
-//! called. The format: <https://valgrind.org/docs/manual/cl-format.html>.
+//! The part of callgrind's output that is needed: each function's own instructions, and the instructions of its calls.
+//! The format: <https://valgrind.org/docs/manual/cl-format.html>.
 
 use std::collections::HashMap;
 
@@ -10,20 +10,20 @@ use anyhow::{Context, Result, ensure};
 pub struct Function {
     /// The file name of the program or library.
     pub object: String,
-    /// With its path, without the types it was compiled for.
+    /// With its path, without its type parameters.
     pub name: String,
 }
 
-/// From one function into another.
+/// Calls of one function by another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// How many.
+    /// The number of calls.
     pub count: u64,
-    /// What was spent there and in what that called.
+    /// The instructions in the called function and everything that it calls.
     pub instructions: u64,
 }
 
-/// What one thread did, or all of them.
+/// The profile of one thread, or of all threads.
 #[derive(Debug, Default)]
 pub struct Profile {
     functions: Vec<Function>,
@@ -33,8 +33,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// # Errors
-    /// If the text is not what callgrind writes.
+    /// If the text is not callgrind's output.
     pub fn parse(text: &str) -> Result<Self> {
         let mut profile = Self::default();
         let (mut objects, mut names) = (Names::default(), Names::default());
@@ -58,7 +57,8 @@ impl Profile {
                     let instructions = line.split(' ').nth(1).unwrap_or("0").parse::<u64>();
                     let instructions = instructions.context("a line without a number")?;
                     let from = profile.number(&caller);
-                    // The line after a call says what was spent in there, which is not the caller's own.
+                    // The line after a call has the instructions of the called function, which are not the caller's
+                    // own.
                     if let Some(count) = count.take() {
                         let to = profile.number(&callee);
                         let calls = profile.calls.entry((from, to)).or_default();
@@ -84,7 +84,7 @@ impl Profile {
         self.functions.len() - 1
     }
 
-    /// All functions, in an order that their numbers in [`Profile::calls`] refer to, with their own instructions.
+    /// All functions with their own instructions. The numbers in [`Profile::calls`] refer to this order.
     pub fn functions(&self) -> impl Iterator<Item = (&Function, u64)> {
         self.functions
             .iter()
@@ -92,7 +92,7 @@ impl Profile {
             .map(|(number, function)| (function, self.own.get(&number).copied().unwrap_or(0)))
     }
 
-    /// From the function with one number into that with another.
+    /// The calls from one function to another, by their numbers.
     pub fn calls(&self) -> impl Iterator<Item = (usize, usize, Calls)> {
         self.calls.iter().map(|((from, to), calls)| (*from, *to, *calls))
     }
@@ -102,15 +102,14 @@ impl Profile {
         self.own.values().sum()
     }
 
-    /// What was spent in the functions whose names contain one of these, with all that they called.
+    /// The instructions of the functions whose names contain one of these, with everything that they call.
     ///
-    /// # Errors
-    /// If one of these is in no name: it was renamed, or the compiler made it a part of its caller.
+    /// If a name matches no function: it was renamed, or the compiler inlined it into its caller.
     pub fn inclusive(&self, names: &[&str]) -> Result<u64> {
         for name in names {
             ensure!(
                 self.functions.iter().any(|function| function.name.contains(name)),
-                "no function is called {name}: it has another name by now, or became a part of its caller"
+                "no function is named {name}: it was renamed, or inlined into its caller"
             );
         }
         let is_meant = |number: usize| names.iter().any(|name| self.functions[number].name.contains(name));
@@ -132,7 +131,7 @@ impl Names {
         self.0.get(number).cloned().with_context(|| format!("nothing has the number {number}"))
     }
 
-    /// A function that calls itself is written apart, as `name'2`.
+    /// A recursive call is written as a function `name'2`.
     fn resolve_function(&mut self, text: &str) -> Result<String> {
         let name = self.resolve(text)?;
         Ok(match name.rsplit_once('\'') {
@@ -164,7 +163,7 @@ mod tests {
     fn what_a_function_takes_includes_what_it_calls_once() -> Result<()> {
         let profile = Profile::parse(TEXT)?;
         assert_eq!(profile.inclusive(&["mall"])?, 600);
-        assert_eq!(profile.inclusive(&["mall", "main"])?, 0, "nobody calls main but itself");
+        assert_eq!(profile.inclusive(&["mall", "main"])?, 0, "only main calls main");
         assert!(profile.inclusive(&["calloc"]).unwrap_err().to_string().contains("calloc"));
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is counted: the steps of a command, each through the public interface of the crate that takes it.
+//! The operations that are counted: the steps of a command, each through the public interface of its crate.
 
 use std::sync::Arc;
 
@@ -13,23 +13,23 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Appends in one batch, commands at once: as many as gather behind a commit under load.
+/// The appends in one batch and the commands at once: as many as gather during a commit under load.
 const BATCH: usize = 64;
 
-/// Something the product does over and over.
+/// An operation of the product that is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Subject {
     /// A command that is decided, encoded and chained, and then dropped (a dry run): the command bus and the actor.
     Decide,
     /// An append in a batch of 64: the journal's writer, from submission to answer, on the memory store.
     Batch,
-    /// A whole command in process, 64 at once, into the memory store: the two together, and what lies between them.
+    /// A whole command in process into the memory store, 64 at once: the two above, and everything between them.
     Command,
-    /// A dry run over HTTP: what `Decide` does, and parsing the request and writing the answer.
+    /// A dry run over HTTP: the work of `Decide`, and parsing the request and writing the answer.
     Http,
 }
 
-/// A subject with all it needs.
+/// A subject with everything that it needs.
 pub struct Prepared {
     // It stops serving when it is dropped.
     running: Running,
@@ -43,11 +43,11 @@ enum Work {
     Http(TcpStream, Vec<u8>),
 }
 
-/// Some of what a subject does, in which a change shows that is lost in the whole.
+/// A part of a subject. It shows changes that are too small to show in the whole.
 pub struct Part {
-    /// As `instructions.toml` calls it.
+    /// The name in `instructions.toml`.
     pub name: &'static str,
-    /// What the names of its functions contain. They count with all that they call.
+    /// Parts of the names of its functions. Everything that they call counts too.
     pub functions: &'static [&'static str],
 }
 
@@ -68,7 +68,7 @@ const HTTP_PARSING: Part = Part {
 };
 
 impl Subject {
-    /// As `instructions.toml` calls it.
+    /// The name in `instructions.toml`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl Subject {
         }
     }
 
-    /// What is counted apart, too.
+    /// The parts that are counted separately.
     #[must_use]
     pub const fn parts(self) -> &'static [Part] {
         match self {
@@ -90,7 +90,7 @@ impl Subject {
         }
     }
 
-    /// Gets ready to do it at most so often.
+    /// Prepares at most this many repetitions.
     ///
     /// # Errors
     /// If the application does not start.
@@ -118,10 +118,9 @@ impl Subject {
 }
 
 impl Prepared {
-    /// Does it so often.
+    /// Runs this many repetitions.
     ///
-    /// # Errors
-    /// If it fails once.
+    /// If one of them fails.
     pub async fn run(&mut self, times: usize) -> Result<()> {
         ensure!(self.running.address().port() > 0, "the application listens nowhere");
         match &mut self.work {
@@ -173,7 +172,7 @@ async fn commands(stocks: &Aggregates<Inventory>, times: usize) -> Result<()> {
     Ok(())
 }
 
-/// Submits them, and waits until they are answered.
+/// Submits them, and waits for the answers.
 async fn append(journal: &Journal, appends: impl Iterator<Item = Append>) {
     for append in appends {
         journal.submit(Submission::append(append, None, |outcome| assert!(outcome.is_ok(), "{outcome:?}"))).await;
@@ -181,7 +180,7 @@ async fn append(journal: &Journal, appends: impl Iterator<Item = Append>) {
     journal.flush().await;
 }
 
-/// Appends of one event each, such as the engine makes, to aggregates in turn.
+/// Appends of one event each, like those of the engine, to one aggregate after the other.
 async fn appends(journal: &Journal, times: usize) -> Result<Vec<Append>> {
     let log = journal.read_log(Position::ZERO, PageLimit::ONE).await?;
     let event: Arc<NewEvent> = Arc::new(log.into_iter().next().context("the log is empty")?.event);
@@ -195,7 +194,7 @@ async fn appends(journal: &Journal, times: usize) -> Result<Vec<Append>> {
     (0..times).map(append).collect()
 }
 
-/// As a client writes it: with the headers that clients send.
+/// A request of a client, with the usual headers.
 fn request(running: &Running) -> Vec<u8> {
     let body = r#"{"change":1,"reason":"benchmark"}"#;
     let length = body.len();
@@ -212,7 +211,7 @@ fn request(running: &Running) -> Vec<u8> {
     format!("{}\r\n\r\n{body}", head.join("\r\n")).into_bytes()
 }
 
-/// Reads one answer, which must be a success. The server writes a small one at once.
+/// Reads one answer, which must be a success. The server writes a small answer at once.
 async fn answer(connection: &mut TcpStream) -> Result<()> {
     let mut answer = [0; 4096];
     let length = connection.read(&mut answer).await?;

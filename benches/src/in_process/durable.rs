@@ -1,5 +1,5 @@
-//! Durable commands in process into SQLite, without views: what the way to the disk costs, beside sqlx that writes the same
-//! rows, as many to a transaction.
+//! Durable commands in process into SQLite, without views: the cost of the disk writes, beside sqlx that writes the
+//! same rows, with the same number per transaction.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use crate::{Arguments, Measurement};
 /// DESIGN §8.
 const TARGET: Target = Target { floor: 0.4, aim: 0.6 };
 
-/// As many as the benchmarks over HTTP have connections, and aggregates.
+/// The same numbers as the connections and aggregates of the benchmarks over HTTP.
 const CALLERS: usize = 256;
 const AGGREGATES: usize = 5_000;
 
-/// Rows that the baseline writes: enough for a second or more.
+/// The rows that the baseline writes: enough for a second or more.
 const ROWS: usize = 200_000;
 
 /// Columns of the journal's table of events.
@@ -57,7 +57,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Figure> {
     })
 }
 
-/// Commands per second, each one event; and how many of them a commit had.
+/// Commands per second, with one event each; and the number of commands per commit.
 async fn commands(directory: &Path, window: Duration) -> Result<(f64, usize)> {
     let config = Config::embedded();
     let store =
@@ -76,7 +76,8 @@ async fn commands(directory: &Path, window: Duration) -> Result<(f64, usize)> {
     Ok((measured, usize::try_from(batch)?.max(1)))
 }
 
-/// Commits that follow each other faster than this is woken count as one, which only makes the baseline's transactions larger.
+/// Two commits that follow each other before this task wakes count as one. That only makes the baseline's transactions
+/// larger.
 fn count_commits(journal: &Journal, commits: Arc<AtomicU64>) -> tokio::task::JoinHandle<()> {
     let mut head = journal.head();
     tokio::spawn(async move {
@@ -86,7 +87,7 @@ fn count_commits(journal: &Journal, commits: Arc<AtomicU64>) -> tokio::task::Joi
     })
 }
 
-/// Rows per second, of those that the journal wrote, into a table like the journal's, with nothing else around it.
+/// Rows per second for the rows that the journal wrote, into a table like the journal's, without anything else.
 async fn bare(directory: &Path, batch: usize) -> Result<f64> {
     let mut journal = SqliteConnectOptions::new().filename(directory.join("journal.db")).connect().await?;
     let (table,): (String,) =
@@ -112,7 +113,7 @@ async fn bare(directory: &Path, batch: usize) -> Result<f64> {
     Ok(rate)
 }
 
-/// In one statement, which is one transaction.
+/// One statement, which is one transaction.
 async fn insert(connection: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<()> {
     let places = vec!["(?,?,?,?,?,?,?,?,?,?,?,?)"; rows.len()].join(",");
     let mut statement = sqlx::query(AssertSqlSafe(format!("INSERT INTO events VALUES {places}")));

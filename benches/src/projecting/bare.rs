@@ -1,4 +1,4 @@
-//! What writing documents costs, and nothing else: sqlx on its own, with the statement and the settings that suit it best.
+//! The cost of writing documents and nothing else: sqlx alone, with the best statement and settings.
 
 use std::time::Instant;
 
@@ -8,14 +8,14 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-/// As many events make one transaction as in a batch of ours.
+/// The same number of events per transaction as in our batches.
 const BATCH: usize = 8_192;
 
-/// What ours has indexes on.
+/// The fields with an index, as in our views.
 const FIELDS: [&str; 5] = ["sku", "on_hand", "available", "low_stock", "updated_at"];
 
-/// Events per second: of each batch, as many documents are written as it has different ones, in one statement, with an
-/// index on what ours has indexes on.
+/// Events per second. For each batch, one statement writes the documents that it changes. The same fields are indexed
+/// as in our views.
 pub(super) async fn sqlite(events: usize, documents: usize) -> Result<f64> {
     let directory = super::directory()?;
     let options = SqliteConnectOptions::new()
@@ -83,7 +83,7 @@ async fn create(connection: &mut SqliteConnection) -> Result<()> {
     Ok(())
 }
 
-/// What the view of the stock has for a sku.
+/// The document of a sku in the view of the stock.
 fn document(number: usize, on_hand: usize) -> serde_json::Value {
     let sku = format!("sku-{number}");
     let updated_at = format!("2026-11-21T12:00:00.{on_hand:06}Z");

@@ -1,4 +1,4 @@
-//! The events that are projected, as an application would have written them.
+//! The projected events, as an application would have written them.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,11 @@ use dormouse_kernel::{
 };
 use serde_json::json;
 
-/// Customers that have orders.
+/// The customers of the orders.
 const CUSTOMERS: usize = 500;
 
-/// Events, one to a command, of so many aggregates in a scattered order: of the stock alone, or of orders as often.
+/// Events, one per command, of this many aggregates in a scattered order: of the stock alone, or half of them of
+/// orders.
 pub(crate) fn appends(with_orders: bool, events: usize, aggregates: usize) -> Result<Vec<Append>> {
     let (mut stock, mut orders) = (Writer::<Inventory>::new()?, Writer::<Order>::new()?);
     let append = |number: usize| {
@@ -32,7 +33,7 @@ pub(crate) fn appends(with_orders: bool, events: usize, aggregates: usize) -> Re
     (0..events).map(append).collect()
 }
 
-/// An order begins, and is then confirmed again and again: each time three documents change.
+/// An order is created, and then confirmed again and again: each time three documents change.
 fn order_event(version: Version, customer: usize) -> Result<OrderEvent> {
     let customer = format!("customer-{customer}");
     let lines = json!([{"sku": "tea", "quantity": 2, "unit_price_cents": 350}]);

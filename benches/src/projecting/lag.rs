@@ -1,4 +1,4 @@
-//! How long after its commit an event is in the views, while commands run at half of what the machine can do.
+//! The time from an event's commit until it is in the views, while commands run at half of the machine's capacity.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,12 +26,12 @@ const WAIT: Target = Target { floor: 25.0, aim: 10.0 };
 
 const CALLERS: usize = 64;
 
-/// Callers that keep to a rate wake this often.
+/// The interval at which callers with a rate wake.
 const TICK: Duration = Duration::from_millis(5);
 
 const DRAIN_BOUND: Duration = Duration::from_secs(30);
 
-/// Measures with four views in SQLite, beside a journal in SQLite, all in one process.
+/// Measures four views in SQLite beside a journal in SQLite, all in one process.
 pub(crate) fn lag(arguments: &Arguments) -> Result<Vec<Figure>> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let journal_directory = directory()?;
@@ -59,7 +59,7 @@ pub(crate) fn lag(arguments: &Arguments) -> Result<Vec<Figure>> {
         let rate_beside = run(&stocks, Some(capacity / 2.0), window).await?;
         done.store(true, Ordering::Relaxed);
         let waits = waited.await??;
-        ensure!(!waits.is_empty(), "nobody waited");
+        ensure!(!waits.is_empty(), "no reader waited");
 
         projections.stop().await;
         ensure!(engine.drain(DRAIN_BOUND).await.complete, "the journal was not closed in good order");
@@ -82,7 +82,7 @@ pub(crate) fn lag(arguments: &Arguments) -> Result<Vec<Figure>> {
     })
 }
 
-/// Commands per second: as many as they can, or at a rate.
+/// Commands per second: as many as possible, or at a rate.
 async fn run(stocks: &Aggregates<Inventory>, rate_per_second: Option<f64>, window: Duration) -> Result<f64> {
     let total = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
@@ -117,7 +117,7 @@ async fn run(stocks: &Aggregates<Inventory>, rate_per_second: Option<f64>, windo
     Ok(total.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Notes how long each commit takes into the view, until it is told that all is done.
+/// Records the time from each commit to the view, until it is told to stop.
 fn watch(journal: &Journal, reader: &Reader) -> (Arc<AtomicBool>, JoinHandle<Vec<Duration>>) {
     let done = Arc::new(AtomicBool::new(false));
     let (mut head, mut progress, told) = (journal.head(), reader.progress(), Arc::clone(&done));
@@ -125,7 +125,7 @@ fn watch(journal: &Journal, reader: &Reader) -> (Arc<AtomicBool>, JoinHandle<Vec
         let (mut committed, mut lags) = (VecDeque::<(Position, Instant)>::new(), Vec::new());
         while !told.load(Ordering::Relaxed) {
             tokio::select! {
-                // First: a view may show an event as soon as it is committed.
+                // First, because a view may show an event as soon as it is committed.
                 biased;
                 Ok(()) = head.changed() => committed.push_back((*head.borrow_and_update(), Instant::now())),
                 Ok(()) = progress.changed() => {
@@ -142,8 +142,7 @@ fn watch(journal: &Journal, reader: &Reader) -> (Arc<AtomicBool>, JoinHandle<Vec
     (done, watched)
 }
 
-/// Sends a command, waits until it is in the view, and begins again: how long each of these waits was, until it is told that
-/// all is done.
+/// Sends a command, waits until it is in the view, and repeats this until it is told to stop. Returns the times.
 fn wait(stocks: Aggregates<Inventory>, reader: Reader) -> (Arc<AtomicBool>, JoinHandle<Result<Vec<Duration>>>) {
     let done = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&done);

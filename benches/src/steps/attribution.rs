@@ -1,4 +1,4 @@
-//! Whose instructions a function's are: those of the step it belongs to, or of the steps it is called for.
+//! Assigns the instructions of each function to its own step, or to the steps that it is called for.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use dormouse_guards::Profile;
 
 use super::step::{STEPS, Step};
 
-/// Functions that call each other get closer to their callers' shares in every round; no chain of them is longer.
+/// The shares of recursive functions converge in these passes, and no chain of functions without a step is longer.
 const ROUNDS: usize = 64;
 
 type Shares = [f64; STEPS];
@@ -19,7 +19,7 @@ pub(super) struct Attribution {
 }
 
 impl Attribution {
-    /// A function without a step is shared among its callers' steps by what each spent in it.
+    /// A function without a step is shared among its callers' steps, by the instructions of each call.
     pub(super) fn of(profile: &Profile) -> Self {
         let functions: Vec<_> = profile.functions().collect();
         let steps: Vec<Option<Step>> = functions.iter().map(|(function, _)| Step::of(function)).collect();
@@ -31,7 +31,8 @@ impl Attribution {
         }
         let mut shares: Vec<Shares> = vec![[0.0; STEPS]; functions.len()];
         for (number, step) in steps.iter().enumerate() {
-            // Without callers and a step of its own, it is where a thread begins, or was when counting did.
+            // A function without callers and without a step is the first one of a thread, or was running when counting
+            // started.
             if step.is_some() || callers[number].is_empty() {
                 shares[number][step.unwrap_or(Step::Runtime) as usize] = 1.0;
             }
@@ -45,7 +46,7 @@ impl Attribution {
         }
         let mut attribution = Self::default();
         for ((function, own), mut shares) in functions.into_iter().zip(shares) {
-            // Of a circle that nobody enters.
+            // A cycle of functions that is never entered from outside.
             shares[Step::Runtime as usize] += 1.0 - shares.iter().sum::<f64>();
             for step in Step::ALL {
                 attribution.count(step, &function.name, shares[step as usize] * own as f64);
@@ -54,7 +55,7 @@ impl Attribution {
         attribution
     }
 
-    /// All of it is one step's.
+    /// All of it belongs to one step.
     pub(super) fn to(step: Step, profile: &Profile) -> Self {
         let mut attribution = Self::default();
         for (function, own) in profile.functions() {

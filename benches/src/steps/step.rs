@@ -1,10 +1,10 @@
-//! Which step of a command a function belongs to.
+//! Assigns functions to the steps of a command.
 
 use std::fmt;
 
 use dormouse_guards::Function;
 
-/// In the order in which a command meets them; what serves all of them comes last.
+/// In the order of a command; the steps that serve all others come last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
     Connection,
@@ -27,8 +27,8 @@ pub(super) enum Step {
 
 pub(super) const STEPS: usize = Step::Runtime as usize + 1;
 
-/// What the names of functions contain; the first that fits decides. A function that fits none works for whoever calls
-/// it, as one does that the compiler put into its caller.
+/// Parts of function names; the first match decides. A function without a match works for its caller, like one that the
+/// compiler has inlined.
 const RULES: &[(Step, &[&str])] = &[
     (Step::Json, &["dormouse::http::decode", "serde_ignored", "serde_json::de", "serde_json::read"]),
     (Step::Response, &["dormouse::http::outcome", "Http1Transaction>::encode", "::poll_flush", "::write_head"]),
@@ -73,10 +73,10 @@ impl Step {
         Self::Runtime,
     ];
 
-    /// Of a function that has a step of its own.
+    /// The step of a function, if it has one.
     pub(super) fn of(function: &Function) -> Option<Self> {
         let name = function.name.as_str();
-        // Named for what is dropped, or read or written, wherever that happens.
+        // These names contain the type that is dropped, read or written, wherever that happens.
         if name.starts_with("core::ptr::drop_in_place") || name.contains("::_::<impl serde") {
             return None;
         }

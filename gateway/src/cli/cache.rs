@@ -1,4 +1,4 @@
-//! `cache`: answers of views that a running server keeps in memory.
+//! `cache`: shows and clears the cache of views of a running server.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use super::remote::{Connection, Remote};
 use super::table::Table;
 use super::{Settings, output};
 
-/// Shows and clears what a running server keeps of its views in memory
+/// Shows and clears the cache of views of a running server
 ///
-/// What is kept is never older than the view: there is no need to clear it for the sake of freshness.
+/// A cached result is never older than the view, so there is no need to clear the cache for fresh results.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -27,9 +27,9 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows how much is kept, and how often it was of use
+    /// Shows how much the cache holds, and how often it could answer
     ///
-    /// HITS are reads that were answered from memory, MISSES those that were not, since the server started.
+    /// HITS are reads that the cache could answer, MISSES those that it could not, since the server started.
     #[command(after_long_help = "\
 Examples:
   {app} cache stats
@@ -38,14 +38,14 @@ Examples:
     Stats {
         #[command(flatten)]
         connection: Connection,
-        /// Each view by itself.
+        /// Show each view by itself.
         #[arg(long)]
         detailed: bool,
-        /// Print what the server answers.
+        /// Print the server's response.
         #[arg(long)]
         json: bool,
     },
-    /// Drops what is kept: of some views, or all of it
+    /// Clears the cache of some views, or of all
     #[command(after_long_help = "\
 Examples:
   {app} cache clear
@@ -53,7 +53,7 @@ Examples:
     Clear {
         #[command(flatten)]
         connection: Connection,
-        /// Of these views only.
+        /// Only these views.
         #[arg(value_name = "VIEW")]
         views: Vec<String>,
     },
@@ -98,20 +98,20 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
 }
 
 fn stats(remote: &Remote, is_detailed: bool, json: bool) -> anyhow::Result<()> {
-    let answer: Value = remote.get(&format!("/admin/cache?detailed={is_detailed}"))?;
+    let response: Value = remote.get(&format!("/admin/cache?detailed={is_detailed}"))?;
     if json {
-        return Ok(output::line(serde_json::to_string_pretty(&answer)?)?);
+        return Ok(output::line(serde_json::to_string_pretty(&response)?)?);
     }
-    Ok(output::text(&shown(&serde_json::from_value(answer)?))?)
+    Ok(output::text(&table_text(&serde_json::from_value(response)?))?)
 }
 
 fn clear(remote: &Remote, views: &[String]) -> anyhow::Result<()> {
-    let answer: Value = remote.post("/admin/cache/clear", &json!({ "views": views }))?;
-    let cleared = answer["cleared"].as_u64().unwrap_or_default();
-    Ok(output::line(format_args!("{} answers dropped", grouped(cleared)))?)
+    let response: Value = remote.post("/admin/cache/clear", &json!({ "views": views }))?;
+    let cleared = response["cleared"].as_u64().unwrap_or_default();
+    Ok(output::line(format_args!("{} entries dropped", grouped(cleared)))?)
 }
 
-fn shown(stats: &Stats) -> String {
+fn table_text(stats: &Stats) -> String {
     let Options { enabled, ttl, entries, size } = &stats.options;
     let headings =
         ["VIEW", "HITS#", "MISSES#", "HIT RATIO#", "ENTRIES#", "BYTES#", "EVICTED FOR ROOM#", "EVICTED BY AGE#"];
@@ -130,8 +130,8 @@ fn shown(stats: &Stats) -> String {
         ]);
     }
     let options = match enabled {
-        true => format!("kept: {} answers at most, {size}, each for {ttl}", grouped(*entries)),
-        false => "kept: nothing, cache.enabled is false".to_owned(),
+        true => format!("limits: {} entries, {size}, each for {ttl}", grouped(*entries)),
+        false => "disabled: cache.enabled is false".to_owned(),
     };
     format!("{}{options}\n", table.text())
 }
@@ -156,11 +156,11 @@ mod tests {
         let options = json!({"enabled": true, "ttl": "30m", "entries": 5000, "size": "512 MiB"});
         let stats = json!({"options": options, "total": usage(0, 0), "views": {"orders": usage(9, 1)}});
         assert_eq!(
-            shown(&serde_json::from_value(stats).unwrap()),
+            table_text(&serde_json::from_value(stats).unwrap()),
             "VIEW    HITS  MISSES  HIT RATIO  ENTRIES  BYTES  EVICTED FOR ROOM  EVICTED BY AGE\n\
              orders     9       1     90.0 %        2  1,234                 3               4\n\
              all        0       0          -        2  1,234                 3               4\n\
-             kept: 5,000 answers at most, 512 MiB, each for 30m\n"
+             limits: 5,000 entries, 512 MiB, each for 30m\n"
         );
     }
 }

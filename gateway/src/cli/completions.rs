@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete our command lines.
+//! `completions`: prints the script that a shell needs to complete command lines.
 
 use clap::Args;
 use clap_complete::Shell;
@@ -12,13 +12,13 @@ Examples:
   {app} completions bash > ~/.local/share/bash-completion/completions/{app}
   {app} completions fish > ~/.config/fish/completions/{app}.fish")]
 pub(super) struct Arguments {
-    /// Which shell.
+    /// The shell.
     shell: Shell,
 }
 
 pub(super) fn run(mut command: clap::Command, arguments: &Arguments) -> anyhow::Result<()> {
     let name = command.get_name().to_owned();
-    // Not straight to standard output: clap panics if nobody reads it.
+    // The script is not written straight to standard output, because clap panics if the reader has closed the pipe.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
     Ok(output::text(&String::from_utf8(script)?)?)

@@ -1,4 +1,4 @@
-//! `config`: what the configuration is, whether it is right, what it could be, and what is changed while a server runs.
+//! `config`: shows and checks the configuration, and changes it on a running server.
 
 use clap::{Args, Subcommand};
 use dormouse_config::{Changes, DEFAULT_TOML, Row};
@@ -11,10 +11,10 @@ use super::{Settings, output};
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  {app} config default > {app}.toml      start a file of your own: keep only the lines you change
+  {app} config default > {app}.toml      start your own file: keep only the lines that you change
   {app} config check --config {app}.toml
   {app} config print --config {app}.toml --profile production
-  {app} config set cache.entries=20000      of a running server")]
+  {app} config set cache.entries=20000      on a running server")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -22,9 +22,10 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Prints every value and where it came from, passwords masked
+    /// Prints every value and its origin, with passwords masked
     ///
-    /// The output is TOML, with the origin of each value as a comment; it loads again, passwords aside.
+    /// The output is TOML, with the origin of each value as a comment. It can be loaded again, except for the
+    /// passwords.
     #[command(after_long_help = "\
 Examples:
   {app} config print --set runtime.shards=16
@@ -36,7 +37,7 @@ Examples:
         #[arg(long)]
         json: bool,
     },
-    /// Says whether the configuration is valid: `ok`, or what is wrong and where
+    /// Checks the configuration: prints `ok`, or what is wrong and where
     #[command(after_long_help = "\
 Example:
   {app} config check --config {app}.toml && systemctl restart {app}")]
@@ -44,16 +45,16 @@ Example:
         #[command(flatten)]
         settings: Settings,
     },
-    /// Prints the default file: every key, what it means, and when to change it
+    /// Prints the default file: every key, its meaning, and when to change it
     #[command(after_long_help = "\
 Example:
   {app} config default > {app}.toml")]
     Default,
     /// Changes values of a running server, until it ends
     ///
-    /// All of them, or none if one is refused; the server logs who did it. What the server was started with stays as it
-    /// is: to keep a change, write it into the file as well. Values that are read only once are refused, with a list of
-    /// those that can be changed.
+    /// All values are changed, or none if one is refused. The server logs the change with the request's id. The
+    /// configuration file does not change: to keep a change, write it into the file as well. Values that are read only
+    /// at the start are refused, with a list of the values that can be changed.
     #[command(after_long_help = "\
 Examples:
   {app} config set cache.entries=20000 cache.size='1 GiB'
@@ -61,7 +62,7 @@ Examples:
     Set {
         #[command(flatten)]
         connection: Connection,
-        /// Values, as with --set.
+        /// Values, written as for --set.
         #[arg(value_name = "SECTION.KEY=VALUE", required = true)]
         changes: Vec<String>,
     },
@@ -92,9 +93,9 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
 }
 
 fn set(remote: &Remote, changes: &Changes) -> anyhow::Result<()> {
-    let answer: Value = remote.patch("/admin/config", &json!(changes))?;
+    let response: Value = remote.patch("/admin/config", &json!(changes))?;
     for key in changes.keys() {
-        let value = key.split('.').fold(&answer["config"], |value, part| &value[part]);
+        let value = key.split('.').fold(&response["config"], |value, part| &value[part]);
         output::line(format_args!("{key} = {value}"))?;
     }
     Ok(())

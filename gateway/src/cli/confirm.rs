@@ -1,19 +1,19 @@
-//! Asking before something is thrown away.
+//! Asks before something is deleted.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::failure::WrongArgument;
 
-/// Lets `what` happen if it was agreed to: beforehand (`--yes`), or now, by whoever sits at the terminal.
-pub(super) fn confirmed(is_agreed: bool, what: &str) -> anyhow::Result<()> {
+/// Returns if the user agrees to `what`: beforehand with `--yes`, or now at the terminal.
+pub(super) fn require(is_agreed: bool, what: &str) -> anyhow::Result<()> {
     if is_agreed {
         return Ok(());
     }
     let stdin = io::stdin();
     if !stdin.is_terminal() {
-        return Err(WrongArgument(format!("{what}: say --yes if that is what you want")).into());
+        return Err(WrongArgument(format!("{what}: repeat the command with --yes to do it")).into());
     }
-    // Not to standard output, which is for results.
+    // Standard output is for results.
     let mut stderr = io::stderr();
     write!(stderr, "{what}. Go on? [y/N] ")?;
     stderr.flush()?;

@@ -1,4 +1,4 @@
-//! `events`: what is in the journal, also while a server runs on it.
+//! `events`: reads the journal, also while a server runs on it.
 
 use clap::{Args, Subcommand};
 use dormouse_config::{Config, JournalUrl};
@@ -9,7 +9,7 @@ use super::failure::WrongArgument;
 use super::{Settings, output, serve};
 use crate::http::event_json;
 
-/// Events read at once.
+/// Events that are read at once.
 const PAGE: usize = 256;
 
 /// Reads events from the journal
@@ -26,7 +26,7 @@ enum Command {
 
 /// Prints the events of an aggregate, one JSON object a line
 ///
-/// The journal is only read, so a server may go on working with it. Without any event the exit code is 1.
+/// It only reads the journal, so a server may run on it meanwhile. If there is no event, the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -44,7 +44,7 @@ struct Show {
     /// Only events with a higher version.
     #[arg(long, value_name = "VERSION", default_value_t = 0, hide_default_value = true)]
     after: u64,
-    /// At most so many events [default: all]
+    /// At most this many events [default: all]
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
 }
@@ -60,10 +60,10 @@ pub(super) fn run(outer: Settings, arguments: Arguments) -> anyhow::Result<()> {
 
 async fn show(config: &Config, aggregate: &AggregateRef, after: Version, limit: usize) -> anyhow::Result<()> {
     if config.journal.url == JournalUrl::Memory {
-        anyhow::bail!("journal.url is memory:, which only the server itself can read");
+        anyhow::bail!("journal.url is memory:, which only the server's own process can read");
     }
     let store = dormouse_journal::open_reader(config).await?;
-    // What the chain was before the first event read is known only at the very beginning.
+    // The chain before the first event that is read is known only at the beginning of the history.
     let mut chain = (after == Version::ZERO).then_some(Chain::ROOT);
     let mut last = after;
     let mut shown = 0;
@@ -87,7 +87,7 @@ async fn show(config: &Config, aggregate: &AggregateRef, after: Version, limit: 
     }
 }
 
-/// Refuses to show as history what is none.
+/// Refuses to print a history that is damaged.
 fn check(event: &RecordedEvent, last: Version, chain: Option<Chain>) -> anyhow::Result<()> {
     let RecordedEvent { aggregate, version, position, .. } = event;
     anyhow::ensure!(*version == last.next(), "{aggregate} is damaged: after version {last} comes version {version}");

@@ -1,4 +1,4 @@
-//! What went wrong, in one line, and as an exit code.
+//! Errors as one line and as an exit code.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -11,28 +11,26 @@ use crate::running::StartError;
 const FAILED: u8 = 1;
 const WRONG_USE: u8 = 2;
 
-/// An argument that clap let pass, but that means nothing.
+/// An argument that clap accepts, but that is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct WrongArgument(pub(super) String);
 
-/// Says what went wrong while a command was carried out.
+/// Reports why a command failed.
 pub(super) fn report(application: &str, error: &anyhow::Error) -> ExitCode {
-    // Whoever read our output has seen enough: `events show … | head -1` is no failure.
+    // The reader of our output has closed the pipe: `events show … | head -1` is not a failure.
     if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    say(application, &with_causes(error));
+    print_error(application, &with_causes(error));
     ExitCode::from(if is_wrong_use(error) { WRONG_USE } else { FAILED })
 }
 
-/// The error and what led to it, unless it says so itself.
+/// The message of the error and those of its causes, without causes that the message contains already.
 fn with_causes(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .skip(1)
-        .map(ToString::to_string)
-        .fold(error.to_string(), |said, cause| if said.contains(&cause) { said } else { format!("{said}: {cause}") })
+    error.chain().skip(1).map(ToString::to_string).fold(error.to_string(), |message, cause| {
+        if message.contains(&cause) { message } else { format!("{message}: {cause}") }
+    })
 }
 
 fn is_wrong_use(error: &anyhow::Error) -> bool {
@@ -43,28 +41,29 @@ fn is_wrong_use(error: &anyhow::Error) -> bool {
         || error.downcast_ref().is_some_and(RemoteError::is_wrong_use)
 }
 
-/// Answers a command line that was not understood, or that asked for help or the version.
+/// Reports a command line that is invalid, or prints the help or the version that it asks for.
 pub(super) fn usage(application: &str, error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // Nobody reads it any more: see above.
+        // The reader may have closed the pipe, as above.
         let _closed = error.print();
         return ExitCode::SUCCESS;
     }
-    say(application, &format!("{} (see {application} --help)", summary(&error.render().to_string())));
+    print_error(application, &format!("{} (see {application} --help)", summary(&error.render().to_string())));
     ExitCode::from(WRONG_USE)
 }
 
-/// What clap says before it repeats the usage, on one line.
+/// The part of clap's message before the usage, on one line.
 fn summary(rendered: &str) -> String {
     let text = rendered.strip_prefix("error: ").unwrap_or(rendered);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let telling = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
-    telling.collect::<Vec<_>>().join(" ").replace(" tip: ", ", ")
+    let message_lines =
+        lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    message_lines.collect::<Vec<_>>().join(" ").replace(" tip: ", ", ")
 }
 
-fn say(application: &str, what: &str) {
+fn print_error(application: &str, what: &str) {
     let what = what.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    // There is nowhere left to complain if this fails.
+    // If this fails, there is no other place to report it.
     let _closed = writeln!(io::stderr(), "{application}: {what}");
 }
 
@@ -73,14 +72,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_clap_says_fits_on_one_line() {
+    fn a_message_of_clap_fits_on_one_line() {
         let rendered = "error: unrecognized subcommand 'serv'\n\n  tip: a similar subcommand exists: 'serve'\n\n\
                         Usage: bank [OPTIONS] [COMMAND]\n\nFor more information, try '--help'.\n";
         assert_eq!(summary(rendered), "unrecognized subcommand 'serv', a similar subcommand exists: 'serve'");
     }
 
     #[test]
-    fn a_cause_is_told_once() {
+    fn a_cause_is_reported_once() {
         let cause = || io::Error::other("the disk is on fire");
         assert_eq!(
             with_causes(&anyhow::Error::new(cause()).context("cannot write")),
@@ -93,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_gone_is_no_failure() {
+    fn a_closed_pipe_is_not_a_failure() {
         let gone = anyhow::Error::from(io::Error::from(ErrorKind::BrokenPipe));
         assert_eq!(report("bank", &gone), ExitCode::SUCCESS);
     }

@@ -1,8 +1,8 @@
-//! `import`: a file of commands, sent to a running server.
+//! `import`: sends a file of commands to a running server.
 //!
-//! One thread reads lines, gives each a key, and hands it to one of a few senders, always the same one for an aggregate, so
-//! that the order of its commands is kept. A sender sends what waits for it in one bulk request, again and again until every
-//! line of it is carried out or refused for good.
+//! One thread reads lines, gives each a key, and passes it to one of a few senders. All lines of an aggregate have the
+//! same sender, so that their order is kept. A sender puts the lines that wait for it into one bulk request, and
+//! repeats that until each line is carried out or refused for good.
 
 mod line;
 mod sender;
@@ -20,52 +20,53 @@ use std::thread;
 use anyhow::Context;
 use clap::Args;
 
-use self::line::{Keys, Prepared};
-use self::sender::{Sender, WAITING};
+use self::line::{Keys, PreparedLine};
+use self::sender::{QUEUE_LINES, Sender};
 use self::tally::Tally;
 use super::failure::WrongArgument;
 use super::remote::{Connection, Remote};
 use super::{Settings, output};
 
-/// A line of more bytes is no command of any server.
+/// No server accepts a line with more bytes.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
-/// Sends a file of commands to a running server, once each
+/// Sends a file of commands to a running server, each of them once
 ///
-/// A line is a command in JSON: {"type":"order","id":"o-1","command":"confirm-order","body":{…},"key":"…"}, where body, key
-/// and expected_version may be missing. A line without a key gets one from the name of the import and its number, so the same
-/// import can be repeated after whatever interrupted it: what was carried out is not carried out again. Commands of one
-/// aggregate are carried out in the order of their lines. What the server refuses is told and passed over. While the server is
-/// away or has no room, the import waits for it, for two minutes at most.
+/// A line is a command in JSON: {"type":"order","id":"o-1","command":"confirm-order","body":{…},"key":"…"}. The fields
+/// body, key and expected_version are optional. A line without a key gets one that is made of the name of the import
+/// and the number of the line. So the same import can be repeated after any interruption: commands that were carried
+/// out are not carried out again. Commands of one aggregate are carried out in the order of their lines. A line that
+/// the server refuses is reported and skipped. While the server is away or overloaded, the import waits for it, for two
+/// minutes at most.
 ///
-/// Exit codes: 0 every command was carried out, now or before; 1 some were not; 2 wrong use.
+/// Exit codes: 0 every command was carried out, now or earlier; 1 some were not; 2 wrong use.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   {app} import orders.ndjson
-  {app} import orders.ndjson --dry-run                  what would be refused?
-  {app} import orders.ndjson --failed failed.ndjson     keep what was refused, to mend and import it
+  {app} import orders.ndjson --dry-run                  show what would be refused
+  {app} import orders.ndjson --failed failed.ndjson     keep refused lines, to correct and import them
   zcat orders.gz | {app} import - --name orders-2026    standard input has no name of its own")]
 pub(super) struct Arguments {
     #[command(flatten)]
     connection: Connection,
     /// The file; - is standard input.
     file: PathBuf,
-    /// What the keys are made of [default: the file's name]
+    /// The name that keys are made of [default: the file's name]
     ///
-    /// Under another name the same lines are other commands: they are carried out once more.
+    /// Under another name the same lines are other commands, and are carried out again.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Requests at a time.
+    /// Number of requests at the same time.
     #[arg(long, value_name = "COUNT", default_value = "4")]
     connections: NonZeroUsize,
-    /// Write the lines that were refused to this file, with their keys.
+    /// Write refused lines to this file, with their keys.
     #[arg(long, value_name = "FILE")]
     failed: Option<PathBuf>,
-    /// Decide on every command, and change nothing: commands that rest on earlier ones may be refused.
+    /// Decide on every command, and change nothing: commands that depend on earlier ones may be refused.
     #[arg(long)]
     dry_run: bool,
-    /// Print what came of it as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -82,7 +83,7 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
     match sent {
         Err(error) if error.is::<WrongArgument>() => return Err(error),
         Err(error) => {
-            return Err(error.context(format!("{summary}; the same command again goes on from here")));
+            return Err(error.context(format!("{summary}; repeat the command to continue from here")));
         }
         Ok(()) if json => output::line(summary.json())?,
         Ok(()) => output::line(&summary)?,
@@ -100,7 +101,7 @@ fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// What to read from, and how many bytes there are, if that is known.
+/// Opens the input. The second value is its size in bytes, if that is known.
 fn open(path: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
     if is_stdin(path) {
         return Ok((Box::new(BufReader::new(io::stdin())), None));
@@ -115,7 +116,7 @@ fn open(path: &Path) -> anyhow::Result<(Box<dyn BufRead>, Option<u64>)> {
     Ok((Box::new(BufReader::new(file)), bytes))
 }
 
-/// Sends everything, and returns when all of it is answered.
+/// Sends all lines, and returns when every line is answered.
 fn send(
     input: &mut dyn BufRead,
     keys: &Keys,
@@ -127,32 +128,37 @@ fn send(
     thread::scope(|scope| {
         let (mut queues, mut senders) = (Vec::new(), Vec::new());
         for _ in 0..connections {
-            let (queue, lines) = sync_channel(WAITING);
+            let (queue, lines) = sync_channel(QUEUE_LINES);
             queues.push(queue);
             senders.push(scope.spawn(move || Sender::new(remote, dry_run, tally).send_all(&lines)));
         }
         let read = read(input, keys, &queues, tally);
-        // Without a queue that is open, a sender ends when it has sent what it has.
+        // A sender ends when its queue is closed and empty.
         drop(queues);
         let mut senders = senders.into_iter();
         let sent = senders.try_for_each(|sender| sender.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        // A sender that fails makes the reader stop, so the sender's error is the one to tell.
+        // A sender that fails makes the reader stop, so the sender's error is the cause.
         sent.and(read)
     })
 }
 
-/// Hands line after line to the sender of its aggregate, until the input or a sender ends.
-fn read(input: &mut dyn BufRead, keys: &Keys, queues: &[SyncSender<Prepared>], tally: &Tally) -> anyhow::Result<()> {
+/// Passes each line to the sender of its aggregate, until the input or a sender ends.
+fn read(
+    input: &mut dyn BufRead,
+    keys: &Keys,
+    queues: &[SyncSender<PreparedLine>],
+    tally: &Tally,
+) -> anyhow::Result<()> {
     let mut text = Vec::new();
     for number in 1_u64.. {
         text.clear();
-        let read = (&mut *input).take(LINE_BYTES_MAX).read_until(b'\n', &mut text).context("cannot read on")?;
+        let read = (&mut *input).take(LINE_BYTES_MAX).read_until(b'\n', &mut text).context("cannot read the input")?;
         if read == 0 {
             break;
         }
         anyhow::ensure!(text.len() < LINE_BYTES_MAX as usize, "line {number} has more than {LINE_BYTES_MAX} bytes");
         if text.trim_ascii().is_empty() {
-            tally.passed_over(read);
+            tally.blank_line(read);
             continue;
         }
         match keys.prepare(number, &text)? {
@@ -162,7 +168,7 @@ fn read(input: &mut dyn BufRead, keys: &Keys, queues: &[SyncSender<Prepared>], t
                     break;
                 }
             }
-            Err(what) => tally.no_line(number, &text, &what),
+            Err(what) => tally.invalid_line(number, &text, &what),
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `migrate`: the journal's schema, brought up to date ahead of a start.
+//! `migrate`: updates the journal's schema before a start.
 
 use clap::Args;
 use dormouse_config::JournalUrl;
@@ -6,10 +6,10 @@ use dormouse_journal::store::Migrated;
 
 use super::{Settings, output, serve};
 
-/// Brings the journal's schema up to date
+/// Updates the journal's schema
 ///
-/// `serve` does so by itself; do it beforehand when starting must not take long, or may not change schemas. A journal
-/// that a newer version has migrated is refused and left as it is.
+/// `serve` does this by itself. Do it beforehand if a start must be quick, or if the server may not change schemas. A
+/// journal that a newer version has migrated is refused and left unchanged.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

@@ -1,10 +1,10 @@
-//! `projections`: what keeps the views up to date, as a running server has it.
+//! `projections`: shows and controls the projections of a running server.
 
 mod control;
 mod list;
 mod parked;
 mod rebuild;
-mod watch;
+mod tracker;
 
 use std::collections::HashSet;
 use std::process::ExitCode;
@@ -15,16 +15,16 @@ use super::Settings;
 use super::remote::{Connection, Remote, RemoteError, segment};
 use crate::admin::{Overview, Projection};
 
-/// Shows and steers what keeps the views up to date
+/// Shows and controls the projections, which keep the views up to date
 ///
-/// It asks a running server. Views are derived from the journal: whatever is done to them, no event is lost.
+/// The command asks a running server. Views are derived from the journal: no operation on them loses an event.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   {app} projections list
-  {app} projections rebuild orders         make a view anew beside the one that is read, then take its place
+  {app} projections rebuild orders         build a view anew beside the one that is read, then replace it
   {app} projections pause --all
-  {app} projections parked orders          what could not be projected, and why
+  {app} projections parked orders          events that could not be projected, with reasons
   {app} projections list --server http://10.0.0.7:8080")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -44,11 +44,11 @@ enum Command {
     Skip(parked::Skip),
 }
 
-/// Which projections.
+/// The projections that a command is about.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Which {
-    /// Projections, by their names.
+struct Selection {
+    /// Projections, by name.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// All projections.
@@ -60,13 +60,13 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
     let remote = |connection: Connection| connection.remote(application, outer);
     match arguments.command {
         Command::List(arguments) => list::run(&remote(arguments.connection)?, arguments.json)?,
-        Command::Pause(arguments) => control::pause(&remote(arguments.connection)?, &arguments.which)?,
-        Command::Resume(arguments) => control::resume(&remote(arguments.connection)?, &arguments.which)?,
+        Command::Pause(arguments) => control::pause(&remote(arguments.connection)?, &arguments.selection)?,
+        Command::Resume(arguments) => control::resume(&remote(arguments.connection)?, &arguments.selection)?,
         Command::Rebuild(arguments) => {
-            return rebuild::run(application, remote(arguments.connection)?, &arguments.which, &arguments.how);
+            return rebuild::run(application, remote(arguments.connection)?, &arguments.selection, &arguments.options);
         }
         Command::Reset(arguments) => {
-            control::reset(&remote(arguments.connection)?, &arguments.which, arguments.to, arguments.yes)?;
+            control::reset(&remote(arguments.connection)?, &arguments.selection, arguments.to, arguments.yes)?;
         }
         Command::Drop(arguments) => control::drop(&remote(arguments.connection)?, &arguments.name, arguments.yes)?,
         Command::Parked(arguments) => {
@@ -74,19 +74,20 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
             parked::run(&remote(connection)?, &name, aggregate.as_deref(), json)?;
         }
         Command::Retry(arguments) => {
-            let parked::Retry { connection, name, which, dry_run } = arguments;
-            parked::release(&remote(connection)?, &name, &which, parked::Action::Retry, dry_run)?;
+            let parked::Retry { connection, name, selection, dry_run } = arguments;
+            parked::release(&remote(connection)?, &name, &selection, parked::Action::Retry, dry_run)?;
         }
         Command::Skip(arguments) => {
-            let parked::Skip { connection, name, which, dry_run } = arguments;
-            parked::release(&remote(connection)?, &name, &which, parked::Action::Skip, dry_run)?;
+            let parked::Skip { connection, name, selection, dry_run } = arguments;
+            parked::release(&remote(connection)?, &name, &selection, parked::Action::Skip, dry_run)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-impl Which {
-    /// Those that were named, each once and as it is now. One that is not there is an error before anything was done.
+impl Selection {
+    /// The selected projections, each once, in their current state. An unknown name is an error before anything is
+    /// done.
     fn find(&self, remote: &Remote) -> Result<Vec<Projection>, RemoteError> {
         if self.all {
             return Ok(overview(remote)?.projections);
@@ -105,7 +106,7 @@ fn path(name: &str) -> String {
     format!("/admin/projections/{}", segment(name))
 }
 
-/// A number as people read it: `1,234,567`.
+/// A number with groups of three digits: `1,234,567`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);

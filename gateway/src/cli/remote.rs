@@ -1,13 +1,15 @@
-//! A server that runs, spoken to over HTTP.
+//! A running server, as the command line reaches it over HTTP.
 //!
-//! Whatever does not go well is one line that says what to do next: the server is not there, or it has answered with a
-//! problem document, whose detail is that line.
+//! Each error is one line that says what to do next: the server cannot be reached, or it has sent a problem document,
+//! whose detail is that line.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -17,21 +19,25 @@ use ureq::{Agent, Body};
 use super::Settings;
 use super::failure::WrongArgument;
 
-/// A server on this machine, or near it, takes a connection at once or not at all.
+/// How long a connection may take. A server that is near accepts it at once or not at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Longer than `gateway.request_timeout` usually is, after which the server itself says that something took too long.
+/// How long a request may take. This is longer than `gateway.request_timeout` usually is, after which the server itself
+/// reports a timeout.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// No answer is as large.
-const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// The most bytes of a response. No server sends as many.
+const RESPONSE_BYTES_MAX: u64 = 64 << 20;
 
-/// Which server to ask.
+/// The bytes that a segment of a path must encode: all but the unreserved ones (RFC 3986, 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The server that a command asks.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Connection {
-    /// The server to ask [default: the one that this configuration starts]
+    /// The server's address [default: the server that this configuration starts]
     ///
-    /// Without it, gateway.listen of the configuration says where the server is, in reach of this machine.
+    /// By default the address is gateway.listen of the configuration, as this machine reaches it.
     #[arg(long, value_name = "URL")]
     pub(super) server: Option<String>,
 
@@ -44,49 +50,49 @@ pub(super) struct Connection {
 pub(super) struct Remote {
     agent: Agent,
     url: String,
-    /// What its command line is called.
+    /// The name of its command line.
     application: &'static str,
 }
 
-/// Why a server did not do what it was asked to.
+/// Why a server did not do what the command asked for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RemoteError {
-    /// Nobody listens there.
+    /// No server listens there.
     #[error("no server at {url} ({cause}): start it with `{application} serve`, or name another one with --server")]
-    Absent {
-        /// Where it should be.
+    Unreachable {
+        /// The address.
         url: String,
-        /// What the system says.
+        /// The error of the system.
         cause: String,
-        /// What its command line is called.
+        /// The name of the server's command line.
         application: &'static str,
     },
-    /// It took the request, and then nothing came.
-    #[error(
-        "the server at {url} did not answer ({cause}): whether it has done it is not known, look before you repeat it"
-    )]
-    Silent {
-        /// Where it is.
+    /// The server accepted the request, and sent no complete response.
+    #[error("the server at {url} did not answer ({cause}): it may have done it, check before you repeat the command")]
+    NoResponse {
+        /// The server's address.
         url: String,
-        /// How the silence began.
+        /// The error that ended the wait.
         cause: String,
     },
-    /// It is something else.
-    #[error("{url} is no server of this kind: it answered {status} without {expected}")]
-    Stranger {
-        /// Where it is.
+    /// The server is of another kind.
+    #[error(
+        "{url} is not a server of this kind, it answered {status} without {expected}: name another one with --server"
+    )]
+    OtherServer {
+        /// The server's address.
         url: String,
-        /// The status it answered with.
+        /// The status of its response.
         status: u16,
-        /// What it should have answered with.
+        /// What the response should have contained.
         expected: &'static str,
     },
-    /// It answered with a problem document.
-    #[error("{}", .0.told())]
+    /// The server sent a problem document.
+    #[error("{}", .0.message())]
     Refused(Problem),
 }
 
-/// What a server says is wrong (RFC 9457), as far as people read it.
+/// The members of a problem document (RFC 9457) that the command line uses.
 #[derive(Debug, Deserialize)]
 pub(super) struct Problem {
     #[serde(rename = "type")]
@@ -97,26 +103,26 @@ pub(super) struct Problem {
 }
 
 impl Connection {
-    /// The server of the application, by `--server` or the configuration.
+    /// The server that `--server` or the configuration names.
     pub(super) fn remote(self, application: &'static str, outer: Settings) -> anyhow::Result<Remote> {
         let url = match self.server {
-            Some(url) => checked(url)?,
+            Some(url) => checked_url(url)?,
             None => {
                 let listen = outer.and(self.settings).load()?.config.gateway.listen;
                 if listen.port() == 0 {
                     let what =
-                        "gateway.listen has port 0, which leaves it open where the server is: say it with --server";
+                        "gateway.listen has port 0, so the server's port is not known: name the server with --server";
                     return Err(WrongArgument(what.to_owned()).into());
                 }
-                format!("http://{}", in_reach(listen))
+                format!("http://{}", reachable_address(listen))
             }
         };
         Ok(Remote::new(application, url))
     }
 }
 
-/// A server's address as it was given; a path would lead elsewhere than to the API.
-fn checked(url: String) -> Result<String, WrongArgument> {
+/// Checks the address of a server. A path is refused, because it would not lead to the API.
+fn checked_url(url: String) -> Result<String, WrongArgument> {
     let base = url.trim_end_matches('/');
     let is_base = base.parse::<Uri>().is_ok_and(|uri| {
         uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()) && uri.path() == "/"
@@ -124,11 +130,11 @@ fn checked(url: String) -> Result<String, WrongArgument> {
     if is_base && !base.contains('?') {
         return Ok(base.to_owned());
     }
-    Err(WrongArgument(format!("--server {url} is no address such as http://127.0.0.1:8080")))
+    Err(WrongArgument(format!("--server {url} is not an address such as http://127.0.0.1:8080")))
 }
 
-/// The address under which this machine reaches a server that listens on all of its addresses.
-fn in_reach(mut listen: SocketAddr) -> SocketAddr {
+/// The address by which this machine reaches a server that listens on all of its addresses.
+fn reachable_address(mut listen: SocketAddr) -> SocketAddr {
     if listen.ip().is_unspecified() {
         listen.set_ip(match listen.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -144,7 +150,7 @@ impl Remote {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // The environment is read by the configuration, and nowhere else.
+            // Only the configuration reads the environment.
             .proxy(None)
             .user_agent(application)
             .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -163,11 +169,11 @@ impl Remote {
         self.send(&Method::POST, path, Some(body))
     }
 
-    /// `POST path` with lines of JSON; what comes back are lines, too.
+    /// `POST path` with lines of JSON. The response consists of lines, too.
     pub(super) fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Vec<u8>, RemoteError> {
         let request = Request::post(format!("{}{path}", self.url)).header("content-type", "application/x-ndjson");
         let sent = request.body(lines).map_err(ureq::Error::from).and_then(|request| self.agent.run(request));
-        self.read_bytes(sent.map_err(|error| self.unanswered(error))?)
+        self.read_bytes(sent.map_err(|error| self.failed(error))?)
     }
 
     /// `PATCH path` with a body.
@@ -189,69 +195,69 @@ impl Remote {
             }
             None => request.body(()).map_err(ureq::Error::from).and_then(|request| self.agent.run(request)),
         };
-        self.read(sent.map_err(|error| self.unanswered(error))?)
+        self.read(sent.map_err(|error| self.failed(error))?)
     }
 
     fn read<T: DeserializeOwned>(&self, response: Response<Body>) -> Result<T, RemoteError> {
         let status = response.status().as_u16();
         let body = self.read_bytes(response)?;
-        serde_json::from_slice(&body).map_err(|_| self.stranger(status, "what this command needs"))
+        serde_json::from_slice(&body).map_err(|_| self.other_server(status, "what this command needs"))
     }
 
-    /// The body of a success.
+    /// The body of a successful response.
     fn read_bytes(&self, response: Response<Body>) -> Result<Vec<u8>, RemoteError> {
         let status = response.status();
-        let body = response.into_body().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-        let body = body.map_err(|error| self.unanswered(error))?;
+        let body = response.into_body().with_config().limit(RESPONSE_BYTES_MAX).read_to_vec();
+        let body = body.map_err(|error| self.failed(error))?;
         if status.is_success() {
             return Ok(body);
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(RemoteError::Refused(problem)),
-            Err(_) => Err(self.stranger(status.as_u16(), "saying why")),
+            Err(_) => Err(self.other_server(status.as_u16(), "saying why")),
         }
     }
 
-    fn stranger(&self, status: u16, expected: &'static str) -> RemoteError {
-        RemoteError::Stranger { url: self.url.clone(), status, expected }
+    fn other_server(&self, status: u16, expected: &'static str) -> RemoteError {
+        RemoteError::OtherServer { url: self.url.clone(), status, expected }
     }
 
-    fn unanswered(&self, error: ureq::Error) -> RemoteError {
+    fn failed(&self, error: ureq::Error) -> RemoteError {
         let url = self.url.clone();
-        let absent = match &error {
+        let is_unreachable = match &error {
             ureq::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
             ureq::Error::Timeout(timeout) => matches!(timeout, ureq::Timeout::Connect | ureq::Timeout::Resolve),
             ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
             _ => false,
         };
         let cause = match &error {
-            ureq::Error::Io(error) if absent => error.kind().to_string(),
+            ureq::Error::Io(error) if is_unreachable => error.kind().to_string(),
             error => error.to_string(),
         };
-        if absent {
-            RemoteError::Absent { url, cause, application: self.application }
+        if is_unreachable {
+            RemoteError::Unreachable { url, cause, application: self.application }
         } else {
-            RemoteError::Silent { url, cause }
+            RemoteError::NoResponse { url, cause }
         }
     }
 }
 
 impl RemoteError {
-    /// Whether it is this problem that the server has with what was asked for.
+    /// Whether the server sent a problem with this slug.
     pub(super) fn is(&self, slug: &str) -> bool {
         matches!(self, Self::Refused(problem) if problem.kind.strip_suffix(slug).is_some_and(|rest| rest.ends_with(':')))
     }
 
-    /// Whether the same request may succeed later: no server is there now, or it has no room.
-    pub(super) fn may_pass(&self) -> bool {
+    /// Whether the same request may succeed later: the server cannot be reached, or is overloaded.
+    pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Absent { .. } | Self::Silent { .. } => true,
-            Self::Stranger { .. } => false,
+            Self::Unreachable { .. } | Self::NoResponse { .. } => true,
+            Self::OtherServer { .. } => false,
             Self::Refused(problem) => matches!(problem.status, 429 | 503),
         }
     }
 
-    /// Whether what was asked for cannot be, however often it is asked for.
+    /// Whether the request is wrong, so that it fails however often it is repeated.
     pub(super) fn is_wrong_use(&self) -> bool {
         let unknown = ["unknown-projection", "unknown-view", "unknown-aggregate-type"];
         matches!(self, Self::Refused(Problem { status: 400, .. })) || unknown.iter().any(|slug| self.is(slug))
@@ -259,27 +265,19 @@ impl RemoteError {
 }
 
 impl Problem {
-    /// What to tell; the logs know more of what went wrong inside.
-    fn told(&self) -> String {
+    /// The message for the user. The server's log has more about internal errors.
+    fn message(&self) -> String {
         let Self { detail, status, request_id, .. } = self;
         match status {
-            500.. => format!("{detail} (the server's log says more: request {request_id})"),
+            500.. => format!("{detail} (the server's log has more about request {request_id})"),
             _ => detail.clone(),
         }
     }
 }
 
-/// Text as one segment of a path.
-pub(super) fn segment(text: &str) -> String {
-    let mut written = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            written.push(char::from(byte));
-        } else {
-            written.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    written
+/// Percent-encodes a text as one segment of a path.
+pub(super) fn segment(text: &str) -> impl fmt::Display {
+    utf8_percent_encode(text, SEGMENT)
 }
 
 #[cfg(test)]
@@ -290,7 +288,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes of asking a server that gives this answer, once.
+    /// The result of one request to a server that sends this response.
     fn asking(answer: &'static str) -> Result<Value, RemoteError> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -311,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_server_is_where_the_configuration_starts_it() {
-        let reached = |listen: &str| in_reach(listen.parse().unwrap()).to_string();
+        let reached = |listen: &str| reachable_address(listen.parse().unwrap()).to_string();
         assert_eq!(reached("127.0.0.1:8080"), "127.0.0.1:8080");
         assert_eq!(reached("0.0.0.0:80"), "127.0.0.1:80");
         assert_eq!(reached("[::]:80"), "[::1]:80");
@@ -319,25 +317,25 @@ mod tests {
     }
 
     #[test]
-    fn a_server_has_an_address_without_a_path() {
+    fn the_address_of_a_server_has_no_path() {
         for good in ["http://127.0.0.1:8080", "http://db-7:80/", "http://[::1]:8080"] {
-            assert_eq!(checked(good.to_owned()).unwrap(), good.trim_end_matches('/'));
+            assert_eq!(checked_url(good.to_owned()).unwrap(), good.trim_end_matches('/'));
         }
         for bad in
             ["127.0.0.1:8080", "https://bank", "http://", "http://bank/admin", "http://bank?x=1", "ftp://bank", ""]
         {
-            assert!(checked(bad.to_owned()).is_err(), "{bad}");
+            assert!(checked_url(bad.to_owned()).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn a_segment_reads_back_as_the_text() {
-        assert_eq!(segment("order-totals"), "order-totals");
-        assert_eq!(segment("a b/ü%"), "a%20b%2F%C3%BC%25");
+    fn a_segment_decodes_to_the_text() {
+        assert_eq!(segment("order-totals").to_string(), "order-totals");
+        assert_eq!(segment("a b/ü%").to_string(), "a%20b%2F%C3%BC%25");
     }
 
     #[test]
-    fn a_problem_is_its_detail_and_what_failed_inside_can_be_looked_up() {
+    fn a_problem_is_its_detail_and_internal_errors_name_the_request() {
         let refused = asking(
             "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n{\"type\":\"urn:dormouse:problem:unknown-projection\",\
              \"status\":404,\"detail\":\"there is no projection \\\"order\\\"\",\"request_id\":\"r-1\"}",
@@ -350,31 +348,28 @@ mod tests {
              \"status\":503,\"detail\":\"the views do not answer\",\"request_id\":\"r-2\"}",
         )
         .unwrap_err();
-        assert_eq!(failed.to_string(), "the views do not answer (the server's log says more: request r-2)");
+        assert_eq!(failed.to_string(), "the views do not answer (the server's log has more about request r-2)");
         assert!(!failed.is_wrong_use());
     }
 
     #[test]
-    fn others_than_our_servers_are_told_apart() {
+    fn servers_of_another_kind_are_recognized() {
         let other = asking("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>").unwrap_err().to_string();
-        assert!(
-            other.ends_with("is no server of this kind: it answered 200 without what this command needs"),
-            "{other}"
-        );
+        assert!(other.contains("it answered 200 without what this command needs"), "{other}");
         let other = asking("HTTP/1.1 301 There\r\nlocation: /there\r\ncontent-length: 0\r\n\r\n").unwrap_err();
-        assert!(other.to_string().ends_with("it answered 301 without saying why"), "{other}");
+        assert!(other.to_string().contains("it answered 301 without saying why"), "{other}");
         let half = asking("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{").unwrap_err().to_string();
-        assert!(half.contains("did not answer") && half.contains("look before you repeat it"), "{half}");
+        assert!(half.contains("did not answer") && half.contains("check before you repeat the command"), "{half}");
     }
 
     #[test]
-    fn nobody_there_is_said_with_what_to_do() {
+    fn a_server_that_cannot_be_reached_is_reported_with_what_to_do() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let error = Remote::new("bank", format!("http://{address}")).get::<Value>("/").unwrap_err().to_string();
-        let told = format!(
+        let expected = format!(
             "no server at http://{address} (connection refused): start it with `bank serve`, or name another one with \
              --server"
         );
-        assert_eq!(error, told);
+        assert_eq!(error, expected);
     }
 }

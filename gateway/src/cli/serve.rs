@@ -1,4 +1,4 @@
-//! `serve`: the server, from start to a good end.
+//! `serve`: runs the server from its start to its end.
 
 use std::io;
 use std::process::ExitCode;
@@ -16,17 +16,18 @@ use crate::app::App;
 use crate::running::Running;
 use crate::telemetry;
 
-/// What is left behind after a drain gets this long to end; it is work that nobody waits for.
-const LEFTOVERS: Duration = Duration::from_millis(200);
+/// How long tasks that are left after the drain may take to end. Nothing waits for their work.
+const LEFTOVERS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Starts the server (the default)
 ///
-/// Says `listening on http://ADDRESS` on standard output once it takes requests, and logs to standard error. SIGTERM or
-/// SIGINT (Ctrl-C) shut it down in good order: it says that it is unready and serves on for gateway.unready_for; then it
-/// accepts no more connections, finishes the requests under way, puts its aggregates to sleep and exits with 0, all
-/// within gateway.drain_timeout. A second signal ends it at once. What has been acknowledged is durable however it ends.
+/// It prints `listening on http://ADDRESS` on standard output once it accepts requests, and logs to standard error.
+/// SIGTERM or SIGINT (Ctrl-C) shut it down in good order: it reports that it is unready and serves for another
+/// gateway.unready_for. Then it accepts no more connections, finishes the running requests, puts its aggregates to
+/// sleep and exits with 0, all within gateway.drain_timeout. A second signal ends it at once. What was acknowledged is
+/// durable in every case.
 ///
-/// It listens on loopback only, because nothing authenticates callers, unless gateway.allow_unauthenticated is true.
+/// It listens on loopback only, because it does not authenticate callers, unless gateway.allow_unauthenticated is true.
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -51,55 +52,55 @@ pub(super) fn run(app: &App, settings: Settings) -> anyhow::Result<ExitCode> {
             running = app.start_with(config, threads.domain()) => running?,
             signal = signals.next() => return Ok(signal.exit_code()),
         };
-        // Whoever started it may not care to read this.
+        // The starter may have closed our standard output.
         let _closed = output::line(format_args!("listening on http://{}", running.address()));
         until_stopped(running, &mut signals).await
     });
-    threads.shut_down(LEFTOVERS);
+    threads.shut_down(LEFTOVERS_TIMEOUT);
     code
 }
 
 async fn until_stopped(running: Running, signals: &mut Signals) -> anyhow::Result<ExitCode> {
     let lifecycle = running.engine().lifecycle();
     tokio::select! {
-        reason = running.failed() => error!(reason, "the server has failed and stops"),
+        reason = running.failed() => error!(reason, "the server has failed and shuts down"),
         signal = signals.next() => info!(signal = signal.name, "shutting down"),
     }
     tokio::select! {
         report = running.stop() => if !report.complete {
-            warn!(still_live = report.still_live, "not everything was finished in time");
+            warn!(still_live = report.still_live, "some aggregates were not put to sleep in time");
         },
         signal = signals.next() => {
             warn!(signal = signal.name, "shutting down at once");
             return Ok(signal.exit_code());
         }
     }
-    // It may also have failed while it was leaving.
+    // The server may have failed during the shutdown.
     match &*lifecycle.borrow() {
         Lifecycle::Failed(reason) => Err(anyhow::Error::msg(reason.clone())),
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// The threads of everything but a server.
+/// The runtime of every command but `serve`.
 pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().build()
 }
 
-/// The signals that ask for an end.
+/// The signals that end the server.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 #[derive(Clone, Copy)]
-struct Stop {
+struct StopSignal {
     name: &'static str,
     number: u8,
 }
 
-impl Stop {
-    /// As a shell reports a process that a signal has ended.
+impl StopSignal {
+    /// The exit code with which a shell reports a process that this signal has ended.
     fn exit_code(self) -> ExitCode {
         ExitCode::from(128 + self.number)
     }
@@ -110,10 +111,10 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) -> Stop {
+    async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            _ = self.terminate.recv() => Stop { name: "SIGTERM", number: 15 },
-            _ = self.interrupt.recv() => Stop { name: "SIGINT", number: 2 },
+            _ = self.terminate.recv() => StopSignal { name: "SIGTERM", number: 15 },
+            _ = self.interrupt.recv() => StopSignal { name: "SIGINT", number: 2 },
         }
     }
 }

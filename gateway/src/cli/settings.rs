@@ -1,21 +1,22 @@
-//! The options that make up the configuration, the same wherever they stand.
+//! The options that make up the configuration. They are the same before and after a command.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use dormouse_config::{Loaded, Sources};
 
-/// Clap's own global arguments would not do: given before and after a command, the former are dropped without a word.
+/// Clap's own global arguments do not work here: if an argument is given before and after a command, clap silently
+/// drops the former.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Configuration")]
 pub(super) struct Settings {
     /// A TOML file, laid over the profile.
     ///
-    /// `config default` prints one with every key and what it is good for: keep only the lines you change.
+    /// `config default` prints such a file with every key and its meaning: keep only the lines that you change.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) config: Option<PathBuf>,
 
-    /// A set of values for an occasion: development, production or enterprise.
+    /// A set of values for a purpose: development, production or enterprise.
     #[arg(long, value_name = "NAME")]
     pub(super) profile: Option<String>,
 
@@ -27,7 +28,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Those given before the command and those given after it, which win.
+    /// Adds the settings that were given after the command. They take precedence.
     pub(super) fn and(mut self, later: Self) -> Self {
         self.set.extend(later.set);
         Self { config: later.config.or(self.config), profile: later.profile.or(self.profile), set: self.set }

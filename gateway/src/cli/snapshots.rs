@@ -1,4 +1,4 @@
-//! `snapshots`: what aggregates wake from, on a running server.
+//! `snapshots`: checks the snapshots of a running server.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -13,10 +13,10 @@ use super::remote::{Connection, Remote, RemoteError};
 use super::{Settings, output};
 use crate::admin::{DifferingSnapshots, SnapshottedType, VerifiedSnapshots};
 
-/// Aggregates of a type that are looked at without `--all`.
-const SAMPLE: u64 = 100;
+/// Aggregates of a type that are checked without `--all`.
+const SAMPLE_AGGREGATES: u64 = 100;
 
-/// Looks after the snapshots that aggregates wake from
+/// Checks the snapshots that aggregates wake from
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -30,12 +30,13 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Compares snapshots with what their events lead to
+    /// Compares snapshots with the states of their events
     ///
-    /// A snapshot differs when the code has changed what events do to a state, and its SNAPSHOT_VERSION was not raised:
-    /// aggregates would wake up wrong. Of each type, 100 aggregates are looked at, or all with --all. Nothing is changed.
+    /// A snapshot differs if the code has changed what events do to a state, and SNAPSHOT_VERSION was not raised:
+    /// aggregates would wake with a wrong state. 100 aggregates of each type are checked, or all with --all. Nothing is
+    /// changed.
     ///
-    /// Exit codes: 0 none differs, 1 some do.
+    /// Exit codes: 0 no snapshot differs, 1 some do.
     #[command(after_long_help = "\
 Examples:
   {app} snapshots verify
@@ -45,30 +46,30 @@ Examples:
     Verify {
         #[command(flatten)]
         connection: Connection,
-        /// Of this type only.
+        /// Only this type.
         #[arg(value_name = "TYPE")]
         aggregate: Option<String>,
-        /// Of this aggregate only.
+        /// Only this aggregate.
         #[arg(value_name = "ID")]
         id: Option<String>,
         /// All aggregates that have snapshots.
         #[arg(long)]
         all: bool,
-        /// Print what was found, as an array with an object for each type.
+        /// Print the result as an array with one object for each type.
         #[arg(long)]
         json: bool,
     },
 }
 
-/// What was found of one type.
+/// The result for one type.
 #[derive(Debug, Serialize)]
-struct Found {
+struct TypeReport {
     aggregate: String,
     aggregates: u64,
     snapshots: u64,
     unused: u64,
     differing: Vec<DifferingSnapshots>,
-    /// All that the type has were looked at.
+    /// Whether all aggregates of the type were checked.
     is_all: bool,
 }
 
@@ -79,7 +80,7 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
     let due = |of: &SnapshottedType| match (&id, all) {
         (Some(_), _) => 1,
         (None, true) => of.aggregates,
-        (None, false) => of.aggregates.min(SAMPLE),
+        (None, false) => of.aggregates.min(SAMPLE_AGGREGATES),
     };
     let bar = bar(types.iter().map(due).sum());
     let mut found = Vec::new();
@@ -89,13 +90,13 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
     bar.finish_and_clear();
     match json {
         true => output::line(serde_json::to_string_pretty(&found)?)?,
-        false => output::text(&told(application, &found))?,
+        false => output::text(&report_text(application, &found))?,
     }
     let is_well = found.iter().all(|found| found.differing.is_empty());
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The aggregate types that the server has, or the one that is asked for. One that it does not have is its to refuse.
+/// The aggregate types of the server, or the given one. The server itself refuses an unknown type.
 fn types(remote: &Remote, only: Option<String>) -> Result<Vec<SnapshottedType>, RemoteError> {
     let types: Vec<SnapshottedType> = remote.get("/admin/snapshots")?;
     let Some(only) = only else { return Ok(types) };
@@ -103,7 +104,7 @@ fn types(remote: &Remote, only: Option<String>) -> Result<Vec<SnapshottedType>, 
     Ok(vec![known.unwrap_or(SnapshottedType { aggregate: only, aggregates: 0 })])
 }
 
-/// Shows how many of the aggregates were looked at; nothing, if nobody sees it.
+/// Shows how many of the aggregates were checked; hidden, if standard error is not a terminal.
 fn bar(aggregates: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -118,8 +119,8 @@ fn verify(
     id: Option<&str>,
     all: bool,
     bar: &ProgressBar,
-) -> Result<Found, RemoteError> {
-    let (mut found, mut after) = (Found::of(aggregate), None::<String>);
+) -> Result<TypeReport, RemoteError> {
+    let (mut found, mut after) = (TypeReport::of(aggregate), None::<String>);
     loop {
         let asked = json!({ "aggregate": found.aggregate, "id": id, "after": after });
         let page: VerifiedSnapshots = remote.post("/admin/snapshots/verify", &asked)?;
@@ -128,25 +129,25 @@ fn verify(
         found.unused += page.unused;
         found.differing.extend(page.differing);
         bar.inc(page.aggregates);
-        let Found { aggregate, snapshots, differing, .. } = &found;
+        let TypeReport { aggregate, snapshots, differing, .. } = &found;
         bar.set_message(format!("{aggregate}: {} snapshots, {} differ", grouped(*snapshots), differing.len()));
         found.is_all = page.next.is_none() && id.is_none();
         after = page.next;
-        if after.is_none() || !all && found.aggregates >= SAMPLE {
+        if after.is_none() || !all && found.aggregates >= SAMPLE_AGGREGATES {
             return Ok(found);
         }
     }
 }
 
-impl Found {
+impl TypeReport {
     fn of(aggregate: String) -> Self {
         Self { aggregate, aggregates: 0, snapshots: 0, unused: 0, differing: Vec::new(), is_all: false }
     }
 }
 
-fn told(application: &str, found: &[Found]) -> String {
+fn report_text(application: &str, found: &[TypeReport]) -> String {
     let mut text = String::new();
-    for Found { aggregate, aggregates, snapshots, unused, differing, is_all } in found {
+    for TypeReport { aggregate, aggregates, snapshots, unused, differing, is_all } in found {
         let (aggregates, snapshots) = (grouped(*aggregates), grouped(*snapshots));
         let scope = if *is_all { ", all there are" } else { "" };
         let unused = match unused {
@@ -164,8 +165,9 @@ fn told(application: &str, found: &[Found]) -> String {
         }
         if !differing.is_empty() {
             text += &format!(
-                "  What to do: raise SNAPSHOT_VERSION of {aggregate} and deploy: its snapshots are not used any more, events \
-                 decide.\n  Decisions that rested on such states are in the log: `{application} events show {aggregate} ID`.\n"
+                "  What to do: raise SNAPSHOT_VERSION of {aggregate} and deploy: its snapshots are not used any more, \
+                 events decide.\n  Decisions that rested on such states are in the log: `{application} events show \
+                 {aggregate} ID`.\n"
             );
         }
     }
@@ -178,16 +180,21 @@ mod tests {
 
     #[test]
     fn what_differs_is_told_with_what_to_do() {
-        let mut order =
-            Found { aggregates: 3, snapshots: 1_200, unused: 2, is_all: true, ..Found::of("order".to_owned()) };
-        let well = told("shop", std::slice::from_ref(&order));
+        let mut order = TypeReport {
+            aggregates: 3,
+            snapshots: 1_200,
+            unused: 2,
+            is_all: true,
+            ..TypeReport::of("order".to_owned())
+        };
+        let well = report_text("shop", std::slice::from_ref(&order));
         assert_eq!(
             well,
-            "order: 1,200 snapshots of 3 aggregates, all there are: none differs from its events; 2 more are of another shape \
-             or version, and not used\n"
+            "order: 1,200 snapshots of 3 aggregates, all there are: none differs from its events; 2 more are of \
+             another shape or version, and not used\n"
         );
         order.differing = vec![DifferingSnapshots { id: "o-1".to_owned(), versions: vec![50, 100] }];
-        let ill = told("shop", &[order]);
+        let ill = report_text("shop", &[order]);
         for part in
             ["those of 1 aggregates differ", "  order o-1: at version 50, 100\n", "raise SNAPSHOT_VERSION of order"]
         {

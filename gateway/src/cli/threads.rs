@@ -1,19 +1,26 @@
-//! The threads of a server, in two runtimes: one for the network, the journal and the views' stores, one for domain code.
+//! The threads of a server, and what happens when domain code does not return.
 //!
-//! Tokio cannot take a thread back from code that does not return. So the code of aggregates and projections has threads of
-//! its own, and whatever it does there, the server's runtime takes requests, commits, answers and reports its health.
-//! No socket belongs to the domain's runtime, so that none goes unwatched when its threads are busy.
+//! A server has two tokio runtimes: one for the network, the journal and the stores of views, and one for the code of
+//! aggregates and projections. Code that does not return keeps its thread, and nothing can take the thread back.
+//! Because that thread belongs to the domain's runtime, the server still accepts requests, commits, answers and reports
+//! its health. No socket belongs to the domain's runtime, so no connection waits for one of its threads.
+//!
+//! Limits:
+//! - 15 calls that do not return are survived: the 16th thread runs the rest of the domain code.
+//! - With 16 such calls no aggregate decides and no projection projects, until one of the calls returns. Network,
+//!   health and views that are read go on.
+//! - Only a restart frees a thread whose code does not return.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// Threads for domain code. All but one may be kept by code that does not return, and the rest is served; those with nothing
-/// to do cost nothing but their stacks. More would let a looping aggregate type take as many of the processors' turns.
+/// Threads for domain code. All but one may be lost to code that does not return. An idle thread costs only its stack.
+/// More threads would give an aggregate type that loops a larger share of the processors.
 const DOMAIN_THREADS: usize = 16;
 
-/// The threads that everything runs on.
+/// The two runtimes of a server.
 pub(super) struct Threads {
     server: Runtime,
     domain: Runtime,
@@ -27,19 +34,19 @@ impl Threads {
         Ok(Self { server, domain })
     }
 
-    /// Where domain code runs.
+    /// The runtime of domain code.
     pub(super) fn domain(&self) -> &Handle {
         self.domain.handle()
     }
 
-    /// Runs the future on the server's threads, and everything it spawns meanwhile.
+    /// Runs the future, and every task that it spawns, on the server's runtime.
     pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.server.block_on(future)
     }
 
-    /// Ends them all; what is still running on them gets so long.
-    pub(super) fn shut_down(self, leftovers: Duration) {
-        self.server.shutdown_timeout(leftovers);
-        self.domain.shutdown_timeout(leftovers);
+    /// Ends both runtimes. Tasks that still run get `timeout` to end.
+    pub(super) fn shut_down(self, timeout: Duration) {
+        self.server.shutdown_timeout(timeout);
+        self.domain.shutdown_timeout(timeout);
     }
 }

@@ -1,6 +1,6 @@
-//! `/admin`: what operators look at and change. It speaks of this node only.
+//! `/admin`: what operators look at and change, on this node only.
 //!
-//! Whatever is changed is logged with the id of the request that asked for it.
+//! Every change is logged with the id of its request.
 
 mod cache;
 mod config;
@@ -14,17 +14,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
+use axum::response::Response;
 use axum::routing::{get, post};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::Instant;
 
-pub(super) use config::InUse;
+pub(super) use config::LiveConfig;
 
-use super::Api;
-use super::body;
 use super::envelope::Arrival;
 use super::problem::{self, Problem};
+use super::{Api, body, json};
 
 /// All routes below `/admin`.
 pub(super) fn routes() -> Router<Arc<Api>> {
@@ -48,22 +49,27 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/admin/config", get(config::show).patch(config::change))
 }
 
-/// Who asks, for the log.
-fn who(request: &Request) -> Option<&str> {
+/// The id of the request, for the log.
+fn request_id_of(request: &Request) -> Option<&str> {
     request.extensions().get::<Arrival>().map(Arrival::request_id)
 }
 
-/// What the body of a request says. No body counts as an object without members.
-async fn said<T: DeserializeOwned>(api: &Api, request: Request) -> Result<T, Problem> {
+/// Parses the body of a request. An empty body counts as an object without members.
+async fn parse_body<T: DeserializeOwned>(api: &Api, request: Request) -> Result<T, Problem> {
     let (parts, body) = request.into_parts();
     let arrived = parts.extensions.get::<Arrival>().map_or_else(Instant::now, |arrival| arrival.at);
     let bytes: Bytes = body::read(&parts.headers, body, api.max_body, arrived + api.command_timeout).await?;
     let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
     serde_json::from_slice(text).map_err(|error| {
-        let kind = match error.classify() {
+        let problem_type = match error.classify() {
             Category::Data => &problem::INVALID_BODY,
             _ => &problem::MALFORMED_JSON,
         };
-        Problem::new(kind, error.to_string())
+        Problem::new(problem_type, error.to_string())
     })
+}
+
+/// The response with a document of the admin API. Names, numbers and texts can always be written as JSON.
+fn answer(document: &impl Serialize) -> Response {
+    json(&serde_json::to_value(document).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Request bodies: what they may be, how large, and how slow.
+//! Request bodies: their media type, their size, and how long they may take.
 
 use axum::BoxError;
 use axum::body::{Bytes, HttpBody};
@@ -9,14 +9,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::problem::{self, Problem};
 
-/// The whole body, if it is JSON (or nothing), not larger than `max` bytes, and there by the deadline.
+/// Reads the whole body. It must be JSON or empty, have at most `max` bytes, and be complete at the deadline.
 pub(super) async fn read<B>(headers: &HeaderMap, body: B, max: u64, deadline: Instant) -> Result<Bytes, Problem>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
     refuse_encoded(headers)?;
-    // A body of known size that is not empty is judged before it is read.
+    // If a body is known not to be empty, its media type is checked before it is read.
     let media_type = MediaType::of(headers);
     if media_type == MediaType::Other || media_type == MediaType::Absent && body.size_hint().lower() > 0 {
         return Err(unsupported(headers));
@@ -39,7 +39,7 @@ where
 
 /// Refuses a request that announces a body of more than `max` bytes, before any of it is read.
 pub(super) fn refuse_announced(headers: &HeaderMap, max: u64) -> Result<(), Problem> {
-    // A length that is no number does not get past hyper.
+    // Hyper refuses a length that is not a number.
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.unwrap_or(0) > max { Err(too_large(max)) } else { Ok(()) }
 }
@@ -52,7 +52,7 @@ fn too_slow() -> Problem {
     Problem::new(&problem::REQUEST_TIMEOUT, "the body was not complete at the command's deadline, nothing happened")
 }
 
-/// A body is taken as it is: unpacked, it could be of any size.
+/// Refuses an encoded body: decoded, it could have any size.
 pub(super) fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
     let values = headers.get_all(CONTENT_ENCODING).iter();
     let mut encodings = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
@@ -60,7 +60,7 @@ pub(super) fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     };
     let encoding = String::from_utf8_lossy(encoding);
-    let detail = format!("the content encoding is {encoding:?}, the body must be sent without one");
+    let detail = format!("the content encoding is {encoding:?}: send the body without an encoding");
     Err(Problem::new(&problem::UNSUPPORTED_ENCODING, detail).with("header", "Content-Encoding"))
 }
 
@@ -84,10 +84,10 @@ impl MediaType {
 fn unsupported(headers: &HeaderMap) -> Problem {
     let detail = match headers.get(CONTENT_TYPE) {
         Some(_) if headers.get_all(CONTENT_TYPE).iter().count() > 1 => {
-            "the header Content-Type is there more than once, it must be application/json".to_owned()
+            "the header Content-Type occurs more than once: send it once, with application/json".to_owned()
         }
-        Some(found) => format!("the content type is {found:?}, it must be application/json"),
-        None => "the body has no content type, it must be application/json".to_owned(),
+        Some(found) => format!("the content type is {found:?}: it must be application/json"),
+        None => "the body has no content type: send Content-Type: application/json".to_owned(),
     };
     Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail)
 }

@@ -1,8 +1,8 @@
-//! `POST /v1/commands`: many commands in one request, a line of JSON each, answered line by line.
+//! `POST /v1/commands`: many commands in one request. Each line of JSON is a command, and gets a line as its answer.
 //!
-//! The answer is pulled: when the connection has room for more of it, lines are read, carried out, and answered in their
-//! order. So a client that takes no answers is read no further, and a request holds a bounded number of lines and bytes,
-//! however long it is. Which may run at the same time is up to the [`Window`].
+//! The response is pulled: when the connection has room, lines are read, carried out, and answered in their order. So
+//! no more is read from a client that takes no answers, and a request holds a bounded number of lines and bytes,
+//! however long it is. The [`Window`] decides which commands may run at the same time.
 
 mod input;
 mod line;
@@ -30,67 +30,69 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::info;
 
-use self::input::{Input, Read};
-use self::line::{Aggregate, Line, answer, end};
-use self::window::{Next, Turn, Window};
+use self::input::{Input, InputLine};
+use self::line::{Line, LineAggregate, write_answer, write_end};
+use self::window::{AnswerSlot, LineAction, Window};
 use super::address::Parameters;
 use super::budget::{Budget, Share};
+use super::chunks::CHUNK_BYTES;
 use super::conditions::{self, IDEMPOTENCY_KEY, invalid};
 use super::envelope::Arrival;
-use super::outcome::Told;
-use super::pieces::PIECE_BYTES;
+use super::outcome::EncodedOutcome;
 use super::problem::{self, Problem};
 use super::{Api, body};
 use crate::metric;
 
 pub(super) const PATH: &str = "/v1/commands";
 
-/// What lines of JSON go by; there is no registered name.
+/// The media types of lines of JSON; none of them is registered.
 const MEDIA_TYPES: [&str; 4] =
     ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"];
 
 pub(super) const NDJSON: HeaderValue = HeaderValue::from_static(MEDIA_TYPES[0]);
 
-/// Between two attempts of a command for which there is no place: they double from the one to the other.
-const CROWDED: Duration = Duration::from_millis(5);
-const CROWDED_MAX: Duration = Duration::from_millis(200);
+/// The pause between two attempts of a command that was refused for overload. It doubles from the first value to the
+/// second.
+const RETRY_PAUSE: Duration = Duration::from_millis(5);
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(200);
 
-/// Aggregates that are held back in one request. If there are more, something is wrong that is not theirs: it ends.
+/// The most aggregates that are held back in one request. Beyond that the cause does not lie in the aggregates, and the
+/// request ends.
 const HELD_BACK_MAX: usize = 10_000;
 
-/// How long a client that still sends is listened to after its request has ended early.
-const LISTENING: Duration = Duration::from_secs(2);
+/// How long the server reads on from a client that still sends after its request has ended early.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What bulk requests may hold, one and all together.
+/// Limits of one bulk request, and the budget of all together.
 pub(super) struct Limits {
-    /// Lines of one request.
+    /// Lines of one request that are in progress.
     lines: usize,
-    /// Bytes of the lines of one request; one that is larger is alone.
+    /// Bytes of the lines in progress of one request. A larger line runs alone.
     bytes: usize,
     /// Bytes of one line.
     line_bytes: usize,
-    /// Silence of a client.
-    patience: Duration,
+    /// How long a client may send nothing.
+    silence_max: Duration,
     budget: Budget,
 }
 
 impl Limits {
     pub(super) fn from_config(config: &Config) -> Self {
         let gateway = &config.gateway;
-        let usize_of = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let to_usize = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let (bytes, line_bytes) = (gateway.bulk_bytes.as_u64(), gateway.max_body.as_u64());
         Self {
             lines: gateway.bulk_lines.get(),
-            bytes: usize_of(bytes),
-            line_bytes: usize_of(line_bytes),
-            patience: gateway.request_timeout,
+            bytes: to_usize(bytes),
+            line_bytes: to_usize(line_bytes),
+            silence_max: gateway.request_timeout,
             budget: Budget::new("gateway.bulk_budget", gateway.bulk_budget.as_u64(), bytes + line_bytes),
         }
     }
 }
 
-/// Whether it is a bulk request: these may be of any length.
-pub(super) fn takes(request: &Parts) -> bool {
+/// Whether the request is a bulk request. The size of such a request is not limited.
+pub(super) fn is_bulk(request: &Parts) -> bool {
     request.uri.path() == PATH
 }
 
@@ -106,24 +108,24 @@ pub(super) async fn commands(
         [(IDEMPOTENCY_KEY, "Idempotency-Key"), (IF_MATCH, "If-Match"), (IF_NONE_MATCH, "If-None-Match")]
     {
         if request.headers.contains_key(name) {
-            return Err(invalid(shown, "each line has a key and an expected_version of its own".to_owned()));
+            return Err(invalid(shown, "send a key and an expected_version on each line instead".to_owned()));
         }
     }
     let dry_run = Parameters::of(&request.uri, &["dry_run"])?.flag("dry_run")?;
     let options = conditions::options(&request.headers, &arrival, api.command_timeout)?;
     let wait = options.deadline.map_or(api.command_timeout, |deadline| deadline - arrival.at);
     if body.is_end_stream() {
-        return Err(Problem::new(&problem::INVALID_BODY, "there is no line in the body"));
+        return Err(Problem::new(&problem::INVALID_BODY, "the body has no line: send at least one command"));
     }
     let share = api.bulk.budget.share_by(arrival.at + api.command_timeout).await?;
     let ending = api.streams.ending()?;
-    let sender = Arc::new(Sender { api, request_id: arrival.request_id().to_owned(), options, wait, dry_run });
-    let bulk = Bulk::new(sender, body, ending, share);
-    let pieces = unfold(bulk, |mut bulk| async move {
-        let piece = bulk.piece().await?;
-        Some((Ok::<_, Infallible>(Bytes::from(piece)), bulk))
+    let context = Arc::new(RequestContext { api, request_id: arrival.request_id().to_owned(), options, wait, dry_run });
+    let bulk = Bulk::new(context, body, ending, share);
+    let chunks = unfold(bulk, |mut bulk| async move {
+        let chunk = bulk.next_chunk().await?;
+        Some((Ok::<_, Infallible>(Bytes::from(chunk)), bulk))
     });
-    let mut response = Response::new(Body::from_stream(pieces));
+    let mut response = Response::new(Body::from_stream(chunks));
     response.headers_mut().insert(CONTENT_TYPE, NDJSON);
     Ok(response)
 }
@@ -137,246 +139,280 @@ fn refuse_other_media(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = match found {
-        Some(found) => format!("the content type is {found:?}, it must be {}", MEDIA_TYPES[0]),
-        None => format!("the body has no content type, it must be {}", MEDIA_TYPES[0]),
+        Some(found) => format!("the content type is {found:?}: it must be {}", MEDIA_TYPES[0]),
+        None => format!("the body has no content type: send Content-Type: {}", MEDIA_TYPES[0]),
     };
     Err(Problem::new(&problem::UNSUPPORTED_MEDIA_TYPE, detail))
 }
 
-/// The request that brought the lines, and the options that all of them share.
-struct Sender {
+/// What all lines of a request share: its id and its options.
+struct RequestContext {
     api: Arc<Api>,
     request_id: String,
     options: CommandOptions,
-    /// How long each command may take.
+    /// The time limit of each command.
     wait: Duration,
     dry_run: bool,
 }
 
-/// A line with its place in the order of answers.
-struct Entry {
-    turn: Turn,
+/// A line, with the slot of its answer.
+struct QueuedLine {
+    slot: AnswerSlot,
     number: u64,
     bytes: usize,
     line: Line,
 }
 
-/// A line whose command was carried out, or was not.
-struct Done {
-    entry: Ended,
-    result: Result<Told, Problem>,
-}
-
-/// What is left of a line when its command has ended.
-struct Ended {
-    turn: Turn,
+/// A line whose command has ended, with its result.
+struct FinishedLine {
+    slot: AnswerSlot,
     number: u64,
     bytes: usize,
-    aggregate: Aggregate,
+    aggregate: LineAggregate,
     key: Option<CommandKey>,
+    result: Result<EncodedOutcome, Problem>,
 }
 
-type UnderWay = Pin<Box<dyn Future<Output = Done> + Send>>;
+/// Whether lines are read.
+enum Reading {
+    /// Lines are read.
+    Open,
+    /// No more lines are read, and the client still has to be told why.
+    Failed(Problem),
+    /// No more lines are read.
+    Closed,
+}
 
-/// A bulk request on its way.
+impl Reading {
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+}
+
+type RunningCommand = Pin<Box<dyn Future<Output = FinishedLine> + Send>>;
+
+/// A bulk request in progress.
 struct Bulk {
-    sender: Arc<Sender>,
+    context: Arc<RequestContext>,
     input: Input,
-    /// Lines are read until this is something: why they are not any more, and whether the client is to know.
-    closed: Option<Option<Problem>>,
-    window: Window<Aggregate, Entry>,
-    under_way: FuturesUnordered<UnderWay>,
+    reading: Reading,
+    window: Window<LineAggregate, QueuedLine>,
+    running: FuturesUnordered<RunningCommand>,
     /// Bytes of the lines whose commands have not ended.
     bytes: usize,
-    seen: bool,
+    /// Whether there was a line that is not blank.
+    has_lines: bool,
     ending: watch::Receiver<bool>,
     _share: Share,
 }
 
 impl Bulk {
-    fn new(sender: Arc<Sender>, body: Body, ending: watch::Receiver<bool>, share: Share) -> Self {
-        let input = Input::new(body, sender.api.bulk.line_bytes);
-        let (window, under_way) = (Window::new(), FuturesUnordered::new());
-        Self { sender, input, closed: None, window, under_way, bytes: 0, seen: false, ending, _share: share }
+    fn new(context: Arc<RequestContext>, body: Body, ending: watch::Receiver<bool>, share: Share) -> Self {
+        let input = Input::new(body, context.api.bulk.line_bytes);
+        let (window, running) = (Window::new(), FuturesUnordered::new());
+        Self {
+            context,
+            input,
+            reading: Reading::Open,
+            window,
+            running,
+            bytes: 0,
+            has_lines: false,
+            ending,
+            _share: share,
+        }
     }
 
-    /// The next answers, in the order of their lines; none when all are given.
-    async fn piece(&mut self) -> Option<Vec<u8>> {
-        let mut piece = Vec::new();
-        let mut heard = Instant::now();
+    /// The next answers, in the order of their lines; `None` after the last one.
+    async fn next_chunk(&mut self) -> Option<Vec<u8>> {
+        let mut chunk = Vec::new();
+        let mut last_line_at = Instant::now();
         loop {
-            while piece.len() < PIECE_BYTES
+            while chunk.len() < CHUNK_BYTES
                 && let Some(answer) = self.window.take()
             {
-                piece.extend_from_slice(&answer);
+                chunk.extend_from_slice(&answer);
             }
-            if piece.len() >= PIECE_BYTES {
-                return Some(piece);
+            if chunk.len() >= CHUNK_BYTES {
+                return Some(chunk);
             }
-            if self.closed.is_some() && self.window.len() == 0 {
-                self.finish(&mut piece).await;
-                return if piece.is_empty() { None } else { Some(piece) };
+            if !self.reading.is_open() && self.window.len() == 0 {
+                self.finish(&mut chunk).await;
+                return if chunk.is_empty() { None } else { Some(chunk) };
             }
-            let limits = &self.sender.api.bulk;
-            let may_read = self.closed.is_none() && self.window.len() < limits.lines && self.bytes < limits.bytes;
-            let silent_at = heard + limits.patience;
-            let Self { input, under_way, ending, .. } = self;
-            // The sender is dropped only with the server, which is an end, too.
-            let told_to_end = async { drop(ending.wait_for(|ending| *ending).await) };
+            let limits = &self.context.api.bulk;
+            let may_read = self.reading.is_open() && self.window.len() < limits.lines && self.bytes < limits.bytes;
+            let silent_at = last_line_at + limits.silence_max;
+            let Self { input, running, ending, .. } = self;
+            // The context is dropped only with the server, which ends the request as well.
+            let must_end = async { drop(ending.wait_for(|ending| *ending).await) };
             tokio::select! {
                 biased;
-                () = told_to_end, if self.closed.is_none() => {
-                    self.close(Some(QueryError::Draining.into()));
+                () = must_end, if self.reading.is_open() => {
+                    self.stop_reading(Reading::Failed(QueryError::Draining.into()));
                 }
                 read = timeout_at(silent_at, input.next()), if may_read => {
-                    heard = Instant::now();
-                    self.read(read);
+                    last_line_at = Instant::now();
+                    self.take(read);
                 }
-                Some(done) = under_way.next(), if !under_way.is_empty() => self.done(done),
-                // What there is goes out before anything is waited for.
-                () = std::future::ready(()), if !piece.is_empty() => return Some(piece),
+                Some(finished) = running.next(), if !running.is_empty() => self.finish_line(finished),
+                // Answers that exist are sent before the request waits for anything.
+                () = std::future::ready(()), if !chunk.is_empty() => return Some(chunk),
             }
         }
     }
 
-    fn close(&mut self, told: Option<Problem>) {
-        self.closed.get_or_insert(told);
+    /// The first reason counts: later ones follow from it.
+    fn stop_reading(&mut self, state: Reading) {
+        if self.reading.is_open() {
+            self.reading = state;
+        }
     }
 
-    /// Takes what the body had next.
-    fn read(&mut self, read: Result<Result<Option<Read>, BoxError>, tokio::time::error::Elapsed>) {
+    /// Handles the next line of the body.
+    fn take(&mut self, read: Result<Result<Option<InputLine>, BoxError>, tokio::time::error::Elapsed>) {
         match read {
-            Ok(Ok(Some(Read::Line(number, text)))) => {
-                self.seen = true;
-                let (turn, bytes) = (self.window.turn(), text.len());
+            Ok(Ok(Some(InputLine::Line(number, text)))) => {
+                self.has_lines = true;
+                let (slot, bytes) = (self.window.reserve(), text.len());
                 match Line::parse(&text) {
                     Ok(line) => {
                         self.bytes += bytes;
                         let aggregate = line.aggregate.clone();
-                        let next = self.window.enter(&aggregate, Entry { turn, number, bytes, line });
-                        next.into_iter().for_each(|next| self.go_on(next));
+                        let action = self.window.enter(&aggregate, QueuedLine { slot, number, bytes, line });
+                        action.into_iter().for_each(|action| self.perform(action));
                     }
-                    Err(problem) => self.answer(turn, number, None, Err(problem)),
+                    Err(problem) => self.answer(slot, number, None, Err(problem)),
                 }
             }
-            Ok(Ok(Some(Read::TooLong(number)))) => {
-                self.seen = true;
-                let turn = self.window.turn();
-                let max = self.sender.api.bulk.line_bytes;
-                self.answer(turn, number, None, Err(body::too_large(max as u64)));
+            Ok(Ok(Some(InputLine::TooLong(number)))) => {
+                self.has_lines = true;
+                let slot = self.window.reserve();
+                let max = self.context.api.bulk.line_bytes;
+                self.answer(slot, number, None, Err(body::too_large(max as u64)));
             }
-            Ok(Ok(None)) if self.seen => self.close(None),
+            Ok(Ok(None)) if self.has_lines => self.stop_reading(Reading::Closed),
             Ok(Ok(None)) => {
-                self.close(Some(Problem::new(&problem::INVALID_BODY, "there is no line in the body")));
+                let what = "the body has no line: send at least one command";
+                self.stop_reading(Reading::Failed(Problem::new(&problem::INVALID_BODY, what)));
             }
             Ok(Err(error)) => {
-                let what = "the body ended before it was complete: what was answered was carried out";
-                self.close(Some(Problem::new(&problem::INCOMPLETE_BODY, what).because(error.to_string())));
+                let what = "the body ended before it was complete: the commands with an answer were carried out";
+                let problem = Problem::new(&problem::INCOMPLETE_BODY, what).because(error.to_string());
+                self.stop_reading(Reading::Failed(problem));
             }
             Err(_) => {
-                let patience = self.sender.api.bulk.patience;
-                let what = format!("no more lines came for {patience:?} (gateway.request_timeout)");
-                self.close(Some(Problem::new(&problem::REQUEST_TIMEOUT, what)));
+                let silence_max = self.context.api.bulk.silence_max;
+                let what = format!("no line arrived for {silence_max:?} (gateway.request_timeout)");
+                self.stop_reading(Reading::Failed(Problem::new(&problem::REQUEST_TIMEOUT, what)));
             }
         }
     }
 
-    fn go_on(&mut self, next: Next<Entry>) {
-        match next {
-            Next::Begin(entry) => self.under_way.push(Box::pin(carry_out(Arc::clone(&self.sender), entry))),
-            Next::HoldBack(Entry { turn, number, bytes, line }) => {
+    fn perform(&mut self, action: LineAction<QueuedLine>) {
+        match action {
+            LineAction::Begin(line) => self.running.push(Box::pin(carry_out(Arc::clone(&self.context), line))),
+            LineAction::HoldBack(QueuedLine { slot, number, bytes, line }) => {
                 self.bytes -= bytes;
-                let what =
-                    "an earlier line of the aggregate was not carried out, and may be sent again: this one after it";
-                self.answer(turn, number, line.key.as_ref(), Err(Problem::new(&problem::HELD_BACK, what)));
+                let what = "an earlier line of this aggregate was not carried out and may be sent again: send this \
+                            line after it";
+                self.answer(slot, number, line.key.as_ref(), Err(Problem::new(&problem::HELD_BACK, what)));
             }
         }
     }
 
-    fn done(&mut self, Done { entry, result }: Done) {
-        let Ended { turn, number, bytes, aggregate, key } = entry;
+    fn finish_line(&mut self, line: FinishedLine) {
+        let FinishedLine { slot, number, bytes, aggregate, key, result } = line;
         self.bytes -= bytes;
         let may_be_sent_again = matches!(&result, Err(problem) if may_be_sent_again(problem));
-        self.answer(turn, number, key.as_ref(), result);
-        for next in self.window.end(&aggregate, may_be_sent_again) {
-            self.go_on(next);
+        self.answer(slot, number, key.as_ref(), result);
+        for action in self.window.end(&aggregate, may_be_sent_again) {
+            self.perform(action);
         }
         if self.window.held_back() > HELD_BACK_MAX {
-            let what = format!("the commands of more than {HELD_BACK_MAX} aggregates were not carried out");
-            self.close(Some(Problem::new(&problem::UNAVAILABLE, what)));
+            let what = format!(
+                "the commands of more than {HELD_BACK_MAX} aggregates were not carried out: send the rest later"
+            );
+            self.stop_reading(Reading::Failed(Problem::new(&problem::UNAVAILABLE, what)));
         }
     }
 
-    fn answer(&mut self, turn: Turn, number: u64, key: Option<&CommandKey>, result: Result<Told, Problem>) {
-        let Sender { request_id, .. } = &*self.sender;
+    fn answer(
+        &mut self,
+        slot: AnswerSlot,
+        number: u64,
+        key: Option<&CommandKey>,
+        result: Result<EncodedOutcome, Problem>,
+    ) {
+        let RequestContext { request_id, .. } = &*self.context;
         let outcome = match &result {
             Ok(_) => "ok",
-            Err(problem) if problem.kind().status.is_server_error() => {
-                let (problem, cause) = (problem.kind().slug, problem.cause());
+            Err(problem) if problem.problem_type().status.is_server_error() => {
+                let (problem, cause) = (problem.problem_type().slug, problem.cause());
                 info!(request_id, line = number, problem, cause, "a line failed");
                 "failed"
             }
             Err(_) => "refused",
         };
         counter!(metric::BULK_LINES, "outcome" => outcome).increment(1);
-        self.window.answer(turn, answer(number, key, result, request_id));
+        self.window.answer(slot, write_answer(number, key, result, request_id));
     }
 
-    /// Says why no more lines were read, if that is not their end, and lets the client finish what it sends.
-    async fn finish(&mut self, piece: &mut Vec<u8>) {
-        if let Some(Some(problem)) = &mut self.closed {
-            piece.extend_from_slice(&end(problem, &self.sender.request_id));
-            self.closed = Some(None);
-        } else if piece.is_empty() {
-            // The connection closes on a client that sends for longer.
-            let _sends_on = timeout(LISTENING, self.input.discard()).await;
+    /// If reading has failed, writes a line that says why. Otherwise lets the client finish sending.
+    async fn finish(&mut self, chunk: &mut Vec<u8>) {
+        if let Reading::Failed(problem) = &self.reading {
+            chunk.extend_from_slice(&write_end(problem, &self.context.request_id));
+            self.reading = Reading::Closed;
+        } else if chunk.is_empty() {
+            // If the client sends for longer, the connection closes.
+            let _still_sends = timeout(DISCARD_TIMEOUT, self.input.discard()).await;
         }
     }
 }
 
-/// Carries out the command of a line. While there is no place for it, it waits: its sender has no other way to know when
-/// there is one, and is read no further meanwhile.
-async fn carry_out(sender: Arc<Sender>, entry: Entry) -> Done {
-    let Entry { turn, number, bytes, line } = entry;
+/// Carries out the command of a line. While the node or the aggregate is overloaded, the command waits and is tried
+/// again: the client cannot know when there is room, and no more lines of it are read meanwhile.
+async fn carry_out(context: Arc<RequestContext>, line: QueuedLine) -> FinishedLine {
+    let QueuedLine { slot, number, bytes, line } = line;
     let Line { aggregate, command, body, key, expected } = line;
-    let deadline = Instant::now() + sender.wait;
+    let deadline = Instant::now() + context.wait;
     let options = CommandOptions {
         key: key.clone(),
         expected,
         deadline: Some(deadline),
-        dry_run: sender.dry_run,
-        ..sender.options.clone()
+        dry_run: context.dry_run,
+        ..context.options.clone()
     };
-    let mut pause = CROWDED;
+    let mut pause = RETRY_PAUSE;
     let result = loop {
-        let result = attempt(&sender.api, &aggregate, &command, body.clone(), options.clone()).await;
-        let is_crowded = matches!(&result, Err(problem) if is_crowded(problem));
-        if !is_crowded || Instant::now() + pause >= deadline {
+        let result = attempt(&context.api, &aggregate, &command, body.clone(), options.clone()).await;
+        let is_overloaded = matches!(&result, Err(problem) if is_overloaded(problem));
+        if !is_overloaded || Instant::now() + pause >= deadline {
             break result;
         }
         sleep(pause).await;
-        pause = (pause * 2).min(CROWDED_MAX);
+        pause = (pause * 2).min(RETRY_PAUSE_MAX);
     };
-    Done { entry: Ended { turn, number, bytes, aggregate, key }, result }
+    FinishedLine { slot, number, bytes, aggregate, key, result }
 }
 
 async fn attempt(
     api: &Api,
-    aggregate: &Aggregate,
+    aggregate: &LineAggregate,
     command: &str,
     body: Bytes,
     options: CommandOptions,
-) -> Result<Told, Problem> {
+) -> Result<EncodedOutcome, Problem> {
     let resource = api.resource(&aggregate.aggregate_type)?;
     resource.execute(resource.command(command)?, aggregate.id.clone(), body, options).await
 }
 
-fn is_crowded(problem: &Problem) -> bool {
-    [&problem::NODE_OVERLOADED, &problem::AGGREGATE_OVERLOADED].contains(&problem.kind())
+fn is_overloaded(problem: &Problem) -> bool {
+    [&problem::NODE_OVERLOADED, &problem::AGGREGATE_OVERLOADED].contains(&problem.problem_type())
 }
 
-/// Whether the command may yet be carried out, or may have been: then a later one must not overtake it.
+/// Whether the command may still be carried out, or may have been: then a later command must not overtake it.
 fn may_be_sent_again(problem: &Problem) -> bool {
-    let status = problem.kind().status.as_u16();
+    let status = problem.problem_type().status.as_u16();
     matches!(status, 409 | 429 | 503 | 504 | 507)
 }

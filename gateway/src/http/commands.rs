@@ -7,32 +7,32 @@ use dormouse_kernel::{Aggregate, kebab_case, variant_names};
 use super::problem::{self, Problem};
 use super::schema::VariantSchemas;
 
-/// The address `/v1/{type}/{id}/{segment}` belongs to something else.
+/// Segments that no command may have, because `/v1/{type}/{id}/{segment}` is the address of another resource.
 pub(crate) const RESERVED_SEGMENTS: [&str; 1] = ["events"];
 
-/// One command of a type.
+/// One command of an aggregate type.
 #[derive(Clone, Debug)]
 pub(super) struct Command {
-    /// Its name in serde: `CreateOrder`.
+    /// Its variant name in serde: `CreateOrder`.
     pub(super) variant: &'static str,
-    /// Its fields have no names, so its body is an array.
+    /// Whether its body is an array, because its fields have no names.
     pub(super) is_array: bool,
 }
 
-/// All commands of a type.
+/// All commands of an aggregate type.
 #[derive(Debug)]
 pub(super) struct Commands(BTreeMap<String, Command>);
 
 impl Commands {
     pub(super) fn of<A: Aggregate>(schemas: &VariantSchemas) -> Self {
-        // An engine does not start with commands that are no enum.
+        // The engine does not start if the command type is not an enum.
         let variants = variant_names::<A::Command>().unwrap_or_default();
         let command = |variant| Command { variant, is_array: schemas.is_array(variant) };
         let commands = variants.iter().map(|variant| (kebab_case(variant), command(variant)));
         Self(commands.collect())
     }
 
-    /// By the segment that names it in addresses.
+    /// Finds a command by its path segment.
     pub(super) fn find(&self, aggregate: &str, segment: &str) -> Result<&Command, Problem> {
         self.0.get(segment).ok_or_else(|| {
             let known = self.0.keys().map(String::as_str);
@@ -41,16 +41,16 @@ impl Commands {
     }
 }
 
-/// A name that is none of the known ones, and the one that was probably meant.
+/// A problem about an unknown name, with the known names and the one that is most similar.
 pub(super) fn unknown<'k>(
-    kind: &'static problem::Kind,
+    problem_type: &'static problem::ProblemType,
     what: &str,
     name: &str,
     known: impl Iterator<Item = &'k str>,
 ) -> Problem {
     let mut known: Vec<_> = known.collect();
     known.sort_unstable();
-    // Names are short; whoever sends a long one gets no help with it.
+    // Known names are short, so the comparison of a long name is cut off.
     let name: String = name.chars().take(128).collect();
     let nearest = known
         .iter()
@@ -59,8 +59,8 @@ pub(super) fn unknown<'k>(
     match nearest {
         Some(nearest) => {
             let detail = format!("{what}; did you mean {nearest:?}? known: {}", known.join(", "));
-            Problem::new(kind, detail).with("nearest", nearest)
+            Problem::new(problem_type, detail).with("nearest", nearest)
         }
-        None => Problem::new(kind, format!("{what}; there are none")),
+        None => Problem::new(problem_type, format!("{what}; none is defined")),
     }
 }

@@ -1,4 +1,4 @@
-//! The headers of a command: its key, the version it requires, how long it waits, what it belongs to.
+//! The headers of a command: its key, the required version, its time limit, its correlation.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use dormouse_engine::{CommandOptions, Expected};
 use dormouse_kernel::{CommandKey, Mark, Version};
 
-use super::envelope::{Arrival, is_sane};
+use super::envelope::{Arrival, is_valid_id};
 use super::problem::{self, Problem};
 use super::trace::TraceParent;
 
@@ -15,7 +15,7 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(super) const X_CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// The options of a command that arrived with these headers and has at most `longest` until its deadline.
+/// The options of a command that arrived with these headers. `longest` is the longest time until its deadline.
 pub(super) fn options(headers: &HeaderMap, arrival: &Arrival, longest: Duration) -> Result<CommandOptions, Problem> {
     let wait = wait(headers)?.map_or(longest, |wait| wait.min(longest));
     let correlation = correlation(headers)?.unwrap_or(&arrival.request_id);
@@ -29,24 +29,24 @@ pub(super) fn options(headers: &HeaderMap, arrival: &Arrival, longest: Duration)
     })
 }
 
-/// The conversation that the client says the command belongs to. It goes into the events as it is, so that one that cannot
-/// is refused: the client would look for it in vain.
+/// The conversation that the client says the command belongs to. It is stored in the events unchanged. So an invalid
+/// one is refused: the client would look for it in vain.
 fn correlation(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Problem> {
     const NAME: &str = "X-Correlation-Id";
     let Some(value) = single(headers, &X_CORRELATION_ID, NAME)? else { return Ok(None) };
-    let found = headers.get(X_CORRELATION_ID).filter(|id| is_sane(id));
+    let found = headers.get(X_CORRELATION_ID).filter(|id| is_valid_id(id));
     found.map(Some).ok_or_else(|| invalid(NAME, format!("{value:?} is not 1 to 128 visible ASCII characters")))
 }
 
-/// `"18-3f9a01c7"`: the entity tag of a version with the mark of its history, because a restore of an older state may be
-/// followed by another version 18.
+/// `"18-3f9a01c7"`: the entity tag of a version. It contains the mark of the history, because after the restore of an
+/// older state there may be another version 18.
 pub(super) fn entity_tag(version: Version, mark: Mark) -> HeaderValue {
     HeaderValue::try_from(format!("\"{version}-{mark}\"")).expect("digits and quotes are visible ASCII")
 }
 
-/// Whether `If-None-Match` names this tag (without commas in it), so that its sender has it already. Compared weakly (RFC
-/// 9110, 13.1.2).
-pub(super) fn has_already(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+/// Whether `If-None-Match` names this tag, which must not contain commas. If so, the client has the content already.
+/// The comparison is weak (RFC 9110, 13.1.2).
+pub(super) fn client_has(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
     let wanted = opaque(tag.as_bytes());
     let tags = headers.get_all(IF_NONE_MATCH).iter().flat_map(|tags| tags.as_bytes().split(|byte| *byte == b','));
@@ -65,18 +65,19 @@ fn key(headers: &HeaderMap) -> Result<Option<CommandKey>, Problem> {
     key.map(Some).map_err(refused)
 }
 
-/// A client's name for a command. Its outcome is asked for by an address that ends with it, so it is no dot segment.
+/// Parses the client's key of a command. The address of the command's outcome ends with the key, so a dot segment is
+/// refused.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The reason why the key is invalid.
 pub(super) fn command_key(text: &str) -> Result<CommandKey, String> {
     if matches!(text, "." | "..") {
-        return Err("the command key is a dot segment, which URLs cannot carry".to_owned());
+        return Err("the command key is a dot segment, which URLs cannot carry: use another key".to_owned());
     }
     CommandKey::new(text).map_err(|error| error.to_string())
 }
 
-/// A string as structured fields write it (RFC 8941, 3.3.3).
+/// Parses a string of structured fields (RFC 8941, 3.3.3).
 fn structured_string(value: &str) -> Option<String> {
     let inner = value.strip_prefix('"')?.strip_suffix('"')?;
     let mut text = String::with_capacity(inner.len());
@@ -98,17 +99,21 @@ fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
         (None, None) => Ok(Expected::Any),
         (Some("*"), None) => Ok(Expected::Exists),
         (Some(tag), None) => quoted_version(tag).ok_or_else(|| {
-            invalid("If-Match", format!("{tag} is neither an entity tag from here, such as \"18-3f9a01c7\", nor a version, such as \"18\", nor *"))
+            invalid(
+                "If-Match",
+                format!("{tag} is not an entity tag of this server (\"18-3f9a01c7\"), a version (\"18\") or *"),
+            )
         }),
         (None, Some("*")) => Ok(Expected::Exactly(Version::ZERO)),
         (None, Some(tag)) => {
-            Err(invalid("If-None-Match", format!("{tag} is not *, which is all a command takes here")))
+            Err(invalid("If-None-Match", format!("{tag} is not *, the only value that a command accepts here")))
         }
         (Some(_), Some(_)) => Err(invalid("If-None-Match", "it cannot be combined with If-Match".to_owned())),
     }
 }
 
-/// An entity tag, or a bare version, which a client may know from elsewhere; then the history is not compared.
+/// Parses an entity tag, or a bare version, which a client may know from another source. A bare version does not
+/// compare the history.
 fn quoted_version(tag: &str) -> Option<Expected> {
     let tag = tag.strip_prefix('"')?.strip_suffix('"')?;
     let (digits, mark) = tag.split_once('-').map_or((tag, None), |(digits, mark)| (digits, Some(mark)));
@@ -119,7 +124,7 @@ fn quoted_version(tag: &str) -> Option<Expected> {
     Mark::parse(mark).map(|mark| Expected::Marked { version, mark })
 }
 
-/// `Prefer: wait=N` in seconds (RFC 7240, 4.3). Other preferences are ignored, as they may be.
+/// `Prefer: wait=N` in seconds (RFC 7240, 4.3). Other preferences are ignored, as the RFC allows.
 pub(super) fn wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     for preference in values.flat_map(|value| value.split([',', ';'])) {
@@ -181,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_none_is_refused() {
+    fn an_invalid_key_is_refused() {
         for value in ["", "\"", "\"\"", "\"a", "\"a\";p=1", "\"a\\b\"", "a b", &"k".repeat(129)] {
             assert!(options_of(&[(&IDEMPOTENCY_KEY, value)]).is_err(), "{value}");
         }
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_is_something_else_is_refused() {
+    fn an_invalid_condition_is_refused() {
         let marks = ["\"18-\"", "\"18-3F9A01C7\"", "\"18-3f9a\"", "\"-3f9a01c7\"", "\"18-3f9a01c7-1\""];
         for value in marks {
             assert!(options_of(&[(&IF_MATCH, value)]).is_err(), "{value}");
@@ -229,21 +234,21 @@ mod tests {
     }
 
     #[test]
-    fn the_correlation_is_the_request_unless_the_client_says_otherwise() {
+    fn the_correlation_is_the_request_id_unless_the_client_sends_one() {
         assert_eq!(options_of(&[]).unwrap().correlation.unwrap(), "request-1");
         assert_eq!(options_of(&[(&X_CORRELATION_ID, "order-7")]).unwrap().correlation.unwrap(), "order-7");
         assert!(options_of(&[(&X_CORRELATION_ID, "two words")]).is_err());
     }
 
     #[test]
-    fn a_reader_has_a_version_already_if_one_of_its_tags_says_so() {
+    fn a_reader_has_a_version_already_if_one_of_its_tags_names_it() {
         let has = |value| {
             let headers = HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]);
-            has_already(&headers, &entity_tag(Version(18), Mark(0xa)))
+            client_has(&headers, &entity_tag(Version(18), Mark(0xa)))
         };
         let others = has("\"17-0000000a\", \"18-0000000a\"");
         assert!(has("\"18-0000000a\"") && has("W/\"18-0000000a\"") && others && has("*"));
-        // A bare version, as answers of before carried it, says nothing of the history: the content is sent again.
+        // A bare version, as earlier servers sent it, does not identify the history: the content is sent again.
         assert!(!has("\"18-0000000b\"") && !has("\"18\"") && !has("18-0000000a") && !has(""));
     }
 }

@@ -1,9 +1,10 @@
-//! What a client wrote, in one form: its fingerprint is the same however keys are ordered and numbers are written, and
-//! whatever the command's type has become since.
+//! A canonical form of a JSON body, for its fingerprint. The fingerprint is the same whatever the order of keys and the
+//! notation of numbers, and it does not change when the command's type changes.
 //!
-//! Stored with the command, so the form must never change. Values follow each other without separators: `n`, `t` and `f`; `#`
-//! and the 16 bytes of a whole number; `.` and the 8 bytes of another number; `"`, the length in 8 bytes and the text; `[`, the
-//! elements and `]`; `{`, keys and values by key, and `}`. All numbers are little-endian.
+//! The fingerprint is stored with the command, so the form must never change. Values follow each other without
+//! separators: `n`, `t` and `f`; `#` and the 16 bytes of a whole number; `.` and the 8 bytes of another number; `"`,
+//! the length in 8 bytes and the text; `[`, the elements and `]`; `{`, keys and values sorted by key, and `}`. All
+//! numbers are little-endian.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,26 +12,26 @@ use std::ops::Range;
 use dormouse_kernel::Fingerprint;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Up to here each whole number is a float, so that one that is written as a float is known to be whole.
+/// Up to this number every whole number is also a float, so that a number in float notation is known to be whole.
 const WHOLE_FLOATS: f64 = 9_007_199_254_740_992.0;
 
-/// What many bodies grow by in this form.
+/// Bytes by which the canonical form of most bodies is longer than the body.
 const ROOM_BYTES: usize = 256;
 
-/// The fingerprint of a body; none if it is no JSON. No body counts as no fields.
+/// The fingerprint of a body; `None` if the body is not JSON. An empty body counts as an object without fields.
 pub(super) fn fingerprint(body: &[u8]) -> Option<Fingerprint> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let mut written = Vec::with_capacity(body.len() + ROOM_BYTES);
     let mut from = serde_json::Deserializer::from_slice(body);
-    Value(&mut written).deserialize(&mut from).ok()?;
+    CanonicalWriter(&mut written).deserialize(&mut from).ok()?;
     from.end().ok()?;
     Some(Fingerprint::of(&written))
 }
 
-/// Writes the value that it reads.
-struct Value<'w>(&'w mut Vec<u8>);
+/// Writes the canonical form of the value that it deserializes.
+struct CanonicalWriter<'w>(&'w mut Vec<u8>);
 
-impl Value<'_> {
+impl CanonicalWriter<'_> {
     fn text(&mut self, text: &str) {
         self.0.push(b'"');
         self.0.extend_from_slice(&(text.len() as u64).to_le_bytes());
@@ -43,7 +44,7 @@ impl Value<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value<'_> {
+impl<'de> DeserializeSeed<'de> for CanonicalWriter<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -51,7 +52,7 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Value<'_> {
+impl<'de> Visitor<'de> for CanonicalWriter<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +96,7 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         self.0.push(b'[');
-        while elements.next_element_seed(Value(self.0))?.is_some() {}
+        while elements.next_element_seed(CanonicalWriter(self.0))?.is_some() {}
         self.0.push(b']');
         Ok(())
     }
@@ -104,18 +105,18 @@ impl<'de> Visitor<'de> for Value<'_> {
         let written = self.0;
         written.push(b'{');
         let start = written.len();
-        let mut fields: Vec<Field> = Vec::new();
+        let mut fields: Vec<FieldSpan> = Vec::new();
         loop {
             let from = written.len();
-            if entries.next_key_seed(Value(written))?.is_none() {
+            if entries.next_key_seed(CanonicalWriter(written))?.is_none() {
                 break;
             }
             let key = from..written.len();
-            entries.next_value_seed(Value(written))?;
-            fields.push(Field { key, end: written.len() });
+            entries.next_value_seed(CanonicalWriter(written))?;
+            fields.push(FieldSpan { key, end: written.len() });
         }
         if !fields.is_sorted_by_key(|field| &written[field.key.clone()]) {
-            // Of equal keys, the one that came first stays first.
+            // The sort is stable: of equal keys, the first one stays first.
             fields.sort_by_key(|field| &written[field.key.clone()]);
             let mut sorted = Vec::with_capacity(written.len() - start);
             fields.iter().for_each(|field| sorted.extend_from_slice(&written[field.key.start..field.end]));
@@ -127,8 +128,8 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// Where a field stands in what was written: its key, and behind that its value.
-struct Field {
+/// The place of a field in the written bytes: its key, and after it its value.
+struct FieldSpan {
     key: Range<usize>,
     end: usize,
 }
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_is_the_same_however_it_is_written() {
+    fn equal_content_has_one_fingerprint_however_it_is_written() {
         for (one, other) in [
             (r#"{"b": [1, {"d": 2, "c": "x"}], "a": null}"#, r#"{"a":null,"b":[1,{"c":"x","d":2}]}"#),
             (r#"{"a": 1}"#, r#"{"a": 1.0}"#),
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn another_content_is_another() {
+    fn different_content_has_different_fingerprints() {
         let all = [
             "{}",
             "[]",
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_has_none() {
+    fn a_body_that_is_not_json_has_no_fingerprint() {
         assert_eq!(fingerprint(b"{"), None);
         assert_eq!(fingerprint(b"{} {}"), None);
     }
@@ -206,12 +207,12 @@ mod tests {
     fn the_form_is_pinned_because_it_is_stored() {
         let mut written = Vec::new();
         let body = br#"{"b":[true,null,0.5],"a":"x"}"#;
-        Value(&mut written).deserialize(&mut serde_json::Deserializer::from_slice(body)).unwrap();
+        CanonicalWriter(&mut written).deserialize(&mut serde_json::Deserializer::from_slice(body)).unwrap();
         let expected = b"{\"\x01\0\0\0\0\0\0\0a\"\x01\0\0\0\0\0\0\0x\"\x01\0\0\0\0\0\0\0b[tn.\0\0\0\0\0\0\xe0\x3f]}";
         assert_eq!(written, expected);
         assert_eq!(encode(&fingerprint(body).unwrap()).unwrap(), encode(&Fingerprint::of(expected)).unwrap());
         let mut whole = Vec::new();
-        Value(&mut whole).deserialize(&mut serde_json::Deserializer::from_slice(b"-2")).unwrap();
+        CanonicalWriter(&mut whole).deserialize(&mut serde_json::Deserializer::from_slice(b"-2")).unwrap();
         assert_eq!(whole, [b"#\xfe".as_slice(), &[0xff; 15]].concat());
     }
 }

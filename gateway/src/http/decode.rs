@@ -1,4 +1,4 @@
-//! From a JSON body to a command, or to the path of what is wrong with it.
+//! Decodes a JSON body into a command, or finds the path of what is wrong with it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,18 +10,18 @@ use serde_json::error::Category;
 
 use super::problem::{self, Problem};
 
-/// What the body of most commands is.
+/// The shape of the body of most commands.
 const FIELDS: &str = "an object with the fields of the command";
 
-/// Decodes the fields of the command `variant`. No body counts as no fields.
+/// Decodes the fields of the command `variant`. An empty body counts as an object without fields.
 ///
-/// A good body is read once. One that is not is read again, to find out where it went wrong: serde tells a path only
-/// to those who pay for it on every field.
+/// A valid body is read once. An invalid one is read a second time to find the path of the error: tracking the path in
+/// serde costs time at every field.
 #[inline(never)] // The instruction guards count it by its name.
 pub(super) fn command<C: DeserializeOwned>(variant: &str, may_be_array: bool, body: &[u8]) -> Result<C, Problem> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let body = &*with_whole_numbers(body);
-    // Serde would take the fields of a struct in their order, too; that is nothing to rely on.
+    // Serde would also accept the fields of a struct in their order, as an array. Clients must not rely on that order.
     if body.trim_ascii_start().starts_with(b"[") && !may_be_array {
         return Err(Problem::new(&problem::INVALID_BODY, format!("invalid type: array, expected {FIELDS}")));
     }
@@ -41,7 +41,7 @@ pub(super) fn command<C: DeserializeOwned>(variant: &str, may_be_array: bool, bo
     }
 }
 
-/// The body with `1.0` as `1`: JSON knows one kind of number, and some clients write all of theirs with a fraction.
+/// The body with `1.0` written as `1`: JSON has one kind of number, and some clients write all numbers with a fraction.
 fn with_whole_numbers(body: &[u8]) -> Cow<'_, [u8]> {
     let may_have_some = body.windows(2).any(|two| two == b".0");
     if !may_have_some {
@@ -53,7 +53,7 @@ fn with_whole_numbers(body: &[u8]) -> Cow<'_, [u8]> {
         if byte == b'"' {
             in_text = !in_text;
         } else if byte == b'\\' && in_text {
-            // What it escapes ends no text.
+            // An escaped character does not end the text.
             whole.push(byte);
             at += 1;
         } else if byte == b'.' && !in_text {
@@ -71,13 +71,17 @@ fn with_whole_numbers(body: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(whole)
 }
 
-/// Why this body is not the command, and where.
+/// The problem with a body that is not the command: what is wrong, and at which path.
+///
+/// The facts are parsed from serde's message, because `serde_json::Error` keeps nothing else. An error type that keeps them
+/// would need a deserializer of its own, with a wrapper for each access and visitor of serde: some 250 lines. The tests below
+/// pin the texts, so a version of serde with other texts fails there.
 fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
     let mut track = serde_path_to_error::Track::new();
     let mut from = Deserializer::from_slice(body);
     let tracked = serde_path_to_error::Deserializer::new(&mut from, &mut track);
     let Err(error) = decode_variant::<C, _>(variant, tracked) else {
-        // Only if decoding is not a function of the bytes.
+        // This happens only if decoding is not a function of the bytes.
         return Problem::new(&problem::INVALID_BODY, "the body could not be decoded");
     };
     let mut path = String::new();
@@ -110,7 +114,7 @@ fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
     Problem::new(&problem::INVALID_BODY, format!("{path}: {message}")).with("field", path)
 }
 
-/// What is no JSON, and where. The field comes on top if its value is what is broken.
+/// The problem with a body that is not JSON. If the value of a field is broken, the caller adds the field.
 fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(&problem::MALFORMED_JSON, error.to_string()).with("line", error.line()).with("column", error.column())
 }
@@ -119,14 +123,14 @@ fn unknown_field(path: String) -> Problem {
     Problem::new(&problem::UNKNOWN_FIELD, format!("{path} is not a field of this command")).with("field", path)
 }
 
-/// Serde's message without the line and column, which say nothing to those whose JSON a library wrote.
+/// Serde's message without line and column, which do not help a client whose JSON a library wrote.
 fn without_place(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&place).unwrap_or(&message).to_owned()
 }
 
-/// Serde's message without the names it has for things in Rust, which callers do not know.
+/// Serde's message without Rust's names of types, which clients do not know.
 fn in_words_of_json(message: &str, of_whole_body: bool) -> String {
     let Some((found, expected)) = message.rsplit_once(", expected ") else { return message.to_owned() };
     let found = match found {
@@ -208,7 +212,7 @@ mod tests {
         command(variant, variant == "Pair", body.as_bytes()).map_err(|problem| {
             let written = format!("{problem:?}");
             let field = written.split_once("\"field\": String(\"").map(|(_, rest)| rest.split('"').next().unwrap());
-            (problem.kind().status.as_u16(), problem.kind().slug, field.map(str::to_owned), written)
+            (problem.problem_type().status.as_u16(), problem.problem_type().slug, field.map(str::to_owned), written)
         })
     }
 
@@ -273,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_named_by_its_path_whoever_finds_it() {
+    fn an_unknown_field_is_named_by_its_path_whichever_deserializer_finds_it() {
         let body = r#"{"owner": "a", "lines": [{"sku": "tea", "quantity": 1, "inner": {"sku": "x", "quantity": 1, "size": 3}}]}"#;
         assert_eq!(refused("Fill", body), ("unknown-field", at("lines[0].inner.size")));
         assert_eq!(
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_refused() {
+    fn a_body_that_is_not_json_is_refused() {
         for body in ["{", "{]", "nope", "{\"owner\": \"a\u{0}\"}", "{}}", "{} {}", "{\"owner\": 1e999}", "\u{feff}{}"] {
             let (slug, _) = refused("Fill", body);
             assert!(slug == "malformed-json" || body == "{}}" || body == "{} {}", "{body}: {slug}");
@@ -311,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expected_is_said_in_the_words_of_json() {
+    fn the_expected_type_is_named_as_in_json() {
         for (variant, body, expected) in [
             ("Fill", "\"x\"", "invalid type: string \\\"x\\\", expected an object with the fields of the command\""),
             ("Fill", "3", "invalid type: integer `3`, expected an object with the fields of the command\""),
@@ -341,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_no_object_even_if_its_values_fit() {
+    fn an_array_is_not_an_object_even_if_its_values_fit() {
         assert_eq!(refused("Fill", r#"["ada", [], null]"#).0, "invalid-body");
         assert_eq!(refused("Clear", "[]").0, "invalid-body");
         assert_eq!(refused("Fill", "null").0, "invalid-body");

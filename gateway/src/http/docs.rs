@@ -1,11 +1,11 @@
-//! `GET /docs`: the description for people, one page that loads nothing from elsewhere.
+//! `GET /docs`: the API description for people. The page loads nothing from other hosts.
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::response::IntoResponse;
 
 const PAGE: &str = include_str!("docs.html");
 
-/// Its script and style are in the page; it talks to this server and is shown in no other page.
+/// Script and style are inside the page. It may talk to this server only, and no other page may embed it.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -1,4 +1,4 @@
-//! What every request and every answer goes through: ids, panics, problems, the log.
+//! The steps around every request and response: ids, panics, problems, the request log.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -19,29 +19,29 @@ use super::trace::{TRACEPARENT, TraceParent};
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Characters in an id that a client gives its request: enough for a UUID with a prefix.
+/// The most characters of an id that a client sends: enough for a UUID with a prefix.
 const REQUEST_ID_CHARS: usize = 128;
 
 /// What is known of a request before it is handled. Handlers behind the router find it in the request's extensions.
 #[derive(Clone, Debug)]
 pub(super) struct Arrival {
-    /// When it came: deadlines count from here.
+    /// When the request arrived: its deadlines count from here.
     pub(super) at: Instant,
-    /// What it is called in answers and logs.
+    /// The request's id in responses and logs.
     pub(super) request_id: HeaderValue,
-    /// The trace its sender has begun.
+    /// The trace that the client sent.
     pub(super) trace: Option<TraceParent>,
 }
 
 impl Arrival {
-    /// The request's id as text; what is no text was never taken as an id.
+    /// The request's id as text. An id that is not text was not accepted.
     pub(super) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
 }
 
-/// Answers a request: handles it, and makes one answer of whatever comes of that, be it a response, a problem, a response
-/// that carries a problem, or a panic.
+/// Handles a request, and makes one response of the result, be it a response, a problem, a response that carries a
+/// problem, or a panic.
 pub(super) async fn answer<F>(head: Parts, handle: impl FnOnce(Arrival, Parts) -> F) -> Response
 where
     F: Future<Output = Result<Response, Problem>>,
@@ -50,7 +50,7 @@ where
     let (request_id, trace, answered_trace) = identify(&head.headers);
     let (method, uri) = (head.method.clone(), head.uri.clone());
     let arrival = Arrival { at, request_id: request_id.clone(), trace };
-    let handled = unwound(pin!(handle(arrival, head))).await;
+    let handled = catch_panic(pin!(handle(arrival, head))).await;
     let (mut response, problem) = match handled {
         Ok(mut response) => {
             let problem = response.extensions_mut().remove::<Problem>();
@@ -63,17 +63,17 @@ where
         response = problem.write(response, request_id.to_str().unwrap_or_default());
     }
     let headers = response.headers_mut();
-    // Whatever says nothing else is of this moment: caches in between must not keep it.
+    // Without another instruction, caches must not keep a response: it describes this moment.
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_REQUEST_ID, request_id);
     response.headers_mut().insert(TRACEPARENT, answered_trace);
     response
 }
 
-/// The request's id, the trace it came with, and the trace to answer with. One random draw serves both ids: whoever has
-/// the one finds the other.
+/// The request's id, the trace that the client sent, and the trace of the response. One random draw serves for both
+/// ids, so that each can be found by the other.
 fn identify(headers: &HeaderMap) -> (HeaderValue, Option<TraceParent>, HeaderValue) {
-    let given = headers.get(X_REQUEST_ID).filter(|given| is_sane(given)).cloned();
+    let given = headers.get(X_REQUEST_ID).filter(|given| is_valid_id(given)).cloned();
     let trace = TraceParent::from_headers(headers);
     match (given, trace) {
         (Some(request_id), Some(trace)) => {
@@ -92,18 +92,20 @@ fn identify(headers: &HeaderMap) -> (HeaderValue, Option<TraceParent>, HeaderVal
     }
 }
 
-/// Whether an id that a client made up can go into logs, headers and metadata as it is.
-pub(super) fn is_sane(id: &HeaderValue) -> bool {
+/// Whether an id that a client made up can be written into logs, headers and metadata unchanged.
+pub(super) fn is_valid_id(id: &HeaderValue) -> bool {
     (1..=REQUEST_ID_CHARS).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// What comes of handling a request; a problem if that panics.
-async fn unwound(mut handling: Pin<&mut impl Future<Output = Result<Response, Problem>>>) -> Result<Response, Problem> {
-    // Nothing of the future is used after a panic, except to drop it.
+/// Runs the handler. A panic becomes a problem.
+async fn catch_panic(
+    mut handling: Pin<&mut impl Future<Output = Result<Response, Problem>>>,
+) -> Result<Response, Problem> {
+    // After a panic the future is only dropped.
     poll_fn(|context| {
         catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(context))).unwrap_or_else(|panic| {
             error!(panic = message(&*panic), "a request handler panicked");
-            Poll::Ready(Err(Problem::new(&problem::INTERNAL, "the request could not be handled")))
+            Poll::Ready(Err(Problem::new(&problem::INTERNAL, "the request handler failed, the server's log says why")))
         })
     })
     .await
@@ -112,18 +114,18 @@ async fn unwound(mut handling: Pin<&mut impl Future<Output = Result<Response, Pr
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("it did not say why").to_owned()
+    text.unwrap_or("the panic has no message").to_owned()
 }
 
 fn log(id: &HeaderValue, method: &Method, uri: &Uri, response: &Response, problem: Option<&Problem>, at: Instant) {
-    let status = problem.map_or_else(|| response.status(), |problem| problem.kind().status);
+    let status = problem.map_or_else(|| response.status(), |problem| problem.problem_type().status);
     let request_id = id.to_str().unwrap_or_default();
     let (path, status_code) = (uri.path(), status.as_u16());
-    let kind = problem.map(|problem| problem.kind().slug);
+    let problem_type = problem.map(|problem| problem.problem_type().slug);
     if status.is_server_error() {
         let cause = problem.and_then(Problem::cause);
-        info!(request_id, %method, path, status = status_code, problem = kind, cause, elapsed = ?at.elapsed(), "failed");
+        info!(request_id, %method, path, status = status_code, problem = problem_type, cause, elapsed = ?at.elapsed(), "failed");
     } else {
-        debug!(request_id, %method, path, status = status_code, problem = kind, elapsed = ?at.elapsed(), "answered");
+        debug!(request_id, %method, path, status = status_code, problem = problem_type, elapsed = ?at.elapsed(), "answered");
     }
 }

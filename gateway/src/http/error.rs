@@ -1,7 +1,7 @@
-//! The one table that turns what the engine and the projections say into problems.
+//! The one table that turns errors of the engine and of the projections into problems.
 //!
-//! 503 and 507 mean that nothing happened, and a retry is safe; 504 means that something may have happened. What an
-//! operator needs and a client must not see goes into the log only.
+//! 503 and 507 mean that nothing happened, so a retry is safe. 504 means that something may have happened. Facts that
+//! only an operator may see are written to the log, not to the client.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use dormouse_projections::{ControlError, QueryError as ListError, WaitError, sto
 use super::commands::unknown;
 use super::problem::{self, Problem};
 
-/// A moment: until a commit is through, a mailbox shorter, a lease found.
+/// Until a commit ends, a mailbox gets shorter, or a lease is found.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Until a node that drains is back, or is known to be gone.
+/// Until a draining node has restarted, or is known to be stopped.
 const AFTER_RESTART: Duration = Duration::from_secs(5);
 
-/// Until somebody has made room on a disk.
+/// Until an operator has freed space on a disk.
 const AFTER_CLEARING: Duration = Duration::from_secs(10);
 
 impl<R: Rejection> From<CommandError<R>> for Problem {
@@ -31,8 +31,8 @@ impl<R: Rejection> From<CommandError<R>> for Problem {
                 if version == actual =>
             {
                 let detail = format!(
-                    "version {version} has other events than the entity tag was made for, as after a restore of an older \
-                     state: read the aggregate again, and decide anew"
+                    "version {version} has other events than when this entity tag was given, as after the restore of \
+                     an older state: read the aggregate again, and decide again"
                 );
                 Self::new(&problem::VERSION_MISMATCH, detail).with("version", actual.0)
             }
@@ -50,13 +50,13 @@ impl<R: Rejection> From<CommandError<R>> for Problem {
             }
             CommandError::OutcomeUnknown => Self::new(
                 &problem::OUTCOME_UNKNOWN,
-                "the command may or may not take effect: ask GET /v1/commands/{type}/{id}/{key} with its key, or send it \
+                "the command may have taken effect: ask GET /v1/commands/{type}/{id}/{key} with its key, or send it \
                  again with the same key",
             ),
             CommandError::Undone => Self::new(&problem::UNDONE, detail).retry_after(SOON),
             CommandError::Unavailable(reason) => QueryError::Unavailable(reason).into(),
             CommandError::JournalFull(reason) => {
-                Self::new(&problem::JOURNAL_FULL, "the journal has no room for more events, nothing happened")
+                Self::new(&problem::JOURNAL_FULL, "the disk of the journal is full, nothing happened")
                     .retry_after(AFTER_CLEARING)
                     .because(reason)
             }
@@ -69,11 +69,12 @@ impl<R: Rejection> From<CommandError<R>> for Problem {
                 "the events of the command are too many, too large, or of a shape that cannot be stored",
             )
             .because(reason),
-            // HTTP shows replies as they were stored, so that this is for senders in this process.
-            CommandError::ReplyUnreadable(reason) => {
-                Self::new(&problem::INTERNAL, "the command took effect before, but its reply cannot be read")
-                    .because(reason)
-            }
+            // HTTP shows replies as they were stored, so this occurs only for callers inside the process.
+            CommandError::ReplyUnreadable(reason) => Self::new(
+                &problem::INTERNAL,
+                "an earlier request carried the command out, but its reply cannot be read",
+            )
+            .because(reason),
         }
     }
 }
@@ -96,10 +97,11 @@ impl From<QueryError> for Problem {
                 Self::new(&problem::UNAVAILABLE, "the journal does not answer").retry_after(SOON).because(reason)
             }
             QueryError::Restarting { retry_after } => Self::new(&problem::RESTARTING, detail).retry_after(retry_after),
-            QueryError::Quarantined { reason } => {
-                Self::new(&problem::QUARANTINED, "the aggregate failed, and waits for an operator to release it")
-                    .because(reason)
-            }
+            QueryError::Quarantined { reason } => Self::new(
+                &problem::QUARANTINED,
+                "the aggregate failed too often, and waits for an operator to release it",
+            )
+            .because(reason),
             QueryError::Unreadable(reason) => {
                 Self::new(&problem::UNREADABLE, "the stored events of the aggregate cannot be read").because(reason)
             }
@@ -113,12 +115,12 @@ impl From<store::Error> for Problem {
             store::Error::Unavailable(reason) => {
                 Self::new(&problem::VIEWS_UNAVAILABLE, "the views do not answer").retry_after(SOON).because(reason)
             }
-            // Who reads needs no room, but may be the one who is told.
-            store::Error::Full(reason) => Self::new(&problem::VIEWS_UNAVAILABLE, "the views have no room")
+            // A read needs no space, but a read may be the request that meets the error.
+            store::Error::Full(reason) => Self::new(&problem::VIEWS_UNAVAILABLE, "the disk of the views is full")
                 .retry_after(AFTER_CLEARING)
                 .because(reason),
             store::Error::Damaged(reason) => {
-                Self::new(&problem::VIEW_DAMAGED, "the view is damaged and is being built anew from the journal")
+                Self::new(&problem::VIEW_DAMAGED, "the view is damaged and is being rebuilt from the journal")
                     .retry_after(AFTER_RESTART)
                     .because(reason)
             }
@@ -130,13 +132,13 @@ impl From<WaitError> for Problem {
     fn from(error: WaitError) -> Self {
         match error {
             WaitError::Behind { at, wanted } => {
-                Self::new(&problem::VIEW_BEHIND, format!("the view is at {at}, asked was for {wanted}"))
+                Self::new(&problem::VIEW_BEHIND, format!("the view has reached {at}, the request asks for {wanted}"))
                     .with("position", at.0)
                     .with("wanted", wanted.0)
                     .retry_after(SOON)
             }
             WaitError::Stopped { at, reason } => {
-                Self::new(&problem::VIEW_STOPPED, format!("the view stopped at {at}, and waits for an operator"))
+                Self::new(&problem::VIEW_STOPPED, format!("the view stopped at {at}, an operator must resume it"))
                     .with("position", at.0)
                     .because(reason)
             }
@@ -182,11 +184,12 @@ impl From<ControlError> for Problem {
             ControlError::NotAtWork => Self::new(&problem::NOT_AT_WORK, detail),
             ControlError::NotParked { .. } => Self::new(&problem::NOT_PARKED, detail),
             ControlError::NotFirst { first, .. } => Self::new(&problem::NOT_FIRST, detail).with("position", first.0),
-            ControlError::Interrupted(reason) => {
-                Self::new(&problem::INTERRUPTED, "it was interrupted: a part of it may have been done, ask again")
-                    .retry_after(SOON)
-                    .because(reason)
-            }
+            ControlError::Interrupted(reason) => Self::new(
+                &problem::INTERRUPTED,
+                "the operation was interrupted and may have been done in part: repeat it",
+            )
+            .retry_after(SOON)
+            .because(reason),
             ControlError::Ended => QueryError::Draining.into(),
             ControlError::Store(error) => error.into(),
             ControlError::Journal(error) => error.into(),
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_refusal_of_a_command_has_its_status_and_says_whether_to_come_again() {
+    async fn every_command_error_has_its_status_and_its_time_to_retry() {
         type E = CommandError<NoFunds>;
         let secret = || "pg://db-7".to_owned();
         let seven = Duration::from_secs(7);
@@ -288,13 +291,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_by_the_domain_carries_its_code_and_its_words() {
+    async fn a_rejection_carries_its_code_and_its_text() {
         let (_, _, body) = written(CommandError::Rejected(NoFunds)).await;
         assert_eq!((&body["code"], &body["detail"]), (&"no-funds".into(), &"the balance is 3".into()));
     }
 
     #[tokio::test]
-    async fn every_failure_of_a_query_has_its_status() {
+    async fn every_query_error_has_its_status() {
         type E = QueryError;
         let one = Duration::from_millis(20);
         let table: [(E, u16, Option<&str>); 10] = [
@@ -317,7 +320,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_failure_of_a_view_has_its_status_and_tells_no_secrets() {
+    async fn every_view_error_has_its_status_and_leaks_no_secret() {
         let secret = || "/var/db-7".to_owned();
         let (at, wanted) = (Position(3), Position(5));
         let table: [(Problem, u16, &str, Option<&str>); 11] = [
@@ -352,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_refusal_of_an_operation_has_its_status_and_tells_no_secrets() {
+    async fn every_operation_error_has_its_status_and_leaks_no_secret() {
         use ControlError as E;
         let secret = || "/var/db-7".to_owned();
         let (at, head) = (Position(3), Position(2));

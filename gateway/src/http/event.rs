@@ -3,17 +3,20 @@
 use std::iter::once;
 
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dormouse_kernel::{CodecError, Metadata, Position, RecordedEvent, decode};
 use serde_json::{Map, Value, json};
 
 use super::budget::Share;
-use super::messagepack::{Json, base64};
-use super::pieces;
+use super::chunks;
+use super::messagepack::Json;
 
-/// A stored event: whose it is, where it stands, what it is, its payload as it was written (not upcast), and its metadata.
+/// A stored event: its aggregate, its version and position, its type, its payload as it was written (not upcast), and
+/// its metadata.
 ///
-/// What JSON does not have: bytes become base64 text, and keys that are no text become text. A payload or metadata that
-/// cannot be read becomes base64 text as a whole, with a note beside it.
+/// What JSON does not have is converted: bytes become base64 text, and keys that are not text become text. A payload or
+/// metadata that cannot be read becomes base64 text as a whole, and a second field has the error.
 pub(crate) fn event_json(recorded: &RecordedEvent) -> Value {
     let event = &recorded.event;
     let mut shown = json!({
@@ -30,7 +33,7 @@ pub(crate) fn event_json(recorded: &RecordedEvent) -> Value {
     shown
 }
 
-/// A page of events, each encoded when its turn comes: as JSON they may take many times the memory.
+/// A page of events. Each event is encoded when the client takes it, because events take many times the memory as JSON.
 pub(super) async fn events_page(
     events: Vec<RecordedEvent>,
     next: Option<String>,
@@ -48,14 +51,14 @@ pub(super) async fn events_page(
         text
     });
     let parts = once(br#"{"events":["#.to_vec()).chain(events).chain(once(end.into_bytes()));
-    pieces::json(parts, Some(share)).await
+    chunks::json(parts, Some(share)).await
 }
 
 fn put(shown: &mut Value, name: &'static str, bytes: &[u8], decoded: Result<Value, CodecError>) {
     match decoded {
         Ok(value) => shown[name] = value,
         Err(error) => {
-            shown[name] = base64(bytes).into();
+            shown[name] = STANDARD.encode(bytes).into();
             shown[format!("{name}_error")] = error.to_string().into();
         }
     }
@@ -72,12 +75,12 @@ fn metadata_json(recorded: &RecordedEvent, metadata: Metadata) -> Value {
     ];
     shown.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))));
     if let Some(command) = metadata.command {
-        let mut told = json!({ "name": command.name, "events": command.events });
+        let mut shown_command = json!({ "name": command.name, "events": command.events });
         if let Some(key) = &recorded.command_key {
-            told["key"] = key.as_str().into();
+            shown_command["key"] = key.as_str().into();
         }
-        put(&mut told, "reply", &command.reply, json_of(&command.reply));
-        shown.insert("command".to_owned(), told);
+        put(&mut shown_command, "reply", &command.reply, json_of(&command.reply));
+        shown.insert("command".to_owned(), shown_command);
     }
     Value::Object(shown)
 }

@@ -17,7 +17,7 @@ use super::{Api, body};
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// Where a command is sent to: the segments of its path, as they came.
+/// The address of a command: segments of a path, still percent-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CommandAddress<'u> {
     aggregate_type: &'u str,
@@ -26,7 +26,7 @@ pub(super) struct CommandAddress<'u> {
 }
 
 impl<'u> CommandAddress<'u> {
-    /// What is posted to, if it has the form of a command's address.
+    /// The address of the command that is posted, if the request has this form.
     pub(super) fn of(request: &'u Parts) -> Option<Self> {
         if request.method != Method::POST {
             return None;
@@ -38,7 +38,7 @@ impl<'u> CommandAddress<'u> {
     }
 }
 
-/// Carries out a command. It ends by its deadline, which is before that of any request.
+/// Carries out a command. It ends by the command's deadline, which is earlier than the request timeout.
 pub(super) async fn execute<B>(
     api: &Api,
     arrival: &Arrival,
@@ -58,7 +58,8 @@ where
     let deadline = options.deadline.unwrap_or(arrival.at + api.command_timeout);
     let body = body::read(&request.headers, body, api.max_body, deadline).await?;
     if deadline <= Instant::now() {
-        // There was no time, or its body took all of it. Nobody has seen it yet, so this much is known.
+        // There was no time, or reading the body took all of it. The engine has not seen the command, so nothing
+        // happened.
         return Err(CommandError::<std::convert::Infallible>::Expired.into());
     }
     let mut response = resource.execute(command, id, body, options).await?.into_response();
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_for_the_router() {
+    fn other_requests_are_left_to_the_router() {
         for (method, uri) in [
             ("GET", "/v1/cart/c-1/clear"),
             ("POST", "/v1/cart/c-1/events"),

@@ -1,4 +1,4 @@
-//! `/health`: whether it lives, whether it is ready, and how each component does.
+//! `/health`: whether the process lives, whether it is ready, and the status of each component.
 
 mod cache;
 mod projections;
@@ -12,22 +12,22 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use dormouse_engine::Lifecycle;
 use dormouse_journal::Health;
-use dormouse_journal::store::postgres_sessions::ReplicaStatus;
 use dormouse_kernel::Timestamp;
+use dormouse_storage::postgres::ReplicaStatus;
 use serde_json::{Map, Value, json};
 
 use super::address::{decoded, segments};
 use super::commands::unknown;
 use super::problem::{self, Problem};
 use super::{Api, json};
-pub(super) use projections::Standstill;
+pub(super) use projections::StallTimer;
 
-/// A storage that takes longer to say where its log ends is as good as gone; probes give up after a second or two.
+/// How long the storage may take to report the end of its log. Probes give up after a second or two.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 const COMPONENTS: [&str; 6] = ["aggregates", "cache", "database", "event-store", "projections", "runtime"];
 
-/// From best to worst.
+/// Ordered from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Status {
     Ok,
@@ -52,7 +52,7 @@ impl Status {
     }
 }
 
-/// How one component does, with details.
+/// The status of one component, with details.
 struct Check {
     status: Status,
     details: Map<String, Value>,
@@ -70,7 +70,7 @@ impl Check {
     }
 }
 
-/// `GET /health`: everything in one answer. `database` and `eventStore` are there for monitors that know only those.
+/// `GET /health`: all components. `database` and `eventStore` are there for monitors that know only these names.
 pub(super) async fn all(State(api): State<Arc<Api>>) -> Response {
     let mut worst = Status::Ok;
     let mut checks = Map::new();
@@ -90,7 +90,7 @@ pub(super) async fn all(State(api): State<Arc<Api>>) -> Response {
     answer(worst.as_str(), worst.code(), shown)
 }
 
-/// `GET /health/live`: that this is answered is the answer.
+/// `GET /health/live`: any response says that the process lives.
 pub(super) async fn live() -> Response {
     answer(Status::Ok.as_str(), StatusCode::OK, json!({}))
 }
@@ -102,7 +102,7 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     let worst = runtime.status.max(event_store.status);
     let code = if worst == Status::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let status = match &runtime.details["lifecycle"] {
-        // On its way out: it is well, but nobody new should be sent there.
+        // The node is leaving: it works, but clients should not be sent to it any more.
         Value::String(lifecycle) if worst == Status::Degraded => lifecycle.clone(),
         _ => worst.as_str().to_owned(),
     };
@@ -148,36 +148,36 @@ impl Api {
 
     fn aggregates(&self) -> Check {
         let residency = self.engine.residency();
-        let quarantined: usize = residency.iter().map(|kind| kind.quarantined.len()).sum();
-        let live: usize = residency.iter().map(|kind| kind.live).sum();
+        let quarantined: usize = residency.iter().map(|of_type| of_type.quarantined.len()).sum();
+        let live: usize = residency.iter().map(|of_type| of_type.live).sum();
         let ignored = residency
             .iter()
-            .filter_map(|kind| Some((kind.aggregate_type.to_owned(), kind.snapshots_ignored.clone()?.into())));
+            .filter_map(|of_type| Some((of_type.aggregate_type.to_owned(), of_type.snapshots_ignored.clone()?.into())));
         let ignored: Map<String, Value> = ignored.collect();
         let clock_behind = self.engine.clock_behind();
         let is_well = quarantined == 0 && ignored.is_empty() && clock_behind.is_none();
         let status = if is_well { Status::Ok } else { Status::Degraded };
         let mut check = Check::new(status, [("live", live.into()), ("quarantined", quarantined.into())]);
         if !ignored.is_empty() {
-            // Aggregates are right, and slow to wake.
+            // The aggregates are correct, but take longer to wake.
             check.details.insert("snapshots_ignored".to_owned(), ignored.into());
         }
-        // Or the newest event was recorded under a wrong clock: docs/operations.md says how to tell.
+        // Either this clock is behind, or the newest event was recorded under a wrong clock: see docs/operations.md.
         let behind = clock_behind.map(|behind| ("clock_behind_seconds".to_owned(), behind.as_secs().into()));
         check.details.extend(behind);
         check
     }
 
     async fn database(&self) -> Check {
-        let asked = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         let (status, connection) = match tokio::time::timeout(PING_TIMEOUT, self.engine.journal().ping()).await {
             Ok(Ok(_)) => (Status::Ok, "connected"),
             Ok(Err(_)) => (Status::Down, "unreachable"),
             Err(_) => (Status::Down, "silent"),
         };
-        let milliseconds = asked.elapsed().as_secs_f64() * 1000.0;
+        let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
         let (journal, views) = (self.engine.journal().replicas(), self.views.replicas());
-        // The primary stands in, so nobody is worse served than without them.
+        // The primary answers in place of a replica that is unfit, so the status does not depend on replicas.
         let replicas = json!({ "journal": replicas(journal), "views": replicas(views) });
         let details = [("connection", connection.into()), ("ping_ms", milliseconds.into()), ("replicas", replicas)];
         Check::new(status, details)
@@ -185,7 +185,7 @@ impl Api {
 
     fn event_store(&self) -> Check {
         let health = self.engine.journal().health();
-        // A writer that says it is ready, but is no longer there to say anything else, has died.
+        // The writer owns the sender of this channel. If it is dropped while the value is `Ready`, the writer has died.
         let has_died = health.has_changed().is_err();
         let stalled = self.engine.journal().stalled();
         let (status, writer) = match *health.borrow() {
@@ -199,7 +199,7 @@ impl Api {
         };
         let head = self.engine.journal().head().borrow().0;
         let mut check = Check::new(status, [("writer", writer.into()), ("head", head.into())]);
-        let reason = stalled.map(|stalled| format!("no commit has come to an end for {} s", stalled.as_secs()));
+        let reason = stalled.map(|stalled| format!("no commit has ended for {} s", stalled.as_secs()));
         check.details.extend(reason.map(|reason| ("reason".to_owned(), reason.into())));
         check
     }

@@ -1,4 +1,4 @@
-//! `GET /v1/{type}/{id}/events`: the events of an aggregate as they were stored, page by page or as a stream.
+//! `GET /v1/{type}/{id}/events`: the stored events of an aggregate, page by page or as a stream.
 
 mod follow;
 
@@ -19,7 +19,7 @@ use super::event::events_page;
 use super::log::Filter;
 use super::problem::Problem;
 use super::resource::Resource;
-use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
+use super::stream::{self, Start, VARY_ACCEPT, beyond_end, wants_stream};
 use super::token::Token;
 
 pub(super) async fn history(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
@@ -40,17 +40,17 @@ async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
         Some(version) => version,
         None => Token::after(&parameters)?,
     };
-    let place = api.streams.open()?;
+    let permit = api.streams.open()?;
     let known = resource.history(&id, Version(after.number.saturating_sub(1)), PageLimit::ONE).await?;
     let Some(RecordedEvent { aggregate, event, .. }) = known.into_iter().next() else {
         if after.number == 0 || resource.history(&id, Version::ZERO, PageLimit::ONE).await?.is_empty() {
             return Err(QueryError::NotFound.into());
         }
-        return Err(beyond(&format!("the aggregate has no version {after}")));
+        return Err(beyond_end(&format!("the aggregate has no version {after}")));
     };
     after.check((after.number > 0).then(|| event.chain.mark()))?;
     let history = History::follow(api.engine.journal(), aggregate, after, filter, api.catch_ups.clone());
-    Ok(stream::answer(history, place))
+    Ok(stream::answer(history, permit))
 }
 
 async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
@@ -64,7 +64,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let after = Version(token.number);
     let limit = api.page_limit(&parameters)?;
 
-    // One more than asked for tells whether there is a next page.
+    // One event more than the limit tells whether there is a next page.
     let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
     let page_limit = PageLimit::events(limit + 1).bytes(api.page_bytes);
     if token.mark.is_some() && after > Version::ZERO {
@@ -73,7 +73,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     }
     let Page { mut events, is_cut } = resource.history(&id, after, page_limit).await?;
     if events.is_empty() && !is_known(resource, &id, after).await? {
-        return Err(beyond(&format!("the aggregate has no version {after}")));
+        return Err(beyond_end(&format!("the aggregate has no version {after}")));
     }
     events.truncate(limit);
     let next = events.last().filter(|_| is_cut).map(|last: &RecordedEvent| {
@@ -87,7 +87,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
 /// Whether the aggregate has this version.
 ///
 /// # Errors
-/// If it has none at all.
+/// The aggregate has no events.
 async fn is_known(resource: &dyn Resource, id: &AggregateId, version: Version) -> Result<bool, Problem> {
     if version > Version::ZERO && !resource.history(id, Version(version.0 - 1), PageLimit::ONE).await?.is_empty() {
         return Ok(true);
@@ -99,7 +99,7 @@ async fn is_known(resource: &dyn Resource, id: &AggregateId, version: Version) -
 }
 
 impl Api {
-    /// How many entries a page has: `limit`, within the configured bounds.
+    /// The number of entries of a page: the parameter `limit`, within the configured bounds.
     pub(super) fn page_limit(&self, parameters: &Parameters<'_>) -> Result<usize, Problem> {
         let limit = parameters.number("limit")?.unwrap_or(self.page_size.into());
         let max = u64::from(self.page_size_max);

@@ -21,19 +21,19 @@ use super::Api;
 use super::address::{Parameters, query_without};
 use super::event::events_page;
 use super::problem::{self, Problem};
-use super::stream::{self, Start, VARY_ACCEPT, beyond, wants_stream};
+use super::stream::{self, Start, VARY_ACCEPT, beyond_end, wants_stream};
 use super::token::Token;
 
-/// Bytes that are read at once, when some of it may not be wanted.
+/// Bytes that one read may take when a filter may drop some of its events.
 const READ_BYTES_AT_ONCE: usize = 256 << 10;
 
-/// Events looked at for one page, wanted or not: reading takes time, and a request does not have much.
-const LOOKED_AT: u64 = 50_000;
+/// The most events that are read for one page, wanted or not: reading takes time, and a request has little of it.
+const SCAN_EVENTS_MAX: u64 = 50_000;
 
-/// Their bytes, for the same reason.
-const READ_BYTES: usize = 64 << 20;
+/// The most bytes that are read for one page, for the same reason.
+const SCAN_BYTES_MAX: usize = 64 << 20;
 
-/// Until some others have read their page.
+/// Until other clients have read their page.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn log(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
@@ -51,8 +51,8 @@ async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
         None => Start::of_address(&parameters)?,
     };
     let after = position(api, start).await?;
-    let place = api.streams.open()?;
-    Ok(stream::answer(Log::follow(api.engine.journal(), after, filter, api.catch_ups.clone()), place))
+    let permit = api.streams.open()?;
+    Ok(stream::answer(Log::follow(api.engine.journal(), after, filter, api.catch_ups.clone()), permit))
 }
 
 async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
@@ -66,18 +66,18 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     let share = api.pages.share_by(deadline).await?;
     let journal = api.engine.journal();
     let head = *journal.head().borrow();
-    let last = head.min(reached.plus(LOOKED_AT));
+    let last = head.min(reached.plus(SCAN_EVENTS_MAX));
     let stored = filter.stored();
     let (mut events, mut bytes, mut bytes_read): (Vec<RecordedEvent>, usize, usize) = (Vec::new(), 0, 0);
-    'page: while reached < last && events.len() < limit && bytes < api.page_bytes && bytes_read < READ_BYTES {
+    'page: while reached < last && events.len() < limit && bytes < api.page_bytes && bytes_read < SCAN_BYTES_MAX {
         let turn = api.turn_by(deadline).await?;
         let read_limit = PageLimit::events(limit - events.len());
         let selected = match &stored {
-            None => everything(journal, reached, last, read_limit.bytes(api.page_bytes)).await,
+            None => read_all(journal, reached, last, read_limit.bytes(api.page_bytes)).await,
             Some(stored) => journal.select_log(reached, last, stored, read_limit.bytes(READ_BYTES_AT_ONCE)).await,
         };
         drop(turn);
-        let Selected { events: found, reached: looked_at } = selected.map_err(QueryError::from)?;
+        let Selected { events: found, reached: scanned } = selected.map_err(QueryError::from)?;
         for event in found {
             let size = event.event.size_bytes();
             let is_wanted = filter.wants(&event.aggregate, &event.event);
@@ -91,7 +91,7 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
                 events.push(event);
             }
         }
-        reached = looked_at;
+        reached = scanned;
     }
     let mark = match events.last().filter(|last| last.position == reached) {
         Some(last) => Some(last.event.chain.mark()),
@@ -102,37 +102,32 @@ async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {
     Ok(events_page(events, next, Some(reached), share).await)
 }
 
-/// A page of the log without a filter, up to `last`: what comes behind it is not known to be durable.
-async fn everything(
-    journal: &Journal,
-    after: Position,
-    last: Position,
-    limit: PageLimit,
-) -> Result<Selected, ReadError> {
+/// Reads a page of the log without a filter, up to `last`: later events are not known to be durable.
+async fn read_all(journal: &Journal, after: Position, last: Position, limit: PageLimit) -> Result<Selected, ReadError> {
     let mut events = journal.read_log(after, limit).await?.events;
     events.retain(|event| event.position <= last);
     let reached = events.last().map_or(after, |event| event.position);
     Ok(Selected { events, reached })
 }
 
-/// Where to begin, if the log reaches that far, and is the one that the client knows.
+/// The position to begin after. The log must reach it, and must be the log that the client knows.
 async fn position(api: &Api, start: Start) -> Result<Token, Problem> {
     let head = *api.engine.journal().head().borrow();
     match start {
         Start::Latest => Ok(Token::new(head.0, None)),
-        Start::After(after) if after.number <= head.0 => api.is_of_this_history(after).await.map(|()| after),
+        Start::After(after) if after.number <= head.0 => api.refuse_other_history(after).await.map(|()| after),
         Start::After(after) => {
             let what = format!("the log ends at position {head}, before {after}");
-            Err(beyond(&what).with("position", head.0))
+            Err(beyond_end(&what).with("position", head.0))
         }
     }
 }
 
 impl Api {
-    /// A turn to read the log, unless there is none until the deadline.
+    /// Waits for a turn to read the log, until the deadline.
     pub(super) async fn turn_by(&self, deadline: Instant) -> Result<Turn, Problem> {
         timeout_at(deadline, self.catch_ups.turn()).await.map_err(|_| {
-            let detail = "too many clients read the log (gateway.catch_up_reads)";
+            let detail = "too many clients read the log: try again later, or raise gateway.catch_up_reads";
             Problem::new(&problem::NODE_OVERLOADED, detail).retry_after(RETRY_AFTER)
         })
     }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what Prometheus scrapes.
+//! `GET /metrics`: metrics in the format of Prometheus.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use tokio::time::timeout;
 
 use super::Api;
 
-/// Streams of events that are open.
+/// Gauge: open streams of events.
 const STREAMS: &str = "dormouse_streams_open";
-/// How many may be.
+/// Gauge: the limit of open streams.
 const STREAMS_MAX: &str = "dormouse_streams_max";
 
-/// What the journal does not say by then is not worth a scrape that fails.
+/// How long the journal may take to report its values: a scrape must not fail because of them.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn describe() {
-    describe_gauge!(STREAMS, "Streams of events that are open");
-    describe_gauge!(STREAMS_MAX, "Most streams of events that may be open");
+    describe_gauge!(STREAMS, "Open streams of events");
+    describe_gauge!(STREAMS_MAX, "Limit of open streams of events (gateway.max_streams)");
 }
 
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> impl IntoResponse {
     api.engine.sample_metrics();
     if let Some(projections) = &api.projections {
-        // Late ones keep their last values.
+        // Values that come too late keep their last state.
         let _in_time = timeout(SAMPLE_TIMEOUT, projections.sample_metrics()).await.is_ok();
     }
     gauge!(STREAMS).set(api.streams.open_now() as f64);

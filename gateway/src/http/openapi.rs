@@ -1,6 +1,7 @@
-//! `GET /openapi.json`: this API as OpenAPI 3.1, made from the types of the application.
+//! `GET /openapi.json`: this API as OpenAPI 3.1, generated from the types of the application.
 
 mod admin;
+mod parameters;
 mod paths;
 mod shared;
 mod views;
@@ -29,22 +30,22 @@ pub(super) async fn document(State(api): State<Arc<Api>>) -> Response {
 pub(super) struct OpenApi {
     name: String,
     generator: SchemaGenerator,
-    types: Vec<Described>,
-    views: Vec<DescribedView>,
+    types: Vec<AggregateDescription>,
+    views: Vec<ViewDescription>,
 }
 
-/// What the document says of one aggregate type.
-struct Described {
+/// The description of one aggregate type.
+struct AggregateDescription {
     name: &'static str,
-    /// By segment, the schema of the fields.
+    /// The schema of a command's fields, with the command's path segment.
     commands: Vec<(String, Value)>,
     reply: Value,
     state: Value,
     events: &'static [&'static str],
 }
 
-/// What the document says of one view.
-struct DescribedView {
+/// The description of one view.
+struct ViewDescription {
     name: &'static str,
     document: Value,
     fields: Vec<Field>,
@@ -55,7 +56,7 @@ impl OpenApi {
         Self { name: name.to_owned(), generator: schema::generator(), types: Vec::new(), views: Vec::new() }
     }
 
-    /// Where the schemas of types come from, and what they refer to is kept.
+    /// The generator of the schemas. It keeps the definitions that the schemas refer to.
     pub(super) fn generator(&mut self) -> &mut SchemaGenerator {
         &mut self.generator
     }
@@ -66,7 +67,7 @@ impl OpenApi {
             let fields = schemas.get(variant).cloned().unwrap_or_default();
             (kebab_case(variant), fields)
         });
-        self.types.push(Described {
+        self.types.push(AggregateDescription {
             name: A::TYPE,
             commands: commands.collect(),
             reply: self.generator.subschema_for::<A::Reply>().to_value(),
@@ -76,7 +77,7 @@ impl OpenApi {
     }
 
     pub(super) fn projection<P: Projection>(&mut self) {
-        self.views.push(DescribedView {
+        self.views.push(ViewDescription {
             name: P::NAME,
             document: self.generator.subschema_for::<P::Document>().to_value(),
             fields: P::fields().iter().copied().collect(),
@@ -88,33 +89,33 @@ impl OpenApi {
         let mut components = schema::definitions(&mut self.generator);
         let mut paths = Map::new();
         for described in &self.types {
-            paths::of_type(described, &components, &mut paths);
+            paths::add_aggregate(described, &components, &mut paths);
         }
         for described in &self.views {
-            views::of_view(described, &mut paths);
+            views::add_view(described, &mut paths);
         }
-        paths::of_everybody(&mut paths);
+        paths::add_common(&mut paths);
         components.extend(shared::schemas());
         let names = self.types.iter().map(|described| described.name);
-        let of_type =
+        let tag_of =
             |name| json!({ "name": name, "description": format!("Commands, states and histories of {name}.") });
-        let mut tags: Vec<Value> = names.map(of_type).collect();
+        let mut tags: Vec<Value> = names.map(tag_of).collect();
         tags.extend(shared::TAGS.iter().map(|(name, description)| json!({ "name": name, "description": description })));
         let mut document = json!({
             "openapi": "3.1.0",
             "info": {
                 "title": self.name,
                 "version": "1",
-                "description": "Commands, states and histories of event-sourced aggregates, and views of them. Errors are problem details \
-                                (RFC 9457); branch on their type.",
+                "description": "Commands, states and histories of event-sourced aggregates, and views of them. Errors \
+                                are problem details (RFC 9457). Clients should branch on the type of a problem.",
             },
-            // Wherever this document was read from, and nobody has to prove anything yet.
+            // The path is relative to where the document was read. There is no authentication yet.
             "servers": [{ "url": "/" }],
             "security": [],
             "paths": paths,
             "components": {
                 "schemas": components,
-                "parameters": shared::parameters(),
+                "parameters": parameters::all(),
                 "headers": shared::headers(),
                 "responses": shared::responses(),
             },

@@ -1,10 +1,10 @@
-//! Which host a request may name, and which web pages it may come from.
+//! Checks which host a request names, and which web page sent it.
 //!
-//! A browser sends requests to any address that a page tells it to, also to a server that listens on loopback. The host
-//! check stops pages that reach this server under a name of their own (DNS rebinding); the cross-site check stops pages of
-//! other origins from changing anything. It follows the algorithm of Go's `http.CrossOriginProtection`: browsers of
-//! recent years say in `Sec-Fetch-Site` where a request comes from, older ones name the page's origin in `Origin`, and
-//! a client that sends neither is no browser.
+//! A browser sends requests to any address that a page tells it to, also to a server that listens on loopback. The
+//! check of the host stops pages that reach this server under a name of their own (DNS rebinding). The cross-site check
+//! stops pages of other origins from changing anything. It follows the algorithm of Go's `http.CrossOriginProtection`:
+//! recent browsers say in `Sec-Fetch-Site` where a request comes from, older ones name the page's origin in `Origin`,
+//! and a client that sends neither is not a browser.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -17,7 +17,7 @@ use super::problem::{self, Problem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses a request that names no host, a wrong one, or comes from a page of another site.
+/// Refuses a request that names no host or a wrong one, or that a page of another site sent.
 pub(super) fn check(request: &Parts, hosts: &[HostName]) -> Result<(), Problem> {
     let Parts { method, uri, version, headers, .. } = request;
     let authority = named_authority(uri, *version, headers)?;
@@ -25,7 +25,7 @@ pub(super) fn check(request: &Parts, hosts: &[HostName]) -> Result<(), Problem> 
         && !is_known(host_of(authority), hosts)
     {
         let detail = format!(
-            "the request is for {authority:?}; this server answers to IP addresses, to localhost, and to the names in its \
+            "the request is for {authority:?}: this server accepts IP addresses, localhost, and the names in its \
              setting gateway.hosts"
         );
         return Err(Problem::new(&problem::UNKNOWN_HOST, detail));
@@ -34,31 +34,31 @@ pub(super) fn check(request: &Parts, hosts: &[HostName]) -> Result<(), Problem> 
     if is_safe || comes_from_here(headers, authority) {
         return Ok(());
     }
-    let detail = "a web page of another origin sent this request; it may read, but not change anything";
+    let detail = "a web page of another origin sent this request: it may read, but not change anything";
     Err(Problem::new(&problem::CROSS_SITE, detail))
 }
 
-/// Host and port that the request is for. Only HTTP/1.0 may leave it out; an address in absolute form takes precedence
+/// Host and port that the request is for. Only HTTP/1.0 may omit the host. An address in absolute form takes precedence
 /// over the header (RFC 9112, 3.2.2).
 fn named_authority<'r>(uri: &'r Uri, version: Version, headers: &'r HeaderMap) -> Result<Option<&'r str>, Problem> {
     let malformed = |detail: &'static str| Problem::new(&problem::MALFORMED_REQUEST, detail);
     let mut values = headers.get_all(HOST).iter();
     let value = values.next();
     if values.next().is_some() {
-        return Err(malformed("the header Host is there more than once"));
+        return Err(malformed("the header Host occurs more than once: send it once"));
     }
     let Some(value) = value else {
         return if version < Version::HTTP_11 {
             Ok(uri.authority().map(|authority| authority.as_str()))
         } else {
-            Err(malformed("the header Host is missing"))
+            Err(malformed("the header Host is missing: send it"))
         };
     };
     let value = value.to_str().map_err(|_| malformed("the header Host is not text"))?;
     Ok(Some(uri.authority().map_or(value, |authority| authority.as_str())))
 }
 
-/// The host of `host:port`; an IPv6 address stays in its brackets.
+/// The host of `host:port`. An IPv6 address keeps its brackets.
 fn host_of(authority: &str) -> &str {
     let end = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     authority[end..].find(':').map_or(authority, |colon| &authority[..end + colon])
@@ -84,7 +84,7 @@ fn comes_from_here(headers: &HeaderMap, authority: Option<&str>) -> bool {
         return matches!(site.as_bytes(), b"same-origin" | b"none");
     }
     let Some(origin) = headers.get(ORIGIN) else { return true };
-    // The scheme is left out: a proxy in front may have ended TLS.
+    // The scheme is not compared: a proxy in front may have ended TLS.
     let page = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
     page.zip(authority).is_some_and(|(page, authority)| page.eq_ignore_ascii_case(authority))
 }
@@ -98,7 +98,7 @@ mod tests {
     fn checked(request: axum::http::request::Builder, hosts: &[&str]) -> Result<(), u16> {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let hosts: Vec<HostName> = hosts.iter().map(|name| name.parse().unwrap()).collect();
-        check(&parts, &hosts).map_err(|problem| problem.kind().status.as_u16())
+        check(&parts, &hosts).map_err(|problem| problem.problem_type().status.as_u16())
     }
 
     fn naming(host: &str, hosts: &[&str]) -> Result<(), u16> {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_localhost_and_configured_names_are_taken() {
+    fn addresses_localhost_and_configured_names_are_accepted() {
         for host in [
             "127.0.0.1",
             "127.0.0.1:8080",
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_somebody_else_is_refused() {
+    fn other_names_are_refused() {
         for host in
             ["evil.net", "localhost.evil.net", "evillocalhost", "127.0.0.1.evil.net", "", "[::1", "[evil]:80", "::1"]
         {
@@ -162,11 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_this_server_and_clients_that_are_no_browser_may() {
+    fn pages_of_this_server_and_clients_that_are_not_browsers_may_change_things() {
         assert_eq!(posted(&[]), Ok(()));
         assert_eq!(posted(&[("sec-fetch-site", "none")]), Ok(()));
         assert_eq!(posted(&[("origin", "http://localhost:8080")]), Ok(()));
-        // Behind a proxy that ends TLS and sends its own host, recent browsers still say so.
+        // Behind a proxy that ends TLS and sends its own host, recent browsers still send this header.
         assert_eq!(posted(&[("sec-fetch-site", "same-origin"), ("origin", "https://shop.example.org")]), Ok(()));
     }
 }

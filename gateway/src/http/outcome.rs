@@ -1,4 +1,4 @@
-//! What came of a command: right after it, and later by its key.
+//! The outcome of a command: right after it, and later by its key.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ use super::{Api, JSON};
 
 pub(super) const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// A [`Token`] for where the command's last event stands, opaque to clients.
+/// A [`Token`] of the position of the command's last event, opaque to clients.
 pub(super) const DORMOUSE_POSITION: HeaderName = HeaderName::from_static("dormouse-position");
 
-/// A body of this size needs no second allocation for most commands.
+/// The initial capacity of a body. Most commands need no second allocation.
 const TYPICAL_BYTES: usize = 256;
 
 /// `GET /v1/commands/{type}/{id}/{key}`
@@ -39,34 +39,34 @@ pub(super) async fn by_key(State(api): State<Arc<Api>>, request: Request) -> Res
     let key = decoded(segment()).map_err(|what| refused(format!("the command key {what}")))?;
     let key = CommandKey::new(key).map_err(|error| refused(error.to_string()))?;
     let mut response = resource.outcome(&id, &key).await?.into_response();
-    // These speak of the command's own answer; this is another resource.
+    // These headers describe the response to the command itself; this is another resource.
     response.headers_mut().remove(ETAG);
     response.headers_mut().remove(IDEMPOTENCY_REPLAYED);
     Ok(response)
 }
 
 #[derive(Serialize)]
-struct Answer<'a, R> {
+struct OutcomeBody<'a, R> {
     aggregate: &'static str,
     id: &'a str,
     version: u64,
     position: Option<u64>,
     #[serde(serialize_with = "summaries")]
     events: &'a [EventSummary],
-    reply: Said<R>,
+    reply: ReplyBody<R>,
 }
 
-/// What the aggregate answered, as the client sees it.
+/// The reply of the aggregate, as the client gets it.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Said<R> {
+enum ReplyBody<R> {
     Typed(R),
-    /// Value by value from what was stored. What only the type knew is gone: bytes become base64.
+    /// The stored reply, converted value by value. Facts that only the type knows are lost: bytes become base64.
     Stored(Value),
 }
 
-impl<R: Serialize + DeserializeOwned> Said<R> {
-    /// The stored reply as it was given. Today's type is asked only if it has all of it and adds nothing.
+impl<R: Serialize + DeserializeOwned> ReplyBody<R> {
+    /// The stored reply, unchanged. Today's type encodes it only if that type knows all of it and adds nothing.
     fn of(reply: Reply<R>) -> Result<Self, Problem> {
         let bytes = match reply {
             Reply::New(reply) => return Ok(Self::Typed(reply)),
@@ -74,12 +74,14 @@ impl<R: Serialize + DeserializeOwned> Said<R> {
         };
         match decode(&bytes) {
             Ok(reply) if encode(&reply).is_ok_and(|again| again == bytes) => Ok(Self::Typed(reply)),
-            Ok(_) | Err(_) => decode(&bytes).map(|Json(value)| Self::Stored(value)).map_err(|error| unwritable(&error)),
+            Ok(_) | Err(_) => {
+                decode(&bytes).map(|Json(value)| Self::Stored(value)).map_err(|error| unencodable(&error))
+            }
         }
     }
 }
 
-fn unwritable(error: &dyn std::error::Error) -> Problem {
+fn unencodable(error: &dyn std::error::Error) -> Problem {
     Problem::new(&problem::INTERNAL, "the command took effect, but its reply cannot be written as JSON")
         .because(error.to_string())
 }
@@ -94,43 +96,43 @@ fn summaries<S: Serializer>(events: &[EventSummary], serializer: S) -> Result<S:
     serializer.collect_seq(events.iter().map(|event| Summary { r#type: &event.event_type, version: event.version.0 }))
 }
 
-/// A command that was carried out, as it is told: alone, or on a line among others.
-pub(super) struct Told {
-    /// The answer, in JSON.
+/// The outcome of a command as JSON, for a response of its own or for a line of a bulk response.
+pub(super) struct EncodedOutcome {
+    /// The outcome as JSON.
     pub(super) body: Vec<u8>,
-    /// Where its last event stands.
+    /// The position of the last event.
     pub(super) position: Option<Position>,
-    /// The mark of the history there; none if it made no events.
+    /// The mark of the history at that position; `None` if the command made no events.
     mark: Option<Mark>,
-    /// The entity tag of the aggregate after it.
+    /// The entity tag of the aggregate after the command.
     pub(super) tag: Option<HeaderValue>,
-    /// It was carried out before, under the same key.
+    /// Whether an earlier request with the same key carried the command out.
     pub(super) repeated: bool,
 }
 
-/// Writes what came of a command.
-pub(super) fn tell<R: Serialize + DeserializeOwned>(
+/// Encodes the outcome of a command.
+pub(super) fn encode_outcome<R: Serialize + DeserializeOwned>(
     aggregate: &'static str,
     outcome: Outcome<Reply<R>>,
-) -> Result<Told, Problem> {
-    let answer = Answer {
+) -> Result<EncodedOutcome, Problem> {
+    let document = OutcomeBody {
         aggregate,
         id: outcome.id.as_str(),
         version: outcome.version.0,
         position: outcome.position.map(|position| position.0),
         events: &outcome.events,
-        reply: Said::of(outcome.reply)?,
+        reply: ReplyBody::of(outcome.reply)?,
     };
     let mut body = Vec::with_capacity(TYPICAL_BYTES);
-    serde_json::to_writer(&mut body, &answer).map_err(|error| unwritable(&error))?;
+    serde_json::to_writer(&mut body, &document).map_err(|error| unencodable(&error))?;
     let tag = outcome.position.and(outcome.mark).map(|mark| entity_tag(outcome.version, mark));
-    // The position of one without events is where the log ended.
+    // The position of a command without events is the end of the log.
     let mark = outcome.mark.filter(|_| !outcome.events.is_empty());
-    Ok(Told { body, position: outcome.position, mark, tag, repeated: outcome.repeated })
+    Ok(EncodedOutcome { body, position: outcome.position, mark, tag, repeated: outcome.repeated })
 }
 
-impl Told {
-    /// As the answer to a request of its own.
+impl EncodedOutcome {
+    /// The response to a request with this one command.
     pub(super) fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
         let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! RFC 9457 problem details: every kind of error there is, and how one is written.
+//! RFC 9457 problem details: all problem types, and how a problem is written.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use serde_json::{Map, Value, json};
 /// The media type of problems.
 pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// What the `type`s of problems begin with; the slug follows.
+/// The prefix of the `type` of a problem; the slug follows.
 pub(super) const TYPE_PREFIX: &str = "urn:dormouse:problem:";
 
-/// A kind of error: clients branch on the slug, so it is stable.
+/// A problem type. Clients branch on the slug, so slugs never change.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Kind {
+pub(super) struct ProblemType {
     pub(super) status: StatusCode,
     pub(super) slug: &'static str,
     pub(super) title: &'static str,
 }
 
-macro_rules! kinds {
+macro_rules! problem_types {
     ($($name:ident = $status:ident $slug:literal $title:literal)*) => {
-        $(pub(super) static $name: Kind = Kind { status: StatusCode::$status, slug: $slug, title: $title };)*
+        $(pub(super) static $name: ProblemType = ProblemType { status: StatusCode::$status, slug: $slug, title: $title };)*
 
-        /// Every kind, for the documentation.
-        pub(super) static KINDS: &[&Kind] = &[$(&$name),*];
+        /// All problem types, for the documentation.
+        pub(super) static PROBLEM_TYPES: &[&ProblemType] = &[$(&$name),*];
     };
 }
 
-kinds! {
-    MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "This is not a request in HTTP/1.1"
+problem_types! {
+    MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "This is not an HTTP/1.1 request"
     INVALID_AGGREGATE_ID = BAD_REQUEST "invalid-aggregate-id" "The aggregate id is not valid"
     INVALID_KEY = BAD_REQUEST "invalid-key" "The key of the document is not valid"
     INVALID_COMMAND_KEY = BAD_REQUEST "invalid-command-key" "The command key is not valid"
@@ -42,7 +42,7 @@ kinds! {
     UNDECLARED_FIELD = BAD_REQUEST "undeclared-field" "The view declares no such field"
     FOREIGN_CURSOR = BAD_REQUEST "foreign-cursor" "The cursor is of another list"
     UNKNOWN_POSITION = BAD_REQUEST "unknown-position" "The journal has no such position"
-    INVALID_CONFIG = BAD_REQUEST "invalid-config" "The configuration would not be valid"
+    INVALID_CONFIG = BAD_REQUEST "invalid-config" "The changed configuration is not valid"
     NOT_LIVE = BAD_REQUEST "not-live" "This cannot be changed while the server runs"
     MALFORMED_JSON = BAD_REQUEST "malformed-json" "The body is not JSON"
     INVALID_BODY = BAD_REQUEST "invalid-body" "The body does not fit the command"
@@ -65,10 +65,10 @@ kinds! {
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "This address does not take that method"
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The body did not arrive in time"
     KEY_IN_FLIGHT = CONFLICT "key-in-flight" "A command with this key is being carried out"
-    ANOTHER_HISTORY = CONFLICT "another-history" "This is of another history of the journal"
+    ANOTHER_HISTORY = CONFLICT "another-history" "The token is of another history of the journal"
     BEYOND_HEAD = CONFLICT "beyond-head" "The journal does not reach that far"
     ALREADY_PAUSED = CONFLICT "already-paused" "The projection is paused already"
-    NOT_PAUSED = CONFLICT "not-paused" "The projection is at work"
+    NOT_PAUSED = CONFLICT "not-paused" "The projection is not paused"
     AT_WORK = CONFLICT "projection-at-work" "The projection must be paused first"
     VIEW_DROPPED = CONFLICT "view-dropped" "The view was dropped"
     REBUILD_UNDER_WAY = CONFLICT "rebuild-under-way" "The view is being rebuilt already"
@@ -80,11 +80,11 @@ kinds! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large"
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The body must be JSON"
     UNSUPPORTED_ENCODING = UNSUPPORTED_MEDIA_TYPE "unsupported-content-encoding" "The body must not be encoded"
-    UNKNOWN_HOST = MISDIRECTED_REQUEST "unknown-host" "This server does not go by that name"
+    UNKNOWN_HOST = MISDIRECTED_REQUEST "unknown-host" "This server does not have that name"
     REJECTED = UNPROCESSABLE_ENTITY "rejected" "The command was refused"
     KEY_REUSED = UNPROCESSABLE_ENTITY "key-reused" "This key was used for another command"
     AGGREGATE_OVERLOADED = TOO_MANY_REQUESTS "aggregate-overloaded" "Too many requests wait for this aggregate"
-    INTERNAL = INTERNAL_SERVER_ERROR "internal" "Something went wrong inside"
+    INTERNAL = INTERNAL_SERVER_ERROR "internal" "An internal error occurred"
     PANICKED = INTERNAL_SERVER_ERROR "aggregate-failed" "The aggregate failed while deciding"
     UNSTORABLE = INTERNAL_SERVER_ERROR "unstorable-events" "The command's events cannot be stored"
     UNREADABLE = INTERNAL_SERVER_ERROR "unreadable-events" "The stored events cannot be read"
@@ -92,16 +92,16 @@ kinds! {
     TOO_MANY_STREAMS = SERVICE_UNAVAILABLE "too-many-streams" "Too many streams are open"
     DRAINING = SERVICE_UNAVAILABLE "draining" "This node is shutting down"
     EXPIRED = SERVICE_UNAVAILABLE "expired" "The deadline passed before anything happened"
-    UNDONE = SERVICE_UNAVAILABLE "undone" "What the decision was based on was lost"
+    UNDONE = SERVICE_UNAVAILABLE "undone" "The state that the decision was based on was lost"
     UNAVAILABLE = SERVICE_UNAVAILABLE "journal-unavailable" "The journal does not answer"
     FENCED = SERVICE_UNAVAILABLE "fenced" "Another node has taken over"
     RESTARTING = SERVICE_UNAVAILABLE "restarting" "The aggregate is restarting"
     QUARANTINED = SERVICE_UNAVAILABLE "quarantined" "The aggregate is quarantined"
     VIEW_BEHIND = SERVICE_UNAVAILABLE "view-behind" "The view has not caught up in time"
-    VIEW_STOPPED = SERVICE_UNAVAILABLE "view-stopped" "The view goes no further"
+    VIEW_STOPPED = SERVICE_UNAVAILABLE "view-stopped" "The view has stopped"
     VIEWS_UNAVAILABLE = SERVICE_UNAVAILABLE "views-unavailable" "The views do not answer"
-    VIEW_DAMAGED = SERVICE_UNAVAILABLE "view-damaged" "The view is damaged and is being built anew"
-    INTERRUPTED = SERVICE_UNAVAILABLE "interrupted" "The projection could not finish it"
+    VIEW_DAMAGED = SERVICE_UNAVAILABLE "view-damaged" "The view is damaged and is being rebuilt"
+    INTERRUPTED = SERVICE_UNAVAILABLE "interrupted" "The operation was interrupted"
     HELD_BACK = SERVICE_UNAVAILABLE "held-back" "An earlier command of the aggregate was not carried out"
     JOURNAL_FULL = INSUFFICIENT_STORAGE "journal-full" "The journal has no room"
     OUTCOME_UNKNOWN = GATEWAY_TIMEOUT "outcome-unknown" "The outcome of the command is not known"
@@ -110,13 +110,14 @@ kinds! {
 
 /// An error on its way to the client.
 ///
-/// As a response it is empty and carries itself along; the outermost layer writes it, when it knows the request's id.
+/// As a response it is empty and carries itself as an extension. The outermost step writes it, because that step knows
+/// the request's id.
 #[derive(Clone, Debug)]
 pub(super) struct Problem(Box<Parts>);
 
 #[derive(Clone, Debug)]
 struct Parts {
-    kind: &'static Kind,
+    problem_type: &'static ProblemType,
     detail: Cow<'static, str>,
     members: Map<String, Value>,
     retry_after: Option<Duration>,
@@ -125,8 +126,8 @@ struct Parts {
 }
 
 impl Problem {
-    pub(super) fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        let parts = Parts { kind, detail: detail.into(), members: Map::new(), retry_after: None, cause: None };
+    pub(super) fn new(problem_type: &'static ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
+        let parts = Parts { problem_type, detail: detail.into(), members: Map::new(), retry_after: None, cause: None };
         Self(Box::new(parts))
     }
 
@@ -137,49 +138,49 @@ impl Problem {
         self
     }
 
-    /// Says when to come again, in whole seconds, at least one.
+    /// Sets the time after which a retry makes sense. It is sent in whole seconds, at least one.
     #[must_use]
     pub(super) fn retry_after(mut self, pause: Duration) -> Self {
         self.0.retry_after = Some(pause);
         self
     }
 
-    /// Keeps what happened for the log; the client does not see it.
+    /// Sets the cause, which is logged and not sent to the client.
     #[must_use]
     pub(super) fn because(mut self, cause: impl Into<String>) -> Self {
         self.0.cause = Some(cause.into());
         self
     }
 
-    pub(super) const fn kind(&self) -> &'static Kind {
-        self.0.kind
+    pub(super) const fn problem_type(&self) -> &'static ProblemType {
+        self.0.problem_type
     }
 
     pub(super) fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
 
-    /// Writes it into the response that carried it here.
+    /// Writes the problem into the response that carried it.
     pub(super) fn write(self, mut response: Response, request_id: &str) -> Response {
         let body = self.body(request_id);
-        let (kind, seconds) = (self.0.kind, self.seconds());
+        let (problem_type, seconds) = (self.0.problem_type, self.seconds());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         headers.insert(CONTENT_LENGTH, body.len().into());
         if let Some(seconds) = seconds {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        *response.status_mut() = kind.status;
+        *response.status_mut() = problem_type.status;
         response.map(|_| body.into())
     }
 
-    /// The document itself.
+    /// The problem document.
     pub(super) fn body(&self, request_id: &str) -> String {
-        let Parts { kind, detail, members, .. } = &*self.0;
+        let Parts { problem_type, detail, members, .. } = &*self.0;
         let mut body = json!({
-            "type": format!("{TYPE_PREFIX}{}", kind.slug),
-            "title": kind.title,
-            "status": kind.status.as_u16(),
+            "type": format!("{TYPE_PREFIX}{}", problem_type.slug),
+            "title": problem_type.title,
+            "status": problem_type.status.as_u16(),
             "detail": detail,
             "request_id": request_id,
         });
@@ -198,7 +199,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.0.kind.status.into_response();
+        let mut response = self.0.problem_type.status.into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -212,8 +213,8 @@ mod tests {
 
     #[test]
     fn slugs_are_unique_and_kebab_case() {
-        let slugs: HashSet<_> = KINDS.iter().map(|kind| kind.slug).collect();
-        assert_eq!(slugs.len(), KINDS.len());
+        let slugs: HashSet<_> = PROBLEM_TYPES.iter().map(|problem_type| problem_type.slug).collect();
+        assert_eq!(slugs.len(), PROBLEM_TYPES.len());
         assert!(slugs.iter().all(|slug| slug.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase())));
     }
 

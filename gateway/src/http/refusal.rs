@@ -1,25 +1,26 @@
-//! Problem documents for what never became a request: hyper answers it before any route is asked.
+//! Problem documents in place of the bare responses that hyper sends to malformed requests before any handler runs.
 
 use uuid::Uuid;
 
 use super::envelope::X_REQUEST_ID;
 use super::problem::{self, PROBLEM_JSON, Problem};
 
-/// What an answer that hyper gives by itself begins with; its status follows.
+/// The beginning of a response of hyper; its status follows.
 const BEGIN: &[u8] = b"HTTP/1.1 ";
 
-/// And ends with: it has no body.
+/// The end of a response of hyper, which has no body.
 const END: &[u8] = b"\r\n\r\n";
 
-/// The whole answer to send in place of hyper's own; nothing if this is an answer of the API, or a part of one.
+/// The whole response to send in place of hyper's own. `None` if these bytes are a response of the API, or a part of
+/// one.
 pub(crate) fn in_place_of(answer: &[u8]) -> Option<Vec<u8>> {
     let problem = match answer.strip_prefix(BEGIN)?.get(..3)? {
         b"400" => Problem::new(&problem::MALFORMED_REQUEST, "the head of the request cannot be read"),
         b"414" => Problem::new(&problem::TARGET_TOO_LONG, "the address of the request is too long"),
-        b"431" => Problem::new(&problem::HEAD_TOO_LARGE, "the request has too many headers, or too large ones"),
+        b"431" => Problem::new(&problem::HEAD_TOO_LARGE, "the request has too many headers, or they are too large"),
         _ => return None,
     };
-    // Every answer of the API has an id.
+    // Every response of the API has an id.
     let id = X_REQUEST_ID;
     let is_id = |name: &[u8]| name == id.as_str().as_bytes();
     let is_ours = !answer.ends_with(END) || answer.windows(id.as_str().len()).any(is_id);
@@ -28,7 +29,7 @@ pub(crate) fn in_place_of(answer: &[u8]) -> Option<Vec<u8>> {
 
 fn written(problem: &Problem) -> Vec<u8> {
     let id = Uuid::new_v4().to_string();
-    let (status, body) = (problem.kind().status, problem.body(&id));
+    let (status, body) = (problem.problem_type().status, problem.body(&id));
     let media_type = PROBLEM_JSON;
     let media_type = media_type.to_str().unwrap_or_default();
     let length = body.len();

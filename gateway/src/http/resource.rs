@@ -1,4 +1,5 @@
-//! The aggregates of one type behind their addresses, with the type erased: the one place where HTTP meets generics.
+//! The aggregates of one type behind a trait without type parameters: the one place where HTTP meets the application's
+//! types.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,22 +12,22 @@ use dormouse_journal::{AsOf, Page, PageLimit};
 use dormouse_kernel::{Aggregate, AggregateId, CommandKey, EventSelection, Version, variant_names};
 
 use super::commands::{Command, Commands};
-use super::outcome::Told;
+use super::outcome::EncodedOutcome;
 use super::problem::{self, Problem};
 use super::{content, decode, outcome, state};
 
-/// What a handler gives back, once its aggregate type no longer matters.
-pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// The future of a method of [`Resource`].
+pub(super) type HandlerFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The aggregates of one type.
 pub(super) trait Resource: Send + Sync {
-    /// The command that a path segment names.
+    /// Finds a command by its path segment.
     fn command(&self, segment: &str) -> Result<&Command, Problem>;
 
-    /// The names of its events today.
+    /// The current names of the type's events.
     fn events(&self) -> &'static [&'static str];
 
-    /// The stored events that are, or become, those of today with these names.
+    /// Selects the stored events that have these names today, or get them by upcasting.
     fn select(&self, names: &[&str]) -> EventSelection;
 
     /// Decodes a command and carries it out.
@@ -36,21 +37,28 @@ pub(super) trait Resource: Send + Sync {
         id: AggregateId,
         body: Bytes,
         options: CommandOptions,
-    ) -> Pending<'a, Result<Told, Problem>>;
+    ) -> HandlerFuture<'a, Result<EncodedOutcome, Problem>>;
 
     /// The outcome of an earlier command.
-    fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Told, Problem>>;
+    fn outcome<'a>(
+        &'a self,
+        id: &'a AggregateId,
+        key: &'a CommandKey,
+    ) -> HandlerFuture<'a, Result<EncodedOutcome, Problem>>;
 
-    /// A state, unless the headers say that the client has it.
+    /// The response with a state; without content if the headers say that the client has it.
     fn state<'a>(
         &'a self,
         id: &'a AggregateId,
         as_of: AsOf,
         headers: &'a HeaderMap,
-    ) -> Pending<'a, Result<Response, Problem>>;
+    ) -> HandlerFuture<'a, Result<Response, Problem>>;
 
-    /// Compares the snapshots of an aggregate with what its events lead to.
-    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> Pending<'a, Result<SnapshotVerification, QueryError>>;
+    /// Compares the snapshots of an aggregate with the states that its events lead to.
+    fn verify_snapshots<'a>(
+        &'a self,
+        id: &'a AggregateId,
+    ) -> HandlerFuture<'a, Result<SnapshotVerification, QueryError>>;
 
     /// Events after a version, within `limit`.
     fn history<'a>(
@@ -58,15 +66,15 @@ pub(super) trait Resource: Send + Sync {
         id: &'a AggregateId,
         after: Version,
         limit: PageLimit,
-    ) -> Pending<'a, Result<Page, QueryError>>;
+    ) -> HandlerFuture<'a, Result<Page, QueryError>>;
 }
 
-pub(super) struct Typed<A: Aggregate> {
+pub(super) struct TypedResource<A: Aggregate> {
     pub(super) aggregates: Aggregates<A>,
     pub(super) commands: Commands,
 }
 
-impl<A: Aggregate> Resource for Typed<A> {
+impl<A: Aggregate> Resource for TypedResource<A> {
     fn command(&self, segment: &str) -> Result<&Command, Problem> {
         self.commands.find(A::TYPE, segment)
     }
@@ -85,7 +93,7 @@ impl<A: Aggregate> Resource for Typed<A> {
         id: AggregateId,
         body: Bytes,
         mut options: CommandOptions,
-    ) -> Pending<'a, Result<Told, Problem>> {
+    ) -> HandlerFuture<'a, Result<EncodedOutcome, Problem>> {
         Box::pin(async move {
             let decoded = decode::command::<A::Command>(command.variant, command.is_array, &body)?;
             if options.key.is_some() {
@@ -93,20 +101,25 @@ impl<A: Aggregate> Resource for Typed<A> {
             }
             drop(body);
             let outcome = self.aggregates.execute_as_given(id, decoded, options).await?;
-            outcome::tell(A::TYPE, outcome)
+            outcome::encode_outcome(A::TYPE, outcome)
         })
     }
 
-    fn outcome<'a>(&'a self, id: &'a AggregateId, key: &'a CommandKey) -> Pending<'a, Result<Told, Problem>> {
+    fn outcome<'a>(
+        &'a self,
+        id: &'a AggregateId,
+        key: &'a CommandKey,
+    ) -> HandlerFuture<'a, Result<EncodedOutcome, Problem>> {
         Box::pin(async move {
             let recorded = self.aggregates.outcome_as_given(id, key).await?;
             let recorded = recorded.ok_or_else(|| {
                 Problem::new(
                     &problem::COMMAND_NOT_FOUND,
-                    "no command with this key made events here: it never took effect, made none, or is still under way",
+                    "no command with this key made events here: it did not take effect, made no events, or is still \
+                     running",
                 )
             })?;
-            outcome::tell(A::TYPE, recorded)
+            outcome::encode_outcome(A::TYPE, recorded)
         })
     }
 
@@ -115,17 +128,20 @@ impl<A: Aggregate> Resource for Typed<A> {
         id: &'a AggregateId,
         as_of: AsOf,
         headers: &'a HeaderMap,
-    ) -> Pending<'a, Result<Response, Problem>> {
+    ) -> HandlerFuture<'a, Result<Response, Problem>> {
         Box::pin(async move {
-            let stated = match as_of {
+            let state = match as_of {
                 AsOf::Now => self.aggregates.state(id).await?,
                 past => self.aggregates.state_as_of(id, past).await?,
             };
-            state::answer(A::TYPE, id, &stated, headers)
+            state::answer(A::TYPE, id, &state, headers)
         })
     }
 
-    fn verify_snapshots<'a>(&'a self, id: &'a AggregateId) -> Pending<'a, Result<SnapshotVerification, QueryError>> {
+    fn verify_snapshots<'a>(
+        &'a self,
+        id: &'a AggregateId,
+    ) -> HandlerFuture<'a, Result<SnapshotVerification, QueryError>> {
         Box::pin(self.aggregates.verify_snapshots(id))
     }
 
@@ -134,7 +150,7 @@ impl<A: Aggregate> Resource for Typed<A> {
         id: &'a AggregateId,
         after: Version,
         limit: PageLimit,
-    ) -> Pending<'a, Result<Page, QueryError>> {
+    ) -> HandlerFuture<'a, Result<Page, QueryError>> {
         Box::pin(self.aggregates.history(id, after, limit))
     }
 }

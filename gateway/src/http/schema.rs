@@ -6,7 +6,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// A generator whose references lead to OpenAPI's components.
+/// A generator whose references point to OpenAPI's components.
 pub(super) fn generator() -> SchemaGenerator {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
@@ -15,7 +15,7 @@ pub(super) fn generator() -> SchemaGenerator {
     settings.into_generator()
 }
 
-/// The schema of an enum, split by variant: the schema of each one's fields.
+/// The schema of an enum, split into one schema for the fields of each variant.
 #[derive(Debug)]
 pub(super) struct VariantSchemas(Vec<(&'static str, Value)>);
 
@@ -35,8 +35,8 @@ impl VariantSchemas {
     }
 }
 
-/// What schemars says of a variant's fields, in an enum's schema: `{"oneOf": [{"properties": {variant: fields}}, …]}`,
-/// or only its name if it has none.
+/// Finds the fields of a variant in the schema that schemars makes of an enum: `{"oneOf": [{"properties": {variant:
+/// fields}}, …]}`, or only the variant's name if it has no fields.
 fn fields(whole: &Value, variant: &str) -> Value {
     let alternatives = ["oneOf", "anyOf"].iter().filter_map(|key| whole[key].as_array()).flatten();
     let mut alternatives = alternatives.chain(std::iter::once(whole));
@@ -56,13 +56,13 @@ fn fields(whole: &Value, variant: &str) -> Value {
     found.unwrap_or_else(|| json!({"type": "object", "additionalProperties": false}))
 }
 
-/// Everything that schemas made so far refer to, by name.
+/// The definitions that the schemas so far refer to, by name.
 pub(super) fn definitions(generator: &mut SchemaGenerator) -> Map<String, Value> {
     generator.take_definitions(true)
 }
 
-/// Writes enumerations as `enum`, everywhere in a document. schemars gives each value with a description of its own as
-/// `oneOf` of `const`, which generators of clients do not take for an enumeration. The descriptions go into that of the whole.
+/// Writes enumerations as `enum`, everywhere in a document. For values with descriptions of their own, schemars writes
+/// `oneOf` of `const`, which client generators do not recognize. The descriptions are added to that of the whole.
 pub(super) fn plain_enumerations(document: &mut Value) {
     match document {
         Value::Array(items) => items.iter_mut().for_each(plain_enumerations),
@@ -70,10 +70,15 @@ pub(super) fn plain_enumerations(document: &mut Value) {
             // Examples are values, not schemas.
             members.iter_mut().filter(|(name, _)| *name != "example").for_each(|(_, inner)| plain_enumerations(inner));
             if let Some(values) = constants(members) {
-                let told = values.iter().filter_map(|(value, told)| Some(format!("`{value}`: {}", told.as_ref()?)));
-                let told =
-                    members.get("description").and_then(Value::as_str).map(str::to_owned).into_iter().chain(told);
-                let description = told.collect::<Vec<_>>().join("\n\n");
+                let descriptions =
+                    values.iter().filter_map(|(value, text)| Some(format!("`{value}`: {}", text.as_ref()?)));
+                let descriptions = members
+                    .get("description")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+                    .into_iter()
+                    .chain(descriptions);
+                let description = descriptions.collect::<Vec<_>>().join("\n\n");
                 let values: Vec<_> = values.into_iter().map(|(value, _)| value).collect();
                 members.remove("oneOf");
                 members.insert("type".to_owned(), "string".into());
@@ -87,7 +92,7 @@ pub(super) fn plain_enumerations(document: &mut Value) {
     }
 }
 
-/// The values of an enumeration of texts, each with its description, if the schema is one.
+/// The values of an enumeration of texts, each with its description; `None` if the schema is something else.
 fn constants(schema: &Map<String, Value>) -> Option<Vec<(String, Option<String>)>> {
     let alternatives = schema.get("oneOf")?.as_array()?;
     let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -102,7 +107,7 @@ fn constants(schema: &Map<String, Value>) -> Option<Vec<(String, Option<String>)
     Some(values.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
-/// A value that fits a schema, roughly: something to begin with when trying a command.
+/// A value that roughly fits a schema, as a first attempt at a command.
 pub(super) fn example(schema: &Value, components: &Map<String, Value>, depth: u8) -> Value {
     let known = ["default", "const"].iter().find_map(|key| schema.get(key));
     let listed = ["examples", "enum"].iter().find_map(|key| schema[key].get(0));

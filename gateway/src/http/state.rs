@@ -1,4 +1,4 @@
-//! `GET /v1/{type}/{id}`: the state of an aggregate, now or then.
+//! `GET /v1/{type}/{id}`: the state of an aggregate, now or in the past.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use dormouse_kernel::{AggregateId, Timestamp, Version};
 use serde::Serialize;
 
 use super::address::{Parameters, aggregate_id, invalid, segments};
-use super::conditions::{entity_tag, has_already};
+use super::conditions::{client_has, entity_tag};
 use super::problem::{self, Problem};
 use super::{Api, JSON};
 
@@ -31,7 +31,7 @@ fn as_of(parameters: &Parameters<'_>) -> Result<AsOf, Problem> {
         (None, None) => Ok(AsOf::Now),
         (Some(version), None) => Ok(AsOf::Version(Version(version))),
         (None, Some(time)) => {
-            // In queries a plus sign means a blank, which is nowhere in a time, but a plus sign is in its offset.
+            // In a query a plus sign means a blank. A time contains no blank, but its offset may contain a plus sign.
             let time = time.replace(' ', "+").parse::<Timestamp>();
             time.map(AsOf::Time).map_err(|_| invalid("at", "is not a time such as 2026-01-31T12:00:00Z (RFC 3339)"))
         }
@@ -40,7 +40,7 @@ fn as_of(parameters: &Parameters<'_>) -> Result<AsOf, Problem> {
 }
 
 #[derive(Serialize)]
-struct Answer<'a, A> {
+struct StateBody<'a, A> {
     aggregate: &'static str,
     id: &'a str,
     version: u64,
@@ -48,7 +48,7 @@ struct Answer<'a, A> {
     state: &'a A,
 }
 
-/// The answer with a state, unless the headers say that the client has it.
+/// The response with a state; without content if the headers say that the client has it.
 pub(super) fn answer<A: Serialize>(
     aggregate: &'static str,
     id: &AggregateId,
@@ -57,19 +57,19 @@ pub(super) fn answer<A: Serialize>(
 ) -> Result<Response, Problem> {
     let mut response = Response::default();
     let tag = entity_tag(stated.version, stated.mark);
-    if has_already(headers, &tag) {
+    if client_has(headers, &tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     } else {
         let (version, recorded_at) = (stated.version.0, stated.recorded_at);
-        let answer = Answer { aggregate, id: id.as_str(), version, recorded_at, state: &stated.state };
-        let body = serde_json::to_vec(&answer).map_err(|error| {
+        let document = StateBody { aggregate, id: id.as_str(), version, recorded_at, state: &stated.state };
+        let body = serde_json::to_vec(&document).map_err(|error| {
             Problem::new(&problem::INTERNAL, "the state cannot be written as JSON").because(error.to_string())
         })?;
         *response.body_mut() = Body::from(body);
         response.headers_mut().insert(CONTENT_TYPE, JSON);
     }
     response.headers_mut().insert(ETAG, tag);
-    // A cache may keep it, but must ask whether it still holds.
+    // A cache may keep the state, but must ask whether it is still current.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }

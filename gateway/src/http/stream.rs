@@ -1,20 +1,21 @@
-//! Events as they come, to whoever asks with `Accept: text/event-stream` (server-sent events).
+//! Streams of events, for clients that send `Accept: text/event-stream` (server-sent events).
 //!
-//! A stream is pulled: the next message is made when the connection has room for it, and the next page of events is read
-//! when the last one has been taken. So a client that reads slowly slows down nobody but itself, and holds at most one
-//! page in memory; one that takes nothing is given up by the server, like with any other answer. A message goes out in
-//! pieces. An event that is larger than a page is read under a share of `gateway.stream_budget`, which the stream keeps
-//! until the client has taken it: streams of large events wait for each other, in order, and go on giving signs of life.
+//! A stream is pulled: the next message is made when the connection has room for it, and the next page of events is
+//! read when the last one has been taken. So a slow client delays only itself, and a stream holds at most one page in
+//! memory. The server gives up a client that takes nothing, as for any other response. A message is sent in chunks. An
+//! event that is larger than a page is read under a share of `gateway.stream_budget`, which the stream keeps until the
+//! client has taken the event. Streams with large events wait for each other in order, and send heartbeats meanwhile.
 //!
-//! A message has an `id` and, as `data`, the event in JSON. It has no `event` name on purpose: a browser's `EventSource`
-//! hands named messages only to who listens for that very name, so an event that was invented later would be lost
-//! without a word. Unnamed ones all come to `onmessage`; `aggregate` and `type` inside say what it is, and the filters
-//! of the address choose. A message with nothing but an `id` is seen by no handler, but remembered for the next
-//! `Last-Event-ID`: a stream begins with one, and goes on with them while there is nothing to show.
+//! A message has an `id` and, as `data`, the event in JSON. It has no `event` name on purpose: a browser's
+//! `EventSource` delivers a named message only to listeners of that name, so an event that is added to the application
+//! later would be lost silently. Messages without a name are all delivered to `onmessage`. `aggregate` and `type`
+//! inside the event say what it is, and the filters in the address choose events. A message with nothing but an `id` is
+//! seen by no handler, but the client remembers it for the next `Last-Event-ID`. A stream begins with such a message,
+//! and sends more of them while it has no event to show.
 
 mod accept;
-mod places;
-mod rest;
+mod pause;
+mod permits;
 mod start;
 
 use std::convert::Infallible;
@@ -33,30 +34,30 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
 
 pub(super) use accept::{VARY_ACCEPT, wants_stream};
-use places::Place;
-pub(crate) use places::Streams;
-pub(super) use rest::Rest;
-pub(super) use start::{Start, beyond};
+pub(super) use pause::ReadPause;
+use permits::StreamPermit;
+pub(crate) use permits::Streams;
+pub(super) use start::{Start, beyond_end};
 
 use super::budget::Share;
+use super::chunks::CHUNK_BYTES;
 use super::event::event_json;
-use super::pieces::PIECE_BYTES;
 use super::token::Token;
-use crate::server::Endless;
+use crate::server::EndlessBody;
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// What nginx, and proxies that learnt from it, take as "pass on at once".
+/// Tells nginx, and proxies that follow its example, to pass on every message at once.
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What a page may take in memory, in bytes, and so what a stream holds for a client that takes nothing. Larger
-/// ones would hardly be cheaper to read.
+/// Bytes of a page in memory, and so what a stream holds for a client that takes nothing. Larger pages would hardly be
+/// cheaper to read.
 pub(super) const PAGE_BYTES: usize = 128 << 10;
 
-/// Events that a stream looks at before it lets others go first.
-pub(super) const LOOK: usize = 1024;
+/// Events that a stream looks at before it yields to other tasks.
+pub(super) const SCAN_EVENTS: usize = 1024;
 
-/// How long a stream waits before it asks a journal again that does not answer.
+/// The pause before a stream asks again a journal that did not answer.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The largest event that may be read beyond a page.
@@ -64,33 +65,34 @@ pub(super) fn largest(share: Option<&Share>) -> usize {
     if share.is_some() { usize::MAX } else { 0 }
 }
 
-/// What a stream shows.
+/// The source of a stream's events.
 pub(super) trait Source: Send + 'static {
-    /// The events that follow, in order; waits until there are any. Nothing is lost if the future is dropped.
+    /// The events that follow, in order. Waits until there are any. Nothing is lost if the future is dropped.
     ///
-    /// None: the next one is larger than a page, and is read under a share only. One that turns out not to be wanted is
-    /// given back at once.
+    /// An empty result means that the next event is larger than a page and is read only under a share. If that event
+    /// turns out not to be wanted, its share is given back at once.
     fn next(&mut self, share: &mut Option<Share>)
     -> impl Future<Output = Result<Vec<RecordedEvent>, ReadError>> + Send;
 
-    /// What an event is called, so that a client can go on behind it.
+    /// The id of an event, after which a client can continue.
     fn id(event: &RecordedEvent) -> Token;
 
-    /// The id up to which everything that is to be shown was given by [`next`](Self::next).
+    /// The id up to which [`next`](Self::next) has returned all wanted events.
     fn reached(&self) -> Token;
 }
 
-/// A stream of all that `source` has to show, in `place`.
-pub(super) fn answer(source: impl Source, place: Place) -> Response {
+/// The response with a stream of everything that `source` has.
+pub(super) fn answer(source: impl Source, permit: StreamPermit) -> Response {
     let due = Instant::now();
     let page = Vec::new().into_iter();
-    let stream = Stream { source, place, page, piece: Bytes::new(), share: None, waiting: None, told: None, due };
-    let pieces = unfold(stream, |mut stream| async move {
-        let piece = stream.piece().await?;
-        Some((Ok::<_, Infallible>(piece), stream))
+    let stream =
+        Stream { source, permit, page, unsent: Bytes::new(), share: None, waiting_share: None, sent_id: None, due };
+    let chunks = unfold(stream, |mut stream| async move {
+        let chunk = stream.next_chunk().await?;
+        Some((Ok::<_, Infallible>(chunk), stream))
     });
-    let mut response = Response::new(Body::from_stream(pieces));
-    response.extensions_mut().insert(Endless);
+    let mut response = Response::new(Body::from_stream(chunks));
+    response.extensions_mut().insert(EndlessBody);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, EVENT_STREAM);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -100,69 +102,69 @@ pub(super) fn answer(source: impl Source, place: Place) -> Response {
 
 struct Stream<S> {
     source: S,
-    place: Place,
+    permit: StreamPermit,
     page: vec::IntoIter<RecordedEvent>,
-    /// What is left of the message under way.
-    piece: Bytes,
-    /// Memory for an event that is larger than a page, from before it is read until it is taken.
+    /// The rest of the message that is being sent.
+    unsent: Bytes,
+    /// Memory for an event that is larger than a page, from before it is read until the client has taken it.
     share: Option<Share>,
-    /// Such an event comes next, and this is in the queue for its memory.
-    waiting: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
-    /// The last id that the client was told.
-    told: Option<Token>,
-    /// When it must hear something again.
+    /// Waits for the memory of such an event, which is the next one.
+    waiting_share: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
+    /// The last id that was sent to the client.
+    sent_id: Option<Token>,
+    /// When the next message is due.
     due: Instant,
 }
 
 impl<S: Source> Stream<S> {
-    /// The next piece of a message; none if the stream ends.
-    async fn piece(&mut self) -> Option<Bytes> {
-        if self.piece.is_empty() {
+    /// The next chunk of a message; `None` at the end of the stream.
+    async fn next_chunk(&mut self) -> Option<Bytes> {
+        if self.unsent.is_empty() {
             if self.page.as_slice().is_empty() {
-                // What needed it has been taken.
+                // The client has taken the event that needed the share.
                 self.share = None;
             }
-            self.piece = self.message().await?.into();
+            self.unsent = self.message().await?.into();
         }
-        Some(self.piece.split_to(self.piece.len().min(PIECE_BYTES)))
+        Some(self.unsent.split_to(self.unsent.len().min(CHUNK_BYTES)))
     }
 
-    /// The next message; none if the stream ends.
+    /// The next message; `None` at the end of the stream.
     async fn message(&mut self) -> Option<String> {
-        if self.place.is_ending() {
+        if self.permit.is_ending() {
             return None;
         }
         let message = match self.page.next() {
             Some(event) => self.show(&event),
-            // Where it begins: a client that is cut off before the first event comes back to the same place.
-            None if self.told.is_none() => self.show_id(),
+            // The start id: a client that is cut off before the first event resumes at the same place.
+            None if self.sent_id.is_none() => self.show_id(),
             None => self.next_page().await?,
         };
-        self.due = Instant::now() + self.place.heartbeat();
+        self.due = Instant::now() + self.permit.heartbeat();
         Some(message)
     }
 
-    /// The first message of the next page, or a sign of life.
+    /// The first message of the next page, or a heartbeat.
     async fn next_page(&mut self) -> Option<String> {
         loop {
-            let Self { source, share, waiting, .. } = self;
+            let Self { source, share, waiting_share, .. } = self;
             let next = async {
-                if let Some(next_share) = waiting {
+                if let Some(next_share) = waiting_share {
                     *share = Some(next_share.await);
-                    *waiting = None;
+                    *waiting_share = None;
                 }
                 source.next(share).await
             };
             let events = tokio::select! {
                 biased;
-                () = self.place.ending() => return None,
+                () = self.permit.ending() => return None,
                 events = next => events,
-                () = sleep_until(self.due) => return Some(self.sign_of_life()),
+                () = sleep_until(self.due) => return Some(self.heartbeat_message()),
             };
             match events {
                 Ok(events) if events.is_empty() => {
                     self.share = None;
-                    self.waiting = Some(Box::pin(self.place.large_events().share()));
+                    self.waiting_share = Some(Box::pin(self.permit.large_events().share()));
                 }
                 Ok(events) => {
                     self.page = events.into_iter();
@@ -171,14 +173,14 @@ impl<S: Source> Stream<S> {
                     }
                 }
                 Err(error @ ReadError::Unavailable(_)) => {
-                    warn!(%error, "a stream cannot read on");
+                    warn!(%error, "a stream cannot read the journal, trying again");
                     tokio::select! {
-                        () = self.place.ending() => return None,
+                        () = self.permit.ending() => return None,
                         () = sleep(RETRY) => {}
                     }
                 }
                 Err(error @ ReadError::Damaged { .. }) => {
-                    error!(%error, "a stream ends where it cannot be read");
+                    error!(%error, "a stream ended at a damaged event");
                     return None;
                 }
             }
@@ -187,20 +189,20 @@ impl<S: Source> Stream<S> {
 
     fn show(&mut self, event: &RecordedEvent) -> String {
         let id = S::id(event);
-        self.told = Some(id);
-        // JSON in one line.
+        self.sent_id = Some(id);
+        // The JSON has no line breaks.
         format!("id: {id}\ndata: {}\n\n", event_json(event))
     }
 
     fn show_id(&mut self) -> String {
         let id = self.source.reached();
-        self.told = Some(id);
+        self.sent_id = Some(id);
         format!("id: {id}\n\n")
     }
 
-    /// Tells how far the stream has come, if that is news: who filters for what is rare would otherwise begin far back
-    /// after every interruption.
-    fn sign_of_life(&mut self) -> String {
-        if self.told == Some(self.source.reached()) { ":\n\n".to_owned() } else { self.show_id() }
+    /// A heartbeat. It tells how far the stream has read, if that has changed: otherwise a client that filters for rare
+    /// events would start far back after each interruption.
+    fn heartbeat_message(&mut self) -> String {
+        if self.sent_id == Some(self.source.reached()) { ":\n\n".to_owned() } else { self.show_id() }
     }
 }

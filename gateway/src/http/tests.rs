@@ -1,4 +1,4 @@
-//! The API from outside: requests against the router, on a journal in memory.
+//! The HTTP API as clients see it: requests to the service, on a journal in memory.
 
 mod admin_cache;
 mod admin_config;

@@ -1,8 +1,8 @@
-//! Positions and versions as clients carry them: with a mark of the history that they are of.
+//! Positions and versions as clients carry them: with a mark of the history that they belong to.
 //!
-//! After a restore of an older state, other events may come to stand where lost ones stood. So a token is a number and, as with
-//! entity tags, a few digits of the hash chain there: `1234-3f9a01c7`. Clients hand it back as it is. A bare number, which
-//! somebody may know from elsewhere, is taken as well, and compared with nothing.
+//! After the restore of an older state, other events may get the positions of lost ones. So a token is a number and, as
+//! in entity tags, a few digits of the hash chain at that number: `1234-3f9a01c7`. Clients send it back unchanged. A
+//! bare number, which a client may know from another source, is accepted as well, and is compared with nothing.
 
 use std::fmt;
 
@@ -22,14 +22,14 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// Before the first event.
+    /// The token before the first event.
     pub(super) const START: Self = Self { number: 0, mark: None };
 
     pub(super) const fn new(number: u64, mark: Option<Mark>) -> Self {
         Self { number, mark }
     }
 
-    /// Reads what [`Display`](fmt::Display) has written, or a bare number.
+    /// Parses what [`Display`](fmt::Display) has written, or a bare number.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (digits, mark) = text.split_once('-').map_or((text, None), |(digits, mark)| (digits, Some(mark)));
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -38,26 +38,26 @@ impl Token {
         Mark::parse(mark).map(|mark| Self::new(number, Some(mark)))
     }
 
-    /// The query parameter `after`; the beginning, if there is none.
+    /// The query parameter `after`; [`START`](Self::START) if it is absent.
     pub(super) fn after(parameters: &Parameters<'_>) -> Result<Self, Problem> {
         let Some(value) = parameters.get("after") else { return Ok(Self::START) };
-        Self::parse(value).ok_or_else(|| invalid("after", "is neither a whole number nor a token from here"))
+        Self::parse(value).ok_or_else(|| invalid("after", "is neither a whole number nor a token of this server"))
     }
 
-    /// As the value of a header.
+    /// The token as the value of a header.
     pub(super) fn header(self) -> HeaderValue {
         HeaderValue::try_from(self.to_string()).expect("digits and dashes are visible ASCII")
     }
 
-    /// Refuses a token of another history, given the mark that this one has there.
+    /// Refuses a token of another history. `found` is the mark that this history has at the token's number.
     pub(super) fn check(self, found: Option<Mark>) -> Result<(), Problem> {
         let (Some(wanted), Some(found)) = (self.mark, found) else { return Ok(()) };
         if wanted == found {
             return Ok(());
         }
         let detail = format!(
-            "{self} is of another history: the journal was put back to an earlier state, and has other events there now. \
-             What was derived from it must be built anew; begin without it"
+            "{self} belongs to another history: the journal was restored to an earlier state and has other events \
+             there now. Rebuild what was derived from it, and start without this token"
         );
         Err(Problem::new(&problem::ANOTHER_HISTORY, detail))
     }
@@ -73,8 +73,9 @@ impl fmt::Display for Token {
 }
 
 impl Api {
-    /// Refuses a position whose token is of another history. One that the log does not reach is left to the caller.
-    pub(super) async fn is_of_this_history(&self, token: Token) -> Result<(), Problem> {
+    /// Refuses a position whose token is of another history. A position beyond the end of the log is left to the
+    /// caller.
+    pub(super) async fn refuse_other_history(&self, token: Token) -> Result<(), Problem> {
         if token.mark.is_none() {
             return Ok(());
         }
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_read_as_it_is_written() {
+    fn a_token_is_parsed_as_it_is_written() {
         let token = Token::new(1234, Some(Mark(0x3f9a_01c7)));
         assert_eq!((token.to_string().as_str(), Token::parse("1234-3f9a01c7")), ("1234-3f9a01c7", Some(token)));
         assert_eq!(Token::parse("17"), Some(Token::new(17, None)));
@@ -103,7 +104,7 @@ mod tests {
     fn a_token_of_another_history_is_refused_and_a_bare_number_is_not_compared() {
         let (one, other) = (Some(Mark(1)), Some(Mark(2)));
         assert!(Token::new(5, one).check(one).is_ok() && Token::new(5, None).check(one).is_ok());
-        assert!(Token::new(5, one).check(None).is_ok(), "the log does not reach that far: another refusal");
-        assert_eq!(Token::new(5, one).check(other).unwrap_err().kind().slug, "another-history");
+        assert!(Token::new(5, one).check(None).is_ok(), "the log does not reach that far, which is another error");
+        assert_eq!(Token::new(5, one).check(other).unwrap_err().problem_type().slug, "another-history");
     }
 }

@@ -1,4 +1,4 @@
-//! W3C Trace Context: which trace a request belongs to.
+//! W3C Trace Context: the trace that a request belongs to.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -10,12 +10,12 @@ const LENGTH: usize = 55;
 
 /// A valid `traceparent`, as version 00.
 ///
-/// It is stored and answered as it came: no span of ours is exported, so none of ours may stand between two that are.
+/// It is stored and sent back unchanged: this server exports no spans, so it must not add a parent of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TraceParent(HeaderValue);
 
 impl TraceParent {
-    /// What the headers say, if it is valid; otherwise the specification lets it count as absent.
+    /// The trace in the headers. An invalid one counts as absent, as the specification allows.
     pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT).iter();
         let value = values.next()?;
@@ -41,16 +41,16 @@ impl TraceParent {
         if version == b"00" {
             return Some(Self(value.clone()));
         }
-        // Of a later version only this much is known, so it goes on as the version that is.
+        // Only these fields of a later version are known, so the trace continues as version 00.
         let text = std::str::from_utf8(&known[2..]).ok()?;
         HeaderValue::try_from(format!("00{text}")).ok().map(Self)
     }
 
-    /// A trace that begins with this request, and is not sampled.
+    /// A new trace that begins with this request, and is not sampled.
     pub(super) fn begun_here(id: Uuid) -> Self {
         let mut text = *b"00-trace-trace-trace-trace-trace-tr-parent-parent-pa-00";
         id.as_simple().encode_lower(&mut text[3..35]);
-        // The second half of a UUIDv4 holds its variant, so it is never zero.
+        // The second half of a UUIDv4 contains its variant, so it is never zero.
         text.copy_within(19..35, 36);
         Self(HeaderValue::from_bytes(&text).expect("it is hexadecimal"))
     }
@@ -75,12 +75,12 @@ mod tests {
     }
 
     #[test]
-    fn a_valid_trace_goes_on_as_it_came() {
+    fn a_valid_trace_is_unchanged() {
         assert_eq!(parsed(VALID).as_deref(), Some(VALID));
     }
 
     #[test]
-    fn a_later_version_is_read_as_far_as_it_is_known() {
+    fn of_a_later_version_the_known_fields_are_read() {
         let later = format!("cc{}-what-the-future-brings", &VALID[2..]);
         assert_eq!(parsed(&later).as_deref(), Some(VALID));
     }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn two_traces_are_none() {
+    fn two_traces_count_as_absent() {
         let mut headers = HeaderMap::new();
         headers.append(TRACEPARENT, HeaderValue::from_static(VALID));
         assert!(TraceParent::from_headers(&headers).is_some());
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_that_begins_here_is_valid() {
+    fn a_new_trace_is_valid() {
         let begun = TraceParent::begun_here(Uuid::new_v4());
         assert_eq!(parsed(begun.as_str()).as_deref(), Some(begun.as_str()));
     }

@@ -1,8 +1,8 @@
-//! `/v1/views`: what projections made of the events, by key and as lists.
+//! `/v1/views`: the documents of projections, by key and as lists.
 //!
-//! A [`Served`] view is what the routes need of one. `freshness` waits until it has seen a write, `answer` writes entity
-//! tags and what caches may do; `document` and `list` are the two questions, and `filters`, `cursor` and `selection` what a
-//! list may be asked with.
+//! A [`ServedView`] has everything that the routes need of one view. `freshness` waits until the view contains a
+//! write. `answer` writes entity tags and the rules for caches. `document` and `list` are the two queries. `filters`,
+//! `cursor` and `selection` parse the parameters of a list.
 
 mod answer;
 mod cursor;
@@ -21,9 +21,9 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::response::Response;
 use dormouse_config::Config;
-use dormouse_journal::store::postgres_sessions::ReplicaStatus;
 use dormouse_kernel::Position;
-use dormouse_projections::{Definition, Kind, Projections, Reader, State as Fares};
+use dormouse_projections::{Definition, Kind, Projections, Reader, State as ProjectionState};
+use dormouse_storage::postgres::ReplicaStatus;
 use metrics::{Counter, Histogram, counter, histogram};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -31,37 +31,37 @@ use tracing::warn;
 
 use super::address::{Parameters, decoded};
 use super::commands::unknown;
-use super::health::Standstill;
+use super::health::StallTimer;
 use super::problem::{self, Problem};
 use super::token::Token;
 use super::{Api, json};
 use crate::metric;
 pub(super) use shape::Shape;
 
-/// The views of an application, and how they may be read.
+/// The views of an application, with the settings for reading them.
 pub(super) struct Views {
     projections: Option<Projections>,
-    served: BTreeMap<&'static str, Served>,
+    served: BTreeMap<&'static str, ServedView>,
     slow_after: Duration,
     cache_control: HeaderValue,
     /// The longest wait for a position.
-    patience: Duration,
-    /// When a request must have stopped to wait, after its arrival.
-    last_call: Duration,
+    wait_max: Duration,
+    /// The time after its arrival at which a request must stop waiting.
+    wait_deadline: Duration,
     pub(super) stalled_after: Duration,
 }
 
-/// A view, as it is served.
-pub(super) struct Served {
+/// A view that is served.
+pub(super) struct ServedView {
     pub(super) reader: Reader,
-    pub(super) standstill: Standstill,
-    /// What its documents look like.
+    pub(super) stall_timer: StallTimer,
+    /// The schema of its documents.
     shape: Shape,
     one: QueryType,
     all: QueryType,
 }
 
-/// What is measured of the queries of one type.
+/// The metrics of one type of query.
 struct QueryType {
     name: String,
     duration: Histogram,
@@ -70,7 +70,7 @@ struct QueryType {
 }
 
 impl Views {
-    /// The views of `projections`, whose documents have these shapes.
+    /// The views of `projections`. `shapes` has the schemas of their documents.
     pub(super) fn new(
         config: &Config,
         projections: Option<&Projections>,
@@ -81,7 +81,10 @@ impl Views {
             let definition = reader.definition();
             let shape = shapes.remove(definition.name()).unwrap_or_default();
             let (one, all) = (QueryType::new(definition.query_one()), QueryType::new(definition.query_all()));
-            (definition.name(), Served { reader: reader.clone(), standstill: Standstill::default(), shape, one, all })
+            (
+                definition.name(),
+                ServedView { reader: reader.clone(), stall_timer: StallTimer::default(), shape, one, all },
+            )
         });
         let request_timeout = config.gateway.request_timeout;
         Self {
@@ -89,23 +92,23 @@ impl Views {
             served: served.collect(),
             slow_after: config.views.slow_after,
             cache_control: answer::cache_control(config.views.max_age),
-            patience: config.views.wait_timeout,
-            last_call: request_timeout.saturating_sub(freshness::margin(request_timeout)),
+            wait_max: config.views.wait_timeout,
+            wait_deadline: request_timeout.saturating_sub(freshness::margin(request_timeout)),
             stalled_after: config.projections.stalled_after,
         }
     }
 
-    /// How the replicas do that views are read from, too.
+    /// The status of the replicas from which views are read.
     pub(super) fn replicas(&self) -> Vec<ReplicaStatus> {
         self.projections.as_ref().map(Projections::replicas).unwrap_or_default()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Served> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ServedView> {
         self.served.values()
     }
 
-    /// The view that a path segment names.
-    fn find(&self, segment: &str) -> Result<&Served, Problem> {
+    /// Finds a view by its path segment.
+    fn find(&self, segment: &str) -> Result<&ServedView, Problem> {
         let name = decoded(segment).unwrap_or_default();
         self.served.get(name.as_ref()).ok_or_else(|| {
             let known = self.served.keys().copied();
@@ -113,21 +116,21 @@ impl Views {
         })
     }
 
-    /// Notes that a query was answered with so many documents.
-    fn note(&self, query: &QueryType, view: &Definition, asked: Instant, results: usize, question: Option<&str>) {
-        let elapsed = asked.elapsed();
+    /// Records a query in the metrics, and logs it if it was slow.
+    fn record(&self, query: &QueryType, view: &Definition, started: Instant, results: usize, address: Option<&str>) {
+        let elapsed = started.elapsed();
         query.duration.record(elapsed);
         query.results.record(results as f64);
         if elapsed > self.slow_after {
             query.slow.increment(1);
-            warn!(view = view.name(), query = query.name, question, results, ?elapsed, "a slow query");
+            warn!(view = view.name(), query = query.name, address, results, ?elapsed, "a slow query");
         }
     }
 }
 
-impl Served {
-    /// How far an answer is, for its reader to name again. Its mark is known where the view was moved last, which is where
-    /// nearly all answers are.
+impl ServedView {
+    /// The token of the position of a result, which a reader may send back. Its mark is known only at the position of
+    /// the last update, where nearly all results are.
     fn token(&self, at: Position) -> Token {
         let progress = self.reader.progress();
         let progress = progress.borrow();
@@ -151,10 +154,10 @@ impl QueryType {
     }
 }
 
-/// `GET /v1/views`: the views there are, what can be asked of them, and how far they are.
+/// `GET /v1/views`: the views, their fields for filters and orders, and their positions.
 pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    let described = |served: &Served| {
+    let described = |served: &ServedView| {
         let definition = served.definition();
         let progress = served.reader.progress().borrow().clone();
         let fields = definition.fields().iter();
@@ -171,7 +174,7 @@ pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result
     Ok(json(&json!({ "views": api.views.iter().map(described).collect::<Vec<_>>() })))
 }
 
-/// What a declared field holds, as clients read it.
+/// The name that clients see for the type of a declared field.
 pub(super) const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Text => "text",
@@ -181,16 +184,16 @@ pub(super) const fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// How a projection fares, in one word. Why is for the log: it may name hosts, paths or code.
-pub(super) const fn state_name(state: &Fares) -> &'static str {
+/// The state of a projection in one word. Its reason is for the log only, because it may name hosts, paths or code.
+pub(super) const fn state_name(state: &ProjectionState) -> &'static str {
     match state {
-        Fares::Starting => "starting",
-        Fares::Running => "running",
-        Fares::Outdated => "outdated",
-        Fares::Retrying(_) => "retrying",
-        Fares::Paused => "paused",
-        Fares::Stopped(_) => "stopped",
-        Fares::Dropped => "dropped",
-        Fares::Ended => "ended",
+        ProjectionState::Starting => "starting",
+        ProjectionState::Running => "running",
+        ProjectionState::Outdated => "outdated",
+        ProjectionState::Retrying(_) => "retrying",
+        ProjectionState::Paused => "paused",
+        ProjectionState::Stopped(_) => "stopped",
+        ProjectionState::Dropped => "dropped",
+        ProjectionState::Ended => "ended",
     }
 }

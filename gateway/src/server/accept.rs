@@ -1,4 +1,4 @@
-//! Accepting connections, whatever goes wrong with one.
+//! Accepting connections. No error ends the loop.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -6,18 +6,21 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
-/// Out of file descriptors or memory, trying again at once would only burn the processor. A connection that ends
-/// meanwhile ends the wait, too.
+/// The pause after an error. Without free file descriptors or memory, trying again at once would only use the
+/// processor. A connection that ends meanwhile ends the pause, too.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The next connection. No error is fatal: the process may be out of file descriptors now and have some a moment later.
+/// Waits for the next connection. No error is fatal: the process may have no file descriptor now and some a moment
+/// later.
 pub(super) async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            Err(error) if concerns_one_connection(&error) => debug!(%error, "a connection was gone before it began"),
+            Err(error) if concerns_one_connection(&error) => {
+                debug!(%error, "a connection ended before it was accepted")
+            }
             Err(error) => {
-                warn!(%error, "cannot accept connections");
+                warn!(%error, "cannot accept connections, trying again: check the limit on open files and the memory");
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -1,4 +1,4 @@
-//! One connection, from the first byte to the last.
+//! One connection, from its first byte to its last.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -15,14 +15,15 @@ use tokio::time::timeout;
 use tracing::trace;
 
 use super::socket::Socket;
-use super::{Endless, Unread, limits};
+use super::{EndlessBody, UnreadBody, limits};
 
-/// Answers the requests of a connection, until the client has no more or `told` says that the one under way is the last.
+/// Answers the requests of a connection, until the client closes it or `shutting_down` resolves, which makes the running request
+/// the last.
 pub(super) async fn serve_connection<F>(
     socket: Socket,
     http: http1::Builder,
     answer: impl Fn(Request<Incoming>) -> F,
-    told: oneshot::Receiver<()>,
+    shutting_down: oneshot::Receiver<()>,
 ) where
     F: Future<Output = Response>,
 {
@@ -32,8 +33,8 @@ pub(super) async fn serve_connection<F>(
         let answered = answer(request);
         async move {
             let response = answered.await;
-            is_endless.store(response.extensions().get::<Endless>().is_some(), Ordering::Relaxed);
-            if response.extensions().get::<Unread>().is_some() {
+            is_endless.store(response.extensions().get::<EndlessBody>().is_some(), Ordering::Relaxed);
+            if response.extensions().get::<UnreadBody>().is_some() {
                 lingers.store(true, Ordering::Relaxed);
             }
             Ok::<_, Infallible>(response)
@@ -43,7 +44,7 @@ pub(super) async fn serve_connection<F>(
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => ended,
-        _ = told => {
+        _ = shutting_down => {
             connection.as_mut().graceful_shutdown();
             if is_endless.load(Ordering::Relaxed) {
                 timeout(limits::STREAM_END, connection).await.unwrap_or(Ok(()))
@@ -53,7 +54,7 @@ pub(super) async fn serve_connection<F>(
         }
     };
     if let Err(error) = ended {
-        // Clients hang up, are slow, or talk nonsense: that is their business, and there may be many.
+        // Clients hang up, are slow, or send malformed data. That is not our error, and there may be many of them.
         trace!(%error, "a connection ended early");
     }
 }

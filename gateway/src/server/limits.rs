@@ -1,20 +1,21 @@
-//! What one connection may take, whoever is at its other end.
+//! Limits of one connection, for any client.
 
 use std::time::Duration;
 
-/// Bytes of a request's head, and of whatever else is read ahead (about: they are counted between two reads). Browsers
-/// and proxies send less with all their cookies; 10,000 connections together can make the server hold 640 MB.
+/// Bytes of a request's head, and of everything else that is read ahead. The limit is approximate, because the bytes
+/// are counted between two reads. Browsers and proxies send less with all their cookies. 10,000 connections together
+/// can make the server hold 640 MB.
 pub(super) const HEAD_BYTES: usize = 64 << 10;
 
-/// How long the end of a stream may take to reach its client when the server shuts down.
+/// How long a client may take to receive the end of a stream when the server shuts down.
 pub(super) const STREAM_END: Duration = Duration::from_secs(1);
 
-/// Headers of a request. A browser behind a few proxies sends some thirty.
+/// Headers of a request. A browser behind a few proxies sends about thirty.
 pub(super) const HEADERS: usize = 100;
 
-/// Bytes that are read and thrown away behind an answer to a client that is still sending. Ordinary clients send a whole
-/// body before they read the answer; this covers any that is within sight of `gateway.max_body`.
+/// Bytes that are read and thrown away after a response to a client that is still sending. Ordinary clients send the
+/// whole body before they read the response. The limit covers bodies somewhat above `gateway.max_body`.
 pub(super) const LINGERING_BYTES: u64 = 64 << 20;
 
-/// How long that may take.
+/// How long the server reads and throws away.
 pub(super) const LINGERING: Duration = Duration::from_secs(5);

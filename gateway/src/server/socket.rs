@@ -1,8 +1,8 @@
-//! The socket under a connection, where hyper's manners end.
+//! The socket under a connection, with three behaviours that hyper does not have.
 //!
-//! What is no request (a malformed head, one that is too large) hyper answers by itself, with a bare status: here it
-//! becomes a problem document like every other error. And a client that takes nothing of its answer for too long is
-//! given up, which hyper leaves to others. Where a client may still be sending, the socket lingers before it closes.
+//! Hyper answers a malformed or too large head by itself, with a bare status: the socket sends a problem document in
+//! its place, as for every other error. The socket gives up a client that takes nothing of its response for too long.
+//! And if a client may still be sending, the socket lingers before it closes.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
@@ -20,64 +20,65 @@ use tokio::time::{Sleep, sleep};
 use super::limits;
 use crate::http::refusal;
 
-/// What is read at a time only to be thrown away.
-const SCRAP_BYTES: usize = 16 << 10;
+/// Bytes that are read at once to be thrown away.
+const DISCARD_BYTES: usize = 16 << 10;
 
 pub(super) struct Socket {
     stream: TcpStream,
     write_timeout: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Goes out before anything else.
-    instead: Vec<u8>,
+    /// Bytes that are written before anything else.
+    replacement: Vec<u8>,
     /// Whether the client may still be sending when the connection closes.
     lingers: Arc<AtomicBool>,
     lingering: Option<Lingering>,
 }
 
-/// The end of a connection on which bytes still arrive: they are read and thrown away.
+/// The end of a connection on which bytes still arrive, which are read and thrown away.
 struct Lingering {
-    ends: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
     bytes_left: u64,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
-        // An answer is written in one go: waiting for more to send would only delay it. A socket that refuses is as good
-        // as gone, and says so when it is used.
+        // A response is written in one go, so Nagle's algorithm would only delay it. If the socket refuses the option
+        // it is broken, and its next use fails.
         let _gone = stream.set_nodelay(true);
         let lingers = Arc::default();
-        Self { stream, write_timeout, stalled: None, instead: Vec::new(), lingers, lingering: None }
+        Self { stream, write_timeout, stalled: None, replacement: Vec::new(), lingers, lingering: None }
     }
 
-    /// Set it before the answer to a request whose body was not read to its end.
+    /// The flag that makes the socket linger. It must be set before the response to a request whose body was not read
+    /// to its end.
     pub(super) fn lingers(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.lingers)
     }
 
-    /// Reads and throws away, until the client has finished, time is up, or it was too much.
+    /// Reads and throws away, until the client has finished, the time is over, or the limit of bytes is reached.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let lingering = self.lingering.get_or_insert_with(|| Lingering {
-            ends: Box::pin(sleep(limits::LINGERING)),
+            timer: Box::pin(sleep(limits::LINGERING)),
             bytes_left: limits::LINGERING_BYTES,
         });
-        let mut scrap = [MaybeUninit::uninit(); SCRAP_BYTES];
+        let mut discarded = [MaybeUninit::uninit(); DISCARD_BYTES];
         while lingering.bytes_left > 0 {
-            let mut buffer = ReadBuf::uninit(&mut scrap);
+            let mut buffer = ReadBuf::uninit(&mut discarded);
             match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     let bytes = u64::try_from(buffer.filled().len()).unwrap_or(u64::MAX);
                     lingering.bytes_left = lingering.bytes_left.saturating_sub(bytes);
                 }
                 Poll::Ready(_) => break,
-                Poll::Pending => return lingering.ends.as_mut().poll(context),
+                Poll::Pending => return lingering.timer.as_mut().poll(context),
             }
         }
         Poll::Ready(())
     }
 
-    /// Passes on how a write went; one that waits gets the time it has.
-    fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    /// Passes on the result of a write. A write that waits fails when the write timeout is over.
+    fn with_timeout<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -87,24 +88,24 @@ impl Socket {
         Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, "the client takes nothing of its answer")))
     }
 
-    /// Writes what goes out in place of hyper's answer.
-    fn poll_instead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.instead.is_empty() {
-            let written = Pin::new(&mut self.stream).poll_write(context, &self.instead);
-            let count = ready!(self.bounded(context, written))?;
+    /// Writes the bytes that replace hyper's own response.
+    fn poll_replacement(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.replacement.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(context, &self.replacement);
+            let count = ready!(self.with_timeout(context, written))?;
             if count == 0 {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
-            self.instead.drain(..count);
+            self.replacement.drain(..count);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Whether hyper answers by itself here; then there is something better to send.
+    /// Whether hyper writes a response of its own here. If so, its replacement is queued.
     fn is_replaced(&mut self, bytes: &[u8]) -> bool {
         match refusal::in_place_of(bytes) {
             Some(better) => {
-                self.instead = better;
+                self.replacement = better;
                 self.lingers.store(true, Ordering::Relaxed);
                 true
             }
@@ -125,12 +126,12 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_instead(context))?;
+        ready!(self.poll_replacement(context))?;
         if self.is_replaced(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.bounded(context, written)
+        self.with_timeout(context, written)
     }
 
     fn poll_write_vectored(
@@ -138,15 +139,15 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_instead(context))?;
-        // An answer without a body is one slice.
+        ready!(self.poll_replacement(context))?;
+        // A response without a body is one slice.
         if let [bytes] = slices
             && self.is_replaced(bytes)
         {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.bounded(context, written)
+        self.with_timeout(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -154,12 +155,12 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_instead(context))?;
+        ready!(self.poll_replacement(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_instead(context))?;
+        ready!(self.poll_replacement(context))?;
         ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
         if self.lingers.load(Ordering::Relaxed) {
             ready!(self.poll_linger(context));

@@ -1,4 +1,4 @@
-//! What a client sees of the server's limits and of its end.
+//! The server's limits and its shutdown, as a client sees them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
 
-use super::{Endless, Options, serve};
+use super::{EndlessBody, Options, serve};
 
 const SOON: Duration = Duration::from_secs(10);
 const A_WHILE: Duration = Duration::from_millis(300);
 
-/// More than a test waits for: what ends within it did not wait for it.
+/// Longer than any test runs: what ends before this did not wait for it.
 const FOREVER: Duration = Duration::from_secs(3600);
 
 struct Serving {
@@ -27,7 +27,7 @@ struct Serving {
 }
 
 impl Serving {
-    /// `/` answers at once, `/slow` after a while, `/large` and `/stream` at length, `/never` never.
+    /// `/` answers at once, `/slow` after a while, `/large` and `/stream` with a large body, `/never` never.
     async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let router = Router::new()
             .route("/", get(async || "here"))
@@ -39,7 +39,7 @@ impl Serving {
                 }),
             )
             .route("/large", get(async || " ".repeat(32 << 20)))
-            .route("/stream", get(async || (Extension(Endless), " ".repeat(32 << 20))))
+            .route("/stream", get(async || (Extension(EndlessBody), " ".repeat(32 << 20))))
             .route("/never", get(async || std::future::pending::<()>().await));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -71,7 +71,7 @@ impl Client {
         self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
     }
 
-    /// What was received until it contains `end`; panics if the connection is closed before.
+    /// Receives until the bytes contain `end`, and returns them. Panics if the connection is closed before.
     async fn receive(&mut self, end: &str) -> String {
         let mut received = Vec::new();
         while !String::from_utf8_lossy(&received).contains(end) {
@@ -83,13 +83,13 @@ impl Client {
         String::from_utf8(received).unwrap()
     }
 
-    /// Takes so many bytes, and says so.
+    /// Receives this many bytes, and returns the count.
     async fn take(&mut self, count: usize) -> usize {
         let mut taken = vec![0; count];
         timeout(SOON, self.0.read_exact(&mut taken)).await.unwrap().unwrap()
     }
 
-    /// Everything until the connection is closed, however it is.
+    /// Receives until the connection is closed or reset, and returns everything.
     async fn rest(mut self) -> String {
         let mut received = Vec::new();
         let _reset = timeout(SOON, self.0.read_to_end(&mut received)).await.expect("the connection is closed");
@@ -131,7 +131,7 @@ async fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
     let mut client = serving.connect().await;
     client.ask("/large").await;
     sleep(A_WHILE * 3).await;
-    assert!(client.rest().await.len() < 32 << 20, "it was given all of it");
+    assert!(client.rest().await.len() < 32 << 20, "the client received all of it");
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn a_connection_over_the_limit_waits_for_one_to_end() {
     let mut second = serving.connect().await;
     second.ask("/").await;
     let early = timeout(A_WHILE, second.receive("here")).await;
-    assert!(early.is_err(), "it was served beside the first");
+    assert!(early.is_err(), "it was served together with the first");
     drop(first);
     second.receive("here").await;
 }
@@ -215,13 +215,13 @@ async fn a_request_that_does_not_finish_in_time_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_stream_that_its_client_does_not_take_holds_up_nobody() {
+async fn a_stream_that_its_client_does_not_take_does_not_delay_the_shutdown() {
     let serving = Serving::with(|_| {}).await;
     let mut client = serving.connect().await;
     client.ask("/stream").await;
     client.receive("200").await;
     serving.shut_down_within(FOREVER).await;
-    assert!(client.rest().await.len() < 32 << 20, "it was given all of it");
+    assert!(client.rest().await.len() < 32 << 20, "the client received all of it");
 }
 
 #[tokio::test]

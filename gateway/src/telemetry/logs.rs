@@ -1,4 +1,4 @@
-//! Logs on standard error: standard output is for what was asked for.
+//! Logs on standard error: standard output is for results.
 
 use std::io::{self, IsTerminal};
 
@@ -8,10 +8,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-/// The beginning of the names of all our crates.
+/// The prefix of the names of all our crates.
 const OURS: &str = "dormouse";
 
-/// Starts logging, unless somebody else in this process has.
+/// Starts logging, unless this process has a subscriber already.
 pub(super) fn start(application: &str, log: &Log) {
     let terminal = io::stderr().is_terminal();
     let json = match log.format {
@@ -19,7 +19,7 @@ pub(super) fn start(application: &str, log: &Log) {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    // Whether colours are wanted on a terminal is for the library to find out (https://no-color.org).
+    // The library decides whether a terminal gets colours (https://no-color.org).
     let lines = fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     let lines = if json {
         lines.json().flatten_event(true).boxed()
@@ -28,12 +28,12 @@ pub(super) fn start(application: &str, log: &Log) {
     } else {
         lines.with_ansi(false).boxed()
     };
-    // Whoever embeds the command line may have a subscriber already; theirs is as good.
+    // A program that embeds the command line may have installed its own subscriber, which then stays.
     let _theirs = Registry::default().with(lines.with_filter(filter(application, log.level))).try_init();
 }
 
-/// Our crates and the application's own at the level, what they stand on at warnings: their details are of use only to
-/// those who trace.
+/// Our crates and the application log at `level`, and all other crates log warnings at most. Their details are of use
+/// only at the level `trace`.
 fn filter(application: &str, level: LogLevel) -> Targets {
     let ours = level_filter(level);
     let others = if level == LogLevel::Trace { ours } else { ours.min(LevelFilter::WARN) };
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_traces_sees_everything() {
+    fn level_trace_shows_everything() {
         assert!(filter("bank", LogLevel::Trace).would_enable("hyper", &Level::TRACE));
     }
 }

@@ -11,11 +11,11 @@ use tracing::warn;
 
 use crate::metric::{self, RESULT_BUCKETS};
 
-/// How often values recorded since are put into their buckets; until then, or until somebody reads the metrics, they
-/// take memory each.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// How often the recorder sorts new values into their buckets. Until then, or until the metrics are read, each value
+/// takes memory of its own.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Which metrics get which buckets, by the end of their names. One that is not here becomes a summary.
+/// The buckets of metrics, by the end of their names. A metric that is not listed becomes a summary.
 const BUCKETS: [(&str, &[f64]); 4] = [
     ("_duration", DURATION_BUCKETS),
     ("_seconds", DURATION_BUCKETS),
@@ -23,14 +23,14 @@ const BUCKETS: [(&str, &[f64]); 4] = [
     ("_result_count", RESULT_BUCKETS),
 ];
 
-/// Reads the metrics of this process. The first call installs the recorder.
+/// Returns the handle that reads the metrics of this process. The first call installs the recorder.
 pub(crate) fn recorder() -> PrometheusHandle {
     static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
     let handle = INSTALLED.get_or_init(|| {
         let recorder = builder().expect("the buckets are not empty").build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
-            warn!("this process has another recorder of metrics: ours stay empty");
+            warn!("this process has another recorder of metrics, /metrics stays empty");
         }
         metric::describe();
         handle
@@ -44,13 +44,13 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
     let builder = buckets.try_fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
         builder.set_buckets_for_metric(suffix(name), buckets)
     })?;
-    // Its batches are larger than the journal's.
+    // Batches of projections are larger than those of the journal.
     builder.set_buckets_for_metric(Matcher::Full("projection_batch_events".to_owned()), PROJECTION_BATCH_BUCKETS)
 }
 
-/// Keeps the recorder small, for ever.
-pub(crate) async fn upkeep(metrics: PrometheusHandle) {
-    let mut interval = tokio::time::interval(UPKEEP);
+/// Keeps the recorder's memory small. Does not return.
+pub(crate) async fn maintain(metrics: PrometheusHandle) {
+    let mut interval = tokio::time::interval(MAINTENANCE_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;

@@ -1,4 +1,4 @@
-//! Panics as one log event each, instead of lines that no collector can read.
+//! Logs each panic as one event, because log collectors cannot read the lines that Rust prints.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, PanicHookInfo};
@@ -16,7 +16,7 @@ fn log_one(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let current = thread::current();
     let thread = current.name().unwrap_or_default();
-    // Captured only if the environment asks for it (`RUST_BACKTRACE=1`).
+    // A backtrace is captured only if the environment asks for it (`RUST_BACKTRACE=1`).
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     error!(panic = message, location, thread, backtrace, "panic");
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn a_panic_is_one_event_with_its_place_and_thread() {
         const THREAD: &str = "unlucky";
-        // Panics of the other tests in this process must be told as before.
+        // Panics of the other tests in this process must still reach the previous hook.
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| match thread::current().name() {
             Some(THREAD) => log_one(info),

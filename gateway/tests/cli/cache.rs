@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{Ended, SOON, restock, run, server_in};
 
-/// A server whose view was read twice.
+/// A server with a view that was read twice.
 fn server_that_is_read() -> (TempDir, Server) {
     let directory = TempDir::new().unwrap();
     let server = server_in(directory.path()).start();
@@ -16,7 +16,7 @@ fn server_that_is_read() -> (TempDir, Server) {
     while client.get("/v1/views/inventory/SKU-1").unwrap().status != 200 {
         assert!(started.elapsed() < SOON, "the view does not catch up");
     }
-    // Whatever came before: what was read is kept now.
+    // From now on the result is cached, whatever happened before.
     assert_eq!(client.get("/v1/views/inventory/SKU-1").unwrap().status, 200);
     (directory, server)
 }
@@ -26,28 +26,28 @@ fn dormouse(server: &Server, arguments: &[&str]) -> Ended {
 }
 
 #[track_caller]
-fn told(server: &Server, arguments: &[&str]) -> String {
+fn output_of(server: &Server, arguments: &[&str]) -> String {
     let ended = dormouse(server, arguments);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}: {ended:?}");
     ended.stdout
 }
 
 fn entries(server: &Server) -> u64 {
-    let stats: Value = serde_json::from_str(&told(server, &["cache", "stats", "--json"])).unwrap();
+    let stats: Value = serde_json::from_str(&output_of(server, &["cache", "stats", "--json"])).unwrap();
     stats["total"]["entries"].as_u64().unwrap()
 }
 
 #[test]
-fn what_is_kept_is_shown_and_cleared() {
+fn the_cache_is_shown_and_cleared() {
     let (_directory, server) = server_that_is_read();
-    let brief = told(&server, &["cache", "stats"]);
+    let brief = output_of(&server, &["cache", "stats"]);
     assert!(brief.starts_with("VIEW") && brief.lines().count() == 3, "{brief}");
-    let detailed = told(&server, &["cache", "stats", "--detailed"]);
+    let detailed = output_of(&server, &["cache", "stats", "--detailed"]);
     assert!(detailed.lines().any(|line| line.starts_with("inventory ")), "{detailed}");
     assert_eq!(entries(&server), 1);
-    assert_eq!(told(&server, &["cache", "clear", "orders"]), "0 answers dropped\n");
-    assert_eq!(told(&server, &["cache", "clear", "inventory"]), "1 answers dropped\n");
-    assert_eq!((entries(&server), told(&server, &["cache", "clear"])), (0, "0 answers dropped\n".to_owned()));
+    assert_eq!(output_of(&server, &["cache", "clear", "orders"]), "0 entries dropped\n");
+    assert_eq!(output_of(&server, &["cache", "clear", "inventory"]), "1 entries dropped\n");
+    assert_eq!((entries(&server), output_of(&server, &["cache", "clear"])), (0, "0 entries dropped\n".to_owned()));
     let wrong = dormouse(&server, &["cache", "clear", "order"]);
     assert_eq!(wrong.code, Some(2));
     assert!(wrong.stderr.contains("did you mean \"orders\"?"), "{wrong:?}");
@@ -56,16 +56,16 @@ fn what_is_kept_is_shown_and_cleared() {
 #[test]
 fn values_are_changed_while_the_server_runs() {
     let (_directory, server) = server_that_is_read();
-    let told = told(&server, &["config", "set", "cache.size=1 GiB", "cache.enabled=false"]);
-    assert_eq!(told, "cache.enabled = false\ncache.size = \"1 GiB\"\n");
+    let output = output_of(&server, &["config", "set", "cache.size=1 GiB", "cache.enabled=false"]);
+    assert_eq!(output, "cache.enabled = false\ncache.size = \"1 GiB\"\n");
     assert_eq!(entries(&server), 0);
-    for (change, said) in [
+    for (change, expected) in [
         ("cache.sise=1 GiB", "dormouse: change: unknown key `cache.sise`, the nearest known key is `cache.size`\n"),
         ("cache.size=0 B", "dormouse: change: cache.size = \"0 B\" is refused, expected a size larger than zero\n"),
         ("cache.size", "dormouse: `cache.size` changes nothing, expected section.key=value\n"),
     ] {
         let refused = dormouse(&server, &["config", "set", change]);
-        assert_eq!((refused.code, refused.stderr.as_str()), (Some(2), said), "{change}");
+        assert_eq!((refused.code, refused.stderr.as_str()), (Some(2), expected), "{change}");
     }
     let fixed = dormouse(&server, &["config", "set", "runtime.shards=8"]);
     assert_eq!(fixed.code, Some(2));

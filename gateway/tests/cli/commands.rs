@@ -1,4 +1,4 @@
-//! What the commands print.
+//! The output of the commands.
 
 use std::fs;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use super::{closed_pipe, command, ended, printed, restock, run_in, server_in};
 const COMMANDS: [&str; 7] = ["serve", "config", "events", "projections", "cache", "migrate", "completions"];
 
 #[test]
-fn help_mentions_every_command_and_shows_how() {
+fn help_lists_every_command_with_examples() {
     for help in [printed(&["--help"]), printed(&["-h"]), printed(&["help"])] {
         for name in COMMANDS {
             assert!(help.contains(&format!("\n  {name} ")), "{name}: {help}");
@@ -21,9 +21,9 @@ fn help_mentions_every_command_and_shows_how() {
 }
 
 #[test]
-fn help_about_a_command_teaches_it() {
+fn the_help_of_a_command_explains_it() {
     let help = printed(&["help", "serve"]);
-    for taught in [
+    for expected in [
         "listening on http://",
         "SIGTERM",
         "gateway.unready_for",
@@ -31,7 +31,7 @@ fn help_about_a_command_teaches_it() {
         "Examples:",
         "--set <SECTION.KEY=VALUE>",
     ] {
-        assert!(help.contains(taught), "{taught}: {help}");
+        assert!(help.contains(expected), "{expected}: {help}");
     }
     for name in COMMANDS {
         assert!(printed(&[name, "--help"]).contains(&format!("dormouse {name}")), "{name}");
@@ -44,7 +44,7 @@ fn the_version_is_one_line() {
 }
 
 #[test]
-fn config_print_tells_where_every_value_comes_from() {
+fn config_print_shows_the_origin_of_every_value() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("my.toml"), "[log]\nlevel = 'warn'\n").unwrap();
     let arguments = ["--set", "runtime.shards=16", "config", "print", "--profile", "production", "--config", "my.toml"];
@@ -64,7 +64,7 @@ fn config_print_tells_where_every_value_comes_from() {
 }
 
 #[test]
-fn what_config_print_prints_is_a_configuration_file() {
+fn the_output_of_config_print_is_a_configuration_file() {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("printed.toml"), printed(&["config", "print", "--set", "runtime.shards=16"]))
         .unwrap();
@@ -103,7 +103,7 @@ fn completions_know_the_commands() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_closed_pipe_is_not_a_failure() {
     let directory = TempDir::new().unwrap();
     for arguments in [&["config", "default"][..], &["completions", "zsh"], &["--help"], &["config", "print"]] {
         let mut command = command(directory.path(), arguments);
@@ -114,7 +114,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn migrate_says_from_where_to_where() {
+fn migrate_prints_both_versions() {
     let directory = TempDir::new().unwrap();
     let migrate = || run_in(directory.path(), &["migrate", "--set", "journal.url=sqlite://journal"]);
     assert_eq!(migrate().stdout, "sqlite://journal migrated from schema version 0 to 1\n");
@@ -151,11 +151,11 @@ fn an_aggregate_without_events_is_a_failure_for_scripts() {
     let directory = TempDir::new().unwrap();
     let server = server_in(directory.path()).start();
     restock(&server, 1);
-    for (arguments, said) in [
+    for (arguments, expected) in [
         (&["order", "o-1"][..], "dormouse: order/o-1 has no events\n"),
         (&["inventory", "SKU-1", "--after", "1"], "dormouse: inventory/SKU-1 has no events after version 1\n"),
     ] {
         let ended = run_in(directory.path(), &[&["events", "show"], arguments].concat());
-        assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(1), "", said));
+        assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (Some(1), "", expected));
     }
 }

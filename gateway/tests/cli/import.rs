@@ -32,7 +32,7 @@ fn in_stock(server: &Server) -> u64 {
 }
 
 #[test]
-fn an_import_that_was_interrupted_goes_on_and_carries_nothing_out_twice() {
+fn an_interrupted_import_continues_and_carries_nothing_out_twice() {
     const LINES: usize = 3_000;
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("stock.ndjson"), (0..LINES).map(|at| restock(at) + "\n").collect::<String>())
@@ -49,9 +49,9 @@ fn an_import_that_was_interrupted_goes_on_and_carries_nothing_out_twice() {
     let before = in_stock(&server);
     let rest = import(&server, directory.path(), &[]);
     assert_eq!(rest.code, Some(0), "{rest:?}");
-    let told = summary(&rest);
-    assert_eq!((&told["done"], &told["failed"]), (&json!(LINES), &json!(0)));
-    assert!(told["replayed"].as_u64().unwrap() >= before.min(1), "{told}");
+    let output = summary(&rest);
+    assert_eq!((&output["done"], &output["failed"]), (&json!(LINES), &json!(0)));
+    assert!(output["replayed"].as_u64().unwrap() >= before.min(1), "{output}");
     assert_eq!(in_stock(&server), LINES as u64);
     assert_eq!(summary(&import(&server, directory.path(), &[]))["replayed"], LINES);
     assert_eq!(in_stock(&server), LINES as u64);
@@ -61,7 +61,7 @@ fn an_import_that_was_interrupted_goes_on_and_carries_nothing_out_twice() {
 }
 
 #[test]
-fn lines_that_are_refused_are_told_and_kept() {
+fn refused_lines_are_reported_and_kept() {
     let (directory, server) = (TempDir::new().unwrap(), Server::builder().program(PROGRAM).journal("memory:").start());
     let too_many = restock(1).replace("\"change\":1", "\"change\":-5");
     let text = [restock(1), too_many, "no JSON".to_owned(), String::new(), restock(2)].join("\n");
@@ -70,7 +70,7 @@ fn lines_that_are_refused_are_told_and_kept() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert_eq!((&summary(&refused)["done"], &summary(&refused)["failed"]), (&json!(2), &json!(2)));
     assert!(refused.stderr.contains("line 2: ") && refused.stderr.contains("(422)"), "{refused:?}");
-    assert!(refused.stderr.contains("line 3: it is no object in JSON"), "{refused:?}");
+    assert!(refused.stderr.contains("line 3: it is not an object in JSON"), "{refused:?}");
     let failed = fs::read_to_string(directory.path().join("failed.ndjson")).unwrap();
     let failed: Vec<_> = failed.lines().collect();
     assert!(failed.len() == 2 && failed.contains(&"no JSON"), "{failed:?}");
@@ -78,7 +78,7 @@ fn lines_that_are_refused_are_told_and_kept() {
 }
 
 #[test]
-fn an_import_says_what_it_cannot_do() {
+fn an_import_that_cannot_begin_says_why() {
     let directory = TempDir::new().unwrap();
     let missing = run_in(directory.path(), &["import", "nothing.ndjson", "--server", "http://127.0.0.1:9"]);
     assert_eq!(missing.code, Some(2), "{missing:?}");

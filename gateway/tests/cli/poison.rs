@@ -1,4 +1,4 @@
-//! `projections parked`, `retry` and `skip`, on a server whose projection meets with poison.
+//! `projections parked`, `retry` and `skip`, on a server whose projection meets poison.
 
 use std::sync::Mutex;
 
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use super::{Ended, run};
 
-/// What is said about something.
+/// The words of a talk.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Talk(u64);
 
@@ -50,13 +50,13 @@ impl Aggregate for Talk {
     }
 }
 
-/// The words, by talk.
+/// The view: the words of each talk.
 struct Words;
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 struct Spoken(Vec<String>);
 
-/// Words that are projected although they are swear words.
+/// Swear words that are projected nevertheless.
 static MENDED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 impl Projection for Words {
@@ -129,7 +129,7 @@ impl Parlour {
 }
 
 #[test]
-fn an_operator_finds_poison_and_gets_rid_of_it() {
+fn an_operator_finds_poison_and_removes_it() {
     let parlour = Parlour::open();
     parlour.say("t-1", &["well", "damn", "anyway"]);
     parlour.say("t-2", &["hello"]);
@@ -142,8 +142,10 @@ fn an_operator_finds_poison_and_gets_rid_of_it() {
     assert!(line.contains("such a word is not written down") && listed.lines().count() == 3, "{listed}");
 
     let shown = parlour.projections(&["parked", "words", "talk/t-1"]).stdout;
-    for told in ["version 2 at position 2: failed", "\"word\": \"damn\"", "version 3 at position 3: waits behind"] {
-        assert!(shown.contains(told), "{told}: {shown}");
+    for output in
+        ["version 2 at position 2: failed", "\"word\": \"damn\"", "version 3 at position 3: waits for an earlier event"]
+    {
+        assert!(shown.contains(output), "{output}: {shown}");
     }
     let events: Value =
         serde_json::from_str(&parlour.projections(&["parked", "words", "talk/t-1", "--json"]).stdout).unwrap();
@@ -151,29 +153,32 @@ fn an_operator_finds_poison_and_gets_rid_of_it() {
 
     let still = parlour.projections(&["retry", "words", "--all"]);
     assert_eq!((still.code, still.stderr.as_str()), (Some(1), "dormouse: 2 of 2 aggregates are still parked\n"));
-    assert!(still.stdout.contains("talk/t-1 is still parked at version 2, 0 events are in the view now"), "{still:?}");
+    assert!(
+        still.stdout.contains("talk/t-1 is still parked at version 2, 0 of its events were added to the view"),
+        "{still:?}"
+    );
 
     MENDED.lock().unwrap().push("damn".to_owned());
     let before = parlour.projections(&["parked", "words"]).stdout;
     let dry = parlour.projections(&["retry", "words", "--all", "--dry-run"]);
     assert_eq!(dry.code, Some(1), "{dry:?}");
     assert!(
-        dry.stdout.ends_with("words: 1 of 2 aggregates are parked no longer (dry run: nothing was changed)\n"),
+        dry.stdout.ends_with("words: 1 of 2 aggregates are no longer parked (dry run: nothing was changed)\n"),
         "{dry:?}"
     );
     assert_eq!(parlour.projections(&["parked", "words"]).stdout, before);
     let mended = parlour.projections(&["retry", "words", "talk/t-1"]);
-    let told = "words: talk/t-1 is parked no longer, 2 events are in the view now\n";
-    assert_eq!((mended.code, mended.stdout.as_str()), (Some(0), told));
+    let output = "words: talk/t-1 is no longer parked, 2 of its events were added to the view\n";
+    assert_eq!((mended.code, mended.stdout.as_str()), (Some(0), output));
     assert_eq!(parlour.document("t-1"), json!(["well", "damn", "anyway"]));
 
-    // A view that is paused is put in order where it stands.
+    // A paused projection processes parked events and stays paused.
     assert_eq!(parlour.projections(&["pause", "words"]).code, Some(0));
     let dry = parlour.projections(&["skip", "words", "talk/t-3", "--dry-run"]).stdout;
     assert!(dry.starts_with("words: skipped version 1 of talk/t-3 (dry run: nothing was changed)\n"), "{dry}");
     assert_eq!(parlour.document("t-3"), Value::Null);
     let skipped = parlour.projections(&["skip", "words", "--all"]);
-    assert_eq!(skipped.stdout, "words: 1 of 1 aggregates are parked no longer\n", "{skipped:?}");
+    assert_eq!(skipped.stdout, "words: 1 of 1 aggregates are no longer parked\n", "{skipped:?}");
     assert_eq!((skipped.code, parlour.document("t-3")), (Some(0), json!(["so"])));
     assert_eq!(parlour.projections(&["parked", "words"]).stdout, "words: nothing is parked\n");
     parlour.close();

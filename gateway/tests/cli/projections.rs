@@ -1,4 +1,4 @@
-//! `projections`: what operators see and do on the command line, on a server that runs.
+//! `projections`: the commands of operators, on a running server.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,7 +19,7 @@ use super::{Ended, SOON, command, ended, restock, run, run_in, server_in};
 
 const VIEW: &str = "inventory";
 
-/// A server with so many events for one inventory, and a directory for it.
+/// A server with this many events for one inventory, and a directory for it.
 fn server_with(events: i64) -> (TempDir, Server) {
     let directory = TempDir::new().unwrap();
     let server = server_in(directory.path()).start();
@@ -27,23 +27,23 @@ fn server_with(events: i64) -> (TempDir, Server) {
     (directory, server)
 }
 
-/// `dormouse projections …`, of that server.
+/// Runs `dormouse projections …` for that server.
 fn projections(server: &Server, arguments: &[&str]) -> Ended {
     let url = server.url();
     run(&[&["projections"], arguments, &["--server", &url]].concat())
 }
 
-/// What it printed, if it went well and had nothing to complain about.
+/// What it printed. Panics if it failed or printed an error.
 #[track_caller]
-fn told(server: &Server, arguments: &[&str]) -> String {
+fn output_of(server: &Server, arguments: &[&str]) -> String {
     let ended = projections(server, arguments);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}: {ended:?}");
     ended.stdout
 }
 
-/// What is listed of the projection.
+/// The projection in the list.
 fn listed(server: &Server) -> Value {
-    let list: Value = serde_json::from_str(&told(server, &["list", "--json"])).unwrap();
+    let list: Value = serde_json::from_str(&output_of(server, &["list", "--json"])).unwrap();
     list["projections"].as_array().unwrap().iter().find(|one| one["name"] == VIEW).unwrap().clone()
 }
 
@@ -55,7 +55,7 @@ fn listed_when(server: &Server, is_so: impl Fn(&Value) -> bool) -> Value {
         if is_so(&seen) {
             return seen;
         }
-        assert!(started.elapsed() < SOON, "it does not come to that: {seen}");
+        assert!(started.elapsed() < SOON, "the projection does not reach the expected state: {seen}");
     }
 }
 
@@ -67,13 +67,13 @@ fn has_caught_up(seen: &Value) -> bool {
 fn the_list_has_a_line_for_each_projection() {
     let (directory, server) = server_with(3);
     listed_when(&server, |seen| has_caught_up(seen) && seen["position"] == 3);
-    let table = told(&server, &["list"]);
+    let table = output_of(&server, &["list"]);
     assert!(table.starts_with("NAME") && table.lines().count() > 1, "{table}");
     let line = table.lines().find(|line| line.starts_with(VIEW)).unwrap();
     let cells: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(cells, [VIEW, "running", "1", "3", "0", "0"], "{table}");
 
-    // Without --server, it is the one that the configuration starts.
+    // Without --server, the server of the configuration is asked.
     let listen = format!("gateway.listen={}", server.address());
     let again = run_in(directory.path(), &["projections", "list", "--set", &listen]);
     assert_eq!((again.code, again.stdout), (Some(0), table));
@@ -83,22 +83,22 @@ fn the_list_has_a_line_for_each_projection() {
 fn a_projection_is_paused_and_resumed() {
     let (_directory, server) = server_with(1);
     listed_when(&server, has_caught_up);
-    assert_eq!(told(&server, &["pause", VIEW, VIEW]), format!("{VIEW}: paused at position 1\n"));
+    assert_eq!(output_of(&server, &["pause", VIEW, VIEW]), format!("{VIEW}: paused at position 1\n"));
     restock(&server, 2);
     listed_when(&server, |seen| seen["lag"] == 1);
-    let all = told(&server, &["pause", "--all"]);
-    assert!(all.contains(&format!("{VIEW}: it is paused already\n")) && all.lines().count() > 1, "{all}");
-    told(&server, &["resume", "--all"]);
+    let all = output_of(&server, &["pause", "--all"]);
+    assert!(all.contains(&format!("{VIEW}: the projection is paused already\n")) && all.lines().count() > 1, "{all}");
+    output_of(&server, &["resume", "--all"]);
     listed_when(&server, |seen| has_caught_up(seen) && seen["position"] == 2);
 }
 
 #[test]
-fn a_rebuild_says_when_it_is_done() {
+fn a_rebuild_reports_its_end() {
     let (_directory, server) = server_with(5);
     let before = listed_when(&server, has_caught_up);
     let rebuilt = projections(&server, &["rebuild", VIEW]);
     assert_eq!((rebuilt.code, rebuilt.stdout), (Some(0), format!("{VIEW}: rebuilt, at position 5\n")));
-    // No terminal, no bar.
+    // Without a terminal there is no bar.
     assert!(!rebuilt.stderr.contains('\u{1b}'), "{}", rebuilt.stderr);
     let once = listed(&server);
     assert!(once["build"].as_u64() > before["build"].as_u64(), "{once}");
@@ -106,63 +106,66 @@ fn a_rebuild_says_when_it_is_done() {
     let rebuilt = projections(&server, &["rebuild", "--all", "--json"]);
     let outcomes: Value = serde_json::from_str(&rebuilt.stdout).unwrap();
     assert!(outcomes.as_array().unwrap().iter().all(|outcome| outcome["rebuilt"] == true), "{outcomes}");
-    assert_eq!(told(&server, &["rebuild", VIEW, "--no-wait"]), format!("{VIEW}: rebuilding\n"));
+    assert_eq!(output_of(&server, &["rebuild", VIEW, "--no-wait"]), format!("{VIEW}: rebuilding\n"));
     listed_when(&server, |seen| seen["rebuild"].is_null() && seen["build"].as_u64() > once["build"].as_u64());
 }
 
 #[test]
-fn what_throws_documents_away_is_agreed_to_first() {
+fn a_command_that_deletes_documents_asks_first() {
     let (_directory, server) = server_with(3);
     let before = listed_when(&server, has_caught_up);
     for arguments in [&["reset", VIEW, "--to", "0"][..], &["drop", VIEW]] {
         let ended = projections(&server, arguments);
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
-        assert!(ended.stderr.ends_with("say --yes if that is what you want\n"), "{ended:?}");
+        assert!(ended.stderr.ends_with("repeat the command with --yes to do it\n"), "{ended:?}");
     }
     assert_eq!(listed(&server), before);
 
-    told(&server, &["reset", VIEW, "--to", "2", "--yes"]);
+    output_of(&server, &["reset", VIEW, "--to", "2", "--yes"]);
     let partial = listed_when(&server, |seen| has_caught_up(seen) && seen["build"] != before["build"]);
     assert_eq!((&before["begun_after"], &partial["begun_after"]), (&0.into(), &2.into()));
-    assert!(told(&server, &["list"]).contains("partial: lacks the events up to 2, rebuild it"));
+    assert!(output_of(&server, &["list"]).contains("partial: lacks the events up to 2, rebuild it"));
     let health = server.client().get("/health/projections").unwrap();
     assert!(health.text().contains("it was reset: it lacks the events up to 2"), "{health}");
     let asked = projections(&server, &["reset", VIEW, "--to", "2"]);
-    assert!(asked.stderr.contains("whatever adds up over an aggregate's life"), "{asked:?}");
+    assert!(asked.stderr.contains("values that add up over an aggregate's life"), "{asked:?}");
     let at_work = projections(&server, &["drop", VIEW, "--yes"]);
-    assert_eq!((at_work.code, at_work.stderr), (Some(1), "dormouse: it is at work: pause it first\n".to_owned()));
-    told(&server, &["pause", VIEW]);
-    assert_eq!(told(&server, &["drop", VIEW, "--yes"]), format!("{VIEW}: dropped\n"));
+    assert_eq!(
+        (at_work.code, at_work.stderr),
+        (Some(1), "dormouse: the projection is running: pause it first\n".to_owned())
+    );
+    output_of(&server, &["pause", VIEW]);
+    assert_eq!(output_of(&server, &["drop", VIEW, "--yes"]), format!("{VIEW}: dropped\n"));
     assert_eq!(listed(&server)["state"], "dropped");
 }
 
 #[test]
-fn what_is_wrong_is_said_in_one_line() {
+fn an_error_is_one_line() {
     let (_directory, server) = server_with(0);
     let url = server.url();
     let nothing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for (arguments, code, said) in [
+    for (arguments, code, expected) in [
         (&["pause", "inventry", "--server", &url][..], 2, "did you mean \"inventory\"?"),
         (&["rebuild", VIEW, "inventry", "--server", &url], 2, "did you mean \"inventory\"?"),
-        (&["parked", VIEW, "SKU-1", "--server", &url], 2, "say type/id, such as order/o-17"),
+        (&["parked", VIEW, "SKU-1", "--server", &url], 2, "write type/id, such as order/o-17"),
         (&["retry", VIEW, "inventory/SKU-1", "--server", &url], 1, "no event of inventory/SKU-1 is parked"),
         (&["reset", VIEW, "--to", "9", "--yes", "--server", &url], 2, "there is no position 9: the journal ends at 0"),
         (&["pause"], 2, "required arguments were not provided"),
-        (&["list", "--server", "127.0.0.1:8080"], 2, "is no address such as http://127.0.0.1:8080"),
-        (&["list", "--set", "gateway.listen=127.0.0.1:0"], 2, "say it with --server"),
+        (&["list", "--server", "127.0.0.1:8080"], 2, "is not an address such as http://127.0.0.1:8080"),
+        (&["list", "--set", "gateway.listen=127.0.0.1:0"], 2, "name the server with --server"),
         (&["list", "--server", &format!("http://{nothing}")], 1, "start it with `dormouse serve`"),
     ] {
         let ended = run(&[&["projections"], arguments].concat());
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), ""), "{arguments:?}: {ended:?}");
-        assert!(ended.stderr.starts_with("dormouse: ") && ended.stderr.contains(said), "{arguments:?}: {ended:?}");
+        assert!(ended.stderr.starts_with("dormouse: ") && ended.stderr.contains(expected), "{arguments:?}: {ended:?}");
         assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     }
-    assert_eq!(told(&server, &["parked", VIEW]), format!("{VIEW}: nothing is parked\n"));
-    // A name that is wrong keeps the others from being touched.
+    assert_eq!(output_of(&server, &["parked", VIEW]), format!("{VIEW}: nothing is parked\n"));
+    // With one unknown name, no projection is changed.
     assert!(listed(&server)["rebuild"].is_null());
 }
 
-/// A terminal, and a command whose messages go there.
+/// A command on a terminal, which gets its messages.
 struct Terminal {
     child: Child,
     controller: File,
@@ -180,12 +183,12 @@ impl Terminal {
         Self { child, controller: controller.into() }
     }
 
-    /// Reads what is shown until that is in it.
+    /// Reads until the terminal shows this text.
     fn shows(&mut self, wanted: &str) -> String {
         let mut shown = Vec::new();
         let mut buffer = [0; 4096];
         while !String::from_utf8_lossy(&shown).contains(wanted) {
-            // It fails when nobody has the terminal open any more.
+            // Reading fails once no process has the terminal open.
             let count = self.controller.read(&mut buffer).unwrap_or_else(|error| {
                 panic!("{error}, and {wanted:?} was not shown: {}", String::from_utf8_lossy(&shown))
             });
@@ -195,7 +198,7 @@ impl Terminal {
     }
 
     fn ended(self) -> (Option<i32>, String) {
-        // Somebody has to read what is shown, or the command waits for room.
+        // The output must be read, or the command waits until there is room.
         let mut controller = self.controller;
         thread::spawn(move || std::io::copy(&mut controller, &mut std::io::sink()));
         let output = self.child.wait_with_output().unwrap();
@@ -204,30 +207,30 @@ impl Terminal {
 }
 
 #[test]
-fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_looking_on() {
+fn a_terminal_shows_a_bar_and_ctrl_c_ends_only_the_waiting() {
     let (directory, server) = server_with(4);
     listed_when(&server, has_caught_up);
-    // So that it does not end before it was looked at.
-    told(&server, &["pause", VIEW]);
+    // The pause keeps the rebuild from ending before it was seen.
+    output_of(&server, &["pause", VIEW]);
     let url = server.url();
     let arguments = ["projections", "rebuild", VIEW, "--server", &url];
     let mut terminal = Terminal::run(directory.path(), &arguments);
     let shown = terminal.shows("0 of 4 events");
     assert!(shown.contains(VIEW) && shown.contains("0 %"), "{shown:?}");
     kill_process(Pid::from_child(&terminal.child), Signal::INT).unwrap();
-    terminal.shows("the rebuild itself goes on");
+    terminal.shows("the rebuild continues");
     assert_eq!(terminal.ended(), (Some(130), String::new()));
     assert!(listed(&server)["rebuild"].is_object());
 
-    // Whoever looks on again sees how it ends.
+    // Another command that waits shows the end.
     let mut terminal = Terminal::run(directory.path(), &arguments);
     terminal.shows("0 of 4 events");
-    told(&server, &["resume", VIEW]);
+    output_of(&server, &["resume", VIEW]);
     assert_eq!(terminal.ended(), (Some(0), format!("{VIEW}: rebuilt, at position 4\n")));
 }
 
 #[test]
-fn help_teaches_each_command() {
+fn the_help_has_examples_of_each_command() {
     for name in ["list", "pause", "resume", "rebuild", "reset", "drop", "parked", "retry", "skip"] {
         let help = run(&["projections", name, "--help"]).stdout;
         assert!(help.contains("Example") && help.contains(&format!("dormouse projections {name}")), "{name}: {help}");
@@ -236,7 +239,7 @@ fn help_teaches_each_command() {
 }
 
 #[test]
-fn the_metrics_say_how_far_behind_a_projection_is() {
+fn the_metrics_have_the_lag_of_a_projection() {
     let (_directory, server) = server_with(3);
     listed_when(&server, |view| view["position"] == 3);
     let scraped = || server.client().get("/metrics").unwrap().text();
@@ -249,7 +252,7 @@ fn the_metrics_say_how_far_behind_a_projection_is() {
     ] {
         assert!(text.lines().any(|found| found.starts_with(line)), "no {line} in\n{text}");
     }
-    told(&server, &["pause", VIEW]);
+    output_of(&server, &["pause", VIEW]);
     restock(&server, 4);
     assert!(scraped().contains("projection_lag_events{projection=\"inventory\"} 1"));
     let late = |text: &str| {

@@ -1,4 +1,4 @@
-//! A journal that was put back to an older state: what clients know of the lost history is not taken for the one that is.
+//! A journal that was restored to an older state: tokens of the lost history are refused.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The id under which a stream shows a version of the aggregate.
+/// The id of the message that shows a version of the aggregate.
 fn id_of(server: &Server, path: &str, version: u64) -> String {
     let mut stream = Wire::connect(server.address());
     stream.send(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n"));
@@ -36,11 +36,11 @@ fn id_of(server: &Server, path: &str, version: u64) -> String {
     message.lines().next().unwrap().to_owned()
 }
 
-/// What a reader is answered who knows a token of the log, and one of the aggregate.
+/// The responses to a reader with a token of the log and one of the aggregate.
 fn answers(client: &Client, position: &str, version: &str, tag: &str) -> Vec<(u16, String)> {
     let stream = |path: &str, id: &str| {
         let headers = [("accept", "text/event-stream"), ("last-event-id", id)];
-        // Who is let in would follow for ever: only those who are not are answered here.
+        // An accepted stream would not end, so only refused ones are read.
         client.request("GET", path, &headers, None)
     };
     let page = |path: &str, after: &str| client.get(&format!("{path}?after={after}"));
@@ -56,16 +56,16 @@ fn answers(client: &Client, position: &str, version: &str, tag: &str) -> Vec<(u1
         answers.push(stream("/v1/events", position));
         answers.push(stream(&format!("{STOCK}/events"), version));
     }
-    let told = answers.into_iter().map(|answer| {
+    let results = answers.into_iter().map(|answer| {
         let answer = answer.unwrap();
         let problem = if answer.status == 200 { String::new() } else { answer.json()["type"].to_string() };
         (answer.status, problem.trim_matches('"').trim_start_matches("urn:dormouse:problem:").to_owned())
     });
-    told.collect()
+    results.collect()
 }
 
 #[test]
-fn tokens_of_a_history_that_was_lost_are_refused_and_those_of_what_was_kept_are_taken_on_sqlite() {
+fn tokens_of_the_lost_history_are_refused_and_earlier_ones_are_accepted_on_sqlite() {
     let (directory, backup) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let data = directory.path().join("data");
     let put_back = || {
@@ -76,7 +76,7 @@ fn tokens_of_a_history_that_was_lost_are_refused_and_those_of_what_was_kept_are_
 }
 
 #[test]
-fn tokens_of_a_history_that_was_lost_are_refused_and_those_of_what_was_kept_are_taken_on_postgres() {
+fn tokens_of_the_lost_history_are_refused_and_earlier_ones_are_accepted_on_postgres() {
     let (directory, postgres) = (TempDir::new().unwrap(), Postgres::shared());
     let (journal, elsewhere) = (postgres.create_database(), postgres.create_database());
     let name = journal.rsplit('/').next().unwrap();
@@ -89,7 +89,7 @@ fn tokens_of_a_history_that_was_lost_are_refused_and_those_of_what_was_kept_are_
     tokens_of_a_lost_history_are_refused(server_in(directory.path()).journal(&journal), keep, put_back);
 }
 
-/// Both a backup and its restore happen while no server runs.
+/// Backup and restore both happen while no server runs.
 fn tokens_of_a_lost_history_are_refused(server: ServerBuilder, back_up: impl FnOnce(), put_back: impl FnOnce()) {
     let mut server = server.start();
     restock(&server, 1);

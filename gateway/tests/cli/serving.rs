@@ -1,4 +1,4 @@
-//! A server's life: what it says, how it ends.
+//! The life of a server: its output and its end.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -20,7 +20,7 @@ fn in_memory() -> ServerBuilder {
     Server::builder().program(PROGRAM).journal("memory:")
 }
 
-/// A command whose body is still to come, so that it is under way until we say so.
+/// A command without its body, so that it is in progress until the test sends the body.
 fn slow_command(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
@@ -39,13 +39,13 @@ fn is_ready(server: &Server) -> bool {
 }
 
 #[test]
-fn a_server_says_one_line_on_stdout_and_logs_json_on_stderr() {
+fn a_server_prints_one_line_on_stdout_and_logs_json_on_stderr() {
     let mut server = in_memory().start();
     server.terminate();
     server.wait(SOON);
     let logs = server.logs();
-    let (said, logged): (Vec<_>, Vec<_>) = logs.lines().partition(|line| !line.starts_with('{'));
-    assert_eq!(said, [format!("listening on {}", server.url())]);
+    let (printed, logged): (Vec<_>, Vec<_>) = logs.lines().partition(|line| !line.starts_with('{'));
+    assert_eq!(printed, [format!("listening on {}", server.url())]);
     let logged: Vec<Value> = logged.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let running = logged.iter().find(|line| line["message"] == "running").unwrap();
     assert_eq!(running["address"], server.address().to_string());
@@ -57,7 +57,7 @@ fn without_a_command_it_serves() {
     let directory = TempDir::new().unwrap();
     let mut command =
         command(directory.path(), &["--set", "journal.url=memory:", "--set", "gateway.listen=127.0.0.1:0"]);
-    // Nobody reads what it says, and it does not mind.
+    // Its output has no reader, and it runs nevertheless.
     let mut child = command.stdout(closed_pipe()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut logged = String::new();
     let mut stderr = child.stderr.take().unwrap();
@@ -99,7 +99,7 @@ fn sigterm_finishes_the_request_under_way_and_exits_with_0() {
     assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.logs());
     drop(idle);
 
-    // It was acknowledged, so it is there.
+    // The event was acknowledged, so it is stored.
     server.restart();
     assert_eq!(server.client().get("/v1/inventory/SKU-2").unwrap().json()["state"]["on_hand"], 1);
 }
@@ -107,20 +107,20 @@ fn sigterm_finishes_the_request_under_way_and_exits_with_0() {
 #[test]
 fn sigterm_turns_it_unready_while_it_serves_before_it_stops_accepting() {
     let mut server = in_memory().set("gateway.unready_for=2s").start();
-    let asked = Instant::now();
+    let started = Instant::now();
     server.terminate();
     eventually("an unready server", SOON, || !is_ready(&server));
-    // Each on a connection of its own.
+    // Each request has a connection of its own.
     restock(&server, 1);
     assert_eq!(server.client().get("/v1/inventory/SKU-1").unwrap().json()["state"]["on_hand"], 1);
     let health = server.client().get("/health").unwrap();
     assert_eq!((health.status, &health.json()["status"]), (200, &"degraded".into()));
     assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.logs());
-    assert!(asked.elapsed() >= Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(started.elapsed() >= Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[test]
-fn a_second_signal_ends_a_server_that_is_only_unready_yet() {
+fn a_second_signal_ends_a_server_that_is_still_serving() {
     let mut server = in_memory().set("gateway.unready_for=1h").start();
     server.terminate();
     eventually("an unready server", SOON, || !is_ready(&server));
@@ -129,13 +129,13 @@ fn a_second_signal_ends_a_server_that_is_only_unready_yet() {
 }
 
 #[test]
-fn a_server_that_fails_while_it_is_only_unready_yet_waits_no_longer() {
+fn a_server_that_fails_while_it_is_still_serving_stops_at_once() {
     let directory = TempDir::new().unwrap();
     let mut first = server_in(directory.path()).set("gateway.unready_for=1h").start();
     first.terminate();
     eventually("an unready server", SOON, || !is_ready(&first));
     let _second = server_in(directory.path()).start();
-    // It finds out when it wants to write, and may be gone before it answers.
+    // The server notices at its next write, and may end before it answers.
     let _refused = first.client().post("/v1/inventory/SKU-1/update-inventory", &serde_json::from_str(BODY).unwrap());
     assert_eq!(first.wait(SOON).code(), Some(1), "{}", first.logs());
 }
@@ -144,10 +144,10 @@ fn a_server_that_fails_while_it_is_only_unready_yet_waits_no_longer() {
 fn a_request_that_does_not_end_is_cut_off_when_time_is_up() {
     let mut server = in_memory().set("gateway.drain_timeout=500ms").start();
     let _stream = slow_command(&server);
-    let asked = Instant::now();
+    let started = Instant::now();
     server.terminate();
     assert_eq!(server.wait(SOON).code(), Some(0), "{}", server.logs());
-    assert!((Duration::from_millis(500)..SOON / 2).contains(&asked.elapsed()), "{:?}", asked.elapsed());
+    assert!((Duration::from_millis(500)..SOON / 2).contains(&started.elapsed()), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -162,13 +162,13 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn running_out_of_files_is_survived_and_foretold() {
+fn running_out_of_files_is_survived_and_warned_of() {
     let directory = TempDir::new().unwrap();
     // The harness runs `sh serve --set …`, which is this script.
     fs::write(directory.path().join("serve"), format!("ulimit -n 40; exec {PROGRAM} serve \"$@\"")).unwrap();
     let server = Server::builder().program("sh").working_directory(directory.path()).journal("memory:").start();
-    let foretold = r#""message":"the limit on open files is too low for gateway.max_connections""#;
-    assert!(server.logs().contains(foretold), "{}", server.logs());
+    let warning = r#""message":"the limit on open files is too low for gateway.max_connections""#;
+    assert!(server.logs().contains(warning), "{}", server.logs());
 
     let connections: Vec<_> = (0..60).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
     eventually("a lack of files", SOON, || server.logs().contains("cannot accept connections"));
@@ -184,12 +184,12 @@ fn a_server_that_loses_its_journal_says_so_and_exits_with_1() {
     let second = server_in(directory.path()).start();
     restock(&second, 2);
 
-    // It finds out when it wants to write.
+    // The server notices at its next write.
     let refused = first.client().post("/v1/inventory/SKU-1/update-inventory", &serde_json::from_str(BODY).unwrap());
     assert!(refused.is_err() || refused.is_ok_and(|answer| answer.status >= 500));
     assert_eq!(first.wait(SOON).code(), Some(1));
-    let said = "\ndormouse: another process has taken over the journal";
-    eventually("its last words", SOON, || first.logs().contains(said));
+    let expected = "\ndormouse: another process has taken over the journal";
+    eventually("its last words", SOON, || first.logs().contains(expected));
     restock(&second, 3);
 }
 

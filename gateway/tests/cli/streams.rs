@@ -1,4 +1,4 @@
-//! Streams of events, over the network and beyond the life of a server.
+//! Streams of events over the network, also across restarts of the server.
 
 use std::thread;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{PROGRAM, SOON, restock, server_in};
 
-/// Asks for a stream, behind an id if there is one.
+/// Requests a stream, after an id if there is one.
 fn follow(server: &Server, path: &str, last_id: Option<u64>) -> Wire {
     let mut wire = Wire::connect(server.address());
     let last_id = last_id.map_or(String::new(), |id| format!("last-event-id: {id}\r\n"));
@@ -17,7 +17,7 @@ fn follow(server: &Server, path: &str, last_id: Option<u64>) -> Wire {
     wire
 }
 
-/// What comes before the mark of the history in an id.
+/// The number in an id, without the mark of the history.
 fn number(id: &str) -> u64 {
     id.split('-').next().unwrap().parse().unwrap()
 }
@@ -33,9 +33,9 @@ fn shown(heard: &str) -> Vec<(u64, Value)> {
 }
 
 #[test]
-fn a_stream_ends_with_its_server_and_goes_on_with_the_next() {
+fn a_stream_ends_with_its_server_and_continues_with_the_next() {
     let directory = TempDir::new().unwrap();
-    // A stream that was drained like a request would keep the server for longer than this test waits.
+    // If a stream were drained like a request, the server would run for longer than this test waits.
     let mut server = server_in(directory.path()).set("gateway.drain_timeout=1h").start();
     restock(&server, 1);
     restock(&server, 2);
@@ -62,7 +62,7 @@ fn a_stream_ends_with_its_server_and_goes_on_with_the_next() {
 }
 
 #[test]
-fn a_type_that_was_not_asked_for_is_not_shown() {
+fn a_type_that_was_not_requested_is_not_shown() {
     let server = Server::builder().program(PROGRAM).journal("memory:").set("gateway.stream_heartbeat=100ms").start();
     let (mut orders, mut stocks) =
         (follow(&server, "/v1/events?type=order", None), follow(&server, "/v1/events?type=order,inventory", None));
@@ -72,7 +72,7 @@ fn a_type_that_was_not_asked_for_is_not_shown() {
 }
 
 #[test]
-fn whoever_comes_back_again_and_again_misses_nothing_not_even_when_the_server_is_killed() {
+fn a_client_that_reconnects_misses_nothing_even_if_the_server_is_killed() {
     const EVENTS: u64 = 300;
 
     let directory = TempDir::new().unwrap();
@@ -85,7 +85,7 @@ fn whoever_comes_back_again_and_again_misses_nothing_not_even_when_the_server_is
             scope.spawn(move || {
                 for number in 0..EVENTS {
                     let body = json!({"change": 1, "reason": format!("{known}-{number}")});
-                    // The server may be killed meanwhile, and then it answers nothing.
+                    // The server may be killed meanwhile, and then sends no response.
                     if client.post("/v1/inventory/SKU-1/update-inventory", &body).is_err() {
                         break;
                     }
@@ -97,7 +97,7 @@ fn whoever_comes_back_again_and_again_misses_nothing_not_even_when_the_server_is
                 let wanted = last.unwrap_or(0) + 1 + interruptions % 5;
                 let mut stream = follow(&server, "/v1/events", last);
                 let heard = stream.heard_until(&format!("\nid: {wanted}-"), SOON);
-                // What follows the last blank line may be only a part of a message.
+                // The text after the last blank line may be only a part of a message.
                 seen.extend(shown(heard.rsplit_once("\n\n").map_or("", |(whole, _)| whole)));
                 interruptions += 1;
             }
@@ -120,5 +120,5 @@ fn whoever_comes_back_again_and_again_misses_nothing_not_even_when_the_server_is
     for ((id, shown), stored) in seen.iter().zip(&stored) {
         assert_eq!(shown, stored, "{id}");
     }
-    assert!(stored.len() >= seen.len(), "what was shown is gone");
+    assert!(stored.len() >= seen.len(), "an event that was shown is lost");
 }

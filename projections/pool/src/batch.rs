@@ -1,25 +1,24 @@
-//! What a worker takes from the feed at once.
+//! A batch of events, as a worker takes it from the feed.
 
 use dormouse_journal::{Feed, ReadError};
 use dormouse_kernel::{AggregateRef, NewEvent, Position, RecordedEvent};
 
 use crate::store::Offset;
 
-/// Events that follow one another in the log, as far as they are of types that the projection reads: of the others there
-/// is only how far they go.
+/// Consecutive events of the log, without those whose aggregate types the projection does not read.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) events: Vec<RecordedEvent>,
-    /// Right behind the last event, whether it is among these or not.
+    /// Right behind the last event, also if that one is left out.
     pub(crate) to: Offset,
-    /// All of them, those that are left out as well.
+    /// How many events there are, with those that are left out.
     pub(crate) count: usize,
-    /// More of them are there already.
+    /// Whether the log already has more events behind these.
     pub(crate) is_behind: bool,
 }
 
 impl Batch {
-    /// Waits for the next one, of at most `limit` events, counted before any is left out.
+    /// Waits for the next batch of at most `limit` events, counted with those that are left out.
     pub(crate) async fn next(
         feed: &mut Feed,
         limit: usize,
@@ -27,10 +26,10 @@ impl Batch {
     ) -> Result<Option<Self>, ReadError> {
         let from = feed.position();
         let events = feed.next_where(limit, wanted).await?;
-        Ok(Self::passed(feed, from, events))
+        Ok(Self::passed_by(feed, from, events))
     }
 
-    /// The next one, if it is there already.
+    /// The next batch, if the log already has events for it.
     pub(crate) async fn ready(
         feed: &mut Feed,
         limit: usize,
@@ -38,10 +37,10 @@ impl Batch {
     ) -> Result<Option<Self>, ReadError> {
         let from = feed.position();
         let events = feed.ready_where(limit, wanted).await?;
-        Ok(Self::passed(feed, from, events))
+        Ok(Self::passed_by(feed, from, events))
     }
 
-    fn passed(feed: &Feed, from: Position, events: Vec<RecordedEvent>) -> Option<Self> {
+    fn passed_by(feed: &Feed, from: Position, events: Vec<RecordedEvent>) -> Option<Self> {
         let (position, chain) = feed.passed().filter(|(position, _)| *position > from)?;
         // Positions have no gaps.
         let count = usize::try_from(position.0 - from.0).unwrap_or(usize::MAX);

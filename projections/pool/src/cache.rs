@@ -1,6 +1,6 @@
-//! Answers of views, kept in memory until whoever writes the view changes them.
+//! A cache of the documents and lists that readers ask for. The worker that writes a view invalidates them.
 
-mod counts;
+mod load;
 mod metric;
 mod store;
 #[cfg(test)]
@@ -14,64 +14,75 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use dormouse_config::Cache as Options;
 use serde::Serialize;
 
-pub use counts::{Evictions, Usage};
-use store::{Answer, Asked, CacheStore, Question};
+use metric::Counts;
+pub use metric::{Evictions, Usage};
+use store::{CacheStore, Content, Read, ReadRef};
 pub(crate) use view_cache::ViewCache;
 
-/// Answers of views, kept in memory. Cheap to clone.
+/// A cache of documents and lists of views. Cheap to clone.
 ///
-/// An answer says how far the view was, and the cache answers as the store does: what the events up to there made of it,
-/// nothing later, never going back. It does so for views whose worker runs in this process and says here what it is about
-/// to do; a view that others move is not kept. Why this is exact:
+/// A result names the position at which it is true. The cache gives the same guarantee as the store: a result contains
+/// the effect of all events up to its position and of no later event, and the position never goes back. The cache holds
+/// entries only for views whose worker runs in this process and announces its changes here. These facts make it exact:
 ///
-/// - **Before a commit** the worker names what it changes ([`ViewCache::writing`]). That is dropped, and nothing is kept under
-///   these names until the commit is known to have succeeded. Lists count as changed by every commit that changes any
-///   document. So whatever is kept is what the store holds, before the commit, while it becomes visible, and after it.
-/// - **How far the view was seen** is noted after a commit and before anybody is told, and whenever a load has shown it. A
-///   hit is true up to there: what it reads *first* is how far the view was seen, and only then the answer, which has
-///   outlived every change up to there. So the position of an answer grows although its document stays the same, and who
-///   has read one document does not find the view further back at the next.
-/// - **A load that a commit overtakes** is forgotten when the commit is announced: it answers those who asked before, is
-///   not kept, and whoever asks from then on does not wait for it. While the end of a commit is open, what it changes is
-///   loaded by everybody alone.
-/// - **A commit whose answer is lost**, or whose worker died over it, may happen later. What it changes is kept again
-///   after the next commit that moves the view on: stores move a view only from where the worker believes it is, so the
-///   lost one can no longer happen then. One that releases parked events leaves the view where it is, and says nothing
-///   about those that were lost there. A worker that is restarted finds everything else as true as it left it.
-/// - **Another build** is served only after the view_cache was closed ([one way](ViewCache::closes) or
-///   [the other](ViewCache::gives_way_to)), and kept after its worker said that it [is](ViewCache::serves). Answers belong to a *turn*; a new one puts all earlier ones out of reach at once.
-/// - **A view without a worker** is not kept: the worker was paused or stopped, or what is served was made by other code.
-/// - **Somebody else who moves the view** shows when a load is further than any commit that was announced, or when a
-///   commit finds the view moved: the view_cache is closed until the worker knows where it is.
+/// - **Before a commit** the worker names the documents that it changes ([`ViewCache::commit_begins`]). Their entries
+///   are removed, and none is inserted under these keys until the commit is known to have succeeded. Every commit that
+///   changes a document counts as a change of all lists. So each entry equals what the store holds before the commit,
+///   while the commit becomes visible, and after it.
+/// - **The seen position** is the highest position at which a reader may have seen the view. It is raised after each
+///   commit, before the commit is reported, and whenever a load has shown a higher position. A hit *first* reads
+///   the seen position and *then* the entry. An entry that is still there has survived every change up to that
+///   position, so it is true there. Therefore the position of a result grows although its document does not change, and
+///   a reader of one document does not find the view further back when it reads the next one.
+/// - **If a commit is announced while a load is in flight**, the load's result goes only to the readers that already
+///   wait for it. It is not cached, and later readers start their own load. While the outcome of a commit is open,
+///   every reader loads for itself what the commit changes.
+/// - **A commit without a known outcome** (its reply was lost, or its worker died) may still happen later. What it
+///   changes is cached again after the next commit that moves the view on. A store moves a view only from the position
+///   that the worker names, so the lost commit can no longer happen then. A commit that releases parked events does not
+///   move the view, so it proves nothing about a lost commit at that position. All other entries stay true when a
+///   worker restarts.
+/// - **Another build** is served only after the cache of the view was closed ([`ViewCache::closes`],
+///   [`ViewCache::swap_begins`]). Entries are cached for it once its worker says that it is served
+///   ([`ViewCache::serves`]). Every entry belongs to a *generation*; a new generation makes all earlier entries
+///   unreachable in one step.
+/// - **A view without a worker here** has no entries: its worker was paused or stopped, or other code made the served
+///   build.
+/// - **If another process moves the view**, a load is further than all announced commits, or a commit finds that the
+///   view has moved. The cache of the view is then closed until the worker has found out where the view is.
 ///
-/// A list of a view that is written all the time is dropped as soon as it is there; it costs one load, as without a cache,
-/// and no memory, because lists are removed and not left to grow old.
+/// A list of a view that is written all the time is removed right after it was inserted. That costs one load, as
+/// without a cache, and no memory, because stale lists are removed at once and do not wait for their expiry.
+///
+/// moka's own single flight (`try_get_with`) inserts every successful result and lets every caller join, so it would
+/// cache a load that a commit has overtaken. Therefore the cache has a single flight of its own.
 #[derive(Clone, Debug)]
 pub struct Cache(Arc<Shared>);
 
-/// What the view_caches have in common.
+/// The state that the caches of all views share.
 #[derive(Debug)]
 struct Shared {
-    /// Read by every hit, for as long as it looks; written when the options change. `None`: nothing is kept.
+    /// Every hit holds the read lock during its lookup. The write lock is taken when the options change.
+    /// `None`: caching is off.
     store: RwLock<Option<CacheStore>>,
     options: Mutex<Options>,
     view_caches: Mutex<BTreeMap<&'static str, Arc<ViewCache>>>,
-    turns: AtomicU64,
+    generations: AtomicU64,
 }
 
 /// How a cache is used.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stats {
-    /// What it may use.
+    /// The limits of the cache.
     pub options: Options,
-    /// All views together.
+    /// The sum of all views.
     pub total: Usage,
-    /// Each view.
+    /// The usage of each view.
     pub views: BTreeMap<&'static str, Usage>,
 }
 
 impl Cache {
-    /// An empty one.
+    /// An empty cache.
     #[must_use]
     pub fn new(options: Options) -> Self {
         metric::describe();
@@ -79,11 +90,11 @@ impl Cache {
             store: RwLock::new(CacheStore::of(&options)),
             options: Mutex::new(options),
             view_caches: Mutex::default(),
-            turns: AtomicU64::new(0),
+            generations: AtomicU64::new(0),
         }))
     }
 
-    /// Goes on with other options, and empty, if they differ. Reads that are under way are not disturbed.
+    /// Replaces the options and removes all entries, if the options differ. Loads in flight go on.
     pub fn configure(&self, options: Options) {
         let mut known = locked(&self.0.options);
         if *known == options {
@@ -92,7 +103,7 @@ impl Cache {
         let new = CacheStore::of(&options);
         let view_caches = locked(&self.0.view_caches);
         let mut store = self.0.store.write().unwrap_or_else(PoisonError::into_inner);
-        // Nobody puts anything in while it is replaced, and what is in the old one goes without being counted.
+        // The write lock keeps out inserts while the counts are reset. The old store reports no removals.
         let old = std::mem::replace(&mut *store, new);
         view_caches.values().for_each(|view_cache| view_cache.counts().emptied());
         *known = options;
@@ -101,7 +112,7 @@ impl Cache {
         drop(old);
     }
 
-    /// How it is used.
+    /// How the cache is used at this moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
         if let Some(store) = &*self.0.store() {
@@ -116,7 +127,7 @@ impl Cache {
         Stats { options, total, views }
     }
 
-    /// Drops all answers, or those of one view; says how many. `None`: there is no such view.
+    /// Removes all entries, or those of one view, and returns their number. `None`: there is no such view.
     #[must_use]
     pub fn clear(&self, view: Option<&str>) -> Option<u64> {
         let view_caches = locked(&self.0.view_caches);
@@ -126,7 +137,7 @@ impl Cache {
         }
     }
 
-    /// What it has of one view: nothing, at first.
+    /// The cache of one view. It is created empty and closed.
     pub(crate) fn view_cache(&self, view: &'static str) -> Arc<ViewCache> {
         let mut view_caches = locked(&self.0.view_caches);
         Arc::clone(view_caches.entry(view).or_insert_with(|| Arc::new(ViewCache::new(view, Arc::clone(&self.0)))))
@@ -138,34 +149,34 @@ impl Shared {
         self.store().is_some()
     }
 
-    fn get(&self, turn: u64, asked: Asked<'_>) -> Option<Answer> {
-        self.store().as_ref()?.get(turn, asked)
+    fn get(&self, generation: u64, read: ReadRef<'_>) -> Option<Content> {
+        self.store().as_ref()?.get(generation, read)
     }
 
-    fn has(&self, turn: u64, asked: Asked<'_>) -> bool {
-        self.store().as_ref().is_some_and(|store| store.has(turn, asked))
+    fn has(&self, generation: u64, read: ReadRef<'_>) -> bool {
+        self.store().as_ref().is_some_and(|store| store.has(generation, read))
     }
 
-    fn insert(&self, turn: u64, question: Question, answer: Answer, counts: &Arc<counts::Counts>) {
+    fn insert(&self, generation: u64, read: Read, content: Content, counts: &Arc<Counts>) {
         if let Some(store) = &*self.store() {
-            store.insert(turn, question, answer, counts);
+            store.insert(generation, read, content, counts);
         }
     }
 
-    fn remove<'a>(&self, turn: u64, asked: impl Iterator<Item = Asked<'a>>) {
+    fn remove<'a>(&self, generation: u64, reads: impl Iterator<Item = ReadRef<'a>>) {
         if let Some(store) = &*self.store() {
-            asked.for_each(|asked| store.remove(turn, asked));
+            reads.for_each(|read| store.remove(generation, read));
         }
     }
 
-    fn sweep(&self, turn: u64) {
+    fn sweep(&self, generation: u64) {
         if let Some(store) = &*self.store() {
-            store.sweep(turn);
+            store.sweep(generation);
         }
     }
 
-    fn next_turn(&self) -> u64 {
-        self.turns.fetch_add(1, Ordering::Relaxed)
+    fn next_generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed)
     }
 
     fn store(&self) -> RwLockReadGuard<'_, Option<CacheStore>> {
@@ -173,7 +184,7 @@ impl Shared {
     }
 }
 
-fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change is made whole before the guard goes.
-    what.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every change is complete before its guard is dropped.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

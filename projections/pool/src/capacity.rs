@@ -1,4 +1,4 @@
-//! How much the projections of a node may do at the same time. Operators change it while they work.
+//! How much the projections of a node may do at the same time. Operators can change it while they run.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,74 +13,74 @@ use crate::limits::EVENTS_IN_A_PART;
 #[derive(Debug)]
 pub struct Capacity {
     permits: Semaphore,
-    batches: Mutex<Batches>,
+    batches: Mutex<BatchPermits>,
     parts: AtomicUsize,
     /// Views that are built at the same time read the log together.
     pub(crate) reads: SharedReads,
 }
 
-/// Permits for batches.
+/// How many permits there are.
 #[derive(Debug)]
-struct Batches {
+struct BatchPermits {
     wanted: usize,
-    /// So many there are. More than wanted, while those that were taken away are still in use.
-    there: usize,
+    /// More than wanted while permits that should be removed are still in use.
+    existing: usize,
 }
 
-/// A batch that is in hand. Dropping it lets the next one begin.
+/// The permit for a batch in progress. Dropping it lets another batch begin.
 #[derive(Debug)]
-pub(crate) struct InHand<'c> {
+pub(crate) struct BatchPermit<'c> {
     capacity: &'c Capacity,
     permit: Option<SemaphorePermit<'c>>,
 }
 
 impl Capacity {
-    /// So many batches at the same time, each decoded in so many parts at most.
+    /// At most this many batches at the same time, each decoded in at most this many parts.
     #[must_use]
     pub fn new(batches: NonZeroUsize, parts: NonZeroUsize) -> Self {
         let batches = batches.get();
         Self {
             permits: Semaphore::new(batches),
-            batches: Mutex::new(Batches { wanted: batches, there: batches }),
+            batches: Mutex::new(BatchPermits { wanted: batches, existing: batches }),
             parts: AtomicUsize::new(parts.get()),
             reads: SharedReads::default(),
         }
     }
 
-    /// Changes both. Batches that are in hand are finished.
+    /// Changes both. Batches in progress are finished.
     pub fn configure(&self, batches: NonZeroUsize, parts: NonZeroUsize) {
         self.parts.store(parts.get(), Ordering::Relaxed);
         let mut counted = self.lock();
         counted.wanted = batches.get();
-        if counted.wanted > counted.there {
-            self.permits.add_permits(counted.wanted - counted.there);
-            counted.there = counted.wanted;
+        if counted.wanted > counted.existing {
+            self.permits.add_permits(counted.wanted - counted.existing);
+            counted.existing = counted.wanted;
         } else {
-            counted.there -= self.permits.forget_permits(counted.there - counted.wanted);
+            counted.existing -= self.permits.forget_permits(counted.existing - counted.wanted);
         }
     }
 
-    /// Waits until one more batch may be in hand.
-    pub(crate) async fn take(&self) -> InHand<'_> {
-        // It is never closed.
-        InHand { capacity: self, permit: self.permits.acquire().await.ok() }
+    /// Waits for the permit to begin a batch.
+    pub(crate) async fn acquire(&self) -> BatchPermit<'_> {
+        // The semaphore is never closed.
+        BatchPermit { capacity: self, permit: self.permits.acquire().await.ok() }
     }
 
-    /// Into how many parts so many events are divided to be decoded: small batches are faster in one piece.
+    /// The number of parts in which this many events are decoded. Small batches are faster in one part.
     pub(crate) fn parts(&self, events: usize) -> usize {
         self.parts.load(Ordering::Relaxed).min(events / EVENTS_IN_A_PART).max(1)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Batches> {
+    fn lock(&self) -> MutexGuard<'_, BatchPermits> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for InHand<'_> {
+impl Drop for BatchPermit<'_> {
     fn drop(&mut self) {
         let mut counted = self.capacity.lock();
-        if counted.there > counted.wanted {
-            counted.there -= 1;
+        if counted.existing > counted.wanted {
+            counted.existing -= 1;
             if let Some(permit) = self.permit.take() {
                 permit.forget();
             }
@@ -101,22 +101,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_batches_are_in_hand_than_there_may_be() {
+    async fn no_more_batches_are_in_progress_than_are_allowed() {
         let capacity = Capacity::new(number(2), number(1));
-        let (one, _other) = (capacity.take().await, capacity.take().await);
+        let (one, _other) = (capacity.acquire().await, capacity.acquire().await);
         assert_eq!(free(&capacity), 0);
         drop(one);
         assert_eq!(free(&capacity), 1);
     }
 
     #[tokio::test]
-    async fn what_is_taken_away_goes_when_its_batch_is_done() {
+    async fn a_removed_permit_disappears_when_its_batch_is_done() {
         let capacity = Capacity::new(number(3), number(1));
-        let (one, other) = (capacity.take().await, capacity.take().await);
+        let (one, other) = (capacity.acquire().await, capacity.acquire().await);
         capacity.configure(number(1), number(1));
         assert_eq!(free(&capacity), 0);
         drop(one);
-        assert_eq!(free(&capacity), 0, "one is still in hand, and that is all there may be");
+        assert_eq!(free(&capacity), 0, "one batch is in progress, and no more are allowed");
         drop(other);
         assert_eq!(free(&capacity), 1);
         capacity.configure(number(4), number(1));
@@ -124,9 +124,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_may_be_wanted_again_before_all_are_back() {
+    async fn the_number_of_permits_may_grow_again_before_all_are_returned() {
         let capacity = Capacity::new(number(3), number(1));
-        let all = [capacity.take().await, capacity.take().await, capacity.take().await];
+        let all = [capacity.acquire().await, capacity.acquire().await, capacity.acquire().await];
         capacity.configure(number(1), number(1));
         capacity.configure(number(2), number(1));
         drop(all);

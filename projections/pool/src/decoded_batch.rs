@@ -1,4 +1,4 @@
-//! One batch of events and what it does to a view. Everything but the loading of documents in its middle is pure.
+//! A batch of decoded events, and what it changes in a view. All of it is pure; the caller loads the documents.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -10,129 +10,127 @@ use dormouse_kernel::{AggregateRef, Position, RecordedEvent};
 use crate::documents::{Documents, InvalidDocument};
 use crate::key::Key;
 use crate::projection::Projection;
-use crate::sources::{AnySource, Change, Source};
+use crate::sources::{AnySource, DecodedEvent, Source};
 use crate::store::Parked;
 
 /// The events of a batch that concern a projection, decoded, and those that are parked.
 pub(crate) struct DecodedBatch<P: Projection> {
-    changes: Vec<Box<dyn Change<P>>>,
+    events: Vec<Box<dyn DecodedEvent<P>>>,
     parked: Vec<Parked>,
-    /// The aggregates of which an event cannot be projected, and where the first one is that was found so far.
-    stuck: HashMap<AggregateRef, Position>,
+    /// The aggregates with an event that cannot be projected, and the position of the first such event found so far.
+    first_poison: HashMap<AggregateRef, Position>,
 }
 
-/// The projection's code panicked over one of the events: what it was at is lost.
+/// The code of the projection panicked. The document that it was changing is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-/// An event that was decoded at: what it would be if it were parked, and what it changes (nothing, if it concerns no
-/// document), or why it cannot be decoded. `None`: it is of an aggregate type that the projection does not read.
-pub(crate) type DecodedEvent<P> = Option<(Parked, Result<Option<Box<dyn Change<P>>>, String>)>;
+/// The result of decoding an event: what to store if it is parked, and the decoded event (`None` if it concerns no
+/// document), or the reason why it cannot be decoded. `None`: the projection does not read its aggregate type.
+pub(crate) type DecodeResult<P> = Option<(Parked, Result<Option<Box<dyn DecodedEvent<P>>>, String>)>;
 
-/// Decodes an event, if it concerns the projection.
-pub(crate) fn decode<P: Projection>(
+/// Decodes an event, if the projection reads its aggregate type.
+pub(crate) fn decode_event<P: Projection>(
     recorded: RecordedEvent,
     sources: &HashMap<&'static str, AnySource<P>>,
-) -> DecodedEvent<P> {
+) -> DecodeResult<P> {
     let source = sources.get(recorded.aggregate.aggregate_type.as_str())?;
     let event = Parked::behind(&recorded);
-    Some((event, read_one(&**source, recorded)))
+    Some((event, decode_and_check(&**source, recorded)))
 }
 
 impl<P: Projection> DecodedBatch<P> {
-    /// Room for a batch of so many events.
-    pub(crate) fn of(events: usize) -> Self {
-        Self { changes: Vec::with_capacity(events), parked: Vec::new(), stuck: HashMap::new() }
+    pub(crate) fn with_capacity(events: usize) -> Self {
+        Self { events: Vec::with_capacity(events), parked: Vec::new(), first_poison: HashMap::new() }
     }
 
-    /// Takes the next event of the batch. What cannot be decoded is parked, and so is every event of an aggregate of which
-    /// an earlier one is: here, or as `waiting` says.
-    pub(crate) fn add(&mut self, decoded: DecodedEvent<P>, waiting: &HashSet<AggregateRef>) {
+    /// Adds the next event of the batch. An event is parked if it cannot be decoded, or if an earlier event of its
+    /// aggregate is parked: in this batch, or before (`parked_aggregates`).
+    pub(crate) fn add(&mut self, decoded: DecodeResult<P>, parked_aggregates: &HashSet<AggregateRef>) {
         let Some((event, decoded)) = decoded else { return };
-        if self.stuck.contains_key(&event.aggregate) || waiting.contains(&event.aggregate) {
+        if self.first_poison.contains_key(&event.aggregate) || parked_aggregates.contains(&event.aggregate) {
             self.parked.push(event);
             return;
         }
         match decoded {
-            Ok(change) => self.changes.extend(change),
+            Ok(decoded) => self.events.extend(decoded),
             Err(reason) => self.park(event, reason),
         }
     }
 
     fn park(&mut self, event: Parked, reason: String) {
-        let first = self.stuck.entry(event.aggregate.clone()).or_insert(event.position);
+        let first = self.first_poison.entry(event.aggregate.clone()).or_insert(event.position);
         *first = event.position.min(*first);
         self.parked.push(Parked { reason: Some(reason), ..event });
     }
 
-    /// How many events there are to project.
+    /// How many events must be projected.
     pub(crate) fn len(&self) -> usize {
-        self.changes.len()
+        self.events.len()
     }
 
-    /// How many aggregates they are of, with those whose events are parked.
+    /// How many aggregates the events are of, with those that are parked.
     pub(crate) fn aggregates(&self) -> usize {
-        let projected = self.changes.iter().map(|change| &change.recorded().aggregate);
+        let projected = self.events.iter().map(|event| &event.recorded().aggregate);
         projected.chain(self.parked.iter().map(|event| &event.aggregate)).collect::<HashSet<_>>().len()
     }
 
-    /// The documents that must be there before it is projected.
+    /// The keys of the documents that must be loaded before the batch is projected.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
-        let mut keys = Vec::with_capacity(self.changes.len());
-        self.changes.iter().for_each(|change| change.visit_keys(&mut |key| keys.push(key)));
+        let mut keys = Vec::with_capacity(self.events.len());
+        self.events.iter().for_each(|event| event.visit_keys(&mut |key| keys.push(key)));
         keys.into_iter()
     }
 
-    /// Projects some of the events, in order.
     pub(crate) fn project(&self, range: Range<usize>, documents: &mut Documents<P::Document>) -> Result<(), Panicked> {
-        let changes = &self.changes[range];
-        // Whatever a panic leaves half done is forgotten by whoever called.
-        let unharmed = catch_unwind(AssertUnwindSafe(|| changes.iter().for_each(|change| change.project(documents))));
-        unharmed.map_err(|_| Panicked)
+        let events = &self.events[range];
+        // The caller clears the documents after a panic, so a half-changed document is not used.
+        let projected = catch_unwind(AssertUnwindSafe(|| events.iter().for_each(|event| event.project(documents))));
+        projected.map_err(|_| Panicked)
     }
 
-    /// Projects one of the events so that it can be undone: if it cannot be projected, or what it makes of a document
-    /// cannot be stored, it is parked as if it had not come.
-    pub(crate) fn project_carefully(
+    /// Projects one event. If it cannot be projected, or its document cannot be stored, the documents are restored and
+    /// the event is parked.
+    pub(crate) fn project_or_park(
         &mut self,
         number: usize,
         documents: &mut Documents<P::Document>,
     ) -> Result<(), InvalidDocument> {
-        let change = &self.changes[number];
-        let event = Parked::behind(change.recorded());
-        // One that could not be decoded stands behind all that could.
-        if self.stuck.get(&event.aggregate).is_some_and(|first| *first < event.position) {
-            self.parked.push(event);
+        let event = &self.events[number];
+        let parked = Parked::behind(event.recorded());
+        // An earlier event may have failed to decode, or to be projected.
+        if self.first_poison.get(&parked.aggregate).is_some_and(|first| *first < parked.position) {
+            self.parked.push(parked);
             return Ok(());
         }
         let mut keys = Vec::new();
-        change.visit_keys(&mut |key| keys.push(key));
-        let before = documents.before(keys.iter().copied())?;
-        let projected = catch_unwind(AssertUnwindSafe(|| change.project(documents)));
+        event.visit_keys(&mut |key| keys.push(key));
+        let saved = documents.save(keys.iter().copied())?;
+        let projected = catch_unwind(AssertUnwindSafe(|| event.project(documents)));
         let reason = match projected {
             Ok(()) => documents.check(keys.iter().copied()).err().map(|invalid| invalid.to_string()),
             Err(panic) => Some(panicked(&*panic)),
         };
         if let Some(reason) = reason {
-            documents.restore(before)?;
-            self.park(event, reason);
+            documents.restore(saved)?;
+            self.park(parked, reason);
         }
         Ok(())
     }
 
     /// Whether an event was found that cannot be projected.
     pub(crate) fn has_poison(&self) -> bool {
-        !self.stuck.is_empty()
+        !self.first_poison.is_empty()
     }
 
-    /// What is parked, in order, after so many attempts.
+    /// The parked events, in order, after this many attempts.
     pub(crate) fn into_parked(mut self, attempts: u32) -> Vec<Parked> {
         self.parked.sort_unstable_by_key(|event| event.position);
         for event in &mut self.parked {
-            if self.stuck.get(&event.aggregate) == Some(&event.position) {
+            if self.first_poison.get(&event.aggregate) == Some(&event.position) {
                 event.attempts = attempts;
             } else {
-                // Whatever else is wrong with an aggregate's later events, they wait behind its first.
+                // A later event of the aggregate waits behind the first one, also if it could not be projected either.
                 event.reason = None;
             }
         }
@@ -140,27 +138,27 @@ impl<P: Projection> DecodedBatch<P> {
     }
 }
 
-/// `None`: it concerns no document.
-fn read_one<P: Projection>(
+/// `None`: the event concerns no document.
+fn decode_and_check<P: Projection>(
     source: &dyn Source<P>,
     recorded: RecordedEvent,
-) -> Result<Option<Box<dyn Change<P>>>, String> {
-    let read = catch_unwind(AssertUnwindSafe(|| source.read(recorded)));
-    let change = read.map_err(|panic| panicked(&*panic))?.map_err(|error| error.to_string())?;
-    let (mut any, mut problem) = (false, None);
-    change.visit_keys(&mut |key| {
-        any = true;
+) -> Result<Option<Box<dyn DecodedEvent<P>>>, String> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| source.decode(recorded)));
+    let event = decoded.map_err(|panic| panicked(&*panic))?.map_err(|error| error.to_string())?;
+    let (mut concerns_any, mut problem) = (false, None);
+    event.visit_keys(&mut |key| {
+        concerns_any = true;
         if problem.is_none() {
             problem = key.problem();
         }
     });
     match problem {
         Some(problem) => Err(problem),
-        None => Ok(any.then_some(change)),
+        None => Ok(concerns_any.then_some(event)),
     }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> String {
-    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the projection panicked: {}", said.unwrap_or("without a word"))
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the projection panicked: {}", message.unwrap_or("(no message)"))
 }

@@ -1,5 +1,4 @@
-//! What is known of a projection without running it: its name, its version, its declared fields, what its queries are
-//! called.
+//! The definition of a view: its name, its version, its declared fields, and the names of its queries.
 
 use std::borrow::Cow;
 
@@ -8,7 +7,7 @@ use crate::limits::{FIELD_CHARS, NAME_CHARS};
 use crate::projection::Projection;
 use crate::store::BuildNumber;
 
-/// A view as its store knows it. What is in it is checked: names can stand in SQL as they are.
+/// A view as its store knows it. All names are checked, so that they can be used in SQL as they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
     name: &'static str,
@@ -22,7 +21,7 @@ pub struct Definition {
 /// Why a projection cannot be run. Each is a mistake in its code.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DefinitionError {
-    /// Its name is none.
+    /// The name is not allowed.
     #[error(
         "projection {name:?}: a name is lower-case words with dashes, each beginning with a letter, at most {NAME_CHARS} characters"
     )]
@@ -30,7 +29,7 @@ pub enum DefinitionError {
         /// The name.
         name: &'static str,
     },
-    /// A declared field cannot be one.
+    /// A declared field is not allowed.
     #[error("projection {projection}: the field {path:?} {problem}")]
     Field {
         /// The projection.
@@ -40,13 +39,13 @@ pub enum DefinitionError {
         /// What is wrong, as the end of a sentence.
         problem: String,
     },
-    /// It names no aggregate type.
+    /// The projection names no aggregate type.
     #[error("projection {projection} has no sources")]
     NoSources {
         /// The projection.
         projection: &'static str,
     },
-    /// It names an aggregate type twice.
+    /// The projection names an aggregate type twice.
     #[error("projection {projection} names the aggregate type {aggregate} twice")]
     DuplicateSource {
         /// The projection.
@@ -55,16 +54,16 @@ pub enum DefinitionError {
         aggregate: &'static str,
     },
     /// The events of an aggregate cannot be decoded by name.
-    #[error("projection {projection}: the events of {aggregate} are no enum: {reason}")]
+    #[error("projection {projection}: the events of {aggregate} are not an enum: {reason}")]
     NotAnEnum {
         /// The projection.
         projection: &'static str,
         /// The aggregate type.
         aggregate: &'static str,
-        /// How that shows.
+        /// What the decoder says.
         reason: String,
     },
-    /// Two projections have one name.
+    /// Two projections have the same name.
     #[error("there are two projections {projection}")]
     Duplicate {
         /// The name.
@@ -73,10 +72,10 @@ pub enum DefinitionError {
 }
 
 impl Definition {
-    /// What a store needs to know of `P`.
+    /// The definition of `P`.
     ///
     /// # Errors
-    /// If its name or a declared field cannot be one.
+    /// If its name or a declared field is not allowed.
     pub fn of<P: Projection>() -> Result<Self, DefinitionError> {
         let (name, fields) = (P::NAME, P::fields());
         if !is_name(name) {
@@ -91,7 +90,7 @@ impl Definition {
                     "is not made of letters, digits and underscores with dots between them, at most {FIELD_CHARS} characters"
                 )));
             }
-            // Names of indexes know no case and no dots.
+            // The names of indexes ignore case and have no dots.
             if paths.iter().any(|known| folded(known) == folded(path)) {
                 return Err(refused("is declared twice, or differs from another one only in case or dots".to_owned()));
             }
@@ -101,7 +100,7 @@ impl Definition {
         Ok(Self { name, version: P::VERSION, fields, relation: relation(name), query_one, query_all })
     }
 
-    /// The name of the projection, which is that of its view.
+    /// The name of the projection and of its view.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
@@ -119,19 +118,19 @@ impl Definition {
         &self.fields
     }
 
-    /// Under which name SQL shows what is served: `view_`, then the name with underscores.
+    /// The name under which SQL shows the build that is served: `view_`, then the name with underscores.
     #[must_use]
     pub fn relation(&self) -> &str {
         &self.relation
     }
 
-    /// What reading one document is called, in metrics and permissions.
+    /// The name of the query for one document, in metrics and permissions.
     #[must_use]
     pub fn query_one(&self) -> &str {
         &self.query_one
     }
 
-    /// What reading a list is called.
+    /// The name of the query for a list.
     #[must_use]
     pub fn query_all(&self) -> &str {
         &self.query_all
@@ -143,13 +142,13 @@ impl Definition {
     }
 }
 
-/// The name in SQL of the view of that name.
+/// The name in SQL of a view.
 pub(crate) fn relation(name: &str) -> String {
     format!("view_{}", name.replace('-', "_"))
 }
 
 fn is_name(name: &str) -> bool {
-    // A word that is a number would make the table of a build out of another view's name.
+    // A name that ends with a number could be the name of a table of another view's build.
     let is_word = |word: &str| {
         word.starts_with(|first: char| first.is_ascii_lowercase())
             && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
@@ -165,7 +164,7 @@ fn is_path(path: &str) -> bool {
     path.len() <= FIELD_CHARS && path.split('.').all(is_name)
 }
 
-/// As it stands in the name of an index.
+/// The path of a field in the name of its index.
 pub(crate) fn folded(path: &str) -> String {
     path.to_ascii_lowercase().replace('.', "_")
 }
@@ -186,7 +185,7 @@ mod tests {
         }
     }
 
-    /// Its name is the plural, and one of them is not.
+    /// Its name is a plural that is not made with an `s`.
     struct People;
 
     impl Projection for People {
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_are_called_after_the_projection_unless_it_says_otherwise() {
+    fn queries_are_named_after_the_projection_unless_it_says_otherwise() {
         let totals = Definition::of::<OrderTotals>().unwrap();
         assert_eq!((totals.query_one(), totals.query_all()), ("GetOrderTotals", "GetAllOrderTotals"));
         let people = Definition::of::<People>().unwrap();

@@ -1,7 +1,7 @@
-//! The documents a worker has in its hands: those of the batch it is at, and the latest ones of earlier batches.
+//! The documents in a worker's memory: those of the present batch, and the latest ones of earlier batches.
 //!
-//! What is kept between batches is exactly what is stored: only one worker at a time can move a view on, and whenever
-//! something goes wrong all of this is [forgotten](Documents::forget).
+//! Between batches they are exactly what is stored: only one worker at a time can move a view, and after any failure
+//! the worker [clears](Documents::clear) them.
 
 use dormouse_kernel::Position;
 use lru::LruCache;
@@ -25,13 +25,13 @@ pub(crate) struct Documents<D> {
 struct Entry<D> {
     /// `None`: there is no such document.
     document: Option<D>,
-    /// As JSON, when it was last stored, or zero.
+    /// The size of its JSON when it was last stored, or zero.
     bytes: usize,
-    /// The last event that changed it since it was last stored.
+    /// The last event that has changed it since then.
     changed: Option<Position>,
 }
 
-/// A document that JSON cannot hold, or whose JSON cannot be read.
+/// A document that cannot be written as JSON, or whose JSON cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the document {key:?} {problem}")]
 pub(crate) struct InvalidDocument {
@@ -39,20 +39,20 @@ pub(crate) struct InvalidDocument {
     pub(crate) problem: String,
 }
 
-/// What a document was before an event that might go wrong.
-pub(crate) struct Before {
+/// A document as it was before an event that might fail.
+pub(crate) struct SavedDocument {
     key: Key,
     json: Option<String>,
     changed: Option<Position>,
 }
 
 impl<D: Serialize + DeserializeOwned> Documents<D> {
-    /// Between batches, it keeps documents of about so many bytes.
+    /// Keeps documents of about `budget_bytes` between batches.
     pub(crate) fn new(budget_bytes: usize) -> Self {
         Self { entries: LruCache::unbounded(), changed: Vec::new(), bytes: 0, budget_bytes }
     }
 
-    /// Those of `keys` that must be loaded, sorted. The others become the latest used.
+    /// Those of `keys` that must be loaded, sorted. The others count as used now.
     pub(crate) fn missing<'k>(&mut self, keys: impl Iterator<Item = &'k Key>) -> Vec<Key> {
         let mut missing: Vec<Key> = keys.filter(|key| self.entries.get(*key).is_none()).cloned().collect();
         missing.sort_unstable();
@@ -60,7 +60,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         missing
     }
 
-    /// Takes what was loaded; the keys that were not found have no document.
+    /// Adds the documents that were loaded. A wanted key that was not found has no document.
     pub(crate) fn insert(&mut self, wanted: Vec<Key>, found: Vec<(Key, String)>) -> Result<(), InvalidDocument> {
         for (key, json) in found {
             let document = Some(from_json(&key, &json)?);
@@ -81,8 +81,8 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         }
     }
 
-    /// Replaces a document, which must have been [loaded](Self::insert), because of the event at a position. If `next`
-    /// panics, the document is lost: [`restore`](Self::restore) it, or [`forget`](Self::forget) them all.
+    /// Replaces a document that is [loaded](Self::insert), because of the event at a position. If `next` panics, the
+    /// document is lost: [`restore`](Self::restore) it, or [`clear`](Self::clear) all of them.
     pub(crate) fn change(&mut self, key: &Key, position: Position, next: impl FnOnce(Option<D>) -> Option<D>) {
         let Some(entry) = self.entries.get_mut(key) else {
             unreachable!("the documents of a batch are loaded before it is projected");
@@ -93,7 +93,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         entry.document = next(entry.document.take());
     }
 
-    /// What has changed, sorted by key: rows to write, and keys whose documents are gone.
+    /// What has changed, sorted by key: rows to write, and keys whose documents are removed.
     pub(crate) fn changes(&mut self) -> Result<(Vec<Row>, Vec<Key>), InvalidDocument> {
         self.changed.sort_unstable();
         let (mut rows, mut gone) = (Vec::with_capacity(self.changed.len()), Vec::new());
@@ -117,8 +117,8 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         Ok((rows, gone))
     }
 
-    /// All that has changed is stored: from here on it may be kept, as far as there is room.
-    pub(crate) fn stored(&mut self) {
+    /// All changes are stored: now the documents may be kept, within the budget.
+    pub(crate) fn mark_stored(&mut self) {
         for key in self.changed.drain(..) {
             if let Some(entry) = self.entries.peek_mut(&key) {
                 entry.changed = None;
@@ -130,29 +130,29 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         }
     }
 
-    /// Nothing is known any more.
-    pub(crate) fn forget(&mut self) {
+    /// Removes all documents from memory.
+    pub(crate) fn clear(&mut self) {
         self.entries.clear();
         self.changed.clear();
         self.bytes = 0;
     }
 
-    /// Notes what some documents are, so that they can be [restored](Self::restore).
-    pub(crate) fn before<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<Vec<Before>, InvalidDocument> {
-        let mut noted: Vec<Before> = Vec::new();
+    /// Saves some documents, so that they can be [restored](Self::restore).
+    pub(crate) fn save<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<Vec<SavedDocument>, InvalidDocument> {
+        let mut saved: Vec<SavedDocument> = Vec::new();
         for key in keys {
             let Some(entry) = self.entries.peek(key) else { continue };
-            if noted.iter().all(|before| before.key != *key) {
+            if saved.iter().all(|before| before.key != *key) {
                 let json = entry.document.as_ref().map(|document| to_json(key, document)).transpose()?;
-                noted.push(Before { key: key.clone(), json, changed: entry.changed });
+                saved.push(SavedDocument { key: key.clone(), json, changed: entry.changed });
             }
         }
-        Ok(noted)
+        Ok(saved)
     }
 
-    /// Undoes what has happened to them since.
-    pub(crate) fn restore(&mut self, noted: Vec<Before>) -> Result<(), InvalidDocument> {
-        for Before { key, json, changed } in noted {
+    /// Undoes what has happened to the saved documents since.
+    pub(crate) fn restore(&mut self, saved: Vec<SavedDocument>) -> Result<(), InvalidDocument> {
+        for SavedDocument { key, json, changed } in saved {
             let document = json.map(|json| from_json(&key, &json)).transpose()?;
             if let Some(entry) = self.entries.peek_mut(&key) {
                 (entry.document, entry.changed) = (document, changed);
@@ -164,7 +164,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         Ok(())
     }
 
-    /// Whether these documents can be stored and come back.
+    /// Whether these documents can be written as JSON and read again.
     pub(crate) fn check<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<(), InvalidDocument> {
         for key in keys {
             if let Some(document) = self.entries.peek(key).and_then(|entry| entry.document.as_ref()) {
@@ -184,14 +184,14 @@ fn to_json<D: Serialize>(key: &Key, document: &D) -> Result<String, InvalidDocum
     let json =
         serde_json::to_string(document).map_err(|error| invalid(format!("cannot be written as JSON: {error}")))?;
     if has_nul(&json) {
-        // PostgreSQL cannot look into it, and what one store takes, all take.
+        // PostgreSQL cannot query a JSON value with NUL, and all stores accept the same documents.
         return Err(invalid("contains NUL".to_owned()));
     }
     Ok(json)
 }
 
-/// Whether a text in it, or a name, has the character NUL. JSON has it escaped only; an escaped backslash before it makes
-/// it something else.
+/// Whether a text or a name in the JSON contains the character NUL, which JSON always escapes. An escaped backslash
+/// before the escape makes it another text.
 fn has_nul(json: &str) -> bool {
     let is_escaped = |(at, _): (usize, &str)| {
         let before = &json.as_bytes()[..at];
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_between_batches_is_bounded_and_what_a_batch_needs_is_not() {
+    fn documents_between_batches_are_bounded_and_those_of_a_batch_are_not() {
         let mut documents = Documents::new(10 * ENTRY_BYTES);
         for batch in 0..20 {
             loaded(&mut documents, batch * 50..batch * 50 + 50);
@@ -231,7 +231,7 @@ mod tests {
             }
             assert!(documents.entries.len() >= 50);
             assert_eq!(documents.changes().unwrap().0.len(), 50);
-            documents.stored();
+            documents.mark_stored();
             assert!(documents.bytes <= 10 * ENTRY_BYTES);
             let counted: usize = documents.entries.iter().map(|(key, entry)| size_bytes(key, entry)).sum();
             assert_eq!(documents.bytes, counted);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn nul_is_found_wherever_it_is_and_what_only_looks_like_it_is_not() {
+    fn nul_is_found_everywhere_and_a_text_that_looks_like_it_is_not_nul() {
         let json = |text: &str| serde_json::to_string(&[text]).unwrap();
         for text in ["\0", "a\0b", "\\\0", "\\u0000\0"] {
             assert!(has_nul(&json(text)), "{text:?}");
@@ -252,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_is_undone_leaves_no_trace() {
+    fn a_restored_change_leaves_no_trace() {
         let mut documents = Documents::new(1 << 20);
         loaded(&mut documents, 0..2);
         documents.change(&key(0), Position(1), |_| Some("first".to_owned()));
-        let noted = documents.before([key(0), key(1), key(0)].iter()).unwrap();
+        let saved = documents.save([key(0), key(1), key(0)].iter()).unwrap();
         documents.change(&key(0), Position(2), |_| None);
         documents.change(&key(1), Position(2), |_| Some("second".to_owned()));
-        documents.restore(noted).unwrap();
+        documents.restore(saved).unwrap();
         let (rows, gone) = documents.changes().unwrap();
         assert_eq!(rows, [Row { key: key(0), document: "\"first\"".to_owned(), position: Position(1) }]);
         assert!(gone.is_empty());

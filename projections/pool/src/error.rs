@@ -1,32 +1,35 @@
-//! Why a projection cannot go on for now, and what to do about it.
+//! Why a projection cannot go on. `retry_rules.rs` says what happens then.
 
 use dormouse_journal::ReadError;
 
 use crate::documents::InvalidDocument;
 use crate::store::{CommitError, Error};
 
-/// Why a projection cannot go on. Whatever it had in hand is not to be believed any more.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a projection cannot go on. After an error, the worker must not use what it has in memory.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum ProjectionError {
-    /// It passes: somebody does not answer.
-    #[error("{0}")]
-    Transient(String),
-    /// It may come again and again.
-    #[error("{0}")]
-    Permanent(String),
-    /// The documents of a batch have more bytes than may be loaded at once; nothing has happened yet. A smaller batch goes on.
-    #[error("the documents of a batch have too many bytes")]
+    /// The store or the journal does not answer; later it may.
+    #[error(transparent)]
+    Transient(Cause),
+    /// The error may come again at each attempt.
+    #[error(transparent)]
+    Permanent(Cause),
+    /// The documents of a batch have more bytes than may be loaded at once. Nothing has changed, and a smaller batch
+    /// may succeed.
+    #[error("the documents of a batch are larger than `load_bytes`")]
     TooLarge,
-    /// The build is not there any more: another one has taken its place, or somebody dropped it.
-    #[error("its build is gone")]
-    Gone,
+    /// The build does not exist any more: another build has replaced it, or it was dropped.
+    #[error("the build does not exist any more")]
+    BuildGone,
 }
 
 impl From<Error> for ProjectionError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Unavailable(_) | Error::Full(_) => Self::Transient(error.to_string()),
-            Error::Damaged(_) => Self::Permanent(error.to_string()),
+            Error::Unavailable(_) | Error::Full(_) => Self::Transient(error.into()),
+            Error::Damaged(_) => Self::Permanent(error.into()),
         }
     }
 }
@@ -35,8 +38,8 @@ impl From<CommitError> for ProjectionError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Failed(error) => error.into(),
-            CommitError::Moved { found: None, .. } => Self::Gone,
-            CommitError::Moved { .. } => Self::Permanent(error.to_string()),
+            CommitError::Moved { found: None, .. } => Self::BuildGone,
+            CommitError::Moved { .. } => Self::Permanent(error.into()),
         }
     }
 }
@@ -44,14 +47,14 @@ impl From<CommitError> for ProjectionError {
 impl From<ReadError> for ProjectionError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Unavailable(_) => Self::Transient(error.to_string()),
-            ReadError::Damaged { .. } => Self::Permanent(error.to_string()),
+            ReadError::Unavailable(_) => Self::Transient(error.into()),
+            ReadError::Damaged { .. } => Self::Permanent(error.into()),
         }
     }
 }
 
 impl From<InvalidDocument> for ProjectionError {
     fn from(invalid: InvalidDocument) -> Self {
-        Self::Permanent(invalid.to_string())
+        Self::Permanent(invalid.into())
     }
 }

@@ -5,11 +5,11 @@ use std::fmt;
 
 use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, Metadata, Position, RecordedEvent, Timestamp, Version};
 
-/// An event of an aggregate, with what is known about it.
+/// An event of an aggregate, with its metadata.
 pub struct Event<'a, A: Aggregate> {
     body: &'a A::Event,
     recorded: &'a RecordedEvent,
-    /// Few projections ask for it, and it takes as long to decode as the event itself.
+    /// Decoded on demand: few projections need it, and it takes as long as decoding the event itself.
     metadata: OnceCell<Metadata>,
 }
 
@@ -18,46 +18,47 @@ impl<'a, A: Aggregate> Event<'a, A> {
         Self { body, recorded, metadata: OnceCell::new() }
     }
 
-    /// What happened, as today's code knows it: an event that was written by older code has been through its upcasters.
+    /// The event in the form of the present code: upcasters have converted an event that older code wrote.
     #[must_use]
     pub fn body(&self) -> &'a A::Event {
         self.body
     }
 
-    /// The id of the aggregate it happened to.
+    /// The id of the event's aggregate.
     #[must_use]
     pub fn id(&self) -> &'a AggregateId {
         &self.recorded.aggregate.id
     }
 
-    /// The aggregate it happened to, with its type.
+    /// The event's aggregate, with its type.
     #[must_use]
     pub fn aggregate(&self) -> &'a AggregateRef {
         &self.recorded.aggregate
     }
 
-    /// Which of the aggregate's events. Those that upcasters made of one stored event share its version and position.
+    /// The aggregate's version after the event. If upcasters made several events of one stored event, these share its
+    /// version and position.
     #[must_use]
     pub fn version(&self) -> Version {
         self.recorded.version
     }
 
-    /// Where it stands in the journal.
+    /// The position in the journal.
     #[must_use]
     pub fn position(&self) -> Position {
         self.recorded.position
     }
 
-    /// When it was decided, to the microsecond.
+    /// The time of the decision, in whole microseconds.
     #[must_use]
     pub fn recorded_at(&self) -> Timestamp {
         self.recorded.event.recorded_at
     }
 
-    /// Who and what caused it.
+    /// Who and what caused the event.
     ///
     /// # Panics
-    /// If the stored metadata is damaged: the event is parked then, as with any panic of a projection.
+    /// If the stored metadata is damaged. The event is then parked, as after any panic of a projection.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         self.metadata.get_or_init(|| self.recorded.metadata().unwrap_or_else(|error| panic!("{error}")))

@@ -1,4 +1,4 @@
-//! What of a document can be filtered and sorted by.
+//! The declared fields of documents, which lists are filtered and sorted by.
 
 /// The declared fields of a view: each becomes a column with an index.
 ///
@@ -10,22 +10,22 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(Vec<Field>);
 
-/// A declared field. In a document it holds what it should, or null, or is not there.
+/// A declared field. In a document it contains a value of its kind, or null, or is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Where it is in the document: names with dots between them, as they stand in its JSON.
+    /// The path in the document: the names in its JSON, with dots between them.
     pub path: &'static str,
-    /// What it holds.
+    /// The kind of its values.
     pub kind: Kind,
 }
 
-/// What a field holds, which decides how it is compared.
+/// The kind of the values of a field, which decides how they are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Text, by code points. Also times, if they are all written in one way. The first 400 characters count: texts that
-    /// begin alike for so long are equal in lists.
+    /// Text, compared by code points. Also times, if all have the same format. Only the first 400 characters are
+    /// compared: texts with the same first 400 characters are equal in lists.
     Text,
-    /// Whole numbers of 64 bits, with a sign or without: from -2^63 to 2^64 - 1.
+    /// Whole numbers of 64 bits, signed or unsigned: from -2^63 to 2^64 - 1.
     Integer,
     /// Numbers with a fraction.
     Real,
@@ -34,37 +34,37 @@ pub enum Kind {
 }
 
 impl Fields {
-    /// Only reading by key.
+    /// No fields: documents are read by key only.
     #[must_use]
     pub const fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// A field with text.
+    /// Adds a field with text.
     #[must_use]
     pub fn text(self, path: &'static str) -> Self {
         self.and(path, Kind::Text)
     }
 
-    /// A field with whole numbers.
+    /// Adds a field with whole numbers.
     #[must_use]
     pub fn integer(self, path: &'static str) -> Self {
         self.and(path, Kind::Integer)
     }
 
-    /// A field with numbers that have a fraction.
+    /// Adds a field with numbers that have a fraction.
     #[must_use]
     pub fn real(self, path: &'static str) -> Self {
         self.and(path, Kind::Real)
     }
 
-    /// A field that is true or false.
+    /// Adds a field that is true or false.
     #[must_use]
     pub fn boolean(self, path: &'static str) -> Self {
         self.and(path, Kind::Boolean)
     }
 
-    /// All of them, in the order in which they were declared.
+    /// All fields, in the order in which they were declared.
     pub fn iter(&self) -> impl Iterator<Item = &Field> {
         self.0.iter()
     }

@@ -1,4 +1,4 @@
-//! Given/when/then: tests of a projection that need no runtime.
+//! Given, when, then: tests of a projection without a runtime.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
@@ -8,7 +8,7 @@ use dormouse_kernel::{
     RecordedEvent, Timestamp, Uuid, Version, encode,
 };
 
-use crate::decoded_batch::{DecodedBatch, decode};
+use crate::decoded_batch::{DecodedBatch, decode_event};
 use crate::definition::Definition;
 use crate::documents::{Documents, from_json};
 use crate::key::Key;
@@ -16,8 +16,8 @@ use crate::projection::{Project, Projection};
 use crate::sources::{AnySource, Sources};
 use crate::store::Row;
 
-/// A view, and the events that made it what it is. Every event goes through its codec and every document through JSON,
-/// so a test also shows that they can be stored.
+/// A view and the events that it has. Every event passes its codec and every document passes JSON, so a test also shows
+/// that they can be stored.
 ///
 /// See [`Projection`] for an example.
 pub struct Given<P: Projection> {
@@ -31,10 +31,10 @@ pub struct Given<P: Projection> {
 }
 
 impl<P: Projection> Given<P> {
-    /// Nothing has happened yet.
+    /// A view without any events.
     ///
     /// # Panics
-    /// If `P` cannot be run: see [`DefinitionError`](crate::DefinitionError).
+    /// If the definition of `P` is wrong: see [`DefinitionError`](crate::DefinitionError).
     #[must_use]
     pub fn nothing() -> Self {
         Definition::of::<P>().unwrap_or_else(|error| panic!("{error}"));
@@ -49,24 +49,24 @@ impl<P: Projection> Given<P> {
         }
     }
 
-    /// What comes now happens at this time (otherwise at the epoch).
+    /// The events that follow are recorded at this time. Default: the epoch.
     #[must_use]
     pub fn at(mut self, now: Timestamp) -> Self {
         self.now = now;
         self
     }
 
-    /// What comes now happens on behalf of `subject` (otherwise of nobody).
+    /// The events that follow are caused by `subject`. Default: no subject.
     #[must_use]
     pub fn by(mut self, subject: &str) -> Self {
         self.subject = Some(subject.to_owned());
         self
     }
 
-    /// These events happen to an aggregate, one after the other.
+    /// Projects events of one aggregate, in order.
     ///
     /// # Panics
-    /// If one cannot be stored or projected, or `id` is no id.
+    /// If one cannot be stored or projected, or `id` is not an id.
     #[must_use]
     #[track_caller]
     pub fn when<A: Aggregate>(mut self, id: &str, events: impl IntoIterator<Item = A::Event>) -> Self
@@ -83,10 +83,10 @@ impl<P: Projection> Given<P> {
         self
     }
 
-    /// An event as it was written by older code: its name, the version of its schema, its fields.
+    /// Projects an event as older code wrote it: its name, the version of its schema, its fields.
     ///
     /// # Panics
-    /// If it cannot be stored or projected, or `id` is no id.
+    /// If it cannot be stored or projected, or `id` is not an id.
     #[must_use]
     #[track_caller]
     pub fn when_written<A: Aggregate>(
@@ -106,10 +106,10 @@ impl<P: Projection> Given<P> {
         self
     }
 
-    /// The document under this key is now as expected.
+    /// Checks the document under a key.
     ///
     /// # Panics
-    /// If it is not.
+    /// If it is not as expected.
     #[track_caller]
     pub fn then(mut self, key: &str, expected: &P::Document) -> Self
     where
@@ -120,7 +120,7 @@ impl<P: Projection> Given<P> {
         self
     }
 
-    /// There is no document under this key.
+    /// Checks that there is no document under a key.
     ///
     /// # Panics
     /// If there is one.
@@ -131,12 +131,12 @@ impl<P: Projection> Given<P> {
     {
         self.checked = true;
         if let Some(document) = self.document(key) {
-            panic!("{key} is there: {document:?}");
+            panic!("{key} has a document: {document:?}");
         }
         self
     }
 
-    /// These are all keys there are, in order.
+    /// Checks that these are all keys of the view, in order.
     ///
     /// # Panics
     /// If there are others.
@@ -190,14 +190,14 @@ impl<P: Projection> Given<P> {
     }
 
     fn project(&mut self, recorded: RecordedEvent) {
-        let mut batch = DecodedBatch::of(1);
-        batch.add(decode(recorded, &self.sources), &HashSet::new());
+        let mut batch = DecodedBatch::with_capacity(1);
+        batch.add(decode_event(recorded, &self.sources), &HashSet::new());
         let mut documents = Documents::new(0);
         let missing = documents.missing(batch.keys());
         let found = missing.iter().filter_map(|key| Some((key.clone(), self.documents.get(key)?.clone()))).collect();
         documents.insert(missing, found).unwrap_or_else(|error| panic!("{error}"));
         for number in 0..batch.len() {
-            let projected = batch.project_carefully(number, &mut documents);
+            let projected = batch.project_or_park(number, &mut documents);
             projected.unwrap_or_else(|error| panic!("{error}"));
         }
         if let Some(parked) = batch.into_parked(1).first() {
@@ -209,7 +209,7 @@ impl<P: Projection> Given<P> {
     }
 }
 
-/// A test that asks nothing shows nothing.
+/// A test without a check could not fail.
 impl<P: Projection> Drop for Given<P> {
     fn drop(&mut self) {
         if !self.checked && !std::thread::panicking() {

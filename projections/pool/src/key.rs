@@ -1,4 +1,4 @@
-//! Names of documents.
+//! Keys of documents.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use dormouse_kernel::{AggregateId, AggregateRef};
 
 use crate::limits::KEY_BYTES;
 
-/// What a document is called within its view: any text of 1 to 1,024 bytes without NUL. Cheap to clone.
+/// The key of a document within its view: a text of 1 to 1,024 bytes without NUL. Cheap to clone.
 ///
-/// It is made of what an event says, and events cannot be refused; so it is checked when the event is projected, and an
-/// event with a key that is none is parked.
+/// Keys are made from events, and events cannot be refused. So a key is checked when its event is projected, and an
+/// event with an invalid key is parked.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(Arc<str>);
 
@@ -21,13 +21,13 @@ impl Key {
         &self.0
     }
 
-    /// The key as shared text, for those who bind or store it without copying.
+    /// The key as shared text, so that a caller can bind or store it without copying.
     #[must_use]
     pub fn shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
 
-    /// Why it is no key, if so.
+    /// Why the key is invalid. `None`: it is valid.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         match self.0.len() {
@@ -63,7 +63,7 @@ impl From<&AggregateId> for Key {
     }
 }
 
-/// `type/id`: for views over aggregates of several types.
+/// The key `type/id`: for views over aggregates of several types.
 impl From<&AggregateRef> for Key {
     fn from(aggregate: &AggregateRef) -> Self {
         Self(aggregate.to_string().into())
@@ -82,8 +82,8 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The documents that one event concerns, in the order in which they are projected. A key that is named twice counts
-/// once.
+/// The keys of the documents that one event concerns, in the order in which they are projected. A key that is added
+/// twice counts once.
 ///
 /// ```
 /// use dormouse_projections::Keys;
@@ -94,25 +94,25 @@ impl fmt::Debug for Key {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
-    /// Most often there is one, and then nothing needs to be allocated.
+    /// Apart from the others, because most events concern one document, and then nothing is allocated.
     first: Option<Key>,
     others: Vec<Key>,
 }
 
 impl Keys {
-    /// The event changes nothing here.
+    /// No keys: the event concerns no document.
     #[must_use]
     pub const fn none() -> Self {
         Self { first: None, others: Vec::new() }
     }
 
-    /// It concerns this document.
+    /// One key.
     #[must_use]
     pub fn one(key: impl Into<Key>) -> Self {
         Self { first: Some(key.into()), others: Vec::new() }
     }
 
-    /// And this one.
+    /// Adds a key.
     #[must_use]
     pub fn and(mut self, key: impl Into<Key>) -> Self {
         let key = key.into();
@@ -124,7 +124,7 @@ impl Keys {
         self
     }
 
-    /// All of them.
+    /// All keys.
     pub fn iter(&self) -> impl Iterator<Item = &Key> {
         self.first.iter().chain(&self.others)
     }

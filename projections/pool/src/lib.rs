@@ -1,18 +1,25 @@
-//! The read side: projections turn events into JSON documents, workers keep them up to date, views read them.
+//! The read side: projections turn events into JSON documents, and readers query these documents.
 //!
-//! A [`Projection`] says which aggregates it reads; for each of them, [`Project`] names the documents that an event
-//! concerns and makes their next version. Both are pure: [`Given`] tests them without a runtime. A [`ViewStore`] keeps
-//! the documents, with how far they have come. [`Projections`] runs one worker per build, supervised: it follows
-//! the journal's feed, and writes the documents of a batch and the new offset in one transaction. A [`View`] (in
-//! the projection's types) or a [`Reader`] (in JSON) reads what a worker wrote, and waits for it. A [`Cache`] keeps what
-//! was read, until the worker changes it.
+//! A [`Projection`] names the aggregate types that it reads. For each type, [`Project`] says which documents an event
+//! concerns, and makes the next version of each. Both are pure functions, and [`Given`] tests them without a runtime.
 //!
-//! A view may have two builds, each with its worker: one that is served, and one that is made beside it, by new code or
-//! because an operator wants it, and takes its place once it is as far. Operators pause, resume, reset, rebuild and drop
-//! through [`Projections`], and there they retry or skip what could not be projected.
+//! [`Projections`] runs them. A supervisor starts a planner for each projection, and a worker for each build that the
+//! planner names. A worker follows the journal's feed. For each batch it decodes the events, loads the documents,
+//! projects, and commits the documents together with the new offset to a [`ViewStore`]. A [`View`] (in the projection's
+//! types) or a [`Reader`] (in JSON) reads the documents, and can wait for a position. A [`Cache`] keeps what was read
+//! until the worker changes it.
 //!
-//! Invariants: rows and offset are committed together, so that every event has its effect once, whatever dies when.
-//! An event that cannot be projected holds up its aggregate, and nothing else. No ractor type in a public signature.
+//! A view has at most two builds: the one that is served, and a new one beside it, which new code or an operator has
+//! begun. The new build takes over once it has caught up. Operators pause, resume, reset, rebuild and drop projections
+//! through [`Projections`], and retry or skip parked events there.
+//!
+//! To find your way: `worker.rs` (the loop of a worker), `projector.rs` (a batch), `retry_rules.rs` (all that is
+//! repeated after a failure), `supervision.rs` (restarts), `context.rs` (what workers and readers share), `control.rs`
+//! (operators).
+//!
+//! Invariants: documents and offset are committed in one transaction, so each event has its effect once, whenever a
+//! process dies. An event that cannot be projected stops its aggregate and nothing else. No public signature has a
+//! ractor type.
 
 mod batch;
 mod cache;
@@ -24,14 +31,13 @@ mod definition;
 mod documents;
 mod error;
 mod event;
-mod failure_share;
+mod event_rate;
 mod fields;
 mod given;
 mod key;
 mod limits;
 mod metric;
 mod options;
-mod pace;
 mod pool;
 mod progress;
 mod projection;
@@ -39,6 +45,7 @@ mod projector;
 mod query;
 mod reader;
 mod release;
+mod retry_rules;
 mod sources;
 pub mod store;
 mod supervision;
@@ -63,4 +70,4 @@ pub use query::{Filter, Page, Place, Query, QueryError, Sort, Test, Value};
 pub use reader::{Reader, WaitError};
 pub use sources::Sources;
 pub use store::ViewStore;
-pub use view::{Answer, Document, ReadError, View};
+pub use view::{Document, DocumentAt, ReadError, View};

@@ -8,26 +8,26 @@ use metrics::{
 
 use crate::progress::{Progress, State};
 
-/// The age of the oldest event that is not in the view yet, zero if there is none, seconds; `projection`.
+/// The age of the oldest event that is not in the view yet, in seconds; zero if there is none; `projection`.
 pub(crate) const LAG_SECONDS: &str = "event_processing_lag_seconds";
 /// Events that are not in the view yet; `projection`.
 pub(crate) const LAG_EVENTS: &str = "projection_lag_events";
 /// Events in one batch; `projection`, `build`: served, next.
 pub(crate) const BATCH_EVENTS: &str = "projection_batch_events";
-/// One batch, seconds; `projection`, `build`.
+/// The duration of one batch, in seconds; `projection`, `build`.
 pub(crate) const BATCH_DURATION: &str = "projection_batch_seconds";
-/// Events that have been seen, whether they concern the projection or not; `projection`, `build`.
+/// Events that a worker has passed, whether they concern the projection or not; `projection`, `build`.
 pub(crate) const EVENTS: &str = "projection_events_total";
-/// Aggregates whose events are parked; `projection`.
+/// Aggregates with parked events; `projection`.
 pub(crate) const PARKED: &str = "projection_parked_aggregates";
-/// 1 if it goes no further until somebody looks at it; `projection`.
+/// 1 if the projection was stopped and needs an operator; `projection`.
 pub(crate) const STOPPED: &str = "projection_stopped";
-/// Events that a rebuild has before it, zero without one; `projection`.
+/// Events that a rebuild still has to project, zero without a rebuild; `projection`.
 pub(crate) const REBUILD_LAG_EVENTS: &str = "projection_rebuild_lag_events";
-/// How fast a rebuild is, events per second, zero without one; `projection`.
+/// The rate of a rebuild, in events per second, zero without a rebuild; `projection`.
 pub(crate) const REBUILD_RATE: &str = "projection_rebuild_events_per_second";
 
-/// Buckets of batches, for the exporter: to the largest one there is by default.
+/// Buckets for the sizes of batches, up to the largest size by default.
 pub const BATCH_BUCKETS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 2048.0, 4096.0, 8192.0];
 
 pub(crate) fn describe() {
@@ -42,7 +42,7 @@ pub(crate) fn describe() {
     describe_gauge!(REBUILD_RATE, "Events per second of a rebuild");
 }
 
-/// What every batch of a build records, looked up once.
+/// The metrics of each batch. The recorders are looked up once.
 #[derive(Debug)]
 pub(crate) struct BatchMetrics {
     served: Recorders,
@@ -74,7 +74,7 @@ impl BatchMetrics {
     }
 }
 
-/// What is read rather than counted. `head` is how far the journal is.
+/// Sets the metrics that are sampled. `head` is the last position of the journal.
 pub(crate) fn sample(progress: &Progress, head: u64, lag: Duration) {
     let Progress { name: projection, position, parked, state, rebuild, .. } = progress;
     let (behind, rate) = rebuild

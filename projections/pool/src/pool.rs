@@ -1,4 +1,4 @@
-//! The projections of a node: built, run, stopped.
+//! Starts and stops the projections of a node.
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -23,24 +23,24 @@ use crate::projection::Projection;
 use crate::projector::Projector;
 use crate::reader::Reader;
 use crate::store::{ReplicaStatus, ViewStore};
-use crate::supervision::{Root, RootMessage, Startup};
+use crate::supervision::{Supervisor, SupervisorArguments, SupervisorMessage};
 use crate::view::View;
 use crate::worker::AnyProjector;
 
-/// Running projections. Cheap to clone; they stop when the last handle goes.
+/// Running projections. Cheap to clone. They stop when the last clone is dropped.
 #[derive(Clone)]
 pub struct Projections {
     views: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
     readers: Arc<BTreeMap<&'static str, Reader>>,
-    /// In the order of their projections at the root.
+    /// Ordered by the supervisor's numbers.
     projectors: Arc<Vec<Arc<dyn AnyProjector>>>,
     journal: Journal,
     store: Arc<dyn ViewStore>,
-    root: ActorRef<RootMessage>,
+    supervisor: ActorRef<SupervisorMessage>,
     cache: Cache,
     capacity: Arc<Capacity>,
     stop: Arc<watch::Sender<bool>>,
-    /// Its sender goes when everything has ended.
+    /// Its sender is dropped when all workers and the supervisor have ended.
     ended: watch::Receiver<()>,
 }
 
@@ -52,29 +52,29 @@ pub struct Builder {
     cache: Cache,
     capacity: Arc<Capacity>,
     threads: Option<Handle>,
-    projectors: Vec<Result<Added, DefinitionError>>,
+    projectors: Vec<Result<AddedProjection, DefinitionError>>,
 }
 
-struct Added {
+struct AddedProjection {
     name: &'static str,
     projector: Arc<dyn AnyProjector>,
     view: Arc<dyn Any + Send + Sync>,
     reader: Reader,
 }
 
-/// Why the projections cannot be run.
+/// Why the projections cannot be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// One of them is no projection.
+    /// The definition of a projection is wrong.
     #[error(transparent)]
     Definition(#[from] DefinitionError),
-    /// The supervisor did not come up.
+    /// The supervisor did not start.
     #[error("cannot start the workers: {0}")]
     Supervision(String),
 }
 
 impl Builder {
-    /// Runs this projection as well.
+    /// Adds a projection.
     #[must_use]
     pub fn projection<P: Projection>(mut self) -> Self {
         let added = Definition::of::<P>().and_then(|definition| {
@@ -89,28 +89,29 @@ impl Builder {
             ));
             let reader = context.reader();
             let projector = Arc::new(Projector::<P>::new(context)?);
-            Ok(Added { name: P::NAME, projector, view: Arc::new(View::<P>::new(reader.clone())), reader })
+            Ok(AddedProjection { name: P::NAME, projector, view: Arc::new(View::<P>::new(reader.clone())), reader })
         });
         self.projectors.push(added);
         self
     }
 
-    /// Runs them on the threads of this runtime, and not on those of whoever starts them: a projection keeps its thread until
-    /// it returns.
+    /// Runs the projections on the threads of this runtime instead of the current one: a projection keeps its thread
+    /// until it returns.
     #[must_use]
     pub fn threads(mut self, runtime: Handle) -> Self {
         self.threads = Some(runtime);
         self
     }
 
-    /// Starts a worker for each of them. The journal and the view store stay open when they are stopped.
+    /// Starts a worker for each projection. The journal and the view store stay open when the projections are stopped.
     ///
     /// # Errors
-    /// If one of them cannot be run, or two have one name. What a store has to say comes later: see [`Progress`].
+    /// If the definition of a projection is wrong, or two have the same name. Errors of the store come later, in
+    /// [`Progress`].
     pub async fn start(self) -> Result<Projections, StartError> {
         let (mut views, mut readers, mut projectors) = (HashMap::new(), BTreeMap::new(), Vec::new());
         for added in self.projectors {
-            let Added { name, projector, view, reader } = added?;
+            let AddedProjection { name, projector, view, reader } = added?;
             readers.insert(name, reader);
             if views.insert(name, view).is_some() {
                 return Err(DefinitionError::Duplicate { projection: name }.into());
@@ -119,23 +120,27 @@ impl Builder {
         }
         metric::describe();
         let stop = watch::Sender::new(false);
-        let startup = Startup { projectors: projectors.clone(), limits: self.options.limits(), stop: stop.subscribe() };
-        // All workers descend from the root, and run where it does.
+        let arguments = SupervisorArguments {
+            projectors: projectors.clone(),
+            limits: self.options.restart_limits(),
+            stop: stop.subscribe(),
+        };
+        // All workers are spawned by the supervisor, and so run on the same threads.
         let threads = self.threads.unwrap_or_else(Handle::current);
-        let (root, root_ended) = threads
-            .spawn(ActorRuntime::spawn(None, Root, startup))
+        let (supervisor, supervisor_ended) = threads
+            .spawn(ActorRuntime::spawn(None, Supervisor, arguments))
             .await
             .map_err(|error| StartError::Supervision(error.to_string()))?
             .map_err(|error| StartError::Supervision(error.to_string()))?;
         let (ending, ended) = watch::channel(());
-        watch_root(root_ended, projectors.clone(), ending);
+        watch_supervisor(supervisor_ended, projectors.clone(), ending);
         Ok(Projections {
             views: Arc::new(views),
             readers: Arc::new(readers),
             projectors: Arc::new(projectors),
             journal: self.journal,
             store: self.store,
-            root,
+            supervisor,
             cache: self.cache,
             capacity: self.capacity,
             stop: Arc::new(stop),
@@ -145,7 +150,7 @@ impl Builder {
 }
 
 impl Projections {
-    /// Projections to be: of this journal's events, into that store.
+    /// Projections of the events of this journal, with documents in this store.
     #[must_use]
     pub fn builder(journal: Journal, store: Arc<dyn ViewStore>, options: Options) -> Builder {
         let cache = Cache::new(options.cache.clone());
@@ -159,37 +164,36 @@ impl Projections {
         self.views.get(P::NAME)?.downcast_ref::<View<P>>().cloned()
     }
 
-    /// Reads the view of that name, if its projection runs here.
+    /// A reader of the view of that name, if its projection runs here.
     #[must_use]
     pub fn reader(&self, name: &str) -> Option<&Reader> {
         self.readers.get(name)
     }
 
-    /// Reads each of the views, in the order of their names.
+    /// A reader of each view, ordered by name.
     pub fn readers(&self) -> impl Iterator<Item = &Reader> {
         self.readers.values()
     }
 
-    /// How much they may do at the same time.
+    /// How much the projections may do at the same time.
     #[must_use]
     pub fn capacity(&self) -> &Capacity {
         &self.capacity
     }
 
-    /// What readers were answered, as far as it is kept.
+    /// The cache of answers to readers.
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
-    /// How far each projection is, and how it fares.
+    /// How far each projection is, and in which state.
     #[must_use]
     pub fn progress(&self) -> Vec<Progress> {
         self.projectors.iter().map(|projector| projector.context().progress.borrow().clone()).collect()
     }
 
-    /// Brings the metrics that are read rather than counted up to date. It asks the journal, once for each projection that
-    /// is behind.
+    /// Updates the metrics that are sampled. It asks the journal once for each projection that is behind.
     pub async fn sample_metrics(&self) {
         for progress in self.progress() {
             let head = self.journal.head().borrow().0;
@@ -198,7 +202,7 @@ impl Projections {
         }
     }
 
-    /// How long ago the first event was recorded that a view does not have. A journal that does not answer has none.
+    /// The age of the first event that a view does not have; zero if the journal does not respond.
     async fn age_of_next(&self, progress: &Progress) -> Duration {
         let next = self
             .journal
@@ -210,7 +214,7 @@ impl Projections {
         next.map_or(Duration::ZERO, |event| age(event.event.recorded_at))
     }
 
-    /// How the replicas do that views are read from, too.
+    /// The state of the replicas that views are read from.
     #[must_use]
     pub fn replicas(&self) -> Vec<ReplicaStatus> {
         self.store.replicas()
@@ -220,11 +224,11 @@ impl Projections {
         &self.store
     }
 
-    pub(crate) fn root(&self) -> &ActorRef<RootMessage> {
-        &self.root
+    pub(crate) fn supervisor(&self) -> &ActorRef<SupervisorMessage> {
+        &self.supervisor
     }
 
-    /// The projection of that name, with its number at the root.
+    /// The projection of that name, with the supervisor's number of it.
     pub(crate) fn find(&self, name: &str) -> Option<(usize, &Arc<ProjectionContext>)> {
         let contexts = self.projectors.iter().map(|projector| projector.context());
         contexts.enumerate().find(|(_, context)| context.definition.name() == name)
@@ -234,22 +238,26 @@ impl Projections {
         Arc::clone(&self.projectors[projection])
     }
 
-    /// Lets each worker finish the batch it is at, and take no more. Returns when all have ended.
+    /// Stops all projections. Each worker finishes its batch. Returns when all have ended.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         let mut ended = self.ended.clone();
-        // Nothing is ever sent: it returns when the sender has gone.
+        // No value is ever sent: it returns when the sender is dropped.
         while ended.changed().await.is_ok() {}
     }
 }
 
-/// Nobody supervises the root: should it end on its own, its workers end with it.
-fn watch_root(root_ended: JoinHandle<()>, projectors: Vec<Arc<dyn AnyProjector>>, ending: watch::Sender<()>) {
+/// If the supervisor ends, all workers end with it. This then sets the state of the projections.
+fn watch_supervisor(
+    supervisor_ended: JoinHandle<()>,
+    projectors: Vec<Arc<dyn AnyProjector>>,
+    ending: watch::Sender<()>,
+) {
     tokio::spawn(async move {
-        // It makes no difference how it ended.
-        let _ended = root_ended.await;
+        // The result does not matter: any end of the supervisor has the same consequence.
+        let _ended = supervisor_ended.await;
         for projector in projectors {
-            projector.context().end(State::Stopped("the supervisor of the workers ended".to_owned()));
+            projector.context().set_ended(State::Stopped("the supervisor of the workers ended".to_owned()));
         }
         drop(ending);
     });

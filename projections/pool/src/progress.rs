@@ -1,4 +1,4 @@
-//! How far a projection is, and how it fares.
+//! How far a projection is, and in which state.
 
 use std::time::Duration;
 
@@ -6,51 +6,51 @@ use dormouse_kernel::{Mark, Position, Timestamp};
 
 use crate::store::BuildNumber;
 
-/// How far a projection is, and how it fares.
+/// How far a projection is, and in which state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
     /// The name of the projection.
     pub name: &'static str,
-    /// What is served. `None`: it is not known yet, or there is nothing.
+    /// The build that is served. `None` before it is known, or if there is none.
     pub build: Option<BuildNumber>,
-    /// The version of the code that made it.
+    /// The version of the code that made this build.
     pub version: Option<u32>,
-    /// Everything up to this event is in what is served, or parked. It goes back only if the view is reset or dropped, or
-    /// its storage is lost.
+    /// The watermark: the effects of all events up to here are in the build that is served, or the events are parked.
+    /// It goes back only if the view is reset or dropped, or if its storage is lost.
     pub position: Position,
-    /// The mark of the journal's history there. None at the beginning, and before it is known.
+    /// The mark of the journal's history at this position. `None` at the beginning, and before it is known.
     pub mark: Option<Mark>,
-    /// What is served was made of the events after this one only, because the view was reset to there. Zero: of all.
+    /// The build that is served has only events after this one, because the view was reset to there. Zero: all events.
     pub begun_after: Position,
-    /// Aggregates whose events are parked.
+    /// How many aggregates have parked events.
     pub parked: usize,
-    /// How it fares.
+    /// The state of the projection.
     pub state: State,
-    /// What is made beside it, and will be served in its place.
+    /// The build that is made beside the one that is served and will replace it.
     pub rebuild: Option<Rebuild>,
 }
 
 /// How far a build is that is made beside the one that is served.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rebuild {
-    /// Which one.
+    /// The number of the build.
     pub build: BuildNumber,
     /// The version of the code that makes it.
     pub version: u32,
-    /// Where it was when this process took it up.
+    /// Its position when this process began to work on it.
     pub from: Position,
-    /// When that was.
+    /// The time of that.
     pub started_at: Timestamp,
-    /// How far it is.
+    /// Its position now.
     pub position: Position,
-    /// How fast it was lately. Zero before that is known.
+    /// The recent rate. Zero before it is known.
     pub events_per_second: f64,
-    /// How it fares.
+    /// The state of the build.
     pub state: State,
 }
 
 impl Rebuild {
-    /// How long it needs for all events up to `head`, if it stays as fast as it is. `None` before that is known.
+    /// How long the build needs for all events up to `head` at its present rate. `None` before the rate is known.
     #[must_use]
     pub fn remaining(&self, head: Position) -> Option<Duration> {
         let events = head.0.saturating_sub(self.position.0);
@@ -58,30 +58,30 @@ impl Rebuild {
     }
 }
 
-/// How a projection fares.
+/// The state of a projection or of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Where it is has to be found out first.
+    /// Its position is not known yet.
     Starting,
     /// It follows the journal.
     Running,
-    /// What is served was made by another version of its code, and stays as it is until the build that is made beside it
-    /// is as far.
+    /// Another version of the code made the build that is served. It stays as it is until the new build beside it is as
+    /// far.
     Outdated,
-    /// Something failed, and is tried again.
+    /// Something failed and is tried again. The text is the reason.
     Retrying(String),
-    /// An operator wants it to stay where it is.
+    /// An operator paused it.
     Paused,
-    /// It failed too often, and stays where it is until an operator resumes it.
+    /// It failed too often, and stays where it is until an operator resumes it. The text is the reason.
     Stopped(String),
-    /// An operator dropped its view. It is built anew when it is resumed, or the process starts again.
+    /// An operator dropped its view. It is built again when it is resumed, or when the process starts the next time.
     Dropped,
-    /// It was told to end, and has.
+    /// It was stopped with the application.
     Ended,
 }
 
 impl State {
-    /// Whether it goes no further, unless an operator wants it to.
+    /// Whether it goes no further without an operator.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Stopped(_) | Self::Dropped | Self::Ended)

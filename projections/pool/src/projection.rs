@@ -1,4 +1,4 @@
-//! What a user writes: a projection, and what it makes of the events of each aggregate type.
+//! What an author of a view writes: a [`Projection`], and a [`Project`] for each aggregate type.
 
 use std::borrow::Cow;
 
@@ -14,8 +14,8 @@ use crate::sources::Sources;
 
 /// Turns events of one or several aggregate types into JSON documents, each under a key.
 ///
-/// It is pure and synchronous, like an aggregate: what a document is follows from the events alone. It says where the
-/// events come from ([`sources`](Self::sources)), and implements [`Project`] for each of these types.
+/// A projection is pure and synchronous, like an aggregate: its documents follow from the events alone. It names the
+/// aggregate types that it reads ([`sources`](Self::sources)), and implements [`Project`] for each of them.
 ///
 /// ```
 /// use dormouse_kernel::Aggregate;
@@ -87,15 +87,16 @@ pub trait Projection: Send + Sync + Sized + 'static {
     /// The stable name of the view, in URLs and in its table (`view_<name>`): lower-case words with dashes.
     const NAME: &'static str;
 
-    /// Raise it whenever the documents that are stored are no longer those that this code would make: the view is built
-    /// anew beside the old one, which readers get, as it is, until the new one has come as far.
+    /// Raise it whenever this code would make other documents than those that are stored. The view is then rebuilt
+    /// beside the old build, and readers get the old build unchanged until the new one has caught up.
     const VERSION: u32 = 1;
 
-    /// What is kept under a key. Whatever the events make of it must come back from JSON as it was: not every version of
-    /// a document is stored, so what serde skips or cannot write is lost, or noticed, at some moment, but not at each.
+    /// The type of a document. It must come back from JSON unchanged, whatever the events make of it. Not every version
+    /// of a document is stored, so if serde skips or cannot write something, it is lost, or noticed, only at some of
+    /// the events.
     type Document: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 
-    /// What lists can be filtered and sorted by. They may change without a new [`VERSION`](Self::VERSION).
+    /// The fields that lists can be filtered and sorted by. They may change without a new [`VERSION`](Self::VERSION).
     #[must_use]
     fn fields() -> Fields {
         Fields::none()
@@ -105,14 +106,15 @@ pub trait Projection: Send + Sync + Sized + 'static {
     #[must_use]
     fn sources(sources: Sources<Self>) -> Sources<Self>;
 
-    /// What reading one document is called, in metrics and permissions. Default: `Get` and the name in camel case,
-    /// `GetOrderTotals`.
+    /// The name of the query for one document, in metrics and permissions. Default: `Get` and the projection's name in
+    /// camel case, `GetOrderTotals`.
     #[must_use]
     fn query_one() -> Cow<'static, str> {
         format!("Get{}", camel_case(Self::NAME)).into()
     }
 
-    /// What reading a list is called. Default: `GetAll` and the name in camel case, `GetAllOrderTotals`.
+    /// The name of the query for a list. Default: `GetAll` and the projection's name in camel case,
+    /// `GetAllOrderTotals`.
     #[must_use]
     fn query_all() -> Cow<'static, str> {
         format!("GetAll{}", camel_case(Self::NAME)).into()
@@ -121,14 +123,14 @@ pub trait Projection: Send + Sync + Sized + 'static {
 
 /// What a projection makes of the events of one aggregate type.
 ///
-/// If one of these panics, it is tried again, a few times; then the event and all later ones of its aggregate are parked
-/// for this projection, in order, and the rest goes on. An operator can have them tried again, or the first one skipped.
+/// If a method panics, the batch is repeated a few times. Then the event and all later ones of its aggregate are parked
+/// for this projection, in order, and the other aggregates go on. An operator can retry them, or skip the first one.
 pub trait Project<A: Aggregate>: Projection {
-    /// The documents that this event concerns.
+    /// The keys of the documents that this event concerns.
     fn keys(event: &Event<'_, A>) -> Keys;
 
-    /// The next version of the document under `key`, which is one of those that [`keys`](Self::keys) named. `current`
-    /// is what the events before made of it. `None`: there is no such document any more.
+    /// The next version of the document under `key`, which is one of [`keys`](Self::keys). `current` is what the events
+    /// before made of it. `None` removes the document.
     fn project(current: Option<Self::Document>, event: &Event<'_, A>, key: &Key) -> Option<Self::Document>;
 }
 

@@ -1,4 +1,5 @@
-//! Lists of documents: what is asked for, checked against what the view declares, and the page that comes of it.
+//! Lists of documents: queries, which are checked against the declared fields of the view, and the pages that they
+//! find.
 
 use std::cmp::Ordering;
 
@@ -10,7 +11,7 @@ use crate::key::Key;
 use crate::limits::{FILTERS, PAGE_BYTES, SORT_FIELDS, TEXT_CHARS, VALUES};
 use crate::store::Row;
 
-/// A question for a list of documents. It fits its view: fields are declared, and values are of their kinds.
+/// A query for a list of documents. It matches its view: all fields are declared, and all values are of their kinds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     filters: Vec<Filter>,
@@ -24,35 +25,35 @@ pub struct Query {
 /// A condition that documents must meet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
-    /// What it looks at.
+    /// The field that is tested.
     pub field: Field,
-    /// What must be true of it.
+    /// The test that its value must pass.
     pub test: Test,
 }
 
-/// What must be true of a field. A field that a document does not have, or that is null or of another kind there, equals
-/// nothing: it is [`NotEqual`](Self::NotEqual) to everything, and meets no other test.
+/// A test of a field. A field that is missing in a document, null, or of another kind equals nothing: it is
+/// [`NotEqual`](Self::NotEqual) to everything, and passes no other test.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
-    /// It is this.
+    /// The field equals the value.
     Equal(Value),
-    /// It is not this.
+    /// The field differs from the value, or is missing.
     NotEqual(Value),
-    /// It is smaller.
+    /// The field is smaller than the value.
     Less(Value),
-    /// It is not larger.
+    /// The field is smaller than or equal to the value.
     AtMost(Value),
-    /// It is larger.
+    /// The field is larger than the value.
     Greater(Value),
-    /// It is not smaller.
+    /// The field is larger than or equal to the value.
     AtLeast(Value),
-    /// It is one of these.
+    /// The field equals one of the values.
     In(Vec<Value>),
-    /// It begins so. Only text does.
+    /// The field begins with the prefix. Only for text.
     Prefix(String),
 }
 
-/// What a field may be compared with.
+/// A value that a field is compared with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// Text, compared by code points.
@@ -65,86 +66,86 @@ pub enum Value {
     Boolean(bool),
 }
 
-/// What a list is sorted by. Documents without the field come first, or last if it descends.
+/// A field that a list is sorted by. Documents without the field come first, or last if the order descends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sort {
-    /// What it looks at.
+    /// The field.
     pub field: Field,
-    /// The largest first.
+    /// Whether the largest value comes first.
     pub is_descending: bool,
 }
 
-/// A place in a sorted list: right behind a document, whether it is still there or not.
+/// A place in a sorted list: right behind a document, whether the document still exists or not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
-    /// What the document has, or had, in the fields that the list is sorted by.
+    /// The values that the document had in the fields that the list is sorted by.
     pub values: Vec<Option<Value>>,
-    /// Its key.
+    /// The key of the document.
     pub key: Key,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     /// The documents, in order.
     pub rows: Vec<Row>,
-    /// How far the view was.
+    /// The position of the view.
     pub at: Position,
-    /// How many documents meet the filters, on this page or not. Only if that was asked for.
+    /// The number of documents that match the filters, on all pages. Only if the query counts.
     pub total: Option<u64>,
-    /// Where the next page begins, if there is one.
+    /// The place where the next page begins. `None`: this is the last page.
     pub next: Option<Place>,
 }
 
-/// Why a question does not fit its view.
+/// Why a query does not match its view.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// Nothing is declared under that name.
+    /// The view does not declare such a field.
     #[error("the field {path:?} is not declared; declared are: {}", declared(known))]
     UndeclaredField {
-        /// What was named.
+        /// The path in the query.
         path: String,
-        /// What there is.
+        /// The declared paths.
         known: Vec<&'static str>,
     },
-    /// The field is of another kind.
-    #[error("the field {path:?} holds {}, and {given:?} is none", kind.plural())]
+    /// The value is of another kind than the field.
+    #[error("the field {path:?} contains {}, and {given:?} is of another kind", kind.plural())]
     WrongKind {
         /// The field.
         path: &'static str,
-        /// What it holds.
+        /// The kind of the field.
         kind: Kind,
-        /// What was to be compared with it.
+        /// The value in the query.
         given: String,
     },
-    /// Only text has a beginning.
-    #[error("the field {path:?} holds {}, which have no prefix", kind.plural())]
+    /// A prefix is compared with a field that is not text.
+    #[error("the field {path:?} contains {}, which have no prefix", kind.plural())]
     NoPrefix {
         /// The field.
         path: &'static str,
-        /// What it holds.
+        /// The kind of the field.
         kind: Kind,
     },
-    /// The list is sorted by it already.
+    /// The query sorts by the same field twice.
     #[error("the list is sorted by {path:?} twice")]
     SortedTwice {
         /// The field.
         path: &'static str,
     },
-    /// There is a limit to everything.
+    /// The query exceeds a limit.
     #[error("at most {most} {what} are allowed")]
     TooMany {
-        /// Of what.
+        /// What is limited.
         what: &'static str,
-        /// How many.
+        /// The limit.
         most: usize,
     },
-    /// The place is none in a list that is sorted so.
+    /// The place belongs to a list with another order.
     #[error("the cursor is of another list: it must be used with the filters and the order it came from")]
     ForeignPlace,
 }
 
-/// The part of a text that lists compare.
+/// The beginning of a text, which lists compare.
 fn beginning(mut text: String) -> String {
     if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS) {
         text.truncate(end);
@@ -157,7 +158,7 @@ fn declared(known: &[&str]) -> String {
 }
 
 impl Query {
-    /// All documents, by key, at most `limit` of them on a page (at least one, and no more than four billion).
+    /// All documents, by key, at most `limit` of them on a page. The limit is between one and four billion.
     #[must_use]
     pub fn all(limit: usize) -> Self {
         Self {
@@ -170,10 +171,10 @@ impl Query {
         }
     }
 
-    /// Only documents that meet this, too.
+    /// Adds a filter. Documents must match all filters.
     ///
     /// # Errors
-    /// If the field is not declared, or does not hold such values.
+    /// If the field is not declared or is of another kind, or the query has too many filters or values.
     pub fn filter(mut self, view: &Definition, path: &str, test: Test) -> Result<Self, QueryError> {
         let field = view.field(path)?;
         test.check(field)?;
@@ -184,10 +185,10 @@ impl Query {
         Ok(self)
     }
 
-    /// Sorted by this, then by what comes next, then by key.
+    /// Adds a field to sort by, after those that were added before. The key comes last.
     ///
     /// # Errors
-    /// If the field is not declared, or sorted by already.
+    /// If the field is not declared, or the query sorts by it already or by too many fields.
     pub fn sort(mut self, view: &Definition, path: &str, is_descending: bool) -> Result<Self, QueryError> {
         let field = view.field(path)?;
         if self.sort.iter().any(|sort| sort.field == field) {
@@ -200,10 +201,10 @@ impl Query {
         Ok(self)
     }
 
-    /// Only what comes behind this place. Say how it is sorted before.
+    /// Only documents behind this place. Call [`sort`](Self::sort) first.
     ///
     /// # Errors
-    /// If no list that is sorted so has this place.
+    /// If the place does not belong to a list with this order.
     pub fn after(mut self, mut place: Place) -> Result<Self, QueryError> {
         let fits =
             |(sort, value): (&Sort, &Option<Value>)| value.as_ref().is_none_or(|value| value.fits(sort.field.kind));
@@ -216,40 +217,41 @@ impl Query {
         Ok(self)
     }
 
-    /// With at most so many bytes of documents on a page rather than 1 MiB. A page that reaches them ends early; one document
-    /// is there whatever its size.
+    /// Limits the bytes of the documents on a page, which is 1 MiB by default. A page ends before the document that
+    /// exceeds it; the first document is returned whatever its size.
     #[must_use]
     pub fn page_bytes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
         self
     }
 
-    /// Counts all documents that meet the filters. That takes the longer the more they are.
+    /// Counts all documents that match the filters. The time for it grows with their number.
     #[must_use]
     pub fn counting(mut self) -> Self {
         self.counts = true;
         self
     }
 
-    /// What documents must meet, all of it.
+    /// The filters, all of which documents must match.
     #[must_use]
     pub fn filters(&self) -> &[Filter] {
         &self.filters
     }
 
-    /// What they are sorted by; the key decides where that leaves it open.
+    /// The fields that the list is sorted by. The key orders documents with equal fields.
     #[must_use]
     pub fn sorted_by(&self) -> &[Sort] {
         &self.sort
     }
 
-    /// Whether keys descend: they do as the last field does that the list is sorted by, so that one index serves both.
+    /// Whether keys descend. They do if the last field that the list is sorted by descends, so that one index serves
+    /// both.
     #[must_use]
     pub fn keys_descend(&self) -> bool {
         self.sort.last().is_some_and(|sort| sort.is_descending)
     }
 
-    /// How many documents a page has at most.
+    /// The largest number of documents on a page.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
@@ -259,21 +261,21 @@ impl Query {
         self.bytes
     }
 
-    /// Where the page begins.
+    /// The place behind which the page begins. `None`: at the beginning of the list.
     #[must_use]
     pub fn begins_after(&self) -> Option<&Place> {
         self.after.as_ref()
     }
 
-    /// Whether all documents are counted.
+    /// Whether all matching documents are counted.
     #[must_use]
     pub fn is_counting(&self) -> bool {
         self.counts
     }
 
-    /// A text that tells queries apart if their answers may differ. The order of conditions makes no difference.
+    /// A text that is different for queries whose results may differ. The order of filters makes no difference.
     pub(crate) fn canonical(&self) -> String {
-        // Whatever else will be in a query must be in its text.
+        // Every field: a field that is added later must be part of the text.
         let Self { filters, sort, limit, bytes, after, counts } = self;
         let mut filters: Vec<String> = filters.iter().map(|filter| format!("{filter:?}")).collect();
         filters.sort_unstable();
@@ -283,8 +285,8 @@ impl Query {
 }
 
 impl Page {
-    /// The page that comes of documents with what they are sorted by, in order. One more than the limit allows, or one that
-    /// has no room and comes without its content, says that there is another page.
+    /// The page of a list of documents, with the values that they are sorted by. There is another page if the list has
+    /// one document more than the limit, or `None` for a document that has no room.
     pub(crate) fn of(
         query: &Query,
         listed: impl Iterator<Item = Option<(Row, Vec<Option<Value>>)>>,
@@ -308,7 +310,7 @@ impl Page {
 }
 
 impl Test {
-    /// The same, with as much of each text as is compared.
+    /// The same test, with the part of each text that is compared.
     fn compared(self) -> Self {
         match self {
             Self::Equal(value) => Self::Equal(value.compared()),
@@ -349,14 +351,14 @@ impl Test {
 }
 
 impl Test {
-    /// Whether what meets it lies together in an index.
+    /// Whether the matching documents are one range of an index.
     pub(crate) fn has_range(&self) -> bool {
         !matches!(self, Self::NotEqual(_))
     }
 }
 
 impl Value {
-    /// What a text says, as a value of this kind.
+    /// Parses a text as a value of this kind.
     #[must_use]
     pub fn parse(kind: Kind, text: &str) -> Option<Self> {
         match kind {
@@ -367,7 +369,7 @@ impl Value {
         }
     }
 
-    /// As much of it as is compared.
+    /// The part of the value that is compared.
     pub(crate) fn compared(self) -> Self {
         match self {
             Self::Text(text) => Self::Text(beginning(text)),
@@ -375,7 +377,7 @@ impl Value {
         }
     }
 
-    /// The kind of field it can be compared with.
+    /// The kind of field that the value can be compared with.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -386,7 +388,7 @@ impl Value {
         }
     }
 
-    /// Whether it can be compared with fields of a kind. NaN and the infinities are no numbers that JSON knows.
+    /// Whether the value can be compared with fields of a kind. JSON has no NaN and no infinities.
     fn fits(&self, kind: Kind) -> bool {
         let is_within_bounds = match self {
             Self::Integer(number) => (i128::from(i64::MIN)..=i128::from(u64::MAX)).contains(number),
@@ -396,12 +398,12 @@ impl Value {
         self.kind() == kind && is_within_bounds
     }
 
-    /// How it compares to another of its kind.
+    /// Compares two values of one kind.
     pub(crate) fn order(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Text(one), Self::Text(other)) => one.cmp(other),
             (Self::Integer(one), Self::Integer(other)) => one.cmp(other),
-            // Both zeros are one number. Others are always comparable: a query refuses what is no number.
+            // Both zeros are equal. All other numbers are comparable, because a query refuses NaN.
             (Self::Real(one), Self::Real(other)) => one.partial_cmp(other).unwrap_or_else(|| one.total_cmp(other)),
             (Self::Boolean(one), Self::Boolean(other)) => one.cmp(other),
             _ => unreachable!("a query compares values of one kind"),
@@ -421,7 +423,7 @@ impl Kind {
 }
 
 impl Definition {
-    /// The declared field of this name.
+    /// The declared field with this path.
     fn field(&self, path: &str) -> Result<Field, QueryError> {
         let found = self.fields().iter().find(|field| field.path == path);
         found.copied().ok_or_else(|| QueryError::UndeclaredField {

@@ -1,4 +1,4 @@
-//! Reading a view as it is stored, and waiting until it is as far as a reader wants it to be.
+//! Reading a view as JSON, and waiting until it has reached a position.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,31 +12,35 @@ use crate::definition::Definition;
 use crate::key::Key;
 use crate::progress::{Progress, State};
 use crate::query::{Page, Query};
-use crate::store::{Error, Found, Parked};
+use crate::store::{DocumentAt, Error, Parked};
 
-/// Reads a view, whatever its documents: they are JSON text here. Cheap to clone.
+/// Reads any view: the documents are JSON text. Cheap to clone.
+///
+/// The life of a read: the cache of the view returns the document or list at once if it has it. Otherwise the read
+/// waits until the view's worker has found the served build. Then it joins a load of the same document that is in
+/// flight, or loads from the store itself. What it loads is cached if no commit has changed it meanwhile.
 #[derive(Clone, Debug)]
 pub struct Reader {
     context: Arc<ProjectionContext>,
 }
 
-/// Why a view is not as far as somebody wants it to be.
+/// Why a view did not reach a position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitError {
-    /// It did not come so far in time; later it may.
-    #[error("the view is at {at}, asked was for {wanted}")]
+    /// It did not reach the position in time; it may do so later.
+    #[error("the view is at {at}, wanted {wanted}")]
     Behind {
-        /// How far it was in the end.
+        /// The position of the view when the time was over.
         at: Position,
-        /// How far it should have been.
+        /// The position that was waited for.
         wanted: Position,
     },
-    /// It goes no further.
+    /// The view has stopped.
     #[error("the view stopped at {at}: {reason}")]
     Stopped {
-        /// Where it stays.
+        /// The position of the view.
         at: Position,
-        /// Why.
+        /// Why it stopped.
         reason: String,
     },
 }
@@ -46,17 +50,18 @@ impl Reader {
         Self { context }
     }
 
-    /// What the view is called, and what can be asked of it.
+    /// The definition of the view: its name and its declared fields.
     #[must_use]
     pub fn definition(&self) -> &Definition {
         &self.context.definition
     }
 
-    /// The document under a key, and how far the view was when it was read. One that is in the cache is there at once.
+    /// The document under a key, and the position of the view when it was read. Returns at once if the document is
+    /// cached.
     ///
     /// # Errors
-    /// If the store does not answer.
-    pub async fn get(&self, key: &Key) -> Result<Found, Error> {
+    /// See [`Error`].
+    pub async fn get(&self, key: &Key) -> Result<DocumentAt, Error> {
         if let Some(found) = self.context.view_cache.document(key) {
             return Ok(found);
         }
@@ -65,49 +70,49 @@ impl Reader {
         view_cache.load_document(key, store.get(definition, key)).await
     }
 
-    /// A page of documents, and how far the view was when it was read.
+    /// A page of documents, and the position of the view when it was read.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// See [`Error`].
     pub async fn list(&self, query: &Query) -> Result<Page, Error> {
         self.started().await;
         let ProjectionContext { definition, store, view_cache, .. } = &*self.context;
         view_cache.list(query, store.list(definition, query)).await
     }
 
-    /// Waits until every event up to `position` is in the view (or parked), no longer than `patience`. Whatever is read
-    /// after that has seen them. Says how far the view is.
+    /// Waits until every event up to `position` is in the view (or parked), at most for `patience`. Later reads see
+    /// these events. Returns the position of the view.
     ///
     /// # Errors
-    /// If it does not come so far in time, or never will.
+    /// If the view does not reach the position in time, or has stopped before it.
     pub async fn wait_for(&self, position: Position, patience: Duration) -> Result<Position, WaitError> {
         let mut progress = self.progress();
         if progress.borrow().position < position {
             self.context.is_waited_for.notify_one();
         }
         let reached = |progress: &Progress| progress.position >= position || progress.state.is_final();
-        // Out of time, or, which cannot be, without a sender: where it is says the rest.
+        // Also after an error (the time is over, or the sender was dropped) the progress below decides.
         let _reached = timeout(patience, progress.wait_for(reached)).await.is_ok();
         let Progress { position: at, state, .. } = progress.borrow().clone();
         match state {
             _ if at >= position => Ok(at),
             State::Stopped(reason) => Err(WaitError::Stopped { at, reason }),
-            State::Dropped => Err(WaitError::Stopped { at, reason: "it was dropped".to_owned() }),
-            State::Ended => Err(WaitError::Stopped { at, reason: "it was told to end".to_owned() }),
+            State::Dropped => Err(WaitError::Stopped { at, reason: "the view was dropped".to_owned() }),
+            State::Ended => Err(WaitError::Stopped { at, reason: "the projection has ended".to_owned() }),
             _ => Err(WaitError::Behind { at, wanted: position }),
         }
     }
 
-    /// How far it is, how it fares, and every change of that.
+    /// The progress of the view, and every change of it.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.context.progress.subscribe()
     }
 
-    /// The events that wait outside the view, after a position, in order, at most `limit`.
+    /// The parked events after a position, in order, at most `limit`.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// See [`Error`].
     pub async fn parked(&self, after: Position, limit: usize) -> Result<Vec<Parked>, Error> {
         let build = self.context.progress.borrow().build;
         match build {
@@ -116,9 +121,9 @@ impl Reader {
         }
     }
 
-    /// Before that there may be no table to ask.
+    /// Waits until the worker has found the served build. Before that the view may have no table.
     async fn started(&self) {
-        // An error would mean that the sender has gone, and then the store says what is to be said.
+        // An error means that the sender was dropped. Then the store reports what is wrong.
         let _started = self
             .progress()
             .wait_for(|progress| progress.build.is_some() || progress.state != State::Starting)

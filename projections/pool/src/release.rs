@@ -1,4 +1,4 @@
-//! How events that are parked come into a view after all.
+//! Projects parked events again because an operator asks for it.
 
 use std::collections::HashSet;
 
@@ -7,102 +7,113 @@ use dormouse_kernel::{AggregateRef, Position, RecordedEvent, Version};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use crate::context::ProjectionContext;
 use crate::control::{ControlError, Retried};
 use crate::error::ProjectionError;
 use crate::projection::Projection;
-use crate::projector::{BuildState, Projector, give_way};
-use crate::store::{Advance, Parked};
+use crate::projector::{BuildState, Projector, yield_every_few};
+use crate::store::{Advance, BuildNumber, Parked};
 
-/// An operator wants the parked events of an aggregate to be projected again.
+/// An operator's request to project the parked events of an aggregate again.
 #[derive(Debug)]
-pub(crate) struct OperatorRequest {
+pub(crate) struct ReleaseRequest {
     pub(crate) aggregate: AggregateRef,
-    /// The first one is to be left out: it must be this one.
+    /// Leave out the first parked event, which must be at this position.
     pub(crate) skip: Option<Position>,
-    /// Only find out what would come of it: of a page, and nothing changes.
+    /// Change nothing, and report what the first page would lead to.
     pub(crate) dry_run: bool,
-    /// How many have come into the view so far.
+    /// How many events the view has got so far.
     pub(crate) released: u64,
-    pub(crate) answer: oneshot::Sender<Result<Retried, ControlError>>,
+    pub(crate) reply: oneshot::Sender<ReleaseReply>,
+}
+
+pub(crate) type ReleaseReply = Result<Retried, ControlError>;
+
+/// The first parked events of an aggregate.
+struct ParkedPage {
+    events: Vec<Parked>,
+    /// The event that the request leaves out. It is not among `events`.
+    skipped: Option<Position>,
+    /// Whether the aggregate has no more parked events behind these.
+    is_last: bool,
 }
 
 impl<P: Projection> Projector<P> {
-    /// Projects a page of an aggregate's parked events. The view stays where it is: these events are behind it. Whatever
-    /// comes of this aggregate meanwhile is parked behind them, until none is left.
+    /// Projects one page of an aggregate's parked events. The offset of the build does not change, because these events
+    /// are behind it. New events of the aggregate are parked behind them until none is left.
     ///
-    /// `None`: there may be more.
-    pub(crate) async fn release(
+    /// `None`: the request is not finished; call again.
+    pub(crate) async fn release_page(
         &self,
-        view: &mut BuildState<P>,
-        request: &mut OperatorRequest,
-    ) -> Result<Option<Result<Retried, ControlError>>, ProjectionError> {
-        let ProjectionContext { store, .. } = &*self.context;
-        let limit = view.batch_events;
-        let aggregate = &request.aggregate;
-        let mut page = store.parked(view.build, Some(aggregate), Position::ZERO, limit).await?;
-        let mut is_last = page.len() < limit;
-        let mut released = Vec::with_capacity(page.len());
-        match (page.first(), request.skip) {
-            (None, _) if request.released == 0 => {
-                return Ok(Some(Err(ControlError::NotParked { aggregate: aggregate.clone() })));
-            }
-            (Some(first), Some(position)) if first.position != position => {
-                return Ok(Some(Err(ControlError::NotFirst { position, first: first.position })));
-            }
-            (Some(first), Some(position)) => {
-                warn!(view = P::NAME, %aggregate, %position, version = %first.version, "skipping an event");
-                released.push(page.remove(0).position);
-            }
-            _ => {}
-        }
-        let failed = match self.journaled(aggregate, &page).await {
+        state: &mut BuildState<P>,
+        request: &mut ReleaseRequest,
+    ) -> Result<Option<ReleaseReply>, ProjectionError> {
+        let mut page = match self.parked_page(state.build, state.batch_events, request).await? {
+            Ok(page) => page,
+            Err(refused) => return Ok(Some(Err(refused))),
+        };
+        let failed = match self.recorded(&request.aggregate, &page.events).await {
             Ok(events) => {
-                // Large ones are fewer than there were places for.
-                is_last &= events.len() == page.len();
-                page.truncate(events.len());
-                match self.project_again(events, view).await {
+                // The journal may return fewer events, if they are large.
+                page.is_last &= events.len() == page.events.len();
+                page.events.truncate(events.len());
+                match self.project_again(events, state).await {
                     Err(ProjectionError::TooLarge) => {
-                        view.takes_fewer(page.len());
+                        state.shrink_batches(page.events.len());
                         return Ok(None);
                     }
                     failed => failed?,
                 }
             }
             Err(error @ ReadError::Unavailable(_)) => return Ok(Some(Err(error.into()))),
-            Err(error @ ReadError::Damaged { .. }) => page.first().map(|event| (event.position, error.to_string())),
+            Err(error @ ReadError::Damaged { .. }) => {
+                page.events.first().map(|event| (event.position, error.to_string()))
+            }
         };
-        let still = failed.and_then(|(position, reason)| {
-            let event = page.iter().find(|event| event.position == position)?;
+        let still_parked = failed.and_then(|(position, reason)| {
+            let event = page.events.iter().find(|event| event.position == position)?;
             Some(Parked { reason: Some(reason), attempts: event.attempts.saturating_add(1), ..event.clone() })
         });
-        let is_before = |position: &Position| still.as_ref().is_none_or(|still| *position < still.position);
-        let projected: Vec<Position> = page.iter().map(|event| event.position).filter(is_before).collect();
+        let is_before = |position: &Position| still_parked.as_ref().is_none_or(|still| *position < still.position);
+        let projected: Vec<Position> = page.events.iter().map(|event| event.position).filter(is_before).collect();
         request.released += projected.len() as u64;
         if request.dry_run {
-            view.documents.forget();
-            return Ok(Some(Ok(Retried { released: request.released, still })));
+            state.documents.clear();
+            return Ok(Some(Ok(Retried { released: request.released, still_parked })));
         }
-        released.extend(projected);
-        let (rows, gone) = view.documents.changes()?;
-        let parked = still.iter().cloned().collect();
-        let advance = Advance { from: view.offset.position, to: view.offset, rows, gone, parked, released };
-        self.commit(view.build, view.offset, advance).await?;
-        view.documents.stored();
+        let released = page.skipped.into_iter().chain(projected).collect();
+        self.commit_released(state, released, still_parked.as_ref()).await?;
         request.skip = None;
-        if let Some(Parked { version, position, reason, attempts, .. }) = &still {
-            error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "an aggregate stays parked");
-        } else if is_last {
-            info!(view = P::NAME, %aggregate, released = request.released, "an aggregate is parked no longer");
-            view.parked = view.parked.saturating_sub(1);
-            self.context.parked(view.build, view.parked);
-        }
-        let is_done = is_last || still.is_some();
-        Ok(is_done.then_some(Ok(Retried { released: request.released, still })))
+        self.note_released(state, request, page.is_last, still_parked.as_ref());
+        let is_done = page.is_last || still_parked.is_some();
+        Ok(is_done.then_some(Ok(Retried { released: request.released, still_parked })))
     }
 
-    /// The parked events themselves; fewer, if they are large.
-    async fn journaled(&self, aggregate: &AggregateRef, page: &[Parked]) -> Result<Vec<RecordedEvent>, ReadError> {
+    async fn parked_page(
+        &self,
+        build: BuildNumber,
+        limit: usize,
+        request: &ReleaseRequest,
+    ) -> Result<Result<ParkedPage, ControlError>, ProjectionError> {
+        let ReleaseRequest { aggregate, skip, released, .. } = request;
+        let mut events = self.context.store.parked(build, Some(aggregate), Position::ZERO, limit).await?;
+        let is_last = events.len() < limit;
+        let mut skipped = None;
+        match (events.first(), *skip) {
+            (None, _) if *released == 0 => return Ok(Err(ControlError::NotParked { aggregate: aggregate.clone() })),
+            (Some(first), Some(position)) if first.position != position => {
+                return Ok(Err(ControlError::NotFirst { position, first: first.position }));
+            }
+            (Some(first), Some(position)) => {
+                warn!(view = P::NAME, %aggregate, %position, version = %first.version, "skipping an event");
+                skipped = Some(events.remove(0).position);
+            }
+            _ => {}
+        }
+        Ok(Ok(ParkedPage { events, skipped, is_last }))
+    }
+
+    /// The parked events as the journal has them; fewer, if they are large.
+    async fn recorded(&self, aggregate: &AggregateRef, page: &[Parked]) -> Result<Vec<RecordedEvent>, ReadError> {
         let Some(first) = page.first() else { return Ok(Vec::new()) };
         let before = Version(first.version.0.saturating_sub(1));
         let events = self.context.journal.history(aggregate, before, PageLimit::events(page.len())).await?;
@@ -118,19 +129,51 @@ impl<P: Projection> Projector<P> {
         })
     }
 
-    /// Says which one of them cannot be projected, and why, if one cannot. Those behind it are left alone.
+    /// Projects events. If one cannot be projected, it returns its position and the reason. The events behind that one
+    /// are not projected.
     async fn project_again(
         &self,
         events: Vec<RecordedEvent>,
-        view: &mut BuildState<P>,
+        state: &mut BuildState<P>,
     ) -> Result<Option<(Position, String)>, ProjectionError> {
-        let mut batch = self.read(events, &HashSet::new()).await;
-        self.load(&batch, view).await?;
+        let mut batch = self.decode(events, &HashSet::new()).await;
+        self.load(&batch, state).await?;
         for number in 0..batch.len() {
-            batch.project_carefully(number, &mut view.documents)?;
-            give_way(number).await;
+            batch.project_or_park(number, &mut state.documents)?;
+            yield_every_few(number).await;
         }
         let failed = batch.into_parked(1).into_iter().next();
         Ok(failed.map(|event| (event.position, event.reason.unwrap_or_default())))
+    }
+
+    async fn commit_released(
+        &self,
+        state: &mut BuildState<P>,
+        released: Vec<Position>,
+        still_parked: Option<&Parked>,
+    ) -> Result<(), ProjectionError> {
+        let (rows, gone) = state.documents.changes()?;
+        let (from, parked) = (state.offset.position, still_parked.into_iter().cloned().collect());
+        let advance = Advance { from, to: state.offset, rows, gone, parked, released };
+        self.commit(state.build, advance).await?;
+        state.documents.mark_stored();
+        Ok(())
+    }
+
+    fn note_released(
+        &self,
+        state: &mut BuildState<P>,
+        request: &ReleaseRequest,
+        is_last: bool,
+        still_parked: Option<&Parked>,
+    ) {
+        let ReleaseRequest { aggregate, released, .. } = request;
+        if let Some(Parked { version, position, reason, attempts, .. }) = still_parked {
+            error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "an aggregate stays parked");
+        } else if is_last {
+            info!(view = P::NAME, %aggregate, released, "an aggregate is no longer parked");
+            state.parked = state.parked.saturating_sub(1);
+            self.context.set_parked(state.build, state.parked);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a projection's events come from, and how they are decoded.
+//! The aggregate types that a projection reads, and how their events are decoded.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::key::{Key, Keys};
 use crate::projection::{Project, Projection};
 
-/// A source, whatever its aggregate type.
+/// A source without its aggregate type.
 pub(crate) type AnySource<P> = Box<dyn Source<P>>;
 
 /// Collects the aggregate types that a projection reads.
@@ -21,14 +21,14 @@ pub struct Sources<P: Projection> {
 }
 
 impl<P: Projection> Sources<P> {
-    /// And the events of this type.
+    /// Adds the events of this aggregate type.
     #[must_use]
     pub fn of<A: Aggregate>(mut self) -> Self
     where
         P: Project<A>,
     {
         let source = EventCodec::<A::Event>::new()
-            .map(|codec| Box::new(Typed::<A> { codec, aggregate: PhantomData }) as AnySource<P>)
+            .map(|codec| Box::new(TypedSource::<A> { codec, aggregate: PhantomData }) as AnySource<P>)
             .map_err(|error| DefinitionError::NotAnEnum {
                 projection: P::NAME,
                 aggregate: A::TYPE,
@@ -38,7 +38,7 @@ impl<P: Projection> Sources<P> {
         self
     }
 
-    /// Those that the projection names, by aggregate type.
+    /// The sources of the projection, by aggregate type.
     pub(crate) fn named() -> Result<HashMap<&'static str, AnySource<P>>, DefinitionError> {
         let mut named = HashMap::new();
         for (aggregate, source) in P::sources(Self { sources: Vec::new() }).sources {
@@ -58,44 +58,44 @@ impl<P: Projection> fmt::Debug for Sources<P> {
 
 /// Reads the events of one aggregate type for a projection.
 pub(crate) trait Source<P: Projection>: Send + Sync {
-    /// Decodes an event and asks which documents it concerns. It may panic where the projection does.
-    fn read(&self, recorded: RecordedEvent) -> Result<Box<dyn Change<P>>, CodecError>;
+    /// Decodes an event and asks the projection for its keys. It panics where the projection does.
+    fn decode(&self, recorded: RecordedEvent) -> Result<Box<dyn DecodedEvent<P>>, CodecError>;
 }
 
-/// An event that was decoded, whatever its aggregate type.
-pub(crate) trait Change<P: Projection>: Send + Sync {
+/// A decoded event without its aggregate type.
+pub(crate) trait DecodedEvent<P: Projection>: Send + Sync {
     fn recorded(&self) -> &RecordedEvent;
 
-    /// The keys of the documents it concerns; one may come more than once.
+    /// The keys of the documents that the event concerns. A key may come more than once.
     fn visit_keys<'c>(&'c self, visit: &mut dyn FnMut(&'c Key));
 
-    /// Lets the projection make the next versions of these documents, which must all be there. It may panic where the
-    /// projection does, and the document is lost then.
+    /// Lets the projection make the next versions of these documents, which must all be loaded. If the projection
+    /// panics, this panics, and the document is lost.
     fn project(&self, documents: &mut Documents<P::Document>);
 }
 
-struct Typed<A: Aggregate> {
+struct TypedSource<A: Aggregate> {
     codec: EventCodec<A::Event>,
     aggregate: PhantomData<fn() -> A>,
 }
 
-impl<A: Aggregate, P: Project<A>> Source<P> for Typed<A> {
-    fn read(&self, recorded: RecordedEvent) -> Result<Box<dyn Change<P>>, CodecError> {
+impl<A: Aggregate, P: Project<A>> Source<P> for TypedSource<A> {
+    fn decode(&self, recorded: RecordedEvent) -> Result<Box<dyn DecodedEvent<P>>, CodecError> {
         let stored = &recorded.event;
         let bodies = self.codec.decode(&stored.event_type, stored.schema_version, &stored.payload)?;
         let keys = bodies.as_slice().iter().map(|body| P::keys(&Event::new(body, &recorded))).collect();
-        Ok(Box::new(TypedChange::<A> { recorded, bodies, keys }))
+        Ok(Box::new(TypedEvent::<A> { recorded, bodies, keys }))
     }
 }
 
-struct TypedChange<A: Aggregate> {
+struct TypedEvent<A: Aggregate> {
     recorded: RecordedEvent,
     bodies: Decoded<A::Event>,
     /// One for each body.
     keys: Vec<Keys>,
 }
 
-impl<A: Aggregate, P: Project<A>> Change<P> for TypedChange<A> {
+impl<A: Aggregate, P: Project<A>> DecodedEvent<P> for TypedEvent<A> {
     fn recorded(&self) -> &RecordedEvent {
         &self.recorded
     }

@@ -1,8 +1,9 @@
-//! Where views are kept: the contract, and the stores that keep it.
+//! Stores of views: the contract, and the stores that implement it.
 
 mod columns;
 mod listing;
 mod memory;
+mod numbers;
 mod postgres;
 mod sqlite;
 mod values;
@@ -11,8 +12,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-pub use dormouse_journal::store::postgres_sessions::ReplicaStatus;
 use dormouse_kernel::{AggregateRef, Chain, Mark, Position, RecordedEvent, Version};
+pub use dormouse_storage::postgres::ReplicaStatus;
 
 use crate::definition::Definition;
 use crate::key::Key;
@@ -21,12 +22,12 @@ pub use memory::Memory;
 pub use postgres::Postgres;
 pub use sqlite::Sqlite;
 
-/// How far a view has come: everything up to this event is in it, or parked.
+/// How far a view is: every event up to this one is in it, or parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offset {
-    /// The position of the event; zero before the first.
+    /// The position of the event; zero before the first event.
     pub position: Position,
-    /// Its chain, which shows that the view belongs to this journal.
+    /// The chain of the event, which shows that the view belongs to this journal.
     pub chain: Chain,
 }
 
@@ -34,47 +35,47 @@ impl Offset {
     /// Before the first event.
     pub const START: Self = Self { position: Position::ZERO, chain: Chain::ROOT };
 
-    /// The mark of the history there; none before the first event.
+    /// The mark of the history at this position; none before the first event.
     #[must_use]
     pub fn mark(&self) -> Option<Mark> {
         (self.position > Position::ZERO).then(|| self.chain.mark())
     }
 
-    /// Right behind an event.
+    /// The offset right behind an event.
     #[must_use]
     pub fn at(event: &RecordedEvent) -> Self {
         Self { position: event.position, chain: event.event.chain }
     }
 }
 
-/// A document on its way into a view.
+/// A document of a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// What it is called.
+    /// The key of the document.
     pub key: Key,
     /// The document as JSON.
     pub document: String,
-    /// The last event that changed it.
+    /// The position of the last event that changed it.
     pub position: Position,
 }
 
-/// An event that waits outside a view.
+/// A parked event: it waits outside a view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// Whose event.
+    /// The aggregate whose event it is.
     pub aggregate: AggregateRef,
-    /// Which of the aggregate's events.
+    /// The version of the aggregate after the event.
     pub version: Version,
-    /// Where it is in the journal.
+    /// The position in the journal.
     pub position: Position,
-    /// Why it cannot be projected. `None`: it only waits behind an earlier one.
+    /// Why it cannot be projected. `None`: it only waits behind an earlier event of its aggregate.
     pub reason: Option<String>,
-    /// How often it was tried. Zero: never, because it waits behind an earlier one.
+    /// How often it was tried. Zero: it only waits behind an earlier event.
     pub attempts: u32,
 }
 
 impl Parked {
-    /// An event that waits behind an earlier one.
+    /// An event that waits behind an earlier one of its aggregate.
     #[must_use]
     pub fn behind(event: &RecordedEvent) -> Self {
         let RecordedEvent { aggregate, version, position, .. } = event;
@@ -82,35 +83,35 @@ impl Parked {
     }
 }
 
-/// One making of a view: it has rows, an offset and parked events of its own.
+/// A build of a view: it has rows, an offset and parked events of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Build {
-    /// Which one.
+    /// The number that identifies it.
     pub number: BuildNumber,
-    /// The version of the code that makes it.
+    /// The version of the code that projects it.
     pub version: u32,
-    /// Where it was begun: it lacks what came up to there.
+    /// It lacks the events up to this position. Zero: it has all.
     pub begun_after: Position,
     /// How far it is.
     pub offset: Offset,
 }
 
-/// Names a build. No number of a store comes again, whatever becomes of its build.
+/// Identifies a build. A store never uses a number twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BuildNumber(pub u64);
 
-/// What there is of a view.
+/// The builds of a view, and whether it is paused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Builds {
-    /// The one that readers get.
+    /// The build that readers get.
     pub serving: Option<Build>,
-    /// The one that is made beside it, and will take its place.
+    /// The build that is made beside it, and will take its place.
     pub next: Option<Build>,
-    /// An operator wants it to stay where it is.
+    /// An operator has paused the view.
     pub is_paused: bool,
 }
 
-/// What becomes of the build that is served when another one is begun.
+/// What happens to the served build when another one is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// It is served until the new one [takes its place](ViewStore::serve).
@@ -119,124 +120,150 @@ pub enum Begin {
     Instead,
 }
 
-/// What a batch of events does to a build.
+/// The changes of a build that a batch of events makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advance {
-    /// Where the build must be.
+    /// The position at which the build must be.
     pub from: Position,
-    /// Where it is then. The same place, if only parked events are projected.
+    /// The offset after the batch. The same position, if only parked events are projected.
     pub to: Offset,
     /// The documents that are new or have changed, sorted by key, each key once.
     pub rows: Vec<Row>,
-    /// The documents that are gone, sorted; none of them among the rows.
+    /// The keys of the documents that are removed, sorted; none of them among the rows.
     pub gone: Vec<Key>,
-    /// The events that wait from now on, in order. One that waits already has its reason replaced.
+    /// The events that wait from now on, in order. If one waits already, its reason is replaced.
     pub parked: Vec<Parked>,
-    /// The positions of events that wait no longer, in order; none of them among the parked.
+    /// The positions of events that no longer wait, in order; none of them among the parked.
     pub released: Vec<Position>,
 }
 
-/// A document as it was found, and how far the view was at that moment.
+/// A document, and the position of the view when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The document as JSON, with the last event that changed it; `None` if there is none. Shared: it goes to many readers.
+pub struct DocumentAt {
+    /// The document as JSON, with the position of the last event that changed it. `None`: there is no such document.
+    /// Shared, because many readers get it.
     pub document: Option<(Arc<str>, Position)>,
-    /// Where the view was.
+    /// The position of the view.
     pub at: Position,
 }
 
-/// The documents that [`ViewStore::load`] found, as JSON. `None`: they have more bytes than the caller takes.
+/// The documents that [`ViewStore::load`] found, as JSON. `None`: they have more bytes than the caller allows.
 pub type Loaded = Option<Vec<(Key, String)>>;
 
-/// Why a store could not do something.
+/// Why an operation of a store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It does not answer, or not now; a retry may succeed.
+    /// The store does not respond, or is closed, or has no such view or build; a retry may succeed.
     #[error("the views are unavailable: {0}")]
     Unavailable(String),
-    /// It has no room; a retry succeeds once somebody has made some.
+    /// The storage is full; a retry succeeds once there is room.
     #[error("the views have no room: {0}")]
     Full(String),
-    /// What it holds is not what was written. [`ViewStore::prepare`] makes it usable again.
+    /// The storage does not contain what was written. [`ViewStore::prepare`] makes it usable again.
     #[error("the views are damaged: {0}")]
     Damaged(String),
 }
 
-/// Why a build was not moved on.
+/// Why a commit did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// The build is somewhere else: another worker has moved it on, or it was dropped. Nothing was changed.
-    #[error("the view is at {found:?}, expected was {expected}")]
+    /// The build is at another position, because another worker has moved it, or it was dropped. Nothing was changed.
+    #[error("the view is at {found:?}, expected {expected}")]
     Moved {
-        /// Where it should have been.
+        /// The position at which the worker believed the build to be.
         expected: Position,
-        /// Where it is, if it is still there.
+        /// Its position. `None`: the build no longer exists.
         found: Option<Position>,
     },
-    /// It may or may not have happened: [`ViewStore::prepare`] tells.
+    /// The outcome is unknown: the commit may have happened, or may still happen. [`ViewStore::prepare`] shows it.
     #[error(transparent)]
     Failed(#[from] Error),
 }
 
 /// Keeps views.
 ///
-/// A view has at most two builds: the one that is served, and one that is made beside it. Workers move a build on,
-/// readers read what is served. Operators find it in SQL under the name [`Definition::relation`].
+/// A view has at most two builds: the served one, and one that is made beside it. Workers move a build on, readers read
+/// the served build. Operators find it in SQL under the name [`Definition::relation`].
 ///
-/// Every method may be called from many tasks at once. A future may be dropped at any moment: what it was at has then
-/// happened as a whole, or will, or never.
+/// ```text
+///  call              what it makes durable, in one transaction       what readers see
+///  ─────────────     ─────────────────────────────────────────       ─────────────────────────────────
+///  prepare           damaged storage is removed; columns and         the served build, or no view
+///     │              indexes of declared fields
+///  begin Instead     an empty build, served; the old ones go         the empty build at `after`
+///  begin Beside      an empty build, not served                      the old build
+///     │
+///  ┌▶ load           nothing; sees all commits that returned         the build as it was
+///  │  commit         rows + removed rows + parked + released         all before the commit, then all after
+///  └──┤              + offset: all or nothing, if the build          it; of a build beside: nothing
+///     │              is at `from`
+///  serve             the new build is served, the old one is         the old build, then the new one, at the
+///     │              dropped; false: nothing (the new one is         same position or later; never both
+///     │              behind, or gone)
+///  abandon           the build beside is dropped                     the served build, as before
+///  drop_view         everything of the view is dropped               no view: `Unavailable`
+/// ```
+///
+/// A power cut may undo the latest calls, but only whole ones and always the latest, so rows and offset stay together.
+/// An error of commit: [`Moved`](CommitError::Moved) means not done, for certain. [`Failed`](CommitError::Failed) means
+/// unknown: it is done, or not, or will be done later. The worker drops what it holds in memory and calls `prepare`. A
+/// late commit does nothing once another commit has moved the build on from `from`.
+///
+/// Every method may be called from many tasks at once. A future may be dropped at any moment: its call then has
+/// happened as a whole, or will happen, or never.
 #[async_trait]
 pub trait ViewStore: Debug + Send + Sync + 'static {
-    /// What there is of a view. Storage that was found to be damaged is made anew before, and holds nothing then. The
-    /// builds that the view's code makes (those of its version) have a column and an index for each declared field then.
+    /// The builds of a view. Storage that was found to be damaged is created anew first, and is empty then. Afterwards
+    /// the builds of the view's version have a column and an index for each declared field.
     async fn prepare(&self, view: &Definition) -> Result<Builds, Error>;
 
-    /// Begins a build of the view's version: empty, at `after`. One that was being made beside the one that is served is
-    /// dropped. Where none is served, the new one is, in either case.
+    /// Begins a build of the view's version: empty, at `after`. A build that was being made beside the served one is
+    /// dropped. If no build is served, the new one is served in either case.
     async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error>;
 
-    /// Puts a build in the place of the one that is served, which is dropped with its rows. Readers see the old one or
-    /// the new one, never a mixture, and never one that is not as far as what they have seen.
+    /// Serves a build in the place of the served one, which is dropped with its rows. Readers see the old one or the
+    /// new one, never a mixture, and never an earlier position than before.
     ///
-    /// False, and nothing has changed: the build is not as far as the one that is served, or is not there.
+    /// False: nothing has changed, because the build is behind the served one or does not exist.
     async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error>;
 
-    /// Drops the build that is made beside the one that is served, if there is one.
+    /// Drops the build that is made beside the served one, if it exists.
     async fn abandon(&self, view: &Definition) -> Result<(), Error>;
 
-    /// Drops everything there is of a view, by its name: its code may be gone. A view that is not there is no error.
+    /// Drops everything of a view, by its name, because its code may no longer exist. A missing view is no error.
     async fn drop_view(&self, name: &str) -> Result<(), Error>;
 
-    /// The names of all views of which there is anything, sorted.
+    /// The names of all views that have a build or a pause, sorted.
     async fn names(&self) -> Result<Vec<String>, Error>;
 
-    /// Which journal the views are of: the mark of its first event, if it is remembered. Remembers `first`, if none was before.
+    /// The journal that the views belong to: the mark of its first event, if it is stored. Stores `first` if none was
+    /// stored before.
     async fn of_journal(&self, first: Option<Mark>) -> Result<Option<Mark>, Error>;
 
-    /// Remembers whether a view is to stay where it is.
+    /// Stores whether a view is paused.
     async fn set_paused(&self, view: &Definition, is_paused: bool) -> Result<(), Error>;
 
-    /// The documents of these keys, as JSON, in any order; those that are not there are left out. Everything whose
-    /// commit had returned before the call is seen. `None`: they have more than `bytes`; no more than that and one document is
-    /// held in memory to find out.
+    /// The documents of these keys, as JSON, in any order; keys without a document are left out. Sees every commit that
+    /// returned before the call. `None`: they have more than `bytes`; to find that out, at most `bytes` and one
+    /// document are held in memory.
     async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key], bytes: usize) -> Result<Loaded, Error>;
 
     /// Moves a build on: all that [`Advance`] says, or nothing.
     ///
-    /// It need not survive a loss of power, but then all of it is lost, and of everything that came after it.
+    /// A power cut may undo a commit, but only as a whole, and with all later ones.
     ///
     /// # Errors
-    /// [`CommitError::Moved`] if the build is not where it must be.
+    /// [`CommitError::Moved`] if the build is not at [`Advance::from`].
     async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError>;
 
-    /// A document of what is served, and how far that was: what it is after all events up to there, and none later.
-    /// Everything whose commit had returned before the call is seen.
-    async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error>;
+    /// A document of the served build, and the position of the build: the document contains the effect of all events up
+    /// to there, and of no later one. Sees every commit that returned before the call.
+    async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error>;
 
-    /// A page of what is served: one state, as with [`get`](Self::get).
+    /// A page of the served build: one state, as with [`get`](Self::get).
     async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error>;
 
-    /// The events that wait, after a position, in order, at most `limit`; of one aggregate, if one is named.
+    /// The parked events after a position, in order, at most `limit`; only those of one aggregate, if `of` names it.
     async fn parked(
         &self,
         build: BuildNumber,
@@ -245,23 +272,30 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Parked>, Error>;
 
-    /// Which of these aggregates have events that wait, in any order. Everything whose commit had returned before the call is
-    /// seen.
+    /// Those of the aggregates that have parked events, in any order. Sees every commit that returned before the call.
     async fn parked_among(&self, build: BuildNumber, aggregates: &[AggregateRef]) -> Result<Vec<AggregateRef>, Error>;
 
-    /// How many aggregates have events that wait.
+    /// The number of aggregates that have parked events.
     async fn parked_count(&self, build: BuildNumber) -> Result<usize, Error>;
 
-    /// Lets go of the storage. Everything fails afterwards.
+    /// Closes the storage. Every later call fails.
     async fn close(&self);
 
-    /// How the replicas do that documents and lists are read from, too. None, if there can be none.
+    /// The status of the replicas that documents and lists are read from. Empty, if the store has none.
     fn replicas(&self) -> Vec<ReplicaStatus> {
         Vec::new()
     }
 }
 
-/// A mark as a store has it.
+fn no_view(name: &str) -> Error {
+    Error::Unavailable(format!("there is no view {name}"))
+}
+
+fn no_build(build: BuildNumber) -> Error {
+    Error::Unavailable(format!("there is no build {}", build.0))
+}
+
+/// Decodes a mark from a column.
 fn mark(text: &str) -> Result<Mark, Error> {
-    Mark::parse(text).ok_or_else(|| Error::Damaged(format!("{text:?} is no mark of an event")))
+    Mark::parse(text).ok_or_else(|| Error::Damaged(format!("{text:?} is not a mark of an event")))
 }

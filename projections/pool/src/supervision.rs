@@ -1,8 +1,8 @@
-//! The supervisor of the workers: each is restarted on its own, within limits, and given up on its own.
+//! The supervisor of all workers. It restarts each worker on its own, within limits, and gives each up on its own.
 //!
-//! A projection is a projection. Its planner says which builds there are to work on, and each of them gets a worker. A worker
-//! whose build has gone ends quietly, because another build has taken its place; if nobody else is left, a plan is made
-//! anew.
+//! Each projection has one planner job, and one job for each build that its plan names. If a worker finds that its
+//! build does not exist any more, another build has replaced it, and the worker ends without an error. If that was the
+//! last worker of the projection, the supervisor makes a new plan. `retry_rules.rs` has the limits.
 
 use std::sync::Arc;
 
@@ -14,36 +14,38 @@ use tracing::{error, warn};
 
 use crate::context::Job;
 use crate::progress::State;
-use crate::release::OperatorRequest;
+use crate::release::ReleaseRequest;
 use crate::store::BuildNumber;
-use crate::worker::{AnyProjector, GONE, OperatorRequests, WorkerArguments};
+use crate::worker::{AnyProjector, BUILD_GONE, ReleaseSender, WorkerArguments};
 
-pub(crate) struct Root;
+pub(crate) struct Supervisor;
 
-/// What the root is asked to do; projections go by their numbers. Operators come one at a time to a projection and wait
-/// for their answer, a planner speaks once, and a restart is asked for once for each failure: so there are few at a time.
-pub(crate) enum RootMessage {
-    /// The pause of a worker is over.
+/// The messages to the supervisor. A projection is named by its number.
+///
+/// The mailbox stays short without a bound: requests of operators for one projection run one at a time and wait for the
+/// reply, each planner reports once, and each failure leads to one restart.
+pub(crate) enum SupervisorMessage {
+    /// Restart a worker after its pause.
     Restart(usize, Job),
-    /// Find out which builds there are to work on.
+    /// Start a planner.
     Plan(usize),
-    /// These they are.
+    /// The planner's result.
     Planned { projection: usize, plan: u64, builds: Vec<BuildNumber> },
-    /// Let all workers but that of one build end, forget how often they have failed, and say when they have ended.
-    Halt { projection: usize, but: Option<BuildNumber>, halted: oneshot::Sender<()> },
-    /// Say how to reach the workers of the builds.
-    Workers { projection: usize, told: oneshot::Sender<Vec<OperatorRequests>> },
-    /// The workers were told to stop: end when they have.
+    /// Stop all workers except that of one build, forget their failures, and report when they have ended.
+    StopWorkers { projection: usize, except: Option<BuildNumber>, stopped: oneshot::Sender<()> },
+    /// List the workers of builds that run.
+    ListWorkers { projection: usize, reply: oneshot::Sender<Vec<ReleaseSender>> },
+    /// Stop all workers, and end when they have ended.
     Stop,
 }
 
-pub(crate) struct Startup {
+pub(crate) struct SupervisorArguments {
     pub(crate) projectors: Vec<Arc<dyn AnyProjector>>,
     pub(crate) limits: Limits,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
-pub(crate) struct RootState {
+pub(crate) struct SupervisorState {
     projections: Vec<SupervisedProjection>,
     limits: Limits,
     is_stopping: bool,
@@ -53,87 +55,99 @@ pub(crate) struct RootState {
 struct SupervisedProjection {
     number: usize,
     projector: Arc<dyn AnyProjector>,
-    children: Vec<Child>,
-    /// The latest plan: what comes of an earlier one is of no interest.
+    jobs: Vec<SupervisedJob>,
+    /// The number of the latest plan. The results of earlier ones are ignored.
     plan: u64,
-    /// Those who wait until everybody has left who was asked to.
-    halting: Vec<oneshot::Sender<()>>,
+    /// Told when all workers have ended that were told to stop.
+    waiting_for_stop: Vec<oneshot::Sender<()>>,
 }
 
-struct Child {
+/// A job, and the state of its worker.
+struct SupervisedJob {
     job: Job,
-    worker: Option<Reach>,
+    /// `None` during the pause before a restart, after the job was given up, and after a planner has finished.
+    worker: Option<RunningWorker>,
     failures: Failures,
-    is_leaving: bool,
+    is_stopping: bool,
     is_given_up: bool,
 }
 
-/// How a worker that runs is reached.
-struct Reach {
+/// Reaches a worker that runs.
+struct RunningWorker {
     id: ActorId,
     stop: watch::Sender<bool>,
-    requests: mpsc::Sender<OperatorRequest>,
+    requests: mpsc::Sender<ReleaseRequest>,
 }
 
-impl Actor for Root {
-    type Msg = RootMessage;
-    type State = RootState;
-    type Arguments = Startup;
+/// How a worker ended.
+enum WorkerEnd {
+    /// It was told to stop, or its work is done.
+    Finished,
+    /// Its build does not exist any more.
+    BuildGone,
+    Failed(String),
+}
+
+impl Actor for Supervisor {
+    type Msg = SupervisorMessage;
+    type State = SupervisorState;
+    type Arguments = SupervisorArguments;
 
     async fn pre_start(
         &self,
-        myself: ActorRef<RootMessage>,
-        startup: Startup,
-    ) -> Result<RootState, ActorProcessingErr> {
-        let Startup { projectors, limits, stop } = startup;
+        myself: ActorRef<SupervisorMessage>,
+        arguments: SupervisorArguments,
+    ) -> Result<SupervisorState, ActorProcessingErr> {
+        let SupervisorArguments { projectors, limits, stop } = arguments;
         let projection = |(number, projector)| SupervisedProjection {
             number,
             projector,
-            children: Vec::new(),
+            jobs: Vec::new(),
             plan: 0,
-            halting: Vec::new(),
+            waiting_for_stop: Vec::new(),
         };
         let mut projections: Vec<SupervisedProjection> = projectors.into_iter().enumerate().map(projection).collect();
         for projection in &mut projections {
             projection.start(Job::Plan, &myself).await?;
         }
-        tell_when_stopped(stop, myself);
-        Ok(RootState { projections, limits, is_stopping: false })
+        forward_stop(stop, myself);
+        Ok(SupervisorState { projections, limits, is_stopping: false })
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<RootMessage>,
-        message: RootMessage,
-        state: &mut RootState,
+        myself: ActorRef<SupervisorMessage>,
+        message: SupervisorMessage,
+        state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RootMessage::Stop => {
+            SupervisorMessage::Stop => {
                 state.is_stopping = true;
-                state.projections.iter_mut().for_each(|projection| projection.halt(None));
-                state.end_if_all_have(&myself);
+                state.projections.iter_mut().for_each(|projection| projection.stop_workers(None));
+                state.stop_if_all_ended(&myself);
             }
-            // Those who wait for an answer find that it never comes.
+            // A caller that waits for a reply gets an error, because its sender is dropped with the message.
             _ if state.is_stopping => {}
-            RootMessage::Restart(projection, job) => {
-                if state.projections[projection].child(job).is_some_and(|child| child.worker.is_none()) {
-                    state.projections[projection].start(job, &myself).await?;
+            SupervisorMessage::Restart(projection, job) => {
+                let projection = &mut state.projections[projection];
+                if projection.find(job).is_some_and(|supervised| supervised.worker.is_none()) {
+                    projection.start(job, &myself).await?;
                 }
             }
-            RootMessage::Plan(projection) => state.projections[projection].start(Job::Plan, &myself).await?,
-            RootMessage::Planned { projection, plan, builds } => {
-                state.projections[projection].planned(plan, builds, &myself).await?;
+            SupervisorMessage::Plan(projection) => state.projections[projection].start(Job::Plan, &myself).await?,
+            SupervisorMessage::Planned { projection, plan, builds } => {
+                state.projections[projection].start_builds(plan, builds, &myself).await?;
             }
-            RootMessage::Halt { projection, but, halted } => {
+            SupervisorMessage::StopWorkers { projection, except, stopped } => {
                 let projection = &mut state.projections[projection];
-                projection.halt(but);
-                projection.halting.push(halted);
-                projection.tell_if_halted();
+                projection.stop_workers(except);
+                projection.waiting_for_stop.push(stopped);
+                projection.report_if_stopped();
             }
-            RootMessage::Workers { projection, told } => {
-                let reached = state.projections[projection].children.iter().filter_map(Child::requests).collect();
-                // Whoever asked may have gone.
-                let _gone = told.send(reached);
+            SupervisorMessage::ListWorkers { projection, reply } => {
+                let jobs = state.projections[projection].jobs.iter();
+                // The caller may have been cancelled.
+                let _is_received = reply.send(jobs.filter_map(SupervisedJob::release_sender).collect());
             }
         }
         Ok(())
@@ -141,176 +155,189 @@ impl Actor for Root {
 
     async fn handle_supervisor_evt(
         &self,
-        myself: ActorRef<RootMessage>,
+        myself: ActorRef<SupervisorMessage>,
         event: SupervisionEvent,
-        state: &mut RootState,
+        state: &mut SupervisorState,
     ) -> Result<(), ActorProcessingErr> {
-        let (ended, how) = match event {
-            SupervisionEvent::ActorFailed(ended, problem) => (ended, Ending::Failed(problem.to_string())),
-            SupervisionEvent::ActorTerminated(ended, _, Some(reason)) if reason == GONE => (ended, Ending::Gone),
-            SupervisionEvent::ActorTerminated(ended, ..) => (ended, Ending::Done),
+        let (actor, end) = match event {
+            SupervisionEvent::ActorFailed(actor, problem) => (actor, WorkerEnd::Failed(problem.to_string())),
+            SupervisionEvent::ActorTerminated(actor, _, Some(reason)) if reason == BUILD_GONE => {
+                (actor, WorkerEnd::BuildGone)
+            }
+            SupervisionEvent::ActorTerminated(actor, ..) => (actor, WorkerEnd::Finished),
             _ => return Ok(()),
         };
-        let is_it = |child: &Child| child.worker.as_ref().is_some_and(|worker| worker.id == ended.get_id());
+        let has_ended =
+            |supervised: &SupervisedJob| supervised.worker.as_ref().is_some_and(|worker| worker.id == actor.get_id());
         for projection in &mut state.projections {
-            if let Some(number) = projection.children.iter().position(is_it) {
-                projection.ended(number, how, &state.limits, &myself);
+            if let Some(number) = projection.jobs.iter().position(has_ended) {
+                projection.worker_ended(number, end, &state.limits, &myself);
                 break;
             }
         }
         if state.is_stopping {
-            state.end_if_all_have(&myself);
+            state.stop_if_all_ended(&myself);
         }
         Ok(())
     }
 }
 
-/// How a worker ended.
-enum Ending {
-    /// It was told to, or has done all there was to do.
-    Done,
-    /// There is nothing any more for it to do.
-    Gone,
-    Failed(String),
-}
-
-impl RootState {
-    fn end_if_all_have(&self, root: &ActorRef<RootMessage>) {
-        let mut have_all = true;
+impl SupervisorState {
+    fn stop_if_all_ended(&self, supervisor: &ActorRef<SupervisorMessage>) {
+        let mut all_ended = true;
         for projection in &self.projections {
-            if projection.children.is_empty() {
-                projection.projector.context().end(State::Ended);
+            if projection.jobs.is_empty() {
+                projection.projector.context().set_ended(State::Ended);
             } else {
-                have_all = false;
+                all_ended = false;
             }
         }
-        if have_all {
-            root.stop(None);
+        if all_ended {
+            supervisor.stop(None);
         }
     }
 }
 
 impl SupervisedProjection {
-    fn child(&mut self, job: Job) -> Option<&mut Child> {
-        self.children.iter_mut().find(|child| child.job == job)
+    fn find(&mut self, job: Job) -> Option<&mut SupervisedJob> {
+        self.jobs.iter_mut().find(|supervised| supervised.job == job)
     }
 
-    async fn start(&mut self, job: Job, root: &ActorRef<RootMessage>) -> Result<(), ActorProcessingErr> {
+    async fn start(&mut self, job: Job, supervisor: &ActorRef<SupervisorMessage>) -> Result<(), ActorProcessingErr> {
         if job == Job::Plan {
             self.plan += 1;
         }
-        let (stop, stopped) = watch::channel(false);
-        let (requests, received) = mpsc::channel(1);
+        let (stop, stop_receiver) = watch::channel(false);
+        // One is enough: operator requests of a projection run one at a time.
+        let (requests, request_receiver) = mpsc::channel(1);
         let arguments = WorkerArguments {
             job,
-            stop: stopped,
-            requests: received,
-            root: root.clone(),
+            stop: stop_receiver,
+            requests: request_receiver,
+            supervisor: supervisor.clone(),
             projection: self.number,
             plan: self.plan,
         };
-        let id = Arc::clone(&self.projector).start(arguments).await?;
-        let worker = Some(Reach { id, stop, requests });
-        match self.child(job) {
-            Some(child) => child.worker = worker,
-            None => self.children.push(Child {
+        let id = Arc::clone(&self.projector).start_worker(arguments).await?;
+        let worker = Some(RunningWorker { id, stop, requests });
+        match self.find(job) {
+            Some(supervised) => supervised.worker = worker,
+            None => self.jobs.push(SupervisedJob {
                 job,
                 worker,
                 failures: Failures::default(),
-                is_leaving: false,
+                is_stopping: false,
                 is_given_up: false,
             }),
         }
         Ok(())
     }
 
-    async fn planned(
+    async fn start_builds(
         &mut self,
         plan: u64,
         builds: Vec<BuildNumber>,
-        root: &ActorRef<RootMessage>,
+        supervisor: &ActorRef<SupervisorMessage>,
     ) -> Result<(), ActorProcessingErr> {
         if plan != self.plan {
             return Ok(());
         }
         for build in builds {
-            // One that was given up stays so.
-            if self.child(Job::Build(build)).is_none() {
-                self.start(Job::Build(build), root).await?;
+            // A build that was given up stays so.
+            if self.find(Job::Build(build)).is_none() {
+                self.start(Job::Build(build), supervisor).await?;
             }
         }
         Ok(())
     }
 
-    fn halt(&mut self, but: Option<BuildNumber>) {
-        // Whatever a planner is at is not what is wanted now.
+    fn stop_workers(&mut self, except: Option<BuildNumber>) {
+        // The result of a planner that runs now would be out of date.
         self.plan += 1;
-        self.children.retain_mut(|child| {
-            if but.is_some_and(|build| child.job == Job::Build(build)) {
+        self.jobs.retain_mut(|supervised| {
+            if except.is_some_and(|build| supervised.job == Job::Build(build)) {
                 return true;
             }
-            let Some(worker) = &child.worker else { return false };
+            let Some(worker) = &supervised.worker else { return false };
             worker.stop.send_replace(true);
-            child.is_leaving = true;
+            supervised.is_stopping = true;
             true
         });
     }
 
-    fn tell_if_halted(&mut self) {
-        if self.children.iter().all(|child| !child.is_leaving) {
-            // Whoever asked may have gone.
-            self.halting.drain(..).for_each(|halted| _ = halted.send(()));
+    fn report_if_stopped(&mut self) {
+        if self.jobs.iter().all(|supervised| !supervised.is_stopping) {
+            // The caller may have been cancelled.
+            self.waiting_for_stop.drain(..).for_each(|stopped| _ = stopped.send(()));
         }
     }
 
-    fn ended(&mut self, number: usize, how: Ending, limits: &Limits, root: &ActorRef<RootMessage>) {
-        let child = &mut self.children[number];
-        child.worker = None;
-        let job = child.job;
-        if child.is_leaving {
-            self.children.remove(number);
-            self.tell_if_halted();
+    fn worker_ended(
+        &mut self,
+        number: usize,
+        end: WorkerEnd,
+        limits: &Limits,
+        supervisor: &ActorRef<SupervisorMessage>,
+    ) {
+        let supervised = &mut self.jobs[number];
+        supervised.worker = None;
+        let job = supervised.job;
+        if supervised.is_stopping {
+            self.jobs.remove(number);
+            self.report_if_stopped();
             return;
         }
-        match how {
-            Ending::Failed(problem) => self.failed(job, problem, limits, root),
-            // How often a planner has failed is to be remembered.
-            Ending::Done if job == Job::Plan => {}
-            Ending::Done => _ = self.children.remove(number),
-            Ending::Gone => {
-                self.children.remove(number);
-                let is_at_work = |child: &Child| child.job != Job::Plan && !child.is_given_up;
-                if !self.children.iter().any(is_at_work) {
-                    let problem = "what is served was replaced by somebody else, or lost".to_owned();
+        match end {
+            WorkerEnd::Failed(problem) => self.restart_or_give_up(job, problem, limits, supervisor),
+            // The job of a planner stays, because it counts the planner's failures.
+            WorkerEnd::Finished if job == Job::Plan => {}
+            WorkerEnd::Finished => _ = self.jobs.remove(number),
+            WorkerEnd::BuildGone => {
+                self.jobs.remove(number);
+                let moves_a_build = |supervised: &SupervisedJob| supervised.job != Job::Plan && !supervised.is_given_up;
+                if !self.jobs.iter().any(moves_a_build) {
+                    let problem = "the build that is served was lost, or replaced by another process".to_owned();
                     self.projector.context().set_state(job, State::Retrying(problem.clone()));
-                    self.failed(Job::Plan, problem, limits, root);
+                    self.restart_or_give_up(Job::Plan, problem, limits, supervisor);
                 }
             }
         }
     }
 
-    fn failed(&mut self, job: Job, problem: String, limits: &Limits, root: &ActorRef<RootMessage>) {
+    fn restart_or_give_up(
+        &mut self,
+        job: Job,
+        problem: String,
+        limits: &Limits,
+        supervisor: &ActorRef<SupervisorMessage>,
+    ) {
         let (projection, context) = (self.number, Arc::clone(self.projector.context()));
         let view = context.definition.name();
-        let Some(child) = self.child(job) else { return };
+        let Some(supervised) = self.find(job) else { return };
         let now = Instant::now().into_std();
-        match child.failures.record(now, limits, &problem) {
+        match supervised.failures.record(now, limits, &problem) {
             RestartDecision::Restart { until } => {
-                warn!(view, ?job, problem, "a projection failed, restarting it");
+                warn!(view, ?job, problem, "a projection failed and is restarted");
                 context.set_state(job, State::Retrying(problem));
-                root.send_after(until.saturating_duration_since(now), move || RootMessage::Restart(projection, job));
+                let restart = move || SupervisorMessage::Restart(projection, job);
+                supervisor.send_after(until.saturating_duration_since(now), restart);
             }
             RestartDecision::GiveUp { reason } => {
-                error!(view, ?job, reason, "a projection keeps failing and is stopped");
-                child.is_given_up = true;
+                error!(
+                    view,
+                    ?job,
+                    reason,
+                    "a projection failed too often and is stopped: fix the reason and resume it"
+                );
+                supervised.is_given_up = true;
                 context.set_state(job, State::Stopped(reason));
             }
         }
     }
 }
 
-impl Child {
-    fn requests(&self) -> Option<OperatorRequests> {
+impl SupervisedJob {
+    fn release_sender(&self) -> Option<ReleaseSender> {
         match (self.job, &self.worker) {
             (Job::Build(build), Some(worker)) => Some((build, worker.requests.clone())),
             _ => None,
@@ -318,11 +345,11 @@ impl Child {
     }
 }
 
-/// Also when nobody holds a handle any more.
-fn tell_when_stopped(mut stop: watch::Receiver<bool>, root: ActorRef<RootMessage>) {
+/// Sends the supervisor a message when it must stop, also if that is because the last handle was dropped.
+fn forward_stop(mut stop: watch::Receiver<bool>, supervisor: ActorRef<SupervisorMessage>) {
     tokio::spawn(async move {
-        let _told = stop.wait_for(|stop| *stop).await.is_ok();
-        // A root that has ended needs no telling.
-        let _ended = root.send_message(RootMessage::Stop);
+        let _is_told = stop.wait_for(|stop| *stop).await.is_ok();
+        // The supervisor may have ended before.
+        let _is_sent = supervisor.send_message(SupervisorMessage::Stop);
     });
 }

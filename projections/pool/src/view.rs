@@ -1,4 +1,4 @@
-//! Reading what a projection made, in its own types.
+//! Reads the documents of a projection in its own types.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use crate::projection::Projection;
 use crate::reader::{Reader, WaitError};
 use crate::store::{self, Parked};
 
-/// The documents of a projection. Cheap to clone.
+/// The view of a projection. Cheap to clone.
 pub struct View<P: Projection> {
     reader: Reader,
     documents: PhantomData<fn() -> P>,
 }
 
-/// What was found under a key: what the events up to a position made of it, and nothing later.
+/// A document as the events up to one position make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer<D> {
+pub struct DocumentAt<D> {
     /// The document, if there is one.
     pub document: Option<Document<D>>,
-    /// How far the view was.
+    /// The position of the view when the document was read.
     pub at: Position,
 }
 
@@ -41,10 +41,10 @@ pub struct Document<D> {
 /// Why a view could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// Its store did not give it.
+    /// The store of the view failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The document is not what this code expects. A retry cannot help; a higher `VERSION` builds the view anew.
+    /// This code cannot read the document. A retry does not help; raise `VERSION`, so that the view is rebuilt.
     #[error("{0}")]
     Unreadable(String),
 }
@@ -54,37 +54,37 @@ impl<P: Projection> View<P> {
         Self { reader, documents: PhantomData }
     }
 
-    /// The document under a key, and how far the view was when it was read.
+    /// The document under a key, and the position of the view when it was read.
     ///
     /// # Errors
-    /// If the store does not answer, or the document is not what this code expects.
-    pub async fn get(&self, key: &Key) -> Result<Answer<P::Document>, ReadError> {
-        let store::Found { document, at } = self.reader.get(key).await?;
+    /// If the store does not respond, or this code cannot read the document.
+    pub async fn get(&self, key: &Key) -> Result<DocumentAt<P::Document>, ReadError> {
+        let store::DocumentAt { document, at } = self.reader.get(key).await?;
         let read = |(json, position): (Arc<str>, Position)| {
             let content = from_json(key, &json).map_err(|invalid| ReadError::Unreadable(invalid.to_string()))?;
             Ok::<_, ReadError>(Document { content, position })
         };
-        Ok(Answer { document: document.map(read).transpose()?, at })
+        Ok(DocumentAt { document: document.map(read).transpose()?, at })
     }
 
     /// See [`Reader::wait_for`].
     ///
     /// # Errors
-    /// If it does not come so far in time, or never will.
+    /// If the view does not reach the position in time, or never will.
     pub async fn wait_for(&self, position: Position, patience: Duration) -> Result<Position, WaitError> {
         self.reader.wait_for(position, patience).await
     }
 
-    /// How far it is, how it fares, and every change of that.
+    /// The progress of the projection, with every change.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.reader.progress()
     }
 
-    /// The events that wait outside the view, after a position, in order, at most `limit`.
+    /// The parked events after a position, in order, at most `limit`.
     ///
     /// # Errors
-    /// If the store does not answer.
+    /// If the store does not respond.
     pub async fn parked(&self, after: Position, limit: usize) -> Result<Vec<Parked>, store::Error> {
         self.reader.parked(after, limit).await
     }

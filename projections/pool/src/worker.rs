@@ -1,7 +1,8 @@
-//! The worker of a build: it takes batch after batch from the feed until it is told to stop.
+//! The worker of one job: it makes a plan, or moves a build by batch after batch from the feed until it is told to
+//! stop.
 //!
-//! One message is one batch, and each sends the next, so there is never more than one in the mailbox. While it waits for
-//! events it listens to being stopped and to operators; while it projects and commits it does not.
+//! One message is one batch, and each sends the next, so the mailbox never has more than one. While the worker waits
+//! for events, it listens to the stop signal and to operator requests. While it projects and commits, it does not.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -19,112 +20,143 @@ use crate::control::{ControlError, Retried};
 use crate::error::ProjectionError;
 use crate::progress::State;
 use crate::projection::Projection;
-use crate::projector::{Projector, Run};
-use crate::release::OperatorRequest;
+use crate::projector::{OpenBuild, Projector};
+use crate::release::ReleaseRequest;
+use crate::retry_rules::AfterError;
 use crate::store::BuildNumber;
-use crate::supervision::RootMessage;
+use crate::supervision::SupervisorMessage;
 
-/// How a worker ends that finds its build gone. One that was told to stop says nothing.
-pub(crate) const GONE: &str = "gone";
+/// The reason with which a worker ends whose build does not exist any more. A worker that was told to stop has no
+/// reason.
+pub(crate) const BUILD_GONE: &str = "build-gone";
 
-pub(crate) struct Worker<P>(PhantomData<fn() -> P>);
+/// How the worker of a build receives operator requests.
+pub(crate) type ReleaseSender = (BuildNumber, mpsc::Sender<ReleaseRequest>);
 
-/// Take the next batch.
-pub(crate) struct Next;
+/// A projection without its document type.
+#[async_trait]
+pub(crate) trait AnyProjector: Send + Sync {
+    fn context(&self) -> &Arc<ProjectionContext>;
 
-/// What a worker is to do, and how it hears of those above it.
+    /// Carries out a request for parked events of a build that has no worker. None may be started meanwhile.
+    async fn release_without_worker(
+        &self,
+        build: BuildNumber,
+        request: ReleaseRequest,
+    ) -> Result<Retried, ControlError>;
+
+    /// Starts a worker.
+    async fn start_worker(self: Arc<Self>, arguments: WorkerArguments) -> Result<ActorId, ActorProcessingErr>;
+}
+
+/// What the supervisor gives a worker.
 pub(crate) struct WorkerArguments {
     pub(crate) job: Job,
     pub(crate) stop: watch::Receiver<bool>,
-    /// Bounded by one: operators come one after the other.
-    pub(crate) requests: mpsc::Receiver<OperatorRequest>,
-    pub(crate) root: ActorRef<RootMessage>,
-    /// What the root calls the projection, and this attempt to make a plan.
+    pub(crate) requests: mpsc::Receiver<ReleaseRequest>,
+    pub(crate) supervisor: ActorRef<SupervisorMessage>,
+    /// The supervisor's number of the projection.
     pub(crate) projection: usize,
+    /// The number of the plan, if the job is to make one.
     pub(crate) plan: u64,
 }
 
-pub(crate) struct Work<P: Projection> {
+pub(crate) struct Worker<P>(PhantomData<fn() -> P>);
+
+/// The only message: take the next batch.
+pub(crate) struct TakeBatch;
+
+pub(crate) struct WorkerState<P: Projection> {
     projector: Arc<Projector<P>>,
     arguments: WorkerArguments,
-    /// `None`: where the build is must be found out.
-    run: Option<Run<P>>,
-    /// What the run has read ahead.
-    ahead: Option<Batch>,
-    /// What an operator wants, as far as it is not done.
-    request: Option<OperatorRequest>,
-    /// Attempts in a row that met with passing error.
-    attempts: u32,
-    /// Before that no live batch is begun, unless a reader waits for it.
-    rests_until: Option<Instant>,
+    /// `None` before the first step and after an error: the store must say where the build is.
+    open: Option<OpenBuild<P>>,
+    /// A batch that was read while the one before it was projected.
+    read_ahead: Option<Batch>,
+    /// The operator request in progress.
+    request: Option<ReleaseRequest>,
+    /// Attempts in a row that ended with a transient error.
+    failed_attempts: u32,
+    /// No live batch begins before this, unless a reader waits for it.
+    delay_until: Option<Instant>,
 }
 
-enum Went {
-    On,
-    /// It was told to stop, or has nothing more to do.
-    Away,
+enum NextStep {
+    TakeBatch,
+    Stop,
 }
 
 impl<P: Projection> Actor for Worker<P> {
-    type Msg = Next;
-    type State = Work<P>;
-    type Arguments = Work<P>;
+    type Msg = TakeBatch;
+    type State = WorkerState<P>;
+    type Arguments = WorkerState<P>;
 
-    async fn pre_start(&self, myself: ActorRef<Next>, work: Work<P>) -> Result<Work<P>, ActorProcessingErr> {
-        myself.send_message(Next)?;
-        Ok(work)
+    async fn pre_start(
+        &self,
+        myself: ActorRef<TakeBatch>,
+        state: WorkerState<P>,
+    ) -> Result<WorkerState<P>, ActorProcessingErr> {
+        myself.send_message(TakeBatch)?;
+        Ok(state)
     }
 
-    async fn handle(&self, myself: ActorRef<Next>, _: Next, work: &mut Work<P>) -> Result<(), ActorProcessingErr> {
-        let went = match work.step().await {
-            Err(ProjectionError::Transient(reason)) => work.pause(reason).await,
-            Err(ProjectionError::Gone) => {
-                myself.stop(Some(GONE.to_owned()));
-                return Ok(());
-            }
-            Err(error @ (ProjectionError::Permanent(_) | ProjectionError::TooLarge)) => return Err(error.into()),
-            Ok(went) => went,
+    async fn handle(
+        &self,
+        myself: ActorRef<TakeBatch>,
+        _: TakeBatch,
+        state: &mut WorkerState<P>,
+    ) -> Result<(), ActorProcessingErr> {
+        let next_step = match state.step().await {
+            Ok(next_step) => next_step,
+            Err(error) => match AfterError::of(&error) {
+                AfterError::Pause => state.pause(&error).await,
+                AfterError::EndForGood => {
+                    myself.stop(Some(BUILD_GONE.to_owned()));
+                    return Ok(());
+                }
+                AfterError::Fail => return Err(error.into()),
+            },
         };
-        match went {
-            Went::On => myself.send_message(Next)?,
-            Went::Away => myself.stop(None),
+        match next_step {
+            NextStep::TakeBatch => myself.send_message(TakeBatch)?,
+            NextStep::Stop => myself.stop(None),
         }
         Ok(())
     }
 }
 
-impl<P: Projection> Work<P> {
-    async fn step(&mut self) -> Result<Went, ProjectionError> {
+impl<P: Projection> WorkerState<P> {
+    async fn step(&mut self) -> Result<NextStep, ProjectionError> {
         let build = match self.arguments.job {
             Job::Plan => return self.plan().await,
             Job::Build(build) => build,
         };
-        // Taken: what is left of it after an error, or a panic, must not be used.
-        let (run, ahead) = (self.run.take(), self.ahead.take());
-        let (mut run, ahead) = match run {
-            Some(run) => (run, ahead),
-            None => (self.projector.resume(build).await?, None),
+        // They are put back at the end. After an error or a panic, they must not be used again.
+        let (open, read_ahead) = (self.open.take(), self.read_ahead.take());
+        let (mut open, read_ahead) = match open {
+            Some(open) => (open, read_ahead),
+            None => (self.projector.open(build).await?, None),
         };
         if *self.arguments.stop.borrow() {
-            return Ok(Went::Away);
+            return Ok(NextStep::Stop);
         }
-        self.obey(&mut run).await?;
-        let limit = run.view.batch_events;
+        self.release_page(&mut open).await?;
+        let limit = open.state.batch_events;
         let projector = Arc::clone(&self.projector);
         let wanted = |aggregate: &AggregateRef, _: &NewEvent| projector.reads(aggregate);
-        let batch = if ahead.is_some() {
-            ahead
+        let batch = if read_ahead.is_some() {
+            read_ahead
         } else if self.request.is_some() {
-            Batch::ready(&mut run.feed, limit, wanted).await?
+            Batch::ready(&mut open.feed, limit, wanted).await?
         } else {
-            let rests_until = self.rests_until.filter(|_| run.view.is_served);
+            let delay_until = self.delay_until.filter(|_| open.state.is_served);
             let next = async {
-                rest(&projector.context, rests_until).await;
-                Batch::next(&mut run.feed, limit, wanted).await
+                delay_batch(&projector.context, delay_until).await;
+                Batch::next(&mut open.feed, limit, wanted).await
             };
             tokio::select! {
                 biased;
-                () = stopped(&mut self.arguments.stop) => return Ok(Went::Away),
+                () = stop_requested(&mut self.arguments.stop) => return Ok(NextStep::Stop),
                 request = self.arguments.requests.recv() => {
                     self.request = request;
                     None
@@ -134,99 +166,99 @@ impl<P: Projection> Work<P> {
         };
         if let Some(batch) = batch {
             let begun = Instant::now();
-            if !self.advance(&mut run, batch).await? {
-                return Ok(Went::Away);
+            if !self.process(&mut open, batch).await? {
+                return Ok(NextStep::Stop);
             }
-            self.rests_until = Some(begun + self.projector.context.options.interval_after(begun.elapsed()));
+            self.delay_until = Some(begun + self.projector.context.options.interval_after(begun.elapsed()));
         }
-        self.run = Some(run);
-        self.attempts = 0;
-        Ok(Went::On)
+        self.open = Some(open);
+        self.failed_attempts = 0;
+        Ok(NextStep::TakeBatch)
     }
 
-    /// False: it was told to stop before its turn came.
-    async fn advance(&mut self, run: &mut Run<P>, batch: Batch) -> Result<bool, ProjectionError> {
+    /// Projects a batch and reads the next one meanwhile. False: the worker was told to stop before the batch began.
+    async fn process(&mut self, open: &mut OpenBuild<P>, batch: Batch) -> Result<bool, ProjectionError> {
         let projector = &self.projector;
-        let turn = async {
-            let moving = if run.view.is_served { Some(projector.context.moving.lock().await) } else { None };
-            // Last: whoever has a batch in hand waits for nobody.
-            (moving, projector.context.capacity.take().await)
+        let permits = async {
+            let context = &projector.context;
+            let served = if open.state.is_served { Some(context.served_lock.lock().await) } else { None };
+            // The permit comes last: a worker that holds it waits for no other worker.
+            (served, context.capacity.acquire().await)
         };
-        let turn = tokio::select! {
+        let permits = tokio::select! {
             biased;
-            turn = turn => turn,
-            () = stopped(&mut self.arguments.stop) => return Ok(false),
+            permits = permits => permits,
+            () = stop_requested(&mut self.arguments.stop) => return Ok(false),
         };
-        // A batch that was full, of events or of bytes: the next one can be read meanwhile. One that is live would only get
-        // less.
+        // Only a batch that was full, of events or of bytes, is worth reading ahead. A live one would only become
+        // smaller.
         let (is_behind, count) = (batch.is_behind, batch.count);
-        let Run { feed, view, .. } = run;
-        let limit = view.batch_events;
+        let OpenBuild { feed, state, .. } = open;
+        let limit = state.batch_events;
         let wanted = |aggregate: &AggregateRef, _: &NewEvent| projector.reads(aggregate);
         let reading_ahead = async { if is_behind { Batch::ready(feed, limit, wanted).await } else { Ok(None) } };
-        let (advanced, ahead) = tokio::join!(projector.advance(view, batch), reading_ahead);
-        drop(turn);
-        if matches!(advanced, Err(ProjectionError::TooLarge)) {
-            view.takes_fewer(count);
-            *feed = projector.feed(view.offset.position);
+        let (projected, read_ahead) = tokio::join!(projector.project_batch(state, batch), reading_ahead);
+        drop(permits);
+        if matches!(projected, Err(ProjectionError::TooLarge)) {
+            state.shrink_batches(count);
+            *feed = projector.feed(state.offset.position);
             return Ok(true);
         }
-        advanced?;
-        self.ahead = ahead?;
-        projector.take_place(run).await?;
+        projected?;
+        self.read_ahead = read_ahead?;
+        projector.try_to_serve(open).await?;
         Ok(true)
     }
 
-    async fn plan(&mut self) -> Result<Went, ProjectionError> {
+    async fn plan(&mut self) -> Result<NextStep, ProjectionError> {
         let builds = self.projector.context.plan().await?;
-        let WorkerArguments { root, projection, plan, .. } = &self.arguments;
-        // A root that has gone plans nothing.
-        let _gone = root.send_message(RootMessage::Planned { projection: *projection, plan: *plan, builds });
-        Ok(Went::Away)
+        let WorkerArguments { supervisor, projection, plan, .. } = &self.arguments;
+        // The supervisor may have ended; then no plan is needed.
+        let _is_sent =
+            supervisor.send_message(SupervisorMessage::Planned { projection: *projection, plan: *plan, builds });
+        Ok(NextStep::Stop)
     }
 
-    /// Does a page of what an operator wants.
-    async fn obey(&mut self, run: &mut Run<P>) -> Result<(), ProjectionError> {
+    /// Carries out one page of the operator request in progress, or of a new one.
+    async fn release_page(&mut self, open: &mut OpenBuild<P>) -> Result<(), ProjectionError> {
         if self.request.is_none() {
             self.request = self.arguments.requests.try_recv().ok();
         }
         let Some(mut request) = self.request.take() else { return Ok(()) };
-        let answer = match self.projector.release(&mut run.view, &mut request).await {
+        let (reply, result) = match self.projector.release_page(&mut open.state, &mut request).await {
             Ok(None) => {
                 self.request = Some(request);
                 return Ok(());
             }
-            Ok(Some(answer)) => answer,
-            Err(error) => {
-                // Whoever asked may have gone, here and below.
-                let _gone = request.answer.send(Err(ControlError::Interrupted(error.to_string())));
-                return Err(error);
-            }
+            Ok(Some(reply)) => (reply, Ok(())),
+            Err(error) => (Err(ControlError::Interrupted(error.to_string())), Err(error)),
         };
-        let _gone = request.answer.send(answer);
-        Ok(())
+        // The operator may have gone away.
+        let _is_received = request.reply.send(reply);
+        result
     }
 
-    /// Waits before the next attempt, longer each time.
-    async fn pause(&mut self, reason: String) -> Went {
-        self.attempts = self.attempts.saturating_add(1);
-        let pause = self.projector.context.options.pause_after(self.attempts);
-        if self.projector.context.journal_is_closed() {
-            // Whoever closed it is about to stop the projections, too.
+    /// Waits before the next attempt.
+    async fn pause(&mut self, error: &ProjectionError) -> NextStep {
+        let (context, reason) = (&self.projector.context, error.to_string());
+        self.failed_attempts = self.failed_attempts.saturating_add(1);
+        let (attempts, pause) = (self.failed_attempts, context.options.pause_after(self.failed_attempts));
+        if context.journal_is_closed() {
+            // The application is stopping, and will stop the projections as well.
             debug!(view = P::NAME, reason, "the journal has ended");
         } else {
-            warn!(view = P::NAME, reason, attempts = self.attempts, ?pause, "cannot project, trying again");
+            warn!(view = P::NAME, reason, attempts, ?pause, "cannot project, trying again after a pause");
         }
-        self.projector.context.set_state(self.arguments.job, State::Retrying(reason));
+        context.set_state(self.arguments.job, State::Retrying(reason));
         tokio::select! {
-            () = stopped(&mut self.arguments.stop) => Went::Away,
-            () = tokio::time::sleep(pause) => Went::On,
+            () = stop_requested(&mut self.arguments.stop) => NextStep::Stop,
+            () = tokio::time::sleep(pause) => NextStep::TakeBatch,
         }
     }
 }
 
-/// Lets more events come together, unless a reader waits for them.
-async fn rest(context: &ProjectionContext, until: Option<Instant>) {
+/// Waits so that more events share a batch, but no longer than until a reader waits for them.
+async fn delay_batch(context: &ProjectionContext, until: Option<Instant>) {
     let Some(until) = until else { return };
     tokio::select! {
         () = tokio::time::sleep_until(until) => {}
@@ -234,21 +266,9 @@ async fn rest(context: &ProjectionContext, until: Option<Instant>) {
     }
 }
 
-/// Returns when it is told to stop, also because nobody is there any more to tell it.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _told = stop.wait_for(|stop| *stop).await.is_ok();
-}
-
-/// A projection, whatever its documents.
-#[async_trait]
-pub(crate) trait AnyProjector: Send + Sync {
-    fn context(&self) -> &Arc<ProjectionContext>;
-
-    /// Does what an operator wants with parked events of a build that has no worker, and is given none meanwhile.
-    async fn release_at_rest(&self, build: BuildNumber, request: OperatorRequest) -> Result<Retried, ControlError>;
-
-    /// Starts a worker.
-    async fn start(self: Arc<Self>, arguments: WorkerArguments) -> Result<ActorId, ActorProcessingErr>;
+/// Returns when the worker must stop, also if that is because the supervisor has ended.
+async fn stop_requested(stop: &mut watch::Receiver<bool>) {
+    let _is_told = stop.wait_for(|stop| *stop).await.is_ok();
 }
 
 #[async_trait]
@@ -257,28 +277,36 @@ impl<P: Projection> AnyProjector for Projector<P> {
         &self.context
     }
 
-    async fn release_at_rest(&self, build: BuildNumber, mut request: OperatorRequest) -> Result<Retried, ControlError> {
+    async fn release_without_worker(
+        &self,
+        build: BuildNumber,
+        mut request: ReleaseRequest,
+    ) -> Result<Retried, ControlError> {
         let interrupted = |error: ProjectionError| match error {
-            // It was made by code that is gone.
-            ProjectionError::Gone => ControlError::NotAtWork,
+            // Other code made the build, and this code cannot project into it.
+            ProjectionError::BuildGone => ControlError::NotAtWork,
             error => ControlError::Interrupted(error.to_string()),
         };
-        let mut view = self.at_rest(build).await.map_err(interrupted)?;
+        let mut state = self.load_state(build).await.map_err(interrupted)?;
         loop {
-            if let Some(answer) = self.release(&mut view, &mut request).await.map_err(interrupted)? {
-                return answer;
+            if let Some(reply) = self.release_page(&mut state, &mut request).await.map_err(interrupted)? {
+                return reply;
             }
         }
     }
 
-    async fn start(self: Arc<Self>, arguments: WorkerArguments) -> Result<ActorId, ActorProcessingErr> {
-        let root = arguments.root.get_cell();
-        let work =
-            Work { projector: self, arguments, run: None, ahead: None, request: None, attempts: 0, rests_until: None };
-        let (worker, _) = ActorRuntime::spawn_linked(None, Worker(PhantomData), work, root).await?;
+    async fn start_worker(self: Arc<Self>, arguments: WorkerArguments) -> Result<ActorId, ActorProcessingErr> {
+        let supervisor = arguments.supervisor.get_cell();
+        let state = WorkerState {
+            projector: self,
+            arguments,
+            open: None,
+            read_ahead: None,
+            request: None,
+            failed_attempts: 0,
+            delay_until: None,
+        };
+        let (worker, _) = ActorRuntime::spawn_linked(None, Worker(PhantomData), state, supervisor).await?;
         Ok(worker.get_id())
     }
 }
-
-/// How an operator reaches the worker of a build.
-pub(crate) type OperatorRequests = (BuildNumber, mpsc::Sender<OperatorRequest>);

@@ -1,23 +1,23 @@
-//! One suite for all view stores: what [`ViewStore`](dormouse_projections::ViewStore) promises.
+//! One suite for all view stores: the contract of [`ViewStore`](dormouse_projections::ViewStore).
 //!
 //! Every test is a sentence about views in some [`Place`](support::Place), and runs in memory, in SQLite and in
 //! PostgreSQL.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in its helpers")]
 
 #[path = "conformance/support.rs"]
 #[macro_use]
 mod support;
 
+#[path = "conformance/filled_view.rs"]
+mod filled_view;
 #[path = "conformance/oracle.rs"]
 mod oracle;
-#[path = "conformance/view_cache.rs"]
-mod view_cache;
 
-#[path = "conformance/asking.rs"]
-mod asking;
 #[path = "conformance/committing.rs"]
 mod committing;
+#[path = "conformance/damage.rs"]
+mod damage;
 #[path = "conformance/listing.rs"]
 mod listing;
 #[path = "conformance/paging.rs"]
@@ -26,6 +26,8 @@ mod paging;
 mod parking;
 #[path = "conformance/preparing.rs"]
 mod preparing;
+#[path = "conformance/querying.rs"]
+mod querying;
 
 #[path = "conformance/postgres.rs"]
 mod postgres;

@@ -1,4 +1,4 @@
-//! Projections at work: on a journal that grows, with stores that fail, processes that die, and events that are poison.
+//! Projections on a journal that grows, with stores that fail, processes that die, and events that cannot be projected.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
 

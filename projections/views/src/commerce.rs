@@ -1,8 +1,8 @@
-//! What is asked of commerce: orders, what each customer ordered, how much of a sku there is, how each day went.
+//! The views of commerce: orders, the totals of each customer, the stock of each sku, and the sales of each day.
 //!
-//! [`Orders`] and [`InventoryLevels`] have a document for each aggregate. [`CustomerTotals`] and [`DailySales`] add up over
-//! many orders; they see events one by one and not the orders, and live on what an event says of its order
-//! ([`Standing`](dormouse_aggregates::commerce::Standing)).
+//! [`Orders`] and [`InventoryLevels`] have one document for each aggregate. [`CustomerTotals`] and [`DailySales`] add
+//! up over many orders. They see single events and not the orders, so they use what an event says about its order
+//! ([`OrderSummary`](dormouse_aggregates::commerce::OrderSummary)).
 
 mod amount;
 mod customer_totals;

@@ -1,9 +1,10 @@
-//! The read models of the domains that ship with Dormouse, each an example of how to write one.
+//! The views of the domains that ship with Dormouse. Each is an example of how to write a view.
 //!
-//! A domain is a module, as in `dormouse-aggregates`. Each view is a file: its documents, what lists can be sorted and
-//! filtered by, what it makes of each event, and what its queries are called. Times in documents are [`Moment`]s.
+//! A domain is a module, as in `dormouse-aggregates`. Each view has a file with its document, the fields that lists can
+//! be sorted and filtered by, what each event changes, and the names of its queries. Times in documents are
+//! [`Moment`]s.
 //!
-//! Invariant: pure, as projections are: what a document is follows from the events alone.
+//! Invariant: views are pure; a document follows from the events alone.
 
 pub mod commerce;
 mod moment;

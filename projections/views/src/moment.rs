@@ -1,4 +1,4 @@
-//! A time as it stands in documents.
+//! The times in documents.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,13 +9,13 @@ use jiff::tz::Offset;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A time in whole microseconds, written in one way only: `2026-11-21T12:23:45.000000Z`. Views compare texts, and of texts
-/// of one length in UTC the later time is the greater text.
+/// A time in whole microseconds, with a single way to write it: `2026-11-21T12:23:45.000000Z`. Views compare texts, and
+/// of two such texts the one of the later time is the greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Timestamp);
 
 impl Moment {
-    /// The day it is on, in UTC.
+    /// The day in UTC.
     #[must_use]
     pub fn day(self) -> Date {
         Offset::UTC.to_datetime(self.0).date()
@@ -24,7 +24,7 @@ impl Moment {
 
 impl From<Timestamp> for Moment {
     fn from(time: Timestamp) -> Self {
-        // Events are recorded to the microsecond. What is finer would not come back from JSON.
+        // Events are recorded to the microsecond. A finer time would not come back from JSON.
         let whole = Timestamp::from_microsecond(time.as_microsecond());
         Self(whole.unwrap_or(time))
     }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     proptest! {
-        /// Years 0 to 9999, which is what RFC 3339 can say.
+        /// Years 0 to 9999: the range of RFC 3339.
         #[test]
         fn the_order_of_texts_is_the_order_of_times(
             one in -62_167_219_200_000_000..253_402_207_200_000_000_i64,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use dormouse_kernel::failpoint::{self, Bug};
 use tokio::sync::Notify;
 
 /// What the directory, the sweep and the actor share of one activation: how many requests are with the aggregate, and
@@ -43,7 +42,7 @@ impl ActivationState {
 
     /// No request is with the aggregate: none is in its mailbox, and none waits for a commit.
     pub(crate) fn is_unused(&self) -> bool {
-        self.admitted.load(Ordering::Acquire) == 0 || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
+        self.admitted.load(Ordering::Acquire) == 0
     }
 
     pub(crate) fn last_used(&self) -> u64 {

@@ -178,7 +178,9 @@ impl<R> From<AppendError> for CommandError<R> {
             AppendError::Unavailable(reason) => Self::Unavailable(reason),
             AppendError::Full(reason) => Self::JournalFull(reason),
             // Another process has appended. The activation loads the aggregate again, so that a retry can succeed.
-            AppendError::VersionConflict { .. } | AppendError::KnownKey { .. } | AppendError::Undone => Self::Undone,
+            AppendError::VersionConflict { .. } | AppendError::KnownKey { .. } | AppendError::PredecessorFailed => {
+                Self::Undone
+            }
             AppendError::WrongSize { .. } => Self::Unstorable(error.to_string()),
         }
     }

@@ -1,4 +1,4 @@
-//! What one command asks the journal to keep: all of its events, or none.
+//! The events of one command, which the journal appends all or not at all.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use dormouse_kernel::{AggregateRef, CommandKey, NewEvent, Position, RecordedEven
 
 use crate::page::{Page, Room};
 
-/// The events of one command, to follow an expected version of their aggregate.
+/// The events of one command, which follow an expected version of their aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
-    /// Whose events they are.
+    /// The aggregate of the events.
     pub aggregate: AggregateRef,
     /// The version the aggregate must have; the first event gets the next one.
     pub expected: Version,
@@ -20,13 +20,13 @@ pub struct Append {
     pub events: Vec<NewEvent>,
 }
 
-/// The key of a command on its way into the journal.
+/// The key of a command that is appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppendKey {
     /// The key.
     pub key: CommandKey,
-    /// The submitter has seen all keys of the aggregate up to the expected version, and this is not one of them: the
-    /// writer need not look it up. Together with the version check this is as good as looking.
+    /// The submitter knows all keys of the aggregate up to the expected version, and this is not one of them. Then the
+    /// version check suffices, and the writer does not look the key up.
     pub known_new: bool,
 }
 
@@ -43,17 +43,17 @@ impl Append {
         self.key.as_ref().map(|key| &key.key)
     }
 
-    /// How much memory the events take, about.
+    /// About how much memory the events take, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.events.iter().map(NewEvent::size_bytes).sum()
     }
 }
 
-/// Where the events of a command stand after their commit.
+/// Where the events of a command are in the log after their commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// The position of the first event; the others follow it without gap.
+    /// The position of the first event. The others follow without gaps.
     pub first: Position,
     /// The position of the last event.
     pub last: Position,
@@ -61,12 +61,12 @@ pub struct Committed {
     pub version: Version,
 }
 
-/// An append with its place in the log.
+/// An append with its position in the log.
 #[derive(Clone, Debug)]
 pub struct Placed {
     /// The position of its first event.
     pub first: Position,
-    /// What was appended.
+    /// The events.
     pub append: Arc<Append>,
 }
 
@@ -82,7 +82,7 @@ impl Placed {
         (0..self.append.events.len()).map(|index| self.row(index))
     }
 
-    /// Of some appends, the events behind a version and a position, copied only as far as there is room.
+    /// The events of some appends after a version and a position, copied only as far as there is room.
     pub(crate) fn page<'p>(
         appends: impl Iterator<Item = &'p Self>,
         version: Version,
@@ -108,7 +108,7 @@ impl Placed {
         self.append.expected.plus(index as u64 + 1)
     }
 
-    /// One of the events as a row. The command key stands on the first.
+    /// One of the events as a row. The first event carries the command key.
     pub(crate) fn row(&self, index: usize) -> RecordedEvent {
         RecordedEvent {
             position: self.first.plus(index as u64),
@@ -119,7 +119,7 @@ impl Placed {
         }
     }
 
-    /// Where each event stands in the log, and in the append.
+    /// The position of each event, and its index in the append.
     pub(crate) fn places(&self) -> impl Iterator<Item = (Position, usize, &Self)> {
         (0..self.append.events.len()).map(move |index| (self.first.plus(index as u64), index, self))
     }

@@ -1,11 +1,11 @@
-//! The order between appends that build on each other.
+//! Append sessions: appends that build on each other.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dormouse_kernel::Version;
 
-/// One activation of an aggregate, as the writer sees it: how much of what it decided is durable, and whether an append
-/// of it failed. Everything submitted on an append session after a failed append rests on a state that never was, and is refused.
+/// The appends of one activation of an aggregate: up to which version they are durable, and whether one of them failed.
+/// An append after a failed one builds on events that the journal does not have, so the writer refuses it.
 #[derive(Debug)]
 pub struct AppendSession {
     durable: AtomicU64,
@@ -13,19 +13,19 @@ pub struct AppendSession {
 }
 
 impl AppendSession {
-    /// A append session that starts with what is durable already.
+    /// A session of an aggregate whose events are durable up to this version.
     #[must_use]
     pub const fn new(durable: Version) -> Self {
         Self { durable: AtomicU64::new(durable.0), broken: AtomicBool::new(false) }
     }
 
-    /// All of the aggregate's events up to this version are durable.
+    /// The version up to which the aggregate's events are durable.
     #[must_use]
     pub fn durable(&self) -> Version {
         Version(self.durable.load(Ordering::Acquire))
     }
 
-    /// An append failed: nothing behind it on this append session can succeed.
+    /// Whether an append failed, so that no later append of this session can succeed.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)

@@ -1,32 +1,33 @@
-//! Turns of those who read what was long ago: few at the same time, so that commands do not wait behind them.
+//! A fair queue for readers of old parts of the log: few of them read at the same time, so that commands do not wait
+//! behind them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many reads of the log may be under way at the same time for readers that have fallen behind. Cheap to clone; clones
-/// share the turns.
+/// The fair queue of readers that have fallen behind: a limited number of them read the log at the same time, first
+/// come, first served. Cheap to clone; clones share the queue.
 #[derive(Clone, Debug)]
 pub struct CatchUps(Arc<Semaphore>);
 
-/// One read; dropping it lets the next reader read.
+/// A permit of the queue for reading one page of the log. Dropping it lets the next reader read.
 #[derive(Debug)]
 pub struct Turn {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl CatchUps {
-    /// So many reads at the same time.
+    /// A queue that permits `reads` reads at the same time.
     #[must_use]
     pub fn new(reads: NonZeroU32) -> Self {
         Self(Arc::new(Semaphore::new(reads.get() as usize)))
     }
 
-    /// Waits for a turn to read one page. Whoever came first reads first; for the next page a reader queues again. Whoever
-    /// drops the future leaves the queue.
+    /// Waits for the permit to read one page. For the next page the reader queues again. Dropping the future leaves the
+    /// queue.
     pub async fn turn(&self) -> Turn {
-        // Nobody closes it.
+        // The semaphore is never closed.
         Turn { _permit: Arc::clone(&self.0).acquire_owned().await.ok() }
     }
 }
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn readers_take_turns_page_by_page_in_the_order_in_which_they_came() {
+    async fn readers_read_page_by_page_in_the_order_in_which_they_queued() {
         let turns = CatchUps::new(NonZeroU32::MIN);
         let first = turns.turn().await;
         let (mut second, mut third) = (Box::pin(turns.turn()), Box::pin(turns.turn()));
@@ -50,7 +51,7 @@ mod tests {
         let Poll::Ready(turn) = second.as_mut().poll(&mut context) else { panic!("it is the second's turn") };
         drop(turn);
         assert!(first_again.as_mut().poll(&mut context).is_pending());
-        // Who gives up while it is its turn lets the next one read.
+        // A reader that gives up during its turn lets the next one read.
         drop(third);
         assert!(first_again.as_mut().poll(&mut context).is_ready());
     }

@@ -1,16 +1,16 @@
-//! Reading the log through a filter: the store passes over what does not meet it, and brings none of its payload.
+//! Filters of the log. The store passes over events that do not meet the filter, and does not read their payload.
 
 use dormouse_kernel::{AggregateRef, NewEvent, Position, RecordedEvent};
 
-/// Events that one filtered read looks at, wanted or not, so that it soon gives its connection back.
-pub(crate) const LOOKED_AT: u64 = 8 << 10;
+/// Most events that one filtered read covers, wanted or not, so that it soon gives its connection back.
+pub(crate) const SCANNED_EVENTS: u64 = 8 << 10;
 
-/// Which events of the log are wanted, by the names that they are stored under.
+/// Which events of the log are wanted, by the names under which they are stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogFilter {
-    /// Types of aggregates; none: all.
+    /// Types of aggregates. Empty: all types.
     pub types: Vec<String>,
-    /// Names of events; none: all.
+    /// Types of events. Empty: all types.
     pub events: Vec<String>,
 }
 
@@ -23,11 +23,11 @@ impl LogFilter {
     }
 }
 
-/// What a filtered read brought.
+/// The result of a filtered read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selected {
     /// The events that meet the filter, in order.
     pub events: Vec<RecordedEvent>,
-    /// All that meet it up to here are among them.
+    /// The position up to which the read covered the log.
     pub reached: Position,
 }

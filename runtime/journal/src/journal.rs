@@ -1,34 +1,38 @@
 //! The handle on a journal.
+//!
+//! Background tasks of a journal and its store:
+//!
+//! - *writer*: commits what is submitted. It ends with [`Journal::close`], when another owner takes over, or when the
+//!   last handle is dropped.
+//! - *snapshot writer*: writes the snapshots that are offered. It ends when the last handle is dropped.
+//! - *indexer* (SQLite, its owner): keeps the index close to the end of the log. It ends with [`Store::close`], when
+//!   another owner takes over, or when the store is dropped.
+//! - *WAL watch* (SQLite, its owner): checks the size of the write-ahead logs. It ends with the store.
+//! - *loaders* (SQLite, four for each type of read): run the reads that wait together. They end when no read waits.
+//! - *idle connections* (PostgreSQL): opens and closes idle connections of readers. It ends with the store.
+//! - *replica probe* (PostgreSQL, one for each replica): checks how far the replica is. It ends with the store.
+
+mod reads;
+mod snapshots;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use dormouse_kernel::failpoint::{self, Bug, Step};
-use dormouse_kernel::{
-    AggregateId, AggregateRef, AggregateType, Chain, CommandKey, Mark, Position, RecordedEvent, Version,
-};
-use metrics::{counter, gauge, histogram};
+use dormouse_kernel::Position;
+use dormouse_storage::postgres::ReplicaStatus;
+use metrics::gauge;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::warn;
 
 use crate::append::{Append, Committed};
 use crate::append_session::AppendSession;
 use crate::error::{AppendError, ReadError, StoreError};
 use crate::feed::{Feed, Ring};
-use crate::filter::{LOOKED_AT, LogFilter, Selected};
 use crate::metric;
-use crate::page::{Page, PageLimit};
-use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Store;
-use crate::store::postgres_sessions::ReplicaStatus;
 use crate::writer::{Announcer, Health, Options, Stall, Submission, Writer};
-
-/// Snapshots waiting to be written. They are a cache: past this, new ones are dropped, and taken again later.
-const SNAPSHOT_QUEUE: usize = 256;
-
-/// Snapshots written in one transaction.
-const SNAPSHOT_BATCH: usize = 64;
+pub use reads::Anchor;
+use snapshots::SnapshotTask;
 
 /// A handle on a journal, cheap to clone.
 #[derive(Clone, Debug)]
@@ -47,20 +51,6 @@ struct Shared {
     stall: Arc<Stall>,
 }
 
-/// A point in an aggregate's history from which to read on: everything up to it is known already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Anchor {
-    /// The version of the last known event.
-    pub version: Version,
-    /// The chain up to it.
-    pub chain: Chain,
-}
-
-impl Anchor {
-    /// Before the first event.
-    pub const START: Self = Self { version: Version::ZERO, chain: Chain::ROOT };
-}
-
 impl Journal {
     /// Takes over the log in `store` and starts its writer.
     ///
@@ -72,22 +62,22 @@ impl Journal {
         let (queue, submissions) = mpsc::channel(options.queue);
         let (health_sender, health) = watch::channel(Health::Ready);
         let (head_sender, head) = watch::channel(ownership.head);
-        let (snapshots, snapshot_tasks) = mpsc::channel(SNAPSHOT_QUEUE);
+        let (snapshots, snapshot_tasks) = mpsc::channel(snapshots::QUEUE);
         let ring = Arc::new(Ring::default());
         let announcer = Announcer { head: head_sender, ring: Arc::clone(&ring) };
         let stall = Arc::new(Stall::new(options.patience));
         let (log, noted) = (Arc::clone(&store), Arc::clone(&stall));
         let writer = Writer::new(log, options, ownership, submissions, health_sender, announcer, noted);
         tokio::spawn(writer.run());
-        tokio::spawn(write_snapshots(Arc::clone(&store), snapshot_tasks));
+        tokio::spawn(snapshots::write(Arc::clone(&store), snapshot_tasks));
         Ok(Self { shared: Arc::new(Shared { store, queue, snapshots, health, head, ring, stall }) })
     }
 
-    /// Gives the writer something to do. It is answered through the submission, in every case; here one only waits for
-    /// a place in the queue.
+    /// Submits a request to the writer, and waits only for a place in the queue. The answer comes through the
+    /// submission, in every case.
     pub async fn submit(&self, submission: Submission) {
         self.shared.stall.submitted();
-        // Most often there is room, and then nothing needs to be waited for.
+        // Most often the queue has room, and then the future need not wait.
         let returned = match self.shared.queue.try_send(submission) {
             Ok(()) => return,
             Err(TrySendError::Full(submission)) => match self.shared.queue.send(submission).await {
@@ -102,22 +92,22 @@ impl Journal {
     /// Appends the events of one command and waits until they are durable.
     ///
     /// # Errors
-    /// None of the events is in the journal then, with one exception: [`AppendError::Closed`] may also mean that the
-    /// writer ended unexpectedly, and then the outcome is unknown to this process.
+    /// After an error none of the events is in the journal, with one exception: [`AppendError::Closed`] may also mean
+    /// that the writer ended unexpectedly. Then this process does not know the outcome.
     pub async fn append(&self, append: Append) -> Result<Committed, AppendError> {
         let (answer, answered) = oneshot::channel();
-        // The receiver lives until the end of this function or its caller has gone; then nobody is left to tell.
+        // If the receiver is gone, the caller has dropped this future and wants no answer.
         let submission = Submission::append(append, None, move |outcome| _ = answer.send(outcome));
         self.submit(submission).await;
         answered.await.unwrap_or(Err(AppendError::Closed))
     }
 
-    /// Waits until everything submitted before is decided: committed or refused.
+    /// Waits until everything that was submitted before is decided: committed or refused.
     pub async fn flush(&self) {
         self.barrier(None).await;
     }
 
-    /// The same for everything that was submitted on one append session, which may be decided earlier.
+    /// Waits until everything that was submitted before in one append session is decided, which may be earlier.
     pub async fn flush_session(&self, session: &Arc<AppendSession>) {
         self.barrier(Some(Arc::clone(session))).await;
     }
@@ -126,8 +116,8 @@ impl Journal {
         let (answer, answered) = oneshot::channel();
         let barrier = Submission::barrier(session, move |_| _ = answer.send(()));
         self.submit(barrier).await;
-        // A writer that has gone has decided all it ever will.
-        let _gone = answered.await;
+        // A writer that has ended decides nothing more.
+        let _ended = answered.await;
     }
 
     fn ended(&self) -> AppendError {
@@ -135,136 +125,6 @@ impl Journal {
             Health::Fenced => AppendError::Fenced,
             _ => AppendError::Closed,
         }
-    }
-
-    /// The events of an aggregate after `anchor`, within `limit`, each checked to follow the one before it.
-    ///
-    /// # Errors
-    /// [`ReadError::Damaged`] if they do not follow each other, or if the anchor is not part of this history.
-    pub async fn events_after(
-        &self,
-        aggregate: &AggregateRef,
-        anchor: Anchor,
-        limit: PageLimit,
-    ) -> Result<Page, ReadError> {
-        let started = Instant::now();
-        let read = self.read_from(aggregate, anchor.version, limit).await;
-        let (found, page) = read.inspect_err(|_| counter!(metric::ERRORS, "operation" => "load").increment(1))?;
-        histogram!(metric::LOAD_DURATION).record(started.elapsed());
-        if anchor.version > Version::ZERO {
-            let found = found.filter(|event| event.version == anchor.version);
-            if found.as_ref().is_none_or(|found| found.event.chain != anchor.chain) {
-                if failpoint::is_planted(Bug::SnapshotAheadOfJournal) {
-                    // The mistake has two halves: what is kept too early is believed later.
-                    return Ok(Page::default());
-                }
-                let position = found.map_or(Position::ZERO, |found| found.position);
-                let problem = "the state that was kept does not belong to this history";
-                return Err(damaged(aggregate, anchor.version, position, problem));
-            }
-        }
-        verify(aggregate, anchor, &page)?;
-        Ok(page)
-    }
-
-    /// A page of an aggregate's history: the events after a version, within `limit`, each checked to follow the one
-    /// before it.
-    ///
-    /// # Errors
-    /// [`ReadError::Damaged`] if they do not follow each other.
-    pub async fn history(&self, aggregate: &AggregateRef, after: Version, limit: PageLimit) -> Result<Page, ReadError> {
-        if after == Version::ZERO {
-            return self.events_after(aggregate, Anchor::START, limit).await;
-        }
-        // The event right before the page is not part of it, but anchors it.
-        let (Some(before), page) = self.read_from(aggregate, after, limit).await? else { return Ok(Page::default()) };
-        if before.version != after {
-            return Err(damaged(aggregate, after, before.position, "this version is missing"));
-        }
-        verify(aggregate, Anchor { version: after, chain: before.event.chain }, &page)?;
-        Ok(page)
-    }
-
-    /// The event at a version, if the aggregate has it, and a page of those behind it.
-    async fn read_from(
-        &self,
-        aggregate: &AggregateRef,
-        version: Version,
-        limit: PageLimit,
-    ) -> Result<(Option<RecordedEvent>, Page), ReadError> {
-        let Shared { store, .. } = &*self.shared;
-        let unreadable = |error| unreadable(aggregate, version, error);
-        let Some(before) = version.0.checked_sub(1).map(Version) else {
-            return Ok((None, store.read_aggregate(aggregate, version, limit).await.map_err(unreadable)?));
-        };
-        let with_it = PageLimit { events: limit.events.saturating_add(1), largest: usize::MAX, ..limit };
-        let mut page = store.read_aggregate(aggregate, before, with_it).await.map_err(unreadable)?;
-        if page.is_empty() {
-            return Ok((None, page));
-        }
-        let first = page.events.remove(0);
-        if page.is_empty() && page.is_cut && limit.events > 0 {
-            // It is so large that it took the room of all others.
-            page = store.read_aggregate(aggregate, version, limit).await.map_err(unreadable)?;
-        }
-        Ok((Some(first), page))
-    }
-
-    /// The events after a position, in order and without gaps, within `limit`.
-    ///
-    /// # Errors
-    /// If the store does not answer; [`ReadError::Damaged`] if a position is missing.
-    pub async fn read_log(&self, after: Position, limit: PageLimit) -> Result<Page, ReadError> {
-        let page = self.shared.store.read_log(after, limit).await?;
-        let mut expected = after.next();
-        for event in &page {
-            if event.position != expected {
-                return Err(damaged(
-                    &event.aggregate,
-                    event.version,
-                    expected,
-                    "this position is missing from the log",
-                ));
-            }
-            expected = expected.next();
-        }
-        Ok(page)
-    }
-
-    /// The mark of the history at a position: of the chain of the event there. None, if the log does not reach that far, or the
-    /// position is zero. What was just committed costs no read.
-    ///
-    /// # Errors
-    /// If the store does not answer.
-    pub async fn mark_at(&self, position: Position) -> Result<Option<Mark>, ReadError> {
-        let Some(before) = position.0.checked_sub(1).map(Position) else { return Ok(None) };
-        if let Some(chain) = self.shared.ring.chain_at(position) {
-            return Ok(Some(chain.mark()));
-        }
-        let page = self.read_log(before, PageLimit::ONE).await?;
-        Ok(page.first().map(|event| event.event.chain.mark()))
-    }
-
-    /// Of the events after a position, up to `until` and to some thousands, those that meet a filter, within `limit`. `until`
-    /// must not lie behind the [head](Self::head). Says how far it came: at least one event further, unless the next one that
-    /// meets the filter is [too large](PageLimit::largest).
-    ///
-    /// # Errors
-    /// If the store does not answer, or has lost a position.
-    pub async fn select_log(
-        &self,
-        after: Position,
-        until: Position,
-        filter: &LogFilter,
-        limit: PageLimit,
-    ) -> Result<Selected, ReadError> {
-        let until = until.min(after.plus(LOOKED_AT));
-        if until <= after {
-            return Ok(Selected { events: Vec::new(), reached: after });
-        }
-        let Page { events, is_cut } = self.shared.store.select_log(after, until, filter, limit).await?;
-        let reached = if is_cut { events.last().map_or(after, |last| last.position) } else { until };
-        Ok(Selected { events, reached })
     }
 
     /// Follows the log: the events after a position, as they are committed.
@@ -277,73 +137,20 @@ impl Journal {
         &self.shared.ring
     }
 
-    /// The version of the first event of the aggregate's command with this key, if it is durable.
-    ///
-    /// # Errors
-    /// If the store does not answer.
-    pub async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, ReadError> {
-        Ok(self.shared.store.find_command(aggregate, key).await?)
-    }
-
-    /// The latest snapshot that is part of the wanted state. A store that does not answer has none: replay decides.
-    pub async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Option<Snapshot> {
-        let found = self.shared.store.snapshot(aggregate, as_of).await;
-        found.unwrap_or_else(|error| {
-            warn!(%aggregate, %error, "cannot read snapshots");
-            counter!(metric::ERRORS, "operation" => "snapshot").increment(1);
-            None
-        })
-    }
-
-    /// Aggregates of a type that have snapshots, by their ids, behind one of them.
-    ///
-    /// # Errors
-    /// If the store does not answer.
-    pub async fn snapshotted(
-        &self,
-        aggregate_type: &AggregateType,
-        after: Option<&AggregateId>,
-        limit: usize,
-    ) -> Result<Vec<AggregateId>, ReadError> {
-        Ok(self.shared.store.snapshotted(aggregate_type, after, limit).await?)
-    }
-
-    /// How many aggregates of a type have snapshots.
-    ///
-    /// # Errors
-    /// If the store does not answer.
-    pub async fn count_snapshotted(&self, aggregate_type: &AggregateType) -> Result<u64, ReadError> {
-        Ok(self.shared.store.count_snapshotted(aggregate_type).await?)
-    }
-
-    /// Hands over a snapshot to be written behind. Its state must be durable already. Under pressure it is dropped.
-    pub fn offer_snapshot(&self, snapshot: Snapshot) {
-        if self.shared.snapshots.try_send(SnapshotTask::Save(snapshot)).is_err() {
-            counter!(metric::ERRORS, "operation" => "snapshot-dropped").increment(1);
-        }
-    }
-
-    /// The same, but waits for room instead: for those who give their states up.
-    pub async fn save_snapshot(&self, snapshot: Snapshot) {
-        if self.shared.snapshots.send(SnapshotTask::Save(snapshot)).await.is_err() {
-            counter!(metric::ERRORS, "operation" => "snapshot-dropped").increment(1);
-        }
-    }
-
-    /// The position of the last committed event, as this writer knows it. The receiver sees every later one.
+    /// The position of the last committed event, as the writer knows it. The receiver is notified of later commits.
     #[must_use]
     pub fn head(&self) -> watch::Receiver<Position> {
         self.shared.head.clone()
     }
 
-    /// Whether it takes appends, and every change of that. If the sender goes without [`Health::Fenced`] or
-    /// [`Health::Closed`], the writer has died.
+    /// Whether the journal takes appends; the receiver is notified of changes. If the sender is dropped without
+    /// [`Health::Fenced`] or [`Health::Closed`], the writer has panicked.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<Health> {
         self.shared.health.clone()
     }
 
-    /// Why it takes no appends for now, if that is so. It finds out by itself when it does again.
+    /// Why the journal takes no appends for now; `None` if it does. It recovers without help.
     #[must_use]
     pub fn outage(&self) -> Option<AppendError> {
         match &*self.shared.health.borrow() {
@@ -356,28 +163,28 @@ impl Journal {
         }
     }
 
-    /// For how long the writer has finished nothing although something waits for it, if that is longer than a commit may
-    /// take. It is told by a clock that runs whatever the writer does.
+    /// For how long the writer has finished nothing although a submission waits. `None` if it is no longer than a
+    /// commit may take. The clock does not depend on the writer.
     #[must_use]
     pub fn stalled(&self) -> Option<Duration> {
         self.shared.stall.duration()
     }
 
-    /// Asks the storage whether it answers.
+    /// Reads the head from the store, to see whether it answers.
     ///
     /// # Errors
-    /// If it does not.
+    /// If the store does not answer.
     pub async fn ping(&self) -> Result<Position, ReadError> {
         Ok(self.shared.store.head().await?)
     }
 
-    /// How the replicas do that the log is read from, too.
+    /// The status of the replicas that the log is also read from.
     #[must_use]
     pub fn replicas(&self) -> Vec<ReplicaStatus> {
         self.shared.store.replicas()
     }
 
-    /// Brings the metrics that are read rather than counted up to date.
+    /// Sets the gauges that are sampled rather than counted.
     pub fn sample_metrics(&self) {
         let connections = self.shared.store.connections();
         gauge!(metric::CONNECTIONS_ACTIVE).set(connections.active);
@@ -385,80 +192,17 @@ impl Journal {
         gauge!(metric::HEAD).set(self.shared.head.borrow().0 as f64);
     }
 
-    /// Finishes everything submitted before, writes the snapshots offered before, and lets go of the storage.
+    /// Decides everything that was submitted before, writes the snapshots that were offered before, and closes the
+    /// store.
     pub async fn close(&self) {
         let (flushed, all_flushed) = oneshot::channel();
         if self.shared.snapshots.send(SnapshotTask::Flush(flushed)).await.is_ok() {
-            // The task ends only with the last handle, which is us.
-            let _gone = all_flushed.await;
+            // The task does not end while this handle exists.
+            let _ended = all_flushed.await;
         }
         let (closed, all_closed) = oneshot::channel();
         self.submit(Submission::close(closed)).await;
-        // A writer that has gone is closed.
-        let _gone = all_closed.await;
+        // A writer that has ended is closed already.
+        let _ended = all_closed.await;
     }
-}
-
-enum SnapshotTask {
-    Save(Snapshot),
-    Flush(oneshot::Sender<()>),
-}
-
-async fn write_snapshots(store: Arc<dyn Store>, mut tasks: mpsc::Receiver<SnapshotTask>) {
-    let mut gathered = Vec::new();
-    while tasks.recv_many(&mut gathered, SNAPSHOT_BATCH).await > 0 {
-        let mut snapshots = Vec::new();
-        let mut flushed = Vec::new();
-        for task in gathered.drain(..) {
-            match task {
-                SnapshotTask::Save(snapshot) => snapshots.push(snapshot),
-                SnapshotTask::Flush(answer) => flushed.push(answer),
-            }
-        }
-        if !snapshots.is_empty() {
-            failpoint::reach(Step::Snapshotting);
-            if let Err(error) = store.save_snapshots(&snapshots).await {
-                counter!(metric::ERRORS, "operation" => "snapshot").increment(1);
-                warn!(%error, "cannot write snapshots");
-            }
-            failpoint::reach(Step::Snapshotted);
-        }
-        // Whoever asked may have gone.
-        flushed.into_iter().for_each(|answer| _ = answer.send(()));
-    }
-}
-
-fn verify(aggregate: &AggregateRef, anchor: Anchor, events: &[RecordedEvent]) -> Result<(), ReadError> {
-    let mut last = anchor;
-    for event in events {
-        let expected = last.version.next();
-        if event.version != expected {
-            return Err(damaged(aggregate, expected, event.position, "this version is missing"));
-        }
-        if !event.follows(last.chain) {
-            return Err(damaged(aggregate, expected, event.position, "the hash chain is broken"));
-        }
-        last = Anchor { version: event.version, chain: event.event.chain };
-    }
-    Ok(())
-}
-
-/// What a store finds damaged of an aggregate is that aggregate's damage.
-fn unreadable(aggregate: &AggregateRef, after: Version, error: StoreError) -> ReadError {
-    match error {
-        StoreError::Damaged(reason) => {
-            warn!(%aggregate, reason, "events are damaged");
-            damaged(
-                aggregate,
-                after.next(),
-                Position::ZERO,
-                "what is stored here, or behind it, is not what was written",
-            )
-        }
-        other => other.into(),
-    }
-}
-
-fn damaged(aggregate: &AggregateRef, version: Version, position: Position, problem: &'static str) -> ReadError {
-    ReadError::Damaged { aggregate: aggregate.clone(), version, position, problem }
 }

@@ -1,12 +1,13 @@
 //! The durable log of Dormouse: one totally ordered, gap-free sequence of events, in one of three stores.
 //!
-//! A [`Journal`] is the handle everybody holds. Behind it one writer collects what aggregates [submit](Submission),
-//! checks versions and command keys, and commits what has gathered in one statement (group commit). A [`Store`] keeps
-//! the rows: [`Memory`](store::Memory), `Sqlite` or `Postgres`, all held to the
-//! contract on the trait by one conformance suite. A [`Feed`] follows the log as it grows. [`Snapshot`]s are a cache beside the log: losing them loses nothing.
+//! A [`Journal`] is the handle that all callers hold. Behind it one writer gathers what aggregates
+//! [submit](Submission), checks versions and command keys, and commits a batch in one statement (group commit). A
+//! [`Store`] keeps the rows: [`Memory`](store::Memory), [`Sqlite`](store::Sqlite) or [`Postgres`](store::Postgres). One
+//! conformance suite holds all three to the contract on the trait. A [`Feed`] follows the log as it grows.
+//! [`Snapshot`]s are a cache beside the log: losing them loses nothing. `journal.rs` lists the background tasks.
 //!
-//! Invariant: an answer of success leaves only after the commit it speaks of is durable. An outcome that is not known
-//! is found out from the store, never guessed.
+//! Invariant: the writer answers "success" only after the commit is durable. An outcome that is not known is read from
+//! the store, never guessed.
 
 mod append;
 mod append_session;
@@ -21,8 +22,8 @@ mod page;
 mod shared_reads;
 mod snapshot;
 pub mod store;
-mod turn;
 mod writer;
+mod yield_to_ready_tasks;
 
 pub use append::{Append, AppendKey, Committed};
 pub use append_session::AppendSession;
@@ -37,5 +38,5 @@ pub use page::{Page, PageLimit};
 pub use shared_reads::SharedReads;
 pub use snapshot::{AsOf, Snapshot};
 pub use store::Store;
-pub use turn::let_others_go_first;
-pub use writer::{Health, Options, Submission, Undone};
+pub use writer::{Health, Options, PredecessorFailed, Submission};
+pub use yield_to_ready_tasks::yield_to_ready_tasks;

@@ -9,14 +9,14 @@ use crate::journal::Journal;
 use crate::store::{Access, Memory, Migrated, Postgres, Retention, Sqlite, Store};
 use crate::writer::{Options, PATIENCE};
 
-/// Opens the journal for writing, brings its schema up to date, and takes it over from whoever had it.
+/// Opens the journal for writing, brings its schema up to date, and takes it over from its owner.
 ///
 /// # Errors
-/// If it cannot be reached, is not a journal, or was written by a newer binary.
+/// If it cannot be reached, is not a journal, or was written by a newer program.
 pub async fn open(config: &Config) -> Result<Journal, OpenError> {
     let store = store(config, Access::Own).await?;
     let patience = match config.journal.url {
-        // The server gives up by then, or is found to be gone.
+        // By then the server has given up the statement, or the connection is known to be lost.
         JournalUrl::Postgres(_) => config.journal.postgres.statement_timeout + config.journal.postgres.connect_timeout,
         JournalUrl::Sqlite(_) | JournalUrl::Memory => PATIENCE,
     };
@@ -26,18 +26,19 @@ pub async fn open(config: &Config) -> Result<Journal, OpenError> {
     started.map_err(|error| OpenError::Unreachable { place: config.journal.url.to_string(), reason: error.to_string() })
 }
 
-/// Opens the log for reading beside whoever owns it; it is neither changed nor taken over.
+/// Opens the log for reading beside its owner. It is neither changed nor taken over.
 ///
 /// # Errors
-/// If it cannot be reached, is not a journal, or has another schema version than this binary's.
+/// If it cannot be reached, is not a journal, or has another schema version than this program.
 pub async fn open_reader(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
     store(config, Access::Read).await
 }
 
-/// Brings the schema up to date and says what that took. Nobody needs to stop for it who can go on with the new schema.
+/// Brings the schema up to date, and gives its versions before and after. Processes that know the new schema need not
+/// stop meanwhile.
 ///
 /// # Errors
-/// If the journal cannot be reached, is not one, or was written by a newer binary.
+/// If the journal cannot be reached, is not a journal, or was written by a newer program.
 pub async fn migrate(config: &Config) -> Result<Migrated, OpenError> {
     match &config.journal.url {
         JournalUrl::Memory => Ok(Migrated::default()),

@@ -1,60 +1,59 @@
-//! How much one read brings: so many events and so many bytes, whichever is reached first.
+//! Pages: the limits of a read in events and in bytes, whichever is reached first.
 
 use std::ops::Deref;
 use std::vec;
 
 use dormouse_kernel::RecordedEvent;
 
-/// What one read may bring at most. A count alone bounds no memory: events have up to `journal.event_size_max`.
+/// The limits of one read. A count alone does not bound memory: an event may have `journal.event_size_max` bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimit {
-    /// Events.
+    /// Most events.
     pub events: usize,
-    /// Bytes of these events, as [`NewEvent::size_bytes`](dormouse_kernel::NewEvent::size_bytes) counts them. One event
-    /// is read whatever its size, up to `largest`.
+    /// Most bytes of these events, as [`NewEvent::size_bytes`](dormouse_kernel::NewEvent::size_bytes) counts them. One
+    /// event is read whatever its size, up to `largest`.
     pub bytes: usize,
-    /// The largest event that is read although it has more bytes than the page. Without a bound of its own a reader makes
-    /// progress whatever comes; one with a bound gets an empty page that [is cut](Page::is_cut), and asks again once it
-    /// has the memory.
+    /// Bytes of the largest event that is read although it has more bytes than the page. A reader without this bound
+    /// always makes progress. A reader with it may get an empty page that [is cut](Page::is_cut), and reads again once
+    /// it has the memory.
     pub largest: usize,
 }
 
 impl PageLimit {
-    /// The bytes of a page unless something else is said: a thousand events of a kilobyte. Larger pages are hardly cheaper
-    /// to read.
+    /// The default for the bytes of a page: a thousand events of a kilobyte. Larger pages are hardly cheaper to read.
     pub const BYTES: usize = 1 << 20;
 
     /// One event, whatever its size.
     pub const ONE: Self = Self::events(1);
 
-    /// Everything there is. For logs that are known to be small: the memory it takes is not bounded.
+    /// No limit. For logs that are known to be small: it does not bound memory.
     pub const ALL: Self = Self { events: usize::MAX, bytes: usize::MAX, largest: usize::MAX };
 
-    /// So many events, and [`BYTES`](Self::BYTES).
+    /// A limit of events, and of [`BYTES`](Self::BYTES).
     #[must_use]
     pub const fn events(events: usize) -> Self {
         Self { events, bytes: Self::BYTES, largest: usize::MAX }
     }
 
-    /// The same, with another bound in bytes.
+    /// The same limit, with other bytes.
     #[must_use]
     pub const fn bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }
     }
 
-    /// The same, with a bound for an event that is larger than the page.
+    /// The same limit, with a bound for an event that is larger than the page.
     #[must_use]
     pub const fn largest(self, largest: usize) -> Self {
         Self { largest, ..self }
     }
 }
 
-/// What a read brought.
+/// The result of a read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// The events, in order.
     pub events: Vec<RecordedEvent>,
-    /// A limit ended the page, so there may be more behind it. Otherwise it goes to the end of what there was.
+    /// A limit ended the page, so more events may follow. Otherwise the page ends where the events ended.
     pub is_cut: bool,
 }
 
@@ -97,12 +96,12 @@ impl Room {
         Self { limit, events: 0, bytes: 0 }
     }
 
-    /// What a page has left.
+    /// The room that a page leaves.
     pub(crate) fn beside(page: &Page, limit: PageLimit) -> Self {
         Self { limit, events: page.len(), bytes: page.iter().map(|event| event.event.size_bytes()).sum() }
     }
 
-    /// Takes the room for one more event of so many bytes. False: there is none, and the page is cut here.
+    /// Takes the room for one more event of this size. `false`: there is no room, and the page is cut here.
     pub(crate) fn take(&mut self, bytes: usize) -> bool {
         let is_first = self.events == 0 && bytes <= self.limit.largest;
         let fits = is_first || self.bytes.saturating_add(bytes) <= self.limit.bytes;
@@ -114,12 +113,12 @@ impl Room {
         true
     }
 
-    /// Whether the limit is reached, so that a page that ends here may not be the last.
+    /// Whether the limit is reached, so that more events may follow a page that ends here.
     pub(crate) fn is_used_up(&self) -> bool {
         self.events >= self.limit.events || self.events > 0 && self.bytes >= self.limit.bytes
     }
 
-    /// How many more events there is room for, if their bytes fit.
+    /// For how many more events there is room, if their bytes fit.
     pub(crate) fn events(&self) -> usize {
         self.limit.events.saturating_sub(self.events)
     }

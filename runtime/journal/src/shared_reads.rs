@@ -1,4 +1,4 @@
-//! Pages of the log that several readers want at about the same time: the first reads them, the others share what it read.
+//! Pages of the log that several feeds want at about the same time: the first feed reads a page, the others share it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,18 +8,18 @@ use tokio::sync::OnceCell;
 
 use crate::page::PageLimit;
 
-/// Pages that are kept: readers that drift further apart read on their own.
+/// Pages that are kept. Feeds that are further apart read on their own.
 const PAGES: usize = 4;
 
-/// Lets feeds that read the same part of the log share what one of them reads ([`Feed::sharing`](crate::Feed::sharing)). Cheap to
-/// clone; clones are the same. It holds at most four pages, and none while fewer than two feeds read the log.
+/// Lets feeds that read the same part of the log share their pages ([`Feed::sharing`](crate::Feed::sharing)). Cheap to
+/// clone; clones share the same pages. It holds at most four pages, and none while fewer than two feeds read the log.
 #[derive(Clone, Debug, Default)]
 pub struct SharedReads(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     readers: usize,
-    /// The latest ones.
+    /// The pages that were read last.
     pages: VecDeque<Shared>,
 }
 
@@ -50,13 +50,13 @@ impl SharedReads {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every change below is made whole before the guard goes.
+        // A panic cannot leave a change half made.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Reading {
-    /// The page behind a position. `None`: nobody else would want it.
+    /// The page after a position. `None`: no other feed reads the log.
     pub(crate) fn page(&self, after: Position, limit: PageLimit) -> Option<SharedPage> {
         let mut state = self.0.state();
         if state.readers < 2 {
@@ -73,7 +73,7 @@ impl Reading {
         Some(page)
     }
 
-    /// Drops the page behind that position, because it had no events yet.
+    /// Drops the page after that position, because it had no events yet.
     pub(crate) fn forget(&self, after: Position) {
         self.0.state().pages.retain(|known| known.after != after);
     }
@@ -99,7 +99,7 @@ mod tests {
     fn readers_of_the_same_page_share_it_and_others_do_not() {
         let shared = SharedReads::default();
         let first = shared.begin();
-        assert!(first.page(Position(0), LIMIT).is_none(), "nobody is there to share it with");
+        assert!(first.page(Position(0), LIMIT).is_none(), "there is no other feed");
         let second = shared.begin();
         let page = first.page(Position(0), LIMIT).unwrap();
         assert!(Arc::ptr_eq(&page, &second.page(Position(0), LIMIT).unwrap()));

@@ -1,29 +1,29 @@
-//! Snapshots: a cache of states, so that waking need not replay everything.
+//! Snapshots: a cache of states, so that loading an aggregate need not replay its whole history.
 
 use dormouse_kernel::{AggregateRef, Chain, Timestamp, Version};
 
 /// The state of an aggregate at one version, as bytes that only the engine reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Whose state.
+    /// The aggregate.
     pub aggregate: AggregateRef,
     /// The version of the last event in it.
     pub version: Version,
-    /// The chain up to that event: the anchor for what follows.
+    /// The chain up to that event, which anchors the events after it.
     pub chain: Chain,
     /// When that event was recorded, for reads as of a time.
     pub recorded_at: Timestamp,
-    /// Which way of writing states it was written in; another one is ignored.
+    /// The version of the encoding of states. A snapshot of another version is ignored.
     pub snapshot_version: u32,
     /// The state.
     pub body: Vec<u8>,
-    /// When it was taken, for retention.
+    /// When the snapshot was taken, for retention.
     pub taken_at: Timestamp,
 }
 
 impl Snapshot {
-    /// A checksum over the snapshot, stored beside it: a store drops a snapshot whose checksum differs, and replay
-    /// decides. (The first 16 bytes of a BLAKE3 hash.)
+    /// A checksum over the snapshot (the first 16 bytes of a BLAKE3 hash), stored beside it. A store skips a snapshot
+    /// whose checksum differs.
     #[must_use]
     pub fn checksum(&self) -> Chain {
         let event = dormouse_kernel::NewEvent {
@@ -38,14 +38,14 @@ impl Snapshot {
     }
 }
 
-/// Which state is wanted.
+/// Which state of an aggregate is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AsOf {
-    /// The latest.
+    /// The latest state.
     Now,
-    /// The one that the event with this version led to.
+    /// The state after the event with this version.
     Version(Version),
-    /// The one after the last event recorded at or before this time.
+    /// The state after the last event that was recorded at or before this time.
     Time(Timestamp),
 }
 

@@ -1,9 +1,9 @@
-//! One suite for all stores: what the journal promises, and what it asks of a [`Store`](dormouse_journal::Store).
+//! One suite for all stores: the promises of the journal, and the contract of a [`Store`](dormouse_journal::Store).
 //!
 //! Every test is a sentence about a journal in some [`Place`](support::Place), and runs in memory, in SQLite and in
-//! PostgreSQL. What only one store can be asked stands apart: `postgres_faults`, `postgres_wire`.
+//! PostgreSQL. Tests of one store only are in files of their own: `postgres_faults`, `postgres_wire`.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in its helpers")]
 
 #[path = "conformance/support.rs"]
 #[macro_use]

@@ -1,4 +1,4 @@
-//! Domain code at its worst.
+//! An aggregate whose domain code fails in every way.
 
 use std::convert::Infallible;
 use std::fs;
@@ -8,7 +8,7 @@ use dormouse::{Aggregate, Context, DomainEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Counts the notes it was given.
+/// Counts its notes.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Chaos {
     notes: u64,
@@ -16,26 +16,26 @@ pub(crate) struct Chaos {
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) enum ChaosCommand {
-    /// The one command that does no harm.
+    /// The only harmless command.
     Note,
-    /// Panics while deciding.
+    /// Panics in the decision.
     Panic,
-    /// Decides on an event that cannot be followed.
+    /// Decides on an event whose application panics.
     PanicLater,
-    /// Keeps the processor busy while deciding, for as long as there is such a file; writes [`LOOPING`] into it first.
+    /// Loops in the decision as long as this file exists; writes [`LOOPING`] into it first.
     Spin { file: PathBuf },
-    /// Decides on an event of about so many bytes.
+    /// Decides on an event of about this many bytes.
     Bloat { bytes: usize },
-    /// Decides on so many small events.
+    /// Decides on this many small events.
     Multiply { events: usize },
-    /// Decides on an event that the aggregate can follow, and a projection cannot.
+    /// Decides on an event that the aggregate can apply, and a projection cannot.
     Curse,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) enum ChaosEvent {
     Noted,
-    /// Whoever follows it panics.
+    /// Applying this event panics.
     Exploded,
     Spun,
     Bloated {
@@ -78,11 +78,11 @@ impl Aggregate for Chaos {
     }
 }
 
-/// What a file says whose existence keeps an aggregate busy.
+/// The content of the file while the aggregate loops.
 const LOOPING: &str = "looping";
 
 fn spin(file: &Path) {
-    // A test that has given up meanwhile has taken its file away: it must not come back.
+    // A test that has given up has removed its file. It must not be created again.
     if file.exists() && fs::write(file, LOOPING).is_ok() {
         while file.exists() {
             (0..100_000).for_each(|_| std::hint::spin_loop());

@@ -1,4 +1,4 @@
-//! An application with one aggregate that misbehaves on request, beside one that ships: who suffers?
+//! An application with an aggregate that misbehaves on request, and a shipped one that must not suffer from it.
 
 mod chaos;
 mod stories;
@@ -11,7 +11,7 @@ use dormouse_aggregates::commerce::Inventory;
 use crate::chaos::Chaos;
 use crate::stories::Stories;
 
-/// As in the binary `dormouse`: what becomes of a large allocation is the allocator's doing, too.
+/// As in the binary `dormouse`: the allocator decides what happens to the memory of a large allocation.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! What was written by somebody who had not thought of every event.
+//! A projection whose author has not thought of every event.
 
 use std::env;
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::chaos::{Chaos, ChaosEvent};
 
-/// In the environment of a process, this mends the projection: as if it were another binary.
+/// If the environment has this variable, the projection works, as in a new binary.
 const FIXED: &str = "CHAOS_FIXED";
 
-/// The view `stories`: the events of each chaos, in the order in which they came. It panics at a curse.
+/// The view `stories`: the events of each chaos in their order. The projection panics at a curse.
 pub(crate) struct Stories;
 
 /// The events of a chaos.
@@ -38,7 +38,7 @@ impl Project<Chaos> for Stories {
     fn project(current: Option<Story>, event: &Event<'_, Chaos>, _: &Key) -> Option<Story> {
         let mut story = current.unwrap_or_default();
         if matches!(event.body(), ChaosEvent::Cursed) && env::var_os(FIXED).is_none() {
-            panic!("nobody thought of a curse");
+            panic!("a curse cannot be projected");
         }
         story.versions.push(event.version().0);
         Some(story)

@@ -1,6 +1,7 @@
-//! `dormouse`, able to fail on demand: the environment variable `FAILPOINTS` says where and how.
+//! `dormouse` with failpoints: the environment variable `FAILPOINTS` says where the process fails, and how.
 //!
-//! A package of its own, built by itself: in one build with the others its feature would reach their binaries too.
+//! Tests build it with `tests/bugs/cargo`, which adds the planted bugs. It is a package of its own, because in one
+//! build with other packages its feature would also be on in their binaries.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What can become of a commit.
+//! The faults of a commit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,68 +6,68 @@ use std::time::Duration;
 use dormouse_journal::Append;
 use dormouse_journal::store::Placed;
 
-/// What becomes of one commit.
+/// What happens to one commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It goes through after all.
+    /// Nothing: the commit succeeds.
     None,
-    /// It fails before anything is written, and says so.
+    /// It fails with an error before anything is written.
     Refused,
-    /// Its answer is lost: after it happened, or before it could.
+    /// Its answer is lost, after the commit or before it.
     Lost {
-        /// It happened.
+        /// Whether the commit happened.
         committed: bool,
     },
-    /// The same, and somebody takes the journal over before anything can be found out.
+    /// The same, and another owner takes the journal over before the outcome can be looked up.
     TakenOver {
-        /// It happened.
+        /// Whether the commit happened.
         committed: bool,
     },
-    /// It goes through, but takes its time.
+    /// It succeeds, but slowly.
     Slow {
-        /// From its arrival until it happens.
+        /// The time from its arrival until the commit.
         before: Duration,
-        /// From then until it is answered.
+        /// The time from the commit until its answer.
         after: Duration,
     },
-    /// The process, or the machine, goes down in the middle of it.
+    /// The process or the machine goes down during the commit.
     Torn(Tear),
-    /// Its writer breaks over it.
+    /// The writer panics.
     Panic,
 }
 
-/// What of a batch is in the log when the machine went down in the middle of its commit.
+/// The part of a batch that is in the log after the machine went down during its commit.
 ///
-/// A commit is one transaction, so by the contract of [`Store`](dormouse_journal::Store) a crash leaves all of the batch
-/// or nothing. Everything between is a store that broke its promise (a disk that lied about a flush, a page that was
-/// written and another that was not), in other words damage. It matters what a journal opened on it then says:
+/// A commit is one transaction, so by the contract of [`Store`](dormouse_journal::Store) a crash leaves all of the
+/// batch or nothing. Everything between means that the store broke its promise (a disk reported a flush that it did not
+/// do, or only some pages were written): the log is damaged. What a journal that is opened on it reports then:
 ///
-/// - [`Nothing`](Self::Nothing), [`Everything`](Self::Everything): what the contract allows. Nobody was answered, so
-///   either is right.
-/// - [`Appends`](Self::Appends): a prefix of whole commands. No one can tell it from a smaller batch, and no one needs
-///   to: nobody was answered, each command is there once or not at all, positions and versions are dense.
-/// - [`HalfAnAppend`](Self::HalfAnAppend): the last command is there in part. Versions and chain hold up to its end, so
-///   only its first event, which says how many there are, gives it away. Whoever loads that aggregate must be refused.
-/// - [`Hole`](Self::Hole): a command is missing, and later ones are there. Positions are not dense any more: reading
-///   the log must fail. If the same aggregate goes on behind the hole, its versions are not dense either.
+/// - [`Nothing`](Self::Nothing), [`Everything`](Self::Everything): the contract allows both. No client got an answer,
+///   so both are right.
+/// - [`Appends`](Self::Appends): a prefix of whole commands. It cannot be told from a smaller batch, and need not be:
+///   no client got an answer, each command is in the log once or not at all, and positions and versions are dense.
+/// - [`HalfAnAppend`](Self::HalfAnAppend): only a part of the last command. Versions and chain are valid up to its end,
+///   so only its first event, which contains the number of events, shows the damage. Loading that aggregate must fail.
+/// - [`Hole`](Self::Hole): a command is missing, and later ones are there. Positions are not dense any more, so reading
+///   the log must fail. If a later command belongs to the same aggregate, its versions are not dense either.
 ///
-/// After any of these, the store does not answer any more: it went down with its process. Another opening of what is
-/// inside ([`Faulty::over`](crate::Faulty::over)) is the restart.
+/// After any of these, the store does not answer any more, because it went down with its process. A new
+/// [`Faulty::over`](crate::Faulty::over) the inner store is the restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tear {
-    /// Nothing of it.
+    /// Nothing of the batch.
     Nothing,
-    /// All of it; only the answer is missing.
+    /// All of the batch; only the answer is missing.
     Everything,
-    /// So many appends, whole, counted from the first.
+    /// This many whole appends, counted from the first.
     Appends(usize),
-    /// So many appends, whole, and one event less than all of the next.
+    /// This many whole appends, and all but the last event of the next one.
     HalfAnAppend {
-        /// The whole ones before it.
+        /// The number of whole appends.
         after: usize,
     },
-    /// Everything but this append, counted from zero. The store inside must take positions as they are, as the one in
-    /// memory does.
+    /// Everything but this append, counted from zero. The inner store must accept gaps in the positions, as the memory
+    /// store does.
     Hole(usize),
 }
 

@@ -1,4 +1,4 @@
-//! The store itself: the orders it takes, and what it tells.
+//! The store, the instructions that it takes, and what it records.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,25 +12,25 @@ use dormouse_kernel::Version;
 use tokio::sync::{Semaphore, watch};
 
 use crate::fault::Fault;
-use crate::gate::{Gate, Held};
+use crate::gate::{Gate, GateGuard};
 use crate::plan::{Call, Plan};
-use crate::seen::{Read, Seen};
+use crate::record::{CallRecord, Read};
 
-/// In memory, snapshots are kept: a test wants to see them.
+/// In memory, all snapshots are kept, because tests look at them.
 const KEEPS_ALL: Retention = Retention { keep_count: 1000, max_age: Duration::from_secs(1 << 30), keep_sparse: 0 };
 
-/// A store that does what the one inside it does, and gets into trouble when a test wants it to.
+/// A store that forwards to an inner store, and fails when a test wants it to.
 ///
-/// Orders to commits apply first come, first served: a fault from [`script`](Self::script) or
-/// [`fail_next_commit`](Self::fail_next_commit) comes before what the plan says. A store that is down refuses
-/// commits, except those whose answer gets lost anyway.
+/// Commits follow the instructions in their order. A fault from [`script`](Self::script) or
+/// [`fail_next_commit`](Self::fail_next_commit) comes before the fault of the plan. A store that is down refuses
+/// commits, except those whose answer is lost anyway.
 ///
-/// Dropping a call's future before it has happened leaves nothing behind.
+/// If the future of a call is dropped before the call has happened, nothing happens.
 pub struct Faulty {
     pub(crate) inner: Arc<dyn Store>,
     pub(crate) stays_open: bool,
-    pub(crate) orders: Mutex<Orders>,
-    pub(crate) seen: Mutex<Seen>,
+    pub(crate) instructions: Mutex<Instructions>,
+    pub(crate) record: Mutex<CallRecord>,
     pub(crate) commit_gate: Gate,
     pub(crate) read_gate: Gate,
     pub(crate) ping_gate: Gate,
@@ -43,7 +43,7 @@ pub struct Faulty {
 pub(crate) type Tamper = Box<dyn Fn(&mut Snapshot) + Send>;
 
 #[derive(Default)]
-pub(crate) struct Orders {
+pub(crate) struct Instructions {
     faults: VecDeque<Fault>,
     plan: Option<Box<dyn Plan>>,
     pub(crate) slowness: Duration,
@@ -51,19 +51,19 @@ pub(crate) struct Orders {
 }
 
 impl Faulty {
-    /// Stands before `store`, and closes it when it is closed.
+    /// Forwards to `store`, and closes it when this store is closed.
     #[must_use]
     pub fn over(store: Arc<dyn Store>) -> Arc<Self> {
         Self::new(store, false)
     }
 
-    /// Stands before `store`, and leaves it open when it is closed, for whoever comes next.
+    /// Forwards to `store`, and leaves it open for the next user when this store is closed.
     #[must_use]
     pub fn beside(store: Arc<dyn Store>) -> Arc<Self> {
         Self::new(store, true)
     }
 
-    /// Keeps everything in memory, and stays open when it is closed: one journal after another can start on it.
+    /// Keeps everything in memory, also after it is closed: one journal after another can start on it.
     #[must_use]
     pub fn in_memory() -> Arc<Self> {
         Self::new(Arc::new(Memory::new(KEEPS_ALL)), true)
@@ -73,8 +73,8 @@ impl Faulty {
         Arc::new(Self {
             inner,
             stays_open,
-            orders: Mutex::default(),
-            seen: Mutex::default(),
+            instructions: Mutex::default(),
+            record: Mutex::default(),
             commit_gate: Gate::default(),
             read_gate: Gate::default(),
             ping_gate: Gate::default(),
@@ -85,35 +85,35 @@ impl Faulty {
         })
     }
 
-    /// What is inside, as it is: nothing that is asked there fails or is counted.
+    /// The inner store. Calls to it do not fail and are not counted.
     #[must_use]
     pub fn inner(&self) -> &Arc<dyn Store> {
         &self.inner
     }
 
-    // Orders
+    // Instructions
 
-    /// What the next commit runs into, after those that were ordered before.
+    /// Sets the fault of the next commit that has none yet.
     pub fn fail_next_commit(&self, fault: Fault) {
         self.script([fault]);
     }
 
-    /// What the next commits run into, one after the other.
+    /// Sets the faults of the next commits, one after the other.
     pub fn script(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.orders().faults.extend(faults);
+        self.instructions().faults.extend(faults);
     }
 
-    /// Lets a plan decide about every call from now on.
+    /// From now on, a plan decides about every call.
     pub fn follow(&self, plan: impl Plan + 'static) {
-        self.orders().plan = Some(Box::new(plan));
+        self.instructions().plan = Some(Box::new(plan));
     }
 
-    /// How long a commit takes from now on, at least.
+    /// Sets the minimum time of every commit from now on.
     pub fn slow(&self, every_commit: Duration) {
-        self.orders().slowness = every_commit;
+        self.instructions().slowness = every_commit;
     }
 
-    /// It does not answer any more, until it comes back.
+    /// From now on it does not answer, until it comes back.
     pub fn go_down(&self) {
         self.is_down.store(true, Ordering::SeqCst);
     }
@@ -123,103 +123,103 @@ impl Faulty {
         self.is_down.store(false, Ordering::SeqCst);
     }
 
-    /// Lets the next acquisitions fail.
+    /// The next acquisitions fail.
     pub fn fail_acquisitions(&self, count: usize) {
         self.failing_acquisitions.store(count, Ordering::SeqCst);
     }
 
-    /// What is done to every snapshot that is read from now on.
+    /// Changes every snapshot that is read from now on.
     pub fn tamper_with_snapshots(&self, tamper: impl Fn(&mut Snapshot) + Send + 'static) {
-        self.orders().tamper = Some(Box::new(tamper));
+        self.instructions().tamper = Some(Box::new(tamper));
     }
 
-    /// Holds up commits until the guard is dropped, and forgets about those that arrived before.
-    pub fn hold_commits(&self) -> Held {
+    /// Holds commits until the guard is dropped, and forgets the commits that arrived before.
+    pub fn hold_commits(&self) -> GateGuard {
         self.arrived.forget_permits(Semaphore::MAX_PERMITS);
         self.commit_gate.hold()
     }
 
-    /// Holds up the reading of aggregates until the guard is dropped.
-    pub fn hold_reads(&self) -> Held {
+    /// Holds reads of aggregates until the guard is dropped.
+    pub fn hold_reads(&self) -> GateGuard {
         self.read_gate.hold()
     }
 
-    /// Holds up the question for the head, by which one asks whether a store answers at all, until the guard is dropped.
-    pub fn hold_pings(&self) -> Held {
+    /// Holds reads of the head, by which callers check whether a store answers, until the guard is dropped.
+    pub fn hold_pings(&self) -> GateGuard {
         self.ping_gate.hold()
     }
 
-    /// Waits for the next commit to arrive, be it held up or not.
+    /// Waits for the next commit to arrive, whether it is held or not.
     pub async fn commit_arrives(&self) {
         if let Ok(arrival) = self.arrived.acquire().await {
             arrival.forget();
         }
     }
 
-    /// Waits until it went down for good, in the middle of a commit.
+    /// Waits until the store went down for good during a commit.
     pub async fn crashes(&self) {
         let mut crashed = self.crashed.subscribe();
-        // The sender is `self`: this ends with a crash only.
+        // The sender is `self`, so this ends only with a crash.
         drop(crashed.wait_for(|crashed| *crashed).await);
     }
 
-    // What it saw
+    // What it has recorded
 
-    /// Commits that went through.
+    /// The number of commits that succeeded.
     #[must_use]
     pub fn commits(&self) -> usize {
-        self.seen().batches.len()
+        self.record().batches.len()
     }
 
-    /// Appends in each of them.
+    /// The number of appends in each of them.
     #[must_use]
     pub fn batches(&self) -> Vec<usize> {
-        self.seen().batches.clone()
+        self.record().batches.clone()
     }
 
-    /// How often a command key was looked for.
+    /// The number of lookups of command keys.
     #[must_use]
     pub fn look_ups(&self) -> usize {
-        self.seen().look_ups
+        self.record().look_ups
     }
 
-    /// Which aggregates' events were read.
+    /// The reads of aggregates' events.
     #[must_use]
     pub fn reads(&self) -> Vec<Read> {
-        self.seen().reads.clone()
+        self.record().reads.clone()
     }
 
-    /// Counts reads anew.
+    /// Forgets the reads so far.
     pub fn forget_reads(&self) {
-        self.seen().reads.clear();
+        self.record().reads.clear();
     }
 
-    /// The versions of an aggregate that were snapshotted, in the order of writing.
+    /// The versions of an aggregate's snapshots, in the order of writing.
     #[must_use]
     pub fn snapshots(&self, id: &str) -> Vec<u64> {
-        self.seen().snapshots.iter().filter(|(saved, _)| saved == id).map(|(_, version)| version.0).collect()
+        self.record().snapshots.iter().filter(|(saved, _)| saved == id).map(|(_, version)| version.0).collect()
     }
 
-    /// How many snapshots were written, of all aggregates.
+    /// The number of snapshots of all aggregates that were written.
     #[must_use]
     pub fn snapshotted(&self) -> usize {
-        self.seen().snapshots.len()
+        self.record().snapshots.len()
     }
 
-    /// What must never be asked of a store, and was: a snapshot of what is not durable.
+    /// The writes that must never happen: snapshots of states that are not durable.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
-        self.seen().violations.clone()
+        self.record().violations.clone()
     }
 
-    // What the calls need
+    // For the calls
 
-    pub(crate) fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn instructions(&self) -> MutexGuard<'_, Instructions> {
+        self.instructions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn record(&self) -> MutexGuard<'_, CallRecord> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn arrives(&self) {
@@ -231,22 +231,22 @@ impl Faulty {
         self.crashed.send_replace(true);
     }
 
-    /// Whether it answers. What crashed never comes back.
+    /// Whether it answers. A store that crashed never comes back.
     pub(crate) fn answers(&self) -> Result<(), StoreError> {
         let is_down = self.is_down.load(Ordering::SeqCst) || *self.crashed.borrow();
         if is_down { Err(StoreError::Unavailable("it is down".to_owned())) } else { Ok(()) }
     }
 
-    /// The fault of the next commit, after so many turns given to other tasks.
+    /// The number of yields to other tasks before the next commit, and its fault.
     pub(crate) fn next_fault(&self, batch: &[dormouse_journal::store::Placed]) -> (u64, Fault) {
-        let mut orders = self.orders();
-        let planned = orders.plan.as_mut().map_or((0, Fault::None), |plan| plan.commit(batch));
-        orders.faults.pop_front().map_or(planned, |ordered| (planned.0, ordered))
+        let mut instructions = self.instructions();
+        let planned = instructions.plan.as_mut().map_or((0, Fault::None), |plan| plan.commit(batch));
+        instructions.faults.pop_front().map_or(planned, |ordered| (planned.0, ordered))
     }
 
-    /// Disturbs a call as planned.
+    /// Does to a call what the plan says.
     pub(crate) async fn disturb(&self, call: Call) -> Result<(), StoreError> {
-        let planned = self.orders().plan.as_mut().map(|plan| plan.call(call));
+        let planned = self.instructions().plan.as_mut().map(|plan| plan.call(call));
         if let Some(planned) = planned {
             give_way(planned.yields).await;
             wait(planned.delay).await;
@@ -263,18 +263,18 @@ impl Faulty {
     }
 
     pub(crate) fn saw_read(&self, id: &str, after: Version) {
-        self.seen().reads.push(Read { id: id.to_owned(), after });
+        self.record().reads.push(Read { id: id.to_owned(), after });
     }
 }
 
-/// Lets other tasks go first.
+/// Yields to other tasks.
 pub(crate) async fn give_way(turns: u64) {
     for _ in 0..turns {
         tokio::task::yield_now().await;
     }
 }
 
-/// Not even a turn for no time: a call that is not slow must not touch the timer.
+/// Does not touch the timer for a zero time, so a call that is not slow does not yield.
 pub(crate) async fn wait(time: Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;
@@ -283,6 +283,10 @@ pub(crate) async fn wait(time: Duration) {
 
 impl fmt::Debug for Faulty {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Faulty").field("over", &self.inner).field("seen", &*self.seen()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Faulty")
+            .field("over", &self.inner)
+            .field("record", &*self.record())
+            .finish_non_exhaustive()
     }
 }

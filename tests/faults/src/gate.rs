@@ -1,15 +1,15 @@
-//! Gates: calls wait before them while somebody holds them shut.
+//! Gates: calls wait while a gate is closed.
 
 use tokio::sync::watch;
 
-/// How many hold it shut.
+/// The number of guards that keep it closed.
 #[derive(Debug)]
 pub(crate) struct Gate(watch::Sender<usize>);
 
-/// Keeps a gate shut until it is dropped.
+/// Keeps a gate closed until it is dropped.
 #[derive(Debug)]
 #[must_use = "the gate opens when this is dropped"]
-pub struct Held(watch::Sender<usize>);
+pub struct GateGuard(watch::Sender<usize>);
 
 impl Default for Gate {
     fn default() -> Self {
@@ -18,19 +18,19 @@ impl Default for Gate {
 }
 
 impl Gate {
-    pub(crate) fn hold(&self) -> Held {
+    pub(crate) fn hold(&self) -> GateGuard {
         self.0.send_modify(|holders| *holders += 1);
-        Held(self.0.clone())
+        GateGuard(self.0.clone())
     }
 
     pub(crate) async fn pass(&self) {
         let mut holders = self.0.subscribe();
-        // The sender is `self`: this ends only when nobody holds it.
+        // The sender is `self`, so this ends only when no guard is left.
         drop(holders.wait_for(|holders| *holders == 0).await);
     }
 }
 
-impl Drop for Held {
+impl Drop for GateGuard {
     fn drop(&mut self) {
         self.0.send_modify(|holders| *holders -= 1);
     }

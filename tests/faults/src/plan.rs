@@ -1,4 +1,4 @@
-//! Faults that nobody orders one by one: a plan decides at every call.
+//! Plans: faults that are decided at each call instead of being set one by one.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use dormouse_journal::store::Placed;
 use crate::dice::Dice;
 use crate::fault::{Fault, Tear};
 
-/// Everything but a commit that can be asked of a store.
+/// All calls of a store except commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named as the methods of `Store`")]
 pub enum Call {
@@ -22,53 +22,53 @@ pub enum Call {
     Snapshot,
 }
 
-/// How a call is disturbed before it is carried out.
+/// What happens to a call before it is carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Disturbance {
-    /// So often it lets other tasks go first.
+    /// First it yields to other tasks this many times.
     pub yields: u64,
-    /// Then it waits so long.
+    /// Then it waits this long.
     pub delay: Duration,
     /// Then it fails.
     pub fails: bool,
 }
 
-/// Decides what becomes of each call, in the order of the calls.
+/// Decides the fault of each call, in the order of the calls.
 pub trait Plan: Send {
-    /// What becomes of this commit, after so many turns given to other tasks.
+    /// The number of yields to other tasks, and the fault of this commit.
     fn commit(&mut self, batch: &[Placed]) -> (u64, Fault);
 
-    /// What becomes of any other call.
+    /// The disturbance of any other call.
     fn call(&mut self, call: Call) -> Disturbance;
 }
 
-/// How often what goes wrong: once in so many calls, never for zero.
+/// How often each fault happens: once in this many calls; never for zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Odds {
-    /// Most turns that a call gives to other tasks: this is what shuffles the order of events.
+    /// The maximum number of yields of a call. This shuffles the order of events.
     pub yields: u64,
-    /// Any call that is slow.
+    /// Slow calls.
     pub slow: u64,
-    /// The longest a slow call takes, once before and once after.
+    /// The maximum time of a slow call, once before it and once after it.
     pub slowest: Duration,
-    /// A commit that is refused.
+    /// Commits that are refused.
     pub refused: u64,
-    /// A commit whose answer is lost; half of them have happened.
+    /// Commits whose answer is lost; half of them have happened.
     pub lost: u64,
-    /// A commit in which the machine goes down, leaving all, some or nothing of the batch's appends.
+    /// Commits during which the machine goes down, with all, some or none of the batch's appends written.
     pub torn: u64,
-    /// Another call that fails.
+    /// Other calls that fail.
     pub failing_call: u64,
 }
 
-/// A plan drawn from a seed.
+/// A plan whose decisions follow from a seed.
 #[derive(Debug)]
-pub struct Weather {
+pub struct RandomPlan {
     dice: Dice,
     odds: Odds,
 }
 
-impl Weather {
+impl RandomPlan {
     /// The same seed makes the same plan.
     #[must_use]
     pub fn new(seed: u64, odds: Odds) -> Self {
@@ -85,7 +85,7 @@ impl Weather {
     }
 }
 
-impl Plan for Weather {
+impl Plan for RandomPlan {
     fn commit(&mut self, batch: &[Placed]) -> (u64, Fault) {
         let yields = self.yields();
         let fault = if self.dice.one_in(self.odds.torn) {

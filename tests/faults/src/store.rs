@@ -1,4 +1,4 @@
-//! The calls.
+//! The calls of the store.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Store for Faulty {
 
     async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
         self.arrives();
-        let slowness = self.orders().slowness;
+        let slowness = self.instructions().slowness;
         wait(slowness).await;
         self.commit_gate.pass().await;
         let (turns, fault) = self.next_fault(batch);
@@ -42,7 +42,7 @@ impl Store for Faulty {
             Fault::Torn(tear) => {
                 let written = tear.of(batch);
                 if !written.is_empty() {
-                    // Whether it succeeds, nobody will be told.
+                    // No caller learns whether this succeeds.
                     let _lost = self.inner.commit(epoch, &written).await;
                 }
                 self.crash();
@@ -51,7 +51,7 @@ impl Store for Faulty {
             Fault::Lost { committed: false } | Fault::TakenOver { committed: false } => {}
             Fault::None | Fault::Slow { .. } | Fault::Lost { .. } | Fault::TakenOver { .. } => {
                 self.inner.commit(epoch, batch).await?;
-                self.seen().batches.push(batch.len());
+                self.record().batches.push(batch.len());
             }
         }
         wait(after).await;
@@ -71,7 +71,7 @@ impl Store for Faulty {
 
     async fn find_command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Result<Option<Version>, StoreError> {
         self.disturb(Call::FindCommand).await?;
-        self.seen().look_ups += 1;
+        self.record().look_ups += 1;
         self.inner.find_command(aggregate, key).await
     }
 
@@ -120,12 +120,12 @@ impl Store for Faulty {
             let (aggregate, version) = (&snapshot.aggregate, snapshot.version);
             let durable = self.inner.versions(std::slice::from_ref(aggregate)).await?;
             let ahead = durable.first().is_none_or(|durable| version > *durable);
-            let mut seen = self.seen();
+            let mut record = self.record();
             if ahead {
                 let violation = format!("{aggregate} was snapshotted at {version}, but only {durable:?} is durable");
-                seen.violations.push(violation);
+                record.violations.push(violation);
             }
-            seen.snapshots.push((aggregate.id.as_str().to_owned(), version));
+            record.snapshots.push((aggregate.id.as_str().to_owned(), version));
         }
         self.inner.save_snapshots(snapshots).await
     }
@@ -133,7 +133,7 @@ impl Store for Faulty {
     async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError> {
         self.disturb(Call::Snapshot).await?;
         let mut found = self.inner.snapshot(aggregate, as_of).await?;
-        if let (Some(snapshot), Some(tamper)) = (&mut found, &self.orders().tamper) {
+        if let (Some(snapshot), Some(tamper)) = (&mut found, &self.instructions().tamper) {
             tamper(snapshot);
         }
         Ok(found)

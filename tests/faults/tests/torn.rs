@@ -1,4 +1,4 @@
-//! The machine goes down in the middle of a commit: what is opened on the rest is consistent, or says that it is not.
+//! The machine goes down during a commit. A journal that is opened on the rest is consistent, or reports the damage.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
 
@@ -29,7 +29,7 @@ async fn a_crash_that_leaves_all_or_nothing_or_whole_commands_leaves_a_journal_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_told_that_a_torn_commit_succeeded() {
+async fn no_client_gets_success_for_a_torn_commit() {
     for tear in [Tear::Nothing, Tear::Everything, Tear::Appends(1), Tear::HalfAnAppend { after: 0 }, Tear::Hole(0)] {
         let wreck = Wreck::of(tear).await;
         for answer in wreck.answers {
@@ -49,7 +49,7 @@ async fn half_a_command_is_never_loaded() {
         let repeated = node.repeat(id).await.unwrap_err();
         assert!(matches!(repeated, CommandError::Quarantined { .. }), "{repeated:?}");
         assert!(node.outcome(id).await.is_err(), "half an outcome is none");
-        node.add("somebody else", 1).await.unwrap();
+        node.add("another", 1).await.unwrap();
     }
 }
 
@@ -61,7 +61,7 @@ async fn half_a_command_behind_a_snapshot_is_never_loaded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hole_in_the_log_is_found_by_whoever_reads_it() {
+async fn a_hole_in_the_log_is_found_by_each_read_of_it() {
     for lost in [0, 1] {
         let node = Wreck::of(Tear::Hole(lost)).await.reopen().await;
         let refused = node.journal.read_log(Position::ZERO, PageLimit::events(100)).await.unwrap_err();
@@ -78,7 +78,7 @@ async fn a_hole_in_the_log_is_found_by_whoever_reads_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hole_in_an_aggregate_is_found_by_whoever_loads_it() {
+async fn a_hole_in_an_aggregate_is_found_when_it_is_loaded() {
     let node: Node = Wreck::of_one_aggregate(Tear::Hole(1)).await.reopen().await;
     let refused = node.add("a", 1).await.unwrap_err();
     assert!(matches!(refused, CommandError::Quarantined { .. }), "{refused:?}");

@@ -1,7 +1,7 @@
-//! What tests ask of the machine beyond running programs, and how to do without.
+//! What tests need from the machine beyond running programs, and how to switch such tests off.
 //!
-//! What a machine cannot do fails the tests that need it: a test that skips itself shows nothing, and nobody notices.
-//! Whoever knows that a machine cannot says so by name: `DORMOUSE_TESTS_WITHOUT=loop-mount,mount`.
+//! If a machine cannot do something, the tests that need it fail. A test that skips itself silently would show nothing.
+//! To skip them on purpose, name the ability: `DORMOUSE_TESTS_WITHOUT=loop-mount,mount`.
 
 use std::env;
 use std::fmt;
@@ -12,11 +12,11 @@ const VARIABLE: &str = "DORMOUSE_TESTS_WITHOUT";
 /// Something that not every machine lets a test do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ability {
-    /// Mounting a file system in memory, in a mount namespace of one's own. Takes root.
+    /// Mounting a file system in memory, in a mount namespace of its own. Needs root.
     Mount,
-    /// The same with an ext4 image. Takes loop devices too.
+    /// The same with an ext4 image. Needs loop devices too.
     LoopMount,
-    /// Installing packages from npm and PyPI. Takes Node.js 20.19 or later, Python, and the network.
+    /// Installing packages from npm and PyPI. Needs Node.js 20.19 or later, Python, and the network.
     Packages,
 }
 
@@ -31,10 +31,10 @@ impl Ability {
         }
     }
 
-    /// Whether somebody has said that this machine cannot do it. The test is to return then, and says so.
+    /// Whether the variable says that this machine cannot do it. If so, prints that, and the test should return.
     ///
     /// # Panics
-    /// When the variable names something else: a misspelt name would switch nothing off.
+    /// When the variable contains an unknown name: a misspelt name would switch nothing off.
     #[must_use]
     pub fn is_switched_off(self) -> bool {
         let off = is_listed(self, &env::var(VARIABLE).unwrap_or_default());
@@ -44,7 +44,7 @@ impl Ability {
         off
     }
 
-    /// What to tell who runs tests on a machine that turned out not to be able to.
+    /// The hint for a failure message on a machine that cannot do it.
     #[must_use]
     pub fn hint(self) -> String {
         format!("if this machine cannot do that, switch it off by name: {VARIABLE}={self}")

@@ -1,22 +1,26 @@
-//! The real `dormouse` binary and the example `bank`, built when a test process first asks for them, so that they are
-//! never stale.
+//! Builds the real `dormouse` binary and other programs when a test process first needs them, so that they are never
+//! stale.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The binary in the profile of this test process. Runs cargo once per process, which is quick when nothing changed.
+/// cargo in a copy of the workspace that has the planted bugs.
+const CARGO_WITH_BUGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../bugs/cargo");
+
+/// The binary, in the profile of this test process. Runs cargo once per process, which is quick when nothing has
+/// changed.
 ///
 /// # Panics
 /// When it does not build.
 #[must_use]
 pub fn dormouse_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build("dormouse", ["--bin", "dormouse"]))
+    BINARY.get_or_init(|| build(&cargo(), "dormouse", ["--bin", "dormouse"]))
 }
 
 /// The example application, as [`dormouse_binary`].
@@ -26,17 +30,18 @@ pub fn dormouse_binary() -> &'static Path {
 #[must_use]
 pub fn bank_example() -> &'static Path {
     static EXAMPLE: OnceLock<PathBuf> = OnceLock::new();
-    EXAMPLE.get_or_init(|| build("dormouse", ["--example", "bank"]))
+    EXAMPLE.get_or_init(|| build(&cargo(), "dormouse", ["--example", "bank"]))
 }
 
-/// The binary `dormouse` with failpoints and planted bugs compiled in, as [`dormouse_binary`].
+/// The binary `dormouse` with failpoints and the bugs of `tests/bugs` compiled in, as [`dormouse_binary`]. Each is off
+/// unless the environment variable `FAILPOINTS` switches it on.
 ///
 /// # Panics
 /// When it does not build.
 #[must_use]
 pub fn failing_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build("dormouse-failing", ["--bin", "dormouse-failing"]))
+    BINARY.get_or_init(|| build(CARGO_WITH_BUGS.as_ref(), "dormouse-failing", ["--bin", "dormouse-failing"]))
 }
 
 /// An application whose domain code misbehaves on request (`tests/chaos`), as [`dormouse_binary`].
@@ -46,16 +51,19 @@ pub fn failing_binary() -> &'static Path {
 #[must_use]
 pub fn chaos_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build("dormouse-chaos", ["--bin", "dormouse-chaos"]))
+    BINARY.get_or_init(|| build(&cargo(), "dormouse-chaos", ["--bin", "dormouse-chaos"]))
 }
 
-fn build(package: &str, target: [&str; 2]) -> PathBuf {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
+}
+
+fn build(cargo: &OsStr, package: &str, target: [&str; 2]) -> PathBuf {
     let output = Command::new(cargo)
         .args(["build", "-p", package, "--locked"])
         .args(target)
         .args(["--profile", &profile()])
-        // Cargo itself says where the binary is: target directories can be configured in many ways.
+        // Cargo names the binary's path: target directories can be configured in many ways.
         .args(["--message-format", "json-render-diagnostics"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .stderr(Stdio::piped())
@@ -71,7 +79,7 @@ fn build(package: &str, target: [&str; 2]) -> PathBuf {
     executable.expect("cargo names the binary it built")
 }
 
-/// The profile this process was built with: tests run in `<profile>/deps`, examples in `<profile>/examples`, binaries in
+/// The profile of this process: tests run in `<profile>/deps`, examples in `<profile>/examples`, binaries in
 /// `<profile>`.
 fn profile() -> String {
     let executable = env::current_exe().expect("this process has an executable");

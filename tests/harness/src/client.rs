@@ -1,4 +1,4 @@
-//! A blocking HTTP client that sends what it is told, once, and reports what came back.
+//! A blocking HTTP client that sends each request once and returns the answer.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use serde_json::Value;
 use ureq::http::{Request, Response};
 use ureq::{Agent, Body};
 
-/// Long enough for a slow machine, short enough that a hanging server fails the test and not the patience.
+/// Long enough for a slow machine, and short enough that a server that hangs fails the test in time.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Enough for one connection per thread of any test.
 const IDLE_CONNECTIONS: usize = 512;
 
-/// Keeps connections alive, follows no redirect, retries nothing. Cheap to clone; clones share the connections.
+/// Keeps connections alive, follows no redirect, and retries nothing. Clones are cheap and share the connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     agent: Agent,
@@ -31,7 +31,7 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
-/// No complete answer came: whether the request took effect is unknown.
+/// No complete answer arrived: whether the request took effect is unknown.
 #[derive(Debug)]
 pub struct NoAnswer(ureq::Error);
 
@@ -75,10 +75,10 @@ impl Client {
         self.request("POST", path, &all, Some(body.to_string().as_bytes()))
     }
 
-    /// Any request: no content type is assumed. Only POST, PUT and PATCH carry a body.
+    /// Any request, without a default content type. Only POST, PUT and PATCH can have a body.
     ///
     /// # Panics
-    /// When the method, the path or a header cannot be written in HTTP.
+    /// When the method, the path or a header is not valid HTTP.
     pub fn request(
         &self,
         method: &str,
@@ -106,7 +106,7 @@ impl Answer {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When it is none; the message shows the whole answer.
+    /// When the body is not JSON; the message shows the whole answer.
     #[must_use]
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -116,7 +116,7 @@ impl Answer {
         }
     }
 
-    /// The first header of that name, in any case.
+    /// The first header with that name, in upper or lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
@@ -124,13 +124,13 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The position that its `Dormouse-Position` names, without the mark of the history.
+    /// The position in `Dormouse-Position`, without the mark of the history.
     #[must_use]
     pub fn position(&self) -> Option<u64> {
         self.header("dormouse-position")?.split('-').next()?.parse().ok()
     }
 
-    /// The body as text; what is no UTF-8 is replaced.
+    /// The body as text; invalid UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()

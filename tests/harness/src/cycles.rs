@@ -1,14 +1,14 @@
-//! How often a campaign strikes.
+//! The number of cycles of a campaign.
 
 use std::env;
 
 /// Set by `tests/run --cycles N`.
 const CYCLES: &str = "DORMOUSE_TEST_CYCLES";
 
-/// How many cycles a campaign has: `usual` in a run of all tests, any number when asked for.
+/// The number of cycles of a campaign: `usual`, unless the variable sets another number.
 ///
 /// # Panics
-/// When the variable holds no number.
+/// When the variable does not contain a number.
 #[must_use]
 pub fn cycles(usual: usize) -> usize {
     match env::var(CYCLES) {

@@ -1,6 +1,6 @@
-//! A disk that fails when told to: a library preloaded into the server that stands between it and the system calls.
+//! A disk that fails on command: a library that is preloaded into the server and intercepts its system calls.
 //!
-//! The server and its SQLite are as they are shipped; what they see is what a kernel would answer.
+//! The server and its SQLite are the shipped ones. They see what a kernel would return.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,13 +13,13 @@ use crate::ServerBuilder;
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/faulty_disk.c");
 
-/// Gives orders to the disk of one server. One at a time; a new one replaces the one before.
+/// Sets the fault of one server's disk. There is one fault at a time; a new one replaces the one before.
 #[derive(Debug)]
 pub struct FaultyDisk {
     directory: TempDir,
 }
 
-/// Which system calls an order is about.
+/// The system calls that a fault affects.
 #[derive(Debug, Clone, Copy)]
 pub enum Call {
     /// Syncing a file.
@@ -28,7 +28,7 @@ pub enum Call {
     Write,
 }
 
-/// What an error tells the program, as a number of errno.h on Linux.
+/// The error that the program gets: a number of errno.h on Linux.
 #[derive(Debug, Clone, Copy)]
 pub enum Errno {
     /// The device failed.
@@ -47,22 +47,22 @@ impl FaultyDisk {
         Self { directory: directory.expect("a temporary directory can be created") }
     }
 
-    /// From now on such calls on files whose names end so fail.
+    /// From now on, such calls fail for files whose names have this ending.
     pub fn fail(&self, call: Call, file: &str, errno: Errno) {
         self.order(&format!("{} {} {file}", call.name(), errno as i32));
     }
 
-    /// From now on such calls on files whose names end so wait.
+    /// From now on, such calls wait for files whose names have this ending.
     pub fn hold(&self, call: Call, file: &str) {
         self.order(&format!("{} hold {file}", call.name()));
     }
 
-    /// From now on all is well, also for those that wait.
+    /// Removes the fault; calls that wait continue.
     pub fn heal(&self) {
         fs::remove_file(self.orders()).expect("there was an order");
     }
 
-    /// What the server writes into its log when a call meets an order.
+    /// The line that the server writes into its log when a call meets the fault.
     #[must_use]
     pub fn trace(call: Call, file: &str) -> String {
         format!("faulty disk: {} of {file}", call.name())
@@ -73,7 +73,7 @@ impl FaultyDisk {
     }
 
     fn order(&self, order: &str) {
-        // Renamed into place: half an order is none.
+        // A rename is atomic, so the library never reads half a file.
         let draft = self.directory.path().join("draft");
         fs::write(&draft, order).expect("a temporary directory can be written");
         fs::rename(draft, self.orders()).expect("a temporary directory can be written");
@@ -96,20 +96,20 @@ impl Call {
 }
 
 impl ServerBuilder {
-    /// Puts a disk under it that fails when told to.
+    /// Runs the server with this disk.
     #[must_use]
     pub fn on_faulty(self, disk: &FaultyDisk) -> Self {
         self.environment("LD_PRELOAD", library()).environment("FAULTY_DISK_ORDERS", disk.orders())
     }
 }
 
-/// Compiled when a test process first asks for it, and kept beside that process's executable.
+/// Compiled when a test process first needs it, and stored beside the executable of that process.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let executable = env::current_exe().expect("this process has an executable");
         let library = executable.with_extension("faulty_disk.so");
-        // Several processes may be at it, each for itself.
+        // Several test processes may compile at the same time, each its own file.
         let compiled = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", SOURCE, "-ldl", "-o"])
             .arg(&library)

@@ -1,9 +1,9 @@
-//! What the views of commerce must hold, worked out from the log and not by the product.
+//! The expected content of the commerce views, computed from the log without the product's code.
 //!
-//! A [`Fold`] takes in the log event by event; at each position it says what every document of every view is then, and
-//! by which event it last changed. [`Shown`] is what the server shows of a view, and a [`Difference`] is where the two
-//! disagree. Customers' totals are added up over the orders as they stand, and days over what happened on them: not from
-//! what an event says about its order, as the product does it.
+//! A [`Fold`] applies the log event by event. For each position it knows every document of every view, and the event
+//! that last changed it. [`ServedView`] is what the server returns for a view, and a [`Difference`] is a place where
+//! the two disagree. Customers' totals are sums over the current orders, and days are sums over what happened on them.
+//! The product computes them in another way, from what each event says about its order.
 
 mod customer_totals;
 mod daily_sales;
@@ -12,7 +12,7 @@ mod inventory;
 mod log;
 mod moment;
 mod orders;
-mod shown;
+mod served;
 #[cfg(test)]
 mod tests;
 
@@ -21,25 +21,25 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::Value;
 
 use daily_sales::Days;
-pub use difference::{Difference, Wrong, differences};
+pub use difference::{Difference, Mismatch, differences};
 use inventory::Stock;
 pub use log::Log;
 use orders::Order;
-pub use shown::Shown;
+pub use served::ServedView;
 
-/// The views there are.
+/// The names of all views.
 pub const VIEWS: [&str; 4] = ["orders", "customer-totals", "inventory", "daily-sales"];
 
 /// A document, and the position of the event that last changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// What is under the key.
+pub struct ViewDocument {
+    /// The document under the key.
     pub document: Value,
-    /// By which event.
+    /// The position of that event.
     pub position: u64,
 }
 
-/// What the views hold after the events so far.
+/// The content of all views after the events so far.
 #[derive(Debug, Clone, Default)]
 pub struct Fold {
     at: u64,
@@ -50,16 +50,16 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// Before the first event.
+    /// The views before the first event.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// After all of them.
+    /// The views after all events of a log.
     ///
     /// # Panics
-    /// When it is no log: see [`Fold::enter`].
+    /// When the log is not valid: see [`Fold::apply`].
     #[must_use]
     #[track_caller]
     pub fn of(log: &Log) -> Self {
@@ -68,20 +68,20 @@ impl Fold {
         fold
     }
 
-    /// Takes in what follows, up to a position.
+    /// Applies the events up to a position.
     ///
     /// # Panics
-    /// When it is no log: see [`Fold::enter`].
+    /// When the log is not valid: see [`Fold::apply`].
     #[track_caller]
     pub fn advance(&mut self, log: &Log, position: u64) {
         for event in log.between(self.at, position) {
-            self.enter(event).unwrap_or_else(|wrong| panic!("the log at position {}: {wrong}", self.at + 1));
+            self.apply(event).unwrap_or_else(|wrong| panic!("the log at position {}: {wrong}", self.at + 1));
         }
     }
 
-    /// Takes in the next event. `Err` says why it cannot be the next: a position or a version that does not follow, or
-    /// something that cannot have happened now.
-    pub fn enter(&mut self, event: &Value) -> Result<(), String> {
+    /// Applies the next event. `Err` says why this event cannot be next: its position or version does not follow, or
+    /// the state does not allow it.
+    pub fn apply(&mut self, event: &Value) -> Result<(), String> {
         let number = |field: &str| event[field].as_u64().ok_or_else(|| format!("an event without {field}: {event}"));
         let text = |field: &str| event[field].as_str().ok_or_else(|| format!("an event without {field}: {event}"));
         let (position, version) = (number("position")?, number("version")?);
@@ -97,10 +97,10 @@ impl Fold {
         match kind {
             "order" => {
                 let order = self.orders.entry(id.to_owned()).or_default();
-                self.days.enter(name, order, &now, position);
-                order.enter(id, name, data, now, position)?;
+                self.days.apply(name, order, &now, position);
+                order.apply(id, name, data, now, position)?;
             }
-            "inventory" => self.stock.entry(id.to_owned()).or_default().enter(id, name, data, now, position)?,
+            "inventory" => self.stock.entry(id.to_owned()).or_default().apply(id, name, data, now, position)?,
             _ => {}
         }
         *last = version;
@@ -119,16 +119,16 @@ impl Fold {
     /// # Panics
     /// When there is no such view.
     #[must_use]
-    pub fn view(&self, view: &str) -> BTreeMap<String, Kept> {
+    pub fn view(&self, view: &str) -> BTreeMap<String, ViewDocument> {
         self.first(view, usize::MAX)
     }
 
-    /// The first documents of a view, so many if there are.
+    /// The first documents of a view in key order, at most `count`.
     ///
     /// # Panics
     /// When there is no such view.
     #[must_use]
-    pub fn first(&self, view: &str, count: usize) -> BTreeMap<String, Kept> {
+    pub fn first(&self, view: &str, count: usize) -> BTreeMap<String, ViewDocument> {
         match view {
             "orders" => self.orders.iter().take(count).map(|(id, order)| (id.clone(), order.kept())).collect(),
             "customer-totals" => customer_totals::of(self.orders.values()).into_iter().take(count).collect(),
@@ -138,9 +138,9 @@ impl Fold {
         }
     }
 
-    /// One document of a view; `None` if there is none under that key.
+    /// One document of a view; `None` if there is none with that key.
     #[must_use]
-    pub fn document(&self, view: &str, key: &str) -> Option<Kept> {
+    pub fn document(&self, view: &str, key: &str) -> Option<ViewDocument> {
         match view {
             "orders" => self.orders.get(key).map(Order::kept),
             "inventory" => self.stock.get(key).map(Stock::kept),

@@ -1,8 +1,9 @@
 //! A process that never outlives this one, not even when this one is killed with SIGKILL.
 //!
-//! Nothing runs in a killed process, so somebody else must notice: a small shell, the watchdog, reads from a pipe whose
-//! other end only we hold. When we end, the kernel closes it, and the watchdog ends the guarded process. The guarded
-//! process itself waits for a line from us before it becomes what it shall be, so there is no moment without a guard.
+//! A killed process can do nothing, so another process must notice its end. The watchdog is a small shell that reads
+//! from a pipe whose other end only the test process holds. When the test process ends, the kernel closes the pipe, and
+//! the watchdog ends the guarded process. The guarded process waits for a line from the test process before it becomes
+//! the program, so it is never without a guard.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -14,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Waits for a line, then becomes the program: same process id, nothing on stdin. Without the line it ends.
+/// Waits for a line, then becomes the program with the same process id and an empty stdin. Without the line it ends.
 const GATE: &str = r#"read -r _ && exec "$@" </dev/null"#;
 
-/// A line disarms it, the end of the pipe sets it off: signal `$1` to process `$2`, then directory `$3` is removed.
+/// A line disarms the watchdog. The end of the pipe triggers it: it sends signal `$1` to process `$2`, then removes
+/// directory `$3`.
 const WATCHDOG: &str = r#"
 read -r _ && exit
 kill -s "$1" "$2" 2>/dev/null
@@ -36,7 +38,7 @@ pub(crate) struct Guarded {
     status: Option<ExitStatus>,
 }
 
-/// What the watchdog does when this process is gone.
+/// What the watchdog does when the test process has ended.
 pub(crate) struct Orphan<'a> {
     /// As `kill -s` spells it.
     pub(crate) signal: &'a str,
@@ -44,14 +46,15 @@ pub(crate) struct Orphan<'a> {
     pub(crate) directory: Option<&'a Path>,
 }
 
-/// The command for [`Guarded::start`]: `program`, to which arguments, environment and output can be added; stdin is taken.
+/// The command for [`Guarded::start`]. The caller can add arguments, environment and output; stdin is used by the
+/// guard.
 pub(crate) fn guarded(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", GATE, "sh"])
         .arg(program)
         .stdin(Stdio::piped())
-        // A group of its own: Ctrl-C reaches the test, and the test decides about the rest.
+        // A process group of its own: Ctrl-C reaches only the test, which ends the others.
         .process_group(0);
     command
 }
@@ -83,7 +86,7 @@ impl Guarded {
         self.child.id()
     }
 
-    /// Does nothing once the process has been waited for: its id may belong to another by then.
+    /// Does nothing if the process was already waited for, because its id may belong to another process then.
     pub(crate) fn signal(&self, signal: Signal) {
         if self.status.is_none() {
             kill_process(Pid::from_child(&self.child), signal)
@@ -130,7 +133,7 @@ impl Guarded {
 
     fn disarm(&mut self) {
         if let Some(mut pipe) = self.watchdog.stdin.take() {
-            // Fails only when somebody killed the watchdog; then there is nothing to disarm.
+            // It fails only if the watchdog was killed; then there is nothing to disarm.
             let _ = pipe.write_all(b"\n");
             let _ = self.watchdog.wait();
         }

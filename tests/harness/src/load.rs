@@ -1,10 +1,9 @@
-//! Many clients at once, as cheap as they can be: tasks on one thread that write prepared bytes and look for little in
-//! what comes back.
+//! Many clients at once, at little cost: tasks on one thread that write prepared bytes, and read only a little of each
+//! answer.
 //!
-//! A [`Load`] is closed (each client sends its next request when it has the last answer) unless it is given a rate:
-//! then requests are due at fixed times, whatever became of the ones before, and a client that is late catches up. No
-//! client has more than one request under way, as HTTP/1.1 has it, so a rate that the server does not keep up with
-//! piles up with the clients.
+//! Without a rate, each client sends its next request when it has the last answer. With a rate, requests are due at
+//! fixed times, and a client that is late catches up. As in HTTP/1.1, a client has at most one request in progress. So
+//! if the server cannot keep up with the rate, requests queue at the clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,17 +16,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// A server that does not answer a request for so long has lost it.
+/// After this time, the server has lost the request.
 const ANSWER_BOUND: Duration = Duration::from_secs(60);
 
-/// With a rate, the first request is due when all clients have had so long to connect: a server that accepts a thousand
-/// connections at once has no time for requests.
+/// With a rate, the first request is due after this time per client: while a server accepts a thousand connections at
+/// once, it has no time for requests.
 const ARRIVAL: Duration = Duration::from_millis(2);
 
-/// Between attempts of a client whose connection broke: it shall not burn the processor its server needs.
+/// The pause before a client connects again: it must not use the processor time that the server needs.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 
-/// What to send, how many at a time, how fast.
+/// The requests, the number of clients, and the rate.
 pub struct Load {
     address: SocketAddr,
     clients: usize,
@@ -35,7 +34,7 @@ pub struct Load {
     request: Arc<dyn Fn(usize, u64) -> Vec<u8> + Send + Sync>,
 }
 
-/// A load under way. Dropping it ends it.
+/// A load in progress. It ends when this is dropped.
 pub struct Loading {
     enough: Arc<AtomicBool>,
     ended: Arc<AtomicUsize>,
@@ -43,28 +42,28 @@ pub struct Loading {
     clients: Option<JoinHandle<Vec<Requested>>>,
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Every request, in no particular order.
+    /// All requests, in no particular order.
     pub requests: Vec<Requested>,
-    /// How long it went on.
+    /// The duration of the load.
     pub lasted: Duration,
 }
 
 /// One request of a load.
 #[derive(Debug, Clone, Copy)]
 pub struct Requested {
-    /// Which client sent it.
+    /// The number of the client.
     pub client: usize,
     /// Its status; `None` if no complete answer came.
     pub status: Option<u16>,
-    /// Whether it says when to come again.
+    /// Whether the answer has a `Retry-After` header.
     pub retry_after: bool,
-    /// From when it was sent until the answer was complete, or the connection broke.
+    /// From sending until the answer was complete or the connection broke.
     pub took: Duration,
-    /// The same from when it was due: who had to wait for an earlier answer first has waited longer. Without a rate, a
-    /// request is due when it is sent.
+    /// From the time when it was due. This is longer if the client had to wait for an earlier answer first. Without a
+    /// rate, a request is due when it is sent.
     pub waited: Duration,
 }
 
@@ -79,14 +78,14 @@ impl Load {
         Self { address, clients, per_second: None, request: Arc::new(request) }
     }
 
-    /// So many requests a second of all clients together, instead of as many as are answered.
+    /// Sets the number of requests per second of all clients together.
     #[must_use]
     pub fn per_second(mut self, rate: f64) -> Self {
         self.per_second = Some(rate);
         self
     }
 
-    /// Goes on for `time`, and reports.
+    /// Runs for `time`, and returns the result.
     #[must_use]
     pub fn run(self, time: Duration) -> Report {
         let loading = self.start();
@@ -94,10 +93,10 @@ impl Load {
         loading.stop()
     }
 
-    /// Begins, and returns at once.
+    /// Starts, and returns at once.
     ///
     /// # Panics
-    /// When the machine has no thread for it.
+    /// When the machine cannot start a thread.
     #[must_use]
     pub fn start(self) -> Loading {
         let enough = Arc::new(AtomicBool::new(false));
@@ -123,23 +122,23 @@ impl Load {
         Loading { enough, ended, started, clients: Some(clients) }
     }
 
-    /// Between two requests of one client.
+    /// The time between two requests of one client.
     fn interval(&self) -> Option<Duration> {
         self.per_second.map(|rate| Duration::from_secs_f64(self.clients as f64 / rate))
     }
 }
 
 impl Loading {
-    /// Requests that have an answer by now, or will have none.
+    /// The number of requests that are answered or have failed.
     #[must_use]
     pub fn ended(&self) -> usize {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Lets every client have its last answer, and reports.
+    /// Lets each client receive its last answer, and returns the result.
     ///
     /// # Panics
-    /// When a client did.
+    /// When a client panicked.
     #[must_use]
     pub fn stop(mut self) -> Report {
         self.enough.store(true, Ordering::Relaxed);
@@ -168,13 +167,14 @@ impl Report {
         self.with_status(status).count()
     }
 
-    /// How many a second had this status. What came after the end was asked for counts as well: it is what was under way.
+    /// The number of requests per second with this status. Answers after the end count too: their requests were in
+    /// progress.
     #[must_use]
     pub fn per_second(&self, status: u16) -> f64 {
         self.count(status) as f64 / self.lasted.as_secs_f64()
     }
 
-    /// The statuses and how often each came, for messages.
+    /// The number of requests for each status, for messages.
     #[must_use]
     pub fn statuses(&self) -> String {
         let mut counts = std::collections::BTreeMap::new();
@@ -187,7 +187,7 @@ impl Report {
     }
 }
 
-/// The time that `part` (0 to 1) of them are not above; zero if there are none.
+/// The quantile `part` (0 to 1) of these times; zero if there are none.
 #[must_use]
 pub fn quantile(part: f64, times: impl IntoIterator<Item = Duration>) -> Duration {
     let mut times: Vec<Duration> = times.into_iter().collect();
@@ -223,14 +223,14 @@ impl Client {
         request: Arc<dyn Fn(usize, u64) -> Vec<u8> + Send + Sync>,
     ) -> Vec<Requested> {
         let mut buffer = vec![0; 4 << 10];
-        // Clients with the same pace do not march in step.
+        // Spreads the clients over the interval, so that they do not send at the same moment.
         let offset = interval.map(|interval| interval.mul_f64(golden_part(self.number)));
         while !self.is_enough() {
             let Ok(mut connection) = TcpStream::connect(address).await else {
                 tokio::time::sleep(RECONNECT_PAUSE).await;
                 continue;
             };
-            // One that refuses is as good as broken, and says so below.
+            // A connection that is refused fails below, like a broken one.
             let _broken = connection.set_nodelay(true);
             while !self.is_enough() {
                 let mut due = None;
@@ -265,12 +265,12 @@ impl Client {
     }
 }
 
-/// Numbers between 0 and 1 that spread evenly, however many are taken.
+/// A sequence of numbers between 0 and 1 that is evenly spread at any length.
 fn golden_part(number: usize) -> f64 {
     (number as f64 * 0.618_033_988_749).fract()
 }
 
-/// The status of the answer, and whether it says when to come again.
+/// The status of the answer, and whether it has a `Retry-After` header.
 async fn ask(connection: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) -> io::Result<(u16, bool)> {
     connection.write_all(request).await?;
     let mut filled = 0;
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn every_answer_is_counted_and_a_broken_connection_is_none() {
         let load = Load::new(moody_server(), 3, |_, _| post_bytes("/", "{}")).start();
-        // Each client goes through three connections at least: seven requests each, the last without an answer.
+        // Each client uses at least three connections, with seven requests each; the last request gets no answer.
         eventually("there are enough requests", Duration::from_secs(30), || load.ended() >= 63);
         let report = load.stop();
         let (good, refused) = (report.count(200), report.count(503));

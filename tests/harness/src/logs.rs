@@ -1,19 +1,19 @@
-//! What a process wrote, kept for failure messages.
+//! The output of a process, kept for failure messages.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-/// A noisy server must not fill the memory of a long test.
+/// The output of a server must not fill the memory of a long test.
 const LIMIT_LINES: usize = 2_000;
 
-/// The last lines of a process, or of several in a row.
+/// The last lines of a process, or of several processes one after the other.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Logs(Arc<Mutex<VecDeque<String>>>);
 
 impl Logs {
-    /// Reads to the end in a thread of its own, so that the process never waits for a full pipe.
+    /// Reads to the end in a separate thread, so that the process never waits for a full pipe.
     pub(crate) fn drain(&self, source: impl Read + Send + 'static, each: impl Fn(&str) + Send + 'static) {
         let logs = self.clone();
         thread::spawn(move || {
@@ -37,7 +37,7 @@ impl Logs {
         lines.push_back(line);
     }
 
-    /// Everything that was kept.
+    /// All lines that are kept.
     pub(crate) fn all(&self) -> String {
         self.tail(LIMIT_LINES)
     }

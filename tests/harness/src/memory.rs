@@ -1,11 +1,11 @@
-//! How much memory a process takes, as the kernel counts it.
+//! The memory of a process, as the kernel counts it.
 
 use std::fs;
 
-/// Makes the kernel forget the peak.
+/// Resets the peak in the kernel.
 const FORGET_PEAK: &str = "5";
 
-/// Bytes resident now.
+/// The bytes that are resident now.
 ///
 /// # Panics
 /// When there is no such process.
@@ -15,8 +15,8 @@ pub fn resident_bytes(pid: u32) -> u64 {
     status_bytes(pid, "VmRSS:")
 }
 
-/// The most that was resident since the process started, or since [`forget_peak_resident_bytes`]: unlike samples, it
-/// misses nothing.
+/// The most bytes that were resident since the process started, or since [`forget_peak_resident_bytes`]. Unlike
+/// samples, it misses no peak.
 ///
 /// # Panics
 /// When there is no such process.
@@ -26,7 +26,7 @@ pub fn peak_resident_bytes(pid: u32) -> u64 {
     status_bytes(pid, "VmHWM:")
 }
 
-/// Starts [`peak_resident_bytes`] anew.
+/// Resets [`peak_resident_bytes`].
 ///
 /// # Panics
 /// When there is no such process of this user.
@@ -55,7 +55,7 @@ mod tests {
     fn what_was_given_back_is_in_the_peak_only() {
         const LARGE: usize = 256 << 20;
         let pid = std::process::id();
-        // The kernel counts in batches, and other tests allocate, too.
+        // The kernel counts in batches, and other tests allocate too.
         let halfway = resident_bytes(pid) + LARGE as u64 / 2;
         drop(black_box(vec![1_u8; LARGE]));
         assert!(peak_resident_bytes(pid) > halfway);

@@ -1,7 +1,7 @@
-//! A disk that one server has for itself: small enough to fill, and cut from power whenever a test likes.
+//! A separate disk for one server, small enough to fill. A test can cut it from power at any time.
 //!
-//! It is mounted in a mount namespace of the server's own, at `disk` in its working directory. So nothing has to be
-//! cleaned up: the mount, and the loop device with it, go with the process, however that ends.
+//! The disk is mounted in the server's own mount namespace, at `disk` in its working directory. The mount and its loop
+//! device end with the process, however it ends, so there is nothing to clean up.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,28 +12,28 @@ use std::time::Duration;
 
 use crate::{Ability, Server, ServerBuilder, eventually};
 
-/// Where it is mounted, in the server's working directory.
+/// The mount point, in the server's working directory.
 const MOUNT_POINT: &str = "disk";
 
 /// The image of an ext4 disk, in the server's working directory.
 const IMAGE: &str = "disk.img";
 
-/// A namespace is torn down after its last process has been waited for, and the loop device after that.
+/// The kernel removes the namespace after its last process has been waited for, and then the loop device.
 const DETACH_BOUND: Duration = Duration::from_secs(20);
 
-/// What kind of disk, and how large.
+/// The type and size of the disk.
 #[derive(Debug, Clone, Copy)]
 pub enum OwnDisk {
-    /// In memory, gone with the server.
+    /// In memory; its content is lost when the server ends.
     Tmpfs {
         /// Its size.
         mebibytes: u32,
     },
-    /// An ext4 image on a loop device; it is there again after a restart.
+    /// An ext4 image on a loop device. Its content survives a restart.
     ///
-    /// Nothing gets from the server's writes into the image by itself for as long as a test takes: ext4 is told to
-    /// commit every ten minutes instead of every five seconds, and the kernel writes back what is thirty seconds old.
-    /// Only syncing does. An error of the file system makes it read-only, as on Debian's root disks.
+    /// During a test, only syncs bring the server's writes into the image: ext4 is set to commit every ten minutes
+    /// instead of every five seconds, and the kernel writes back only data that is thirty seconds old. After an error
+    /// of the file system it becomes read-only, as Debian's root disks do.
     Ext4 {
         /// Its size.
         mebibytes: u32,
@@ -41,7 +41,7 @@ pub enum OwnDisk {
 }
 
 impl OwnDisk {
-    /// What it takes of the machine.
+    /// The ability that it needs.
     #[must_use]
     pub const fn ability(self) -> Ability {
         match self {
@@ -50,7 +50,7 @@ impl OwnDisk {
         }
     }
 
-    /// Run by `sh` in the new namespace, with the command to become as arguments.
+    /// A script that `sh` runs in the new namespace. Its arguments are the command that it becomes.
     fn script(self) -> String {
         let mount = match self {
             Self::Tmpfs { mebibytes } => format!("mount -t tmpfs -o size={mebibytes}m tmpfs {MOUNT_POINT}"),
@@ -65,7 +65,7 @@ impl OwnDisk {
 }
 
 impl ServerBuilder {
-    /// Keeps the journal on a disk of the server's own. Takes [`OwnDisk::ability`].
+    /// Puts the journal on a separate disk. Needs [`OwnDisk::ability`].
     #[must_use]
     pub fn on(self, disk: OwnDisk) -> Self {
         let namespace = ["unshare", "--mount", "--propagation", "private", "sh", "-c"].map(OsString::from);
@@ -75,7 +75,7 @@ impl ServerBuilder {
 }
 
 impl Server {
-    /// Its [`OwnDisk`], for this process to reach; for as long as the server runs.
+    /// The path of its [`OwnDisk`] for this process, valid while the server runs.
     #[must_use]
     pub fn own_disk(&self) -> PathBuf {
         let mount_point = self.working_directory().join(MOUNT_POINT);
@@ -83,7 +83,7 @@ impl Server {
         Path::new("/proc").join(self.pid().to_string()).join("root").join(inside)
     }
 
-    /// Makes its [`OwnDisk::Ext4`] find an error, upon which it turns read-only.
+    /// Makes its [`OwnDisk::Ext4`] report an error, after which it becomes read-only.
     ///
     /// # Panics
     /// When it has no such disk.
@@ -100,11 +100,11 @@ impl Server {
         LoopDevice::of(&self.working_directory().join(IMAGE)).expect("the server has an image mounted")
     }
 
-    /// Cuts the machine from power: the process is gone, and of its [`OwnDisk::Ext4`] there is what had reached the
-    /// device. It does not start again by itself: [`Server::restart`].
+    /// Cuts the power: the process ends, and its [`OwnDisk::Ext4`] has only the data that had reached the device. The
+    /// server does not start again by itself: [`Server::restart`].
     ///
-    /// What had reached the device is more than what a disk keeps that has a volatile cache: whatever was handed to it,
-    /// in whatever order. So this shows a sync that is missing, not a disk, or a file system, that lies about one.
+    /// A real disk with a volatile cache keeps less: here, all data counts that was handed to the device, in any order.
+    /// So this finds a missing sync. It does not find a disk or a file system that reports a sync that it did not do.
     ///
     /// # Panics
     /// When it has no such disk.
@@ -113,7 +113,7 @@ impl Server {
         let image = self.working_directory().join(IMAGE);
         let left = self.working_directory().join("left.img");
         self.suspend();
-        // Whatever the kernel may have been about to write by itself must not be half of it in the copy.
+        // Waits until the kernel is not writing, so that the copy does not contain half of a write.
         let device = self.device();
         loop {
             let before = device.writes();
@@ -127,7 +127,7 @@ impl Server {
         fs::rename(&left, &image).expect("the copy can replace the image");
     }
 
-    /// SIGKILL, and waits until its [`OwnDisk::Ext4`] can be mounted again: all that was written is on it.
+    /// Kills the process, and waits until its [`OwnDisk::Ext4`] can be mounted again. All written data is on it.
     #[track_caller]
     pub fn kill_and_unmount(&mut self) {
         self.kill();
@@ -142,7 +142,7 @@ fn copy_sparsely(from: &Path, to: &Path) {
     fs::set_permissions(to, readable).expect("a copy is ours");
 }
 
-/// Mounted twice, an image would be two disks that overwrite each other.
+/// If an image was mounted twice, the two mounts would overwrite each other.
 fn wait_until_detached(image: &Path) {
     eventually("the image is detached", DETACH_BOUND, || LoopDevice::of(image).is_none());
 }
@@ -151,7 +151,7 @@ fn wait_until_detached(image: &Path) {
 struct LoopDevice(PathBuf);
 
 impl LoopDevice {
-    /// The one that this image is attached to.
+    /// The loop device of this image.
     fn of(image: &Path) -> Option<Self> {
         let devices = fs::read_dir("/sys/block").expect("there is a sysfs").flatten();
         let attached = |device: &PathBuf| {
@@ -160,7 +160,7 @@ impl LoopDevice {
         devices.map(|device| device.path()).find(attached).map(Self)
     }
 
-    /// Writes so far, begun or done.
+    /// The number of writes that were started or completed.
     fn writes(&self) -> String {
         let statistics = fs::read_to_string(self.0.join("stat")).expect("a block device has statistics");
         let fields: Vec<&str> = statistics.split_whitespace().collect();

@@ -1,6 +1,6 @@
-//! A PostgreSQL cluster of the test's own, in a temporary directory, on a free port of the loopback interface.
+//! A PostgreSQL cluster that a test starts in a temporary directory, on a free port of the loopback interface.
 //!
-//! Durability is PostgreSQL's default (`fsync=on`): tests that kill things rely on it.
+//! Durability is PostgreSQL's default (`fsync=on`), because tests that kill the server rely on it.
 
 mod bouncer;
 mod replica;
@@ -29,12 +29,13 @@ const SETTINGS: [&str; 3] = ["listen_addresses=127.0.0.1", "shared_buffers=64MB"
 const START_BOUND: Duration = Duration::from_secs(30);
 const STOP_BOUND: Duration = Duration::from_secs(10);
 
-/// How often a port may be snatched between finding and using it.
+/// Another process may take a port between the search and its use; then another port is tried.
 const PORT_ATTEMPTS: u32 = 5;
 
 const LOG_TAIL_LINES: usize = 30;
 
-/// A running cluster, or a stopped one that can be started again. Dropping it stops the server and removes its files.
+/// A running cluster, or a stopped one that can be started again. When it is dropped, the server stops and its files
+/// are removed.
 #[derive(Debug)]
 pub struct Postgres {
     directory: TempDir,
@@ -45,7 +46,7 @@ pub struct Postgres {
     databases: AtomicU32,
 }
 
-/// Who runs the server when we are root, which PostgreSQL refuses to run as.
+/// The account that runs the server if the test runs as root: PostgreSQL refuses to run as root.
 #[derive(Debug, Clone, Copy)]
 struct Account {
     user: u32,
@@ -53,7 +54,7 @@ struct Account {
 }
 
 impl Postgres {
-    /// The server that all tests of this process share, started by the first who asks. Isolation is a database of one's
+    /// The server that all tests of this process share. The first call starts it. Each test creates a database of its
     /// own: [`Postgres::create_database`].
     pub fn shared() -> &'static Self {
         // A static is never dropped; the watchdog stops the server and removes its files when the process ends.
@@ -61,7 +62,7 @@ impl Postgres {
         SHARED.get_or_init(Self::start)
     }
 
-    /// A server of one's own, for tests that stop it.
+    /// A separate server, for tests that stop it.
     ///
     /// # Panics
     /// When it does not start; the message shows the tail of its log.
@@ -99,8 +100,8 @@ impl Postgres {
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
-    /// Stops the server the way a crash does: no checkpoint, connections cut, recovery at the next start. Returns when it
-    /// is gone.
+    /// Stops the server as a crash does: without a checkpoint, all connections are cut, and the next start runs
+    /// recovery. Returns when the process has ended.
     pub fn stop_immediate(&mut self) {
         let Some(mut server) = self.server.take() else {
             return;
@@ -208,7 +209,7 @@ impl Postgres {
     }
 
     fn as_account(&self, command: &mut Command) {
-        // Both programs visit their working directory, and the account may not enter ours.
+        // Both programs enter their working directory, and the account may not have access to ours.
         command.current_dir(self.directory.path());
         if let Some(Account { user, group }) = self.account {
             command.uid(user).gid(group);
@@ -234,7 +235,7 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         if let Some(server) = &mut self.server {
-            // Not SIGKILL at once: only the postmaster ends its children.
+            // Not SIGKILL at once, because only the postmaster ends its children.
             server.signal(Signal::QUIT);
             server.wait(STOP_BOUND);
         }
@@ -254,7 +255,7 @@ impl Account {
     }
 }
 
-/// The directory of the server's programs: of the PATH, else of the newest version that Debian keeps off it.
+/// The directory of the server's programs: in the PATH, or else the newest version in Debian's directory.
 fn programs() -> PathBuf {
     let is_complete = |directory: &PathBuf| {
         let mut needed = ["initdb", "postgres", "psql"].iter();
@@ -342,7 +343,7 @@ mod tests {
         victim.kill().unwrap();
         victim.wait().unwrap();
         let command_line = process.join("cmdline");
-        // A zombie that nobody reaps (containers without an init) has an empty command line.
+        // A zombie that is not reaped (in a container without an init process) has an empty command line.
         eventually("the end of the server", Duration::from_secs(10), || {
             fs::read(&command_line).unwrap_or_default().is_empty()
         });

@@ -1,5 +1,5 @@
-//! The wire to PostgreSQL, which can be slowed down, cut, or made to swallow what is sent: at once, or at the worst
-//! moment of a statement.
+//! A proxy on the connection to PostgreSQL. It can delay, cut or swallow the traffic, at once or at a chosen moment of
+//! a statement.
 
 mod frames;
 mod link;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use link::Link;
 
-/// A proxy in front of a PostgreSQL server. Dropping it closes every connection through it.
+/// A proxy in front of a PostgreSQL server. When it is dropped, it closes every connection through it.
 #[derive(Debug)]
 pub struct Proxy {
     wire: Arc<Wire>,
@@ -19,43 +19,44 @@ pub struct Proxy {
     url: String,
 }
 
-/// The way that bytes go.
+/// The direction of the traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum Direction {
     /// To PostgreSQL.
     Requests,
     /// From PostgreSQL.
     Answers,
 }
 
-/// How a connection ends.
+/// How a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// In good order, as by a process that was killed.
+    /// In order, as when a process is killed.
     Fin,
-    /// With a reset, as by a machine that knows nothing of the connection.
+    /// With a reset, as by a machine that does not know the connection.
     Reset,
 }
 
-/// When a statement is struck.
+/// The moment of a statement at which a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// Before the server hears of it: it never happens.
+    /// Before the server receives it: the statement never happens.
     BeforeRequest,
-    /// The server has carried it out, with all the locks that takes, but was not told yet to commit.
+    /// The server has executed the statement and holds its locks, but has not received the end of the request, on which
+    /// it commits.
     BeforeCommit,
-    /// The server has committed it and has said so, but the answer has not arrived.
+    /// The server has committed and answered, but the answer has not arrived.
     BeforeAnswer,
 }
 
-/// What happens to a statement that is struck.
+/// The fault that strikes a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Its connection is cut, on both sides.
+    /// The connection is cut on both sides.
     Cut(Cut),
-    /// The whole wire goes silent, as by [`Proxy::go_silent`].
+    /// All connections become silent, as by [`Proxy::go_silent`].
     Silence,
-    /// Its bytes are kept back until [`Proxy::restore`], whatever becomes of whoever sent them.
+    /// Its bytes are held back until [`Proxy::restore`], also if their sender has ended by then.
     Hold,
 }
 
@@ -72,10 +73,10 @@ struct State {
     silent: [bool; 2],
     refuses: bool,
     trap: Option<Trap>,
-    /// Counts calls of [`Proxy::restore`], for who waits for the next.
+    /// Counts calls of [`Proxy::restore`]; threads wait for the next one.
     restorations: u64,
     links: Vec<Weak<Link>>,
-    /// Links whose client has gone without the server hearing of it.
+    /// Links whose client has closed, but whose server has not been told.
     forgotten: Vec<Arc<Link>>,
     closed: bool,
 }
@@ -91,7 +92,7 @@ impl Proxy {
     /// A proxy in front of the server of a database's URL.
     ///
     /// # Panics
-    /// When the URL names no host and port.
+    /// When the URL has no host and port.
     #[must_use]
     pub fn before(url: &str) -> Self {
         let (user, rest) = url.split_once('@').expect("the URL names a user");
@@ -112,8 +113,8 @@ impl Proxy {
         &self.url
     }
 
-    /// From now on, everything that goes this way takes so much longer.
-    pub fn delay(&self, way: Way, delay: Duration) {
+    /// From now on, all traffic in this direction is delayed by this time.
+    pub fn delay(&self, way: Direction, delay: Duration) {
         self.wire.lock().delays[way as usize] = delay;
     }
 
@@ -122,19 +123,20 @@ impl Proxy {
         self.wire.lock().links().for_each(|link| link.cut(how));
     }
 
-    /// From now on all connections, and new ones, stay open and swallow what goes this way, their end included: each
-    /// side believes that the other is there. Connections that lived through it are never good for anything again.
-    pub fn go_silent(&self, way: Way) {
+    /// From now on, all connections, also new ones, stay open and swallow the traffic in this direction, including the
+    /// end of a connection: each side believes that the other is still connected. Bytes are missing in these
+    /// connections afterwards, so they stay unusable.
+    pub fn go_silent(&self, way: Direction) {
         self.wire.lock().fall_silent(&[way]);
     }
 
-    /// From now on, cuts and resets whoever connects.
+    /// From now on, every new connection is accepted and reset at once.
     pub fn refuse(&self) {
         self.wire.lock().refuses = true;
         self.cut(Cut::Reset);
     }
 
-    /// New connections are good again, and what was held back goes on.
+    /// New connections work again, and traffic that was held back continues.
     pub fn restore(&self) {
         let mut state = self.wire.lock();
         (state.delays, state.silent, state.refuses) = (<_>::default(), <_>::default(), false);
@@ -147,7 +149,7 @@ impl Proxy {
         self.wire.lock().trap = Some(Trap { statement, moment, fault });
     }
 
-    /// Whether what was to be struck has been.
+    /// Whether the fault has struck.
     #[must_use]
     pub fn has_struck(&self) -> bool {
         self.wire.lock().trap.is_none()
@@ -160,7 +162,7 @@ impl Drop for Proxy {
         self.restore();
         self.cut(Cut::Fin);
         self.wire.lock().forgotten.clear();
-        // Wakes the listener, which then finds that it is over. It may be gone if this process ran out of files.
+        // Wakes the listener, which then ends. It may have ended already if this process had no free file descriptors.
         _ = TcpStream::connect(self.address);
     }
 }
@@ -179,7 +181,7 @@ impl Wire {
             if closed {
                 return;
             }
-            // A client that has gone again, or a server that is down: both look like a refusal.
+            // The client may have closed again, or the server may be down: both look like a refusal.
             let Ok(client) = client else { continue };
             let server = if refuses { None } else { TcpStream::connect(&self.server).ok() };
             let Some(server) = server else {
@@ -200,7 +202,7 @@ impl Wire {
 
     fn wait_for_restoration(&self, state: MutexGuard<'_, State>) {
         let before = state.restorations;
-        // A poisoned lock is as good as any: nothing is left half done under it.
+        // A poisoned lock is usable, because no change under it can be left half done.
         let waited = self.restored.wait_while(state, |state| state.restorations == before && !state.closed);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
@@ -211,7 +213,7 @@ impl State {
         self.links.iter().filter_map(Weak::upgrade)
     }
 
-    fn fall_silent(&mut self, ways: &[Way]) {
+    fn fall_silent(&mut self, ways: &[Direction]) {
         for way in ways {
             self.silent[*way as usize] = true;
             self.links().for_each(|link| link.fall_silent(*way));
@@ -295,10 +297,10 @@ mod tests {
                 stage.proxy.wire.lock().links().count() == 2
             });
             stage.proxy.restore();
-            // Neither is told anything, whatever becomes of the wire.
+            // Neither statement gets an answer.
             let good = stage.insert();
             let told = lost.is_finished() || unheard.is_finished();
-            // Whatever was found: nobody is left waiting.
+            // Ends both connections before the assertions, so that no thread waits for ever.
             stage.proxy.cut(Cut::Reset);
             assert!(good && !told);
             assert!(!lost.join().unwrap() && !unheard.join().unwrap());
@@ -310,7 +312,7 @@ mod tests {
     fn a_slow_wire_is_slow_and_a_refusing_one_refuses() {
         const SLOW: Duration = Duration::from_millis(100);
         let stage = Stage::new();
-        stage.proxy.delay(Way::Answers, SLOW);
+        stage.proxy.delay(Direction::Answers, SLOW);
         let started = Instant::now();
         assert!(stage.insert());
         assert!(started.elapsed() > SLOW);

@@ -1,27 +1,27 @@
-//! Chance that can be repeated: numbers that follow from a seed, which the environment can set.
+//! Random numbers that follow from a seed, which the environment can set.
 
 use std::env;
 use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Sets the seed of a test, to repeat a failure.
+/// The seed of a test, to repeat a failure.
 const SEED: &str = "DORMOUSE_TEST_SEED";
 
-/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): small, and good enough to choose moments by.
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): small, and good enough to choose moments.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of a seed, always the same.
+    /// The sequence of a seed, always the same.
     #[must_use]
     pub const fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Seeded by `DORMOUSE_TEST_SEED`, else by the time. Prints the seed, which the output of a failed test shows.
+    /// The seed is `DORMOUSE_TEST_SEED`, or else the time. Prints the seed for the output of a failed test.
     ///
     /// # Panics
-    /// When the variable holds no number.
+    /// When the variable does not contain a number.
     #[must_use]
     pub fn of_test() -> Self {
         let seed = match env::var(SEED) {
@@ -63,7 +63,7 @@ mod tests {
             let mut random = Random::seeded(seed);
             [random.next(), random.next(), random.next()]
         };
-        // The reference implementation's, for seed 0.
+        // From the reference implementation, for seed 0.
         assert_eq!(numbers(0), [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
         assert_ne!(numbers(1), numbers(2));
     }

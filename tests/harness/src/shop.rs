@@ -1,12 +1,12 @@
-//! A shop with many clients: the load that faults strike, and that is checked afterwards.
+//! A shop with many clients: the load that is checked after faults.
 //!
-//! Each client has orders of its own and shares the stock with all others: one history where commands of many meet, and
-//! many histories that are short. It sends each command until its outcome is known, always with the same key, reads
-//! now and then what it was just answered about, and writes everything into the [`Ledger`].
+//! Each client has its own orders, and shares the stock with all others. So there are long histories with commands of
+//! many clients, and many short histories. A client sends each command with the same key until its outcome is known,
+//! sometimes reads the aggregate of the last answer, and records everything in the [`Ledger`].
 
-mod books;
 mod client;
-mod onlooker;
+mod models;
+mod reader;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,28 +14,28 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::{Ledger, eventually};
-pub(crate) use books::{comparable, open as open_book};
 use client::ClientAtWork;
-use onlooker::Onlooker;
+pub(crate) use models::{comparable, open as model_of};
+use reader::Reader;
 
 const CLIENTS: usize = 64;
 
-/// Few, so that commands of many clients meet at one; more than one, so that they fall asleep and wake.
+/// Few, so that many clients send commands to the same one; more than one, so that they are unloaded and loaded again.
 const SKUS: usize = 12;
 
-/// A client that waits longer for an answer hangs up, and tries again.
+/// If an answer takes longer, the client hangs up and tries again.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a client keeps trying to get one command answered: longer than any outage in a test.
+/// How long a client tries to get an answer to one command: longer than any outage in a test.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(60);
 
-/// Clients stop by themselves after so many commands together: a test that forgets to close its shop ends as well.
+/// The clients stop after this many commands together, so that a test that does not close its shop ends too.
 const MOST_COMMANDS: usize = 1_000_000;
 
-/// How long to wait for acknowledgements under load. Without a fault they come by the hundred each second.
+/// The bound for acknowledgements under load. Without a fault, hundreds come per second.
 const ACKNOWLEDGEMENT_BOUND: Duration = Duration::from_secs(60);
 
-/// The shop while it is open. Dropping it sends the clients home.
+/// An open shop. When it is dropped, its clients stop.
 #[derive(Debug)]
 pub struct Shop {
     shared: Arc<Shared>,
@@ -47,7 +47,7 @@ pub struct Shop {
 pub struct ShopBuilder {
     name: String,
     clients: usize,
-    onlookers: usize,
+    readers: usize,
     skus: usize,
     commands: usize,
     patience: Duration,
@@ -64,26 +64,26 @@ struct Shared {
     closing: AtomicBool,
     sent: AtomicUsize,
     acknowledged: AtomicUsize,
-    /// Why the first client gave up that did.
+    /// The reason why the first client gave up.
     failure: OnceLock<String>,
 }
 
-/// Where the server is.
+/// The address of the server.
 #[derive(Debug, Clone)]
 struct Place {
     url: String,
-    /// How often it has moved.
+    /// How often the address has changed.
     moves: u64,
 }
 
 impl Shop {
-    /// 64 clients, twelve skus, no onlookers.
+    /// 64 clients, twelve skus, no readers.
     #[must_use]
     pub fn builder() -> ShopBuilder {
         ShopBuilder {
             name: "shop".to_owned(),
             clients: CLIENTS,
-            onlookers: 0,
+            readers: 0,
             skus: SKUS,
             commands: MOST_COMMANDS,
             patience: PATIENCE,
@@ -91,26 +91,26 @@ impl Shop {
         }
     }
 
-    /// As built by default, at this server.
+    /// Opens a shop with the default settings at this server.
     #[must_use]
     pub fn open(url: &str) -> Self {
         Self::builder().open(url)
     }
 
-    /// The server answers at another address now, or at the same one again.
+    /// Tells the clients the server's address after a restart, also if it is the same.
     pub fn moved_to(&self, url: &str) {
         let mut place = self.shared.place();
         *place = Place { url: url.to_owned(), moves: place.moves + 1 };
         self.shared.moved.notify_all();
     }
 
-    /// How many commands were acknowledged so far.
+    /// The number of commands that were acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.shared.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many more commands are acknowledged.
+    /// Waits until this many more commands are acknowledged.
     ///
     /// # Panics
     /// When they are not within a minute, or a client gave up.
@@ -123,20 +123,20 @@ impl Shop {
         });
     }
 
-    /// What was recorded so far.
+    /// The records so far.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.shared.ledger
     }
 
-    /// Lets every client finish the attempt it is at, and gives what they wrote down.
+    /// Lets every client finish its attempt in progress, and returns the records.
     ///
     /// # Panics
-    /// When a client gave up: it got no answer for too long.
+    /// When a client gave up, because it got no answer for too long.
     #[must_use]
     #[track_caller]
     pub fn close(mut self) -> Arc<Ledger> {
-        self.shared.send_home();
+        self.shared.stop_clients();
         for client in self.clients.drain(..) {
             if let Err(panic) = client.join() {
                 std::panic::resume_unwind(panic);
@@ -159,40 +159,41 @@ impl Drop for Shop {
         if thread::panicking() {
             self.shared.ledger.keep();
         }
-        self.shared.send_home();
+        self.shared.stop_clients();
     }
 }
 
 impl ShopBuilder {
-    /// Begins the names of orders and keys: shops of different names can be open at one server, and share its stock.
+    /// The prefix of orders and keys. Shops with different names can be open at one server, and share its stock.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How many clients there are, each with one request at a time.
+    /// The number of clients, each with one request at a time.
     #[must_use]
     pub const fn clients(mut self, clients: usize) -> Self {
         self.clients = clients;
         self
     }
 
-    /// How many more there are who only look at the stock, again and again. None by default: clients read as well.
+    /// The number of additional clients that only read the stock again and again. None by default, because the other
+    /// clients read too.
     #[must_use]
-    pub const fn onlookers(mut self, onlookers: usize) -> Self {
-        self.onlookers = onlookers;
+    pub const fn readers(mut self, readers: usize) -> Self {
+        self.readers = readers;
         self
     }
 
-    /// How many skus the clients share.
+    /// The number of skus that the clients share.
     #[must_use]
     pub const fn skus(mut self, skus: usize) -> Self {
         self.skus = skus;
         self
     }
 
-    /// How many commands the clients send together before they go home by themselves.
+    /// The number of commands after which the clients stop by themselves.
     #[must_use]
     pub const fn commands(mut self, commands: usize) -> Self {
         self.commands = commands;
@@ -206,17 +207,17 @@ impl ShopBuilder {
         self
     }
 
-    /// How long a client tries to get one command answered before it gives up, which fails the test.
+    /// How long a client tries to get an answer to one command before it gives up, which fails the test.
     #[must_use]
     pub const fn longest_outage(mut self, longest_outage: Duration) -> Self {
         self.longest_outage = longest_outage;
         self
     }
 
-    /// Opens it at this server.
+    /// Opens the shop at this server.
     #[must_use]
     pub fn open(self, url: &str) -> Shop {
-        let (clients, onlookers) = (self.clients, self.onlookers);
+        let (clients, readers) = (self.clients, self.readers);
         let shared = Arc::new(Shared {
             settings: self,
             ledger: Arc::new(Ledger::new()),
@@ -231,11 +232,11 @@ impl ShopBuilder {
             let client = ClientAtWork::new(number, Arc::clone(&shared));
             thread::spawn(|| client.work())
         };
-        let onlooker = |number| {
-            let onlooker = Onlooker::new(number, Arc::clone(&shared));
-            thread::spawn(|| onlooker.look())
+        let reader = |number| {
+            let reader = Reader::new(number, Arc::clone(&shared));
+            thread::spawn(|| reader.look())
         };
-        let clients = (0..clients).map(client).chain((0..onlookers).map(onlooker)).collect();
+        let clients = (0..clients).map(client).chain((0..readers).map(reader)).collect();
         Shop { shared, clients }
     }
 }
@@ -249,23 +250,23 @@ impl Shared {
         self.closing.load(Ordering::SeqCst)
     }
 
-    fn send_home(&self) {
+    fn stop_clients(&self) {
         let _place = self.place();
         self.closing.store(true, Ordering::SeqCst);
         self.moved.notify_all();
     }
 
-    /// A client gives up, and the others need not go on.
+    /// Records that a client gave up, and stops the others.
     fn give_up(&self, failure: String) {
-        // Of many that give up at once, one is enough.
+        // The first failure is enough.
         let _others = self.failure.set(failure);
-        self.send_home();
+        self.stop_clients();
     }
 
-    /// Waits for so long, or until the server has moved from where it was after so many moves, or the shop closes.
+    /// Waits for this time, or until the server's address has changed, or the shop closes.
     fn wait_for_move(&self, moves: u64, bound: Duration) {
         let waits = |place: &mut Place| place.moves == moves && !self.is_closing();
-        // Whoever poisoned it has told why.
+        // The thread that poisoned the lock has reported its panic.
         let _waited = self.moved.wait_timeout_while(self.place(), bound, waits);
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for something to become true.
+//! Waiting for a condition.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
-/// Asks `condition` again and again until it holds, and returns what it found. `what` completes the sentence
-/// "… did not happen within …".
+/// Evaluates `condition` again and again until it holds, and returns its value. `what` completes the sentence "… did
+/// not happen within …".
 ///
 /// # Panics
-/// When it does not hold within `bound`. It is asked at least once, and once more after the last sleep.
+/// When it does not hold within `bound`. It is evaluated at least once, and once more after the last sleep.
 #[track_caller]
 pub fn eventually<C: Condition>(what: &str, bound: Duration, mut condition: impl FnMut() -> C) -> C::Found {
     let started = Instant::now();
@@ -26,9 +26,9 @@ pub fn eventually<C: Condition>(what: &str, bound: Duration, mut condition: impl
     }
 }
 
-/// What [`eventually`] can wait for: `true`, or `Some`.
+/// The result types that [`eventually`] accepts: `bool` and `Option`.
 pub trait Condition {
-    /// What is known once it holds.
+    /// The value of a condition that holds.
     type Found;
 
     /// `None` while it does not hold.

@@ -1,4 +1,4 @@
-//! A connection on which a test writes whatever bytes it likes, whenever it likes.
+//! A connection on which a test sends any bytes at any time.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// A write that a server does not take for so long fails instead of hanging the test.
+/// If the server does not accept a write within this time, the write fails instead of blocking the test.
 const WRITE_BOUND: Duration = Duration::from_secs(10);
 
-/// A bare TCP connection; dropping it hangs up.
+/// A plain TCP connection. It closes when it is dropped.
 #[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
 }
 
-/// What came on a [`Wire`] until it was closed.
+/// The bytes that a [`Wire`] received until it was closed.
 #[derive(Debug)]
 pub struct Heard {
-    /// All bytes, as text; what is no UTF-8 is replaced.
+    /// All bytes as text; invalid UTF-8 is replaced.
     pub text: String,
-    /// How long it took until the connection was closed. `None`: it was open still.
+    /// The time until the server closed the connection; `None` if it is still open.
     pub closed_after: Option<Duration>,
 }
 
@@ -28,7 +28,7 @@ impl Wire {
     /// Connects.
     ///
     /// # Panics
-    /// When nobody listens there.
+    /// When no server listens at the address.
     #[must_use]
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Self {
@@ -38,13 +38,13 @@ impl Wire {
         Self { stream }
     }
 
-    /// Sends all of it. Says whether the server still took it: it may have closed the connection.
+    /// Sends all bytes. Returns whether the server accepted them: it may have closed the connection.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
-    /// Sends one byte after each pause, until the server has closed the connection, all is sent, or `bound` is over;
-    /// then hears what it says within the rest of `bound`.
+    /// Sends one byte after each pause, until the server has closed the connection, everything is sent, or `bound` is
+    /// over. Then reads for the rest of `bound`.
     #[must_use]
     pub fn trickle(mut self, bytes: impl AsRef<[u8]>, pause: Duration, bound: Duration) -> Heard {
         let started = Instant::now();
@@ -60,7 +60,7 @@ impl Wire {
         heard
     }
 
-    /// What the server says until it closes the connection, or `bound` is over.
+    /// Reads until the server closes the connection, or `bound` is over.
     #[must_use]
     pub fn heard(mut self, bound: Duration) -> Heard {
         let started = Instant::now();
@@ -69,7 +69,7 @@ impl Wire {
         Heard { text: String::from_utf8_lossy(&text).into_owned(), closed_after: closed.then(|| started.elapsed()) }
     }
 
-    /// What the server says until it has said `end`.
+    /// Reads until the server has sent `end`.
     ///
     /// # Panics
     /// When it does not within `bound`.
@@ -85,17 +85,17 @@ impl Wire {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Listens for so long, to nothing in particular, or until the server closes the connection.
+    /// Reads for this time or until the server closes the connection, and drops the bytes.
     pub fn listen_for(&mut self, time: Duration) {
         self.listen(&mut Vec::new(), time);
     }
 
-    /// Whether the server has closed the connection by now.
+    /// Whether the server has closed the connection.
     pub fn is_closed(&mut self) -> bool {
         self.listen_once(&mut Vec::new(), Duration::ZERO)
     }
 
-    /// Listens for so long; says whether the connection was closed.
+    /// Reads for this time. Returns whether the connection was closed.
     fn listen(&mut self, text: &mut Vec<u8>, bound: Duration) -> bool {
         let started = Instant::now();
         loop {
@@ -137,9 +137,9 @@ impl Heard {
     }
 }
 
-/// Lets this process have as many connections as the system allows: shells start processes with a thousand.
+/// Raises this process's limit of open files to the system's maximum; shells often set it to about a thousand.
 pub fn raise_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    // One that cannot be raised shows in the first connection too many.
+    // If this fails, opening too many connections fails later.
     let _as_it_is = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

@@ -1,26 +1,26 @@
-//! Many seeds, and what to do with one that fails.
+//! Campaigns of many seeds, and the message for a seed that fails.
 
 use std::env;
 
 use crate::run::{Run, play};
 use crate::scenario::Scenario;
 
-/// One seed: it is played alone, and its trace printed.
+/// Plays only this seed, and prints its trace.
 const SEED: &str = "DORMOUSE_SIMULATION_SEED";
 
-/// So many seeds per scenario, instead of the few that a test has time for.
+/// The number of seeds per scenario, instead of the small number of a test run.
 const SEEDS: &str = "DORMOUSE_SIMULATION_SEEDS";
 
-/// Where to begin, so that a long campaign need not play again what every run of the tests plays.
+/// The first seed, so that a long campaign can skip the seeds of every test run.
 const FIRST: &str = "DORMOUSE_SIMULATION_FIRST";
 
-/// Lines of the trace in a message; the whole of it is printed when the seed is played alone.
+/// The lines of the trace in a message. The whole trace is printed if only that seed is played.
 const LAST_LINES: usize = 60;
 
-/// Plays seeds until one fails, unless the environment asks for another number of them, or for one in particular.
+/// Plays seeds until one fails. The environment can set their number, or select a single seed.
 ///
 /// # Panics
-/// If one fails, with the seed and how to play it again.
+/// If a seed fails, with the seed and how to play it again.
 pub fn campaign(scenario: Scenario, seeds: u64) {
     if let Some(seed) = number(SEED) {
         let run = play(scenario, seed);
@@ -37,7 +37,7 @@ pub fn campaign(scenario: Scenario, seeds: u64) {
     println!("{:?}: {seeds} seeds, {events} events", scenario.name);
 }
 
-/// The first of so many seeds that the checker objects to, with its objections.
+/// The first of these seeds for which the checker finds violations, with the violations.
 #[must_use]
 pub fn find(scenario: Scenario, seeds: u64) -> Option<(u64, Vec<String>)> {
     (0..seeds).find_map(|seed| {

@@ -1,4 +1,4 @@
-//! Holds what everybody was told against the log. It knows nothing of how the product works.
+//! Compares the clients' answers with the log. It does not use the product's code.
 
 mod truth;
 
@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 
 use dormouse_kernel::RecordedEvent;
 
-use crate::history::{Answer, Asked, Done, History, Moment, Name, Sent, Told};
-pub(crate) use truth::Noted;
-use truth::{Found, Truth};
+use crate::history::{Answer, Done, History, Moment, Name, Request, Response, Sent};
+pub(crate) use truth::LoggedEvent;
+use truth::{LoggedCommand, Truth};
 
-/// So long may a node that was taken over show what its successor has changed already, in milliseconds: it looks every
-/// 500 ms whether it still owns the journal, and the look takes its time on a slow store.
+/// For this time, in milliseconds, a node that was taken over may answer from a state that its successor has already
+/// changed: it checks every 500 ms whether it still owns the journal, and the check takes longer on a slow store.
 const ZOMBIE_WINDOW: u64 = 500 + 200;
 
-/// Everything that is wrong, in words.
+/// All violations, in words.
 pub(crate) fn check(log: &[RecordedEvent], history: &History) -> Vec<String> {
     let truth = Truth::read(log);
     let mut checker = Checker { history, truth: &truth, violations: truth.violations.clone() };
@@ -25,7 +25,7 @@ pub(crate) fn check(log: &[RecordedEvent], history: &History) -> Vec<String> {
         }
     }
     for command in truth.commands.keys().filter(|command| !attempts.contains_key(command.as_str())) {
-        checker.wrong(format!("{command} is in the log, but nobody sent it"));
+        checker.wrong(format!("{command} is in the log, but no client sent it"));
     }
     for (command, attempts) in attempts {
         checker.command(command, &attempts);
@@ -49,13 +49,14 @@ impl Checker<'_> {
         self.violations.push(violation);
     }
 
-    /// Ok: exactly once, as told, the same each time. Refused: absent. Unknown: at most once.
+    /// Acknowledged: in the log exactly once, as in the answer, with the same answer each time. Refused: not in the
+    /// log. Unknown: at most once.
     fn command(&mut self, command: &str, attempts: &[&Sent]) {
         let found = self.truth.commands.get(command).map_or(&[][..], Vec::as_slice);
-        let told: Vec<Option<&Told>> = attempts.iter().map(|sent| sent.told()).collect();
-        let done: Vec<&Done> = told.iter().filter_map(|told| told.and_then(Told::done)).collect();
-        let refused = told.iter().flatten().any(|told| told.is_refusal());
-        let never_tried = told.iter().all(|told| matches!(told, Some(Told::Nothing(_))));
+        let responses: Vec<Option<&Response>> = attempts.iter().map(|sent| sent.response()).collect();
+        let done: Vec<&Done> = responses.iter().filter_map(|response| response.and_then(Response::done)).collect();
+        let refused = responses.iter().flatten().any(|response| response.is_refusal());
+        let never_tried = responses.iter().all(|response| matches!(response, Some(Response::Nothing(_))));
         if found.len() > 1 {
             self.wrong(format!("{command} is in the log {} times: {found:?}", found.len()));
         }
@@ -66,7 +67,7 @@ impl Checker<'_> {
             self.wrong(format!("{command} was acknowledged, and is not in the log: {done:?}"));
         }
         if let (Some(first), Some(found)) = (done.first(), found.first()) {
-            if !found.is_as_told(first) {
+            if !found.matches(first) {
                 self.wrong(format!("{command} was acknowledged as {first:?}, and is in the log as {found:?}"));
             }
             for again in &done[1..] {
@@ -83,8 +84,8 @@ impl Checker<'_> {
         }
     }
 
-    /// Whoever sends a command knows what was answered before: it comes after that.
-    fn comes_after_what_was_known(&mut self, command: &str, sent: &Sent, found: &Found) {
+    /// A client knows the answers that it got before it sends a command, so the command follows them.
+    fn comes_after_what_was_known(&mut self, command: &str, sent: &Sent, found: &LoggedCommand) {
         let known = self.known(&sent.to, |answer, _| answer.answered < sent.sent);
         if found.first_version <= known {
             let version = found.first_version;
@@ -92,54 +93,55 @@ impl Checker<'_> {
         }
     }
 
-    /// What an answer shows is durable, true, and no older than the answers before.
+    /// The content of an answer is durable, true, and no older than earlier answers.
     fn answer(&mut self, sent: &Sent, answer: &Answer) {
-        let told = &answer.told;
-        if let Told::Nonsense(what) = told {
-            self.wrong(format!("{} was answered {what}", sent.asked));
+        let response = &answer.response;
+        if let Response::Nonsense(what) = response {
+            self.wrong(format!("{} was answered {what}", sent.request));
         }
-        if let (Asked::Command { steals_key: true, .. }, Told::Done(_)) = (&sent.asked, told) {
-            self.wrong(format!("{} was carried out under the key of another command", sent.asked));
+        if let (Request::Command { steals_key: true, .. }, Response::Done(_)) = (&sent.request, response) {
+            self.wrong(format!("{} was carried out under the key of another command", sent.request));
         }
-        let Some(version) = told.version() else { return };
+        let Some(version) = response.version() else { return };
         if version > answer.durable {
             let durable = answer.durable;
-            self.wrong(format!("{} was answered {told:?} when only version {durable} was durable", sent.asked));
+            self.wrong(format!("{} was answered {response:?} when only version {durable} was durable", sent.request));
         }
-        if let Some(state) = told.state() {
+        if let Some(state) = response.state() {
             let truth = self.truth.state(&sent.to, version);
             if truth != Some(state) {
-                self.wrong(format!("{} was answered {told:?}, but by its events it is {truth:?}", sent.asked));
+                self.wrong(format!("{} was answered {response:?}, but by its events it is {truth:?}", sent.request));
             }
         }
-        // A repeated answer is an old one. New commands are checked as such.
-        if told.done().is_none() {
+        // A repeated answer is an old one. New commands are checked by their first answer.
+        if response.done().is_none() {
             let known = self.known(&sent.to, |answer, node| self.must_be_known(sent, answer, node));
             if version < known {
-                self.wrong(format!("{} was answered {told:?} after version {known} was answered", sent.asked));
+                self.wrong(format!("{} was answered {response:?} after version {known} was answered", sent.request));
             }
         }
     }
 
-    /// The highest version in the answers about an aggregate that `counts`, given the answer and the node.
+    /// The highest version in those answers about an aggregate for which `counts` holds. `counts` gets the answer and
+    /// the node.
     fn known(&self, of: &Name, counts: impl Fn(&Answer, usize) -> bool) -> u64 {
         let answers = self.history.sent.iter().filter(|sent| sent.to == *of);
         let answers = answers.filter_map(|sent| sent.answer.as_ref().map(|answer| (answer, sent.node)));
         answers
             .filter(|(answer, node)| counts(answer, *node))
-            .filter_map(|(answer, _)| answer.told.version())
+            .filter_map(|(answer, _)| answer.response.version())
             .max()
             .unwrap_or(0)
     }
 
-    /// For a while, a node that was taken over need not know what others answered since.
-    fn must_be_known(&self, asked: &Sent, answer: &Answer, by: usize) -> bool {
+    /// For a short time, a node that was taken over need not know the answers of other nodes.
+    fn must_be_known(&self, sent: &Sent, answer: &Answer, by: usize) -> bool {
         let before = |moment: Moment| answer.answered < moment;
-        match self.history.nodes[asked.node].ended {
-            Some(ended) if asked.sent.at < ended.at + ZOMBIE_WINDOW => {
-                before(asked.sent) && (by == asked.node || before(ended))
+        match self.history.nodes[sent.node].ended {
+            Some(ended) if sent.sent.at < ended.at + ZOMBIE_WINDOW => {
+                before(sent.sent) && (by == sent.node || before(ended))
             }
-            _ => before(asked.sent),
+            _ => before(sent.sent),
         }
     }
 }

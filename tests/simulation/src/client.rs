@@ -1,4 +1,4 @@
-//! A client: sends commands, sends them again until it is clear what became of them, reads, hangs up.
+//! A client. It sends commands and repeats them until their outcome is known, reads, and hangs up.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -12,56 +12,56 @@ use dormouse_kernel::{CommandKey, Version};
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Node, id};
-use crate::history::{Asked, Done, Name, Told};
+use crate::history::{Done, Name, Request, Response};
 use crate::register::{Order, Register, TooLittle};
 use crate::run::World;
 use crate::scenario::Scenario;
-use crate::trace::Who;
+use crate::trace::Source;
 
-/// Few, so that clients get into each other's way.
+/// Few, so that several clients use the same aggregate.
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// After so many attempts, spread over seconds, a client should know what became of its command.
+/// After this many attempts, spread over seconds, the outcome of a command should be known.
 const ATTEMPTS: u32 = 200;
 
-/// What a client remembers. It outlives the process it talks to.
+/// The state of a client. It survives the process that the client talks to.
 #[derive(Debug)]
 pub(crate) struct Client {
     number: usize,
     scenario: Scenario,
-    /// It only reads, and stays with its node until that sends it away.
+    /// The client only reads, and stays with its node until that refuses it.
     watches: bool,
     dice: Dice,
-    /// Things still to do.
+    /// The number of actions still to do.
     left: u32,
     named: u32,
     pending: Option<Pending>,
-    /// The last version it saw of each aggregate.
+    /// The last version that it saw of each aggregate.
     seen: [u64; NAMES.len()],
 }
 
-/// A command that it is not sure of.
+/// A command whose outcome is not known.
 #[derive(Clone, Debug)]
 struct Pending {
     name: String,
-    /// The key goes by another command's name.
+    /// The name of the other command whose key this one uses.
     stolen: Option<String>,
     to: usize,
     order: Order,
     expected: Expected,
     keyed: bool,
     attempts: u32,
-    /// It was answered, and is sent once more to get the same answer.
+    /// The command was answered, and is sent once more to get the same answer.
     again: bool,
 }
 
 /// How long the client waits for an answer.
 #[derive(Clone, Copy, Debug)]
-enum Patience {
+enum Waiting {
     Enough,
     Polls(u64),
     Milliseconds(u64),
-    /// It says so.
+    /// The request has a deadline.
     Deadline(u64),
 }
 
@@ -85,7 +85,7 @@ impl Client {
         }))
     }
 
-    /// One that only reads, and stays with its node until that sends it away.
+    /// A client that only reads, and stays with its node until that refuses it.
     pub(crate) fn watcher(number: usize, scenario: Scenario, seed: u64, steps: u32) -> Arc<Mutex<Self>> {
         let watcher = Self::new(number, scenario, seed, steps);
         watcher.lock().unwrap().watches = true;
@@ -131,12 +131,12 @@ impl Client {
         }
     }
 
-    fn patience(&mut self) -> Patience {
+    fn patience(&mut self) -> Waiting {
         match self.dice.below(12) {
-            0 => Patience::Polls(self.dice.below(12)),
-            1 => Patience::Milliseconds(self.dice.below(20)),
-            2 => Patience::Deadline(self.dice.below(20)),
-            _ => Patience::Enough,
+            0 => Waiting::Polls(self.dice.below(12)),
+            1 => Waiting::Milliseconds(self.dice.below(20)),
+            2 => Waiting::Deadline(self.dice.below(20)),
+            _ => Waiting::Enough,
         }
     }
 
@@ -145,7 +145,7 @@ impl Client {
         self.dice.pick(pauses)
     }
 
-    /// Most stay with the node they know, until it sends them away or they hear of another.
+    /// Most clients stay with their node until it refuses them, or until they hear of another one.
     fn next_node(&mut self, node: &Arc<Node>, cluster: &Cluster) -> Arc<Node> {
         match (self.watches, self.dice.one_in(4)) {
             (true, _) => Arc::clone(node),
@@ -154,16 +154,16 @@ impl Client {
         }
     }
 
-    /// Decides whether to go on with the command.
-    fn learns(&mut self, told: &Told) {
+    /// Decides whether the client repeats the command.
+    fn learns(&mut self, response: &Response) {
         let Some(mut pending) = self.pending.take() else { return };
-        if let Some(version) = told.version() {
+        if let Some(version) = response.version() {
             self.seen[pending.to] = version;
         }
-        let goes_on = match told {
-            Told::Done(_) if pending.keyed && !pending.again && pending.stolen.is_none() => {
+        let goes_on = match response {
+            Response::Done(_) if pending.keyed && !pending.again && pending.stolen.is_none() => {
                 if self.dice.one_in(6) {
-                    // A command of its own, under a key that is taken.
+                    // A new command that uses the same key.
                     let thief = format!("{}-thief", pending.name);
                     let key = std::mem::replace(&mut pending.name, thief);
                     pending.order = Order::Note { command: pending.name.clone(), numbers: vec![100] };
@@ -174,22 +174,22 @@ impl Client {
                     pending.again
                 }
             }
-            told if told.is_final() => false,
-            Told::Unknown if !pending.keyed => false,
-            Told::Unknown => !self.dice.one_in(8),
+            response if response.is_final() => false,
+            Response::Unknown if !pending.keyed => false,
+            Response::Unknown => !self.dice.one_in(8),
             _ => true,
         };
         self.pending = goes_on.then_some(pending);
     }
 }
 
-/// Goes on with whatever the client was doing, until it has done all.
+/// Continues the actions of the client until all are done.
 pub(crate) async fn go_on(client: Arc<Mutex<Client>>, cluster: Arc<Cluster>, world: Arc<World>) {
     let number = client.lock().unwrap().number;
     let mut node = cluster.current();
     {
         let mut client = client.lock().unwrap();
-        // Its last attempt was under way when the process ended.
+        // The last attempt was in progress when the process ended.
         let cut_off = client.pending.as_ref().is_some_and(|pending| pending.attempts > 0 && !pending.keyed);
         if cut_off {
             client.pending = None;
@@ -200,106 +200,106 @@ pub(crate) async fn go_on(client: Arc<Mutex<Client>>, cluster: Arc<Cluster>, wor
         rest(pause).await;
         let Some(next) = client.lock().unwrap().next() else { return };
         node = client.lock().unwrap().next_node(&node, &cluster);
-        let told = match next {
+        let response = match next {
             Next::Read(from) => read(&node, number, from, &world).await,
             Next::Attempt(pending) => {
                 if pending.attempts == ATTEMPTS {
-                    world.objects(format!("it never becomes clear what became of {pending:?}"));
+                    world.report(format!("it never becomes clear what became of {pending:?}"));
                     client.lock().unwrap().pending = None;
                     continue;
                 }
                 let patience = {
                     let mut client = client.lock().unwrap();
-                    // From here on it may have been sent, whatever happens to the process.
+                    // From here on, the command may have been sent, also if the process crashes.
                     client.pending.iter_mut().for_each(|pending| pending.attempts += 1);
                     client.patience()
                 };
-                let told = attempt(&node, number, pending, patience, &world).await;
-                client.lock().unwrap().learns(&told);
-                told
+                let response = attempt(&node, number, pending, patience, &world).await;
+                client.lock().unwrap().learns(&response);
+                response
             }
         };
-        if let Told::Nothing(_) | Told::Unknown = told {
-            // When an engine gives up, all its clients are told at the same time, in any order: from now on each keeps to
-            // milliseconds of its own.
+        if let Response::Nothing(_) | Response::Unknown = response {
+            // When an engine stops, all its clients get their answers at the same time, in any order. From now on, each
+            // client acts in milliseconds of its own.
             rest(world.until_turn_of(number)).await;
             node = cluster.current();
         }
     }
 }
 
-async fn read(node: &Node, client: usize, from: usize, world: &World) -> Told {
+async fn read(node: &Node, client: usize, from: usize, world: &World) -> Response {
     let to = Name("register", NAMES[from]);
-    world.note(Who::Client(client), format!("reads {} from node {}", to.1, node.number));
-    let request = world.send(node.number, to.clone(), Asked::State);
-    let told = understand_state(node.registers.state(&id(to.1)).await);
-    world.answer(request, &to, told.clone()).await;
-    world.note(Who::Client(client), format!("read {told:?}"));
-    told
+    world.note(Source::Client(client), format!("reads {} from node {}", to.1, node.number));
+    let request = world.send(node.number, to.clone(), Request::State);
+    let response = understand_state(node.registers.state(&id(to.1)).await);
+    world.answer(request, &to, response.clone()).await;
+    world.note(Source::Client(client), format!("read {response:?}"));
+    response
 }
 
-async fn attempt(node: &Node, client: usize, pending: Pending, patience: Patience, world: &World) -> Told {
+async fn attempt(node: &Node, client: usize, pending: Pending, patience: Waiting, world: &World) -> Response {
     let Pending { name, stolen, to, order, expected, keyed, again, .. } = pending;
     let to = Name("register", NAMES[to]);
     let key = keyed.then(|| CommandKey::new(stolen.as_ref().unwrap_or(&name).as_str()).unwrap());
     let line =
         format!("{name} to {} at node {}: {order:?} if {expected}, key {key:?}, {patience:?}", to.1, node.number);
-    world.note(Who::Client(client), if again { format!("again {line}") } else { line });
+    world.note(Source::Client(client), if again { format!("again {line}") } else { line });
     let (is_look, misbehaves) = (order == Order::Look {}, matches!(order, Order::Panic {} | Order::Poison {}));
     let steals_key = stolen.is_some();
-    let request = world.send(node.number, to.clone(), Asked::Command { name, expected, steals_key });
+    let request = world.send(node.number, to.clone(), Request::Command { name, expected, steals_key });
     let deadline = match patience {
-        Patience::Deadline(milliseconds) => Some(Instant::now() + Duration::from_millis(milliseconds)),
+        Waiting::Deadline(milliseconds) => Some(Instant::now() + Duration::from_millis(milliseconds)),
         _ => None,
     };
     let options = CommandOptions { key, expected, deadline, ..CommandOptions::default() };
     let sending = node.registers.execute(id(to.1), order, options);
     let answer = match patience {
-        Patience::Enough | Patience::Deadline(_) => Some(sending.await),
-        Patience::Polls(polls) => hang_up_after(polls, sending).await,
-        Patience::Milliseconds(time) => tokio::time::timeout(Duration::from_millis(time), sending).await.ok(),
+        Waiting::Enough | Waiting::Deadline(_) => Some(sending.await),
+        Waiting::Polls(polls) => hang_up_after(polls, sending).await,
+        Waiting::Milliseconds(time) => tokio::time::timeout(Duration::from_millis(time), sending).await.ok(),
     };
-    let told = answer.map_or(Told::Unknown, |answer| understand(answer, is_look, misbehaves));
-    world.answer(request, &to, told.clone()).await;
-    world.note(Who::Client(client), format!("was told {told:?}"));
-    told
+    let response = answer.map_or(Response::Unknown, |answer| understand(answer, is_look, misbehaves));
+    world.answer(request, &to, response.clone()).await;
+    world.note(Source::Client(client), format!("was told {response:?}"));
+    response
 }
 
-fn understand(answer: Result<Outcome<Register>, CommandError<TooLittle>>, is_look: bool, misbehaves: bool) -> Told {
+fn understand(answer: Result<Outcome<Register>, CommandError<TooLittle>>, is_look: bool, misbehaves: bool) -> Response {
     match answer {
-        Ok(Outcome { version, reply, .. }) if is_look => Told::State { version: version.0, state: reply },
-        Ok(Outcome { version, position, events, reply, repeated, .. }) => Told::Done(Done {
+        Ok(Outcome { version, reply, .. }) if is_look => Response::State { version: version.0, state: reply },
+        Ok(Outcome { version, position, events, reply, repeated, .. }) => Response::Done(Done {
             version: version.0,
             position: position.map_or(0, |position| position.0),
             events: events.len(),
             state: Some(reply),
             repeated,
         }),
-        Err(CommandError::Rejected(TooLittle { count })) => Told::Refused { version: count },
-        Err(CommandError::VersionMismatch { actual, .. }) => Told::Refused { version: actual.0 },
-        Err(CommandError::KeyReused) => Told::KeyReused,
-        Err(CommandError::Panicked) if misbehaves => Told::Panicked,
-        Err(CommandError::OutcomeUnknown) => Told::Unknown,
-        Err(CommandError::KeyInFlight) => Told::Nothing("its key is in flight"),
-        Err(CommandError::Undone) => Told::Nothing("undone"),
-        Err(CommandError::Unavailable(_)) => Told::Nothing("unavailable"),
-        Err(CommandError::Fenced) => Told::Nothing("fenced"),
-        Err(CommandError::Draining) => Told::Nothing("draining"),
-        Err(CommandError::Expired) => Told::Nothing("expired"),
-        Err(CommandError::Restarting { .. }) => Told::Nothing("restarting"),
-        Err(error) => Told::Nonsense(format!("{error:?}")),
+        Err(CommandError::Rejected(TooLittle { count })) => Response::Refused { version: count },
+        Err(CommandError::VersionMismatch { actual, .. }) => Response::Refused { version: actual.0 },
+        Err(CommandError::KeyReused) => Response::KeyReused,
+        Err(CommandError::Panicked) if misbehaves => Response::Panicked,
+        Err(CommandError::OutcomeUnknown) => Response::Unknown,
+        Err(CommandError::KeyInFlight) => Response::Nothing("its key is in flight"),
+        Err(CommandError::Undone) => Response::Nothing("undone"),
+        Err(CommandError::Unavailable(_)) => Response::Nothing("unavailable"),
+        Err(CommandError::Fenced) => Response::Nothing("fenced"),
+        Err(CommandError::Draining) => Response::Nothing("draining"),
+        Err(CommandError::Expired) => Response::Nothing("expired"),
+        Err(CommandError::Restarting { .. }) => Response::Nothing("restarting"),
+        Err(error) => Response::Nonsense(format!("{error:?}")),
     }
 }
 
-fn understand_state(answer: Result<VersionedState<Register>, QueryError>) -> Told {
+fn understand_state(answer: Result<VersionedState<Register>, QueryError>) -> Response {
     match answer {
-        Ok(VersionedState { state, version, .. }) => Told::State { version: version.0, state },
-        Err(QueryError::NotFound) => Told::Missing,
-        Err(QueryError::Unavailable(_)) => Told::Nothing("unavailable"),
-        Err(QueryError::Draining) => Told::Nothing("draining"),
-        Err(QueryError::Expired) => Told::Nothing("expired"),
-        Err(QueryError::Restarting { .. }) => Told::Nothing("restarting"),
-        Err(error) => Told::Nonsense(format!("{error:?}")),
+        Ok(VersionedState { state, version, .. }) => Response::State { version: version.0, state },
+        Err(QueryError::NotFound) => Response::Missing,
+        Err(QueryError::Unavailable(_)) => Response::Nothing("unavailable"),
+        Err(QueryError::Draining) => Response::Nothing("draining"),
+        Err(QueryError::Expired) => Response::Nothing("expired"),
+        Err(QueryError::Restarting { .. }) => Response::Nothing("restarting"),
+        Err(error) => Response::Nonsense(format!("{error:?}")),
     }
 }
 
@@ -309,7 +309,7 @@ pub(crate) async fn rest(milliseconds: u64) {
     }
 }
 
-/// Drops a future after so many polls, if it is not ready by then.
+/// Drops the future if it is not ready after this many polls.
 async fn hang_up_after<T>(polls: u64, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;

@@ -1,4 +1,4 @@
-//! The nodes of one life: the one in charge, and those it has taken over from.
+//! The nodes of one life: the current owner of the journal, and its predecessors.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use dormouse_kernel::{AggregateId, AggregateRef, AggregateType};
 use crate::history::Name;
 use crate::register::Register;
 use crate::run::World;
+use crate::store_faults::Traced;
 use crate::time::Ids;
-use crate::trace::Who;
-use crate::weather::Traced;
+use crate::trace::Source;
 
-/// Between attempts to start on a storage that does not answer.
+/// The pause between attempts to start on a storage that does not answer.
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// Engine and journal, on their own opening of the storage.
+/// Engine and journal, with a `Faulty` of their own over the storage.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) number: usize,
@@ -33,12 +33,12 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Cluster {
     nodes: Mutex<Vec<Arc<Node>>>,
-    /// Everybody hears of a takeover at once.
+    /// All clients hear of a takeover at once.
     announces: bool,
 }
 
 impl Node {
-    /// Starts on the storage, and so takes over from whoever had it.
+    /// Starts a node on the storage, which takes the journal over from its owner.
     pub(crate) async fn start(world: &Arc<World>, seed: u64, odds: Odds, config: Config) -> Arc<Self> {
         let number = world.new_node();
         let store = Faulty::beside(Arc::clone(&world.storage));
@@ -54,7 +54,7 @@ impl Node {
         let builder = Engine::builder(config).aggregate::<Register>().clock(Arc::new(world.time.clone()));
         let engine = builder.ids(Arc::clone(&ids) as _).start(journal.clone()).await.unwrap();
         let registers = engine.aggregates::<Register>().unwrap();
-        world.note(Who::World, format!("node {number} is in charge"));
+        world.note(Source::World, format!("node {number} is in charge"));
         Arc::new(Self { number, store, journal, engine, registers, ids })
     }
 }
@@ -64,7 +64,7 @@ impl Cluster {
         Arc::new(Self { nodes: Mutex::new(vec![first]), announces })
     }
 
-    /// Where somebody goes on who was with `node`.
+    /// The node for a client that was connected to `node`.
     pub(crate) fn after(&self, node: &Arc<Node>) -> Arc<Node> {
         if self.announces { self.current() } else { Arc::clone(node) }
     }

@@ -1,4 +1,4 @@
-//! What everybody asked and was told, in the order in which it happened.
+//! All requests and answers, in the order in which they happened.
 
 use dormouse_engine::Expected;
 
@@ -12,17 +12,17 @@ pub(crate) struct Name(pub(crate) &'static str, pub(crate) &'static str);
 pub(crate) struct History {
     steps: u64,
     pub(crate) sent: Vec<Sent>,
-    pub(crate) nodes: Vec<Reign>,
+    pub(crate) nodes: Vec<Ownership>,
 }
 
-/// When a node was in charge.
+/// The time in which a node owned the journal.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reign {
-    /// When another node began to take over.
+pub(crate) struct Ownership {
+    /// The moment when another node began to take over.
     pub(crate) ended: Option<Moment>,
 }
 
-/// A place in the order of things, and the time then.
+/// A step in the order of all requests and answers, and its time in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment {
     pub(crate) step: u64,
@@ -34,20 +34,20 @@ pub(crate) struct Moment {
 pub(crate) struct Sent {
     pub(crate) node: usize,
     pub(crate) to: Name,
-    pub(crate) asked: Asked,
+    pub(crate) request: Request,
     pub(crate) sent: Moment,
-    /// Nothing, if its sender never heard of it again.
+    /// `None` if the client never got an answer.
     pub(crate) answer: Option<Answer>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    /// Commands have names of their own; a repetition has the same.
+pub(crate) enum Request {
+    /// Each command has a unique name; a repetition has the same name.
     Command {
         name: String,
-        /// The condition on the version before it.
+        /// The condition on the version before the command.
         expected: Expected,
-        /// It goes by the key of another command, so it must not be carried out.
+        /// It uses the key of another command, so it must not be carried out.
         steals_key: bool,
     },
     State,
@@ -55,31 +55,31 @@ pub(crate) enum Asked {
 
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) told: Told,
+    pub(crate) response: Response,
     pub(crate) answered: Moment,
     /// The version of the aggregate in the storage at that moment.
     pub(crate) durable: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum Response {
     /// It was carried out.
     Done(Done),
-    /// It was refused, as the state at this version demands.
+    /// It was refused, because of the state at this version.
     Refused { version: u64 },
-    /// Another command had its key.
+    /// Another command has used its key.
     KeyReused,
-    /// The domain's code panicked over it.
+    /// The domain's code panicked.
     Panicked,
-    /// It had no effect, and why.
+    /// It had no effect, for this reason.
     Nothing(&'static str),
     /// It may or may not have happened.
     Unknown,
-    /// This is the state.
+    /// The state.
     State { version: u64, state: Register },
     /// There is no such aggregate.
     Missing,
-    /// What nothing in the simulation gives reason for.
+    /// An answer that the simulation gives no reason for.
     Nonsense(String),
 }
 
@@ -90,7 +90,7 @@ pub(crate) struct Done {
     /// Of the last event.
     pub(crate) position: u64,
     pub(crate) events: usize,
-    /// Rivals are told no state.
+    /// Rivals get no state.
     pub(crate) state: Option<Register>,
     pub(crate) repeated: bool,
 }
@@ -102,20 +102,20 @@ impl History {
     }
 
     /// Returns the number of the request.
-    pub(crate) fn send(&mut self, at: u64, node: usize, to: Name, asked: Asked) -> usize {
+    pub(crate) fn send(&mut self, at: u64, node: usize, to: Name, request: Request) -> usize {
         let sent = self.now(at);
-        self.sent.push(Sent { node, to, asked, sent, answer: None });
+        self.sent.push(Sent { node, to, request, sent, answer: None });
         self.sent.len() - 1
     }
 
-    pub(crate) fn answer(&mut self, request: usize, at: u64, durable: u64, told: Told) {
+    pub(crate) fn answer(&mut self, request: usize, at: u64, durable: u64, response: Response) {
         let answered = self.now(at);
-        self.sent[request].answer = Some(Answer { told, answered, durable });
+        self.sent[request].answer = Some(Answer { response, answered, durable });
     }
 }
 
-impl Told {
-    /// The version that whoever was told this has seen.
+impl Response {
+    /// The version that this answer shows to its client.
     pub(crate) fn version(&self) -> Option<u64> {
         match self {
             Self::Done(Done { version, .. }) | Self::Refused { version } | Self::State { version, .. } => {
@@ -126,13 +126,13 @@ impl Told {
         }
     }
 
-    /// Whoever is told this knows what became of the command.
+    /// After this answer, the outcome of the command is known.
     pub(crate) fn is_final(&self) -> bool {
         !matches!(self, Self::Nothing(_) | Self::Unknown)
     }
 }
 
-impl Told {
+impl Response {
     pub(crate) fn done(&self) -> Option<&Done> {
         match self {
             Self::Done(done) => Some(done),
@@ -140,12 +140,12 @@ impl Told {
         }
     }
 
-    /// It says that the command has no effect, and never will.
+    /// It says that the command has no effect now or later.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::KeyReused | Self::Panicked)
     }
 
-    /// The state that it shows.
+    /// The state in the answer.
     pub(crate) fn state(&self) -> Option<&Register> {
         match self {
             Self::Done(done) => done.state.as_ref(),
@@ -156,31 +156,31 @@ impl Told {
 }
 
 impl Sent {
-    /// The name of the command, if it was one.
+    /// The name, if the request is a command.
     pub(crate) fn command(&self) -> Option<&str> {
-        match &self.asked {
-            Asked::Command { name, .. } => Some(name),
-            Asked::State => None,
+        match &self.request {
+            Request::Command { name, .. } => Some(name),
+            Request::State => None,
         }
     }
 
-    /// Whether its condition allows it to follow this version.
+    /// Whether the command's condition allows it to follow this version.
     pub(crate) fn allows(&self, before: u64) -> bool {
-        match self.asked {
-            Asked::Command { expected: Expected::Exactly(expected), .. } => before == expected.0,
-            // Marks tell histories apart, and here is one history only.
-            Asked::Command { expected: Expected::Marked { version, .. }, .. } => before == version.0,
-            Asked::Command { expected: Expected::Exists, .. } => before > 0,
-            Asked::Command { expected: Expected::Any, .. } | Asked::State => true,
+        match self.request {
+            Request::Command { expected: Expected::Exactly(expected), .. } => before == expected.0,
+            // Marks distinguish histories, and the simulation has only one.
+            Request::Command { expected: Expected::Marked { version, .. }, .. } => before == version.0,
+            Request::Command { expected: Expected::Exists, .. } => before > 0,
+            Request::Command { expected: Expected::Any, .. } | Request::State => true,
         }
     }
 
-    pub(crate) fn told(&self) -> Option<&Told> {
-        self.answer.as_ref().map(|answer| &answer.told)
+    pub(crate) fn response(&self) -> Option<&Response> {
+        self.answer.as_ref().map(|answer| &answer.response)
     }
 }
 
-impl std::fmt::Display for Asked {
+impl std::fmt::Display for Request {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Command { name, .. } => write!(formatter, "command {name}"),

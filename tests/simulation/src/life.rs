@@ -1,4 +1,4 @@
-//! One life of the process: what happens in it, and how it ends.
+//! One life of the process, from its start to its end.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,40 +11,40 @@ use crate::cluster::{Cluster, Node};
 use crate::rival::{self, Rival};
 use crate::run::World;
 use crate::scenario::{Scenario, hurried};
-use crate::trace::Who;
+use crate::trace::Source;
 
-/// Simulated time in which all is done, whatever happens: beyond it, something waits for ever.
+/// After this simulated time everything must be done. If not, something waits for ever.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What is planned for a life.
+/// The plan for a life.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fate {
+pub(crate) struct LifePlan {
     pub(crate) odds: Odds,
-    /// When another node takes over.
+    /// The time when another node takes over.
     pub(crate) takeover: Option<Duration>,
-    /// Then everybody goes to the new node, but for those who only watch.
+    /// After the takeover, all clients use the new node, except for those that only read.
     pub(crate) clean: bool,
-    /// When it crashes, if it does not before.
+    /// The time when the process crashes, unless it ends before.
     pub(crate) crash: Option<Duration>,
-    /// When it drains.
+    /// The time when the node drains.
     pub(crate) drain: Option<Duration>,
 }
 
-/// Everybody who outlives a process.
+/// The clients and rivals, which survive a process.
 #[derive(Clone, Debug)]
-pub(crate) struct People {
+pub(crate) struct Participants {
     pub(crate) clients: Vec<Arc<Mutex<Client>>>,
     pub(crate) rivals: Vec<Arc<Mutex<Rival>>>,
 }
 
-impl People {
+impl Participants {
     pub(crate) fn have_finished(&self) -> bool {
         self.clients.iter().all(|client| client.lock().unwrap().has_finished())
             && self.rivals.iter().all(|rival| rival.lock().unwrap().has_finished())
     }
 }
 
-impl Fate {
+impl LifePlan {
     pub(crate) fn draw(scenario: &Scenario, dice: &mut Dice) -> Self {
         let odds = scenario.odds(dice);
         let mut soon = |happens: bool, odds: u64| {
@@ -60,21 +60,21 @@ impl Fate {
         }
     }
 
-    /// Nothing goes wrong any more.
+    /// A plan without faults.
     pub(crate) fn calm() -> Self {
         Self { odds: Odds::default(), takeover: None, clean: false, crash: None, drain: None }
     }
 }
 
-/// Lives until everybody is done, or until fate has it. What is left of the process then is to be dropped.
-pub(crate) async fn live(world: Arc<World>, fate: Fate, mut dice: Dice, people: People) {
-    let node = Node::start(&world, dice.roll(), fate.odds, hurried(&mut dice)).await;
-    let cluster = Cluster::of(Arc::clone(&node), fate.clean);
+/// Runs until all are done, or until the planned end. The caller then drops what is left of the process.
+pub(crate) async fn live(world: Arc<World>, plan: LifePlan, mut dice: Dice, participants: Participants) {
+    let node = Node::start(&world, dice.roll(), plan.odds, hurried(&mut dice)).await;
+    let cluster = Cluster::of(Arc::clone(&node), plan.clean);
     let mut tasks = JoinSet::new();
-    for client in &people.clients {
+    for client in &participants.clients {
         tasks.spawn(client::go_on(Arc::clone(client), Arc::clone(&cluster), Arc::clone(&world)));
     }
-    for rival in &people.rivals {
+    for rival in &participants.rivals {
         tasks.spawn(rival::go_on(Arc::clone(rival), Arc::clone(&cluster), Arc::clone(&world)));
     }
     let all_done = async {
@@ -83,11 +83,11 @@ pub(crate) async fn live(world: Arc<World>, fate: Fate, mut dice: Dice, people: 
         }
     };
     let taken_over = async {
-        match fate.takeover {
+        match plan.takeover {
             Some(moment) => {
                 tokio::time::sleep(moment).await;
-                world.reign_ends(node.number);
-                let odds = Odds { torn: 0, ..fate.odds };
+                world.loses_ownership(node.number);
+                let odds = Odds { torn: 0, ..plan.odds };
                 cluster.succeed(Node::start(&world, dice.roll(), odds, hurried(&mut dice)).await);
                 std::future::pending().await
             }
@@ -96,16 +96,16 @@ pub(crate) async fn live(world: Arc<World>, fate: Fate, mut dice: Dice, people: 
     };
     tokio::select! {
         biased;
-        () = node.store.crashes() => world.note(Who::World, "crashes in a commit".to_owned()),
-        () = at(fate.crash) => world.note(Who::World, "crashes".to_owned()),
-        () = at(fate.drain) => drain(&world, &cluster).await,
+        () = node.store.crashes() => world.note(Source::World, "crashes in a commit".to_owned()),
+        () = at(plan.crash) => world.note(Source::World, "crashes".to_owned()),
+        () = at(plan.drain) => drain(&world, &cluster).await,
         () = taken_over => {}
         () = all_done => drain(&world, &cluster).await,
-        () = tokio::time::sleep(PATIENCE) => world.objects(format!("it hangs: {:?}", cluster.current())),
+        () = tokio::time::sleep(PATIENCE) => world.report(format!("it hangs: {:?}", cluster.current())),
     }
     for node in cluster.nodes() {
         for violation in node.store.violations() {
-            world.objects(violation);
+            world.report(violation);
         }
     }
 }
@@ -117,17 +117,17 @@ async fn at(moment: Option<Duration>) {
     }
 }
 
-/// The node in charge ends in good order, unless it crashes over it.
+/// The current owner drains, unless it crashes meanwhile.
 async fn drain(world: &World, cluster: &Cluster) {
     let node = cluster.current();
-    world.note(Who::World, format!("node {} drains", node.number));
+    world.note(Source::World, format!("node {} drains", node.number));
     tokio::select! {
         biased;
-        () = node.store.crashes() => world.note(Who::World, "crashes while it drains".to_owned()),
+        () = node.store.crashes() => world.note(Source::World, "crashes while it drains".to_owned()),
         report = node.engine.drain(PATIENCE) => {
-            world.note(Who::World, format!("drained: {report:?}"));
+            world.note(Source::World, format!("drained: {report:?}"));
             if !report.complete {
-                world.objects(format!("node {} did not drain: {report:?}", node.number));
+                world.report(format!("node {} did not drain: {report:?}", node.number));
             }
         }
     }

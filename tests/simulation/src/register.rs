@@ -1,13 +1,13 @@
-//! The aggregate of the simulation. Its state tells which commands made it, and in which order.
+//! The aggregate of the simulation. Its state shows which commands made it, in which order.
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent, Rejection};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How far it is, and a digest of how it got there.
+/// The number of events, and a digest of their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Register {
-    /// Events so far, so this is the version.
+    /// The number of events so far, which is the version.
     pub(crate) count: u64,
     pub(crate) total: i64,
     pub(crate) digest: u64,
@@ -17,11 +17,11 @@ pub(crate) struct Register {
 pub(crate) enum Order {
     /// One event for each number.
     Note { command: String, numbers: Vec<i64> },
-    /// One event, if there is enough.
+    /// One event, if the total is large enough.
     Withdraw { command: String, number: i64 },
     /// No event.
     Look {},
-    /// The decision panics.
+    /// The decision succeeds, and applying its event panics.
     Panic {},
     /// The decision is fine, following it panics.
     Poison {},
@@ -29,7 +29,7 @@ pub(crate) enum Order {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) enum Entry {
-    /// A number of a command: the `part`th of all `parts`.
+    /// A number of a command: part `part` of `parts`.
     Noted {
         command: String,
         number: i64,
@@ -41,7 +41,7 @@ pub(crate) enum Entry {
 
 impl DomainEvent for Entry {}
 
-/// There is not enough.
+/// The total is too small.
 #[derive(Debug, thiserror::Error)]
 #[error("there is not enough at version {count}")]
 pub(crate) struct TooLittle {
@@ -67,7 +67,7 @@ impl Aggregate for Register {
             Order::Withdraw { number, .. } if self.total < number => return Err(TooLittle { count: self.count }),
             Order::Withdraw { command, number } => note(context, &command, &[-number]),
             Order::Look {} => {}
-            Order::Panic {} => panic!("as told"),
+            Order::Panic {} => panic!("as the command says"),
             Order::Poison {} => {
                 context.emit(Entry::Poisoned {});
                 return Ok(self.clone());

@@ -1,5 +1,5 @@
-//! Rivals append to the journal by themselves, all to the same aggregate: each believes in a version, and only the
-//! journal's writer keeps them apart.
+//! Rivals append directly to the journal, all to the same aggregate. Each assumes a version, and only the journal's
+//! writer prevents conflicts.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,25 +8,25 @@ use dormouse_faults::Dice;
 use dormouse_journal::{Append, AppendError, AppendKey, Journal, PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Chain, Clock, CommandKey, EventId, IdSource, Metadata, NewEvent, Version, encode};
 
-use crate::checker::Noted;
+use crate::checker::LoggedEvent;
 use crate::client::rest;
 use crate::cluster::{Cluster, Node, reference};
-use crate::history::{Asked, Done, Name, Told};
+use crate::history::{Done, Name, Request, Response};
 use crate::run::World;
-use crate::trace::Who;
+use crate::trace::Source;
 
 const CONTESTED: Name = Name("contested", "x");
 
-/// What a rival remembers. It outlives the process it talks to.
+/// The state of a rival. It survives the process that the rival talks to.
 #[derive(Debug)]
 pub(crate) struct Rival {
     number: usize,
     dice: Dice,
     left: u32,
     named: u32,
-    /// A command it is not sure of, and how many events it makes.
+    /// A command whose outcome is not known, and its number of events.
     pending: Option<(String, usize)>,
-    /// It does not look up what it believes before each append.
+    /// The version that it assumes. It does not look it up before each append.
     believes: Option<(Version, Chain)>,
 }
 
@@ -51,7 +51,7 @@ impl Rival {
     }
 }
 
-/// Goes on with whatever the rival was doing, until it has done all.
+/// Continues the appends of the rival until all are done.
 pub(crate) async fn go_on(rival: Arc<Mutex<Rival>>, cluster: Arc<Cluster>, world: Arc<World>) {
     let number = rival.lock().unwrap().number;
     let mut node = cluster.current();
@@ -65,7 +65,7 @@ pub(crate) async fn go_on(rival: Arc<Mutex<Rival>>, cluster: Arc<Cluster>, world
             Some(believed) => believed,
             None => match look(&node.journal).await {
                 Ok(found) => found,
-                Err(damaged @ ReadError::Damaged { .. }) => return world.objects(damaged.to_string()),
+                Err(damaged @ ReadError::Damaged { .. }) => return world.report(damaged.to_string()),
                 Err(ReadError::Unavailable(_)) => {
                     rest(world.until_turn_of(number)).await;
                     node = cluster.current();
@@ -76,39 +76,39 @@ pub(crate) async fn go_on(rival: Arc<Mutex<Rival>>, cluster: Arc<Cluster>, world
         let append = compose(&node, &world, &name, events, version, chain);
         let last = append.events.last().map_or(chain, |event| event.chain);
         let expected = append.expected;
-        world.note(Who::Client(number), format!("appends {name} behind {expected} at node {}", node.number));
-        let asked = Asked::Command { name, expected: Expected::Exactly(expected), steals_key: false };
-        let request = world.send(node.number, CONTESTED, asked);
+        world.note(Source::Client(number), format!("appends {name} behind {expected} at node {}", node.number));
+        let request = Request::Command { name, expected: Expected::Exactly(expected), steals_key: false };
+        let request = world.send(node.number, CONTESTED, request);
         let appended = node.journal.append(append).await;
         let mut believes = None;
-        let told = match appended {
+        let response = match appended {
             Ok(committed) => {
                 believes = Some((committed.version, last));
                 let (version, position) = (committed.version.0, committed.last.0);
-                Told::Done(Done { version, position, events, state: None, repeated: false })
+                Response::Done(Done { version, position, events, state: None, repeated: false })
             }
             Err(AppendError::KnownKey { first }) => {
                 let done = done_before(&node.journal, first, events).await;
-                done.map_or(Told::Unknown, Told::Done)
+                done.map_or(Response::Unknown, Response::Done)
             }
-            Err(AppendError::VersionConflict { .. }) => Told::Nothing("another version"),
-            Err(AppendError::Undone) => Told::Nothing("undone"),
-            Err(AppendError::Fenced) => Told::Nothing("fenced"),
-            Err(AppendError::Unavailable(_)) => Told::Nothing("unavailable"),
-            // Its writer may have died over it.
-            Err(AppendError::Closed) => Told::Unknown,
-            Err(error) => Told::Nonsense(format!("{error:?}")),
+            Err(AppendError::VersionConflict { .. }) => Response::Nothing("another version"),
+            Err(AppendError::PredecessorFailed) => Response::Nothing("undone"),
+            Err(AppendError::Fenced) => Response::Nothing("fenced"),
+            Err(AppendError::Unavailable(_)) => Response::Nothing("unavailable"),
+            // The writer may have panicked on this append.
+            Err(AppendError::Closed) => Response::Unknown,
+            Err(error) => Response::Nonsense(format!("{error:?}")),
         };
-        world.answer(request, &CONTESTED, told.clone()).await;
-        world.note(Who::Client(number), format!("was told {told:?}"));
+        world.answer(request, &CONTESTED, response.clone()).await;
+        world.note(Source::Client(number), format!("was told {response:?}"));
         {
             let mut rival = rival.lock().unwrap();
             rival.believes = believes;
-            if told.is_final() {
+            if response.is_final() {
                 rival.pending = None;
             }
         }
-        if let Told::Nothing(_) | Told::Unknown = told {
+        if let Response::Nothing(_) | Response::Unknown = response {
             rest(world.until_turn_of(number)).await;
             node = cluster.current();
         }
@@ -121,7 +121,7 @@ async fn look(journal: &Journal) -> Result<(Version, Chain), ReadError> {
     Ok(events.last().map_or((Version::ZERO, Chain::ROOT), |last| (last.version, last.event.chain)))
 }
 
-/// What became of the command the first time.
+/// The outcome of the command's first attempt.
 async fn done_before(journal: &Journal, first: Version, events: usize) -> Option<Done> {
     let before = Version(first.0 - 1);
     let recorded = journal.history(&contested(), before, PageLimit::events(events)).await.ok()?;
@@ -152,7 +152,8 @@ fn compose(node: &Node, world: &World, name: &str, count: usize, expected: Versi
         let mut event = NewEvent {
             event_type: "Noted".into(),
             schema_version: 1,
-            payload: rmp_serde::to_vec_named(&Noted { command: name.to_owned(), number: 1, part, parts }).unwrap(),
+            payload: rmp_serde::to_vec_named(&LoggedEvent { command: name.to_owned(), number: 1, part, parts })
+                .unwrap(),
             metadata: encode(&metadata).unwrap(),
             recorded_at: now,
             chain,

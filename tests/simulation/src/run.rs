@@ -1,4 +1,4 @@
-//! One run, from its seed to the checker's verdict.
+//! One run, from its seed to the checker's result.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -13,14 +13,14 @@ use dormouse_kernel::Position;
 use crate::checker::check;
 use crate::client::Client;
 use crate::cluster::{Node, id, reference};
-use crate::history::{Asked, History, Name, Reign, Told};
-use crate::life::{Fate, People, live};
+use crate::history::{History, Name, Ownership, Request, Response};
+use crate::life::{LifePlan, Participants, live};
 use crate::rival::Rival;
 use crate::scenario::{Scenario, hurried};
 use crate::time::Time;
-use crate::trace::{Trace, Who};
+use crate::trace::{Source, Trace};
 
-/// Lives in which something may go wrong. Then comes one in which all that is left is done.
+/// The lives with faults. After them comes a life in which the remaining work is done.
 const TROUBLED_LIVES: usize = 4;
 
 const CLIENTS: usize = 8;
@@ -29,26 +29,26 @@ const WATCHERS: usize = 2;
 
 const RIVALS: usize = 2;
 
-/// What a client does, at most: a command with all its repetitions is one.
+/// The maximum number of actions of a client. A command counts once, with all its repetitions.
 const STEPS: u64 = 6;
 
-/// Each client has one millisecond of so many for itself.
+/// Each client has one of this many milliseconds for itself.
 const TURNS: u64 = 16;
 
-/// How a run went.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// What the checker has to say against it.
+    /// The checker's findings.
     pub violations: Vec<String>,
-    /// The same for the same run.
+    /// The same number for the same run.
     pub fingerprint: u64,
-    /// What happened, line by line.
+    /// The events of the run, line by line.
     pub trace: Vec<String>,
-    /// Events in the log in the end.
+    /// The number of events in the log at the end.
     pub events: usize,
 }
 
-/// What there is besides processes.
+/// What all processes of a run share.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) storage: Arc<dyn Store>,
@@ -58,7 +58,7 @@ pub(crate) struct World {
     violations: Mutex<Vec<String>>,
 }
 
-/// Simulates what the seed says, and checks it.
+/// Plays the run of a seed, and checks it.
 #[must_use]
 pub fn play(scenario: Scenario, seed: u64) -> Run {
     let retention = Retention { keep_count: 3, max_age: Duration::from_secs(1 << 30), keep_sparse: 0 };
@@ -74,7 +74,7 @@ pub fn play(scenario: Scenario, seed: u64) -> Run {
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            world.objects(format!("it panicked: {}", text.unwrap_or_default()));
+            world.report(format!("it panicked: {}", text.unwrap_or_default()));
             0
         }
     };
@@ -95,16 +95,16 @@ fn play_in(world: &Arc<World>, scenario: Scenario, seed: u64) -> usize {
     for number in clients.len()..clients.len() + RIVALS {
         rivals.push(Rival::new(number, dice.roll(), dice.below(STEPS) as u32));
     }
-    let people = People { clients, rivals };
+    let participants = Participants { clients, rivals };
     for _ in 0..TROUBLED_LIVES {
-        if !people.have_finished() {
-            let fate = Fate::draw(&scenario, &mut dice);
-            let life = live(Arc::clone(world), fate, Dice::new(dice.roll()), people.clone());
+        if !participants.have_finished() {
+            let plan = LifePlan::draw(&scenario, &mut dice);
+            let life = live(Arc::clone(world), plan, Dice::new(dice.roll()), participants.clone());
             world.in_a_process(life);
         }
     }
-    if !people.have_finished() {
-        world.in_a_process(live(Arc::clone(world), Fate::calm(), Dice::new(dice.roll()), people.clone()));
+    if !participants.have_finished() {
+        world.in_a_process(live(Arc::clone(world), LifePlan::calm(), Dice::new(dice.roll()), participants.clone()));
     }
     world.in_a_process(read_everything(Arc::clone(world), Dice::new(dice.roll())));
     let log = world.in_a_process({
@@ -112,28 +112,28 @@ fn play_in(world: &Arc<World>, scenario: Scenario, seed: u64) -> usize {
         async move { storage.read_log(Position::ZERO, PageLimit::ALL).await.unwrap() }
     });
     let found = check(&log, &world.history.lock().unwrap());
-    found.into_iter().for_each(|violation| world.objects(violation));
+    found.into_iter().for_each(|violation| world.report(violation));
     log.len()
 }
 
-/// A last node, on what all the others left, is asked for every state.
+/// At the end, a last node reads every state.
 async fn read_everything(world: Arc<World>, mut dice: Dice) {
-    let node = Node::start(&world, 0, Fate::calm().odds, hurried(&mut dice)).await;
+    let node = Node::start(&world, 0, LifePlan::calm().odds, hurried(&mut dice)).await;
     for name in ["a", "b", "c"] {
         let to = Name("register", name);
-        let request = world.send(node.number, to.clone(), Asked::State);
-        let told = match node.registers.state(&id(name)).await {
-            Ok(stated) => Told::State { version: stated.version.0, state: stated.state },
-            Err(QueryError::NotFound) => Told::Missing,
-            Err(error) => Told::Nonsense(format!("{error:?}")),
+        let request = world.send(node.number, to.clone(), Request::State);
+        let response = match node.registers.state(&id(name)).await {
+            Ok(stated) => Response::State { version: stated.version.0, state: stated.state },
+            Err(QueryError::NotFound) => Response::Missing,
+            Err(error) => Response::Nonsense(format!("{error:?}")),
         };
-        world.note(Who::World, format!("{name} is {told:?} in the end"));
-        world.answer(request, &to, told).await;
+        world.note(Source::World, format!("{name} is {response:?} in the end"));
+        world.answer(request, &to, response).await;
     }
 }
 
 impl World {
-    /// Runs everything on a runtime of its own, which is dropped with whatever goes on in it.
+    /// Runs a life on a runtime of its own. The runtime is dropped afterwards, with all its tasks.
     fn in_a_process<T>(&self, life: impl Future<Output = T>) -> T {
         let builder = &mut tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_time().start_paused(true).build().unwrap();
@@ -145,40 +145,40 @@ impl World {
         })
     }
 
-    pub(crate) fn note(&self, who: Who, line: String) {
-        self.trace.note(self.time.now(), who, line);
+    pub(crate) fn note(&self, source: Source, line: String) {
+        self.trace.note(self.time.now(), source, line);
     }
 
-    /// Something that must not happen did.
-    pub(crate) fn objects(&self, violation: String) {
-        self.note(Who::World, format!("WRONG: {violation}"));
+    /// Records a violation.
+    pub(crate) fn report(&self, violation: String) {
+        self.note(Source::World, format!("WRONG: {violation}"));
         self.violations.lock().unwrap().push(violation);
     }
 
     pub(crate) fn new_node(&self) -> usize {
         let nodes = &mut self.history.lock().unwrap().nodes;
-        nodes.push(Reign { ended: None });
+        nodes.push(Ownership { ended: None });
         nodes.len() - 1
     }
 
     /// Another node begins to take over from this one.
-    pub(crate) fn reign_ends(&self, node: usize) {
+    pub(crate) fn loses_ownership(&self, node: usize) {
         let now = self.time.now();
         let mut history = self.history.lock().unwrap();
         history.nodes[node].ended = Some(history.now(now));
     }
 
     /// Returns the number of the request.
-    pub(crate) fn send(&self, node: usize, to: Name, asked: Asked) -> usize {
-        self.history.lock().unwrap().send(self.time.now(), node, to, asked)
+    pub(crate) fn send(&self, node: usize, to: Name, request: Request) -> usize {
+        self.history.lock().unwrap().send(self.time.now(), node, to, request)
     }
 
-    pub(crate) async fn answer(&self, request: usize, to: &Name, told: Told) {
+    pub(crate) async fn answer(&self, request: usize, to: &Name, response: Response) {
         let durable = self.storage.versions(&[reference(to)]).await.unwrap()[0].0;
-        self.history.lock().unwrap().answer(request, self.time.now(), durable, told);
+        self.history.lock().unwrap().answer(request, self.time.now(), durable, response);
     }
 
-    /// Milliseconds until the next that belong to this client alone; never zero.
+    /// The milliseconds until the next one that belongs to this client alone; never zero.
     pub(crate) fn until_turn_of(&self, client: usize) -> u64 {
         let turn = self.time.now() % TURNS;
         TURNS - (turn + TURNS - client as u64) % TURNS

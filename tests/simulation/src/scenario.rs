@@ -1,4 +1,4 @@
-//! Which kinds of trouble a run has, and the settings it draws.
+//! The kinds of faults in a run, and its random settings.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use bytesize::ByteSize;
 use dormouse_config::{Config, SnapshotStrategy};
 use dormouse_faults::{Dice, Odds};
 
-/// A kind of run. What exactly happens in it is the seed's.
+/// A kind of run. The seed decides what exactly happens.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scenario {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub name: &'static str,
-    /// Processes crash, also in the middle of a commit.
+    /// Processes crash, also during a commit.
     pub crashes: bool,
     /// Processes drain, and others start where they ended.
     pub drains: bool,
-    /// A node is taken over by another, and goes on.
+    /// Another node takes over from a node that runs on.
     pub zombies: bool,
-    /// Commits are refused, or their answers are lost; other calls fail.
+    /// Commits are refused or lose their answers; other calls fail.
     pub failing_store: bool,
     /// Domain code panics.
     pub panics: bool,
@@ -44,7 +44,7 @@ impl Scenario {
     }
 }
 
-/// Sleep at every opportunity, forgetting at many.
+/// Settings that unload aggregates at every opportunity, often without keeping their state.
 pub(crate) fn hurried(dice: &mut Dice) -> Config {
     let mut config = Config::embedded();
     config.runtime.shards = 2.try_into().unwrap();
@@ -52,7 +52,7 @@ pub(crate) fn hurried(dice: &mut Dice) -> Config {
     config.passivation.sweep_interval = Duration::from_millis(dice.pick(&[1, 5, 20]));
     config.passivation.max_live = dice.pick(&[1_usize, 2, 100]).try_into().unwrap();
     config.passivation.dormant_budget = dice.pick(&[ByteSize::b(0), ByteSize::mib(1)]);
-    // Not adaptive: that measures real time.
+    // Not adaptive, because that measures real time.
     config.snapshots.strategy = dice.pick(&[SnapshotStrategy::EveryN, SnapshotStrategy::Never]);
     config.snapshots.threshold = dice.pick(&[1_u32, 3, 10]).try_into().unwrap();
     config.commands.recent_keys = dice.pick(&[1_usize, 4, 1024]).try_into().unwrap();

@@ -1,4 +1,4 @@
-//! One time for all lives of a run. It stands still while anything can be done, and jumps when nothing can.
+//! One clock for all lives of a run. It stands still while a task can run, and jumps to the next timer when none can.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,28 +7,28 @@ use std::time::Duration;
 use dormouse_kernel::{Clock, IdSource, Timestamp, Uuid};
 use tokio::time::Instant;
 
-/// Some moment, to count from.
+/// The start of all runs, in microseconds since 1970.
 const BEGINNING: i64 = 1_800_000_000_000_000;
 
-/// Milliseconds since the run began: tokio's timers know nothing finer.
+/// Milliseconds since the start of the run. Tokio's timers have the same resolution.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Time(Arc<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
-    /// Until this life.
+    /// The time before this life.
     before: AtomicU64,
-    /// When this life began, by its own runtime's clock.
+    /// The start of this life on the clock of its own runtime.
     life: Mutex<Option<Instant>>,
 }
 
 impl Time {
-    /// A life begins. To be called inside its runtime.
+    /// Starts a life. Must be called inside its runtime.
     pub(crate) fn begin_life(&self) {
         *self.0.life.lock().unwrap() = Some(Instant::now());
     }
 
-    /// To be called inside the runtime of the life that ends.
+    /// Ends a life. Must be called inside its runtime.
     pub(crate) fn end_life(&self) {
         let now = self.now();
         *self.0.life.lock().unwrap() = None;
@@ -49,7 +49,7 @@ impl Clock for Time {
     }
 }
 
-/// Ids that no other node of the run gives.
+/// Ids that are unique in the run.
 #[derive(Debug)]
 pub(crate) struct Ids {
     node: u64,

@@ -1,11 +1,12 @@
-//! Engine and journal in every kind of trouble, from seeds. A seed that fails says how to play it again.
+//! Runs engine and journal with all kinds of faults, from seeds. The message of a seed that fails says how to play it
+//! again.
 //!
-//! More of them: `DORMOUSE_SIMULATION_SEEDS=100000 cargo test -p dormouse-simulation --test simulation`, from
-//! `DORMOUSE_SIMULATION_FIRST` on.
+//! More seeds: `DORMOUSE_SIMULATION_SEEDS=100000 cargo test -p dormouse-simulation --test simulation`, starting with
+//! `DORMOUSE_SIMULATION_FIRST`.
 
 use dormouse_simulation::{Scenario, campaign, play};
 
-/// Seeds per scenario: about 25 ms each, in a debug build on one core.
+/// Seeds per scenario: about 25 ms each in a debug build on one core.
 const SEEDS: u64 = 800;
 
 #[test]
@@ -51,7 +52,7 @@ fn other_seeds_give_other_traces() {
     assert_eq!(fingerprints.len(), 100);
 }
 
-/// A campaign that nothing happens in finds nothing.
+/// A campaign without faults finds nothing, so all faults must happen.
 #[test]
 fn a_hundred_seeds_get_into_all_kinds_of_trouble() {
     let trouble = [

@@ -1,4 +1,4 @@
-//! Just enough of Rust's grammar to search code without finding comments, strings and tests.
+//! The part of Rust's grammar that is needed to search code without comments, strings and tests.
 
 use std::ops::Range;
 
@@ -31,8 +31,8 @@ pub(crate) fn types_imported_from(root: &str, code: &str) -> Vec<String> {
     types.map(str::to_owned).collect()
 }
 
-/// Everything a line that begins with `pub` promises to other crates, with its line: signatures without bodies, enums
-/// and traits with theirs. A heuristic over formatted code: items of private modules are promises, too.
+/// The signatures that a line with `pub` gives to other crates, with their lines: signatures without bodies, enums and
+/// traits with their bodies. This is a heuristic for formatted code: it includes items of private modules.
 pub(crate) fn public_items(code: &str) -> Vec<(usize, &str)> {
     let mut items = Vec::new();
     for at in mentions(code, "pub ") {
@@ -44,7 +44,7 @@ pub(crate) fn public_items(code: &str) -> Vec<(usize, &str)> {
         let item = if ["enum ", "trait "].iter().any(|kind| declaration.starts_with(kind)) {
             block(code, at)
         } else if declaration.starts_with("struct ") {
-            // Fields have lines of their own; of a tuple, those that matter begin with `pub` within its line.
+            // Fields have their own lines. The public fields of a tuple begin with `pub` within its line.
             let header = until(code, at, &['{', ';']);
             let text = &code[header.clone()];
             match text.find('(') {
@@ -145,7 +145,7 @@ fn string(text: &str) -> Option<usize> {
 fn character_literal(text: &str) -> Option<usize> {
     let inner = text.strip_prefix('\'')?;
     if inner.starts_with('\\') {
-        // From the third on: the second may be an escaped quote.
+        // The search starts at the third byte: the second may be an escaped quote.
         let end = inner.char_indices().skip(2).find(|(_, found)| *found == '\'');
         return end.map(|(at, _)| at + 2);
     }
@@ -193,7 +193,7 @@ fn blanked(code: &str, range: Range<usize>) -> String {
     format!("{before}{}{after}", blank(&code[range]))
 }
 
-/// As many bytes, the same lines.
+/// A blank for each byte, with the same lines.
 fn blank(text: &str) -> String {
     let blank = text.bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' });
     blank.collect()

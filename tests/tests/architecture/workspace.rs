@@ -19,7 +19,7 @@ pub(crate) struct Manifest {
 }
 
 pub(crate) struct Dependency {
-    /// The package, whatever it was renamed to.
+    /// The package's name, also if it was renamed.
     pub(crate) name: String,
     pub(crate) features: Vec<String>,
     pub(crate) line: usize,
@@ -40,7 +40,7 @@ pub(crate) struct Page {
     text: String,
 }
 
-/// What breaks a rule, and where.
+/// Violations of a rule, and their places.
 #[derive(Default)]
 pub(crate) struct Findings(String);
 
@@ -55,7 +55,7 @@ pub(crate) fn manifests() -> &'static [Manifest] {
     &MANIFESTS
 }
 
-/// The manifest of the workspace, which has its profiles.
+/// The manifest of the workspace, which contains the profiles.
 pub(crate) fn workspace_manifest() -> Table {
     table(&read(Path::new("Cargo.toml")))
 }
@@ -133,7 +133,7 @@ impl Source {
         self.path.starts_with(folder)
     }
 
-    /// Whether the whole file is test code: of `tests/`, of a crate's `tests` folder, or a module of that name.
+    /// Whether the whole file is test code: in `tests/`, in a crate's `tests` folder, or a module with that name.
     pub(crate) fn is_test(&self) -> bool {
         let mut parts = self.path.iter();
         parts.any(|part| part == "tests" || part == "tests.rs")
@@ -177,7 +177,7 @@ impl Page {
 }
 
 impl Findings {
-    /// Line 0 is the file as a whole.
+    /// Line 0 stands for the whole file.
     pub(crate) fn add(&mut self, path: &Path, line: usize, what: &str) {
         let place = path.display();
         let written = match line {

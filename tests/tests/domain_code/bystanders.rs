@@ -1,4 +1,4 @@
-//! Clients of aggregates that do as they should, while another does not.
+//! Clients of well-behaved aggregates, while another aggregate misbehaves.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 
 const CLIENTS: usize = 8;
 
-/// Of all of them together; some per cent of what two cores can do.
+/// The rate of all together: some per cent of what two cores can do.
 const COMMANDS_PER_SECOND: f64 = 100.0;
 
-/// Each of them is among so many, more than once.
+/// This many answers include more than one of each client.
 const ENOUGH: usize = 20;
 
-/// They are due within a quarter of a second.
+/// The bound for these answers, which are due within a quarter of a second.
 const ENOUGH_BOUND: Duration = Duration::from_secs(30);
 
-/// Some who restock an inventory, each their own.
+/// Clients that restock, each its own inventory.
 pub(crate) struct Bystanders {
     loading: Loading,
     client: Client,
@@ -31,17 +31,17 @@ impl Bystanders {
         Self { loading, client: server.client() }
     }
 
-    /// They are answered now, whatever else goes on.
+    /// They get answers now, whatever else happens.
     #[track_caller]
     pub(crate) fn are_served(&self) {
         let before = self.loading.ended();
         eventually("the bystanders are served", ENOUGH_BOUND, || self.loading.ended() >= before + ENOUGH);
     }
 
-    /// Every one of them got what they asked for, and it is there.
+    /// Each of them got its answers, and its commands are in the log.
     #[track_caller]
     pub(crate) fn were_all_served(self) {
-        // Some misbehaviour takes less than the bystanders need to begin.
+        // Some misbehaviour ends before all bystanders have started.
         self.are_served();
         let report = self.loading.stop();
         assert!(report.count(200) >= ENOUGH, "{}", report.statuses());

@@ -1,4 +1,4 @@
-//! All hostile clients at once.
+//! All kinds of hostile clients at once.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use dormouse_harness::{Wire, post_bytes};
 
 use crate::nonsense::{deep_json, head_of, large_body, many_headers};
 
-/// Connections that never say anything.
+/// Connections that never send anything.
 pub(crate) const IDLE: usize = 2_000;
 
 /// Connections that send a byte a second.
 const SLOW: usize = 50;
 
-/// Between two attacks of the same kind: a crowd that takes all of the processor would show what the processor can do,
-/// and not what the server puts up with.
+/// The pause between two attacks of the same kind. A crowd that uses all of the processor would measure the processor
+/// and not the server.
 const PAUSE: Duration = Duration::from_millis(50);
 
 const A_MOMENT: Duration = Duration::from_millis(20);
 
-/// They go on until this is dropped.
+/// Hostile clients, which run until this is dropped.
 pub(crate) struct Crowd {
     enough: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Crowd {
-    /// Returns when all of them are at work.
+    /// Returns when all of them are running.
     pub(crate) fn gather(address: SocketAddr) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
@@ -46,7 +46,7 @@ impl Crowd {
         repeat(hang_up_in_the_head);
         repeat(hang_up_in_the_body);
         repeat(hang_up_before_the_answer);
-        repeat(hang_up_in_the_answer);
+        repeat(hang_up_during_the_answer);
         repeat(|wire| send_and_hear(wire, deep_json("/v1/inventory/deep/update-inventory")));
         repeat(|wire| send_and_hear(wire, many_headers()));
         repeat(|wire| send_and_hear(wire, large_body(true)));
@@ -57,7 +57,7 @@ impl Crowd {
         crowd
     }
 
-    /// Keeps the idle ones at their number: the server closes them from time to time.
+    /// Keeps the number of idle connections: the server closes them from time to time.
     fn idle_about(&mut self, address: SocketAddr) {
         let mut idle: Vec<Wire> = (0..IDLE).map(|_| Wire::connect(address)).collect();
         let enough = Arc::clone(&self.enough);
@@ -73,7 +73,7 @@ impl Crowd {
         }));
     }
 
-    /// Sends a byte a second of a head or of a body, over and over.
+    /// Sends a byte a second of a head or of a body, again and again.
     fn crawl(&mut self, address: SocketAddr) {
         let enough = Arc::clone(&self.enough);
         self.threads.push(thread::spawn(move || {
@@ -97,13 +97,13 @@ impl Drop for Crowd {
     fn drop(&mut self) {
         self.enough.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            // What it panicked with is on the screen; a second panic would end the process.
+            // The message of the panic was printed; a second panic would end the process.
             let _panicked = thread.join();
         }
     }
 }
 
-/// Even ones crawl in the head, odd ones in the body.
+/// Even numbers are slow in the head, odd ones in the body.
 fn crawling(address: SocketAddr, number: usize) -> Wire {
     let mut wire = Wire::connect(address);
     let body = " ".repeat(1_000);
@@ -113,7 +113,7 @@ fn crawling(address: SocketAddr, number: usize) -> Wire {
 }
 
 fn send_and_hear(wire: &mut Wire, bytes: Vec<u8>) {
-    // It may be closed before all is sent.
+    // The server may close the connection before everything is sent.
     let _closed = wire.send(bytes);
     wire.listen_for(A_MOMENT);
 }
@@ -133,7 +133,7 @@ pub(crate) fn hang_up_before_the_answer(wire: &mut Wire) {
     wire.send(restock());
 }
 
-pub(crate) fn hang_up_in_the_answer(wire: &mut Wire) {
+pub(crate) fn hang_up_during_the_answer(wire: &mut Wire) {
     wire.send(head_of("/openapi.json"));
     wire.heard_until("HTTP/1.1 200", Duration::from_secs(30));
 }

@@ -1,4 +1,4 @@
-//! What hostile clients send.
+//! The requests of hostile clients.
 
 use dormouse_harness::post_bytes;
 
@@ -7,14 +7,14 @@ const HEADERS: usize = 10_000;
 const BODY_BYTES: usize = 10_000_000;
 const CHUNK_BYTES: usize = 50_000;
 
-/// The head of a GET, complete.
+/// The complete head of a GET.
 pub(crate) fn head_of(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
 /// A command that is mostly brackets.
 pub(crate) fn deep_json(path: &str) -> Vec<u8> {
-    // In a field that nobody asked for: it is skipped, and skipping must not exhaust the stack.
+    // In an unknown field, which is skipped. Skipping must not exhaust the stack.
     let deep = format!(r#"{{"file":"none","more":{}1{}}}"#, "[".repeat(DEPTH), "]".repeat(DEPTH));
     post_bytes(path, &deep)
 }
@@ -25,7 +25,7 @@ pub(crate) fn many_headers() -> Vec<u8> {
     format!("GET /health HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n").into_bytes()
 }
 
-/// A command that is mostly blanks, with its length announced, or in chunks that come to an end at some time.
+/// A command that is mostly blanks, with its length announced or in chunks.
 pub(crate) fn large_body(announced: bool) -> Vec<u8> {
     let path = "/v1/inventory/large/update-inventory";
     if announced {

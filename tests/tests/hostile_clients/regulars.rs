@@ -1,4 +1,4 @@
-//! Clients that do as they should.
+//! Well-behaved clients.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use dormouse_harness::{Client, Load, Server, post_bytes};
 
 const CLIENTS: usize = 8;
 
-/// Of all of them together: some per cent of what two cores can do.
+/// The rate of all together: some per cent of what two cores can do.
 const COMMANDS_PER_SECOND: f64 = 250.0;
 
-/// For how long they are at work.
+/// The time for which they run.
 const WINDOW: Duration = Duration::from_secs(3);
 
-/// Some who restock an inventory, each their own.
+/// Clients that restock, each its own inventory.
 pub(crate) struct Regulars {
     address: std::net::SocketAddr,
     client: Client,
@@ -24,7 +24,7 @@ impl Regulars {
         Self { address: server.address(), client: server.client(), acknowledged: [0; CLIENTS] }
     }
 
-    /// They are at work for a while, and every one of them is served.
+    /// Runs them for a while. Each of them gets its answers.
     #[track_caller]
     pub(crate) fn work(&mut self) {
         let restock = |client, _| {
@@ -35,7 +35,7 @@ impl Regulars {
         report.requests.iter().for_each(|request| self.acknowledged[request.client] += 1);
     }
 
-    /// Everything that was acknowledged is there, once.
+    /// Everything that was acknowledged is in the log once.
     #[track_caller]
     pub(crate) fn were_all_served(&self) {
         for (number, acknowledged) in self.acknowledged.iter().enumerate() {

@@ -1,13 +1,13 @@
-//! Programs beside the server that use all of the processor they are given.
+//! Programs beside the server that use all of their share of the processor.
 
 use std::process::{Child, Command, Stdio};
 
-/// They go on until this is dropped, or their input ends with this process.
+/// They run until this is dropped, or their input ends with this process.
 pub(crate) struct Hogs(Vec<Child>);
 
 impl Hogs {
     pub(crate) fn start(count: usize) -> Self {
-        // A process each, so that the kernel shares the processors out as it does among programs.
+        // One process each, so that the kernel shares the processors between them as between programs.
         let hog = || {
             let mut hog = Command::new("sh");
             hog.args(["-c", "(while :; do :; done) & read _; kill $!"]).stdin(Stdio::piped()).spawn().unwrap()

@@ -1,13 +1,13 @@
-//! Clients that restock inventories, and remember how often they were told that it was done.
+//! Clients that restock inventories, and count their acknowledgements.
 
 use std::time::Duration;
 
 use dormouse_harness::{Client, Load, Report, Server, post_bytes};
 
-/// As many that no client waits for another, as few that all can be looked at afterwards.
+/// So many that no client waits for another, and so few that all can be checked afterwards.
 const INVENTORIES: usize = 200;
 
-/// Everything that was sent to one server.
+/// All requests to one server.
 pub(crate) struct Restocking {
     address: std::net::SocketAddr,
     client: Client,
@@ -19,7 +19,7 @@ impl Restocking {
         Self { address: server.address(), client: server.client(), acknowledged: vec![0; INVENTORIES] }
     }
 
-    /// Lets so many clients restock for `time`: each as soon as it is answered, or all together at a rate.
+    /// Lets this many clients restock for `time`: each sends when it has its answer, or all together send at a rate.
     pub(crate) fn run(&mut self, clients: usize, per_second: Option<f64>, time: Duration) -> Report {
         let restock = |client, _| post_bytes(&restock(client), r#"{"change":1,"reason":"delivery"}"#);
         let load = Load::new(self.address, clients, restock);
@@ -31,9 +31,9 @@ impl Restocking {
         report
     }
 
-    /// What was refused left no trace, and every request had an answer.
+    /// Refused commands left no trace, and every request got an answer.
     #[track_caller]
-    pub(crate) fn everything_acknowledged_is_there_and_nothing_else(&self) {
+    pub(crate) fn each_acknowledged_command_is_in_the_log_and_no_other(&self) {
         for (number, acknowledged) in
             self.acknowledged.iter().enumerate().filter(|(_, acknowledged)| **acknowledged > 0)
         {

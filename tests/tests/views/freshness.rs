@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::place::Place;
 
-/// Writes, each with a read behind it.
+/// The number of writes, each with a read after it.
 const PAIRS: usize = 10_000;
 
-/// Each has a sku of its own, and so knows what there must be.
+/// Each client has its own sku, and so knows the expected stock.
 const CLIENTS: usize = 32;
 
 #[test]
@@ -29,13 +29,13 @@ fn no_read_is_stale_with_the_token(place: &Place) {
     let with_token = Pairs::made(&server, "with", true);
     assert_eq!(with_token, Pairs { made: PAIRS, stale: 0 });
 
-    // Views follow the log, and are not part of the write: without the token some read comes too early.
+    // Views follow the log, and are not part of the write: without the token, some read comes too early.
     let without = Pairs::made(&server, "without", false);
     assert!(without.stale > 0, "of {} reads without the token none was stale: the test cannot fail", without.made);
     println!("without the token, one of {} reads was stale", without.made);
 }
 
-/// How many writes were read, and how many reads did not see theirs.
+/// The number of writes that were read, and of reads that did not see theirs.
 #[derive(Debug, PartialEq, Eq)]
 struct Pairs {
     made: usize,
@@ -43,7 +43,7 @@ struct Pairs {
 }
 
 impl Pairs {
-    /// With the token all pairs are made, without it as many as it takes until a read is stale.
+    /// With the token, makes all pairs; without it, until a read is stale.
     fn made(server: &Server, name: &str, with_token: bool) -> Self {
         let (made, stale) = (AtomicUsize::new(0), AtomicUsize::new(0));
         thread::scope(|scope| {
@@ -52,7 +52,7 @@ impl Pairs {
                 scope.spawn(move || {
                     let connection = server.client();
                     let mut pieces = 0;
-                    // What is behind is made by others.
+                    // The clients share the pairs.
                     while made.fetch_add(1, Ordering::Relaxed) < PAIRS {
                         pieces += 1;
                         let written = write(&connection, &sku);
@@ -71,7 +71,7 @@ impl Pairs {
     }
 }
 
-/// One piece more. Says where that is in the log.
+/// Adds one piece. Returns the position of its event.
 fn write(connection: &Client, sku: &str) -> u64 {
     let more = json!({"change": 1, "reason": "delivery"});
     let answer = connection.post(&format!("/v1/inventory/{sku}/update-inventory"), &more).unwrap();
@@ -79,7 +79,7 @@ fn write(connection: &Client, sku: &str) -> u64 {
     position(&answer)
 }
 
-/// How many pieces the view shows, and which event it saw last of them.
+/// The number of pieces that the view shows, and the last event of the sku that it has seen.
 fn read(connection: &Client, sku: &str, by_key: bool, token: Option<u64>) -> Option<(u64, u64)> {
     let path = match by_key {
         true => format!("/v1/views/inventory/{sku}"),

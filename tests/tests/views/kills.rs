@@ -1,4 +1,4 @@
-//! Every event has its effect once, whenever the process is killed.
+//! Every event has its effect exactly once, whenever the process is killed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,33 +12,33 @@ use dormouse_harness::{
 use crate::operator::keep_rebuilding;
 use crate::place::Place;
 
-/// How often the server is killed in one test.
+/// The number of kills in one test.
 const KILLS: usize = 20;
 
-/// How long it lives: from hardly started to well under load.
+/// The life of a process: from hardly started to well under load.
 const LIFE: Range<Duration> = Duration::from_millis(50)..Duration::from_millis(700);
 
-/// Most events in one batch: another number in each life. One by one there are most moments to be killed at; of the
-/// largest, all that a view is behind is one transaction.
+/// The maximum number of events in a batch; it changes with each life. With single events there are most moments for a
+/// kill. With the largest batch, a view catches up in one transaction.
 const BATCHES: [&str; 4] = ["1", "7", "64", "8192"];
 
-/// How much must be acknowledged before the first kill, and after the last.
+/// The number of acknowledgements before the first kill, and after the last.
 const ACKNOWLEDGED_BETWEEN: usize = 300;
 
-/// How long a view may take to move after a restart.
+/// The bound for the progress of a view after a restart.
 const VIEW_BOUND: Duration = Duration::from_secs(60);
 
 #[test]
-fn views_are_what_the_log_amounts_to_after_sigkill_on_sqlite() {
+fn views_equal_the_fold_of_the_log_after_sigkill_on_sqlite() {
     survives_sigkill(&Place::Sqlite);
 }
 
 #[test]
-fn views_are_what_the_log_amounts_to_after_sigkill_on_postgres() {
+fn views_equal_the_fold_of_the_log_after_sigkill_on_postgres() {
     survives_sigkill(&Place::postgres());
 }
 
-/// In every other life, a view is being built anew when the kill comes.
+/// In every other life, a view is being rebuilt when the kill comes.
 fn survives_sigkill(place: &Place) {
     let mut random = Random::of_test();
     let mut server = place.server().start();
@@ -65,7 +65,7 @@ fn survives_sigkill(place: &Place) {
     assert!(found.is_empty(), "{} differences, such as {}", found.len(), found[0]);
 }
 
-/// Each view has what it had before, and moves.
+/// Each view has at least its position of before, and moves on.
 #[track_caller]
 fn each_goes_on(client: &Client, seen: &mut BTreeMap<&'static str, u64>) {
     for view in VIEWS {
@@ -85,13 +85,13 @@ fn position(client: &Client, view: &str) -> u64 {
     answer.json()["position"].as_u64().expect("a list says how far its view was")
 }
 
-/// How often a hunt is repeated before the bug counts as missed.
+/// The number of hunts before the bug counts as missed.
 const HUNTS: usize = 3;
 
 /// Kills of one hunt.
 const HUNTING_KILLS: usize = 4;
 
-/// The process lingers between two commits of a view: without a bug, between two batches.
+/// The process waits between two commits of a view: without a bug, between two batches.
 const LINGERS: &str = "projected=sleep(20)";
 
 #[test]

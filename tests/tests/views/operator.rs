@@ -1,26 +1,26 @@
-//! What an operator does to projections, through the admin API.
+//! The actions of an operator on projections, through the admin API.
 
 use std::time::Duration;
 
 use dormouse_harness::{Answer, Client, eventually};
 use serde_json::{Value, json};
 
-/// How long building a view anew may take under load.
+/// The bound for a rebuild under load.
 const REBUILT_BOUND: Duration = Duration::from_secs(60);
 
-/// Begins to build a view anew beside the one that is served.
+/// Starts a rebuild of a view beside the build that is served.
 pub(crate) fn rebuild(client: &Client, view: &str) {
     let answer = client.post(&format!("/admin/projections/{view}/rebuild"), &json!({})).unwrap();
     assert!((200..300).contains(&answer.status), "{answer}");
 }
 
-/// Sees to it that a view is being built anew: maybe it has been since before the process was killed.
+/// Ensures that a view is being rebuilt. The rebuild may have started before the process was killed.
 pub(crate) fn keep_rebuilding(client: &Client, view: &str) {
     let answer = client.post(&format!("/admin/projections/{view}/rebuild"), &json!({})).unwrap();
     assert!(matches!(answer.status, 200..300 | 409), "{answer}");
 }
 
-/// Waits until what is built anew is served.
+/// Waits until the new build is served.
 pub(crate) fn wait_until_rebuilt(client: &Client, view: &str) {
     eventually(&format!("{view} built anew"), REBUILT_BOUND, || projection(client, view)["rebuild"].is_null());
 }
@@ -30,12 +30,12 @@ pub(crate) fn build(client: &Client, view: &str) -> u64 {
     projection(client, view)["build"].as_u64().expect("a build is served")
 }
 
-/// Tries the events of an aggregate once more that are parked.
+/// Retries the parked events of an aggregate.
 pub(crate) fn retry(client: &Client, view: &str, aggregate: &str, id: &str) -> Answer {
     client.post(&format!("/admin/projections/{view}/retry"), &json!({"aggregate": aggregate, "id": id})).unwrap()
 }
 
-/// How a projection fares.
+/// The status of a projection.
 pub(crate) fn projection(client: &Client, view: &str) -> Value {
     let answer = client.get(&format!("/admin/projections/{view}")).unwrap();
     assert_eq!(answer.status, 200, "{answer}");

@@ -1,12 +1,12 @@
-//! Where journal and views are, and how an operator looks at the tables of the views.
+//! The storage of journal and views, and an operator's look at the views' tables.
 
 use dormouse_harness::{Postgres, Server, ServerBuilder};
 use sqlx::{ConnectOptions, Connection};
 
-/// Journal and views beside each other.
+/// Journal and views in the server's directory.
 pub(crate) enum Place {
     Sqlite,
-    /// A database of that URL.
+    /// The database of this URL.
     Postgres(String),
 }
 

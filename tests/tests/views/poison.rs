@@ -1,4 +1,4 @@
-//! An event that cannot be projected holds up its aggregate and nobody else, until there is code that can project it.
+//! An event that cannot be projected stops only its own aggregate, until a new binary can project it.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::operator::{projection, retry};
 
-/// The code that cannot project a curse is replaced by code that can when this is in its environment.
+/// With this variable in the environment, the code can project a curse.
 const FIXED: &str = "CHAOS_FIXED";
 
-/// How long a view may take to come to something: events that fail are tried again for a while first.
+/// The bound for a view, which includes the time for retries of failing events.
 const VIEW_BOUND: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_poisonous_event_holds_up_its_aggregate_alone_and_goes_in_order_once_the_code_is_mended() {
+fn a_poisonous_event_stops_its_aggregate_alone_and_is_projected_in_order_by_mended_code() {
     let mut server = Server::builder().program(chaos_binary()).start();
     let client = server.client();
     for id in ["cursed", "blessed"] {
@@ -26,19 +26,19 @@ fn a_poisonous_event_holds_up_its_aggregate_alone_and_goes_in_order_once_the_cod
     run(&client, "blessed", "note");
     let last = run(&client, "cursed", "note");
 
-    // Its own story ends before the curse; the other's goes on, and so does the view.
+    // The story of the aggregate ends before the curse. The story of the other aggregate and the view go on.
     wait_for_stories(&client, last);
     assert_eq!(story(&client, "cursed"), json!([1, 2]));
     assert_eq!(story(&client, "blessed"), json!([1, 2, 3]));
     assert_eq!(projection(&client, "stories")["parked"], 1);
     assert_eq!(parked(&client), [(3, true), (4, false), (5, false)], "the curse, and what waits behind it");
 
-    // As long as the code is what it is, trying again changes nothing.
+    // As long as the code is the same, a retry changes nothing.
     assert_eq!(retry(&client, "stories", "chaos", "cursed").status / 100, 2);
     assert_eq!(parked(&client).len(), 3);
     assert_eq!(story(&client, "cursed"), json!([1, 2]));
 
-    // The mended code parks what comes as long as something waits before it, and then takes all of it in, in order.
+    // The mended code parks new events as long as earlier ones wait, and then projects all of them in order.
     server.terminate();
     assert!(server.wait(VIEW_BOUND).success());
     server.set_environment(FIXED, "yes");
@@ -59,7 +59,7 @@ fn a_poisonous_event_holds_up_its_aggregate_alone_and_goes_in_order_once_the_cod
     assert_eq!(story(&client, "blessed"), json!([1, 2, 3]));
 }
 
-/// Says where in the log its event is.
+/// Returns the position of its event.
 fn run(client: &Client, id: &str, command: &str) -> u64 {
     let answer = client.post(&format!("/v1/chaos/{id}/{command}"), &json!({})).unwrap();
     assert_eq!(answer.status, 200, "{answer}");
@@ -73,14 +73,14 @@ fn wait_for_stories(client: &Client, position: u64) {
     });
 }
 
-/// The versions of the events that are in it, in the order in which they came.
+/// The versions of the events in the story, in their order.
 fn story(client: &Client, id: &str) -> Value {
     let answer = client.get(&format!("/v1/views/stories/{id}")).unwrap();
     assert_eq!(answer.status, 200, "{answer}");
     answer.json()["document"]["versions"].take()
 }
 
-/// The versions of the events that wait, in order, and whether each failed itself.
+/// The versions of the parked events in order, and whether each has failed itself.
 fn parked(client: &Client) -> Vec<(u64, bool)> {
     let answer = client.get("/admin/projections/stories/parked/chaos/cursed").unwrap();
     if answer.status == 404 {

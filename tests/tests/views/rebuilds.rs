@@ -1,41 +1,41 @@
-//! Views are built anew under load, again and again, and nobody who reads them notices.
+//! Views are rebuilt under load, again and again, and readers do not notice.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use dormouse_harness::{Answer, Client, Fold, Kept, Log, Shop, Shown, VIEWS, eventually};
+use dormouse_harness::{Answer, Client, Fold, Log, ServedView, Shop, VIEWS, ViewDocument, eventually};
 
 use crate::operator::{build, rebuild, wait_until_rebuilt};
 use crate::place::Place;
 
-/// How often each view is built anew.
+/// The number of rebuilds of each view.
 const REBUILDS: usize = 3;
 
-/// How much is in the log before the first rebuild: with small batches one takes some time then.
+/// The number of events in the log before the first rebuild: with small batches, a rebuild takes some time then.
 const ACKNOWLEDGED_BEFORE: usize = 3_000;
 
-/// Between two reads of one reader: thousands all in all, and room for the rest.
+/// The pause between two reads of one reader: thousands of reads in total, and time for other work.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Documents of a list of orders, of which there are too many for one page.
+/// The number of orders in a list, which are too many for one page.
 const PAGE: usize = 40;
 
-/// How long dropping what is no longer served may take.
+/// The bound for dropping a build that is no longer served.
 const DROP_BOUND: Duration = Duration::from_secs(30);
 
 #[test]
-fn nobody_notices_that_views_are_built_anew_on_sqlite() {
-    nobody_notices_rebuilds(&Place::Sqlite);
+fn readers_notice_no_rebuild_of_a_view_on_sqlite() {
+    readers_notice_no_rebuild(&Place::Sqlite);
 }
 
 #[test]
-fn nobody_notices_that_views_are_built_anew_on_postgres() {
-    nobody_notices_rebuilds(&Place::postgres());
+fn readers_notice_no_rebuild_of_a_view_on_postgres() {
+    readers_notice_no_rebuild(&Place::postgres());
 }
 
-fn nobody_notices_rebuilds(place: &Place) {
+fn readers_notice_no_rebuild(place: &Place) {
     let server = place.server().set("projections.batch_events=64").start();
     let shop = Shop::builder().clients(12).open(&server.url());
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BEFORE);
@@ -67,7 +67,7 @@ fn nobody_notices_rebuilds(place: &Place) {
     }
 }
 
-/// Raises a flag when it goes, also because the test fails.
+/// Sets a flag when it is dropped, also when the test fails.
 struct Raised<'a>(&'a AtomicBool);
 
 impl Drop for Raised<'_> {
@@ -76,7 +76,7 @@ impl Drop for Raised<'_> {
     }
 }
 
-/// Each reading is what the events up to its position amount to: not less, not more, and nothing of two builds.
+/// Each reading equals the fold of the events up to its position: no less, no more, and never a mix of two builds.
 #[track_caller]
 fn expect_true(mut readings: Vec<Reading>, log: &Log) {
     readings.sort_by_key(|reading| reading.shown.at);
@@ -90,14 +90,14 @@ fn expect_true(mut readings: Vec<Reading>, log: &Log) {
             }
             What::List(view, limit) => ((*view).to_owned(), fold.first(view, *limit)),
         };
-        let expected: BTreeMap<String, Kept> = expected;
+        let expected: BTreeMap<String, ViewDocument> = expected;
         assert_eq!(shown.documents, expected, "{what} at position {}", shown.at);
         assert_eq!(shown.repeated, [""; 0], "{what} at position {}", shown.at);
     }
     println!("{} readings, and a log of {} events", readings.len(), log.head());
 }
 
-/// What a reader asks for.
+/// The request of a reader.
 #[derive(Clone, Copy)]
 enum What {
     /// A document by its key.
@@ -121,13 +121,13 @@ const LISTS: [What; 4] = [
     What::List("daily-sales", PAGE),
 ];
 
-/// What was shown at which position.
+/// The content and position of an answer.
 struct Reading {
     what: What,
-    shown: Shown,
+    shown: ServedView,
 }
 
-/// One who reads again and again, and remembers how far each view was.
+/// A reader that reads again and again, and remembers the position of each view.
 struct Reader {
     client: Client,
     seen: BTreeMap<&'static str, u64>,
@@ -149,8 +149,8 @@ impl Reader {
         readings
     }
 
-    fn read(&mut self, what: What) -> Shown {
-        let mut shown = Shown::default();
+    fn read(&mut self, what: What) -> ServedView {
+        let mut shown = ServedView::default();
         let view = match what {
             What::Document(view, key) => {
                 let answer = self.get(&format!("/v1/views/{view}/{key}"));
@@ -158,7 +158,7 @@ impl Reader {
                 let mut found = answer.json();
                 assert_eq!(found["key"], key);
                 let position = found["position"].as_u64().expect("a document has a position");
-                shown.documents.insert(key.to_owned(), Kept { document: found["document"].take(), position });
+                shown.documents.insert(key.to_owned(), ViewDocument { document: found["document"].take(), position });
                 view
             }
             What::List(view, limit) => {
@@ -171,7 +171,7 @@ impl Reader {
         shown
     }
 
-    /// No gap and no error: everything that is asked for was there before the first rebuild.
+    /// No gap and no error: everything that is read existed before the first rebuild.
     fn get(&self, path: &str) -> Answer {
         let answer = self.client.get(path).unwrap();
         assert_eq!(answer.status, 200, "{path}: {answer}");

@@ -1,4 +1,4 @@
-//! `CommitStock`: what was promised to an order leaves the house.
+//! `CommitStock`: the pieces that are reserved for an order leave the warehouse.
 
 use dormouse_kernel::Context;
 
@@ -23,7 +23,7 @@ mod tests {
     use crate::commerce::inventory::stories::{committed, order, released, reserved, updated};
 
     #[test]
-    fn committed_stock_is_gone() {
+    fn committed_stock_is_removed() {
         let after = Given::<Inventory>::events([updated(10), reserved("o-1", 4), reserved("o-2", 1)])
             .when(CommitStock { order: order("o-1") })
             .then([committed("o-1", 4)])
@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_reserved_cannot_be_committed() {
+    fn stock_that_is_not_reserved_cannot_be_committed() {
         let refused = |past: Vec<InventoryEvent>| {
             Given::<Inventory>::events(past).when(CommitStock { order: order("o-1") }).then_rejected("not-reserved");
         };

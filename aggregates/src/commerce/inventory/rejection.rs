@@ -8,40 +8,40 @@ use crate::commerce::{OrderId, limits};
 /// Why an inventory refuses a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InventoryRejection {
-    /// Its id names nothing that could be sold.
+    /// The id of the inventory is not a sku.
     #[error("the id of an inventory is a sku: {0}")]
     InvalidSku(InvalidValue),
     /// An update that changes nothing.
     #[error("the change must not be 0")]
     NoChange,
-    /// More is wanted than is there and not promised to somebody else.
+    /// There are fewer available pieces than the command needs.
     #[error("{wanted} wanted, {available} available ({on_hand} on hand, {reserved} reserved)")]
     InsufficientStock {
-        /// How many are wanted.
+        /// How many pieces the command needs.
         wanted: u64,
-        /// How many could be had.
+        /// How many pieces are available.
         available: u64,
-        /// How many are in the house.
+        /// How many pieces are in the warehouse.
         on_hand: u64,
-        /// How many of these are promised.
+        /// How many of these are reserved.
         reserved: u64,
     },
-    /// More than can be counted.
+    /// There would be more pieces than the limit.
     #[error("there can be at most {max} pieces on hand", max = limits::ON_HAND)]
     TooMuchStock,
-    /// One reservation for each order.
+    /// The order already has a reservation.
     #[error("stock is already reserved for order {order}")]
     AlreadyReserved {
-        /// Which.
+        /// The order.
         order: OrderId,
     },
-    /// There is nothing to release or commit.
+    /// The order has no reservation that could be released or committed.
     #[error("no stock is reserved for order {order}")]
     NotReserved {
-        /// Which.
+        /// The order.
         order: OrderId,
     },
-    /// More than one inventory can keep.
+    /// There would be more reservations than the limit.
     #[error("there can be at most {max} open reservations", max = limits::RESERVATIONS)]
     TooManyReservations,
 }
@@ -66,7 +66,7 @@ mod tests {
     use crate::commerce::Sku;
 
     #[test]
-    fn a_rejection_tells_people_what_is_in_the_way() {
+    fn a_rejection_states_its_reason() {
         let short = InventoryRejection::InsufficientStock { wanted: 7, available: 5, on_hand: 10, reserved: 5 };
         assert_eq!(short.to_string(), "7 wanted, 5 available (10 on hand, 5 reserved)");
         let nameless = InventoryRejection::InvalidSku(Sku::new("a b").unwrap_err());

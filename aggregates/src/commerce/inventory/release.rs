@@ -1,4 +1,4 @@
-//! `ReleaseStock`: what was promised to an order is taken back.
+//! `ReleaseStock`: the pieces that are reserved for an order become available again.
 
 use dormouse_kernel::Context;
 
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_reserved_cannot_be_released() {
+    fn stock_that_is_not_reserved_cannot_be_released() {
         let refused = |past: Vec<InventoryEvent>| {
             Given::<Inventory>::events(past).when(ReleaseStock { order: order("o-1") }).then_rejected("not-reserved");
         };

@@ -1,4 +1,4 @@
-//! `ReserveStock`: pieces are promised to an order, once, and never more than there are.
+//! `ReserveStock`: reserves pieces for an order, once, and never more than are available.
 
 use dormouse_kernel::Context;
 
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_most_that_can_be_open() {
+    fn the_number_of_open_reservations_is_limited() {
         let mut past = vec![updated(1_000_000)];
         past.extend((0..limits::RESERVATIONS).map(|number| reserved(&format!("o-{number}"), 1)));
         Given::<Inventory>::events(past.clone()).when(reserve("late", 1)).then_rejected("too-many-reservations");
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_sku_has_an_inventory() {
+    fn an_inventory_is_named_by_a_sku() {
         Given::<Inventory>::events([updated(10)])
             .with_id("red shoe")
             .when(reserve("o-1", 1))

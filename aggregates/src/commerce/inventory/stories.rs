@@ -1,4 +1,4 @@
-//! What the tests of the commands have in common.
+//! Commands, events and values for the tests of the commands.
 
 use super::{InventoryCommand, InventoryEvent};
 use crate::commerce::{OrderId, Quantity, Text};

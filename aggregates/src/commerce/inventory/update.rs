@@ -1,4 +1,4 @@
-//! `UpdateInventory`: stock came in, went out, or was counted again.
+//! `UpdateInventory`: adds or removes stock.
 
 use dormouse_kernel::Context;
 
@@ -38,7 +38,7 @@ mod tests {
     use crate::commerce::inventory::stories::{reserved, update, updated};
 
     #[test]
-    fn stock_comes_in() {
+    fn stock_is_added() {
         let after = Given::<Inventory>::nothing().when(update(10)).then([updated(10)]).and_replies(&StockLevel {
             on_hand: 10,
             reserved: 0,
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn stock_goes_out_down_to_nothing_and_no_further() {
+    fn stock_is_removed_down_to_zero_and_no_further() {
         Given::<Inventory>::events([updated(10)]).when(update(-10)).then([updated(-10)]).and_replies(&StockLevel {
             on_hand: 0,
             reserved: 0,
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_cannot_be_taken_away() {
+    fn reserved_stock_cannot_be_removed() {
         let past = [updated(10), reserved("o-1", 4)];
         Given::<Inventory>::events(past.clone()).when(update(-6)).then([updated(-6)]).and_replies(&StockLevel {
             on_hand: 4,
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_most_that_can_be_counted() {
+    fn the_number_of_pieces_is_limited() {
         let most = 9_007_199_254_740_991;
         Given::<Inventory>::nothing().when(update(most)).then([updated(most)]);
         Given::<Inventory>::nothing().when(update(most + 1)).then_rejected("too-much-stock");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_sku_has_an_inventory() {
+    fn an_inventory_is_named_by_a_sku() {
         Given::<Inventory>::nothing().with_id("SKU-42").when(update(1)).then([updated(1)]);
         for id in ["red shoe", "größe", &"x".repeat(65)] {
             Given::<Inventory>::nothing().with_id(id).when(update(1)).then_rejected("invalid-sku");

@@ -1,4 +1,4 @@
-//! `AddLine`: while the order is open.
+//! `AddLine`: adds a line while the order is open.
 
 use dormouse_kernel::Context;
 
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_is_not_open_takes_no_line() {
+    fn a_line_for_an_order_that_is_not_open_is_refused() {
         Given::<Order>::nothing().when(add_line("tea", 1, 1)).then_rejected("order-not-created");
         for past in [confirmed(), shipped(), cancelled()] {
             Given::<Order>::events(past).when(add_line("tea", 1, 1)).then_rejected("order-not-open");

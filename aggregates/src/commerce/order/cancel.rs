@@ -1,4 +1,4 @@
-//! `CancelOrder`: unless it is too late.
+//! `CancelOrder`: cancels an order that is not shipped yet.
 
 use dormouse_kernel::Context;
 
@@ -12,7 +12,7 @@ impl Order {
             OrderStatus::Shipped => return Err(OrderRejection::AlreadyShipped),
             OrderStatus::Cancelled => return Err(OrderRejection::AlreadyCancelled),
         }
-        context.emit(OrderEvent::OrderCancelled { reason, was: self.standing() });
+        context.emit(OrderEvent::OrderCancelled { reason, was: self.summary() });
         Ok(OrderReply { status: OrderStatus::Cancelled, total_cents: self.total_cents })
     }
 }
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shipped_cancelled_or_not_there_cannot_be_cancelled() {
+    fn an_order_that_is_shipped_cancelled_or_not_created_cannot_be_cancelled() {
         let refused = |past: Vec<OrderEvent>, code| {
             Given::<Order>::events(past).when(CancelOrder { reason: text("too late") }).then_rejected(code);
         };

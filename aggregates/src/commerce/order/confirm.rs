@@ -1,4 +1,4 @@
-//! `ConfirmOrder`: once, while it is open.
+//! `ConfirmOrder`: confirms an open order, once.
 
 use dormouse_kernel::Context;
 
@@ -10,7 +10,7 @@ impl Order {
         if status != OrderStatus::Open {
             return Err(OrderRejection::NotOpen { status });
         }
-        context.emit(OrderEvent::OrderConfirmed { total_cents: self.total_cents, was: self.standing() });
+        context.emit(OrderEvent::OrderConfirmed { total_cents: self.total_cents, was: self.summary() });
         Ok(OrderReply { status: OrderStatus::Confirmed, total_cents: self.total_cents })
     }
 }

@@ -1,4 +1,4 @@
-//! `CreateOrder`: once, and with something in it.
+//! `CreateOrder`: creates an order once, with at least one line.
 
 use dormouse_kernel::Context;
 
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_created_once_whatever_became_of_it() {
+    fn an_order_is_created_once_whatever_its_status_is() {
         for past in [vec![created([line("tea", 1, 1)])], confirmed(), shipped(), cancelled()] {
             Given::<Order>::events(past).when(create([new_line("tea", 1, 1)])).then_rejected("order-already-created");
         }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_or_a_total_that_no_number_can_say_is_refused() {
+    fn a_price_or_total_above_the_maximum_is_refused() {
         let all_there_is = NewLine { quantity: Quantity::MIN, ..steep_line() };
         Given::<Order>::nothing()
             .when(create([all_there_is.clone()]))
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_free_can_be_ordered() {
+    fn a_line_may_cost_nothing() {
         Given::<Order>::nothing()
             .when(create([new_line("sample", 1, 0)]))
             .and_replies(&OrderReply { status: OrderStatus::Open, total_cents: cents(0) });

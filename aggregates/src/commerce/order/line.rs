@@ -5,36 +5,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::commerce::{Cents, Quantity, Sku};
 
-/// One line of an order: so many pieces of one thing.
+/// One line of an order: a number of pieces of one sku.
 ///
-/// It is stored in events, so it takes fields it does not know: an older version of the application may meet them.
+/// It is stored in events, so it accepts unknown fields: an older version of the application may read newer events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
-    /// What is wanted.
+    /// The sku.
     pub sku: Sku,
-    /// How many.
+    /// How many pieces.
     pub quantity: Quantity,
-    /// What one costs.
+    /// The price of one piece.
     pub unit_price_cents: Cents,
 }
 
 impl Line {
-    /// What the line costs, unless it is more than there can be.
+    /// The price of the line. `None` if it is above the maximum.
     #[must_use]
     pub fn total(&self) -> Option<Cents> {
         self.unit_price_cents.checked_times(self.quantity)
     }
 }
 
-/// A line as a command brings it. A field it does not know is a typing error, and refused.
+/// A line in a command. An unknown field is a typing error and is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewLine {
-    /// What is wanted.
+    /// The sku.
     pub sku: Sku,
-    /// How many.
+    /// How many pieces.
     pub quantity: Quantity,
-    /// What one costs.
+    /// The price of one piece.
     pub unit_price_cents: Cents,
 }
 

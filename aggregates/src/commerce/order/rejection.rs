@@ -7,40 +7,40 @@ use crate::commerce::{Cents, OrderStatus, limits};
 /// Why an order refuses a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderRejection {
-    /// It is created once.
+    /// The order exists already.
     #[error("the order has been created already")]
     AlreadyCreated,
-    /// Everything else comes after.
+    /// The order does not exist yet.
     #[error("the order has not been created")]
     NotCreated,
-    /// It must want something.
+    /// The order has no lines.
     #[error("an order needs at least one line")]
     NoLines,
-    /// It wants more than fits.
+    /// The order has too many lines.
     #[error("an order has at most {max} lines, this would make {lines}", max = limits::ORDER_LINES)]
     TooManyLines {
-        /// How many it would have.
+        /// How many lines it would have.
         lines: usize,
     },
-    /// It costs more than can be said.
+    /// The total would be above the maximum.
     #[error("the total would be more than {} cents", Cents::MAX)]
     TotalTooLarge,
-    /// What is in it, and the customer's decision, come while it is open.
+    /// The command needs an open order.
     #[error("the order is {status}, not open")]
     NotOpen {
-        /// How far it has come.
+        /// The status of the order.
         status: OrderStatus,
     },
-    /// It leaves the house only when the customer has decided.
+    /// The command needs a confirmed order.
     #[error("the order is {status}, not confirmed")]
     NotConfirmed {
-        /// How far it has come.
+        /// The status of the order.
         status: OrderStatus,
     },
-    /// What has left the house cannot be cancelled.
+    /// A shipped order cannot be cancelled.
     #[error("the order has been shipped already")]
     AlreadyShipped,
-    /// It is cancelled once.
+    /// The order is cancelled already.
     #[error("the order has been cancelled already")]
     AlreadyCancelled,
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rejection_tells_people_what_is_in_the_way() {
+    fn a_rejection_states_its_reason() {
         let told = |rejection: OrderRejection| rejection.to_string();
         assert_eq!(told(OrderRejection::NotOpen { status: OrderStatus::Shipped }), "the order is shipped, not open");
         let too_many = OrderRejection::TooManyLines { lines: 501 };

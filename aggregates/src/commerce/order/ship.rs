@@ -1,4 +1,4 @@
-//! `ShipOrder`: once it is confirmed.
+//! `ShipOrder`: ships a confirmed order.
 
 use dormouse_kernel::Context;
 
@@ -11,7 +11,7 @@ impl Order {
         if status != OrderStatus::Confirmed {
             return Err(OrderRejection::NotConfirmed { status });
         }
-        context.emit(OrderEvent::OrderShipped { tracking, was: self.standing() });
+        context.emit(OrderEvent::OrderShipped { tracking, was: self.summary() });
         Ok(OrderReply { status: OrderStatus::Shipped, total_cents: self.total_cents })
     }
 }
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_shipped() {
+    fn an_order_that_is_not_confirmed_cannot_be_shipped() {
         Given::<Order>::nothing().when(ShipOrder { tracking: text("1Z999") }).then_rejected("order-not-created");
         for past in [vec![created([line("tea", 2, 350)])], shipped(), cancelled()] {
             Given::<Order>::events(past)

@@ -1,6 +1,6 @@
-//! What the tests of the commands have in common: Ada orders two packets of tea, and what can become of that.
+//! Commands, events and values for the tests of the commands: Ada orders two packets of tea.
 
-use super::{Line, NewLine, OrderCommand, OrderEvent, OrderStatus, Standing};
+use super::{Line, NewLine, OrderCommand, OrderEvent, OrderStatus, OrderSummary};
 use crate::commerce::{Cents, Email, Quantity, Sku, Text};
 
 pub(super) fn create(lines: impl Into<Vec<NewLine>>) -> OrderCommand {
@@ -36,9 +36,9 @@ pub(super) fn cancelled() -> Vec<OrderEvent> {
     [confirmed(), vec![cancelled]].concat()
 }
 
-/// Ada's order of tea, when it had come so far.
-pub(super) fn was(status: OrderStatus) -> Option<Standing> {
-    Some(Standing { customer: text("Ada"), status, total_cents: cents(700) })
+/// Ada's order of tea when it had this status.
+pub(super) fn was(status: OrderStatus) -> Option<OrderSummary> {
+    Some(OrderSummary { customer: text("Ada"), status, total_cents: cents(700) })
 }
 
 pub(super) fn new_line(sku: &str, quantity: i64, unit_price_cents: i64) -> NewLine {
@@ -54,7 +54,7 @@ pub(super) fn line(sku: &str, quantity: i64, unit_price_cents: i64) -> Line {
     }
 }
 
-/// Two pieces, each of which costs all there is.
+/// Two pieces that each cost the maximum.
 pub(super) fn steep_line() -> NewLine {
     NewLine { unit_price_cents: Cents::MAX, ..new_line("palace", 2, 0) }
 }

@@ -1,4 +1,4 @@
-//! A line of the file, made ready to be sent.
+//! A line of the file, prepared for sending.
 
 use std::collections::BTreeMap;
 
@@ -6,39 +6,39 @@ use serde_json::value::RawValue;
 
 use crate::cli::failure::WrongArgument;
 
-/// Where the keys of lines without one come from.
+/// Makes keys for lines that have none.
 pub(super) struct Keys {
-    /// `None`: there is no name to make keys of.
+    /// `None`: the import has no name to make keys of.
     prefix: Option<String>,
 }
 
 /// A line with a key.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct PreparedLine {
     pub(super) number: u64,
-    /// What is sent, without a line break.
+    /// The text that is sent, without a line break.
     pub(super) text: Vec<u8>,
-    /// Bytes that it took in the file.
+    /// Bytes of the line in the file.
     pub(super) bytes: usize,
     aggregate: u64,
 }
 
 impl Keys {
-    /// Keys of the import with this name. They need not be guessed, only to be the same next time.
+    /// Keys of the import with this name. They need not be unpredictable, only equal at the next import.
     pub(super) fn of(name: Option<&str>) -> Self {
         let digits = |name: &str| blake3::hash(name.as_bytes()).to_hex().chars().take(16).collect::<String>();
         Self { prefix: name.map(|name| format!("import-{}", digits(name))) }
     }
 
-    /// Gives a line a key, if it has none. The inner error is what is wrong with the line.
+    /// Gives a line a key if it has none. The inner error says what is wrong with the line.
     ///
     /// # Errors
-    /// There is no name to make a key of.
-    pub(super) fn prepare(&self, number: u64, text: &[u8]) -> Result<Result<Prepared, String>, WrongArgument> {
-        // Values stay as they were written: numbers of any size, the order of fields.
+    /// The line needs a key, and the import has no name.
+    pub(super) fn prepare(&self, number: u64, text: &[u8]) -> Result<Result<PreparedLine, String>, WrongArgument> {
+        // Raw values keep numbers of any size and the order of inner fields.
         let mut fields: BTreeMap<String, Box<RawValue>> = match serde_json::from_slice(text.trim_ascii()) {
             Ok(fields) => fields,
-            Err(error) => return Ok(Err(format!("it is no object in JSON: {error}"))),
+            Err(error) => return Ok(Err(format!("it is not an object in JSON: {error}"))),
         };
         let of = |name: &str| fields.get(name).map(|value| value.get().to_owned()).unwrap_or_default();
         let hash = blake3::hash(format!("{} {}", of("type"), of("id")).as_bytes());
@@ -48,8 +48,9 @@ impl Keys {
             text.trim_ascii().to_vec()
         } else {
             let Some(prefix) = &self.prefix else {
-                let what =
-                    format!("line {number} has no key, and standard input no name to make one of: say it with --name");
+                let what = format!(
+                    "line {number} has no key, and standard input has no name to make one of: give one with --name"
+                );
                 return Err(WrongArgument(what));
             };
             let key = RawValue::from_string(format!("\"{prefix}-{number}\""));
@@ -57,12 +58,12 @@ impl Keys {
             serde_json::to_vec(&fields).unwrap_or_else(|_| text.to_vec())
         };
         let aggregate = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        Ok(Ok(Prepared { number, text: sent, bytes: text.len(), aggregate }))
+        Ok(Ok(PreparedLine { number, text: sent, bytes: text.len(), aggregate }))
     }
 }
 
-impl Prepared {
-    /// Which of so many senders sends it: the same for all lines of an aggregate.
+impl PreparedLine {
+    /// The number of the sender for this line. All lines of an aggregate have the same sender.
     pub(super) fn sender(&self, senders: usize) -> usize {
         usize::try_from(self.aggregate % senders.max(1) as u64).unwrap_or_default()
     }
@@ -74,25 +75,25 @@ mod tests {
 
     use super::*;
 
-    fn prepared(keys: &Keys, number: u64, text: &str) -> Prepared {
+    fn prepared(keys: &Keys, number: u64, text: &str) -> PreparedLine {
         keys.prepare(number, text.as_bytes()).unwrap().unwrap()
     }
 
     #[test]
-    fn a_line_without_a_key_gets_one_of_name_and_number_and_stays_what_it_is_otherwise() {
+    fn a_line_without_a_key_gets_one_of_name_and_number_and_is_otherwise_unchanged() {
         let (keys, others) = (Keys::of(Some("a")), Keys::of(Some("b")));
         let text = r#" {"type":"t", "id":"i", "command":"c", "body":{"n":1.0,"m":18446744073709551616}, "key":null} "#;
         let line = prepared(&keys, 7, text);
         let sent = String::from_utf8(line.text.clone()).unwrap();
         assert!(sent.contains(r#""body":{"n":1.0,"m":18446744073709551616}"#), "{sent}");
-        let key = |line: &Prepared| serde_json::from_slice::<Value>(&line.text).unwrap()["key"].clone();
+        let key = |line: &PreparedLine| serde_json::from_slice::<Value>(&line.text).unwrap()["key"].clone();
         assert!(key(&line).as_str().unwrap().ends_with("-7"));
         assert_eq!(key(&line), key(&prepared(&keys, 7, text)));
         assert_ne!(key(&line), key(&prepared(&others, 7, text)));
     }
 
     #[test]
-    fn a_line_with_a_key_is_sent_as_it_is() {
+    fn a_line_with_a_key_is_sent_unchanged() {
         let text = r#"{"key":"k", "type":"t"}"#;
         assert_eq!(prepared(&Keys::of(None), 1, text).text, text.as_bytes());
     }

@@ -7,37 +7,37 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::line::Prepared;
+use super::line::PreparedLine;
 use super::tally::Tally;
 use crate::cli::remote::{Remote, RemoteError};
 
-/// Lines of one request: not more than a server has in hand (`gateway.bulk_lines`), since the answers are taken when all
-/// are sent.
-const LINES: usize = 256;
+/// Lines of one request: not more than a server processes at once (`gateway.bulk_lines`), since the answers are read
+/// after all lines are sent.
+const REQUEST_LINES: usize = 256;
 
-/// Their bytes, but for one line that is larger.
-const BYTES: usize = 256 << 10;
+/// Bytes of one request. A single larger line is sent alone.
+const REQUEST_BYTES: usize = 256 << 10;
 
 /// Lines that wait for a sender while it waits for answers.
-pub(super) const WAITING: usize = LINES;
+pub(super) const QUEUE_LINES: usize = REQUEST_LINES;
 
-/// Between two attempts: they double from the one to the other.
+/// The pause between two attempts. It doubles from the first value to the second.
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long nothing may be carried out before the import gives up: longer than a server takes to restart.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long the import waits without any progress before it gives up: longer than a server takes to restart.
+const NO_PROGRESS_MAX: Duration = Duration::from_secs(120);
 
-/// One connection's worth of an import.
+/// One of the connections of an import.
 pub(super) struct Sender<'i> {
     remote: &'i Remote,
     path: &'static str,
     tally: &'i Tally,
 }
 
-/// What a server says of a line. One without a number says why it read no more.
+/// A line of the response. A line without a number says why no more was read.
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct AnsweredLine {
     line: Option<usize>,
     #[serde(default)]
     replayed: bool,
@@ -50,17 +50,17 @@ impl<'i> Sender<'i> {
         Self { remote, path, tally }
     }
 
-    /// Sends what comes, until nothing comes any more.
-    pub(super) fn send_all(&self, lines: &Receiver<Prepared>) -> anyhow::Result<()> {
+    /// Sends lines until the queue is closed.
+    pub(super) fn send_all(&self, lines: &Receiver<PreparedLine>) -> anyhow::Result<()> {
         let mut next = None;
         while let Some(first) = next.take().or_else(|| lines.recv().ok()) {
             let (mut batch, mut bytes) = (Vec::new(), first.text.len());
             batch.push(first);
-            while batch.len() < LINES
+            while batch.len() < REQUEST_LINES
                 && let Ok(line) = lines.try_recv()
             {
                 bytes += line.text.len();
-                if bytes > BYTES {
+                if bytes > REQUEST_BYTES {
                     next = Some(line);
                     break;
                 }
@@ -71,14 +71,14 @@ impl<'i> Sender<'i> {
         Ok(())
     }
 
-    /// Sends lines until all are answered for good.
-    fn send(&self, mut batch: Vec<Prepared>) -> anyhow::Result<()> {
+    /// Sends lines until each is carried out or refused for good.
+    fn send(&self, mut batch: Vec<PreparedLine>) -> anyhow::Result<()> {
         let (mut pause, mut progress) = (PAUSE, Instant::now());
         loop {
             let before = batch.len();
             let cause = match self.attempt(&mut batch) {
                 Ok(cause) => cause,
-                Err(error) if error.may_pass() => error.to_string(),
+                Err(error) if error.is_transient() => error.to_string(),
                 Err(error) => return Err(error.into()),
             };
             if batch.is_empty() {
@@ -88,32 +88,32 @@ impl<'i> Sender<'i> {
                 (pause, progress) = (PAUSE, Instant::now());
             }
             anyhow::ensure!(
-                progress.elapsed() < PATIENCE,
+                progress.elapsed() < NO_PROGRESS_MAX,
                 "nothing was carried out for {} s, the last reason: {cause}",
-                PATIENCE.as_secs()
+                NO_PROGRESS_MAX.as_secs()
             );
-            self.tally.waits(&cause);
+            self.tally.waiting(&cause);
             sleep(pause);
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// Sends lines once, and leaves those that are to be sent again; returns why.
-    fn attempt(&self, batch: &mut Vec<Prepared>) -> Result<String, RemoteError> {
+    /// Sends lines once, and keeps those that must be sent again. Returns why.
+    fn attempt(&self, batch: &mut Vec<PreparedLine>) -> Result<String, RemoteError> {
         let body: Vec<u8> = batch.iter().flat_map(|line| line.text.iter().copied().chain([b'\n'])).collect();
         let answered = self.remote.post_lines(self.path, body)?;
         let mut cause = "the server did not answer every line".to_owned();
         let mut is_done = vec![false; batch.len()];
         for text in answered.split(|byte| *byte == b'\n').filter(|text| !text.is_empty()) {
-            // What is cut off is no answer: the line is sent again.
-            let Ok(answer) = serde_json::from_slice::<Answer>(text) else { continue };
+            // A line that is cut off is no answer: its command is sent again.
+            let Ok(answer) = serde_json::from_slice::<AnsweredLine>(text) else { continue };
             let line = answer.line.and_then(|number| number.checked_sub(1));
             match (line.and_then(|at| Some((at, batch.get(at)?))), &answer.problem) {
                 (Some((at, line)), None) => {
                     self.tally.done(line, answer.replayed);
                     is_done[at] = true;
                 }
-                (Some((at, line)), Some(problem)) if !may_pass(problem) => {
+                (Some((at, line)), Some(problem)) if !is_transient(problem) => {
                     self.tally.refused(line, problem);
                     is_done[at] = true;
                 }
@@ -127,12 +127,12 @@ impl<'i> Sender<'i> {
     }
 }
 
-/// Whether a line may be carried out later: the server says when to come again, or cannot know yet.
-fn may_pass(problem: &Value) -> bool {
+/// Whether a line may be carried out later: the server names a time to retry, or does not know the outcome yet.
+fn is_transient(problem: &Value) -> bool {
     let slug = problem["type"].as_str().and_then(|slug| slug.rsplit(':').next());
     problem["retry_after"].is_number() || matches!(slug, Some("held-back" | "outcome-unknown"))
 }
 
 pub(super) fn detail(problem: &Value) -> &str {
-    problem["detail"].as_str().unwrap_or("it does not say why")
+    problem["detail"].as_str().unwrap_or("the server gives no reason")
 }

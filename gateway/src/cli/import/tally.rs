@@ -1,4 +1,4 @@
-//! What has come of an import so far, shown while it goes on.
+//! Counts the results of an import, and shows them while it runs.
 
 use std::fmt;
 use std::fs::File;
@@ -9,46 +9,46 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::line::Prepared;
+use super::line::PreparedLine;
 use super::sender::detail;
 use crate::cli::projections::grouped;
 
-/// Between two lines that say how far it is, where there is no terminal to draw a bar on.
-const LINE: Duration = Duration::from_secs(10);
+/// The time between two lines about the progress, if there is no terminal for a bar.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Lines that are refused are told one by one up to here: more of them say nothing new.
-const TOLD: u64 = 20;
+/// How many refused lines are printed. More of them say nothing new.
+const REFUSALS_PRINTED: u64 = 20;
 
-/// The count of an import that goes on.
-pub(super) struct Tally(Mutex<Counted>);
+/// The counts of a running import.
+pub(super) struct Tally(Mutex<Counts>);
 
-struct Counted {
+struct Counts {
     summary: Summary,
     started: Instant,
     bytes: u64,
     of_bytes: Option<u64>,
     failed: Option<BufWriter<File>>,
     bar: Option<ProgressBar>,
-    told_at: Instant,
-    /// Why it does not get on, so that this is told once.
-    waits: Option<String>,
-    /// What keeps refused lines from being written down.
-    broken: Option<String>,
+    printed_at: Instant,
+    /// Why the import waits. It is kept so that it is printed once.
+    waiting_for: Option<String>,
+    /// The error that keeps refused lines from being written to the file.
+    write_error: Option<String>,
 }
 
-/// What has come of an import.
+/// The result of an import.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Summary {
     done: u64,
-    /// Of those, what was done by an earlier import.
+    /// Of these, the commands that an earlier import has carried out.
     replayed: u64,
     failed: u64,
     seconds: f64,
-    broken: Option<String>,
+    write_error: Option<String>,
 }
 
 impl Tally {
-    /// An import of so many bytes begins, if that is known; refused lines go to `failed`.
+    /// Begins an import of `of_bytes` bytes, if that is known. Refused lines are written to `failed`.
     pub(super) fn begin(of_bytes: Option<u64>, failed: Option<File>) -> Self {
         let style = ProgressStyle::with_template("[{bar:30}] {percent:>3} %  {msg}");
         let spinner = ProgressStyle::with_template("{spinner} {msg}");
@@ -57,96 +57,96 @@ impl Tally {
             None => ProgressBar::new_spinner().with_style(spinner.expect("the template is right, a test shows it")),
         });
         let (failed, started) = (failed.map(BufWriter::new), Instant::now());
-        let (summary, told_at) = (Summary::default(), started);
-        Self(Mutex::new(Counted {
+        let (summary, printed_at) = (Summary::default(), started);
+        Self(Mutex::new(Counts {
             summary,
             started,
             bytes: 0,
             of_bytes,
             failed,
             bar,
-            told_at,
-            waits: None,
-            broken: None,
+            printed_at,
+            waiting_for: None,
+            write_error: None,
         }))
     }
 
-    /// A command was carried out, now or before.
-    pub(super) fn done(&self, line: &Prepared, replayed: bool) {
-        self.count(|counted| {
-            counted.summary.done += 1;
-            counted.summary.replayed += u64::from(replayed);
-            counted.advance(line.bytes);
+    /// A command was carried out, now or earlier.
+    pub(super) fn done(&self, line: &PreparedLine, replayed: bool) {
+        self.count(|counts| {
+            counts.summary.done += 1;
+            counts.summary.replayed += u64::from(replayed);
+            counts.advance(line.bytes);
         });
     }
 
     /// A command was refused.
-    pub(super) fn refused(&self, line: &Prepared, problem: &Value) {
-        self.count(|counted| {
+    pub(super) fn refused(&self, line: &PreparedLine, problem: &Value) {
+        self.count(|counts| {
             let what = format!("line {}: {} ({})", line.number, detail(problem), problem["status"]);
-            counted.fail(&what, &line.text);
-            counted.advance(line.bytes);
+            counts.fail(&what, &line.text);
+            counts.advance(line.bytes);
         });
     }
 
-    /// A line is none.
-    pub(super) fn no_line(&self, number: u64, text: &[u8], what: &str) {
-        self.count(|counted| {
-            counted.fail(&format!("line {number}: {what}"), text.trim_ascii());
-            counted.advance(text.len());
+    /// A line is not a command.
+    pub(super) fn invalid_line(&self, number: u64, text: &[u8], what: &str) {
+        self.count(|counts| {
+            counts.fail(&format!("line {number}: {what}"), text.trim_ascii());
+            counts.advance(text.len());
         });
     }
 
-    /// A blank line.
-    pub(super) fn passed_over(&self, bytes: usize) {
-        self.count(|counted| counted.advance(bytes));
+    /// A line was blank.
+    pub(super) fn blank_line(&self, bytes: usize) {
+        self.count(|counts| counts.advance(bytes));
     }
 
-    /// It does not get on.
-    pub(super) fn waits(&self, cause: &str) {
-        self.count(|counted| {
-            if counted.waits.as_deref() != Some(cause) {
-                counted.say(&format!("waiting: {cause}"));
-                counted.waits = Some(cause.to_owned());
+    /// The import makes no progress.
+    pub(super) fn waiting(&self, cause: &str) {
+        self.count(|counts| {
+            if counts.waiting_for.as_deref() != Some(cause) {
+                counts.print(&format!("waiting: {cause}"));
+                counts.waiting_for = Some(cause.to_owned());
             }
         });
     }
 
-    /// Nothing more comes.
+    /// The import has ended.
     pub(super) fn end(&self) -> Summary {
-        self.count(|counted| {
-            if let Some(bar) = &counted.bar {
+        self.count(|counts| {
+            if let Some(bar) = &counts.bar {
                 bar.finish_and_clear();
             }
-            if let Some(Err(error)) = counted.failed.as_mut().map(Write::flush) {
-                counted.broken.get_or_insert(error.to_string());
+            if let Some(Err(error)) = counts.failed.as_mut().map(Write::flush) {
+                counts.write_error.get_or_insert(error.to_string());
             }
-            counted.summary.seconds = counted.started.elapsed().as_secs_f64();
-            counted.summary.broken = counted.broken.clone();
-            counted.summary.clone()
+            counts.summary.seconds = counts.started.elapsed().as_secs_f64();
+            counts.summary.write_error = counts.write_error.clone();
+            counts.summary.clone()
         })
     }
 
-    fn count<T>(&self, change: impl FnOnce(&mut Counted) -> T) -> T {
-        // Each change is a few additions: a panic elsewhere leaves the counts right.
+    fn count<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
+        // Each change is a few additions, so a panic elsewhere leaves the counts right.
         change(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }
 
-impl Counted {
+impl Counts {
     fn advance(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
-        self.waits = None;
+        self.waiting_for = None;
         match &self.bar {
             Some(bar) => {
                 bar.set_position(self.bytes);
-                if self.told_at.elapsed() > Duration::from_millis(100) {
-                    self.told_at = Instant::now();
+                if self.printed_at.elapsed() > Duration::from_millis(100) {
+                    self.printed_at = Instant::now();
                     bar.set_message(self.progress());
                 }
             }
-            None if self.told_at.elapsed() > LINE => {
-                self.told_at = Instant::now();
+            None if self.printed_at.elapsed() > LINE_INTERVAL => {
+                self.printed_at = Instant::now();
                 let part = self.of_bytes.map(|of| format!("{} %, ", self.bytes * 100 / of.max(1))).unwrap_or_default();
                 eprintln!("{part}{}", self.progress());
             }
@@ -163,18 +163,20 @@ impl Counted {
     fn fail(&mut self, what: &str, text: &[u8]) {
         self.summary.failed += 1;
         match self.summary.failed {
-            1..=TOLD => self.say(what),
-            told if told == TOLD + 1 => self.say("more lines were refused: --failed FILE keeps all of them"),
+            1..=REFUSALS_PRINTED => self.print(what),
+            count if count == REFUSALS_PRINTED + 1 => {
+                self.print("more lines were refused: --failed FILE keeps all of them")
+            }
             _ => {}
         }
         if let Some(file) = &mut self.failed
             && let Err(error) = file.write_all(text).and_then(|()| file.write_all(b"\n"))
         {
-            self.broken.get_or_insert(error.to_string());
+            self.write_error.get_or_insert(error.to_string());
         }
     }
 
-    fn say(&self, what: &str) {
+    fn print(&self, what: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{what}")),
             None => eprintln!("{what}"),
@@ -183,26 +185,26 @@ impl Counted {
 }
 
 impl Summary {
-    /// Every line was carried out, and what was refused is written down.
+    /// Whether every line was carried out. A refused line that could not be written down counts as well.
     pub(super) fn is_complete(&self) -> bool {
-        self.failed == 0 && self.broken.is_none()
+        self.failed == 0 && self.write_error.is_none()
     }
 
     pub(super) fn json(&self) -> Value {
-        let Self { done, replayed, failed, seconds, broken } = self;
-        json!({"done": done, "replayed": replayed, "failed": failed, "seconds": seconds, "not_written": broken})
+        let Self { done, replayed, failed, seconds, write_error } = self;
+        json!({"done": done, "replayed": replayed, "failed": failed, "seconds": seconds, "not_written": write_error})
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { done, replayed, failed, seconds, broken } = self;
+        let Self { done, replayed, failed, seconds, write_error } = self;
         write!(formatter, "{} commands carried out", grouped(*done))?;
         if *replayed > 0 {
             write!(formatter, " ({} of them before)", grouped(*replayed))?;
         }
         write!(formatter, ", {} refused, in {seconds:.1} s", grouped(*failed))?;
-        match broken {
+        match write_error {
             Some(error) => write!(formatter, "; refused lines could not be written down: {error}"),
             None => Ok(()),
         }
@@ -214,8 +216,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_says_what_was_done_and_what_before() {
-        let summary = Summary { done: 1234, replayed: 0, failed: 1, seconds: 2.04, broken: None };
+    fn a_summary_says_what_was_done_now_and_earlier() {
+        let summary = Summary { done: 1234, replayed: 0, failed: 1, seconds: 2.04, write_error: None };
         assert_eq!(summary.to_string(), "1,234 commands carried out, 1 refused, in 2.0 s");
         let again = Summary { replayed: 1000, failed: 0, ..summary.clone() };
         assert_eq!(again.to_string(), "1,234 commands carried out (1,000 of them before), 0 refused, in 2.0 s");

@@ -3,14 +3,14 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Which, path};
+use super::{Selection, path};
 use crate::admin::Projection;
 use crate::cli::remote::{Connection, Remote};
 use crate::cli::{confirm, output};
 
-/// Lets projections stay where they are, also over a restart, until they are resumed
+/// Pauses projections, also over a restart, until they are resumed
 ///
-/// Their views are read on, and get older. Events wait for them in the journal.
+/// Their views can still be read, but get older. The events wait in the journal.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -20,10 +20,10 @@ pub(super) struct Pause {
     #[command(flatten)]
     pub(super) connection: Connection,
     #[command(flatten)]
-    pub(super) which: Which,
+    pub(super) selection: Selection,
 }
 
-/// Lets projections go on: those that were paused, and those that had stopped because they failed
+/// Resumes projections that were paused, or that have stopped because they failed
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -33,24 +33,24 @@ pub(super) struct Resume {
     #[command(flatten)]
     pub(super) connection: Connection,
     #[command(flatten)]
-    pub(super) which: Which,
+    pub(super) selection: Selection,
 }
 
-/// Throws the documents of views away, and has them made anew from a position on
+/// Deletes the documents of views, and builds them from a position on
 ///
-/// Readers see the view grow again. To make one anew without anybody noticing, `rebuild` it. From another position than 0
-/// the view lacks what happened before: for projections that look at recent events only.
+/// Readers see the view grow again. To build it without readers noticing, `rebuild` it. With another position than 0
+/// the view lacks what happened before: this is for projections that need recent events only.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
   {app} projections reset orders --to 0
   {app} projections reset --all --to 0 --yes
-  {app} projections reset activity --to 1200000 --yes     only what came after that event")]
+  {app} projections reset activity --to 1200000 --yes     only the events after that one")]
 pub(super) struct Reset {
     #[command(flatten)]
     pub(super) connection: Connection,
     #[command(flatten)]
-    pub(super) which: Which,
+    pub(super) selection: Selection,
     /// The last event that is left out; 0 leaves none out.
     #[arg(long, value_name = "POSITION")]
     pub(super) to: u64,
@@ -59,10 +59,10 @@ pub(super) struct Reset {
     pub(super) yes: bool,
 }
 
-/// Throws a view away, with all there is of it
+/// Drops a view with all of its documents
 ///
-/// Of a projection that the application has, it is made anew when it is resumed, or the server starts again. A view whose
-/// projection is gone (`projections list` names it) is gone for good.
+/// If the application has its projection, the view is built again when the projection is resumed or the server starts.
+/// A view whose projection was removed (`projections list` names it) is lost for good.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -78,41 +78,41 @@ pub(super) struct Drop {
     pub(super) yes: bool,
 }
 
-pub(super) fn pause(remote: &Remote, which: &Which) -> anyhow::Result<()> {
-    each(remote, which, "pause", &json!({}))
+pub(super) fn pause(remote: &Remote, selection: &Selection) -> anyhow::Result<()> {
+    each(remote, selection, "pause", &json!({}))
 }
 
-pub(super) fn resume(remote: &Remote, which: &Which) -> anyhow::Result<()> {
-    each(remote, which, "resume", &json!({}))
+pub(super) fn resume(remote: &Remote, selection: &Selection) -> anyhow::Result<()> {
+    each(remote, selection, "resume", &json!({}))
 }
 
-pub(super) fn reset(remote: &Remote, which: &Which, to: u64, is_agreed: bool) -> anyhow::Result<()> {
-    let names: Vec<String> = which.find(remote)?.into_iter().map(|projection| projection.name).collect();
+pub(super) fn reset(remote: &Remote, selection: &Selection, to: u64, is_agreed: bool) -> anyhow::Result<()> {
+    let names: Vec<String> = selection.find(remote)?.into_iter().map(|projection| projection.name).collect();
     let names = names.join(", ");
     let what = match to {
-        0 => format!("the documents of {names} go, and are made anew"),
+        0 => format!("the documents of {names} are deleted and built anew"),
         _ => format!(
-            "the documents of {names} go, and are made of the events after position {to} alone: whatever adds up over an \
-             aggregate's life, or was created before, is then wrong or missing, until a rebuild (`projections rebuild` makes \
-             them whole without this)"
+            "the documents of {names} are deleted and built from the events after position {to} alone: values that \
+             add up over an aggregate's life, or documents that were created before, are then wrong or missing until \
+             a rebuild (`projections rebuild` builds them completely without a reset)"
         ),
     };
-    confirm::confirmed(is_agreed, &what)?;
-    each(remote, which, "reset", &json!({ "to": to }))
+    confirm::require(is_agreed, &what)?;
+    each(remote, selection, "reset", &json!({ "to": to }))
 }
 
 pub(super) fn drop(remote: &Remote, name: &str, is_agreed: bool) -> anyhow::Result<()> {
-    confirm::confirmed(is_agreed, &format!("the view {name} goes, with all there is of it"))?;
+    confirm::require(is_agreed, &format!("the view {name} is dropped with all of its documents"))?;
     let _dropped: Value = remote.delete(&path(name))?;
     Ok(output::line(format_args!("{name}: dropped"))?)
 }
 
-/// Does it to each of them, and says how each is then.
-fn each(remote: &Remote, which: &Which, action: &str, body: &Value) -> anyhow::Result<()> {
-    for projection in which.find(remote)? {
+/// Carries out the operation on each projection, and prints its new state.
+fn each(remote: &Remote, selection: &Selection, action: &str, body: &Value) -> anyhow::Result<()> {
+    for projection in selection.find(remote)? {
         match remote.post::<Projection>(&format!("{}/{action}", path(&projection.name)), body) {
             Ok(after) => output::line(format_args!("{}: {} at position {}", after.name, after.state, after.position))?,
-            // It is what was wanted.
+            // The projection is already in the wanted state.
             Err(error) if error.is("already-paused") || error.is("not-paused") => {
                 output::line(format_args!("{}: {error}", projection.name))?;
             }

@@ -1,16 +1,16 @@
-//! `projections list`: all of them, one a line.
+//! `projections list`: all projections, one a line.
 
 use clap::Args;
 use serde_json::Value;
 
 use super::grouped;
-use super::watch::estimate;
+use super::tracker::estimate;
 use crate::admin::{Overview, Projection};
 use crate::cli::output;
 use crate::cli::remote::{Connection, Remote};
 use crate::cli::table::Table;
 
-/// Shows how far each projection is, and how it fares
+/// Shows the position and the state of each projection
 ///
 /// LAG counts the events that are not in the view yet, PARKED the aggregates whose events could not be projected.
 #[derive(Debug, Args)]
@@ -21,22 +21,22 @@ Examples:
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) connection: Connection,
-    /// Print what the server answers.
+    /// Print the server's response.
     #[arg(long)]
     pub(super) json: bool,
 }
 
 pub(super) fn run(remote: &Remote, json: bool) -> anyhow::Result<()> {
-    let answer: Value = remote.get("/admin/projections")?;
+    let response: Value = remote.get("/admin/projections")?;
     if json {
-        output::line(serde_json::to_string_pretty(&answer)?)?;
+        output::line(serde_json::to_string_pretty(&response)?)?;
     } else {
-        output::text(&shown(&serde_json::from_value(answer)?))?;
+        output::text(&table_text(&serde_json::from_value(response)?))?;
     }
     Ok(())
 }
 
-fn shown(overview: &Overview) -> String {
+fn table_text(overview: &Overview) -> String {
     let mut table = Table::headed(["NAME", "STATE", "VERSION#", "POSITION#", "LAG#", "PARKED#", "REBUILD", "REASON"]);
     for projection in &overview.projections {
         let Projection { name, state, reason, version, position, lag, begun_after, parked, rebuild, .. } = projection;
@@ -55,10 +55,11 @@ fn shown(overview: &Overview) -> String {
         ]);
     }
     let orphans: String = match &overview.orphans {
-        Some(orphans) => {
-            orphans.iter().map(|name| format!("no projection makes {name} any more: drop it, or keep it\n")).collect()
-        }
-        None => "the views do not answer: whether there are more of them is not known\n".to_owned(),
+        Some(orphans) => orphans
+            .iter()
+            .map(|name| format!("the projection of the view {name} was removed: drop the view, or keep it\n"))
+            .collect(),
+        None => "the views do not answer: other views may exist\n".to_owned(),
     };
     format!("{}{orphans}", table.text())
 }

@@ -1,4 +1,4 @@
-//! `projections rebuild`: a view made anew, and somebody who looks on.
+//! `projections rebuild`: rebuilds views, and shows the progress.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -9,24 +9,24 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::watch::{Outcome, Sight, Watch};
-use super::{Which, grouped, overview, path};
+use super::tracker::{RebuildOutcome, RebuildStatus, RebuildTracker};
+use super::{Selection, grouped, overview, path};
 use crate::admin::Projection;
 use crate::cli::remote::{Connection, Remote, RemoteError};
 use crate::cli::{output, serve};
 
-/// Between two looks: often enough for a bar that moves, and nothing to a server.
-const LOOK: Duration = Duration::from_millis(200);
+/// The time between two polls: short enough for a bar that moves, and no load for a server.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Between two lines, where there is no terminal to draw a bar on.
-const LINE: Duration = Duration::from_secs(10);
+/// The time between two lines about the progress, if there is no terminal for a bar.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The signal of Ctrl-C.
+/// The number of the signal that Ctrl-C sends.
 const SIGINT: u8 = 2;
 
-/// Makes views anew beside those that are read, which are replaced once the new ones are as far
+/// Builds views anew beside those that are read, and replaces them once the new ones have caught up
 ///
-/// Readers notice nothing. It waits, and shows how far it is; Ctrl-C ends the waiting, not the rebuilding.
+/// Readers notice nothing. The command waits and shows the progress. Ctrl-C ends the waiting, not the rebuild.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -37,32 +37,37 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) connection: Connection,
     #[command(flatten)]
-    pub(super) which: Which,
+    pub(super) selection: Selection,
     #[command(flatten)]
-    pub(super) how: How,
+    pub(super) options: RebuildOptions,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct How {
-    /// Throw away what another rebuild has made so far, if one is under way.
+pub(super) struct RebuildOptions {
+    /// Discard what another rebuild has built so far, if one is in progress.
     #[arg(long)]
     start_over: bool,
-    /// Return when it has begun: `projections list` shows how far it is.
+    /// Return when the rebuild has begun: `projections list` shows its progress.
     #[arg(long)]
     no_wait: bool,
-    /// Print what came of it, as an array of objects; of those that have only begun, how they are.
+    /// Print the results as an array of objects; with --no-wait, the state of the projections.
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(application: &'static str, remote: Remote, which: &Which, how: &How) -> anyhow::Result<ExitCode> {
-    let before = which.find(&remote)?;
+pub(super) fn run(
+    application: &'static str,
+    remote: Remote,
+    selection: &Selection,
+    options: &RebuildOptions,
+) -> anyhow::Result<ExitCode> {
+    let before = selection.find(&remote)?;
     let mut begun = Vec::new();
     for projection in &before {
-        begun.push(begin(&remote, projection, how.start_over)?);
+        begun.push(begin(&remote, projection, options.start_over)?);
     }
-    if how.no_wait {
-        if how.json {
+    if options.no_wait {
+        if options.json {
             output::line(serde_json::to_string_pretty(&begun)?)?;
         } else {
             begun.iter().try_for_each(|projection| output::line(format_args!("{}: rebuilding", projection.name)))?;
@@ -70,27 +75,27 @@ pub(super) fn run(application: &'static str, remote: Remote, which: &Which, how:
         return Ok(ExitCode::SUCCESS);
     }
     let runtime = serve::runtime()?;
-    let watched = runtime.block_on(async {
+    let followed = runtime.block_on(async {
         tokio::select! {
-            outcomes = watch(&remote, &before) => outcomes.map(Some),
+            outcomes = follow(&remote, &before) => outcomes.map(Some),
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
                 Ok(None)
             }
         }
     });
-    // A server that says nothing keeps a look, but nobody waits for that any more.
+    // A poll may still wait for a server that does not answer. Its result is not needed any more.
     runtime.shutdown_background();
-    let Some(outcomes) = watched? else {
+    let Some(outcomes) = followed? else {
         eprintln!(
-            "{application}: no longer looking on, the rebuild itself goes on: `{application} projections list` shows it"
+            "{application}: stopped waiting, the rebuild continues: `{application} projections list` shows its progress"
         );
         return Ok(ExitCode::from(128 + SIGINT));
     };
-    if how.json {
+    if options.json {
         output::line(serde_json::to_string_pretty(&outcomes)?)?;
     } else {
-        outcomes.iter().try_for_each(|outcome| output::line(told(outcome)))?;
+        outcomes.iter().try_for_each(|outcome| output::line(describe(outcome)))?;
     }
     let failed: Vec<&str> =
         outcomes.iter().filter(|outcome| !outcome.rebuilt).map(|outcome| outcome.name.as_str()).collect();
@@ -98,20 +103,20 @@ pub(super) fn run(application: &'static str, remote: Remote, which: &Which, how:
     Ok(ExitCode::SUCCESS)
 }
 
-/// Begins to rebuild a view, or finds that this is under way.
+/// Begins to rebuild a view, or continues to show a rebuild that is in progress.
 fn begin(remote: &Remote, projection: &Projection, start_over: bool) -> Result<Projection, RemoteError> {
     let path = path(&projection.name);
     match remote.post(&format!("{path}/rebuild"), &json!({ "start_over": start_over })) {
         Err(error) if error.is("rebuild-under-way") => {
-            eprintln!("{}: {error} (--start-over begins anew)", projection.name);
+            eprintln!("{}: {error} (--start-over discards it and begins again)", projection.name);
             remote.get(&path)
         }
         answered => answered,
     }
 }
 
-fn told(outcome: &Outcome) -> String {
-    let Outcome { name, rebuilt, reason, position, .. } = outcome;
+fn describe(outcome: &RebuildOutcome) -> String {
+    let RebuildOutcome { name, rebuilt, reason, position, .. } = outcome;
     let reason = reason.as_deref().unwrap_or_default();
     match rebuilt {
         true => format!("{name}: rebuilt, at position {}", grouped(*position)),
@@ -119,38 +124,39 @@ fn told(outcome: &Outcome) -> String {
     }
 }
 
-/// Looks on until all have ended.
-async fn watch(remote: &Remote, before: &[Projection]) -> anyhow::Result<Vec<Outcome>> {
+/// Polls the server until all rebuilds have ended.
+async fn follow(remote: &Remote, before: &[Projection]) -> anyhow::Result<Vec<RebuildOutcome>> {
     let mut display = Display::of_terminal();
-    let mut watched: Vec<_> = before.iter().map(|projection| (Watch::of(projection), display.line(), None)).collect();
-    while watched.iter().any(|(.., outcome)| outcome.is_none()) {
-        let now = look(remote.clone()).await?;
-        for (watch, line, outcome) in watched.iter_mut().filter(|(.., outcome)| outcome.is_none()) {
-            let sight = watch.look(now.iter().find(|projection| projection.name == watch.name()));
-            line.show(watch.name(), &sight);
-            if let Sight::Over(over) = sight {
-                *outcome = Some(over);
+    let mut followed: Vec<_> =
+        before.iter().map(|projection| (RebuildTracker::of(projection), display.line(), None)).collect();
+    while followed.iter().any(|(.., outcome)| outcome.is_none()) {
+        let now = poll(remote.clone()).await?;
+        for (tracker, line, outcome) in followed.iter_mut().filter(|(.., outcome)| outcome.is_none()) {
+            let status = tracker.update(now.iter().find(|projection| projection.name == tracker.name()));
+            line.show(tracker.name(), &status);
+            if let RebuildStatus::Ended(ended) = status {
+                *outcome = Some(ended);
             }
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     display.clear();
-    Ok(watched.into_iter().filter_map(|(.., outcome)| outcome).collect())
+    Ok(followed.into_iter().filter_map(|(.., outcome)| outcome).collect())
 }
 
-/// How all projections are, asked for on a thread that may wait for the answer.
-async fn look(remote: Remote) -> anyhow::Result<Vec<Projection>> {
+/// The state of all projections, read on a thread that may block.
+async fn poll(remote: Remote) -> anyhow::Result<Vec<Projection>> {
     let answer: Result<_, RemoteError> = tokio::task::spawn_blocking(move || overview(&remote)).await?;
     Ok(answer?.projections)
 }
 
-/// Where to show how far it is: on standard error, as bars or, if that is no terminal, as lines now and then.
+/// The progress on standard error: bars on a terminal, and otherwise a line from time to time.
 enum Display {
     Bars(MultiProgress),
     Lines,
 }
 
-/// What is shown of one projection.
+/// The progress of one projection.
 enum Line {
     Bar(ProgressBar),
     Text { shown_at: Option<Instant> },
@@ -172,29 +178,29 @@ impl Display {
         }
     }
 
-    /// What is left to say goes to standard output.
+    /// Removes the bars: the results are printed on standard output.
     fn clear(&mut self) {
         if let Self::Bars(bars) = self {
-            // A terminal that is gone needs no clearing.
+            // If the terminal is closed, there is nothing to remove.
             let _cleared = bars.clear();
         }
     }
 }
 
 impl Line {
-    fn show(&mut self, name: &str, sight: &Sight) {
-        match (self, sight) {
-            (Self::Bar(bar), Sight::Progress { done, of, told }) => {
+    fn show(&mut self, name: &str, status: &RebuildStatus) {
+        match (self, status) {
+            (Self::Bar(bar), RebuildStatus::Progress { done, of, description }) => {
                 bar.set_prefix(name.to_owned());
                 bar.set_length(*of);
                 bar.set_position(*done);
-                bar.set_message(told.clone());
+                bar.set_message(description.clone());
             }
-            (Self::Bar(bar), Sight::Over(_)) => bar.finish(),
-            (Self::Text { shown_at }, Sight::Progress { told, .. })
-                if shown_at.is_none_or(|at| at.elapsed() >= LINE) =>
+            (Self::Bar(bar), RebuildStatus::Ended(_)) => bar.finish(),
+            (Self::Text { shown_at }, RebuildStatus::Progress { description, .. })
+                if shown_at.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) =>
             {
-                eprintln!("{name}: {told}");
+                eprintln!("{name}: {description}");
                 *shown_at = Some(Instant::now());
             }
             _ => {}

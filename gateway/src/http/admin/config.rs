@@ -1,4 +1,4 @@
-//! `/admin/config`: what the server runs with, and what of it is changed while it runs.
+//! `/admin/config`: shows the server's configuration, and changes it while the server runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,21 +9,21 @@ use dormouse_projections::Projections;
 use serde_json::{Value, json};
 use tracing::info;
 
-use super::{said, who};
+use super::{parse_body, request_id_of};
 use crate::http::address::Parameters;
 use crate::http::problem::Problem;
 use crate::http::{Api, json};
 
-/// The configuration, as it is now. Whoever changes it holds it while the components follow, so that two changes do not
-/// mix.
-pub(in crate::http) struct InUse(Mutex<Config>);
+/// The current configuration. A change holds the lock until the components have taken it over, so that two changes do
+/// not mix.
+pub(in crate::http) struct LiveConfig(Mutex<Config>);
 
-impl InUse {
+impl LiveConfig {
     pub(in crate::http) fn new(config: Config) -> Self {
         Self(Mutex::new(config))
     }
 
-    /// Changes it, and has the components follow; says what it was and what it is.
+    /// Changes the configuration, and passes it to `follow`. Returns the configuration before and after.
     fn change(&self, changes: &Changes, follow: impl FnOnce(&Config)) -> Result<(Config, Config), Problem> {
         let mut config = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let after = config.changed(changes)?;
@@ -33,27 +33,27 @@ impl InUse {
     }
 }
 
-/// `GET /admin/config`: secrets masked.
+/// `GET /admin/config`: with secrets masked.
 pub(super) async fn show(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
     let config = api.config.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    Ok(shown(&config))
+    Ok(answer_config(&config))
 }
 
-/// `PATCH /admin/config`: all changes or none, until the server ends.
+/// `PATCH /admin/config`: makes all changes or none. They last until the server ends.
 pub(super) async fn change(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    let request_id = who(&request).map(str::to_owned);
-    let changes: Changes = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let changes: Changes = parse_body(&api, request).await?;
     let (before, after) = api.config.change(&changes, |config| follow(api.projections.as_ref(), config))?;
     for key in changes.keys() {
         let (from, to) = (value(&before, &key), value(&after, &key));
         info!(key, %from, %to, request_id, "changed the configuration");
     }
-    Ok(shown(&after))
+    Ok(answer_config(&after))
 }
 
-/// Has everybody whose options can be changed go on with these.
+/// Passes the options that can be changed to their components.
 fn follow(projections: Option<&Projections>, config: &Config) {
     if let Some(projections) = projections {
         projections.cache().configure(config.cache.clone());
@@ -61,11 +61,11 @@ fn follow(projections: Option<&Projections>, config: &Config) {
     }
 }
 
-fn shown(config: &Config) -> Response {
+fn answer_config(config: &Config) -> Response {
     json(&json!({ "config": config, "live": Config::live_keys().collect::<Vec<_>>() }))
 }
 
-/// The value of a key, as it is shown.
+/// The value of a key, as it is shown to operators.
 fn value(config: &Config, key: &str) -> Value {
     let config = json!(config);
     key.split('.').try_fold(&config, |value, part| value.get(part)).cloned().unwrap_or_default()

@@ -1,11 +1,11 @@
-//! `/admin/projections/{name}/parked`: events that could not be projected, and what becomes of them.
+//! `/admin/projections/{name}/parked`: lists, retries and skips events that could not be projected.
 
-use dormouse_journal::PageLimit;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::Response;
+use dormouse_journal::PageLimit;
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position, RecordedEvent, Version};
 use dormouse_projections::store::Parked;
 use dormouse_projections::{ControlError, Retried};
@@ -13,8 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::projections::answer;
-use super::{said, who};
+use super::{answer, parse_body, request_id_of};
 use crate::admin::{ParkedEvent, ParkedPage};
 use crate::http::address::{Parameters, aggregate_id, segments};
 use crate::http::event::event_json;
@@ -23,32 +22,32 @@ use crate::http::{Api, json};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RetryOrder {
+struct RetryRequest {
     aggregate: String,
     id: String,
-    /// Only say what would come of it.
+    /// Whether to report the result without changing anything.
     #[serde(default)]
     dry_run: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SkipOrder {
+struct SkipRequest {
     aggregate: String,
     id: String,
-    /// Of the event, so that asking twice does not skip two.
+    /// The event's position, so that a repeated request does not skip a second event.
     position: Position,
     #[serde(default)]
     dry_run: bool,
 }
 
-/// `GET /admin/projections/{name}/parked`: all of them in the order of the log, page by page.
+/// `GET /admin/projections/{name}/parked`: all parked events in the order of the log, page by page.
 pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let page = api.parked_page(request.uri(), None).await?;
     Ok(answer(&page))
 }
 
-/// `GET /admin/projections/{name}/parked/{type}/{id}`: those of one aggregate, as they are in the journal.
+/// `GET /admin/projections/{name}/parked/{type}/{id}`: those of one aggregate, with their content in the journal.
 pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let mut path = segments(request.uri()).skip(4);
     let mut segment = || path.next().unwrap_or_default();
@@ -59,11 +58,11 @@ pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) 
     let Some(first) = page.parked.first() else {
         return Err(ControlError::NotParked { aggregate }.into());
     };
-    // All events from the first on wait, so that they follow each other.
+    // All events of the aggregate from the first parked one on are parked, so their versions are consecutive.
     let before = Version(first.version.saturating_sub(1));
     let recorded = api.engine.journal().history(&aggregate, before, PageLimit::events(page.parked.len())).await?;
     if recorded.is_cut && recorded.len() < page.parked.len() {
-        // They are large: the rest is another page.
+        // The events are large: the rest is on another page.
         page.parked.truncate(recorded.len());
         let last = page.parked.last().map_or(0, |last| last.position);
         page.next = Some(next_page(request.uri(), &Parameters::of(request.uri(), &["after", "limit"])?, last));
@@ -75,35 +74,35 @@ pub(super) async fn of_aggregate(State(api): State<Arc<Api>>, request: Request) 
     Ok(answer(&page))
 }
 
-/// `POST /admin/projections/{name}/retry`: the events of an aggregate once more, in order.
+/// `POST /admin/projections/{name}/retry`: projects the events of an aggregate again, in order.
 pub(super) async fn retry(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
-    let request_id = who(&request).map(str::to_owned);
-    let RetryOrder { aggregate, id, dry_run } = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let RetryRequest { aggregate, id, dry_run } = parse_body(&api, request).await?;
     let aggregate = api.aggregate(&aggregate, id)?;
     if dry_run {
-        return Ok(released_answer(&aggregate, &projections.rehearse(&name, &aggregate, None).await?));
+        return Ok(answer_released(&aggregate, &projections.dry_run(&name, &aggregate, None).await?));
     }
     let retried = projections.retry(&name, &aggregate).await?;
-    let Retried { released, still } = &retried;
-    info!(projection = name, %aggregate, released, parked = still.is_some(), request_id, "retried parked events");
-    Ok(released_answer(&aggregate, &retried))
+    let Retried { released, still_parked } = &retried;
+    info!(projection = name, %aggregate, released, parked = still_parked.is_some(), request_id, "retried parked events");
+    Ok(answer_released(&aggregate, &retried))
 }
 
-/// `POST /admin/projections/{name}/skip`: leaves an event out, and goes on with those behind it.
+/// `POST /admin/projections/{name}/skip`: skips an event, and projects the later ones.
 pub(super) async fn skip(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
-    let request_id = who(&request).map(str::to_owned);
-    let SkipOrder { aggregate, id, position, dry_run } = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let SkipRequest { aggregate, id, position, dry_run } = parse_body(&api, request).await?;
     let aggregate = api.aggregate(&aggregate, id)?;
     if dry_run {
-        return Ok(released_answer(&aggregate, &projections.rehearse(&name, &aggregate, Some(position)).await?));
+        return Ok(answer_released(&aggregate, &projections.dry_run(&name, &aggregate, Some(position)).await?));
     }
     let retried = projections.skip(&name, &aggregate, position).await?;
-    let Retried { released, still } = &retried;
-    // The view is not what the events make of it any more.
-    warn!(projection = name, %aggregate, %position, released, parked = still.is_some(), request_id, "skipped an event");
-    Ok(released_answer(&aggregate, &retried))
+    let Retried { released, still_parked } = &retried;
+    // From now on the view differs from what the events alone would lead to.
+    warn!(projection = name, %aggregate, %position, released, parked = still_parked.is_some(), request_id, "skipped an event");
+    Ok(answer_released(&aggregate, &retried))
 }
 
 impl Api {
@@ -112,13 +111,13 @@ impl Api {
         let after = Position(parameters.number("after")?.unwrap_or(0));
         let limit = self.page_limit(&parameters)?;
         let (projections, name) = self.projection(uri)?;
-        // One more than asked for tells whether there is a next page.
+        // One event more than the limit tells whether there is a next page.
         let mut parked = projections.parked(&name, of, after, limit + 1).await?;
         let has_more = parked.len() > limit;
         parked.truncate(limit);
         let last = parked.last().filter(|_| has_more);
         let next = last.map(|last| next_page(uri, &parameters, last.position.0));
-        Ok(ParkedPage { parked: parked.iter().map(shown).collect(), next })
+        Ok(ParkedPage { parked: parked.iter().map(document_of).collect(), next })
     }
 
     fn aggregate(&self, aggregate_type: &str, id: String) -> Result<AggregateRef, Problem> {
@@ -134,13 +133,13 @@ fn next_page(uri: &Uri, parameters: &Parameters<'_>, last: u64) -> String {
     format!("{}?after={last}{limit}", uri.path())
 }
 
-/// The name of a type that the application has.
+/// Parses the name of an aggregate type that the application has.
 fn known_type(name: &str) -> Result<AggregateType, Problem> {
     let aggregate_type = AggregateType::new(name);
     aggregate_type.map_err(|error| Problem::new(&problem::UNKNOWN_AGGREGATE_TYPE, error.to_string()))
 }
 
-fn shown(parked: &Parked) -> ParkedEvent {
+fn document_of(parked: &Parked) -> ParkedEvent {
     let Parked { aggregate, version, position, reason, attempts } = parked;
     ParkedEvent {
         aggregate: aggregate.aggregate_type.to_string(),
@@ -153,11 +152,11 @@ fn shown(parked: &Parked) -> ParkedEvent {
     }
 }
 
-fn released_answer(aggregate: &AggregateRef, retried: &Retried) -> Response {
+fn answer_released(aggregate: &AggregateRef, retried: &Retried) -> Response {
     json(&json!({
         "aggregate": aggregate.aggregate_type.as_str(),
         "id": aggregate.id.as_str(),
         "released": retried.released,
-        "still_parked": retried.still.as_ref().map(shown),
+        "still_parked": retried.still_parked.as_ref().map(document_of),
     }))
 }

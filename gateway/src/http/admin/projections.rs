@@ -1,4 +1,4 @@
-//! `/admin/projections`: how the projections are, and what is done to them.
+//! `/admin/projections`: the state of the projections, and the operations on them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::Response;
 use dormouse_kernel::Position;
-use dormouse_projections::{Progress, Projections, State as Fares};
-use serde::{Deserialize, Serialize};
+use dormouse_projections::{Progress, Projections, State as ProjectionState};
+use serde::Deserialize;
 use serde_json::json;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{said, who};
+use super::{answer, parse_body, request_id_of};
 use crate::admin::{Overview, Projection, Rebuild};
 use crate::http::address::{Parameters, decoded, segments};
 use crate::http::commands::unknown;
@@ -21,20 +21,20 @@ use crate::http::problem::{self, Problem};
 use crate::http::views::state_name;
 use crate::http::{Api, json};
 
-/// A rebuild that was begun is to be seen after a moment; if it takes longer, whoever asked looks again.
+/// How long a response waits for a rebuild to become visible. After that the client has to ask again.
 const BEGINNING: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RebuildOrder {
-    /// One that is under way is thrown away.
+struct RebuildRequest {
+    /// Whether a rebuild in progress is discarded.
     #[serde(default)]
     start_over: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ResetOrder {
+struct ResetRequest {
     /// The last event that is left out.
     to: Position,
 }
@@ -44,14 +44,14 @@ pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result
     Parameters::of(request.uri(), &[])?;
     let progress = api.projections.as_ref().map(Projections::progress).unwrap_or_default();
     let head = api.head(&progress);
-    // What is not known must not hide what is: whoever looks here may do so because the views do not answer.
+    // The list is returned even if the orphans are unknown: an operator may look here because the views do not answer.
     let orphans = match &api.projections {
         Some(projections) => {
-            projections.orphans().await.inspect_err(|error| warn!(%error, "cannot look for orphans")).ok()
+            projections.orphans().await.inspect_err(|error| warn!(%error, "cannot look for orphaned views")).ok()
         }
         None => Some(Vec::new()),
     };
-    let mut projections: Vec<_> = progress.iter().map(|progress| shown(progress, head)).collect();
+    let mut projections: Vec<_> = progress.iter().map(|progress| document_of(progress, head)).collect();
     projections.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(answer(&Overview { head: head.0, projections, orphans }))
 }
@@ -60,66 +60,66 @@ pub(super) async fn all(State(api): State<Arc<Api>>, request: Request) -> Result
 pub(super) async fn one(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
     let (_, name) = api.projection(request.uri())?;
-    api.shown(&name)
+    api.answer_projection(&name)
 }
 
 /// `POST /admin/projections/{name}/pause`
 pub(super) async fn pause(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
     projections.pause(&name).await?;
-    info!(projection = name, request_id = who(&request), "paused a projection");
-    api.shown(&name)
+    info!(projection = name, request_id = request_id_of(&request), "paused a projection");
+    api.answer_projection(&name)
 }
 
 /// `POST /admin/projections/{name}/resume`
 pub(super) async fn resume(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
     projections.resume(&name).await?;
-    info!(projection = name, request_id = who(&request), "resumed a projection");
-    api.shown(&name)
+    info!(projection = name, request_id = request_id_of(&request), "resumed a projection");
+    api.answer_projection(&name)
 }
 
-/// `POST /admin/projections/{name}/rebuild`: answers when it has begun.
+/// `POST /admin/projections/{name}/rebuild`: answers when the rebuild has begun.
 pub(super) async fn rebuild(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
-    let request_id = who(&request).map(str::to_owned);
-    let RebuildOrder { start_over } = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let RebuildRequest { start_over } = parse_body(&api, request).await?;
     let mut progress = projections.reader(&name).map(dormouse_projections::Reader::progress);
     let before = progress.as_ref().and_then(|progress| progress.borrow().build);
     projections.rebuild(&name, start_over).await?;
-    info!(projection = name, start_over, request_id, "told a projection to rebuild its view");
+    info!(projection = name, start_over, request_id, "began to rebuild a view");
     if let Some(progress) = &mut progress {
         let has_begun = |progress: &Progress| progress.rebuild.is_some() || progress.build != before;
-        // Begun it is in any case.
+        // The rebuild has begun in any case, so a timeout is no error.
         let _seen = timeout(BEGINNING, progress.wait_for(has_begun)).await.is_ok();
     }
-    api.shown(&name)
+    api.answer_projection(&name)
 }
 
 /// `POST /admin/projections/{name}/reset`
 pub(super) async fn reset(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     let (projections, name) = api.projection(request.uri())?;
-    let request_id = who(&request).map(str::to_owned);
-    let ResetOrder { to } = said(&api, request).await?;
+    let request_id = request_id_of(&request).map(str::to_owned);
+    let ResetRequest { to } = parse_body(&api, request).await?;
     projections.reset(&name, to).await?;
     info!(projection = name, %to, request_id, "reset a projection");
-    api.shown(&name)
+    api.answer_projection(&name)
 }
 
-/// `DELETE /admin/projections/{name}`: a view, also one whose projection is gone.
+/// `DELETE /admin/projections/{name}`: drops a view, also one whose projection was removed from the application.
 pub(super) async fn drop(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    let name = named(request.uri());
+    let name = name_in(request.uri());
     let Some(projections) = &api.projections else { return Err(api.unknown_projection(&name)) };
     projections.drop_view(&name).await?;
-    info!(projection = name, request_id = who(&request), "dropped a view");
+    info!(projection = name, request_id = request_id_of(&request), "dropped a view");
     Ok(json(&json!({ "name": name, "dropped": true })))
 }
 
 impl Api {
-    /// The projection that a path names, and what has it.
+    /// The name of the projection in the path, with the projections that it belongs to.
     pub(super) fn projection(&self, uri: &Uri) -> Result<(&Projections, String), Problem> {
-        let name = named(uri);
+        let name = name_in(uri);
         match &self.projections {
             Some(projections) if projections.reader(&name).is_some() => Ok((projections, name)),
             _ => Err(self.unknown_projection(&name)),
@@ -131,27 +131,28 @@ impl Api {
         unknown(&problem::UNKNOWN_PROJECTION, &format!("there is no projection {name:?}"), name, known)
     }
 
-    /// The last event of the log, as far as anybody here knows: other nodes append, too, and a view may have heard of it.
+    /// The last event of the log, as far as this node knows. Other nodes append too, and a view may have read their
+    /// events.
     fn head(&self, progress: &[Progress]) -> Position {
         let known = *self.engine.journal().head().borrow();
         progress.iter().map(|progress| progress.position).fold(known, Position::max)
     }
 
-    fn shown(&self, name: &str) -> Result<Response, Problem> {
+    fn answer_projection(&self, name: &str) -> Result<Response, Problem> {
         let progress = self.projections.as_ref().map(Projections::progress).unwrap_or_default();
         let head = self.head(&progress);
         let found = progress.iter().find(|progress| progress.name == name);
-        found.map(|progress| answer(&shown(progress, head))).ok_or_else(|| self.unknown_projection(name))
+        found.map(|progress| answer(&document_of(progress, head))).ok_or_else(|| self.unknown_projection(name))
     }
 }
 
-/// The projection that a path names.
-fn named(uri: &Uri) -> String {
+/// The name of the projection in the path.
+fn name_in(uri: &Uri) -> String {
     let segment = segments(uri).nth(2).unwrap_or_default();
     decoded(segment).unwrap_or_default().into_owned()
 }
 
-fn shown(progress: &Progress, head: Position) -> Projection {
+fn document_of(progress: &Progress, head: Position) -> Projection {
     let lag = |position: Position| head.0.saturating_sub(position.0);
     let rebuild = progress.rebuild.as_ref().map(|rebuild| Rebuild {
         build: rebuild.build.0,
@@ -178,14 +179,9 @@ fn shown(progress: &Progress, head: Position) -> Projection {
     }
 }
 
-fn reason(state: &Fares) -> Option<String> {
+fn reason(state: &ProjectionState) -> Option<String> {
     match state {
-        Fares::Retrying(reason) | Fares::Stopped(reason) => Some(reason.clone()),
+        ProjectionState::Retrying(reason) | ProjectionState::Stopped(reason) => Some(reason.clone()),
         _ => None,
     }
-}
-
-pub(super) fn answer(shown: &impl Serialize) -> Response {
-    // Names, numbers and texts are always JSON.
-    json(&serde_json::to_value(shown).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! The lines of a request's body, as it arrives.
+//! Splits a request's body into lines while it arrives.
 
 use axum::BoxError;
 use axum::body::{Body, Bytes};
@@ -11,30 +11,30 @@ pub(super) struct Input {
     body: Option<Body>,
     buffer: BytesMut,
     lines: AnyDelimiterCodec,
-    /// Lines that were found, blank ones included.
+    /// The number of lines so far, blank ones included.
     number: u64,
 }
 
-/// What comes next in a body.
-pub(super) enum Read {
+/// A line of a body.
+pub(super) enum InputLine {
     /// A line that is not blank, with its number.
     Line(u64, Bytes),
-    /// A line of more bytes than a line may have, which was passed over.
+    /// The number of a line that exceeds the limit and was skipped.
     TooLong(u64),
 }
 
 impl Input {
-    /// `max` bytes are the most of one line.
+    /// A reader of lines with at most `max` bytes.
     pub(super) fn new(body: Body, max: usize) -> Self {
         let lines = AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), Vec::new(), max);
         Self { body: Some(body), buffer: BytesMut::new(), lines, number: 0 }
     }
 
-    /// The next line; none at the end of the body. Nothing is lost if the future is dropped.
+    /// The next line; `None` at the end of the body. Nothing is lost if the future is dropped.
     ///
     /// # Errors
     /// The body ended before it was complete.
-    pub(super) async fn next(&mut self) -> Result<Option<Read>, BoxError> {
+    pub(super) async fn next(&mut self) -> Result<Option<InputLine>, BoxError> {
         loop {
             let found = match &self.body {
                 Some(_) => self.lines.decode(&mut self.buffer),
@@ -44,12 +44,12 @@ impl Input {
                 Ok(Some(line)) => {
                     self.number += 1;
                     if !line.trim_ascii().is_empty() {
-                        return Ok(Some(Read::Line(self.number, line)));
+                        return Ok(Some(InputLine::Line(self.number, line)));
                     }
                 }
                 Err(AnyDelimiterCodecError::MaxChunkLengthExceeded) => {
                     self.number += 1;
-                    return Ok(Some(Read::TooLong(self.number)));
+                    return Ok(Some(InputLine::TooLong(self.number)));
                 }
                 Err(AnyDelimiterCodecError::Io(error)) => return Err(error.into()),
                 Ok(None) => {
@@ -64,7 +64,8 @@ impl Input {
         }
     }
 
-    /// Reads on and throws away what comes, to its end: a client that still sends must not find its connection closed.
+    /// Reads the rest of the body and throws it away, so that a client that still sends does not find its connection
+    /// closed.
     pub(super) async fn discard(&mut self) {
         let Some(body) = &mut self.body else { return };
         while let Some(Ok(_)) = body.frame().await {}
@@ -80,21 +81,21 @@ mod tests {
 
     use super::*;
 
-    /// Lines as they are found, those that are too long as none.
+    /// The lines that are found; a line that is too long is `None`.
     async fn lines(pieces: Vec<Vec<u8>>, max: usize) -> Vec<(u64, Option<Vec<u8>>)> {
         let body = Body::from_stream(iter(pieces.into_iter().map(|piece| Ok::<_, Infallible>(Bytes::from(piece)))));
         let (mut input, mut found) = (Input::new(body, max), Vec::new());
         while let Some(read) = input.next().await.unwrap() {
             found.push(match read {
-                Read::Line(number, line) => (number, Some(line.to_vec())),
-                Read::TooLong(number) => (number, None),
+                InputLine::Line(number, line) => (number, Some(line.to_vec())),
+                InputLine::TooLong(number) => (number, None),
             });
         }
         found
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_is_passed_over_and_those_behind_it_are_read() {
+    async fn a_line_that_is_too_long_is_skipped_and_later_lines_are_read() {
         let text = b"ab\n\n0123456789\r\n01234567890\ncd".to_vec();
         let expected = [(1, Some(&b"ab"[..])), (3, None), (4, None), (5, Some(b"cd"))];
         let expected: Vec<_> = expected.map(|(number, line)| (number, line.map(<[u8]>::to_vec))).to_vec();

@@ -1,4 +1,4 @@
-//! A line of a bulk request, and what it is answered.
+//! A line of a bulk request, and the line that answers it.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::http::conditions::command_key;
-use crate::http::outcome::Told;
+use crate::http::outcome::EncodedOutcome;
 use crate::http::problem::{self, Problem};
 
-/// As it is written.
+/// The fields of a line, as the client wrote them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written<'l> {
+struct LineFields<'l> {
     #[serde(borrow)]
     r#type: Cow<'l, str>,
     #[serde(borrow)]
@@ -29,11 +29,11 @@ struct Written<'l> {
     expected_version: Option<u64>,
 }
 
-/// A command, as a line has it.
+/// The command of a line.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) aggregate: Aggregate,
-    /// The command's name in addresses.
+    pub(super) aggregate: LineAggregate,
+    /// The command's path segment.
     pub(super) command: String,
     /// The command's fields in JSON; empty if there are none.
     pub(super) body: Bytes,
@@ -41,26 +41,26 @@ pub(super) struct Line {
     pub(super) expected: Expected,
 }
 
-/// Whom a line is for. Lines of one aggregate keep their order.
+/// The aggregate of a line. Lines of one aggregate keep their order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Aggregate {
+pub(super) struct LineAggregate {
     pub(super) aggregate_type: String,
     pub(super) id: AggregateId,
 }
 
 impl Line {
-    /// Reads a line of JSON. Whether there are such a type and such a command is found out when it is carried out.
+    /// Parses a line of JSON. Whether the type and the command exist is checked when the command is carried out.
     pub(super) fn parse(text: &Bytes) -> Result<Self, Problem> {
-        let written: Written<'_> = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
+        let written: LineFields<'_> = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
         let refused = |detail: String| Problem::new(&problem::INVALID_AGGREGATE_ID, detail);
         let id = AggregateId::new(&*written.id).map_err(|error| refused(error.to_string()))?;
         let refused = |detail: String| Problem::new(&problem::INVALID_COMMAND_KEY, detail);
         let key = written.key.map(|key| command_key(&key)).transpose().map_err(refused)?;
-        // Addresses say `create-order`, the command itself is `CreateOrder`: here both will do.
+        // Addresses use `create-order`, the command's own name is `CreateOrder`. A line may use either.
         let is_variant = written.command.bytes().any(|byte| byte.is_ascii_uppercase());
         let command = if is_variant { kebab_case(&written.command) } else { written.command.into_owned() };
         Ok(Self {
-            aggregate: Aggregate { aggregate_type: written.r#type.into_owned(), id },
+            aggregate: LineAggregate { aggregate_type: written.r#type.into_owned(), id },
             command,
             body: written.body.map_or_else(Bytes::new, |body| text.slice_ref(body.get().as_bytes())),
             key,
@@ -69,20 +69,20 @@ impl Line {
     }
 }
 
-/// What is no line.
+/// The problem with a line that is not a command.
 fn malformed(error: &serde_json::Error) -> Problem {
     if error.is_data() {
-        const FIELDS: &str = "a line has type, id, command, and if need be body, key and expected_version";
+        const FIELDS: &str = "a line has type, id and command, and may have body, key and expected_version";
         return Problem::new(&problem::INVALID_BODY, format!("{error}; {FIELDS}"));
     }
-    Problem::new(&problem::MALFORMED_JSON, format!("the line is no JSON: {error}"))
+    Problem::new(&problem::MALFORMED_JSON, format!("the line is not JSON: {error}"))
 }
 
-/// Writes the answer to a line: its number, its key, and what came of it.
-pub(super) fn answer(
+/// Writes the answer to a line: its number, its key, and the outcome or problem of its command.
+pub(super) fn write_answer(
     number: u64,
     key: Option<&CommandKey>,
-    result: Result<Told, Problem>,
+    result: Result<EncodedOutcome, Problem>,
     request_id: &str,
 ) -> Vec<u8> {
     let mut written = format!("{{\"line\":{number},").into_bytes();
@@ -92,16 +92,16 @@ pub(super) fn answer(
         written.push(b',');
     }
     match result {
-        Ok(told) => {
+        Ok(outcome) => {
             written.extend_from_slice(b"\"status\":200,");
-            if let Some(tag) = told.tag.as_ref().and_then(|tag| tag.to_str().ok()) {
+            if let Some(tag) = outcome.tag.as_ref().and_then(|tag| tag.to_str().ok()) {
                 written.extend_from_slice(format!("\"etag\":{},", json_text(tag)).as_bytes());
             }
-            if told.repeated {
+            if outcome.repeated {
                 written.extend_from_slice(b"\"replayed\":true,");
             }
             written.extend_from_slice(b"\"outcome\":");
-            written.extend_from_slice(&told.body);
+            written.extend_from_slice(&outcome.body);
             written.extend_from_slice(b"}\n");
         }
         Err(problem) => write_problem(&mut written, &problem, request_id),
@@ -109,15 +109,15 @@ pub(super) fn answer(
     written
 }
 
-/// Writes a line that answers none of the request's: why no more of them were read.
-pub(super) fn end(problem: &Problem, request_id: &str) -> Vec<u8> {
+/// Writes a line without a number. It says why the rest of the request was not read.
+pub(super) fn write_end(problem: &Problem, request_id: &str) -> Vec<u8> {
     let mut written = b"{".to_vec();
     write_problem(&mut written, problem, request_id);
     written
 }
 
 fn write_problem(written: &mut Vec<u8>, problem: &Problem, request_id: &str) {
-    let (status, document) = (problem.kind().status.as_u16(), problem.body(request_id));
+    let (status, document) = (problem.problem_type().status.as_u16(), problem.body(request_id));
     written.extend_from_slice(format!("\"status\":{status},\"problem\":{document}}}\n").as_bytes());
 }
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<Line, &'static str> {
-        Line::parse(&Bytes::copy_from_slice(text.as_bytes())).map_err(|problem| problem.kind().slug)
+        Line::parse(&Bytes::copy_from_slice(text.as_bytes())).map_err(|problem| problem.problem_type().slug)
     }
 
     #[test]
@@ -143,14 +143,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_needs_no_more_than_to_say_what_and_whom() {
+    fn a_line_needs_only_a_type_an_id_and_a_command() {
         let line = parsed(" {\"command\":\"clear\",\"id\":\"c\",\"type\":\"cart\"}\r").unwrap();
         assert_eq!((line.command.as_str(), line.body.len(), line.expected), ("clear", 0, Expected::Any));
         assert!(line.key.is_none());
     }
 
     #[test]
-    fn what_is_no_line_is_refused() {
+    fn an_invalid_line_is_refused() {
         for (text, slug) in [
             ("{", "malformed-json"),
             ("{} {}", "invalid-body"),
@@ -165,6 +165,9 @@ mod tests {
         ] {
             assert_eq!(parsed(text).unwrap_err(), slug, "{text}");
         }
-        assert_eq!(Line::parse(&Bytes::from_static(b"{\"type\":\"\xff\"}")).unwrap_err().kind().slug, "malformed-json");
+        assert_eq!(
+            Line::parse(&Bytes::from_static(b"{\"type\":\"\xff\"}")).unwrap_err().problem_type().slug,
+            "malformed-json"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! How answers of views are kept in memory: what it holds and whether it is of use. It has no bad state: without it,
-//! answers come from the views.
+//! The cache of views: what it holds, and how often it could answer. Its status is always `ok`: without the cache, the
+//! views are read.
 
 use dormouse_projections::Projections;
 use serde_json::{Value, json};

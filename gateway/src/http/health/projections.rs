@@ -1,9 +1,9 @@
-//! How the projections do: how far each is behind the log, and whether it still moves.
+//! The status of the projections: how far each is behind the log, and whether it still makes progress.
 
-use dormouse_journal::PageLimit;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use dormouse_journal::PageLimit;
 use dormouse_kernel::{Position, Timestamp};
 use dormouse_projections::{Progress, State};
 use serde_json::{Value, json};
@@ -11,18 +11,20 @@ use tokio::time::{Instant, timeout};
 
 use super::{Check, PING_TIMEOUT, Status};
 use crate::http::Api;
-use crate::http::views::{Served, state_name};
+use crate::http::views::{ServedView, state_name};
 
-/// A view that is so many events behind is out of date for those who read it.
+/// With this lag in events, a view is out of date for its readers.
 const BEHIND: u64 = 1000;
 
-/// Since when a view has been behind without moving, as far as anybody has looked.
+/// Measures how long a view has been behind without progress. It knows the view only from the calls of
+/// [`observe`](Self::observe).
 #[derive(Debug, Default)]
-pub(in crate::http) struct Standstill(Mutex<Option<(Position, Instant)>>);
+pub(in crate::http) struct StallTimer(Mutex<Option<(Position, Instant)>>);
 
-impl Standstill {
-    /// Looks again, at a view that is there while the log ends at `head`. How long it has stood still, if it is behind.
-    pub(in crate::http) fn look(&self, position: Position, head: Position, now: Instant) -> Option<Duration> {
+impl StallTimer {
+    /// Notes the position of a view while the log ends at `head`. Returns how long the view has made no progress;
+    /// `None` if it is not behind.
+    pub(in crate::http) fn observe(&self, position: Position, head: Position, now: Instant) -> Option<Duration> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if position >= head {
             *seen = None;
@@ -38,25 +40,25 @@ impl Standstill {
 }
 
 impl Api {
-    /// Never down: commands, and the other views, go on without it.
+    /// The component is never down: commands, and the other views, work without a failed projection.
     pub(super) async fn projections(&self) -> Check {
         let journal = self.engine.journal();
         let known = *journal.head().borrow();
-        // Other nodes append, too, and a head that stands still here may move there.
-        let asked = timeout(PING_TIMEOUT, journal.ping()).await;
-        let head = asked.ok().and_then(Result::ok).map_or(known, |head| head.max(known));
+        // Other nodes append too, and this node's head does not show their events.
+        let started = timeout(PING_TIMEOUT, journal.ping()).await;
+        let head = started.ok().and_then(Result::ok).map_or(known, |head| head.max(known));
         let mut worst = Status::Ok;
         let mut shown = Vec::new();
         for view in self.views.iter() {
             let progress = view.reader.progress().borrow().clone();
-            let trouble = self.trouble(view, &progress, head);
-            let status = if trouble.is_none() { Status::Ok } else { Status::Degraded };
+            let reason = self.degraded_because(view, &progress, head);
+            let status = if reason.is_none() { Status::Ok } else { Status::Degraded };
             worst = worst.max(status);
             shown.push(json!({
                 "name": progress.name,
                 "version": view.definition().version(),
                 "status": status.as_str(),
-                "reason": trouble,
+                "reason": reason,
                 "state": state_name(&progress.state),
                 "position": progress.position,
                 "lag": lag(&progress, head),
@@ -68,37 +70,41 @@ impl Api {
         Check::new(worst, [("head", json!(head)), ("projections", Value::Array(shown))])
     }
 
-    /// What is wrong with a projection, if anything is.
-    fn trouble(&self, view: &Served, progress: &Progress, head: Position) -> Option<String> {
-        let stood = view.standstill.look(progress.position, head, Instant::now());
-        let stalled = stood.filter(|stood| *stood >= self.views.stalled_after);
+    /// What is wrong with a projection; `None` if nothing is.
+    fn degraded_because(&self, view: &ServedView, progress: &Progress, head: Position) -> Option<String> {
+        let stalled_for = view.stall_timer.observe(progress.position, head, Instant::now());
+        let stalled = stalled_for.filter(|stalled_for| *stalled_for >= self.views.stalled_after);
         match progress.state {
-            State::Stopped(_) => return Some("it has stopped: its log says why".to_owned()),
-            State::Ended => return Some("it was told to end".to_owned()),
-            State::Dropped => return Some("its view was dropped: it is built anew when it is resumed".to_owned()),
-            State::Retrying(_) => return Some("something failed and is tried again: its log says what".to_owned()),
+            State::Stopped(_) => {
+                return Some(
+                    "it has stopped: the server's log has the reason, resume it when that is mended".to_owned(),
+                );
+            }
+            State::Ended => return Some("it has ended, because the server shuts down".to_owned()),
+            State::Dropped => return Some("its view was dropped: resume it to build the view again".to_owned()),
+            State::Retrying(_) => {
+                return Some("something failed and is retried: the server's log has the reason".to_owned());
+            }
             _ => {}
         }
         let lag = lag(progress, head);
         if progress.state == State::Paused && lag > 0 {
             return Some(format!("it is paused, {lag} events behind"));
         }
-        if let Some(stood) = stalled {
-            return Some(format!("it is {lag} events behind and has not moved for {} s", stood.as_secs()));
+        if let Some(stalled_for) = stalled {
+            return Some(format!("it is {lag} events behind and has made no progress for {} s", stalled_for.as_secs()));
         }
         if lag >= BEHIND {
             return Some(format!("it is {lag} events behind"));
         }
         if progress.begun_after > Position::ZERO {
             let after = progress.begun_after;
-            return Some(format!(
-                "it was reset: it lacks the events up to {after}, and is partial until it is rebuilt"
-            ));
+            return Some(format!("it was reset: it lacks the events up to {after}, rebuild it to have them"));
         }
         (progress.parked > 0).then(|| format!("the events of {} aggregates are parked", progress.parked))
     }
 
-    /// When the event at a position was decided, if the journal says so soon.
+    /// When the event at a position was decided; `None` if the journal does not answer soon.
     async fn recorded_at(&self, position: Position) -> Option<Timestamp> {
         let before = Position(position.0.checked_sub(1)?);
         let read = timeout(PING_TIMEOUT, self.engine.journal().read_log(before, PageLimit::ONE)).await;
@@ -115,16 +121,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_view_stands_still_from_when_it_was_first_seen_behind_at_one_place() {
-        let (standstill, start) = (Standstill::default(), Instant::now());
+    fn a_view_makes_no_progress_since_it_was_first_seen_behind_at_a_position() {
+        let (stall_timer, start) = (StallTimer::default(), Instant::now());
         let seconds = Duration::from_secs;
-        let look = |position, head, at| standstill.look(Position(position), Position(head), start + seconds(at));
-        assert_eq!(look(5, 5, 0), None);
-        assert_eq!(look(5, 6, 3600), Some(seconds(0)), "it was not behind before");
-        assert_eq!(look(5, 7, 3630), Some(seconds(30)));
-        assert_eq!(look(6, 7, 3640), Some(seconds(0)), "it moves");
-        assert_eq!(look(6, 7, 3700), Some(seconds(60)));
-        assert_eq!(look(7, 7, 3710), None);
-        assert_eq!(look(7, 8, 3720), Some(seconds(0)));
+        let observe = |position, head, at| stall_timer.observe(Position(position), Position(head), start + seconds(at));
+        assert_eq!(observe(5, 5, 0), None);
+        assert_eq!(observe(5, 6, 3600), Some(seconds(0)), "it was not behind before");
+        assert_eq!(observe(5, 7, 3630), Some(seconds(30)));
+        assert_eq!(observe(6, 7, 3640), Some(seconds(0)), "it moves");
+        assert_eq!(observe(6, 7, 3700), Some(seconds(60)));
+        assert_eq!(observe(7, 7, 3710), None);
+        assert_eq!(observe(7, 8, 3720), Some(seconds(0)));
     }
 }

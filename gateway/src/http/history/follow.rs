@@ -1,4 +1,4 @@
-//! The events of one aggregate as they come.
+//! A stream of the events of one aggregate.
 
 use dormouse_journal::{CatchUps, Feed, Journal, LogFilter, PageLimit, ReadError};
 use dormouse_kernel::{AggregateRef, Mark, Position, RecordedEvent, Version};
@@ -7,29 +7,29 @@ use tokio::task::consume_budget;
 
 use crate::http::budget::Share;
 use crate::http::log::Filter;
-use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source, largest};
+use crate::http::stream::{PAGE_BYTES, ReadPause, SCAN_EVENTS, Source, largest};
 use crate::http::token::Token;
 
-/// What is read at once from a history.
-const READ: PageLimit = PageLimit::events(100).bytes(PAGE_BYTES);
+/// The limit of one read of a history.
+const READ_LIMIT: PageLimit = PageLimit::events(100).bytes(PAGE_BYTES);
 
-/// A stream this far behind the head reads the aggregate's history rather than everybody's events: most of those are not
-/// its own. What is nearer, the journal has in memory.
+/// A stream that is further behind the head than this reads the aggregate's history: most events of the log belong to
+/// other aggregates. The journal has nearer events in memory.
 const FAR_BEHIND: u64 = 16 << 10;
 
-/// Follows an aggregate: its history first, then what the log shows of it.
+/// Follows an aggregate: first its history, then its events in the log.
 pub(super) struct History {
     journal: Journal,
     aggregate: AggregateRef,
     filter: Filter,
-    /// The last one given, or passed over by the filter.
+    /// The last version that was returned, or that the filter dropped.
     version: Version,
-    /// The mark of its chain.
+    /// The mark of the chain at that version.
     mark: Option<Mark>,
-    /// What it has of the log, once it has caught up.
+    /// The feed of the log, once the stream has caught up.
     feed: Option<Feed>,
     head: watch::Receiver<Position>,
-    rest: Rest,
+    pause: ReadPause,
     turns: CatchUps,
 }
 
@@ -42,30 +42,30 @@ impl History {
         turns: CatchUps,
     ) -> Self {
         let (journal, head, version, mark) = (journal.clone(), journal.head(), Version(after.number), after.mark);
-        Self { journal, aggregate, filter, version, mark, feed: None, head, rest: Rest::default(), turns }
+        Self { journal, aggregate, filter, version, mark, feed: None, head, pause: ReadPause::default(), turns }
     }
 
-    /// A page of the history; none in front of an event that is larger than a page and `largest`. The last one ends where
-    /// the log is followed from.
+    /// A page of the history; `None` before an event that is larger than a page and than `largest`. After the last
+    /// page, the stream continues with the log.
     async fn read(&mut self, largest: usize) -> Result<Option<Vec<RecordedEvent>>, ReadError> {
-        // Taken before the history is read: what is committed meanwhile comes from the feed.
+        // The head is read before the history: the feed delivers what is committed meanwhile.
         let head = *self.head.borrow();
         let of_its_type =
             LogFilter { types: vec![self.aggregate.aggregate_type.as_str().to_owned()], events: Vec::new() };
         let feed = self.journal.feed(head).page_bytes(PAGE_BYTES).only(of_its_type).in_turn(self.turns.clone());
         let _turn = self.turns.turn().await;
-        let mut page = self.journal.history(&self.aggregate, self.version, READ.largest(largest)).await?;
+        let mut page = self.journal.history(&self.aggregate, self.version, READ_LIMIT.largest(largest)).await?;
         if page.is_empty() && page.is_cut {
             return Ok(None);
         }
         self.feed = (!page.is_cut).then_some(feed);
-        // What is there, but was not announced, may be about to be undone.
+        // An event that is stored but was not announced may still be undone.
         page.events.retain(|event| event.position <= head);
         Ok(Some(page.events))
     }
 
-    /// Moves on to behind these events, and keeps those that are wanted.
-    fn pass(&mut self, mut events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, ReadError> {
+    /// Moves on past these events, and keeps the wanted ones.
+    fn move_past(&mut self, mut events: Vec<RecordedEvent>) -> Result<Vec<RecordedEvent>, ReadError> {
         for event in &events {
             if event.version != self.version.next() {
                 return Err(ReadError::Damaged {
@@ -91,15 +91,15 @@ impl Source for History {
                 Some(feed) if head.0.saturating_sub(feed.position().0) <= FAR_BEHIND => {
                     let before = feed.position();
                     feed.set_largest(largest);
-                    let events = feed.ready_where(LOOK, |aggregate, _| *aggregate == self.aggregate).await?;
+                    let events = feed.ready_where(SCAN_EVENTS, |aggregate, _| *aggregate == self.aggregate).await?;
                     if feed.position() > before {
                         if events.is_empty() {
-                            self.rest.in_vain();
+                            self.pause.found_nothing();
                         }
                     } else if feed.is_behind() {
                         return Ok(events);
                     } else {
-                        self.rest.until_past(&mut self.head, before).await;
+                        self.pause.wait_past(&mut self.head, before).await;
                     }
                     events
                 }
@@ -108,7 +108,7 @@ impl Source for History {
                     None => return Ok(Vec::new()),
                 },
             };
-            let events = self.pass(events)?;
+            let events = self.move_past(events)?;
             if !events.is_empty() {
                 return Ok(events);
             }

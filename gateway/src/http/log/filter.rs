@@ -1,4 +1,4 @@
-//! Which events a client wants to see.
+//! The filter of a client: which events it wants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,16 +10,16 @@ use crate::http::address::{Parameters, invalid};
 use crate::http::commands::unknown;
 use crate::http::problem::{self, Problem};
 
-/// Types of aggregates, and of events; those that were not named are all wanted.
+/// Types of aggregates and of events. An empty selection means all.
 #[derive(Clone, Debug, Default)]
 pub(in crate::http) struct Filter {
     types: Vec<String>,
-    /// By aggregate type, for those that have some of the named events.
+    /// By aggregate type, for types that have at least one of the named events.
     events: Option<BTreeMap<String, EventSelection>>,
 }
 
 impl Filter {
-    /// `?type=order,payment&event=OrderPlaced`: names that exist, or did, separated by commas.
+    /// `?type=order,payment&event=OrderPlaced`: current or former names, separated by commas.
     pub(super) fn of(api: &Api, parameters: &Parameters<'_>) -> Result<Self, Problem> {
         let types = names(parameters, "type")?;
         for name in &types {
@@ -29,13 +29,14 @@ impl Filter {
         Ok(Self { types, events })
     }
 
-    /// Of the events of one type, `?event=OrderPlaced`.
+    /// The filter `?event=OrderPlaced` for the events of one type.
     pub(in crate::http) fn of_type(api: &Api, name: &str, parameters: &Parameters<'_>) -> Result<Self, Problem> {
         let events = Self::events(api, &[name.to_owned()], parameters)?;
         Ok(Self { types: Vec::new(), events })
     }
 
-    /// The named events, each of which some of the types have, or had; of all types, if there are none.
+    /// The selection of the named events among these types, or among all types if there are none. Each name must be a
+    /// current or former event of one of the types.
     fn events(
         api: &Api,
         types: &[String],
@@ -49,7 +50,11 @@ impl Filter {
             || api.resources.iter().filter(|(name, _)| types.is_empty() || types.iter().any(|one| one == *name));
         let is_known = |event: &String| resources().any(|(_, resource)| !resource.select(&[event.as_str()]).is_empty());
         if let Some(unknown_event) = events.iter().find(|event| !is_known(event)) {
-            let whose = if types.is_empty() { "no aggregate type".to_owned() } else { types.join(", ") + ": none" };
+            let whose = if types.is_empty() {
+                "no aggregate type".to_owned()
+            } else {
+                "none of ".to_owned() + &types.join(", ")
+            };
             let what = format!("{whose} has an event {unknown_event:?}");
             let known = resources().flat_map(|(_, resource)| resource.events()).copied();
             return Err(unknown(&problem::UNKNOWN_EVENT_TYPE, &what, unknown_event, known));
@@ -59,12 +64,13 @@ impl Filter {
         Ok(Some(selections.filter(|(_, selection)| !selection.is_empty()).collect()))
     }
 
-    /// Whether everything is wanted.
+    /// Whether every event is wanted.
     fn is_none(&self) -> bool {
         self.types.is_empty() && self.events.is_none()
     }
 
-    /// What has to be read of the log to find what is wanted: that, and what may turn out to be wanted. `None`: everything.
+    /// The part of the log that must be read: wanted events, and events that may turn out to be wanted. `None`:
+    /// everything.
     pub(super) fn stored(&self) -> Option<LogFilter> {
         if self.is_none() {
             return None;
@@ -92,7 +98,7 @@ fn names(parameters: &Parameters<'_>, parameter: &str) -> Result<Vec<String>, Pr
     let Some(value) = parameters.get(parameter) else { return Ok(Vec::new()) };
     let names: Vec<String> = value.split(',').map(|name| name.trim().to_owned()).collect();
     if names.iter().any(String::is_empty) {
-        return Err(invalid(parameter, "is not a list of names, separated by commas"));
+        return Err(invalid(parameter, "is not a list of names separated by commas"));
     }
     Ok(names)
 }

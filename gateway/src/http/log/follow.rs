@@ -1,4 +1,4 @@
-//! The log as it grows.
+//! A stream of the log.
 
 use dormouse_journal::{CatchUps, Feed, Journal, ReadError};
 use dormouse_kernel::{Position, RecordedEvent};
@@ -7,16 +7,16 @@ use tokio::task::consume_budget;
 
 use super::Filter;
 use crate::http::budget::Share;
-use crate::http::stream::{LOOK, PAGE_BYTES, Rest, Source, largest};
+use crate::http::stream::{PAGE_BYTES, ReadPause, SCAN_EVENTS, Source, largest};
 use crate::http::token::Token;
 
-/// Follows the log, through a filter.
+/// Follows the log through a filter.
 pub(super) struct Log {
     feed: Feed,
     head: watch::Receiver<Position>,
     filter: Filter,
-    rest: Rest,
-    /// Where it began.
+    pause: ReadPause,
+    /// The token at which it began.
     start: Token,
 }
 
@@ -26,7 +26,7 @@ impl Log {
         if let Some(stored) = filter.stored() {
             feed = feed.only(stored);
         }
-        Self { feed, head: journal.head(), filter, rest: Rest::default(), start }
+        Self { feed, head: journal.head(), filter, pause: ReadPause::default(), start }
     }
 }
 
@@ -35,16 +35,17 @@ impl Source for Log {
         loop {
             self.feed.set_largest(largest(share.as_ref()));
             let before = self.feed.position();
-            let events = self.feed.ready_where(LOOK, |aggregate, event| self.filter.wants(aggregate, event)).await?;
+            let events =
+                self.feed.ready_where(SCAN_EVENTS, |aggregate, event| self.filter.wants(aggregate, event)).await?;
             let is_before_large = self.feed.position() == before && self.feed.is_behind();
             if !events.is_empty() || is_before_large {
                 return Ok(events);
             }
             *share = None;
             if self.feed.position() == before {
-                self.rest.until_past(&mut self.head, before).await;
+                self.pause.wait_past(&mut self.head, before).await;
             } else {
-                self.rest.in_vain();
+                self.pause.found_nothing();
             }
             consume_budget().await;
         }
@@ -59,7 +60,7 @@ impl Source for Log {
         match self.feed.passed() {
             Some((_, chain)) => Token::new(position, Some(chain.mark())),
             None if position == self.start.number => self.start,
-            // What the store has passed over is not here to be looked at.
+            // The store has skipped these events, so their marks are not known here.
             None => Token::new(position, None),
         }
     }

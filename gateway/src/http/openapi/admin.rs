@@ -7,37 +7,49 @@ use super::paths::{parameters, responses};
 /// The tag of these operations.
 pub(super) const TAG: &str = "admin";
 
-/// Statuses that a projection's operations can fail with.
+/// Statuses with which an operation on a projection can fail.
 const OPERATION: [u16; 8] = [400, 403, 404, 408, 409, 413, 503, 504];
 
-pub(super) fn paths(paths: &mut Map<String, Value>) {
-    let mut add = |path: &str, methods: Value| _ = paths.insert(path.to_owned(), methods);
-    let at = |path: &str| format!("/admin/projections/{{name}}{path}");
+/// Adds the paths of operators.
+pub(super) fn add(paths: &mut Map<String, Value>) {
+    add_quarantine(paths);
+    add_projections(paths);
+    add_operations(paths);
+    add_parked(paths);
+    add_snapshots(paths);
+    add_cache(paths);
+    add_config(paths);
+}
 
-    let quarantined = operation("quarantine", "Aggregates that failed too often, and why", &[], &[400, 504]);
-    add("/admin/quarantine", json!({ "get": quarantined }));
-    let release =
-        operation("release", "Let a quarantined aggregate be used again", &["type", "id"], &[400, 403, 404, 504]);
-    add("/admin/aggregates/{type}/{id}/release", json!({ "post": release }));
+fn add_quarantine(paths: &mut Map<String, Value>) {
+    let quarantined = operation("quarantine", "The aggregates that failed too often, with reasons", &[], &[400, 504]);
+    paths.insert("/admin/quarantine".to_owned(), json!({ "get": quarantined }));
+    let release = operation("release", "End the quarantine of an aggregate", &["type", "id"], &[400, 403, 404, 504]);
+    paths.insert("/admin/aggregates/{type}/{id}/release".to_owned(), json!({ "post": release }));
+}
 
-    let all = operation("projections", "How far all projections are, and how they fare", &[], &[400, 504]);
-    add("/admin/projections", json!({ "get": all }));
-    let one =
-        operation("projections.one", "How far a projection is, and how it fares", &["projection"], &[400, 404, 504]);
+fn add_projections(paths: &mut Map<String, Value>) {
+    let all = operation("projections", "The position and state of all projections", &[], &[400, 504]);
+    paths.insert("/admin/projections".to_owned(), json!({ "get": all }));
+    let one = operation("projections.one", "The position and state of a projection", &["projection"], &[400, 404, 504]);
     let drop = operation(
         "projections.drop",
-        "Throw away a view whose projection is paused, has stopped, or is not in the application any more",
+        "Drop a view whose projection is paused, has stopped, or was removed from the application",
         &["projection"],
         &OPERATION,
     );
-    add(&at(""), json!({ "get": one, "delete": drop }));
+    paths.insert(of_projection(""), json!({ "get": one, "delete": drop }));
+}
+
+/// Adds the operations on a projection.
+fn add_operations(paths: &mut Map<String, Value>) {
     let simple = [
-        ("pause", "Let a projection stay where it is, also over restarts"),
-        ("resume", "Let a projection go on that was paused, has stopped, or whose view was dropped"),
+        ("pause", "Pause a projection, also over restarts"),
+        ("resume", "Resume a projection that was paused or has stopped, or whose view was dropped"),
     ];
     for (action, summary) in simple {
         let described = operation(&format!("projections.{action}"), summary, &["projection"], &OPERATION);
-        add(&at(&format!("/{action}")), json!({ "post": described }));
+        paths.insert(of_projection(&format!("/{action}")), json!({ "post": described }));
     }
     let position = json!({"type": "integer", "minimum": 0});
     let aggregate = |more: Option<(&str, &Value)>| {
@@ -45,58 +57,63 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
         let members = [("aggregate", &text), ("id", &text)].into_iter().chain(more);
         let (names, mut properties): (Vec<_>, Map<_, _>) =
             members.map(|(name, schema)| (name, (name.to_owned(), schema.clone()))).unzip();
-        let dry_run = json!({"type": "boolean", "description": "Only say what would come of it."});
+        let dry_run = json!({"type": "boolean", "description": "Only report the result, change nothing."});
         properties.insert("dry_run".to_owned(), dry_run);
         json!({"type": "object", "required": names, "properties": properties})
     };
     let with_body = [
         (
             "rebuild",
-            "Make a view anew beside the one that is served, and put it in its place",
+            "Build a view anew beside the one that is served, and replace it",
             json!({"type": "object", "properties": {"start_over": {"type": "boolean"}}}),
         ),
         (
             "reset",
-            "Throw away the documents of a view, and make it of the events after a position",
+            "Delete the documents of a view, and build it from the events after a position",
             json!({"type": "object", "required": ["to"], "properties": {"to": position}}),
         ),
-        ("retry", "Project the parked events of an aggregate once more, in order", aggregate(None)),
+        ("retry", "Project the parked events of an aggregate again, in order", aggregate(None)),
         (
             "skip",
-            "Leave the first parked event of an aggregate out, by its position, and go on behind it",
+            "Skip the first parked event of an aggregate, by its position, and project the later ones",
             aggregate(Some(("position", &position))),
         ),
     ];
     for (action, summary, schema) in with_body {
         let mut described = operation(&format!("projections.{action}"), summary, &["projection"], &OPERATION);
         described["requestBody"] = body(&schema);
-        add(&at(&format!("/{action}")), json!({ "post": described }));
+        paths.insert(of_projection(&format!("/{action}")), json!({ "post": described }));
     }
+}
+
+fn add_parked(paths: &mut Map<String, Value>) {
     let parked = operation(
         "projections.parked",
-        "Events that could not be projected, and those that wait behind them",
+        "The events that could not be projected, and the events that wait for them",
         &["projection", "parked_after", "limit"],
         &[400, 404, 503, 504],
     );
-    add(&at("/parked"), json!({ "get": parked }));
+    paths.insert(of_projection("/parked"), json!({ "get": parked }));
     let of_aggregate = operation(
         "projections.parked.aggregate",
-        "The same of one aggregate, with the events as they are in the journal",
+        "The parked events of one aggregate, with their content in the journal",
         &["projection", "type", "id", "parked_after", "limit"],
         &[400, 404, 500, 503, 504],
     );
-    add(&at("/parked/{type}/{id}"), json!({ "get": of_aggregate }));
+    paths.insert(of_projection("/parked/{type}/{id}"), json!({ "get": of_aggregate }));
+}
 
+fn add_snapshots(paths: &mut Map<String, Value>) {
     let types = operation(
         "snapshots",
-        "The aggregate types, each with how many of its aggregates have snapshots",
+        "The aggregate types, each with the number of its aggregates that have snapshots",
         &[],
         &[400, 503, 504],
     );
-    add("/admin/snapshots", json!({ "get": types }));
+    paths.insert("/admin/snapshots".to_owned(), json!({ "get": types }));
     let mut verify = operation(
         "snapshots.verify",
-        "Compare snapshots with what their events lead to: of one aggregate, or page by page",
+        "Compare snapshots with the states of their events: of one aggregate, or page by page",
         &[],
         &[400, 403, 404, 408, 413, 500, 503, 504],
     );
@@ -106,26 +123,39 @@ pub(super) fn paths(paths: &mut Map<String, Value>) {
         "required": ["aggregate"],
         "properties": {"aggregate": text, "id": text, "after": text},
     }));
-    add("/admin/snapshots/verify", json!({ "post": verify }));
+    paths.insert("/admin/snapshots/verify".to_owned(), json!({ "post": verify }));
+}
 
+fn add_cache(paths: &mut Map<String, Value>) {
     let stats =
-        operation("cache", "What is kept of the views in memory, and of what use it was", &["detailed"], &[400, 404]);
-    add("/admin/cache", json!({ "get": stats }));
+        operation("cache", "What the cache of views holds, and how often it could answer", &["detailed"], &[400, 404]);
+    paths.insert("/admin/cache".to_owned(), json!({ "get": stats }));
     let mut clear =
-        operation("cache.clear", "Drop what is kept, of some views or all", &[], &[400, 403, 404, 408, 413]);
+        operation("cache.clear", "Clear the cache of some views, or of all", &[], &[400, 403, 404, 408, 413]);
     let views = json!({"type": "object", "properties": {"views": {"type": "array", "items": {"type": "string"}}}});
     clear["requestBody"] = body(&views);
-    add("/admin/cache/clear", json!({ "post": clear }));
+    paths.insert("/admin/cache/clear".to_owned(), json!({ "post": clear }));
+}
 
-    let config = operation("config", "What the server runs with, and which keys can be changed", &[], &[400, 504]);
-    let mut change =
-        operation("config.change", "Change values until the server ends, all or none", &[], &[400, 403, 408, 413]);
+fn add_config(paths: &mut Map<String, Value>) {
+    let config = operation("config", "The server's configuration, and the keys that can be changed", &[], &[400, 504]);
+    let mut change = operation(
+        "config.change",
+        "Change values until the server ends: all of them or none",
+        &[],
+        &[400, 403, 408, 413],
+    );
     change["requestBody"] = body(&json!({"type": "object", "description": "Sections with keys, as in the file."}));
-    add("/admin/config", json!({ "get": config, "patch": change }));
+    paths.insert("/admin/config".to_owned(), json!({ "get": config, "patch": change }));
+}
+
+/// A path below the address of a projection.
+fn of_projection(path: &str) -> String {
+    format!("/admin/projections/{{name}}{path}")
 }
 
 fn operation(id: &str, summary: &str, asked: &[&str], problems: &[u16]) -> Value {
-    let answer = json!({"description": "It.", "content": {"application/json": {"schema": {"type": "object"}}}});
+    let answer = json!({"description": "The result.", "content": {"application/json": {"schema": {"type": "object"}}}});
     json!({
         "operationId": id,
         "summary": summary,

@@ -1,51 +1,90 @@
-//! The paths of the document: those of each aggregate type, and those that are always there.
+//! The paths of the document: those of each aggregate type, and those that every application has.
 
 use serde_json::{Map, Value, json};
 
-use super::{Described, admin, shared, views};
+use super::{AggregateDescription, admin, shared, views};
 use crate::http::bulk;
 use crate::http::schema::example;
 
-/// What every stream of events is like.
-const STREAM: &str = "Each message has an id, and an event as on pages as its data; none has a name, so that EventSource \
-                      hands all of them to onmessage. Messages with an id alone tell how far the log was read. An id \
-                      beyond what there is is refused (409): it is from another journal.";
+/// The description of a stream of events.
+const STREAM: &str = "Each message has an id, and as its data an event as on pages. No message has a name, so that \
+                      EventSource delivers all of them to onmessage. A message with only an id tells how far the log \
+                      was read. An id beyond the end of the log is refused (409): it belongs to another journal.";
 
-/// Statuses of problems that any request can meet before it is routed.
+/// Statuses of problems that any request can get before it is routed.
 const ALWAYS: [u16; 3] = [414, 421, 431];
 
-/// How deep examples go; deeper than that they are no help.
+/// The depth of examples. Deeper ones do not help.
 const EXAMPLE_DEPTH: u8 = 6;
 
-pub(super) fn of_type(described: &Described, components: &Map<String, Value>, paths: &mut Map<String, Value>) {
+/// Adds the paths of an aggregate type.
+pub(super) fn add_aggregate(
+    described: &AggregateDescription,
+    components: &Map<String, Value>,
+    paths: &mut Map<String, Value>,
+) {
     let name = described.name;
     for (segment, fields) in &described.commands {
-        let is_needed = fields["type"] != "object" || fields["required"].get(0).is_some();
-        let body = json!({"schema": fields, "example": example(fields, components, EXAMPLE_DEPTH)});
-        let mut command = json!({
-            "operationId": format!("{name}.{segment}"),
-            "summary": format!("{segment} ({name})"),
-            "tags": [name],
-            "parameters": parameters(&["id", "dry_run", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
-                                       "X-Request-Id", "X-Correlation-Id", "traceparent"]),
-            "requestBody": {"required": is_needed, "content": {"application/json": body}},
-            "responses": responses(
-                json!({
-                    "description": "What the command led to, durably.",
-                    "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
-                    "content": {"application/json": {"schema": outcome(described)}},
-                }),
-                &[400, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504, 507],
-            ),
-        });
-        if let Some(description) = fields.get("description") {
-            command["description"] = description.clone();
-        }
+        let command = command(described, segment, fields, components);
         paths.insert(format!("/v1/{name}/{{id}}/{segment}"), json!({ "post": command }));
     }
-    let state = json!({
+    paths.insert(format!("/v1/{name}/{{id}}"), json!({ "get": state(described) }));
+    paths.insert(format!("/v1/{name}/{{id}}/events"), json!({ "get": history(described) }));
+    paths.insert(format!("/v1/commands/{name}/{{id}}/{{key}}"), json!({ "get": earlier_outcome(described) }));
+}
+
+/// Adds the paths that every application has.
+pub(super) fn add_common(paths: &mut Map<String, Value>) {
+    paths.insert("/v1/events".to_owned(), json!({ "get": log() }));
+    paths.insert(bulk::PATH.to_owned(), json!({ "post": many_commands() }));
+    paths.insert("/v1/views".to_owned(), views::overview());
+    add_health(paths);
+    admin::add(paths);
+    let text = |id: &str, summary: &str, media_type: &str| {
+        let content = json!({ media_type: {"schema": {"type": "string"}} });
+        json!({"get": {
+            "operationId": id,
+            "summary": summary,
+            "tags": ["server"],
+            "responses": responses(json!({"description": "The text.", "content": content}), &[]),
+        }})
+    };
+    paths.insert("/metrics".to_owned(), text("metrics", "Metrics in the format of Prometheus", "text/plain"));
+    paths.insert("/docs".to_owned(), text("docs", "This description as a page for people", "text/html"));
+    paths.insert("/openapi.json".to_owned(), text("openapi", "This description", "application/json"));
+}
+
+fn command(described: &AggregateDescription, segment: &str, fields: &Value, components: &Map<String, Value>) -> Value {
+    let name = described.name;
+    let is_needed = fields["type"] != "object" || fields["required"].get(0).is_some();
+    let body = json!({"schema": fields, "example": example(fields, components, EXAMPLE_DEPTH)});
+    let mut command = json!({
+        "operationId": format!("{name}.{segment}"),
+        "summary": format!("{segment} ({name})"),
+        "tags": [name],
+        "parameters": parameters(&["id", "dry_run", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
+                                   "X-Request-Id", "X-Correlation-Id", "traceparent"]),
+        "requestBody": {"required": is_needed, "content": {"application/json": body}},
+        "responses": responses(
+            json!({
+                "description": "The durable outcome of the command.",
+                "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
+                "content": {"application/json": {"schema": outcome(described)}},
+            }),
+            &[400, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504, 507],
+        ),
+    });
+    if let Some(description) = fields.get("description") {
+        command["description"] = description.clone();
+    }
+    command
+}
+
+fn state(described: &AggregateDescription) -> Value {
+    let name = described.name;
+    let mut state = json!({
         "operationId": format!("{name}.state"),
-        "summary": format!("The state of one {name}, now or then"),
+        "summary": format!("The state of one {name}, now or in the past"),
         "tags": [name],
         "parameters": parameters(&["id", "version", "at", "If-None-Match", "X-Request-Id", "traceparent"]),
         "responses": responses(
@@ -67,14 +106,18 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
             &[400, 404, 429, 500, 503, 504],
         ),
     });
-    let mut state = json!({ "get": state });
-    state["get"]["responses"]["304"] = json!({"description": "The client has it already."});
-    paths.insert(format!("/v1/{name}/{{id}}"), state);
-    let history = json!({
+    state["responses"]["304"] = json!({"description": "The client has this content already."});
+    state
+}
+
+fn history(described: &AggregateDescription) -> Value {
+    let name = described.name;
+    json!({
         "operationId": format!("{name}.events"),
-        "summary": format!("The events of one {name}, as they were stored"),
-        "description": format!("With Accept: text/event-stream, a stream that goes on with what comes. {STREAM} The id is \
-                                the event's version; event, a filter of streams, takes names separated by commas."),
+        "summary": format!("The stored events of one {name}"),
+        "description": format!("With Accept: text/event-stream, a stream that continues with new events. {STREAM} The \
+                                id is the event's version. The filter event works on streams only; it takes names \
+                                separated by commas."),
         "tags": [name],
         "parameters": parameters(&["id", "after", "limit", "event", "Last-Event-ID", "X-Request-Id", "traceparent"]),
         "responses": responses(
@@ -88,48 +131,50 @@ pub(super) fn of_type(described: &Described, components: &Map<String, Value>, pa
             }),
             &[400, 404, 409, 500, 503, 504],
         ),
-    });
-    paths.insert(format!("/v1/{name}/{{id}}/events"), json!({ "get": history }));
-    let earlier = json!({
+    })
+}
+
+fn earlier_outcome(described: &AggregateDescription) -> Value {
+    let name = described.name;
+    json!({
         "operationId": format!("{name}.outcome"),
-        "summary": "What came of an earlier command, by its key",
+        "summary": "The outcome of an earlier command, by its key",
         "tags": [name],
         "parameters": parameters(&["id", "key", "X-Request-Id", "traceparent"]),
         "responses": responses(
             json!({
-                "description": "The command's answer.",
+                "description": "The outcome of the command.",
                 "headers": headers(&["Dormouse-Position", "X-Request-Id"]),
                 "content": {"application/json": {"schema": outcome(described)}},
             }),
             &[400, 404, 500, 503, 504],
         ),
-    });
-    paths.insert(format!("/v1/commands/{name}/{{id}}/{{key}}"), json!({ "get": earlier }));
+    })
 }
 
-pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
-    let log = json!({
+fn log() -> Value {
+    json!({
         "operationId": "events",
         "summary": "The events of all aggregates, in the order of their commits",
-        "description": format!("With Accept: text/event-stream, a stream that goes on with what comes. {STREAM} The id is \
-                                the event's position."),
+        "description": format!("With Accept: text/event-stream, a stream that continues with new events. {STREAM} The \
+                                id is the event's position."),
         "tags": ["log"],
         "parameters": parameters(&["after_position", "limit", "type_filter", "event", "Last-Event-ID", "X-Request-Id",
                                    "traceparent"]),
         "responses": responses(
             json!({
-                "description": "A page of events, or a stream of them. With filters, a page may be empty and yet not the \
-                                last: what counts is next.",
+                "description": "A page of events, or a stream of them. With filters, a page may be empty although it \
+                                is not the last: only next tells.",
                 "headers": headers(&["X-Request-Id"]),
                 "content": {
                     "application/json": {"schema": {
                         "type": "object",
                         "required": ["events", "next", "position"],
                         "properties": {
-                            "events": {"type": "array", "items": event("The name under which it was stored.")},
+                            "events": {"type": "array", "items": event("The name under which the event was stored.")},
                             "next": {"type": ["string", "null"], "description": "The address of the next page."},
-                            "position": {"type": "integer", "description": "How far the log was looked at: what comes \
-                                                                            later comes after this."},
+                            "position": {"type": "integer", "description": "How far the log was read: later events \
+                                have higher positions."},
                         },
                     }},
                     "text/event-stream": {"schema": {"type": "string"}},
@@ -137,9 +182,10 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
             }),
             &[400, 404, 409, 500, 503, 504],
         ),
-    });
-    paths.insert("/v1/events".to_owned(), json!({ "get": log }));
-    paths.insert(bulk::PATH.to_owned(), json!({ "post": many_commands() }));
+    })
+}
+
+fn add_health(paths: &mut Map<String, Value>) {
     let health = |id: &str, summary: &str, path: &[&str]| {
         let shown = json!({"application/json": {"schema": {"type": "object"}}});
         json!({"get": {
@@ -154,30 +200,15 @@ pub(super) fn of_everybody(paths: &mut Map<String, Value>) {
             },
         }})
     };
-    paths.insert("/v1/views".to_owned(), views::overview());
-    paths.insert("/health".to_owned(), health("health", "Everything in one answer", &[]));
+    paths.insert("/health".to_owned(), health("health", "The status of all components", &[]));
     paths.insert("/health/live".to_owned(), health("health.live", "Whether the process lives", &[]));
-    let mut ready = health("health.ready", "Whether to send requests here", &[]);
+    let mut ready = health("health.ready", "Whether clients may send requests to this node", &[]);
     ready["get"]["responses"]["200"]["description"] = "ok".into();
     ready["get"]["responses"]["503"]["description"] = "leaving, draining or down".into();
     paths.insert("/health/ready".to_owned(), ready);
-    let mut component = health("health.component", "How one component does", &["component"]);
+    let mut component = health("health.component", "The status of one component", &["component"]);
     component["get"]["responses"]["404"] = problem(404);
     paths.insert("/health/{component}".to_owned(), component);
-
-    admin::paths(paths);
-    let text = |id: &str, summary: &str, media_type: &str| {
-        let content = json!({ media_type: {"schema": {"type": "string"}} });
-        json!({"get": {
-            "operationId": id,
-            "summary": summary,
-            "tags": ["server"],
-            "responses": responses(json!({"description": "It.", "content": content}), &[]),
-        }})
-    };
-    paths.insert("/metrics".to_owned(), text("metrics", "What Prometheus scrapes", "text/plain"));
-    paths.insert("/docs".to_owned(), text("docs", "This description, for people", "text/html"));
-    paths.insert("/openapi.json".to_owned(), text("openapi", "This description", "application/json"));
 }
 
 fn many_commands() -> Value {
@@ -186,20 +217,21 @@ fn many_commands() -> Value {
     let lines = json!({"application/x-ndjson": {"schema": {"type": "string"}, "example": EXAMPLE}});
     json!({
         "operationId": "commands",
-        "summary": "Many commands, a line of JSON each",
-        "description": "A line has type, id and command, and if need be body (the command's fields), key and \
-                        expected_version (0: it must not exist). The answer has a line for each, in their order: its \
-                        number as line, its key, its status, and either outcome (what the command alone would be answered) \
-                        with its etag, or problem. Commands of one aggregate are carried out in the order of their lines. \
-                        A line that is refused does not end the request; one that may be sent again (409, 429, 503, 504, \
-                        507) holds back those of its aggregate behind it. A last line without a number says why no more \
-                        lines were read. Take answers while you send: of a client that takes none no more is read.",
+        "summary": "Many commands in one request, each a line of JSON",
+        "description": "A line has type, id and command, and may have body (the command's fields), key and \
+                        expected_version (0: the aggregate must not exist). The response has one line for each line \
+                        of the request, in the same order: its number as line, its key, its status, and either \
+                        outcome (the body of the response to the command alone) with its etag, or problem. Commands \
+                        of one aggregate are carried out in the order of their lines. A line that is refused does not \
+                        end the request. A line that may be sent again (409, 429, 503, 504, 507) holds back the later \
+                        lines of its aggregate. A last line without a number says why no more lines were read. Read \
+                        the response while you send: the server reads no more from a client that reads nothing.",
         "tags": ["commands"],
         "parameters": parameters(&["dry_run", "Prefer", "X-Request-Id", "X-Correlation-Id", "traceparent"]),
         "requestBody": {"required": true, "content": lines},
         "responses": responses(
             json!({
-                "description": "A line for each line.",
+                "description": "One line for each line of the request.",
                 "headers": headers(&["X-Request-Id", "traceparent"]),
                 "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
             }),
@@ -208,7 +240,7 @@ fn many_commands() -> Value {
     })
 }
 
-fn outcome(described: &Described) -> Value {
+fn outcome(described: &AggregateDescription) -> Value {
     json!({
         "type": "object",
         "required": ["aggregate", "id", "version", "position", "events", "reply"],
@@ -216,7 +248,8 @@ fn outcome(described: &Described) -> Value {
             "aggregate": one_text(described.name),
             "id": {"type": "string"},
             "version": {"type": "integer", "description": "The version after the command."},
-            "position": {"type": ["integer", "null"], "description": "Where its last event stands; null for a dry run."},
+            "position": {"type": ["integer", "null"], "description": "The position of its last event; null for a dry \
+                run."},
             "events": {"type": "array", "items": {
                 "type": "object",
                 "required": ["type", "version"],
@@ -227,18 +260,18 @@ fn outcome(described: &Described) -> Value {
     })
 }
 
-fn page(described: &Described) -> Value {
+fn page(described: &AggregateDescription) -> Value {
     json!({
         "type": "object",
         "required": ["events", "next"],
         "properties": {
-            "events": {"type": "array", "items": event(&format!("Today's: {}", described.events.join(", ")))},
+            "events": {"type": "array", "items": event(&format!("Current names: {}", described.events.join(", ")))},
             "next": {"type": ["string", "null"], "description": "The address of the next page."},
         },
     })
 }
 
-/// An event, on a page or in a message.
+/// The schema of an event, on a page or in a message.
 fn event(types: &str) -> Value {
     json!({
         "type": "object",

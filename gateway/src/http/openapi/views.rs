@@ -3,15 +3,15 @@
 use dormouse_projections::Kind;
 use serde_json::{Map, Value, json};
 
-use super::DescribedView;
+use super::ViewDescription;
 use super::paths::{headers, parameters, responses};
 
 pub(super) const TAG: &str = "views";
 
-/// What an answer of a view says about itself.
+/// The headers of a response of a view.
 const HEADERS: [&str; 4] = ["ETag", "Dormouse-Position", "Cache-Control", "X-Request-Id"];
 
-pub(super) fn of_view(described: &DescribedView, paths: &mut Map<String, Value>) {
+pub(super) fn add_view(described: &ViewDescription, paths: &mut Map<String, Value>) {
     let name = described.name;
     let item = json!({
         "type": "object",
@@ -39,17 +39,19 @@ pub(super) fn of_view(described: &DescribedView, paths: &mut Map<String, Value>)
     }
     let list = json!({
         "operationId": format!("views.{name}.list"),
-        "summary": format!("Documents of {name} that meet filters, page by page"),
+        "summary": format!("The documents of {name} that meet filters, page by page"),
         "tags": [TAG],
         "parameters": asked,
         "responses": read(json!({
             "type": "object",
             "required": ["items", "next", "position"],
             "properties": {
-                "items": {"type": "array", "items": item, "description": "With `fields`, documents have only these."},
+                "items": {"type": "array", "items": item, "description": "With `fields`, documents have only these \
+                    fields."},
                 "next": {"type": ["string", "null"], "description": "The address of the next page."},
-                "total": {"type": "integer", "description": "All documents that meet the filters, if asked for."},
-                "position": {"type": "integer", "description": "How far the view was."},
+                "total": {"type": "integer", "description": "The number of documents that meet the filters, if \
+                    total=true."},
+                "position": {"type": "integer", "description": "The position of the view."},
             },
         })),
     });
@@ -72,38 +74,40 @@ pub(super) fn overview() -> Value {
         "required": ["name", "version", "fields", "position", "state"],
         "properties": {
             "name": {"type": "string"},
-            "version": {"type": "integer", "description": "Of the code that makes it."},
+            "version": {"type": "integer", "description": "The version of the projection's code."},
             "fields": {"type": "array", "items": {"type": "object", "properties": {
                 "path": {"type": "string"},
                 "kind": {"type": "string", "enum": ["text", "integer", "real", "boolean"]},
             }}},
-            "position": {"type": "integer", "description": "How far it is."},
+            "position": {"type": "integer", "description": "The position of the view."},
             "state": {"type": "string", "description": "starting, running, retrying, stopped or ended."},
         },
     });
     let schema = json!({"type": "object", "properties": {"views": {"type": "array", "items": view}}});
     let success = json!({
-        "description": "The views there are, and what lists of them can be filtered and sorted by.",
+        "description": "The views, and the fields by which lists of them can be filtered and sorted.",
         "content": {"application/json": {"schema": schema}},
     });
     json!({"get": {
         "operationId": "views",
-        "summary": "The views there are",
+        "summary": "The views of the application",
         "tags": [TAG],
         "responses": responses(success, &[400, 504]),
     }})
 }
 
-/// A parameter for each field that can be filtered by. The other tests are described: eight for each field would hide the rest.
-fn filters(described: &DescribedView) -> impl Iterator<Item = Value> {
+/// A parameter for each field that can be filtered by. Its description has the other tests: eight parameters for each
+/// field would hide the rest.
+fn filters(described: &ViewDescription) -> impl Iterator<Item = Value> {
     described.fields.iter().map(|field| {
         let path = field.path;
         json!({
             "name": format!("filter[{path}]"),
             "in": "query",
             "description": format!(
-                "Only documents with this. filter[{path}][test] with one of the tests ne, lt, lte, gt, gte, prefix (of text) and \
-                 in (values with commas between them; a backslash before a comma that belongs to one) compares otherwise."
+                "Only documents with this value. filter[{path}][test], with one of the tests ne, lt, lte, gt, gte, \
+                 prefix (of text) and in (values separated by commas; a comma inside a value needs a backslash before \
+                 it), compares in another way."
             ),
             "schema": {"type": json_type(field.kind)},
         })
@@ -112,12 +116,12 @@ fn filters(described: &DescribedView) -> impl Iterator<Item = Value> {
 
 fn read(schema: Value) -> Value {
     let success = json!({
-        "description": "What was found, and how far the view was.",
+        "description": "The documents, and the position of the view.",
         "headers": headers(&HEADERS),
         "content": {"application/json": {"schema": schema}},
     });
     let mut responses = responses(success, &[400, 404, 409, 500, 503, 504]);
-    responses["304"] = json!({"description": "The client has it already.", "headers": headers(&HEADERS)});
+    responses["304"] = json!({"description": "The client has this content already.", "headers": headers(&HEADERS)});
     responses
 }
 

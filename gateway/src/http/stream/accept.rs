@@ -3,11 +3,11 @@
 use axum::http::header::{ACCEPT, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-/// For caches: the same address has two kinds of answers.
+/// Tells caches that the response depends on `Accept`.
 pub(in crate::http) const VARY_ACCEPT: (HeaderName, HeaderValue) = (VARY, HeaderValue::from_static("accept"));
 
-/// Whether `Accept` asks for a stream by name, and for nothing more than for it. A client that takes anything gets a
-/// page: it does not expect an answer without end.
+/// Whether `Accept` names a stream, and prefers nothing to it. A client that accepts anything gets a page: it does not
+/// expect a response without an end.
 pub(in crate::http) fn wants_stream(headers: &HeaderMap) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<Range<'_>> = values.flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
@@ -18,14 +18,14 @@ pub(in crate::http) fn wants_stream(headers: &HeaderMap) -> bool {
     stream > 0.0 && stream >= page
 }
 
-/// A media range, and how much its sender wants it.
+/// A media range with its quality: how much the client prefers it.
 struct Range<'h> {
     name: &'h str,
     quality: f32,
 }
 
 impl<'h> Range<'h> {
-    /// One that cannot be read asks for nothing.
+    /// `None` if the range cannot be parsed. Such a range is ignored.
     fn parse(text: &'h str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let name = parts.next()?;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_for_those_who_ask_for_it_by_name() {
+    fn only_a_client_that_names_the_stream_gets_one() {
         for (accept, expected) in [
             (&["text/event-stream"] as &[&str], true),
             (&["Text/Event-Stream; charset=utf-8"], true),

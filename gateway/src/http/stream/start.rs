@@ -12,14 +12,14 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Where a client wants to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Start {
-    /// With what follows this id.
+    /// With the events after this id.
     After(Token),
-    /// With what comes from now on.
+    /// With new events only.
     Latest,
 }
 
 impl Start {
-    /// What the address says: `?after=17`, `?after=latest`, or nothing, which is the beginning.
+    /// The start in the address: `?after=17`, `?after=latest`, or nothing, which means the first event.
     pub(in crate::http) fn of_address(parameters: &Parameters<'_>) -> Result<Self, Problem> {
         match parameters.get("after") {
             Some("latest") => Ok(Self::Latest),
@@ -27,21 +27,21 @@ impl Start {
         }
     }
 
-    /// `Last-Event-ID`, if there is one: a client that comes back sends it with the address that it came with first.
+    /// The header `Last-Event-ID`, if it is sent. A client that reconnects sends it together with its first address.
     pub(in crate::http) fn of_headers(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
-        // Empty is what a client sends that has seen no id yet (HTML, 9.2.4).
+        // A client that has seen no id yet sends an empty one (HTML, 9.2.4).
         let id = single(headers, &LAST_EVENT_ID, "Last-Event-ID")?.filter(|id| !id.is_empty());
         let Some(id) = id else { return Ok(None) };
-        let unknown = || invalid("Last-Event-ID", format!("{id:?} is no id of a message from here"));
+        let unknown = || invalid("Last-Event-ID", format!("{id:?} is not the id of a message of this server"));
         Token::parse(id).map(Some).ok_or_else(unknown)
     }
 }
 
-/// The client has seen more than there is. It will not come to pass by waiting, so this is no reason to come again.
-pub(in crate::http) fn beyond(what: &str) -> Problem {
+/// The client has seen more than the journal has. Waiting does not help, so the problem has no time to retry.
+pub(in crate::http) fn beyond_end(what: &str) -> Problem {
     let detail = format!(
-        "{what}: this is not the journal that the client has followed, or it was put back to an earlier state; \
-         what was derived from it must be built anew"
+        "{what}: this is not the journal that the client has followed, or it was restored to an earlier state. \
+         Rebuild what was derived from it"
     );
     Problem::new(&problem::BEYOND_HEAD, detail)
 }

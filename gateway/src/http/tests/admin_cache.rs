@@ -1,4 +1,4 @@
-//! What operators see of the cache, and do to it.
+//! The cache of views, for operators.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ async fn shop_that_is_read() -> Shop {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_counted_and_each_view_by_itself_if_asked_for() {
+async fn usage_is_counted_and_shown_for_each_view_on_request() {
     let shop = shop_that_is_read().await;
     let brief = shop.get("/admin/cache").await.json();
     assert_eq!((&brief["total"]["hits"], &brief["total"]["misses"]), (&json!(1), &json!(2)));
@@ -40,7 +40,7 @@ async fn views_are_cleared_by_name_or_all() {
 }
 
 #[tokio::test]
-async fn its_health_says_whether_it_is_of_use() {
+async fn health_shows_how_often_the_cache_could_answer() {
     let shop = shop_that_is_read().await;
     let health = shop.get("/health/cache").await.json();
     assert_eq!((&health["status"], &health["enabled"]), (&json!("ok"), &json!(true)));
@@ -49,7 +49,7 @@ async fn its_health_says_whether_it_is_of_use() {
 }
 
 #[tokio::test]
-async fn an_application_without_views_keeps_nothing() {
+async fn an_application_without_views_has_no_cache() {
     let server = Server::start().await;
     assert_eq!(server.get("/health/cache").await.json()["enabled"], false);
     server.get("/admin/cache").await.is_problem(404, "unknown-view");

@@ -1,4 +1,4 @@
-//! What is changed while a server runs.
+//! Changes of the configuration while the server runs.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -13,7 +13,7 @@ async fn patch(shop: &Shop, changes: Value) -> Answer {
 }
 
 #[tokio::test]
-async fn a_change_is_answered_with_what_holds_then() {
+async fn a_change_is_answered_with_the_new_configuration() {
     let shop = Shop::open().await;
     let before = shop.get("/admin/config").await.json();
     assert_eq!(before["config"]["cache"]["entries"], 5000);
@@ -21,15 +21,15 @@ async fn a_change_is_answered_with_what_holds_then() {
     let after = patch(&shop, json!({"cache": {"entries": 7, "ttl": "90s"}})).await.json();
     assert_eq!((&after["config"]["cache"]["entries"], &after["config"]["cache"]["ttl"]), (&json!(7), &json!("90s")));
     assert_eq!(shop.get("/admin/config").await.json(), after);
-    // The cache follows.
+    // The cache has taken the change over.
     assert_eq!(shop.get("/admin/cache").await.json()["options"]["entries"], 7);
 }
 
 #[tokio::test]
-async fn of_changes_that_are_refused_none_is_made() {
+async fn if_one_change_is_refused_none_is_made() {
     let shop = Shop::open().await;
     let before = shop.get("/admin/config").await.json();
-    for (changes, slug, said) in [
+    for (changes, slug, expected) in [
         (json!({"cache": {"entries": 7, "size": "0 B"}}), "invalid-config", "cache.size"),
         (json!({"cache": {"entries": 7, "sice": "1 MiB"}}), "invalid-config", "the nearest known key is `cache.size`"),
         (json!({"cache": {"entries": 7}, "runtime": {"shards": 8}}), "not-live", "cache.entries"),
@@ -38,7 +38,7 @@ async fn of_changes_that_are_refused_none_is_made() {
         (json!([]), "invalid-body", "sequence"),
     ] {
         let refused = patch(&shop, changes.clone()).await.is_problem(400, slug);
-        assert!(refused["detail"].as_str().unwrap().contains(said), "{changes}: {refused}");
+        assert!(refused["detail"].as_str().unwrap().contains(expected), "{changes}: {refused}");
     }
     assert_eq!(shop.get("/admin/config").await.json(), before);
 }

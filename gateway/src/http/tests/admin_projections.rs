@@ -1,4 +1,4 @@
-//! What operators see of projections, and do to them.
+//! Operations on projections.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::read_models::{Gate, Mended, Shop};
 use super::support::{Answer, request};
 
-/// A cart with a line that cannot be projected, and one behind it.
+/// A cart with a line that cannot be projected, and a line after it.
 async fn poisoned(shop: &Shop, id: &str) {
     shop.cart(id, "Ada", "poison", 1).await;
     shop.add(id, "tea", 2).await;
@@ -20,7 +20,7 @@ async fn carts(shop: &Shop) -> Value {
     shop.get("/admin/projections/carts").await.json()
 }
 
-/// Looks until the projection is as it should be.
+/// Polls until the projection has the expected state.
 async fn carts_when(shop: &Shop, is_so: impl Fn(&Value) -> bool) -> Value {
     let looking = async {
         loop {
@@ -31,15 +31,15 @@ async fn carts_when(shop: &Shop, is_so: impl Fn(&Value) -> bool) -> Value {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), looking).await.expect("it comes to that")
+    tokio::time::timeout(Duration::from_secs(30), looking).await.expect("the projection reaches the expected state")
 }
 
-async fn told(shop: &Shop, action: &str, body: Value) -> Answer {
+async fn operate(shop: &Shop, action: &str, body: Value) -> Answer {
     shop.post(&format!("/admin/projections/carts/{action}"), &body).await
 }
 
 #[tokio::test]
-async fn all_projections_are_listed_with_how_far_they_are() {
+async fn all_projections_are_listed_with_their_positions() {
     let shop = Shop::open().await;
     let head = shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
@@ -62,13 +62,13 @@ async fn all_projections_are_listed_with_how_far_they_are() {
 }
 
 #[tokio::test]
-async fn a_paused_projection_stays_where_it_is_until_it_is_resumed() {
+async fn a_paused_projection_keeps_its_position_until_it_is_resumed() {
     let shop = Shop::open().await;
     let first = shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
-    let paused = told(&shop, "pause", json!({})).await.json();
+    let paused = operate(&shop, "pause", json!({})).await.json();
     assert_eq!((&paused["state"], &paused["position"]), (&json!("paused"), &json!(first)));
-    told(&shop, "pause", json!({})).await.is_problem(409, "already-paused");
+    operate(&shop, "pause", json!({})).await.is_problem(409, "already-paused");
 
     let second = shop.cart("c-2", "Bea", "cup", 1).await;
     let seen = carts(&shop).await;
@@ -76,28 +76,28 @@ async fn a_paused_projection_stays_where_it_is_until_it_is_resumed() {
         (&seen["state"], &seen["position"], &seen["lag"]),
         (&json!("paused"), &json!(first), &json!(second - first))
     );
-    assert_eq!(told(&shop, "resume", json!({})).await.status, 200);
+    assert_eq!(operate(&shop, "resume", json!({})).await.status, 200);
     shop.catch_up().await;
     assert_eq!(carts(&shop).await["state"], "running");
-    told(&shop, "resume", json!({})).await.is_problem(409, "not-paused");
+    operate(&shop, "resume", json!({})).await.is_problem(409, "not-paused");
 }
 
-// A gate holds up a thread.
+// A gate blocks a thread.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rebuild_shows_its_progress_and_takes_the_place_of_what_is_served() {
+async fn a_rebuild_shows_its_progress_and_replaces_the_served_build() {
     let shop = Shop::open().await;
     let head = shop.cart("c-1", "Ada", "slow", 2).await;
     shop.catch_up().await;
     let before = carts(&shop).await;
     let gate = Gate::shut("slow");
-    let begun = told(&shop, "rebuild", json!({})).await.json();
+    let begun = operate(&shop, "rebuild", json!({})).await.json();
     assert_eq!(begun["build"], before["build"]);
     assert!(begun["rebuild"]["build"].as_u64() > before["build"].as_u64(), "{begun}");
     assert_eq!((&begun["rebuild"]["position"], &begun["rebuild"]["lag"]), (&json!(0), &json!(head)));
     assert!(begun["rebuild"]["started_at"].is_string(), "{begun}");
-    // What is served goes on to be served.
+    // The old build is still served.
     assert_eq!(shop.get("/v1/views/carts/c-1").await.status, 200);
-    let under_way = told(&shop, "rebuild", json!({})).await.is_problem(409, "rebuild-under-way");
+    let under_way = operate(&shop, "rebuild", json!({})).await.is_problem(409, "rebuild-under-way");
     assert_eq!(under_way["position"], 0);
 
     drop(gate);
@@ -106,41 +106,41 @@ async fn a_rebuild_shows_its_progress_and_takes_the_place_of_what_is_served() {
 }
 
 #[tokio::test]
-async fn a_reset_makes_the_view_of_what_comes_after_a_position() {
+async fn a_reset_builds_the_view_from_the_events_after_a_position() {
     let shop = Shop::open().await;
     let first = shop.cart("c-1", "Ada", "tea", 2).await;
     let head = shop.cart("c-2", "Bea", "cup", 1).await;
     shop.catch_up().await;
-    assert_eq!(told(&shop, "reset", json!({ "to": first })).await.status, 200);
+    assert_eq!(operate(&shop, "reset", json!({ "to": first })).await.status, 200);
     shop.catch_up().await;
     assert_eq!(shop.get("/v1/views/carts/c-2").await.status, 200);
     shop.get("/v1/views/carts/c-1").await.is_problem(404, "document-not-found");
 
-    let beyond = told(&shop, "reset", json!({ "to": head + 1 })).await.is_problem(400, "unknown-position");
+    let beyond = operate(&shop, "reset", json!({ "to": head + 1 })).await.is_problem(400, "unknown-position");
     assert_eq!(beyond["position"], head);
-    told(&shop, "reset", json!({})).await.is_problem(400, "invalid-body");
-    told(&shop, "reset", json!({ "to": 0, "until": 1 })).await.is_problem(400, "invalid-body");
+    operate(&shop, "reset", json!({})).await.is_problem(400, "invalid-body");
+    operate(&shop, "reset", json!({ "to": 0, "until": 1 })).await.is_problem(400, "invalid-body");
     shop.post_text("/admin/projections/carts/reset", &[], "{").await.is_problem(400, "malformed-json");
 }
 
 #[tokio::test]
-async fn a_view_is_dropped_when_nobody_works_on_it() {
+async fn a_view_is_dropped_while_its_projection_is_paused() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
     let drop = || shop.send(request(Method::DELETE, "/admin/projections/carts", &[], Body::empty()));
     drop().await.is_problem(409, "projection-at-work");
-    told(&shop, "pause", json!({})).await;
+    operate(&shop, "pause", json!({})).await;
     assert_eq!(drop().await.json(), json!({"name": "carts", "dropped": true}));
     assert_eq!(carts(&shop).await["state"], "dropped");
     drop().await.is_problem(409, "view-dropped");
-    assert_eq!(told(&shop, "resume", json!({})).await.status, 200);
+    assert_eq!(operate(&shop, "resume", json!({})).await.status, 200);
     carts_when(&shop, |carts| carts["state"] == "running" && carts["lag"] == 0).await;
     assert_eq!(shop.get("/v1/views/carts/c-1").await.status, 200);
 }
 
 #[tokio::test]
-async fn parked_events_are_shown_with_why_and_page_by_page() {
+async fn parked_events_are_shown_with_reasons_page_by_page() {
     let shop = Shop::open().await;
     poisoned(&shop, "c%201").await;
     shop.cart("c-2", "Bea", "cup", 1).await;
@@ -166,21 +166,21 @@ async fn parked_events_are_shown_with_why_and_page_by_page() {
 }
 
 #[tokio::test]
-async fn what_is_parked_comes_into_the_view_once_the_projection_is_mended() {
+async fn parked_events_are_projected_once_the_projection_is_corrected() {
     let shop = Shop::open().await;
     poisoned(&shop, "c-mended").await;
     let order = json!({"aggregate": "cart", "id": "c-mended"});
-    let retried = told(&shop, "retry", order.clone()).await.json();
+    let retried = operate(&shop, "retry", order.clone()).await.json();
     assert_eq!((&retried["released"], &retried["still_parked"]["version"]), (&json!(0), &json!(2)));
 
     let mended = Mended::cart("c-mended");
-    let retried = told(&shop, "retry", order.clone()).await.json();
+    let retried = operate(&shop, "retry", order.clone()).await.json();
     assert_eq!((&retried["released"], &retried["still_parked"]), (&json!(2), &Value::Null));
     drop(mended);
     assert_eq!(carts(&shop).await["parked"], 0);
     let document = shop.get("/v1/views/carts/c-mended").await.json();
     assert_eq!(document["document"]["quantity"], 3);
-    told(&shop, "retry", order).await.is_problem(404, "not-parked");
+    operate(&shop, "retry", order).await.is_problem(404, "not-parked");
 }
 
 #[tokio::test]
@@ -189,17 +189,17 @@ async fn an_event_is_skipped_by_its_position_and_only_once() {
     poisoned(&shop, "c-1").await;
     let parked = shop.get("/admin/projections/carts/parked/cart/c-1").await.json();
     let order = |parked: &Value| json!({"aggregate": "cart", "id": "c-1", "position": parked["position"]});
-    let later = told(&shop, "skip", order(&parked["parked"][1])).await.is_problem(409, "not-first-parked");
+    let later = operate(&shop, "skip", order(&parked["parked"][1])).await.is_problem(409, "not-first-parked");
     assert_eq!(later["position"], parked["parked"][0]["position"]);
-    let skipped = told(&shop, "skip", order(&parked["parked"][0])).await.json();
+    let skipped = operate(&shop, "skip", order(&parked["parked"][0])).await.json();
     assert_eq!((&skipped["released"], &skipped["still_parked"]), (&json!(1), &Value::Null));
     assert_eq!(shop.get("/v1/views/carts/c-1").await.json()["document"]["quantity"], 2);
-    told(&shop, "skip", order(&parked["parked"][0])).await.is_problem(404, "not-parked");
-    told(&shop, "skip", json!({"aggregate": "cart", "id": "c-1"})).await.is_problem(400, "invalid-body");
+    operate(&shop, "skip", order(&parked["parked"][0])).await.is_problem(404, "not-parked");
+    operate(&shop, "skip", json!({"aggregate": "cart", "id": "c-1"})).await.is_problem(400, "invalid-body");
 }
 
 #[tokio::test]
-async fn a_projection_that_is_not_there_is_refused_with_the_nearest() {
+async fn an_unknown_projection_is_refused_with_the_nearest_name() {
     let shop = Shop::open().await;
     for (method, path) in [
         (Method::GET, ""),
@@ -220,7 +220,7 @@ async fn a_projection_that_is_not_there_is_refused_with_the_nearest() {
 }
 
 #[tokio::test]
-async fn views_that_do_not_answer_hide_nothing_that_is_known() {
+async fn the_list_is_shown_although_the_views_do_not_answer() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;

@@ -34,14 +34,14 @@ impl Answer {
     }
 }
 
-/// A body that is sent line by line, as a test goes on.
+/// A body whose lines a test sends one by one.
 fn channel() -> (mpsc::UnboundedSender<String>, Body) {
     let (sender, mut lines) = mpsc::unbounded_channel::<String>();
     let stream = futures_util::stream::poll_fn(move |context| lines.poll_recv(context));
     (sender, Body::from_stream(stream.map(|line| Ok::<_, Infallible>(Bytes::from(line + "\n")))))
 }
 
-/// The next whole line of an answer.
+/// The next whole line of a response.
 async fn line(body: &mut Body, rest: &mut String) -> Option<Value> {
     while !rest.contains('\n') {
         let frame = body.frame().await?.unwrap();
@@ -73,7 +73,7 @@ async fn each_line_is_answered_like_a_command_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_none_is_answered_with_its_number_and_the_others_are_carried_out() {
+async fn an_invalid_line_is_answered_with_its_number_and_the_others_are_carried_out() {
     let server = Server::with(|config| config.gateway.max_body = "200B".parse().unwrap()).await;
     let unknown_type = json!({"type": "card", "id": "c-1", "command": "clear"}).to_string();
     let unknown_command = json!({"type": "cart", "id": "c-1", "command": "cleer"}).to_string();
@@ -81,7 +81,7 @@ async fn a_line_that_is_none_is_answered_with_its_number_and_the_others_are_carr
     let too_long = format!("{{\"type\":\"{}", "x".repeat(300));
     let text = [create("c-1"), "{".to_owned(), too_long, unknown_type, unknown_command, unknown_field, create("c-2")];
     let lines = server.send(bulk(text.join("\n"))).await.lines();
-    let told: Vec<_> =
+    let results: Vec<_> =
         lines.iter().map(|line| (line["status"].as_u64().unwrap(), line["problem"]["type"].as_str())).collect();
     let problem = |status, slug: &'static str| (status, Some(slug));
     let expected = [
@@ -93,7 +93,7 @@ async fn a_line_that_is_none_is_answered_with_its_number_and_the_others_are_carr
         problem(400, "urn:dormouse:problem:unknown-field"),
         (200, None),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(results, expected);
     assert_eq!(lines[3]["problem"]["nearest"], "cart");
     assert_eq!(lines[6]["line"], 7);
 }
@@ -146,7 +146,7 @@ async fn answers_come_while_lines_are_still_sent() {
     let server = Server::start().await;
     let (sender, body) = channel();
     sender.send(create("c-1")).unwrap();
-    let response = server.site.answer(bulk(body)).await;
+    let response = server.service.answer(bulk(body)).await;
     let (mut answers, mut rest) = (response.into_body(), String::new());
     assert_eq!(line(&mut answers, &mut rest).await.unwrap()["line"], 1);
     sender.send(create("c-2")).unwrap();
@@ -156,11 +156,11 @@ async fn answers_come_while_lines_are_still_sent() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_no_answers_is_read_no_further() {
+async fn no_more_is_read_from_a_client_that_takes_no_answers() {
     let server = Server::with(|config| config.gateway.bulk_lines = 4.try_into().unwrap()).await;
     let (sender, body) = channel();
     (0..100).for_each(|id| sender.send(create(&format!("c-{id}"))).unwrap());
-    let response = server.site.answer(bulk(body)).await;
+    let response = server.service.answer(bulk(body)).await;
     let (mut answers, mut rest) = (response.into_body(), String::new());
     assert_eq!(line(&mut answers, &mut rest).await.unwrap()["line"], 1);
     server.engine.journal().flush().await;
@@ -174,7 +174,7 @@ async fn a_client_that_takes_no_answers_is_read_no_further() {
 }
 
 #[tokio::test]
-async fn lines_of_many_requests_wait_for_places_instead_of_being_refused() {
+async fn lines_of_many_requests_wait_for_permits_instead_of_being_refused() {
     let server = Server::with(|config| {
         config.admission.per_node = 2.try_into().unwrap();
         config.admission.per_aggregate = 1.try_into().unwrap();
@@ -187,10 +187,10 @@ async fn lines_of_many_requests_wait_for_places_instead_of_being_refused() {
 }
 
 #[tokio::test]
-async fn a_command_that_was_not_carried_out_holds_back_those_of_its_aggregate_behind_it() {
+async fn a_command_that_was_not_carried_out_holds_back_later_ones_of_its_aggregate() {
     let server = Server::start().await;
     let explode = json!({"type": "cart", "id": "c-1", "command": "explode"}).to_string();
-    // It panics, is restarted with a pause, and panics again, until it may not be restarted any more.
+    // The aggregate panics, is restarted after a pause, and panics again, until it is not restarted any more.
     let text = [vec![explode; 30], vec![create("c-1"), create("c-2")]].concat().join("\n");
     let lines = server.send(bulk(text)).await.lines();
     let slug = |at: usize| lines[at]["problem"]["type"].as_str().map(|slug| slug.rsplit(':').next().unwrap());
@@ -198,14 +198,14 @@ async fn a_command_that_was_not_carried_out_holds_back_those_of_its_aggregate_be
 }
 
 #[tokio::test]
-async fn when_the_server_leaves_it_answers_what_it_has_and_says_that_it_reads_no_more() {
+async fn a_server_that_shuts_down_answers_the_lines_it_has_and_says_that_it_reads_no_more() {
     let server = Server::start().await;
     let (sender, body) = channel();
     sender.send(create("c-1")).unwrap();
-    let response = server.site.answer(bulk(body)).await;
+    let response = server.service.answer(bulk(body)).await;
     let (mut answers, mut rest) = (response.into_body(), String::new());
     assert_eq!(line(&mut answers, &mut rest).await.unwrap()["status"], 200);
-    server.site.streams().end();
+    server.service.streams().end();
     let end = line(&mut answers, &mut rest).await.unwrap();
     assert_eq!((&end["line"], &end["status"]), (&Value::Null, &json!(503)));
     assert_eq!(end["problem"]["type"], "urn:dormouse:problem:draining");
@@ -216,7 +216,7 @@ async fn when_the_server_leaves_it_answers_what_it_has_and_says_that_it_reads_no
 }
 
 #[tokio::test]
-async fn a_request_that_is_no_bulk_request_is_refused_as_a_whole() {
+async fn an_invalid_request_is_refused_as_a_whole() {
     let server = Server::start().await;
     let typed =
         |media_type| request(Method::POST, "/v1/commands", &[("content-type", media_type)], Body::from(create("c")));

@@ -1,4 +1,4 @@
-//! Clients that read what was long ago, and others beside them.
+//! Clients that read old events, beside other clients.
 
 use std::num::NonZeroU32;
 
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::support::{Server, request};
 
 #[tokio::test]
-async fn whoever_catches_up_waits_for_a_turn_and_nobody_else_does() {
+async fn only_a_client_that_catches_up_waits_for_a_turn() {
     let server = Server::with(|config| config.gateway.catch_up_reads = NonZeroU32::MIN).await;
     server.fill_cart("c-1").await;
-    let turn = server.site.api.catch_ups.turn().await;
+    let turn = server.service.api.catch_ups.turn().await;
     let page = server.begin(request(Method::GET, "/v1/events?event=Created", &[], Body::empty()));
     let mut from_the_start = server.follow("/v1/events").await;
     let mut from_now_on = server.follow("/v1/events?after=latest").await;
@@ -31,11 +31,11 @@ async fn whoever_catches_up_waits_for_a_turn_and_nobody_else_does() {
 }
 
 #[tokio::test]
-async fn whoever_gets_no_turn_in_time_is_refused() {
+async fn a_client_that_gets_no_turn_in_time_is_refused() {
     let server = Server::with(|config| config.gateway.catch_up_reads = NonZeroU32::MIN).await;
-    let turn = server.site.api.catch_ups.turn().await;
-    let refused = server.site.api.turn_by(Instant::now()).await.unwrap_err().into_response();
+    let turn = server.service.api.catch_ups.turn().await;
+    let refused = server.service.api.turn_by(Instant::now()).await.unwrap_err().into_response();
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     drop(turn);
-    server.site.api.turn_by(Instant::now()).await.unwrap();
+    server.service.api.turn_by(Instant::now()).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Commands that are carried out, and bodies that are none.
+//! Commands that are carried out, and invalid bodies.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::support::{Server, request};
 
 #[tokio::test]
-async fn a_command_answers_what_it_led_to() {
+async fn a_command_is_answered_with_its_outcome() {
     let server = Server::start().await;
     let answer = server.post("/v1/cart/c-1/create-cart", &json!({"owner": "Ada"})).await;
     assert_eq!(answer.status, 200);
@@ -49,7 +49,7 @@ async fn a_command_without_fields_needs_neither_body_nor_content_type() {
 }
 
 #[tokio::test]
-async fn a_dry_run_answers_the_same_and_changes_nothing() {
+async fn a_dry_run_has_the_same_outcome_and_changes_nothing() {
     let server = Server::start().await;
     let body = json!({"owner": "Ada"});
     let dry = server.post("/v1/cart/c-1/create-cart?dry_run=true", &body).await;
@@ -68,7 +68,7 @@ async fn a_dry_run_answers_the_same_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_json_is_refused_with_its_place() {
+async fn a_body_that_is_not_json_is_refused_with_line_and_column() {
     let server = Server::start().await;
     let send = |body| request(Method::POST, "/v1/cart/c-1/create-cart", &[("content-type", "application/json")], body);
     let broken = server.refused(send(Body::from("{\"owner\": "))).await;
@@ -100,7 +100,7 @@ async fn a_wrong_field_is_named_by_its_path() {
 }
 
 #[tokio::test]
-async fn a_body_must_say_that_it_is_json() {
+async fn a_body_must_have_the_media_type_of_json() {
     let server = Server::start().await;
     let send = |headers: &[(&str, &str)], body| request(Method::POST, "/v1/cart/c-1/create-cart", headers, body);
     let body = || Body::from("{\"owner\": \"Ada\"}");
@@ -116,7 +116,7 @@ async fn a_body_must_say_that_it_is_json() {
 }
 
 #[tokio::test]
-async fn a_body_must_come_as_it_is() {
+async fn a_body_must_not_be_encoded() {
     let server = Server::start().await;
     let (path, body) = ("/v1/cart/c-1/create-cart", json!({"owner": "Ada"}));
     for encoding in ["gzip", "br", "identity, GZIP", "nonsense"] {
@@ -130,7 +130,7 @@ async fn a_body_must_come_as_it_is() {
 }
 
 #[tokio::test]
-async fn the_outcome_of_a_command_can_be_asked_for_by_its_key() {
+async fn the_outcome_of_a_command_can_be_read_by_its_key() {
     let server = Server::start().await;
     let key = [("idempotency-key", "k%1")];
     let first = server.post_with("/v1/cart/c-1/create-cart", &key, &json!({"owner": "Ada"})).await;

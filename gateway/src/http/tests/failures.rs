@@ -1,4 +1,4 @@
-//! What is refused before or behind the commands, and how.
+//! Refused and failed requests, and their problems.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::support::{Answer, Server, request};
 
-/// A body in pieces that does not say how long it is, and may not end.
+/// A body in parts without a known length, which may never end.
 struct Pieces {
     pieces: VecDeque<Bytes>,
     ends: bool,
@@ -45,7 +45,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const CREATE: &str = "/v1/cart/c-1/create-cart";
 
 #[tokio::test]
-async fn an_address_with_nothing_behind_it_is_a_problem() {
+async fn an_unknown_address_is_a_problem() {
     let server = Server::start().await;
     for path in ["/", "/nowhere", "/v1", "/v1/cart", "/v1/cart/", "/v1/cart/a/b/c", "/health/"] {
         server.get(path).await.is_problem(404, "unknown-route");
@@ -53,7 +53,7 @@ async fn an_address_with_nothing_behind_it_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_method_that_an_address_does_not_take_is_a_problem_that_says_which_it_does() {
+async fn a_wrong_method_is_a_problem_that_lists_the_right_ones() {
     let server = Server::start().await;
     for (method, path, allowed) in [
         (Method::GET, CREATE, "POST"),
@@ -69,7 +69,7 @@ async fn a_method_that_an_address_does_not_take_is_a_problem_that_says_which_it_
 }
 
 #[tokio::test]
-async fn an_unknown_type_is_told_which_there_are() {
+async fn an_unknown_type_is_answered_with_the_known_ones() {
     let server = Server::start().await;
     for path in ["/v1/kart/c-1", "/v1/kart/c-1/events", "/v1/commands/kart/c-1/k", "/v1/CART/c-1"] {
         let problem = server.get(path).await.is_problem(404, "unknown-aggregate-type");
@@ -80,7 +80,7 @@ async fn an_unknown_type_is_told_which_there_are() {
 }
 
 #[tokio::test]
-async fn an_unknown_command_is_told_the_nearest() {
+async fn an_unknown_command_is_answered_with_the_nearest() {
     let server = Server::start().await;
     for (segment, nearest) in [("create", "create-cart"), ("CreateCart", "create-cart"), ("add-line", "add-lines")] {
         let answer = server.refused_post(&format!("/v1/cart/c-1/{segment}"), &[], &json!({})).await;
@@ -89,7 +89,7 @@ async fn an_unknown_command_is_told_the_nearest() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_none_is_a_problem() {
+async fn an_invalid_id_is_a_problem() {
     let server = Server::start().await;
     let long = "x".repeat(129);
     for id in ["", &long, "a%2Fb", "a%0Ab", "%00", "%FF", "%zz", "a%", "%2E%2E", "%C3%28"] {
@@ -119,7 +119,7 @@ async fn a_body_over_the_limit_is_refused_however_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_stalls_is_waited_for_until_the_deadline_of_its_command() {
+async fn a_body_that_stalls_may_arrive_until_the_deadline_of_its_command() {
     let server = Server::start().await;
     for (headers, seconds) in [(vec![JSON], 30), (vec![JSON, ("prefer", "wait=2")], 2)] {
         let asked = Instant::now();
@@ -153,7 +153,7 @@ async fn a_commit_that_takes_too_long_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_is_answered_for_without_saying_where() {
+async fn a_panic_of_a_handler_is_a_problem_without_internals() {
     async fn handler() -> &'static str {
         panic!("at /secret/path")
     }
@@ -163,7 +163,7 @@ async fn a_handler_that_panics_is_answered_for_without_saying_where() {
 }
 
 #[tokio::test]
-async fn a_refusal_by_the_domain_says_why_with_its_code() {
+async fn a_rejection_has_its_text_and_its_code() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     let problem = server.refused_post(CREATE, &[], &json!({"owner": "Bob"})).await.is_problem(422, "rejected");
@@ -174,7 +174,7 @@ async fn a_refusal_by_the_domain_says_why_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_panic_of_the_domain_is_answered_for_without_saying_where() {
+async fn a_panic_of_the_domain_is_a_problem_without_internals() {
     let server = Server::start().await;
     let answer = server.refused_post("/v1/cart/c-1/explode", &[], &json!({})).await;
     answer.is_problem(500, "aggregate-failed");
@@ -183,7 +183,7 @@ async fn a_panic_of_the_domain_is_answered_for_without_saying_where() {
 }
 
 #[tokio::test]
-async fn too_much_is_refused_at_once_and_says_when_to_come_again() {
+async fn overload_is_refused_at_once_with_a_time_to_retry() {
     let per_aggregate = Server::with(|config| config.admission.per_aggregate = 1.try_into().unwrap()).await;
     let per_node = Server::with(|config| config.admission.per_node = 1.try_into().unwrap()).await;
     for (server, status, slug) in [(per_aggregate, 429, "aggregate-overloaded"), (per_node, 503, "node-overloaded")] {
@@ -200,7 +200,7 @@ async fn too_much_is_refused_at_once_and_says_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_key_whose_command_is_in_flight_is_told_so() {
+async fn a_key_whose_command_is_in_flight_is_refused() {
     let server = Server::start().await;
     server.shut_gate();
     let headers = [JSON, ("idempotency-key", "k-1")];
@@ -215,7 +215,7 @@ async fn a_key_whose_command_is_in_flight_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_that_the_connection_closes_if_the_rest_of_the_body_is_large_or_slow() {
+async fn the_connection_closes_if_the_rest_of_a_refused_body_is_large_or_slow() {
     let server = Server::start().await;
     let path = "/v1/cart/c-1/no-such-command";
     let posted =

@@ -1,4 +1,4 @@
-//! A client of streams, and what it hears.
+//! A client of streams.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::support::{Answer, Server, request};
-use crate::server::Endless;
+use crate::server::EndlessBody;
 
-/// Signs of life are nothing to wait for, so this bounds what is waited for, however much else is heard.
+/// Bounds the wait for a message. Heartbeats do not extend it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A stream, as far as it was taken.
+/// A stream with the bytes that were taken so far.
 pub(super) struct Following {
     pub(super) headers: HeaderMap,
     body: Body,
@@ -29,25 +29,25 @@ pub(super) struct Message {
 }
 
 impl Server {
-    /// Follows events from an address on.
+    /// Opens the stream at an address.
     pub(super) async fn follow(&self, path: &str) -> Following {
         self.follow_with(path, &[]).await
     }
 
-    /// Comes back to a stream, having seen an event.
+    /// Reopens a stream after an event.
     pub(super) async fn follow_on(&self, path: &str, last_id: u64) -> Following {
         self.follow_with(path, &[("last-event-id", &last_id.to_string())]).await
     }
 
     pub(super) async fn follow_with(&self, path: &str, headers: &[(&str, &str)]) -> Following {
-        let response = self.site.answer(stream_request(path, headers)).await;
+        let response = self.service.answer(stream_request(path, headers)).await;
         let (parts, body) = response.into_parts();
         assert_eq!(parts.status, 200, "{path}");
-        assert!(parts.extensions.get::<Endless>().is_some(), "the server would wait for its end");
+        assert!(parts.extensions.get::<EndlessBody>().is_some(), "the server would wait for its end");
         Following { headers: parts.headers, body, text: String::new() }
     }
 
-    /// What somebody who asks for a stream gets instead.
+    /// Requests a stream, and returns the problem that is sent instead.
     pub(super) async fn refuses_to_stream(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         let answer = self.send(stream_request(path, headers)).await;
         assert!(answer.status >= 400, "{answer:?}");
@@ -61,7 +61,7 @@ fn stream_request(path: &str, headers: &[(&str, &str)]) -> axum::extract::Reques
 }
 
 impl Following {
-    /// The next message; none if the stream has ended.
+    /// The next message; `None` if the stream has ended.
     pub(super) async fn hear(&mut self) -> Option<Message> {
         loop {
             if let Some((message, rest)) = self.text.split_once("\n\n") {
@@ -69,7 +69,7 @@ impl Following {
                 self.text = rest.to_owned();
                 return Some(message);
             }
-            let frame = timeout(PATIENCE, self.body.frame()).await.expect("the stream says something")?;
+            let frame = timeout(PATIENCE, self.body.frame()).await.expect("the stream sends a message")?;
             let bytes: Bytes = frame.unwrap().into_data().unwrap();
             self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
@@ -79,7 +79,7 @@ impl Following {
     pub(super) async fn event(&mut self) -> (u64, Value) {
         let event = async {
             loop {
-                if let Message { id, data: Some(data) } = self.hear().await.expect("the stream goes on") {
+                if let Message { id, data: Some(data) } = self.hear().await.expect("the stream continues") {
                     return (id.unwrap(), data);
                 }
             }
@@ -87,7 +87,7 @@ impl Following {
         timeout(PATIENCE, event).await.expect("the stream shows an event")
     }
 
-    /// So many events.
+    /// This many events.
     pub(super) async fn events(&mut self, count: usize) -> Vec<(u64, Value)> {
         let mut events = Vec::new();
         while events.len() < count {
@@ -96,22 +96,22 @@ impl Following {
         events
     }
 
-    /// Goes on until it is told this id without an event.
-    pub(super) async fn told(&mut self, id: u64) {
+    /// Reads until a message has this id and no event.
+    pub(super) async fn read_to_id(&mut self, id: u64) {
         self.goes_on_to(&Message { id: Some(id), data: None }).await;
     }
 
-    /// Goes on until the stream says that it is still there.
+    /// Reads until the next heartbeat.
     pub(super) async fn comment(&mut self) {
         self.goes_on_to(&Message::default()).await;
     }
 
     async fn goes_on_to(&mut self, message: &Message) {
-        let heard = async { while self.hear().await.expect("the stream goes on") != *message {} };
-        timeout(PATIENCE, heard).await.unwrap_or_else(|_| panic!("the stream never says {message:?}"));
+        let heard = async { while self.hear().await.expect("the stream continues") != *message {} };
+        timeout(PATIENCE, heard).await.unwrap_or_else(|_| panic!("the stream never sends {message:?}"));
     }
 
-    /// Makes sure that nothing but signs of life comes any more.
+    /// Makes sure that only heartbeats follow.
     pub(super) async fn ends(mut self) {
         let rest = async {
             while let Some(message) = self.hear().await {

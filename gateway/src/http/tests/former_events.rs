@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::{CartCommand, CartRejection, CartReply, Server};
 
-/// The cart as later code has it.
+/// The cart in later code.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct LaterCart;
 
@@ -17,12 +17,12 @@ enum LaterEvent {
     Opened {
         owner: String,
     },
-    /// Called `LineAdded` before.
+    /// Its former name is `LineAdded`.
     ItemAdded {
         sku: String,
         quantity: u32,
     },
-    /// It was `Cleared`, together with the next.
+    /// Before, `Cleared` was this event together with the next.
     ItemsRemoved,
     NoteRemoved,
 }
@@ -59,7 +59,7 @@ async fn renamed() -> Server {
     server
 }
 
-/// Names to filter by, of today and former ones, each with the positions of the events that the filter must find.
+/// Current and former names, each with the positions of the events that a filter by it must find.
 const FOUND: [(&str, &[u64]); 8] = [
     ("Opened", &[1]),
     ("Created", &[1]),
@@ -72,7 +72,7 @@ const FOUND: [(&str, &[u64]); 8] = [
 ];
 
 #[tokio::test]
-async fn a_filter_by_todays_name_or_a_former_one_finds_what_is_stored_under_any() {
+async fn a_filter_by_a_current_or_former_name_finds_events_stored_under_either() {
     let server = renamed().await;
     for (name, expected) in FOUND {
         for types in ["", "&type=cart"] {
@@ -87,7 +87,7 @@ async fn a_filter_by_todays_name_or_a_former_one_finds_what_is_stored_under_any(
 }
 
 #[tokio::test]
-async fn streams_find_what_is_stored_under_former_names() {
+async fn streams_find_events_stored_under_former_names() {
     let server = renamed().await;
     for path in ["/v1/events", "/v1/cart/c-1/events"] {
         for (name, expected) in FOUND {

@@ -1,4 +1,4 @@
-//! What the headers of a request ask for, and what those of an answer say.
+//! The headers of requests and responses.
 
 use serde_json::json;
 
@@ -54,7 +54,7 @@ async fn an_entity_tag_of_another_history_matches_nothing() {
 }
 
 #[tokio::test]
-async fn a_header_that_makes_no_sense_is_refused_by_name() {
+async fn an_invalid_header_is_refused_by_name() {
     let server = Server::start().await;
     let cases: [(&str, &[(&str, &str)]); 10] = [
         ("If-Match", &[("if-match", "18")]),
@@ -91,7 +91,7 @@ async fn a_preferred_wait_shortens_the_deadline() {
 }
 
 #[tokio::test]
-async fn every_answer_carries_ids() {
+async fn every_response_carries_ids() {
     let server = Server::start().await;
     for path in ["/health/live", "/nowhere", "/v1/cart/none", "/v1/cart/a%2Fb", "/metrics"] {
         let answer = server.get(path).await;
@@ -123,7 +123,7 @@ async fn a_correlation_id_that_cannot_be_kept_is_refused() {
 }
 
 #[tokio::test]
-async fn every_answer_says_what_caches_may_do_with_it() {
+async fn every_response_says_what_caches_may_do_with_it() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     let found = [
@@ -147,8 +147,8 @@ async fn every_answer_says_what_caches_may_do_with_it() {
     ];
     for path in found {
         let answer = server.get(path).await;
-        let told = answer.header("cache-control");
-        assert!(matches!(told, Some("no-store" | "no-cache")), "{path}: {told:?}");
+        let directive = answer.header("cache-control");
+        assert!(matches!(directive, Some("no-store" | "no-cache")), "{path}: {directive:?}");
     }
     assert_eq!(server.post("/v1/cart/c-1/clear", &json!({})).await.header("cache-control"), Some("no-store"));
 }
@@ -166,7 +166,7 @@ async fn an_invalid_trace_is_ignored_and_a_new_one_begins() {
 }
 
 #[tokio::test]
-async fn ids_go_into_the_metadata_of_the_events() {
+async fn ids_are_stored_in_the_metadata_of_the_events() {
     let server = Server::start().await;
     let (create, body) = ("create-cart", json!({"owner": "Ada"}));
     let headers = [("x-request-id", "r-1"), ("traceparent", TRACE), ("idempotency-key", "k-1")];

@@ -1,4 +1,4 @@
-//! What operators, probes and tools ask.
+//! Health, metrics and descriptions, for operators, probes and tools.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::support::{Cart, Server, request};
 use crate::http::{RESERVED_TYPES, Unroutable, check};
 
 #[tokio::test]
-async fn a_well_server_says_so() {
+async fn a_healthy_server_reports_ok() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     let health = server.get("/health").await;
@@ -62,7 +62,7 @@ async fn a_server_that_will_stop_is_not_ready_but_serves() {
     for path in ["/v1/cart/c-1", "/v1/cart/c-1?version=1", "/v1/cart/c-1/events"] {
         assert_eq!(server.get(path).await.status, 200, "{path}");
     }
-    // What fails meanwhile is mended meanwhile.
+    // An aggregate that fails meanwhile can still be released.
     server.post("/v1/cart/c-1/explode", &json!({})).await.is_problem(500, "aggregate-failed");
     assert_eq!(server.post("/v1/cart/c-1/look", &json!({})).await.status, 200);
 
@@ -277,7 +277,7 @@ async fn every_described_path_is_routed() {
 }
 
 #[tokio::test]
-async fn the_page_for_people_loads_nothing_from_elsewhere() {
+async fn the_page_for_people_loads_nothing_from_other_hosts() {
     let server = Server::start().await;
     let page = server.get("/docs").await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
@@ -288,7 +288,7 @@ async fn the_page_for_people_loads_nothing_from_elsewhere() {
 }
 
 #[test]
-fn a_type_that_addresses_cannot_tell_apart_is_refused() {
+fn a_type_whose_commands_share_an_address_is_refused() {
     use dormouse_kernel::{Aggregate, Context, DomainEvent};
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
@@ -338,6 +338,11 @@ fn a_type_that_addresses_cannot_tell_apart_is_refused() {
     aggregate!(Ambiguous, "ambiguous", Twice);
     aggregate!(Hidden, "hidden", Reserved);
     assert_eq!(check::<Views>(), Err(Unroutable::ReservedType("views")));
-    assert!(check::<Ambiguous>().unwrap_err().to_string().contains("AddLine and add_line are both /add-line"));
+    assert!(
+        check::<Ambiguous>()
+            .unwrap_err()
+            .to_string()
+            .contains("AddLine and add_line would both have the address /add-line")
+    );
     assert!(check::<Hidden>().unwrap_err().to_string().contains("/events"));
 }

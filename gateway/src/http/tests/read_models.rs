@@ -1,4 +1,4 @@
-//! What is made of carts for reading, and an API that shows it.
+//! Projections of carts, and an API that serves their views.
 
 use std::collections::HashSet;
 use std::ops::Deref;
@@ -16,7 +16,7 @@ use serde_json::json;
 use super::support::{Cart, CartEvent, Server};
 use crate::http::Api;
 
-/// Every cart that was not cleared, under its id.
+/// All carts that were not cleared, by id.
 pub(super) struct Carts;
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
@@ -75,7 +75,7 @@ impl Project<Cart> for Carts {
     }
 }
 
-/// How many carts each owner has begun, under the owner's name. Nothing can be filtered.
+/// The number of carts of each owner, by the owner's name. The view declares no fields.
 pub(super) struct Owners;
 
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
@@ -106,7 +106,7 @@ impl Project<Cart> for Owners {
     }
 }
 
-/// Projecting a line with its name holds up the worker, until it opens.
+/// Projecting a line with this name blocks the worker until the gate opens.
 pub(super) struct Gate(String);
 
 static SHUT: Mutex<Option<HashSet<String>>> = Mutex::new(None);
@@ -131,7 +131,7 @@ impl Drop for Gate {
     }
 }
 
-/// Poison in the cart of this id is projected like anything else, as long as this is there.
+/// While this value exists, poison in the cart of this id is projected like any other line.
 pub(super) struct Mended(String);
 
 static MENDED: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -186,18 +186,18 @@ impl Shop {
         let recorder = PrometheusBuilder::new().build_recorder();
         let metrics = recorder.handle();
         let (engine, shown) = (server.engine.clone(), Some(projections.clone()));
-        server.site = metrics::with_local_recorder(&recorder, || Arc::new(api.site(engine, shown, metrics)));
+        server.service = metrics::with_local_recorder(&recorder, || Arc::new(api.service(engine, shown, metrics)));
         Self { server, projections, store }
     }
 
-    /// Somebody's cart with so much of one thing in it. Says where the last of its two events stands.
+    /// Creates a cart with one line. Returns the position of its second event.
     pub(super) async fn cart(&self, id: &str, owner: &str, sku: &str, quantity: u32) -> u64 {
         let created = self.post(&format!("/v1/cart/{id}/create-cart"), &json!({ "owner": owner })).await;
         assert_eq!(created.status, 200, "{created:?}");
         self.add(id, sku, quantity).await
     }
 
-    /// One more line in a cart.
+    /// Adds a line to a cart.
     pub(super) async fn add(&self, id: &str, sku: &str, quantity: u32) -> u64 {
         let lines = json!({ "lines": [{ "sku": sku, "quantity": quantity }] });
         let added = self.post(&format!("/v1/cart/{id}/add-lines"), &lines).await;
@@ -205,7 +205,7 @@ impl Shop {
         added.json()["position"].as_u64().unwrap()
     }
 
-    /// Waits until all views have seen all there is.
+    /// Waits until all views have caught up with the log.
     pub(super) async fn catch_up(&self) {
         let head = *self.engine.journal().head().borrow();
         for reader in self.projections.readers() {
@@ -213,7 +213,7 @@ impl Shop {
         }
     }
 
-    /// Lets go of the views under everybody's feet.
+    /// Closes the store of the views while it is in use.
     pub(super) async fn lose_the_views(&self) {
         self.store.close().await;
     }

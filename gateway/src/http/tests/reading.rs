@@ -23,7 +23,7 @@ async fn a_state_is_the_live_one_with_its_entity_tag() {
 }
 
 #[tokio::test]
-async fn a_state_can_be_that_of_another_day() {
+async fn a_state_of_the_past_can_be_read() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     let past = server.get("/v1/cart/c-1?version=2").await;
@@ -37,7 +37,7 @@ async fn a_state_can_be_that_of_another_day() {
 }
 
 #[tokio::test]
-async fn a_state_that_there_is_not_is_not_found() {
+async fn a_missing_state_is_not_found() {
     let server = Server::start().await;
     server.get("/v1/cart/none").await.is_problem(404, "not-found");
     server.fill_cart("c-1").await;
@@ -50,7 +50,7 @@ async fn a_state_that_there_is_not_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_makes_no_sense_is_refused_by_name() {
+async fn an_invalid_parameter_is_refused_by_name() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     for (query, slug, name) in [

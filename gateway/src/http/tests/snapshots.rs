@@ -1,4 +1,4 @@
-//! Snapshots held against their events.
+//! Snapshots compared with their events.
 
 use dormouse_config::SnapshotStrategy;
 use dormouse_kernel::{Aggregate, Context};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::support::{CartCommand, CartEvent, CartRejection, CartReply, Line, Server};
 
-/// The cart as later code has it: the same fields, but owners are written in another way.
+/// The cart in later code: it has the same fields, but writes owners in another way.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct LoudCart {
     owner: Option<String>,
@@ -63,7 +63,7 @@ async fn snapshots_that_differ_from_their_events_are_named() {
 }
 
 #[tokio::test]
-async fn snapshots_that_are_right_are_counted_and_what_is_not_there_is_refused() {
+async fn correct_snapshots_are_counted_and_unknown_types_are_refused() {
     let server = snapshotted().await.replaced_by::<super::support::Cart>().await;
     let found = verified(&server, json!({"aggregate": "cart"})).await;
     assert_eq!((&found["snapshots"], &found["differing"]), (&json!(2), &json!([])));

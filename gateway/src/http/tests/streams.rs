@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::following::{Following, Message};
 use super::support::{Server, request};
 
-/// A server whose streams give signs of life often.
+/// A server whose streams send heartbeats often.
 async fn lively() -> Server {
     Server::with(often).await
 }
@@ -68,7 +68,7 @@ async fn the_log_comes_in_pages_in_the_order_of_commits() {
 }
 
 #[tokio::test]
-async fn a_stream_shows_what_was_there_and_then_what_comes() {
+async fn a_stream_shows_stored_events_and_then_new_ones() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     let mut following = server.follow("/v1/events").await;
@@ -110,14 +110,14 @@ async fn a_stream_of_an_aggregate_shows_its_events_and_no_others() {
 }
 
 #[tokio::test]
-async fn what_is_committed_while_the_history_is_read_comes_once() {
+async fn an_event_committed_while_the_history_is_read_is_shown_once() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     let mut following = server.follow("/v1/cart/c-1/events").await;
     following.hear().await;
     let held = server.hold_reads();
     let hearing = tokio::spawn(async move { following.events(5).await });
-    // It knows the head of before, and reads a history that is longer.
+    // The stream knows the earlier head, and reads a history that is longer by now.
     add_line(&server, "c-1").await;
     drop(held);
     add_line(&server, "c-1").await;
@@ -137,13 +137,13 @@ async fn a_long_history_is_streamed_whole() {
 }
 
 #[tokio::test]
-async fn a_stream_begins_where_its_client_left_off() {
+async fn a_stream_begins_after_its_clients_last_event() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     for path in ["/v1/events", "/v1/cart/c-1/events"] {
         let at = |query: &str| format!("{path}?{query}");
         assert_eq!(server.follow(&at("after=2")).await.event().await.0, 3);
-        // A browser comes back to the address that it came to first.
+        // A browser reconnects to its first address.
         let mut again = server.follow_on(&at("after=0"), 2).await;
         assert_eq!(again.hear().await, Some(Message { id: Some(2), data: None }));
         assert_eq!(again.event().await.0, 3);
@@ -155,7 +155,7 @@ async fn a_stream_begins_where_its_client_left_off() {
 }
 
 #[tokio::test]
-async fn what_a_stream_cannot_begin_with_is_refused() {
+async fn an_invalid_start_of_a_stream_is_refused() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     server.fill_cart("c-2").await;
@@ -182,7 +182,7 @@ async fn what_a_stream_cannot_begin_with_is_refused() {
     server.refuses_to_stream("/v1/cart/none/events", &[]).await.is_problem(404, "not-found");
     server.refuses_to_stream("/v1/cart/none/events?after=1", &[]).await.is_problem(404, "not-found");
 
-    // Somebody who has seen more than there is has followed another journal.
+    // A client that has seen more than the log has followed another journal.
     assert_eq!(
         server.refuses_to_stream(log, &[("last-event-id", "7")]).await.is_problem(409, "beyond-head")["position"],
         6
@@ -194,7 +194,7 @@ async fn what_a_stream_cannot_begin_with_is_refused() {
 }
 
 #[tokio::test]
-async fn only_who_asks_for_a_stream_gets_one() {
+async fn only_a_client_that_asks_for_a_stream_gets_one() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     for path in ["/v1/events", "/v1/cart/c-1/events"] {
@@ -212,26 +212,26 @@ async fn only_who_asks_for_a_stream_gets_one() {
         let posted = server.send(request(Method::POST, path, &headers, Body::empty())).await;
         posted.is_problem(405, "method-not-allowed");
     }
-    assert_eq!(server.site.streams().open_now(), 0);
+    assert_eq!(server.service.streams().open_now(), 0);
 }
 
 #[tokio::test]
-async fn a_stream_that_shows_nothing_tells_that_it_lives_and_how_far_it_has_come() {
+async fn a_stream_without_events_sends_heartbeats_and_how_far_it_has_read() {
     let server = lively().await;
     server.fill_cart("c-1").await;
     let mut rare = server.follow("/v1/events?event=Cleared").await;
-    rare.told(3).await;
+    rare.read_to_id(3).await;
     rare.comment().await;
     add_line(&server, "c-1").await;
-    rare.told(4).await;
-    // Cut off, it does not begin anew, and misses nothing.
+    rare.read_to_id(4).await;
+    // After an interruption it resumes there, and misses nothing.
     assert_eq!(server.post("/v1/cart/c-1/clear", &json!({})).await.status, 200);
     let mut again = server.follow_on("/v1/events?event=Cleared", 4).await;
     assert_eq!((again.event().await.0, rare.event().await.0), (5, 5));
 
     let mut cart = server.follow("/v1/cart/c-1/events?event=Created").await;
     assert_eq!(cart.event().await.0, 1);
-    cart.told(5).await;
+    cart.read_to_id(5).await;
     cart.comment().await;
 }
 
@@ -246,7 +246,7 @@ async fn streams_beyond_the_limit_are_refused_until_one_ends() {
         refused.is_problem(503, "too-many-streams");
         assert_eq!(refused.header("retry-after"), Some("5"));
     }
-    assert_eq!(server.get("/v1/events").await.status, 200, "a page is no stream");
+    assert_eq!(server.get("/v1/events").await.status, 200, "a page is not a stream");
     drop(one);
     server.follow("/v1/events").await.events(3).await;
 }
@@ -269,19 +269,19 @@ async fn a_client_that_takes_nothing_costs_one_page() {
 }
 
 #[tokio::test]
-async fn all_streams_end_when_they_are_told_to_and_no_more_begin() {
+async fn all_streams_end_at_a_shutdown_and_no_more_begin() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;
     let mut idle = server.follow("/v1/events?after=latest").await;
     idle.hear().await;
     let waiting = tokio::spawn(idle.ends());
     let (fresh, cart) = (server.follow("/v1/events").await, server.follow("/v1/cart/c-1/events?after=3").await);
-    server.site.streams().end();
+    server.service.streams().end();
     waiting.await.unwrap();
     fresh.ends().await;
     cart.ends().await;
     server.refuses_to_stream("/v1/events", &[]).await.is_problem(503, "draining");
-    assert_eq!(server.site.streams().open_now(), 0);
+    assert_eq!(server.service.streams().open_now(), 0);
 }
 
 #[tokio::test]
@@ -307,7 +307,7 @@ async fn nothing_is_shown_before_it_is_durable() {
     assert_eq!(clearing.await.unwrap().status, 200);
 }
 
-/// Takes some events, is cut off, and comes back, until it has seen so many. It checks that each is durable.
+/// Takes some events, disconnects and reconnects, until it has seen `count` events. Checks that each is durable.
 async fn follow_with_interruptions(server: &Server, path: &str, count: usize) -> Vec<(u64, Value)> {
     let mut seen: Vec<(u64, Value)> = Vec::new();
     let mut interruptions = 0;
@@ -328,7 +328,7 @@ async fn follow_with_interruptions(server: &Server, path: &str, count: usize) ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn clients_that_come_back_again_and_again_miss_nothing_and_see_nothing_twice() {
+async fn clients_that_reconnect_often_miss_nothing_and_see_nothing_twice() {
     const CARTS: usize = 4;
     const EACH: usize = 120;
 
@@ -338,13 +338,13 @@ async fn clients_that_come_back_again_and_again_miss_nothing_and_see_nothing_twi
     }
     let writers: Vec<_> = (0..CARTS)
         .map(|cart| {
-            let site = std::sync::Arc::clone(&server.site);
+            let service = std::sync::Arc::clone(&server.service);
             tokio::spawn(async move {
                 for number in 1..EACH {
                     let body = json!({"lines": [{"sku": "tea", "quantity": number}]}).to_string();
                     let path = format!("/v1/cart/c-{cart}/add-lines");
                     let headers = [("content-type", "application/json")];
-                    let answer = site.answer(request(Method::POST, &path, &headers, Body::from(body))).await;
+                    let answer = service.answer(request(Method::POST, &path, &headers, Body::from(body))).await;
                     assert_eq!(answer.status(), 200);
                 }
             })

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use dormouse_config::Config;
 use dormouse_engine::Engine;
-use dormouse_faults::{Faulty, Held};
+use dormouse_faults::{Faulty, GateGuard};
 use dormouse_journal::{Journal, Options};
 use dormouse_kernel::{Aggregate, Context, DomainEvent, Rejection};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::http::{Api, Site};
+use crate::http::{Api, Service};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Cart {
@@ -30,14 +30,14 @@ pub(super) struct Cart {
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) struct Line {
-    /// What is wanted.
+    /// The article.
     sku: String,
     quantity: u32,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub(super) enum CartCommand {
-    /// Begins a cart.
+    /// Creates a cart.
     CreateCart {
         owner: String,
     },
@@ -45,7 +45,7 @@ pub(super) enum CartCommand {
         lines: Vec<Line>,
         note: Option<String>,
     },
-    /// Takes everything out.
+    /// Removes all lines.
     Clear,
     Look {},
     Explode,
@@ -101,7 +101,7 @@ impl Aggregate for Cart {
             CartCommand::Clear if self.lines.is_empty() => return Err(CartRejection::Empty),
             CartCommand::Clear => context.emit(CartEvent::Cleared),
             CartCommand::Look {} => {}
-            CartCommand::Explode => panic!("as told, at /secret/path"),
+            CartCommand::Explode => panic!("as commanded, at /secret/path"),
         }
         Ok(CartReply { lines: context.state().lines.len() })
     }
@@ -115,15 +115,15 @@ impl Aggregate for Cart {
     }
 }
 
-/// An API on an engine on a journal in memory.
+/// An API, with an engine and a journal in memory.
 pub(super) struct Server {
-    pub(super) site: Arc<Site>,
+    pub(super) service: Arc<Service>,
     pub(super) engine: Engine,
     store: Arc<Faulty>,
-    shut: Mutex<Vec<Held>>,
+    shut: Mutex<Vec<GateGuard>>,
 }
 
-/// An answer, whole.
+/// A whole response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -146,7 +146,7 @@ impl Server {
         Self::of::<Cart>(Faulty::in_memory(), options, config).await
     }
 
-    /// Another version of the application takes over what this one has stored.
+    /// Starts another version of the application on the journal of this one.
     pub(super) async fn replaced_by<A: Aggregate>(self) -> Self {
         assert!(self.engine.drain(Duration::from_secs(30)).await.complete);
         Self::of::<A>(self.store, Options::default(), Config::embedded()).await
@@ -157,18 +157,19 @@ impl Server {
         let engine = Engine::builder(config.clone()).aggregate::<A>().start(journal).await.unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let api = Api::builder("shop", &config).aggregate::<A>(&engine);
-        let site = Arc::new(api.site(engine.clone(), None, metrics));
-        Self { site, engine, store, shut: Mutex::default() }
+        let service = Arc::new(api.service(engine.clone(), None, metrics));
+        Self { service, engine, store, shut: Mutex::default() }
     }
 
-    /// Routes everything but commands to somewhere else than the API.
+    /// Routes everything but commands to this router instead of the API.
     pub(super) async fn routing(router: Router) -> Self {
         let server = Self::start().await;
-        let site = Site { api: Arc::clone(&server.site.api), router, request_timeout: server.site.request_timeout };
-        Self { site: Arc::new(site), ..server }
+        let service =
+            Service { api: Arc::clone(&server.service.api), router, request_timeout: server.service.request_timeout };
+        Self { service: Arc::new(service), ..server }
     }
 
-    /// Lets nothing be committed until the gate opens, and no ping answered.
+    /// Blocks commits and pings until the gate opens.
     pub(super) fn shut_gate(&self) {
         *self.shut.lock().unwrap() = vec![self.store.hold_commits(), self.store.hold_pings()];
     }
@@ -177,7 +178,7 @@ impl Server {
         self.shut.lock().unwrap().clear();
     }
 
-    /// Waits until the engine has taken so many requests that it has not answered.
+    /// Waits until the engine has this many unanswered requests.
     pub(super) async fn has_under_way(&self, requests: usize) {
         let all_taken = async {
             while self.engine.requests_under_way() < requests {
@@ -188,13 +189,13 @@ impl Server {
     }
 
     pub(super) async fn send(&self, request: Request) -> Answer {
-        Answer::read(self.site.answer(request).await).await
+        Answer::read(self.service.answer(request).await).await
     }
 
-    /// Sends a request, and lets its sender wait for the answer.
+    /// Sends a request in a task that waits for the response.
     pub(super) fn begin(&self, request: Request) -> JoinHandle<Answer> {
-        let site = Arc::clone(&self.site);
-        tokio::spawn(async move { Answer::read(site.answer(request).await).await })
+        let service = Arc::clone(&self.service);
+        tokio::spawn(async move { Answer::read(service.answer(request).await).await })
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {
@@ -220,7 +221,7 @@ impl Server {
         self.send(request).await
     }
 
-    /// A cart of Ada's with two lines: three events.
+    /// Creates a cart of Ada with two lines: three events.
     pub(super) async fn fill_cart(&self, id: &str) {
         let created = self.post(&format!("/v1/cart/{id}/create-cart"), &serde_json::json!({"owner": "Ada"})).await;
         assert_eq!(created.status, 200, "{created:?}");
@@ -229,8 +230,8 @@ impl Server {
         assert_eq!(filled.status, 200, "{filled:?}");
     }
 
-    /// Lets nobody read the events of an aggregate for a while.
-    pub(super) fn hold_reads(&self) -> Held {
+    /// Blocks reads of aggregates until the guard is dropped.
+    pub(super) fn hold_reads(&self) -> GateGuard {
         self.store.hold_reads()
     }
 
@@ -243,7 +244,7 @@ impl Server {
         self.engine.journal().head().borrow().0
     }
 
-    /// Sends a request that is refused, and makes sure that nothing happened.
+    /// Sends a request that must be refused, and checks that no event was stored.
     pub(super) async fn refused(&self, request: Request) -> Answer {
         let before = self.head();
         let answer = self.send(request).await;
@@ -282,7 +283,7 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The position that its token names.
+    /// The position in the token of the response.
     pub(super) fn position(&self) -> Option<&str> {
         self.header("dormouse-position").map(|token| token.split_once('-').map_or(token, |(digits, _)| digits))
     }
@@ -291,7 +292,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// Makes sure that it is this problem, written as problems are.
+    /// Checks that the response is this problem, in the form of problems.
     #[track_caller]
     pub(super) fn is_problem(&self, status: u16, slug: &str) -> Value {
         assert_eq!(self.status, status, "{self:?}");

@@ -1,4 +1,4 @@
-//! A retry that meets another version of the application than the command did.
+//! A command that is repeated after an upgrade of the application.
 
 use dormouse_kernel::{Aggregate, Context};
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::support::{Cart, CartEvent, CartRejection, Server};
 
-/// The cart as later code has it: commands have gained a field or another name, and the reply is another.
+/// The cart in later code: commands have a new field or another name, and the reply has another type.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct LaterCart;
 
@@ -32,7 +32,7 @@ struct Line {
     gift: Option<bool>,
 }
 
-/// The former reply does not decode into it.
+/// The former reply cannot be decoded as this type.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 struct LaterReply {
     total: u64,
@@ -57,7 +57,7 @@ const CREATE: &str = "/v1/cart/c-1/create-cart";
 const KEY: [(&str, &str); 1] = [("idempotency-key", "k-1")];
 
 #[tokio::test]
-async fn a_retry_after_an_upgrade_gets_the_first_answer_as_it_was_given() {
+async fn a_retry_after_an_upgrade_gets_the_first_answer_unchanged() {
     let server = Server::start().await;
     let (create, add) = (json!({"owner": "Ada"}), json!({"lines": [{"sku": "tea", "quantity": 2}]}));
     let created = server.post_with(CREATE, &KEY, &create).await.json();
@@ -92,7 +92,7 @@ async fn a_retry_after_a_roll_back_gets_the_answer_of_the_later_version() {
 }
 
 #[tokio::test]
-async fn another_content_or_command_is_refused_after_an_upgrade_too() {
+async fn other_content_or_another_command_is_refused_after_an_upgrade_too() {
     let server = Server::start().await;
     server.post_with(CREATE, &KEY, &json!({"owner": "Ada"})).await;
     let server = server.replaced_by::<LaterCart>().await;
@@ -104,7 +104,7 @@ async fn another_content_or_command_is_refused_after_an_upgrade_too() {
 }
 
 #[tokio::test]
-async fn a_retry_may_write_the_same_in_another_way() {
+async fn a_retry_may_write_the_same_content_in_another_way() {
     let server = Server::start().await;
     let first = server.post_with(CREATE, &KEY, &json!({"owner": "Ada"})).await.json();
     let body = "{ \"owner\" : \"\\u0041da\" }";

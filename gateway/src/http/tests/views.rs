@@ -1,4 +1,4 @@
-//! Documents of views by key: what was written is read, by those who ask for it.
+//! Documents of views by key, and reads that wait for a write.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -12,7 +12,7 @@ use super::support::request;
 const MIN_POSITION: &str = "dormouse-min-position";
 
 #[tokio::test]
-async fn whoever_names_a_write_reads_what_it_led_to() {
+async fn a_read_that_names_a_write_contains_it() {
     let shop = Shop::open().await;
     let position = shop.cart("c-1", "Ada", "tea", 2).await.to_string();
     let answer = shop.get_with("/v1/views/carts/c-1", &[(MIN_POSITION, &position)]).await;
@@ -25,7 +25,7 @@ async fn whoever_names_a_write_reads_what_it_led_to() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_read_waits_for_the_write_it_names_and_no_other_does() {
+async fn only_a_read_that_names_a_write_waits_for_it() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
@@ -45,7 +45,7 @@ async fn a_read_waits_for_the_write_it_names_and_no_other_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_view_that_does_not_catch_up_in_time_says_how_far_it_is() {
     let shop = Shop::with(|config| {
-        // Only the client, and the time for the request, end a wait.
+        // Only the client's wait and the request timeout end the wait.
         config.views.wait_timeout = Duration::from_secs(3600);
         config.commands.timeout = Duration::from_secs(1);
         config.gateway.request_timeout = Duration::from_secs(2);
@@ -61,16 +61,16 @@ async fn a_view_that_does_not_catch_up_in_time_says_how_far_it_is() {
         assert_eq!((&problem["position"], &problem["wanted"]), (&json!(2), &json!(3)));
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
-    // A wait without end still gets its answer out in time.
+    // Also the longest wait is answered before the request timeout.
     let answer = shop.get_with("/v1/views/carts/c-1", &[(MIN_POSITION, &position)]).await;
     answer.is_problem(503, "view-behind");
-    // The other view is not held up.
+    // The other view is not blocked.
     let owners = shop.get_with("/v1/views/owners/Ada", &[(MIN_POSITION, &position), ("prefer", "wait=10")]).await;
     assert_eq!(owners.status, 200, "{owners:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_wait_is_no_longer_than_is_configured() {
+async fn a_wait_is_not_longer_than_configured() {
     let shop = Shop::with(|config| config.views.wait_timeout = Duration::from_millis(1)).await;
     let _gate = Gate::shut("no-longer");
     let position = shop.cart("c-1", "Ada", "no-longer", 2).await.to_string();
@@ -90,7 +90,7 @@ async fn a_position_of_another_journal_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_position_that_is_none_is_refused() {
+async fn an_invalid_position_is_refused() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     for token in ["", "x", "-1", "+1", "1.0", "1, 2", "0x1", "9223372036854775808", "99999999999999999999999"] {
@@ -108,7 +108,7 @@ async fn a_position_that_is_none_is_refused() {
 }
 
 #[tokio::test]
-async fn a_view_that_has_stopped_says_so_at_once_and_shows_what_it_has() {
+async fn a_stopped_view_refuses_waits_at_once_and_still_shows_its_documents() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
@@ -121,7 +121,7 @@ async fn a_view_that_has_stopped_says_so_at_once_and_shows_what_it_has() {
 }
 
 #[tokio::test]
-async fn a_document_that_there_is_not_is_not_found() {
+async fn a_missing_document_is_not_found() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
@@ -132,7 +132,7 @@ async fn a_document_that_there_is_not_is_not_found() {
     let position = cleared.header("dormouse-position").unwrap();
     let gone = shop.get_with("/v1/views/carts/c-1", &[(MIN_POSITION, position)]).await;
     assert_eq!(gone.is_problem(404, "document-not-found")["position"], 3);
-    // With a slash at the end, it is another address.
+    // With a slash at the end it is another address.
     shop.get("/v1/views/carts/").await.is_problem(404, "unknown-route");
     shop.get("/v1/views/carts/c-1/x").await.is_problem(404, "unknown-route");
 }
@@ -164,7 +164,7 @@ async fn a_key_may_be_any_text() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_a_document_already_is_told_so() {
+async fn a_client_that_has_a_document_already_gets_304() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
@@ -173,7 +173,7 @@ async fn a_client_that_has_a_document_already_is_told_so() {
     let tag = first.header("etag").unwrap().to_owned();
     assert!(tag.starts_with('"') && tag.len() == 34, "{tag}");
 
-    // What happens to others changes the position, not the document.
+    // Events of other carts change the position, not the document.
     shop.cart("c-2", "Ben", "tea", 1).await;
     shop.catch_up().await;
     for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
@@ -194,7 +194,7 @@ async fn a_client_that_has_a_document_already_is_told_so() {
 }
 
 #[tokio::test]
-async fn caches_may_keep_an_answer_for_as_long_as_is_configured() {
+async fn caches_may_keep_a_response_for_the_configured_time() {
     for (max_age, expected) in [(0, "no-cache"), (60, "public, max-age=60")] {
         let shop = Shop::with(|config| config.views.max_age = Duration::from_secs(max_age)).await;
         shop.cart("c-1", "Ada", "tea", 2).await;
@@ -208,7 +208,7 @@ async fn caches_may_keep_an_answer_for_as_long_as_is_configured() {
 }
 
 #[tokio::test]
-async fn the_views_are_listed_with_what_can_be_asked_of_them() {
+async fn the_views_are_listed_with_their_fields() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
@@ -222,7 +222,7 @@ async fn the_views_are_listed_with_what_can_be_asked_of_them() {
 }
 
 #[tokio::test]
-async fn what_there_is_not_is_refused_by_name() {
+async fn unknown_views_and_parameters_are_refused_by_name() {
     let shop = Shop::open().await;
     for path in ["/v1/views/cart/c-1", "/v1/views/cart"] {
         assert_eq!(shop.get(path).await.is_problem(404, "unknown-view")["nearest"], "carts");
@@ -238,7 +238,7 @@ async fn what_there_is_not_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn views_that_do_not_answer_are_told_from_a_journal_that_does_not() {
+async fn views_that_do_not_answer_have_another_problem_than_the_journal() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
@@ -248,13 +248,13 @@ async fn views_that_do_not_answer_are_told_from_a_journal_that_does_not() {
         answer.is_problem(503, "views-unavailable");
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
-    // Commands go on without them.
+    // Commands do not need views.
     shop.add("c-1", "cup", 1).await;
     assert_eq!(shop.get("/health/ready").await.status, 200);
 }
 
 #[tokio::test]
-async fn queries_are_measured_by_what_they_are_called() {
+async fn queries_are_measured_by_their_names() {
     let shop = Shop::with(|config| config.views.slow_after = Duration::ZERO).await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.cart("c-2", "Ben", "tea", 2).await;
@@ -262,7 +262,7 @@ async fn queries_are_measured_by_what_they_are_called() {
     for path in ["/v1/views/carts/c-1", "/v1/views/carts/none", "/v1/views/carts", "/v1/views/owners?limit=1"] {
         shop.get(path).await;
     }
-    // Refused before anything was asked of a view.
+    // These requests are refused before a view is read.
     shop.get("/v1/views/carts?limit=0").await.is_problem(400, "invalid-parameter");
     let metrics = shop.get("/metrics").await.text;
     for line in [

@@ -1,4 +1,4 @@
-//! Whether the projections do well, as operators and probes see it.
+//! The health of the projections.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::read_models::{Gate, Shop};
 
 async fn carts(shop: &Shop) -> Value {
     let health = shop.get("/health/projections").await;
-    assert_eq!(health.status, 200, "commands go on without views: {health:?}");
+    assert_eq!(health.status, 200, "commands do not need views: {health:?}");
     health.json()["projections"].as_array().unwrap().iter().find(|view| view["name"] == "carts").unwrap().clone()
 }
 
 #[tokio::test]
-async fn a_view_that_has_caught_up_is_well() {
+async fn a_view_that_has_caught_up_is_ok() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 2).await;
     shop.catch_up().await;
@@ -37,7 +37,7 @@ async fn a_view_that_has_seen_nothing_has_no_last_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_view_is_out_of_date_from_a_thousand_events_on() {
+async fn a_view_is_degraded_from_a_thousand_events_on() {
     let shop = Shop::open().await;
     let _gate = Gate::shut("out-of-date");
     shop.cart("c-1", "Ada", "out-of-date", 1).await;
@@ -51,26 +51,26 @@ async fn a_view_is_out_of_date_from_a_thousand_events_on() {
     assert!(behind["lag"].as_u64().unwrap() >= 1000 && behind["reason"].as_str().unwrap().contains("behind"));
     let health = shop.get("/health").await;
     assert_eq!((health.status, &health.json()["status"]), (200, &json!("degraded")));
-    assert_eq!(shop.get("/health/ready").await.status, 200, "commands are taken");
+    assert_eq!(shop.get("/health/ready").await.status, 200, "commands are accepted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_view_that_is_behind_and_does_not_move_is_noticed() {
+async fn a_view_that_is_behind_and_makes_no_progress_is_degraded() {
     let shop = Shop::with(|config| config.projections.stalled_after = Duration::from_nanos(1)).await;
     let gate = Gate::shut("does-not-move");
     shop.cart("c-1", "Ada", "does-not-move", 1).await;
-    // The first look only sees where it is.
+    // The first check only notes the position.
     carts(&shop).await;
     let stalled = carts(&shop).await;
     assert_eq!(stalled["status"], "degraded", "{stalled}");
-    assert!(stalled["reason"].as_str().unwrap().contains("has not moved"), "{stalled}");
+    assert!(stalled["reason"].as_str().unwrap().contains("has made no progress"), "{stalled}");
     drop(gate);
     shop.catch_up().await;
     assert_eq!(carts(&shop).await["status"], "ok");
 }
 
 #[tokio::test]
-async fn parked_events_are_told() {
+async fn parked_events_are_reported() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "poison", 1).await;
     shop.catch_up().await;
@@ -79,7 +79,7 @@ async fn parked_events_are_told() {
 }
 
 #[tokio::test]
-async fn a_view_that_has_stopped_is_told() {
+async fn a_stopped_view_is_reported() {
     let shop = Shop::open().await;
     shop.cart("c-1", "Ada", "tea", 1).await;
     shop.catch_up().await;

@@ -1,4 +1,4 @@
-//! Lists of documents: filtered, sorted, page by page, and only what fits the view.
+//! Lists of documents: filters, orders, pages, and invalid queries.
 
 use axum::body::Body;
 use axum::http::Method;
@@ -9,7 +9,7 @@ use super::support::{Answer, request};
 
 const LIST: &str = "/v1/views/carts";
 
-/// Four carts of two owners, and one that nothing is known of.
+/// Four carts of two owners, and one without any values.
 async fn stocked() -> Shop {
     let shop = Shop::open().await;
     for (id, owner, sku, quantity) in
@@ -35,7 +35,7 @@ async fn listed(shop: &Shop, query: &str) -> String {
     keys(&shop.get(&format!("{LIST}?{query}")).await).join(" ")
 }
 
-/// Makes sure that a question is refused, that nothing happened, and by which parameter.
+/// Checks that a query is refused because of this parameter, and that no event was stored.
 async fn refused(shop: &Shop, query: &str, slug: &str, parameter: &str) -> Value {
     let asked = request(Method::GET, &format!("{LIST}?{query}"), &[], Body::empty());
     let problem = shop.refused(asked).await.is_problem(400, slug);
@@ -44,7 +44,7 @@ async fn refused(shop: &Shop, query: &str, slug: &str, parameter: &str) -> Value
 }
 
 #[tokio::test]
-async fn a_list_has_documents_with_their_keys_and_says_how_far_the_view_was() {
+async fn a_list_has_documents_with_their_keys_and_the_position_of_the_view() {
     let shop = stocked().await;
     let answer = shop.get(&format!("{LIST}?limit=1")).await;
     assert_eq!((answer.status, answer.position()), (200, Some("10")));
@@ -61,7 +61,7 @@ async fn a_list_has_documents_with_their_keys_and_says_how_far_the_view_was() {
 }
 
 #[tokio::test]
-async fn documents_are_filtered_by_every_test_there_is() {
+async fn documents_are_filtered_by_every_test() {
     let shop = stocked().await;
     for (query, expected) in [
         ("filter[owner.name]=Ada", "c-1 c-3"),
@@ -89,7 +89,7 @@ async fn documents_are_filtered_by_every_test_there_is() {
 }
 
 #[tokio::test]
-async fn documents_come_in_the_order_that_is_asked_for() {
+async fn documents_come_in_the_requested_order() {
     let shop = stocked().await;
     for (query, expected) in [
         ("sort=quantity", "c-5 c-2 c-3 c-1 c-4"),
@@ -102,7 +102,7 @@ async fn documents_come_in_the_order_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn pages_lead_through_the_whole_list_whatever_happens_meanwhile() {
+async fn pages_cover_the_whole_list_while_it_changes() {
     let shop = stocked().await;
     let mut seen = Vec::new();
     let mut next = json!(format!("{LIST}?sort=-average&filter[is_empty]=false&limit=2&total=true"));
@@ -113,7 +113,7 @@ async fn pages_lead_through_the_whole_list_whatever_happens_meanwhile() {
         next = page.json()["next"].clone();
         totals.push(page.json()["total"].as_u64().unwrap());
         if seen.len() == 2 {
-            // The last one seen changes its place, and another one goes.
+            // The last document that was seen moves in the order, and another one is removed.
             assert_eq!(seen, ["c-4", "c-1"]);
             shop.add("c-1", "pot", 100).await;
             assert_eq!(shop.post("/v1/cart/c-2/clear", &json!({})).await.status, 200);
@@ -124,7 +124,7 @@ async fn pages_lead_through_the_whole_list_whatever_happens_meanwhile() {
 }
 
 #[tokio::test]
-async fn the_next_page_is_asked_for_as_this_one_was() {
+async fn the_next_page_has_the_same_query() {
     let shop = stocked().await;
     let next = shop.get(&format!("{LIST}?limit=2&&sort=quantity&fields=quantity")).await.json()["next"].clone();
     let next = next.as_str().unwrap();
@@ -132,7 +132,7 @@ async fn the_next_page_is_asked_for_as_this_one_was() {
     let page = shop.get(next).await.json();
     assert_eq!(page["items"][0]["document"], json!({"quantity": 3}));
     assert_eq!(page["next"].as_str().unwrap().matches("cursor").count(), 1);
-    // The size of a page and what is shown of each document may change on the way.
+    // The size of a page and the selected fields may change between pages.
     let cursor = next.split_once("cursor=").unwrap().1;
     assert_eq!(listed(&shop, &format!("sort=quantity&cursor={cursor}")).await, "c-3 c-1 c-4");
     let all = shop.get(LIST).await.json();
@@ -140,7 +140,7 @@ async fn the_next_page_is_asked_for_as_this_one_was() {
 }
 
 #[tokio::test]
-async fn a_list_is_counted_only_if_that_is_asked_for() {
+async fn a_list_is_counted_only_on_request() {
     let shop = stocked().await;
     let count = async |query: &str| shop.get(&format!("{LIST}?limit=1&{query}")).await.json().get("total").cloned();
     assert_eq!(count("total=true").await, Some(json!(5)));
@@ -173,7 +173,7 @@ async fn refused_fields(shop: &Shop, fields: &str) {
 }
 
 #[tokio::test]
-async fn what_is_not_declared_is_refused_with_what_is() {
+async fn an_undeclared_field_is_refused_with_the_declared_ones() {
     let shop = stocked().await;
     let declared = json!(["owner.name", "quantity", "average", "is_empty"]);
     for (query, parameter) in [
@@ -191,7 +191,7 @@ async fn what_is_not_declared_is_refused_with_what_is() {
 }
 
 #[tokio::test]
-async fn a_question_that_makes_no_sense_is_refused_by_name() {
+async fn an_invalid_query_is_refused_by_its_parameter() {
     let shop = stocked().await;
     for (query, slug, parameter) in [
         ("filter[quantity]=many", "invalid-parameter", "filter[quantity]"),
@@ -244,7 +244,7 @@ async fn a_cursor_belongs_to_its_list() {
     let query = "filter[is_empty]=false&sort=-quantity&limit=2";
     let next = shop.get(&format!("{LIST}?{query}")).await.json()["next"].clone();
     let cursor = next.as_str().unwrap().split_once("cursor=").unwrap().1.to_owned();
-    // The order in which filters are given makes no other list.
+    // The order of the filters in the address makes no difference.
     let same = format!("sort=-quantity&filter[is_empty]=false&cursor={cursor}");
     assert_eq!(listed(&shop, &same).await, "c-3 c-2 c-5");
     for other in [
@@ -260,7 +260,7 @@ async fn a_cursor_belongs_to_its_list() {
 }
 
 #[tokio::test]
-async fn nothing_in_a_cursor_is_trusted() {
+async fn a_cursor_is_checked_when_it_comes_back() {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -286,17 +286,17 @@ async fn nothing_in_a_cursor_is_trusted() {
     ] {
         refused(&shop, &query, slug, "cursor").await;
     }
-    // A place that never was one is a place nevertheless.
+    // A place is valid although no document was ever there.
     assert_eq!(listed(&shop, &forged("v", json!(["8"]))).await, "c-4");
     assert_eq!(listed(&shop, &forged("v", json!([null]))).await, "c-5 c-2 c-3 c-1 c-4");
 }
 
 #[tokio::test]
-async fn a_list_that_has_not_changed_is_not_sent_again() {
+async fn an_unchanged_list_is_not_sent_again() {
     let shop = stocked().await;
     let path = format!("{LIST}?filter[owner.name]=Ada&total=true");
     let tag = shop.get(&path).await.header("etag").unwrap().to_owned();
-    assert!(tag.starts_with("W/\""), "what it says of the position is not part of it: {tag}");
+    assert!(tag.starts_with("W/\""), "the position is not part of the tag: {tag}");
     shop.cart("c-6", "Eve", "tea", 1).await;
     shop.catch_up().await;
     let unchanged = shop.get_with(&path, &[("if-none-match", &tag)]).await;

@@ -1,4 +1,4 @@
-//! Answers of views: how far the view was, whether the client has it already, and what caches may do with it.
+//! Responses of views: the position of the view, whether the client has the content already, and what caches may do.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use super::Views;
 use super::freshness::DORMOUSE_MIN_POSITION;
 use crate::http::JSON;
 use crate::http::budget::Share;
-use crate::http::conditions::has_already;
+use crate::http::chunks;
+use crate::http::conditions::client_has;
 use crate::http::outcome::DORMOUSE_POSITION;
-use crate::http::pieces;
 use crate::http::problem::Problem;
 use crate::http::token::Token;
 
-/// Bytes of the hash in an entity tag: no two answers at one address share it by chance.
+/// Bytes of the hash in an entity tag. Two contents at one address do not share them by chance.
 const TAG_BYTES: usize = 16;
 
-/// What caches may do with answers that hold for so long. With zero they may keep them, but must ask whether they still
-/// hold.
+/// The `Cache-Control` of responses that may be reused for `max_age`. With zero, caches may keep a response, but must
+/// ask whether it is still current.
 pub(super) fn cache_control(max_age: Duration) -> HeaderValue {
     match max_age.as_secs() {
         0 => HeaderValue::from_static("no-cache"),
@@ -28,12 +28,12 @@ pub(super) fn cache_control(max_age: Duration) -> HeaderValue {
     }
 }
 
-/// The tag of an answer that is these bytes, and nothing else.
+/// The tag of a response whose body is exactly these bytes.
 pub(super) fn strong_tag(body: &[u8]) -> HeaderValue {
     tag("", body)
 }
 
-/// The tag of an answer that says the same as others with these bytes in it.
+/// The tag of a response whose content is these bytes; the rest of its body may differ.
 pub(super) fn weak_tag(content: &[u8]) -> HeaderValue {
     tag("W/", content)
 }
@@ -44,7 +44,8 @@ fn tag(prefix: &str, content: &[u8]) -> HeaderValue {
 }
 
 impl Views {
-    /// What was found, unless the headers say that the client has it. It is held under `share` until it is written.
+    /// The response with this body; without content if the headers say that the client has it. Its memory is counted
+    /// under `share` until it is written.
     pub(super) fn answer(
         &self,
         headers: &HeaderMap,
@@ -54,27 +55,27 @@ impl Views {
         share: Option<Share>,
     ) -> Response {
         let mut response = Response::default();
-        if has_already(headers, &tag) {
+        if client_has(headers, &tag) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
             response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
             response.headers_mut().insert(CONTENT_TYPE, JSON);
-            *response.body_mut() = pieces::whole(body.into(), share);
+            *response.body_mut() = chunks::whole(body.into(), share);
         }
         response.headers_mut().insert(ETAG, tag);
-        self.tell(response, at)
+        self.with_headers(response, at)
     }
 
-    /// That there is nothing, which caches may know as well.
-    pub(super) fn nothing(&self, problem: Problem, at: Token) -> Response {
-        self.tell(problem.into_response(), at)
+    /// The response that there is no such document, which caches may keep as well.
+    pub(super) fn answer_missing(&self, problem: Problem, at: Token) -> Response {
+        self.with_headers(problem.into_response(), at)
     }
 
-    fn tell(&self, mut response: Response, at: Token) -> Response {
+    fn with_headers(&self, mut response: Response, at: Token) -> Response {
         let headers = response.headers_mut();
         headers.insert(DORMOUSE_POSITION, at.header());
         headers.insert(CACHE_CONTROL, self.cache_control.clone());
-        // Whoever asks for a position must not get what was kept for somebody who did not.
+        // A client that asks for a position must not get a cached response to a request without one.
         headers.insert(VARY, HeaderValue::from_static(DORMOUSE_MIN_POSITION));
         response
     }

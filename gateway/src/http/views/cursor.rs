@@ -1,4 +1,4 @@
-//! Where a page ended, as an address carries it: opaque to clients, and not trusted when it comes back.
+//! The end of a page as a cursor in an address: opaque to clients, and checked when it comes back.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,31 +11,31 @@ use crate::http::problem::Problem;
 
 pub(super) const CURSOR: &str = "cursor";
 
-/// Characters of the hash by which a cursor is known to be of a list. It keeps clients from mistakes, not from anything
-/// that a filter would not show them.
-const MARK_CHARS: usize = 16;
+/// Characters of the hash that ties a cursor to its list. It protects clients from mistakes. It protects no data: a
+/// filter could show the same documents.
+const LIST_ID_CHARS: usize = 16;
 
-/// Of which list a cursor is: view, filters, order.
+/// The list of a cursor: a hash of view, filters and order.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mark(String);
+pub(super) struct ListId(String);
 
 #[derive(Serialize, Deserialize)]
 struct Cursor {
-    /// The list's [`Mark`].
+    /// The list's [`ListId`].
     l: String,
-    /// The key.
+    /// The key of the last document.
     k: String,
-    /// What the document had in the fields that the list is sorted by. As texts: numbers in JSON lose some of theirs.
+    /// The values of the last document in the sort fields. They are texts, because numbers in JSON lose precision.
     v: Vec<Option<String>>,
 }
 
-impl Mark {
+impl ListId {
     pub(super) fn of(view: &Definition, parameters: &Parameters<'_>) -> Self {
         let mut filters: Vec<_> = parameters.family(FILTER).map(|(name, _, value)| (name, value)).collect();
         filters.sort_unstable();
         let list = (view.name(), filters, parameters.get(SORT).unwrap_or_default());
         let list = serde_json::to_vec(&list).expect("texts are JSON");
-        Self(blake3::hash(&list).to_hex()[..MARK_CHARS].to_owned())
+        Self(blake3::hash(&list).to_hex()[..LIST_ID_CHARS].to_owned())
     }
 
     /// The cursor of a place in this list.
@@ -45,9 +45,9 @@ impl Mark {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).expect("texts are JSON"))
     }
 
-    /// The query from behind the place that a cursor names.
+    /// The query that continues after the place of a cursor.
     pub(super) fn resume(&self, query: Query, cursor: &str) -> Result<Query, Problem> {
-        let refused = || invalid(CURSOR, "is none that an answer has given out");
+        let refused = || invalid(CURSOR, "is not a cursor of this server: use the address in next");
         let foreign = || Problem::from(QueryError::ForeignPlace).with("parameter", CURSOR);
         let decoded = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
         let Cursor { l, k, v } = serde_json::from_slice(&decoded).map_err(|_| refused())?;
@@ -72,7 +72,7 @@ fn text(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
-        // The shortest text that reads back to the same number.
+        // Debug writes the shortest text that parses to the same number.
         Value::Real(number) => format!("{number:?}"),
         Value::Boolean(is_so) => is_so.to_string(),
     }

@@ -6,17 +6,17 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use dormouse_kernel::Position;
 use dormouse_projections::Key;
-use dormouse_projections::store::Found;
+use dormouse_projections::store::DocumentAt;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::answer::strong_tag;
-use super::freshness::fresh_enough;
+use super::freshness::refuse_stale;
 use crate::http::Api;
 use crate::http::address::{Parameters, decoded, segments};
 use crate::http::problem::{self, Problem};
 
-/// What surrounds a document, beside its key.
+/// Bytes around a document, besides its key.
 const AROUND_BYTES: usize = 64;
 
 pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
@@ -26,13 +26,13 @@ pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Requ
     let mut segment = || path.next().unwrap_or_default();
     let view = api.views.find(segment())?;
     let key = key(segment())?;
-    let wanted = api.freshened(view, &request).await?;
+    let wanted = api.wait_until_fresh(view, &request).await?;
 
-    let asked = Instant::now();
-    let Found { document, at } = view.reader.get(&key).await?;
-    fresh_enough(at, wanted)?;
+    let started = Instant::now();
+    let DocumentAt { document, at } = view.reader.get(&key).await?;
+    refuse_stale(at, wanted)?;
     let results = usize::from(document.is_some());
-    api.views.note(&view.one, view.definition(), asked, results, Some(request.uri.path()));
+    api.views.record(&view.one, view.definition(), started, results, Some(request.uri.path()));
     Ok(match document {
         Some((document, position)) => {
             let mut body = Vec::with_capacity(AROUND_BYTES + key.as_str().len() + document.len());
@@ -42,12 +42,16 @@ pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Requ
         }
         None => {
             let detail = format!("the view {} has no document {key:?}", view.definition().name());
-            api.views.nothing(Problem::new(&problem::DOCUMENT_NOT_FOUND, detail).with("position", at.0), view.token(at))
+            api.views.answer_missing(
+                Problem::new(&problem::DOCUMENT_NOT_FOUND, detail).with("position", at.0),
+                view.token(at),
+            )
         }
     })
 }
 
-/// Writes a document with its key and the last event that changed it. It is JSON already, and stays as it is.
+/// Writes a document with its key and the position of the last event that changed it. The document is JSON already and
+/// is copied.
 pub(super) fn write(body: &mut Vec<u8>, key: &Key, position: Position, document: &str) {
     body.extend_from_slice(br#"{"key":"#);
     body.extend_from_slice(Value::from(key.as_str()).to_string().as_bytes());
@@ -56,10 +60,10 @@ pub(super) fn write(body: &mut Vec<u8>, key: &Key, position: Position, document:
     body.push(b'}');
 }
 
-/// A path segment as the key of a document: with `%2F` there may be slashes in it.
+/// Parses a path segment as the key of a document. `%2F` is a slash in the key.
 ///
-/// URL libraries take the segments `.` and `..` out of an address, percent-encoded or not (WHATWG URL, 4.2). So a tilde in
-/// front of such a key is part of the address only: `~.` is the key `.`, and `~~.` is the key `~.`.
+/// URL libraries remove the segments `.` and `..` from an address, percent-encoded or not (WHATWG URL, 4.2). So a tilde
+/// before such a key belongs to the address only: `~.` is the key `.`, and `~~.` is the key `~.`.
 fn key(segment: &str) -> Result<Key, Problem> {
     let refused = |detail: String| Problem::new(&problem::INVALID_KEY, detail);
     let decoded = decoded(segment).map_err(|what| refused(format!("the key {what}")))?;
@@ -76,7 +80,7 @@ mod tests {
     use super::key;
 
     #[test]
-    fn every_key_has_an_address_that_url_libraries_leave_alone() {
+    fn every_key_has_an_address_that_url_libraries_do_not_change() {
         for (segment, expected) in [
             ("~.", "."),
             ("~..", ".."),

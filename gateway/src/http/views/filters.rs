@@ -1,19 +1,19 @@
-//! `filter[field]=value`, `filter[field][test]=value` and `sort=-field,field`, as a query that fits its view.
+//! Parses `filter[field]=value`, `filter[field][test]=value` and `sort=-field,field` into a query for a view.
 
 use dormouse_projections::{Definition, Field, Kind, Query, QueryError, Test, Value};
 
 use crate::http::address::{Parameters, invalid};
 use crate::http::problem::Problem;
 
-/// The family of parameters that filter.
+/// The name of the parameters that filter.
 pub(super) const FILTER: &str = "filter";
 
 pub(super) const SORT: &str = "sort";
 
-/// What can be tested, as addresses write it.
+/// The tests, as addresses write them.
 const TESTS: [&str; 8] = ["eq", "ne", "lt", "lte", "gt", "gte", "in", "prefix"];
 
-/// A query for at most `limit` documents that meet all filters, in the order that is asked for.
+/// A query for at most `limit` documents that meet all filters, in the requested order.
 pub(super) fn query(view: &Definition, parameters: &Parameters<'_>, limit: usize) -> Result<Query, Problem> {
     let mut query = Query::all(limit);
     for (parameter, inside, value) in parameters.family(FILTER) {
@@ -49,13 +49,13 @@ fn test_of(parameter: &str, field: &Field, test: &str, text: &str) -> Result<Tes
         "in" => Test::In(listed(text).iter().map(|text| value(text)).collect::<Result<_, _>>()?),
         "prefix" => Test::Prefix(text.to_owned()),
         _ => {
-            let what = format!("tests nothing that there is; known: {}", TESTS.join(", "));
+            let what = format!("has an unknown test; known: {}", TESTS.join(", "));
             return Err(invalid(parameter, &what));
         }
     })
 }
 
-/// `1.0` is a whole number, as it is in JSON Schema.
+/// Removes a fraction of zeros: `1.0` is a whole number, as in JSON Schema.
 fn without_zeros(number: &str) -> &str {
     match number.split_once('.') {
         Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => whole,
@@ -71,7 +71,7 @@ fn field<'d>(view: &'d Definition, path: &str) -> Result<&'d Field, QueryError> 
     })
 }
 
-/// Values with commas between them. A comma that belongs to a value has a backslash before it, and so has a backslash.
+/// Splits values at commas. A comma or a backslash that belongs to a value has a backslash before it.
 fn listed(text: &str) -> Vec<String> {
     let mut values = vec![String::new()];
     let mut characters = text.chars();
@@ -81,7 +81,7 @@ fn listed(text: &str) -> Vec<String> {
                 values.push(String::new());
                 continue;
             }
-            // At the very end it stands for itself.
+            // A backslash at the end stands for itself.
             '\\' => characters.next().unwrap_or('\\'),
             plain => plain,
         };
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_values_is_separated_by_commas_that_no_backslash_keeps() {
+    fn values_are_separated_by_commas_without_a_backslash() {
         assert_eq!(listed("a,b"), ["a", "b"]);
         assert_eq!(listed(r"a\,b,c\\,d"), ["a,b", r"c\", "d"]);
         assert_eq!(listed(r"a,\"), ["a", r"\"]);

@@ -1,4 +1,4 @@
-//! `Dormouse-Min-Position`: reading what one has written.
+//! `Dormouse-Min-Position`: a client reads what it has written.
 
 use std::time::Duration;
 
@@ -8,56 +8,57 @@ use dormouse_kernel::Position;
 use dormouse_projections::WaitError;
 use tokio::time::{Instant, timeout};
 
-use super::Served;
+use super::ServedView;
 use crate::http::Api;
 use crate::http::conditions::{invalid, single, wait};
 use crate::http::envelope::Arrival;
 use crate::http::problem::{self, Problem};
 use crate::http::token::Token;
 
-/// As requests carry it.
+/// The header's name, as it is usually written.
 pub(super) const DORMOUSE_MIN_POSITION: &str = "Dormouse-Min-Position";
 
 const MIN_POSITION: HeaderName = HeaderName::from_static("dormouse-min-position");
 
-/// Asking the storage for its head takes milliseconds; if it takes longer, waiting for the view says as much.
+/// How long the storage may take to report its head. Usually it takes milliseconds; if it takes longer, the request
+/// waits for the view instead.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a request keeps of its time for the answer itself.
+/// The part of the request's time that is kept for the read itself.
 pub(super) fn margin(request_timeout: Duration) -> Duration {
     (request_timeout / 10).min(Duration::from_secs(1))
 }
 
 impl Api {
-    /// Waits until a view is where the request wants it to be, and says where that is. One that wants nothing never
-    /// waits.
-    pub(super) async fn freshened(&self, view: &Served, request: &Parts) -> Result<Position, Problem> {
+    /// Waits until a view has reached the position that the request asks for, and returns that position. Without one it
+    /// does not wait.
+    pub(super) async fn wait_until_fresh(&self, view: &ServedView, request: &Parts) -> Result<Position, Problem> {
         let Some(token) = wanted(&request.headers)? else { return Ok(Position::ZERO) };
         let wanted = Position(token.number);
-        let patience = wait(&request.headers)?.map_or(self.views.patience, |wait| wait.min(self.views.patience));
-        self.is_of_this_history(token).await?;
+        let wait_max = wait(&request.headers)?.map_or(self.views.wait_max, |wait| wait.min(self.views.wait_max));
+        self.refuse_other_history(token).await?;
         if view.reader.progress().borrow().position >= wanted {
             return Ok(wanted);
         }
-        self.is_of_this_journal(wanted).await?;
+        self.refuse_other_journal(wanted).await?;
         let now = Instant::now();
         let arrived = request.extensions.get::<Arrival>().map_or(now, |arrival| arrival.at);
-        let time_left = (arrived + self.views.last_call).saturating_duration_since(now);
-        view.reader.wait_for(wanted, patience.min(time_left)).await?;
+        let time_left = (arrived + self.views.wait_deadline).saturating_duration_since(now);
+        view.reader.wait_for(wanted, wait_max.min(time_left)).await?;
         Ok(wanted)
     }
 
-    /// A token was given out after its event was durable. So one that is beyond the end of the log is of another journal,
-    /// or of this one before it was put back to a backup: waiting for it would only hide that.
-    async fn is_of_this_journal(&self, wanted: Position) -> Result<(), Problem> {
+    /// A token was given out after its event was durable. So a position beyond the end of the log belongs to another
+    /// journal, or to this one before it was restored from a backup. Waiting for it would only hide that.
+    async fn refuse_other_journal(&self, wanted: Position) -> Result<(), Problem> {
         let journal = self.engine.journal();
         if *journal.head().borrow() >= wanted {
             return Ok(());
         }
-        // Another node may have appended. A storage that does not say leaves it to the view.
+        // Another node may have appended. If the storage does not answer, the request waits for the view.
         match timeout(HEAD_TIMEOUT, journal.ping()).await {
             Ok(Ok(head)) if head < wanted => {
-                let detail = format!("the journal ends at {head}, so that {wanted} is a position of another one");
+                let detail = format!("the journal ends at {head}, so {wanted} is a position of another journal");
                 Err(Problem::new(&problem::UNKNOWN_POSITION, detail).with("position", head.0).with("wanted", wanted.0))
             }
             _ => Ok(()),
@@ -65,13 +66,13 @@ impl Api {
     }
 }
 
-/// What was read, unless it is older than it should be: the view was built anew in between.
-pub(super) fn fresh_enough(at: Position, wanted: Position) -> Result<(), Problem> {
+/// Refuses a result that is older than the requested position: the view was rebuilt in between.
+pub(super) fn refuse_stale(at: Position, wanted: Position) -> Result<(), Problem> {
     if at >= wanted { Ok(()) } else { Err(WaitError::Behind { at, wanted }.into()) }
 }
 
 fn wanted(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
     let Some(token) = single(headers, &MIN_POSITION, DORMOUSE_MIN_POSITION)? else { return Ok(None) };
-    let refused = || invalid(DORMOUSE_MIN_POSITION, "it is no position that an answer has carried".to_owned());
+    let refused = || invalid(DORMOUSE_MIN_POSITION, "it is not a position of this server".to_owned());
     Token::parse(token).map(Some).ok_or_else(refused)
 }

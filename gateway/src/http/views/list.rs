@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::answer::weak_tag;
-use super::cursor::{CURSOR, Mark};
+use super::cursor::{CURSOR, ListId};
 use super::document::write;
 use super::filters::query;
-use super::freshness::fresh_enough;
+use super::freshness::refuse_stale;
 use super::selection::Selection;
 use crate::http::Api;
 use crate::http::address::{Parameters, query_text, segments};
@@ -29,30 +29,30 @@ pub(in crate::http) async fn list(State(api): State<Arc<Api>>, request: Request)
     let parameters = Parameters::of(uri, &PARAMETERS)?;
     let limit = api.page_limit(&parameters)?;
     let selection = Selection::of(view, &parameters)?;
-    let mark = Mark::of(view.definition(), &parameters);
+    let list_id = ListId::of(view.definition(), &parameters);
     let mut query = query(view.definition(), &parameters, limit)?;
     if parameters.flag("total")? {
         query = query.counting();
     }
     if let Some(cursor) = parameters.get(CURSOR) {
-        query = mark.resume(query, cursor)?;
+        query = list_id.resume(query, cursor)?;
     }
-    let wanted = api.freshened(view, &request).await?;
+    let wanted = api.wait_until_fresh(view, &request).await?;
     let share = api.pages.share_by(Instant::now() + api.command_timeout).await?;
 
-    let asked = Instant::now();
+    let started = Instant::now();
     let page = view.reader.list(&query.page_bytes(api.page_bytes)).await?;
-    fresh_enough(page.at, wanted)?;
-    api.views.note(&view.all, view.definition(), asked, page.rows.len(), Some(question(uri)));
+    refuse_stale(page.at, wanted)?;
+    api.views.record(&view.all, view.definition(), started, page.rows.len(), Some(address(uri)));
     let at = page.at;
-    let next = page.next.as_ref().map(|place| next(uri, &mark.cursor(place)));
+    let next = page.next.as_ref().map(|place| next(uri, &list_id.cursor(place)));
     let (body, content) = body(page, &selection, next)?;
-    // The position changes with every event, this answer does not.
+    // The tag does not cover the position, which changes with every event.
     let tag = weak_tag(&body[..content]);
     Ok(api.views.answer(&request.headers, body, tag, view.token(at), Some(share)))
 }
 
-/// The body, and how much of it is what the list says; the rest is how far the view was.
+/// The body, and the length of its part before the position of the view.
 fn body(page: Page, selection: &Selection, next: Option<String>) -> Result<(Vec<u8>, usize), Problem> {
     let Page { rows, at: Position(at), total, .. } = page;
     let mut body = Vec::from(br#"{"items":["#);
@@ -71,19 +71,19 @@ fn body(page: Page, selection: &Selection, next: Option<String>) -> Result<(Vec<
     Ok((body, content))
 }
 
-/// The address of the next page: the same question, from another place on.
+/// The address of the next page: the same query with another cursor.
 fn next(uri: &Uri, cursor: &str) -> String {
     let is_cursor =
         |pair: &str| query_text(pair.split('=').next().unwrap_or_default()).is_ok_and(|name| name == CURSOR);
-    let asked = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_cursor(pair));
-    let mut address = format!("{}?", uri.path());
-    for pair in asked {
-        address.push_str(pair);
-        address.push('&');
+    let started = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_cursor(pair));
+    let mut next = format!("{}?", uri.path());
+    for pair in started {
+        next.push_str(pair);
+        next.push('&');
     }
-    address + CURSOR + "=" + cursor
+    next + CURSOR + "=" + cursor
 }
 
-fn question(uri: &Uri) -> &str {
+fn address(uri: &Uri) -> &str {
     uri.path_and_query().map_or_else(|| uri.path(), |whole| whole.as_str())
 }

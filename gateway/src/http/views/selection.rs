@@ -1,27 +1,27 @@
-//! `fields=a,b.c`: only parts of each document.
+//! `fields=a,b.c`: selects parts of each document.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::Served;
+use super::ServedView;
 use crate::http::address::{Parameters, invalid};
 use crate::http::commands::unknown;
 use crate::http::problem::{self, Problem};
 
 const FIELDS: &str = "fields";
 
-/// The parts of a document that are wanted.
+/// The wanted parts of a document.
 #[derive(Debug, PartialEq)]
 pub(super) enum Selection {
-    /// All there is here.
+    /// Everything below this point.
     Whole,
-    /// What is under these names.
+    /// Only the parts with these names.
     Parts(BTreeMap<String, Selection>),
 }
 
 impl Selection {
-    pub(super) fn of(view: &Served, parameters: &Parameters<'_>) -> Result<Self, Problem> {
+    pub(super) fn of(view: &ServedView, parameters: &Parameters<'_>) -> Result<Self, Problem> {
         let Some(fields) = parameters.get(FIELDS) else { return Ok(Self::Whole) };
         if fields.is_empty() {
             return Err(invalid(FIELDS, "names no field"));
@@ -39,13 +39,13 @@ impl Selection {
         Ok(selection)
     }
 
-    /// A document with only what is wanted of it. A list is gone through, element by element.
+    /// A document reduced to the wanted parts. In a list, each element is reduced.
     pub(super) fn of_document(&self, document: String) -> Result<String, Problem> {
         if *self == Self::Whole {
             return Ok(document);
         }
         let document: Value = serde_json::from_str(&document).map_err(|error| {
-            Problem::new(&problem::INTERNAL, "a document of the view is no JSON").because(error.to_string())
+            Problem::new(&problem::INTERNAL, "a document of the view is not JSON").because(error.to_string())
         })?;
         Ok(self.pick(document).to_string())
     }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_is_cut_down_to_what_is_wanted() {
+    fn a_document_is_reduced_to_the_wanted_parts() {
         let picked = |paths: &[&str]| {
             let mut selection = Selection::Parts(BTreeMap::new());
             paths.iter().for_each(|path| selection.add(path));

@@ -1,16 +1,17 @@
-//! What the documents of a view look like, as their JSON Schema declares it: which paths there are.
+//! The paths that the documents of a view can have, according to their JSON Schema.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-/// Names in a path that is listed. Documents may be deeper; whoever reads a list of paths is not helped by those.
+/// The most names in a path that is listed. Documents may be deeper, but such paths do not help in a message.
 const LISTED_DEPTH: usize = 3;
 
-/// Schemas that are looked through for one name: references, alternatives. A type may contain itself.
+/// The most schemas that are searched for one name (references, alternatives). The limit is needed because a type may
+/// contain itself.
 const STEPS: u8 = 32;
 
-/// What the documents of a view look like.
+/// The JSON Schema of a view's documents.
 #[derive(Clone, Debug, Default)]
 pub(in crate::http) struct Shape(Value);
 
@@ -19,12 +20,12 @@ impl Shape {
         Self(SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<D>().to_value())
     }
 
-    /// Whether a document may have something there. A path goes through lists as if there were none.
+    /// Whether a document may have a value at this path. A path passes through lists as if they were single elements.
     pub(super) fn has(&self, path: &str) -> bool {
         self.leads(&self.0, path.split('.').collect::<Vec<_>>().as_slice(), STEPS)
     }
 
-    /// The paths there are, as far as they are worth listing.
+    /// The paths of the documents, up to a depth that helps in a message.
     pub(super) fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
         self.collect(&self.0, "", LISTED_DEPTH, STEPS, &mut paths);
@@ -41,7 +42,7 @@ impl Shape {
         }
         let into = |schema: &Value| self.leads(schema, rest, STEPS);
         let by_name = schema["properties"].get(*name).is_some_and(into);
-        // A map: any name will do.
+        // A map accepts any name.
         let by_any = schema.get("additionalProperties").is_some_and(|any| *any != Value::Bool(false) && into(any));
         by_name || by_any || self.seen_through(schema).any(|inner| self.leads(inner, path, steps))
     }
@@ -60,7 +61,7 @@ impl Shape {
         }
     }
 
-    /// The schemas that speak of the same value, or of the elements of a list.
+    /// The schemas that describe the same value, or the elements of a list.
     fn seen_through<'s>(&'s self, schema: &'s Value) -> impl Iterator<Item = &'s Value> {
         let referenced = schema["$ref"].as_str().and_then(|path| self.0.pointer(path.strip_prefix('#')?));
         let alternatives = ["allOf", "anyOf", "oneOf", "prefixItems"].into_iter();
@@ -69,7 +70,7 @@ impl Shape {
     }
 }
 
-/// A schema that says nothing.
+/// Whether a schema accepts any value.
 fn is_anything(schema: &Value) -> bool {
     match schema {
         Value::Bool(is_anything) => *is_anything,
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_leads_through_objects_lists_maps_and_options() {
+    fn a_path_passes_through_objects_lists_maps_and_options() {
         let shape = Shape::of::<Order>();
         for path in ["status", "customer", "customer.email", "lines.sku", "totals.any", "note.at.all", "parent"] {
             assert!(shape.has(path), "{path}");

@@ -1,4 +1,4 @@
-//! Where answers lie: in moka, bounded in number, bytes and age.
+//! The entries of all views: one moka cache, bounded in number, bytes and age.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -7,158 +7,184 @@ use dormouse_config::Cache as Options;
 use dormouse_kernel::Position;
 use moka::Equivalent;
 
-use super::counts::Counts;
+use super::metric::Counts;
 use crate::key::Key;
 use crate::limits::ENTRY_BYTES;
 use crate::query::Page;
-use crate::store::Found;
+use crate::store::DocumentAt;
 
 #[derive(Clone, Debug)]
-pub(super) struct CacheStore(moka::sync::Cache<Name, Answer>);
+pub(super) struct CacheStore(moka::sync::Cache<EntryKey, Content>);
 
-/// What a view was asked for.
+/// What a reader reads of a view.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Question {
+pub(super) enum Read {
     Document(Key),
-    /// In the form that all queries have that mean the same.
+    /// A query in its canonical form, which all queries with the same meaning share.
     List(Arc<str>),
 }
 
-/// The same, borrowed: a hit allocates nothing and counts no references but the answer's.
+/// A borrowed [`Read`]: a hit allocates nothing and counts no reference but that of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Asked<'a> {
+pub(super) enum ReadRef<'a> {
     Document(&'a Key),
     List(&'a Arc<str>),
 }
 
-/// What it answered. Cheap to clone.
+/// What a read found. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Answer {
-    Document(Found),
+pub(super) enum Content {
+    Document(DocumentAt),
     List(Arc<Page>),
 }
 
-/// An answer is found by its question within a turn of its view's view_cache: what is of another turn is out of reach.
+/// The key of an entry. Entries of another generation of the view's cache are unreachable.
 #[derive(Debug)]
-struct Name {
-    turn: u64,
-    question: Question,
-    /// Who is told that it goes.
+struct EntryKey {
+    generation: u64,
+    read: Read,
+    /// The counts of the view, which are told when the entry is removed.
     counts: Arc<Counts>,
 }
 
-/// A name to look for.
+/// A borrowed [`EntryKey`] for lookups.
 #[derive(PartialEq, Eq, Hash)]
-struct Wanted<'a> {
-    turn: u64,
-    asked: Asked<'a>,
+struct EntryKeyRef<'a> {
+    generation: u64,
+    read: ReadRef<'a>,
 }
 
 impl CacheStore {
-    /// Empty. `None`: nothing is to be kept.
+    /// An empty store. `None`: the options turn caching off.
     ///
-    /// moka bounds one sum. Each answer counts with its bytes, but no less than its share of them, so that neither number
-    /// nor bytes ever exceed their bound; and when the sum is reached, one of both is at least half of its bound.
+    /// moka bounds one sum. Each entry weighs its bytes, but at least the average bytes per entry that the options
+    /// allow. So neither number nor bytes ever exceed their bound. When the sum is reached, one of them is at least
+    /// half of its bound.
     pub(super) fn of(options: &Options) -> Option<Self> {
         let Options { enabled, ttl, entries, size } = options;
         let share = size.as_u64().div_ceil(entries.get());
-        let weight = move |name: &Name, answer: &Answer| {
-            u32::try_from(bytes(&name.question, answer).max(share)).unwrap_or(u32::MAX)
+        let weight = move |key: &EntryKey, content: &Content| {
+            u32::try_from(bytes(&key.read, content).max(share)).unwrap_or(u32::MAX)
         };
         let cache = moka::sync::Cache::builder().max_capacity(size.as_u64()).weigher(weight).time_to_live(*ttl);
-        let told = |name: Arc<Name>, answer, cause| name.counts.removed(bytes(&name.question, &answer), cause);
-        enabled.then(|| Self(cache.eviction_listener(told).build()))
+        let removed = |key: Arc<EntryKey>, content, cause| key.counts.removed(bytes(&key.read, &content), cause);
+        enabled.then(|| Self(cache.eviction_listener(removed).build()))
     }
 
-    pub(super) fn get(&self, turn: u64, asked: Asked<'_>) -> Option<Answer> {
-        self.0.get(&Wanted { turn, asked })
+    pub(super) fn get(&self, generation: u64, read: ReadRef<'_>) -> Option<Content> {
+        self.0.get(&EntryKeyRef { generation, read })
     }
 
-    pub(super) fn insert(&self, turn: u64, question: Question, answer: Answer, counts: &Arc<Counts>) {
-        // Before it is there: whoever finds no entries counted need not look for any.
-        counts.added(bytes(&question, &answer));
-        self.0.insert(Name { turn, question, counts: Arc::clone(counts) }, answer);
+    pub(super) fn insert(&self, generation: u64, read: Read, content: Content, counts: &Arc<Counts>) {
+        // Counted before it is inserted: a worker that finds a count of zero does not look for entries to remove.
+        counts.added(bytes(&read, &content));
+        self.0.insert(EntryKey { generation, read, counts: Arc::clone(counts) }, content);
     }
 
-    pub(super) fn remove(&self, turn: u64, asked: Asked<'_>) {
-        self.0.invalidate(&Wanted { turn, asked });
+    pub(super) fn remove(&self, generation: u64, read: ReadRef<'_>) {
+        self.0.invalidate(&EntryKeyRef { generation, read });
     }
 
-    pub(super) fn has(&self, turn: u64, asked: Asked<'_>) -> bool {
-        self.0.contains_key(&Wanted { turn, asked })
+    pub(super) fn has(&self, generation: u64, read: ReadRef<'_>) -> bool {
+        self.0.contains_key(&EntryKeyRef { generation, read })
     }
 
-    /// Removes what is of this turn.
-    pub(super) fn sweep(&self, turn: u64) {
-        for (name, _) in self.0.iter().filter(|(name, _)| name.turn == turn) {
-            self.remove(turn, name.question.asked());
+    /// Removes all entries of a generation.
+    pub(super) fn sweep(&self, generation: u64) {
+        for (key, _) in self.0.iter().filter(|(key, _)| key.generation == generation) {
+            self.remove(generation, key.read.borrowed());
         }
     }
 
-    /// Lets go of what is over its time or its room by now: else that waits for those who read and write.
+    /// Removes the entries that have expired or exceed the bounds. Otherwise moka removes them during later reads and
+    /// writes.
     pub(super) fn settle(&self) {
         self.0.run_pending_tasks();
     }
 }
 
-impl Question {
-    pub(super) fn asked(&self) -> Asked<'_> {
+impl Read {
+    pub(super) fn borrowed(&self) -> ReadRef<'_> {
         match self {
-            Self::Document(key) => Asked::Document(key),
-            Self::List(query) => Asked::List(query),
+            Self::Document(key) => ReadRef::Document(key),
+            Self::List(query) => ReadRef::List(query),
         }
     }
 }
 
-impl Asked<'_> {
-    pub(super) fn to_question(self) -> Question {
+impl ReadRef<'_> {
+    pub(super) fn to_read(self) -> Read {
         match self {
-            Self::Document(key) => Question::Document(key.clone()),
-            Self::List(query) => Question::List(Arc::clone(query)),
+            Self::Document(key) => Read::Document(key.clone()),
+            Self::List(query) => Read::List(Arc::clone(query)),
         }
     }
 }
 
-impl Answer {
-    /// How far the view was.
+impl Content {
+    /// The position of the view at which the content is true.
     pub(super) fn at(&self) -> Position {
         match self {
             Self::Document(found) => found.at,
             Self::List(page) => page.at,
         }
     }
+
+    /// The same content with a later position, at which the caller knows it to be true.
+    pub(super) fn no_earlier_than(self, position: Position) -> Self {
+        let at = self.at().max(position);
+        match self {
+            Self::Document(found) => Self::Document(DocumentAt { at, ..found }),
+            Self::List(page) if page.at == at => Self::List(page),
+            Self::List(page) => Self::List(Arc::new(Page { at, ..Arc::unwrap_or_clone(page) })),
+        }
+    }
+
+    pub(super) fn into_document(self) -> Option<DocumentAt> {
+        match self {
+            Self::Document(found) => Some(found),
+            Self::List(_) => None,
+        }
+    }
+
+    pub(super) fn into_page(self) -> Page {
+        match self {
+            Self::List(page) => Arc::unwrap_or_clone(page),
+            Self::Document(_) => unreachable!("a query finds a page"),
+        }
+    }
 }
 
-fn bytes(question: &Question, answer: &Answer) -> u64 {
-    let asked = match question {
-        Question::Document(key) => key.as_str().len(),
-        Question::List(query) => query.len(),
+fn bytes(read: &Read, content: &Content) -> u64 {
+    let of_read = match read {
+        Read::Document(key) => key.as_str().len(),
+        Read::List(query) => query.len(),
     };
-    let answered = match answer {
-        Answer::Document(found) => found.document.as_ref().map_or(0, |(document, _)| document.len()),
-        Answer::List(page) => {
+    let of_content = match content {
+        Content::Document(found) => found.document.as_ref().map_or(0, |(document, _)| document.len()),
+        Content::List(page) => {
             page.rows.iter().map(|row| row.key.as_str().len() + row.document.len() + size_of_val(row)).sum()
         }
     };
-    (asked + answered + ENTRY_BYTES) as u64
+    (of_read + of_content + ENTRY_BYTES) as u64
 }
 
-impl Hash for Name {
+impl Hash for EntryKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Wanted { turn: self.turn, asked: self.question.asked() }.hash(state);
+        EntryKeyRef { generation: self.generation, read: self.read.borrowed() }.hash(state);
     }
 }
 
-impl PartialEq for Name {
+impl PartialEq for EntryKey {
     fn eq(&self, other: &Self) -> bool {
-        self.turn == other.turn && self.question == other.question
+        self.generation == other.generation && self.read == other.read
     }
 }
 
-impl Eq for Name {}
+impl Eq for EntryKey {}
 
-impl Equivalent<Name> for Wanted<'_> {
-    fn equivalent(&self, name: &Name) -> bool {
-        self.turn == name.turn && self.asked == name.question.asked()
+impl Equivalent<EntryKey> for EntryKeyRef<'_> {
+    fn equivalent(&self, key: &EntryKey) -> bool {
+        self.generation == key.generation && self.read == key.read.borrowed()
     }
 }

@@ -1,48 +1,49 @@
-//! Lists in SQL, for both databases: what differs between them is their [`Dialect`].
+//! Lists in SQL, for both databases. The [`Dialect`] has what differs between them.
 
 use crate::fields::Field;
 use crate::limits::ROW_BYTES;
 use crate::query::{Filter, Place, Query, Sort, Test, Value};
 
-/// How a database writes what lists need.
+/// How a database writes the parts of a list in SQL.
 pub(super) trait Dialect {
-    /// What a document has in a field, as in the index of that field: NULL if it is not there.
+    /// The value of a field, as the index of that field has it: NULL if it is missing.
     fn field(field: Field) -> String;
 
-    /// True if a document has the field, as a range of its index.
+    /// The condition that a document has the field, as a range of its index.
     fn is_there(field: Field) -> String {
         format!("{} IS NOT NULL", Self::field(field))
     }
 
-    /// The parameter of this number, counted from one, that is compared with such a field.
+    /// The parameter with this number, counted from one, for a comparison with a field.
     fn parameter(number: usize, field: Field) -> String;
 
-    /// The parameter of this number that is compared with a key.
+    /// The parameter with this number, for a comparison with a key.
     fn key_parameter(number: usize) -> String;
 
-    /// What a list selects of a document before it is known how many fit the page: the document, or its size as `size`
-    /// where that is known without reading it.
+    /// The column that a list selects before it is known how many documents fit the page: the document, or its size as
+    /// `size` if the database knows that without reading the document.
     const DOCUMENT: &'static str;
 
-    /// True unless both sides are equal; NULL is a value like any other.
+    /// The operator that is true unless both sides are equal; NULL is a value like any other.
     const DIFFERS: &'static str;
 
-    /// What makes documents without a field come first, and last if it descends.
+    /// The order in which documents without the field come first.
     const ASCENDING: &'static str;
-    /// See [`ASCENDING`](Self::ASCENDING).
+    /// The order in which documents without the field come last.
     const DESCENDING: &'static str;
 
-    /// What stands before an expression so that no index is used for it, in a database that does not know how many
-    /// documents meet a condition. It is then told by the statement which index to use. `None` where it knows.
+    /// The prefix that keeps an expression from using an index, for a database without statistics: there the statement
+    /// decides which index is used. `None`: the planner decides.
     const WITHOUT_INDEX: Option<&'static str>;
 }
 
-/// Documents that are few enough to be sorted: fewer are found by a filter's index, all of them; more are met soon enough
-/// on the way along the index of what the list is sorted by. About the root of a page times all documents, where both
-/// ways take as long: tens of milliseconds with a million of documents, while the wrong way takes seconds.
+/// If fewer documents than this match a filter, all of them are found by the filter's index and sorted. If more match,
+/// a page of them is soon found along the index of the order. About the square root of a page times all documents,
+/// where both plans take equally long: tens of milliseconds with a million documents, while the wrong plan takes
+/// seconds.
 const FEW: usize = 5_000;
 
-/// Filters of which it is found out whether they leave few documents.
+/// The number of filters that get a plan of their own, for the case that few documents match them.
 const LEADING_FILTERS: usize = 3;
 
 /// A value to bind.
@@ -52,19 +53,19 @@ pub(super) enum Bind {
     Key(String),
 }
 
-/// A list as a statement. Its parameters are numbered on after those that stand before it.
+/// A list as SQL. Its parameters are numbered after those that come before it in the statement.
 #[derive(Debug)]
 pub(super) struct Listing {
-    /// Selects key, [document](Dialect::DOCUMENT), position, and what the list is sorted by: in order, one more than the
-    /// page may have.
+    /// Selects key, [document](Dialect::DOCUMENT), position, and the values that the list is sorted by: in order, one
+    /// document more than the limit.
     pub(super) rows: String,
-    /// Selects how many documents meet the filters.
+    /// Selects the number of documents that match the filters.
     pub(super) count: String,
     pub(super) binds: Vec<Bind>,
 }
 
 impl Listing {
-    /// The list of a query, from a relation, in a statement that has `before` parameters already.
+    /// The list of a query on a table or SQL view, in a statement that has `before` parameters already.
     pub(super) fn of<D: Dialect>(query: &Query, relation: &str, before: usize) -> Self {
         let mut writer = Writer { before, binds: Vec::new() };
         let conditions: Vec<String> = query.filters().iter().map(|filter| writer.filter::<D>(filter)).collect();
@@ -72,17 +73,17 @@ impl Listing {
         let terms = terms(query);
         let whole = || whole::<D>(query, &terms);
         let parts = query.begins_after().map_or_else(whole, |place| writer.behind::<D>(query, &terms, place));
-        let ways = match D::WITHOUT_INDEX {
-            Some(hide) => ways(query, relation, &conditions, &parts, hide),
-            None => parts.iter().map(|part| Way::along_the_order(&condition, part, Vec::new())).collect(),
+        let plans = match D::WITHOUT_INDEX {
+            Some(hide) => plans(query, relation, &conditions, &parts, hide),
+            None => parts.iter().map(|part| Plan::along_the_order(&condition, part, Vec::new())).collect(),
         };
 
         let sort = query.sorted_by();
         let values: String =
             sort.iter().enumerate().map(|(n, sort)| format!(", {} AS s{n}", D::field(sort.field))).collect();
         let limit = query.limit() + 1;
-        let select = |Way { condition, hide, has_first, guards }: &Way| {
-            // As a condition, a guard would be looked at for each document.
+        let select = |Plan { condition, hide, has_first, guards }: &Plan| {
+            // As a condition, a guard would be evaluated for each document.
             let limit = match &guards[..] {
                 [] => limit.to_string(),
                 guards => format!("CASE WHEN {} THEN {limit} ELSE 0 END", guards.join(" AND ")),
@@ -94,14 +95,15 @@ impl Listing {
                 D::DOCUMENT
             )
         };
-        let selected: Vec<String> = ways.iter().map(select).collect();
+        let selected: Vec<String> = plans.iter().map(select).collect();
         let rows = match &selected[..] {
             [only] => only.clone(),
-            // What all of them have together is short, and sorted at once.
+            // The union of all plans is short, so it is sorted as a whole.
             several => {
-                let several: Vec<String> = several.iter().map(|way| format!("SELECT * FROM ({way}) AS way")).collect();
+                let several: Vec<String> =
+                    several.iter().map(|plan| format!("SELECT * FROM ({plan}) AS part")).collect();
                 let by_values = order::<D>(query, &terms, |n| format!("s{n}"), "key");
-                format!("SELECT * FROM ({}) AS ways ORDER BY {by_values} LIMIT {limit}", several.join(" UNION ALL "))
+                format!("SELECT * FROM ({}) AS parts ORDER BY {by_values} LIMIT {limit}", several.join(" UNION ALL "))
             }
         };
         let count = format!("SELECT count(*) FROM {relation} WHERE {condition}");
@@ -109,8 +111,8 @@ impl Listing {
     }
 }
 
-/// Of rows with a `size`, in their order, those that fit a page, and the one behind them: with their `number`, and whether
-/// each `fits`. One does whatever its size.
+/// Selects, from sorted rows with a `size`, those that fit a page and the next one: with their `number`, and whether
+/// each `fits`. The first row fits whatever its size.
 pub(super) fn fitting(query: &Query, sized: &str) -> String {
     let bytes = i64::try_from(query.bytes()).unwrap_or(i64::MAX);
     format!(
@@ -120,13 +122,13 @@ pub(super) fn fitting(query: &Query, sized: &str) -> String {
                     SELECT *, row_number() OVER () AS number, sum(size + {ROW_BYTES}) OVER (ROWS UNBOUNDED PRECEDING) AS taken
                     FROM ({sized}) AS sized
                 ) AS counted
-            ) AS failure_share
+            ) AS marked
          ) AS fitted
          WHERE number <= fitting + 1"
     )
 }
 
-/// Which of the fields that the list is sorted by make a difference: not those that a filter wants to have one value.
+/// The sort fields that make a difference, by number: not those that a filter requires to be equal to one value.
 fn terms(query: &Query) -> Vec<usize> {
     let is_open = |sort: &Sort| !query.filters().iter().any(|filter| filter.field == sort.field && is_equal(filter));
     query.sorted_by().iter().enumerate().filter(|(_, sort)| is_open(sort)).map(|(n, _)| n).collect()
@@ -136,15 +138,16 @@ fn is_equal(filter: &Filter) -> bool {
     matches!(filter.test, Test::Equal(_))
 }
 
-/// Some of what comes behind a place.
+/// A part of the documents behind a place. The parts are disjoint.
 struct Part {
     condition: String,
-    /// All documents have the same in the first field that makes a difference. Databases do not see that where the field
-    /// is an expression, and would sort them by it.
+    /// Whether all its documents have the same value in the first sort field that makes a difference. A database does
+    /// not notice that if the field is an expression, and would sort the documents by it.
     has_first: bool,
 }
 
-/// All documents. By several fields, in two ranges of the index of the first: without a range, SQLite sorts them all.
+/// All documents. If there are several sort fields: two ranges of the index of the first field, because without a range
+/// SQLite sorts all documents.
 fn whole<D: Dialect>(query: &Query, terms: &[usize]) -> Vec<Part> {
     let part = |condition: String, has_first| Part { condition, has_first };
     match terms {
@@ -156,35 +159,35 @@ fn whole<D: Dialect>(query: &Query, terms: &[usize]) -> Vec<Part> {
     }
 }
 
-/// A way to some of the documents of a list; no two of its ways lead to the same.
-struct Way {
+/// A plan that finds some of the documents of a list. No two plans find the same document.
+struct Plan {
     condition: String,
-    /// What keeps it from the index of what the list is sorted by.
+    /// The prefix that keeps it from using the index of the order.
     hide: &'static str,
     /// See [`Part`].
     has_first: bool,
-    /// What must be true for it to be taken, whatever the documents.
+    /// The plan runs only if all of these are true. They do not depend on a document.
     guards: Vec<String>,
 }
 
-impl Way {
+impl Plan {
     fn along_the_order(condition: &str, part: &Part, guards: Vec<String>) -> Self {
         let condition = format!("{condition} AND ({})", part.condition);
         Self { condition, hide: "", has_first: part.has_first, guards }
     }
 }
 
-/// One way for each filter that may leave few documents, and one along the order of the list for when none does. Which
-/// of them is taken turns out when the statement runs; the others end at once.
-fn ways(query: &Query, relation: &str, conditions: &[String], parts: &[Part], hide: &'static str) -> Vec<Way> {
+/// A plan for each filter that few documents may match, and one along the order of the list if many match all filters.
+/// The statement decides when it runs which plan is used; the others end at once.
+fn plans(query: &Query, relation: &str, conditions: &[String], parts: &[Part], hide: &'static str) -> Vec<Plan> {
     let filters = || query.filters().iter().zip(conditions);
-    // The index of a field has the keys of equal values in order.
+    // The index of a field has the keys of equal values in order, so an equal filter orders by key.
     let equal = || query.filters().iter().find(|filter| is_equal(filter)).map(|filter| filter.field);
     let ordered_by = terms(query).first().map(|first| query.sorted_by()[*first].field).or_else(equal);
     let is_ordered = |filter: &Filter| Some(filter.field) == ordered_by;
 
     let leads = filters().enumerate().filter(|(_, (filter, _))| !is_ordered(filter) && filter.test.has_range());
-    let mut ways = Vec::new();
+    let mut plans = Vec::new();
     let mut many = Vec::new();
     for (leading, (_, condition)) in leads.take(LEADING_FILTERS) {
         let some = format!("SELECT 1 FROM {relation} WHERE {condition} LIMIT {FEW}");
@@ -194,7 +197,7 @@ fn ways(query: &Query, relation: &str, conditions: &[String], parts: &[Part], hi
         let here = [condition.clone(), format!("{hide}{}", any_of(parts))];
         let condition = all_of(here.into_iter().chain(others));
         let guards = many.iter().cloned().chain([format!("{counted} < {FEW}")]).collect();
-        ways.push(Way { condition, hide, has_first: false, guards });
+        plans.push(Plan { condition, hide, has_first: false, guards });
         many.push(format!("{counted} = {FEW}"));
     }
     let seen = |(filter, condition): (&Filter, &String)| match is_ordered(filter) {
@@ -202,8 +205,8 @@ fn ways(query: &Query, relation: &str, conditions: &[String], parts: &[Part], hi
         false => format!("{hide}({condition})"),
     };
     let rest = all_of(filters().map(seen));
-    ways.extend(parts.iter().map(|part| Way::along_the_order(&rest, part, many.clone())));
-    ways
+    plans.extend(parts.iter().map(|part| Plan::along_the_order(&rest, part, many.clone())));
+    plans
 }
 
 fn all_of(conditions: impl Iterator<Item = String>) -> String {
@@ -216,7 +219,7 @@ fn any_of(parts: &[Part]) -> String {
     format!("({})", conditions.join(" OR "))
 }
 
-/// What stands behind `ORDER BY`, where these fields are such expressions.
+/// The terms of `ORDER BY`, with the expressions of these fields.
 fn order<D: Dialect>(query: &Query, terms: &[usize], expression: impl Fn(usize) -> String, key: &str) -> String {
     let term = |n: &usize| {
         let direction = if query.sorted_by()[*n].is_descending { D::DESCENDING } else { D::ASCENDING };
@@ -256,7 +259,7 @@ impl Writer {
         format!("{left} {operator} {}", self.bind::<D>(field, value.clone()))
     }
 
-    /// All texts with a prefix lie between it and the next text that is as long: an index finds them.
+    /// All texts with a prefix are between it and the next text of the same length, which is a range of an index.
     fn prefix<D: Dialect>(&mut self, field: Field, left: &str, prefix: &str) -> String {
         let from = format!("{left} >= {}", self.bind::<D>(field, Value::Text(prefix.to_owned())));
         match next_after(prefix) {
@@ -265,14 +268,14 @@ impl Writer {
         }
     }
 
-    /// What is true of all that comes behind a place: of each document, one of these and no other. Each is a range of the
-    /// index of the first field: however many documents have the same there, none is passed over.
+    /// The parts of the documents behind a place: exactly one condition is true for each document. Each part is a range
+    /// of the index of the first field, so that documents before the place with the same value there are not read.
     fn behind<D: Dialect>(&mut self, query: &Query, terms: &[usize], place: &Place) -> Vec<Part> {
         self.binds.push(Bind::Key(place.key.as_str().to_owned()));
         let key = D::key_parameter(self.before + self.binds.len());
         let further = if query.keys_descend() { "<" } else { ">" };
         let by_key = vec![Part { condition: format!("key {further} {key}"), has_first: false }];
-        // From the last field to the first: equal in this one and behind in what follows, or behind in it.
+        // From the last field to the first: equal in this field and behind in the later ones, or behind in this field.
         terms.iter().rev().fold(by_key, |behind, n| {
             let Sort { field, is_descending } = query.sorted_by()[*n];
             let (expression, behind) = (D::field(field), any_of(&behind));
@@ -302,11 +305,11 @@ impl Writer {
     }
 }
 
-/// The smallest text that is larger than all that begin with `prefix`, if there is one.
+/// The smallest text that is larger than all texts with the prefix, if there is one.
 fn next_after(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
-        // The numbers between 0xd800 and 0xdfff are no characters.
+        // The numbers between 0xd800 and 0xdfff are not characters.
         let next = (u32::from(last) + 1..=0x10_ffff).find_map(char::from_u32);
         if let Some(next) = next {
             chars.push(next);
@@ -321,7 +324,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_a_prefix_is_the_next_text_of_its_length() {
+    fn the_end_of_a_prefix_is_the_next_text_of_its_length() {
         assert_eq!(next_after("ab").as_deref(), Some("ac"));
         assert_eq!(next_after("a\u{10ffff}").as_deref(), Some("b"));
         assert_eq!(next_after("\u{d7ff}").as_deref(), Some("\u{e000}"));

@@ -1,4 +1,4 @@
-//! Views in memory: for tests, and for what need not last.
+//! Views in memory: for tests, and for views that need not survive the process.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Mark, Position};
 
 use super::{
-    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked, Row, ViewStore,
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, DocumentAt, Error, Loaded, Offset, Parked, Row, ViewStore,
+    no_build, no_view,
 };
 use crate::definition::Definition;
 use crate::key::Key;
@@ -18,7 +19,7 @@ use crate::query::{Page, Place, Query};
 
 mod matching;
 
-/// Keeps everything in memory, and so loses everything with the process.
+/// Keeps views in memory. They are lost when the process ends.
 #[derive(Debug, Default)]
 pub struct Memory {
     views: Mutex<Views>,
@@ -28,7 +29,7 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Views {
     by_name: BTreeMap<String, View>,
-    builds: HashMap<BuildNumber, Made>,
+    builds: HashMap<BuildNumber, StoredBuild>,
     of_journal: Option<Mark>,
     /// The number of the latest build.
     latest: u64,
@@ -41,9 +42,9 @@ struct View {
     is_paused: bool,
 }
 
-/// What has been made of a build.
+/// The content of a build.
 #[derive(Debug)]
-struct Made {
+struct StoredBuild {
     version: u32,
     begun_after: Position,
     offset: Offset,
@@ -52,7 +53,7 @@ struct Made {
 }
 
 impl Memory {
-    /// No views.
+    /// An empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -60,40 +61,33 @@ impl Memory {
 
     fn with<T>(&self, what: impl FnOnce(&mut Views) -> Result<T, Error>) -> Result<T, Error> {
         if self.is_closed.load(atomic::Ordering::Acquire) {
-            return Err(Error::Unavailable("they were closed".to_owned()));
+            return Err(Error::Unavailable("the store is closed".to_owned()));
         }
         what(&mut self.lock())
     }
 
-    /// What is served of a view.
-    fn with_served<T>(&self, view: &Definition, what: impl FnOnce(&Made) -> T) -> Result<T, Error> {
+    /// Reads the served build of a view.
+    fn with_served<T>(&self, view: &Definition, what: impl FnOnce(&StoredBuild) -> T) -> Result<T, Error> {
         self.with(|views| {
             let serving = views.by_name.get(view.name()).and_then(|view| view.serving);
-            let made = serving.and_then(|number| views.builds.get(&number));
-            made.map(what).ok_or_else(|| unknown(view))
+            let stored = serving.and_then(|number| views.builds.get(&number));
+            stored.map(what).ok_or_else(|| no_view(view.name()))
         })
     }
 
-    fn with_build<T>(&self, build: BuildNumber, what: impl FnOnce(&Made) -> T) -> Result<T, Error> {
-        self.with(|views| {
-            let gone = || Error::Unavailable(format!("there is no build {}", build.0));
-            views.builds.get(&build).map(what).ok_or_else(gone)
-        })
+    fn with_build<T>(&self, build: BuildNumber, what: impl FnOnce(&StoredBuild) -> T) -> Result<T, Error> {
+        self.with(|views| views.builds.get(&build).map(what).ok_or_else(|| no_build(build)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Views> {
-        // Every change is made whole before the guard goes.
+        // Every change is complete before its guard is dropped.
         self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn unknown(view: &Definition) -> Error {
-    Error::Unavailable(format!("there is no view {}", view.name()))
-}
-
 impl Views {
     fn build(&self, number: BuildNumber) -> Option<Build> {
-        let Made { version, begun_after, offset, .. } = self.builds.get(&number)?;
+        let StoredBuild { version, begun_after, offset, .. } = self.builds.get(&number)?;
         Some(Build { number, version: *version, begun_after: *begun_after, offset: *offset })
     }
 }
@@ -113,8 +107,9 @@ impl ViewStore for Memory {
             views.latest += 1;
             let number = BuildNumber(views.latest);
             let (version, begun_after) = (view.version(), after.position);
-            let made = Made { version, begun_after, offset: after, rows: HashMap::new(), parked: BTreeMap::new() };
-            views.builds.insert(number, made);
+            let stored =
+                StoredBuild { version, begun_after, offset: after, rows: HashMap::new(), parked: BTreeMap::new() };
+            views.builds.insert(number, stored);
             let named = views.by_name.entry(view.name().to_owned()).or_default();
             let mut dropped = [named.next.take(), None];
             if how == Begin::Beside && named.serving.is_some() {
@@ -132,7 +127,7 @@ impl ViewStore for Memory {
             let Some(named) = views.by_name.get_mut(view.name()).filter(|view| view.next == Some(build)) else {
                 return Ok(false);
             };
-            let at = |number| views.builds.get(&number).map(|made| made.offset.position);
+            let at = |number| views.builds.get(&number).map(|stored| stored.offset.position);
             if at(build) < named.serving.and_then(at) {
                 return Ok(false);
             }
@@ -179,8 +174,8 @@ impl ViewStore for Memory {
     }
 
     async fn load(&self, _: &Definition, build: BuildNumber, keys: &[Key], bytes: usize) -> Result<Loaded, Error> {
-        self.with_build(build, |made| {
-            let found = keys.iter().filter_map(|key| Some((key, &made.rows.get(key)?.0)));
+        self.with_build(build, |stored| {
+            let found = keys.iter().filter_map(|key| Some((key, &stored.rows.get(key)?.0)));
             let fits = found.clone().map(|(_, json)| json.len()).sum::<usize>() <= bytes;
             fits.then(|| found.map(|(key, json)| (key.clone(), json.clone())).collect())
         })
@@ -189,30 +184,30 @@ impl ViewStore for Memory {
     async fn commit(&self, _: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {
         let Advance { from, to, rows, gone, parked, released } = advance;
         let committed = self.with(|views| {
-            let Some(made) = views.builds.get_mut(&build) else { return Ok(Err(None)) };
-            if made.offset.position != from {
-                return Ok(Err(Some(made.offset.position)));
+            let Some(stored) = views.builds.get_mut(&build) else { return Ok(Err(None)) };
+            if stored.offset.position != from {
+                return Ok(Err(Some(stored.offset.position)));
             }
-            made.offset = to;
+            stored.offset = to;
             let rows = rows.into_iter().map(|Row { key, document, position }| (key, (document, position)));
-            made.rows.extend(rows);
-            gone.iter().for_each(|key| _ = made.rows.remove(key));
-            made.parked.extend(parked.into_iter().map(|parked| (parked.position, parked)));
-            released.iter().for_each(|position| _ = made.parked.remove(position));
+            stored.rows.extend(rows);
+            gone.iter().for_each(|key| _ = stored.rows.remove(key));
+            stored.parked.extend(parked.into_iter().map(|parked| (parked.position, parked)));
+            released.iter().for_each(|position| _ = stored.parked.remove(position));
             Ok(Ok(()))
         });
         committed?.map_err(|found| CommitError::Moved { expected: from, found })
     }
 
-    async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
-        self.with_served(view, |made| {
-            let document = made.rows.get(key).map(|(document, position)| (document.as_str().into(), *position));
-            Found { document, at: made.offset.position }
+    async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error> {
+        self.with_served(view, |stored| {
+            let document = stored.rows.get(key).map(|(document, position)| (document.as_str().into(), *position));
+            DocumentAt { document, at: stored.offset.position }
         })
     }
 
     async fn list(&self, view: &Definition, query: &Query) -> Result<Page, Error> {
-        self.with_served(view, |made| page(made, query))
+        self.with_served(view, |stored| page(stored, query))
     }
 
     async fn parked(
@@ -222,21 +217,21 @@ impl ViewStore for Memory {
         after: Position,
         limit: usize,
     ) -> Result<Vec<Parked>, Error> {
-        self.with_build(build, |made| {
-            let later = made.parked.range(after.next()..).map(|(_, event)| event);
+        self.with_build(build, |stored| {
+            let later = stored.parked.range(after.next()..).map(|(_, event)| event);
             later.filter(|event| of.is_none_or(|of| event.aggregate == *of)).take(limit).cloned().collect()
         })
     }
 
     async fn parked_among(&self, build: BuildNumber, aggregates: &[AggregateRef]) -> Result<Vec<AggregateRef>, Error> {
-        self.with_build(build, |made| {
-            let parked = parked_aggregates(made);
+        self.with_build(build, |stored| {
+            let parked = parked_aggregates(stored);
             aggregates.iter().filter(|aggregate| parked.contains(aggregate)).cloned().collect()
         })
     }
 
     async fn parked_count(&self, build: BuildNumber) -> Result<usize, Error> {
-        self.with_build(build, |made| parked_aggregates(made).len())
+        self.with_build(build, |stored| parked_aggregates(stored).len())
     }
 
     async fn close(&self) {
@@ -244,18 +239,18 @@ impl ViewStore for Memory {
     }
 }
 
-fn parked_aggregates(made: &Made) -> HashSet<&AggregateRef> {
-    made.parked.values().map(|event| &event.aggregate).collect()
+fn parked_aggregates(stored: &StoredBuild) -> HashSet<&AggregateRef> {
+    stored.parked.values().map(|event| &event.aggregate).collect()
 }
 
-fn page(made: &Made, query: &Query) -> Page {
-    let looked = matching::Looked::at(query);
-    let sorted: BTreeSet<Listed> = made
+fn page(stored: &StoredBuild, query: &Query) -> Page {
+    let fields = matching::ReadFields::of(query);
+    let sorted: BTreeSet<Listed> = stored
         .rows
         .iter()
         .filter_map(|(key, (document, position))| {
             let row = Row { key: key.clone(), document: document.clone(), position: *position };
-            looked.place(query, &row).map(|place| Listed { query, place, row })
+            fields.place(query, &row).map(|place| Listed { query, place, row })
         })
         .collect();
     let total = query.is_counting().then_some(sorted.len() as u64);
@@ -267,7 +262,7 @@ fn page(made: &Made, query: &Query) -> Page {
         bytes = bytes.saturating_add(listed.row.document.len() + ROW_BYTES);
         (number == 1 || bytes <= query.bytes()).then_some((listed.row, listed.place.values))
     });
-    Page::of(query, rest, made.offset.position, total)
+    Page::of(query, rest, stored.offset.position, total)
 }
 
 /// A document and its place in a list.

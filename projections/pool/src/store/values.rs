@@ -1,7 +1,7 @@
-//! What documents have in the declared fields of their view: said once, for all stores.
+//! The values of declared fields in documents: read in the same way by all stores that read them in Rust.
 //!
-//! What is of another kind counts as missing, and of a text the first 400 characters count. Numbers are read from their
-//! digits: whole ones are exact, and one with a fraction is the nearest that there is.
+//! A value of another kind counts as missing. The first 400 characters of a text count. Numbers are read from their
+//! digits: whole numbers are exact, and a number with a fraction is the nearest `f64`.
 
 use std::fmt;
 
@@ -12,16 +12,16 @@ use serde_json::value::RawValue;
 use crate::fields::{Field, Kind};
 use crate::query::Value;
 
-/// Fields as a tree of names: one pass over a document finds what it has in all of them.
+/// Declared fields as a tree of names: one pass over a document finds the values of all fields.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    /// What the document has here is the value of this field.
+    /// The field with this path, if one is declared: its number and kind.
     field: Option<(usize, Kind)>,
     within: Vec<(&'static str, Paths)>,
 }
 
 impl Paths {
-    /// The tree of some fields. The number of a field is its place among them.
+    /// The tree of some fields. The number of a field is its index among them.
     pub(super) fn of<'f>(fields: impl Iterator<Item = &'f Field>) -> Self {
         let mut root = Self::default();
         for (number, field) in fields.enumerate() {
@@ -39,7 +39,7 @@ impl Paths {
         &mut self.within[number].1
     }
 
-    /// The values of all `count` fields of the tree. Nothing is found in what is no JSON.
+    /// The values of all `count` fields of the tree. All are missing if the document is not valid JSON.
     pub(super) fn values(&self, document: &str, count: usize) -> Vec<Option<Value>> {
         let mut values = vec![None; count];
         if self.find(document.trim_start(), &mut values).is_err() {
@@ -58,7 +58,7 @@ impl Paths {
         Ok(())
     }
 
-    /// A name comes twice in an object: the last one counts.
+    /// Clears what an earlier member of the same name has set: the last one counts.
     fn forget(&self, values: &mut [Option<Value>]) {
         if let Some((number, _)) = self.field {
             values[number] = None;
@@ -67,7 +67,7 @@ impl Paths {
     }
 }
 
-/// What a piece of JSON says, if it is of this kind.
+/// The value of a piece of JSON, if it is of this kind.
 fn value(kind: Kind, json: &str) -> Option<Value> {
     let is_number = || json.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     match kind {
@@ -105,7 +105,7 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
     }
 }
 
-/// The name of a member: what lies within it, if anything does that is looked for.
+/// Reads the name of a member, and finds the declared fields within the member.
 struct Name<'p>(&'p Paths);
 
 impl<'de, 'p> DeserializeSeed<'de> for Name<'p> {
@@ -150,7 +150,7 @@ mod tests {
         for beyond in ["-9223372036854775809", "18446744073709551616", "1.0", "1e3"] {
             assert_eq!(in_both(beyond), (None, Some(Value::Real(beyond.parse().unwrap()))));
         }
-        // Parsers that hurry are one step off here.
+        // Fast parsers that are not exact are off by one step for these.
         for exact in [0.1 + 0.2, 1.7976931348623157e308, 5e-324, 8.41e21, 9.5367431640625e-7] {
             assert_eq!(in_both(&format!("{exact:?}")).1, Some(Value::Real(exact)));
         }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_kind_is_missing() {
+    fn a_value_of_another_kind_is_missing() {
         let fields = Fields::none().text("text").integer("whole").real("real").boolean("truth");
         for json in ["null", "[1]", r#"{"a": 1}"#] {
             let document = format!(r#"{{"text": {json}, "whole": {json}, "real": {json}, "truth": {json}}}"#);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_lie_within_others_and_the_last_of_a_name_counts() {
+    fn a_field_may_be_within_another_and_the_last_of_equal_names_counts() {
         let fields = Fields::none().text("in").text("in.a").boolean("in.b.c");
         let text = |text: &str| Some(Value::Text(text.to_owned()));
         assert_eq!(found(&fields, r#" {"in": "x", "in.a": "y"}"#), [text("x"), None, None]);

@@ -1,10 +1,10 @@
-//! Rows and offset move together, and only from where the view is.
+//! Rows and offset change together, and only from the position of the build.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dormouse_kernel::Position;
-use dormouse_projections::store::{Advance, CommitError, Found};
+use dormouse_projections::store::{Advance, CommitError, DocumentAt};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -12,56 +12,58 @@ use proptest::test_runner::TestRunner;
 use crate::support::{Place, begun, first, key, loaded, offset, row, second, served, step};
 
 on_every_store! {
-    what_was_committed_is_read,
-    a_document_that_is_gone_is_not_there,
-    of_keys_without_documents_nothing_is_loaded,
-    documents_with_more_bytes_than_were_asked_for_are_not_loaded,
-    a_view_that_is_elsewhere_is_not_moved,
-    of_several_who_move_a_view_from_one_place_one_succeeds,
+    a_committed_document_is_read,
+    a_removed_document_is_missing,
+    keys_without_documents_load_nothing,
+    documents_with_more_bytes_than_the_limit_are_not_loaded,
+    a_commit_from_another_position_changes_nothing,
+    one_of_several_commits_from_the_same_position_succeeds,
     a_reader_never_sees_a_row_without_its_offset,
-    every_json_and_every_key_comes_back_as_it_was,
-    views_do_not_touch_each_other,
-    a_closed_store_refuses,
+    every_document_and_key_is_read_as_it_was_written,
+    views_are_independent,
+    a_closed_store_refuses_every_call,
 }
 
-async fn what_was_committed_is_read(place: Place) {
+async fn a_committed_document_is_read(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     let rows = vec![row("a", r#"{"n":1}"#, 3), row("b", r#"{"n":2}"#, 2)];
     store.commit(&view, build, Advance { rows, ..step(0, 3) }).await.unwrap();
     store.commit(&view, build, Advance { rows: vec![row("b", "[]", 5)], ..step(3, 7) }).await.unwrap();
-    let found =
-        |document: &str, changed, at| Found { document: Some((document.into(), Position(changed))), at: Position(at) };
+    let found = |document: &str, changed, at| DocumentAt {
+        document: Some((document.into(), Position(changed))),
+        at: Position(at),
+    };
     assert_eq!(store.get(&view, &key("a")).await.unwrap(), found(r#"{"n":1}"#, 3, 7));
     assert_eq!(store.get(&view, &key("b")).await.unwrap(), found("[]", 5, 7));
-    assert_eq!(store.get(&view, &key("c")).await.unwrap(), Found { document: None, at: Position(7) });
+    assert_eq!(store.get(&view, &key("c")).await.unwrap(), DocumentAt { document: None, at: Position(7) });
     assert_eq!(served(&store, &view).await, (build, offset(7)));
-    // Another opening sees the same.
+    // Another store on the same storage sees the same.
     assert_eq!(served(&place.store().await, &view).await, (build, offset(7)));
 }
 
-async fn a_document_that_is_gone_is_not_there(place: Place) {
+async fn a_removed_document_is_missing(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     let rows = vec![row("a", "1", 1), row("b", "2", 2), row("c", "3", 3)];
     store.commit(&view, build, Advance { rows, ..step(0, 3) }).await.unwrap();
     store.commit(&view, build, Advance { gone: vec![key("a"), key("c"), key("d")], ..step(3, 4) }).await.unwrap();
-    assert_eq!(store.get(&view, &key("a")).await.unwrap(), Found { document: None, at: Position(4) });
+    assert_eq!(store.get(&view, &key("a")).await.unwrap(), DocumentAt { document: None, at: Position(4) });
     let found = loaded(&*store, &view, build, &["a", "b", "c", "d"].map(key)).await.unwrap();
     assert_eq!(found, [(key("b"), "2".to_owned())]);
 }
 
-async fn of_keys_without_documents_nothing_is_loaded(place: Place) {
+async fn keys_without_documents_load_nothing(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     assert_eq!(loaded(&*store, &view, build, &[]).await.unwrap(), []);
     assert_eq!(loaded(&*store, &view, build, &[key("a")]).await.unwrap(), []);
 }
 
-async fn documents_with_more_bytes_than_were_asked_for_are_not_loaded(place: Place) {
+async fn documents_with_more_bytes_than_the_limit_are_not_loaded(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
-    // More than the places that a statement of SQLite has for keys.
+    // More keys than a statement of SQLite takes.
     let keys: Vec<_> = (0..300).map(|number| key(&format!("{number:03}"))).collect();
     let document = serde_json::to_string(&"x".repeat(98)).unwrap();
     let rows = keys.iter().map(|key| row(key.as_str(), &document, 1)).collect();
@@ -70,12 +72,12 @@ async fn documents_with_more_bytes_than_were_asked_for_are_not_loaded(place: Pla
     assert_eq!(store.load(&view, build, &keys, all).await.unwrap().unwrap().len(), keys.len());
     assert_eq!(store.load(&view, build, &keys, all - 1).await.unwrap(), None);
     assert_eq!(store.load(&view, build, &keys, 0).await.unwrap(), None);
-    // What was given up half-way is in nobody's way.
+    // A load that was given up half-way does not disturb later statements.
     assert_eq!(store.load(&view, build, &keys[7..9], 200).await.unwrap().unwrap().len(), 2);
     store.commit(&view, build, step(1, 2)).await.unwrap();
 }
 
-async fn a_view_that_is_elsewhere_is_not_moved(place: Place) {
+async fn a_commit_from_another_position_changes_nothing(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     store.commit(&view, build, Advance { rows: vec![row("a", "1", 5)], ..step(0, 5) }).await.unwrap();
@@ -85,22 +87,20 @@ async fn a_view_that_is_elsewhere_is_not_moved(place: Place) {
         assert_eq!(refused, CommitError::Moved { expected: Position(from), found: Some(Position(5)) });
     }
     let found = store.get(&view, &key("a")).await.unwrap();
-    assert_eq!(found, Found { document: Some(("1".into(), Position(5))), at: Position(5) });
+    assert_eq!(found, DocumentAt { document: Some(("1".into(), Position(5))), at: Position(5) });
     store.commit(&view, build, step(5, 6)).await.unwrap();
 }
 
-async fn of_several_who_move_a_view_from_one_place_one_succeeds(place: Place) {
+async fn one_of_several_commits_from_the_same_position_succeeds(place: Place) {
     let view = first();
     let stores = [place.store().await, place.store().await];
     let build = begun(&stores[0], &view).await;
-    for round in 0..20 {
+    for at in 0..20 {
         let movers: Vec<_> = (0..6)
             .map(|mover| {
                 let (store, view) = (Arc::clone(&stores[mover % 2]), view.clone());
-                let rows = vec![row("who", &mover.to_string(), round + 1)];
-                tokio::spawn(
-                    async move { store.commit(&view, build, Advance { rows, ..step(round, round + 1) }).await },
-                )
+                let rows = vec![row("mover", &mover.to_string(), at + 1)];
+                tokio::spawn(async move { store.commit(&view, build, Advance { rows, ..step(at, at + 1) }).await })
             })
             .collect();
         let mut winners = Vec::new();
@@ -111,7 +111,7 @@ async fn of_several_who_move_a_view_from_one_place_one_succeeds(place: Place) {
             }
         }
         assert_eq!(winners.len(), 1);
-        let found = stores[1].get(&view, &key("who")).await.unwrap();
+        let found = stores[1].get(&view, &key("mover")).await.unwrap();
         assert_eq!(found.document.unwrap().0.as_ref(), winners[0]);
     }
 }
@@ -127,7 +127,7 @@ async fn a_reader_never_sees_a_row_without_its_offset(place: Place) {
             tokio::spawn(async move {
                 let mut last = Position::ZERO;
                 while last < Position(STEPS) {
-                    let Found { document, at } = store.get(&view, &key("n")).await.unwrap();
+                    let DocumentAt { document, at } = store.get(&view, &key("n")).await.unwrap();
                     assert!(at >= last);
                     last = at;
                     // Every step writes its number.
@@ -145,8 +145,8 @@ async fn a_reader_never_sees_a_row_without_its_offset(place: Place) {
     }
 }
 
-async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
-    // A document with NUL is refused before it comes to a store.
+async fn every_document_and_key_is_read_as_it_was_written(place: Place) {
+    // The worker refuses a document with NUL before it calls a store.
     fn text() -> impl Strategy<Value = String> {
         any::<String>().prop_map(|text| text.replace('\0', "\\u0000"))
     }
@@ -190,18 +190,18 @@ async fn every_json_and_every_key_comes_back_as_it_was(place: Place) {
     }
 }
 
-async fn views_do_not_touch_each_other(place: Place) {
+async fn views_are_independent(place: Place) {
     let (store, one, other) = (place.store().await, first(), second());
     let (first_build, second_build) = (begun(&store, &one).await, begun(&store, &other).await);
     store.commit(&one, first_build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
     store.commit(&other, second_build, Advance { rows: vec![row("a", "2", 4)], ..step(0, 4) }).await.unwrap();
     begun(&store, &one).await;
-    assert_eq!(store.get(&one, &key("a")).await.unwrap(), Found { document: None, at: Position(0) });
+    assert_eq!(store.get(&one, &key("a")).await.unwrap(), DocumentAt { document: None, at: Position(0) });
     let found = store.get(&other, &key("a")).await.unwrap();
-    assert_eq!(found, Found { document: Some(("2".into(), Position(4))), at: Position(4) });
+    assert_eq!(found, DocumentAt { document: Some(("2".into(), Position(4))), at: Position(4) });
 }
 
-async fn a_closed_store_refuses(place: Place) {
+async fn a_closed_store_refuses_every_call(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     store.close().await;

@@ -1,4 +1,4 @@
-//! What a list should be, said once more and in another way than any store says it.
+//! The expected list, computed in another way than by any store.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use dormouse_projections::{Kind, Query, Test, Value};
 use serde_json::Value as Json;
 
-/// The keys of the documents that meet the filters, in order.
+/// The keys of the documents that match the filters, in order.
 pub(crate) fn list(documents: &BTreeMap<String, Json>, query: &Query) -> Vec<String> {
     let mut met: Vec<(&String, &Json)> = documents
         .iter()
         .filter(|(_, json)| query.filters().iter().all(|filter| meets(at(json, filter.field.path), &filter.test)))
         .collect();
-    // From the last to the first: sorting keeps what an earlier one has done.
+    // From the last field to the first: the sort is stable.
     if query.keys_descend() {
         met.reverse();
     }
@@ -30,7 +30,7 @@ fn at<'j>(document: &'j Json, path: &str) -> &'j Json {
     document.pointer(&format!("/{}", path.replace('.', "/"))).unwrap_or(&Json::Null)
 }
 
-/// In the order of lists; what comes first is what is missing.
+/// A value in the order of lists. Missing values come first.
 #[derive(PartialEq, PartialOrd)]
 enum Rank<'j> {
     Missing,

@@ -1,22 +1,22 @@
-//! What waits outside a view waits durably, in order.
+//! Parked events are stored durably, in order.
 
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Position, Version};
-use dormouse_projections::store::{Advance, Found, Parked};
+use dormouse_projections::store::{Advance, DocumentAt, Parked};
 
 use crate::support::{Place, begun, first, key, row, second, step};
 
 on_every_store! {
-    what_is_parked_is_told_in_order,
-    a_step_that_is_refused_parks_nothing,
-    a_view_that_is_begun_anew_has_nothing_parked,
-    events_of_one_aggregate_are_told_alone,
-    what_is_released_waits_no_longer_and_its_documents_come_with_it,
+    parked_events_are_read_in_order,
+    a_refused_commit_parks_nothing,
+    a_new_build_has_no_parked_events,
+    parked_events_of_one_aggregate_are_read_alone,
+    a_commit_releases_events_together_with_their_documents,
 }
 
 fn parked(id: &str, version: u64, position: u64, reason: Option<&str>) -> Parked {
     let aggregate = AggregateRef::new(AggregateType::new("account").unwrap(), AggregateId::new(id).unwrap());
     let (version, position) = (Version(version), Position(position));
-    // Large ones, too, come back.
+    // Large numbers of attempts are stored, too.
     let attempts = if reason.is_some() { u32::MAX - position.0 as u32 } else { 0 };
     Parked { aggregate, version, position, reason: reason.map(str::to_owned), attempts }
 }
@@ -29,7 +29,7 @@ fn events() -> Vec<Parked> {
     ]
 }
 
-async fn what_is_parked_is_told_in_order(place: Place) {
+async fn parked_events_are_read_in_order(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     let all = events();
@@ -47,14 +47,14 @@ async fn what_is_parked_is_told_in_order(place: Place) {
     assert_eq!(place.store().await.parked(build, None, Position(0), 10).await.unwrap(), all);
 }
 
-async fn a_step_that_is_refused_parks_nothing(place: Place) {
+async fn a_refused_commit_parks_nothing(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     store.commit(&view, build, Advance { parked: events(), ..step(4, 9) }).await.unwrap_err();
     assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap(), []);
 }
 
-async fn a_view_that_is_begun_anew_has_nothing_parked(place: Place) {
+async fn a_new_build_has_no_parked_events(place: Place) {
     let (store, one, other) = (place.store().await, first(), second());
     let mut builds = Vec::new();
     for view in [&one, &other] {
@@ -69,7 +69,7 @@ async fn a_view_that_is_begun_anew_has_nothing_parked(place: Place) {
     assert_eq!(store.parked(builds[1], None, Position(0), 10).await.unwrap(), events());
 }
 
-async fn events_of_one_aggregate_are_told_alone(place: Place) {
+async fn parked_events_of_one_aggregate_are_read_alone(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     store.commit(&view, build, Advance { parked: events(), ..step(0, 9) }).await.unwrap();
@@ -79,7 +79,7 @@ async fn events_of_one_aggregate_are_told_alone(place: Place) {
     assert_eq!(store.parked(build, Some(&of), Position(0), 1).await.unwrap(), all[..1]);
 }
 
-async fn what_is_released_waits_no_longer_and_its_documents_come_with_it(place: Place) {
+async fn a_commit_releases_events_together_with_their_documents(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     store.commit(&view, build, Advance { parked: events(), ..step(0, 9) }).await.unwrap();
@@ -90,5 +90,5 @@ async fn what_is_released_waits_no_longer_and_its_documents_come_with_it(place: 
     store.commit(&view, build, advance).await.unwrap();
     assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap(), [again, events().remove(2)]);
     let found = store.get(&view, &key("a")).await.unwrap();
-    assert_eq!(found, Found { document: Some(("1".into(), Position(2))), at: Position(9) });
+    assert_eq!(found, DocumentAt { document: Some(("1".into(), Position(2))), at: Position(9) });
 }

@@ -1,4 +1,4 @@
-//! Builds come to be, beside what is served or instead of it, take its place, and go.
+//! Builds are begun beside the served one or instead of it, take its place, and are dropped.
 
 use dormouse_kernel::{Mark, Position};
 use dormouse_projections::store::{Advance, Begin, Build, Builds, CommitError, Offset};
@@ -6,27 +6,27 @@ use dormouse_projections::store::{Advance, Begin, Build, Builds, CommitError, Of
 use crate::support::{Place, begun, first, key, loaded, offset, row, served, step, view};
 
 on_every_store! {
-    where_a_build_was_begun_is_remembered,
-    of_a_new_view_there_is_nothing,
+    the_begin_of_a_build_is_stored,
+    a_new_view_has_no_builds,
     the_first_build_is_served_at_once,
     preparing_again_changes_nothing,
-    a_build_beside_the_one_that_is_served_is_not_seen,
-    a_build_that_is_far_enough_takes_the_place_of_the_old_one,
-    a_build_that_is_behind_what_is_served_does_not_take_its_place,
-    a_build_that_is_not_the_next_one_is_never_served,
-    only_one_build_is_made_beside_what_is_served,
+    readers_do_not_see_a_build_beside_the_served_one,
+    a_build_that_is_not_behind_takes_the_place_of_the_served_one,
+    a_build_that_is_behind_the_served_one_does_not_take_its_place,
+    only_the_build_beside_the_served_one_can_take_its_place,
+    a_new_build_beside_the_served_one_drops_the_earlier_one,
     a_build_begun_instead_is_served_at_once_and_may_begin_anywhere,
-    an_abandoned_build_is_gone_and_what_is_served_stays,
-    nobody_moves_a_build_that_is_gone,
-    no_number_comes_again,
-    a_dropped_view_is_gone_with_its_name,
-    a_pause_is_remembered,
-    the_journal_that_came_first_is_remembered,
+    an_abandoned_build_is_dropped_and_the_served_one_stays,
+    a_dropped_build_cannot_be_moved,
+    no_build_number_is_used_twice,
+    a_dropped_view_leaves_nothing,
+    a_pause_is_stored,
+    the_first_journal_is_stored,
     fields_may_change_without_a_new_version,
-    what_was_never_begun_is_not_there,
+    a_view_without_a_build_cannot_be_read,
 }
 
-async fn of_a_new_view_there_is_nothing(place: Place) {
+async fn a_new_view_has_no_builds(place: Place) {
     let store = place.store().await;
     assert_eq!(store.prepare(&first()).await.unwrap(), Builds::default());
     assert_eq!(store.names().await.unwrap(), [""; 0]);
@@ -54,7 +54,7 @@ async fn preparing_again_changes_nothing(place: Place) {
     }
 }
 
-async fn a_build_beside_the_one_that_is_served_is_not_seen(place: Place) {
+async fn readers_do_not_see_a_build_beside_the_served_one(place: Place) {
     let (store, old, new) = (place.store().await, first(), view::<1, 2, 1>());
     let build = begun(&store, &old).await;
     store.commit(&old, build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_build_beside_the_one_that_is_served_is_not_seen(place: Place) {
     }
 }
 
-async fn a_build_that_is_far_enough_takes_the_place_of_the_old_one(place: Place) {
+async fn a_build_that_is_not_behind_takes_the_place_of_the_served_one(place: Place) {
     let (store, old, new) = (place.store().await, first(), view::<1, 2, 1>());
     let build = begun(&store, &old).await;
     store.commit(&old, build, Advance { rows: vec![row("a", "1", 1), row("b", "1", 1)], ..step(0, 4) }).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_build_that_is_far_enough_takes_the_place_of_the_old_one(place: Place)
     }
 }
 
-async fn a_build_that_is_behind_what_is_served_does_not_take_its_place(place: Place) {
+async fn a_build_that_is_behind_the_served_one_does_not_take_its_place(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     store.commit(&view, build, step(0, 4)).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_build_that_is_behind_what_is_served_does_not_take_its_place(place: Pl
     assert!(store.serve(&view, next).await.unwrap());
 }
 
-async fn a_build_that_is_not_the_next_one_is_never_served(place: Place) {
+async fn only_the_build_beside_the_served_one_can_take_its_place(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     assert!(!store.serve(&view, build).await.unwrap());
@@ -110,7 +110,7 @@ async fn a_build_that_is_not_the_next_one_is_never_served(place: Place) {
     assert_eq!(served(&store, &view).await, (build, Offset::START));
 }
 
-async fn only_one_build_is_made_beside_what_is_served(place: Place) {
+async fn a_new_build_beside_the_served_one_drops_the_earlier_one(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     let given_up = store.begin(&view, Offset::START, Begin::Beside).await.unwrap().number;
@@ -133,7 +133,7 @@ async fn a_build_begun_instead_is_served_at_once_and_may_begin_anywhere(place: P
     assert_eq!((found.document, found.at), (None, Position(5)));
 }
 
-async fn an_abandoned_build_is_gone_and_what_is_served_stays(place: Place) {
+async fn an_abandoned_build_is_dropped_and_the_served_one_stays(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     store.commit(&view, build, Advance { rows: vec![row("a", "1", 1)], ..step(0, 1) }).await.unwrap();
@@ -146,7 +146,7 @@ async fn an_abandoned_build_is_gone_and_what_is_served_stays(place: Place) {
     assert!(store.get(&view, &key("a")).await.unwrap().document.is_some());
 }
 
-async fn nobody_moves_a_build_that_is_gone(place: Place) {
+async fn a_dropped_build_cannot_be_moved(place: Place) {
     let (store, view) = (place.store().await, first());
     let gone = begun(&store, &view).await;
     begun(&store, &view).await;
@@ -155,7 +155,7 @@ async fn nobody_moves_a_build_that_is_gone(place: Place) {
     assert!(loaded(&*store, &view, gone, &[key("a")]).await.is_err());
 }
 
-async fn no_number_comes_again(place: Place) {
+async fn no_build_number_is_used_twice(place: Place) {
     let (store, view) = (place.store().await, first());
     let mut numbers = Vec::new();
     for _ in 0..3 {
@@ -166,7 +166,7 @@ async fn no_number_comes_again(place: Place) {
     assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
 }
 
-async fn a_dropped_view_is_gone_with_its_name(place: Place) {
+async fn a_dropped_view_leaves_nothing(place: Place) {
     let (store, view) = (place.store().await, first());
     let build = begun(&store, &view).await;
     store.commit(&view, build, step(0, 1)).await.unwrap();
@@ -181,7 +181,7 @@ async fn a_dropped_view_is_gone_with_its_name(place: Place) {
     assert_eq!(store.parked(build, None, Position(0), 10).await.unwrap_or_default(), []);
 }
 
-async fn a_pause_is_remembered(place: Place) {
+async fn a_pause_is_stored(place: Place) {
     let (store, view) = (place.store().await, first());
     for is_paused in [true, true, false, false] {
         store.set_paused(&view, is_paused).await.unwrap();
@@ -191,7 +191,7 @@ async fn a_pause_is_remembered(place: Place) {
     }
 }
 
-async fn the_journal_that_came_first_is_remembered(place: Place) {
+async fn the_first_journal_is_stored(place: Place) {
     let store = place.store().await;
     assert_eq!(store.of_journal(None).await, Ok(None));
     let (first, other) = (Some(Mark(0x0f)), Some(Mark(0xff00_0000)));
@@ -213,7 +213,7 @@ async fn fields_may_change_without_a_new_version(place: Place) {
     }
 }
 
-async fn what_was_never_begun_is_not_there(place: Place) {
+async fn a_view_without_a_build_cannot_be_read(place: Place) {
     let (store, missing, other) = (place.store().await, first(), super::support::second());
     let build = begun(&store, &other).await;
     store.commit(&other, build, step(0, 1)).await.unwrap();
@@ -221,11 +221,11 @@ async fn what_was_never_begun_is_not_there(place: Place) {
     let nowhere = dormouse_projections::store::BuildNumber(build.0 + 1);
     assert!(loaded(&*store, &missing, nowhere, &[key("a")]).await.is_err());
     assert!(store.commit(&missing, nowhere, step(0, 1)).await.is_err());
-    // To ask for it harms nobody else.
+    // These calls harm no other view.
     assert_eq!(served(&store, &other).await, (build, offset(1)));
 }
 
-async fn where_a_build_was_begun_is_remembered(place: Place) {
+async fn the_begin_of_a_build_is_stored(place: Place) {
     let (store, view) = (place.store().await, first());
     let begun = store.begin(&view, offset(7), Begin::Instead).await.unwrap();
     assert_eq!((begun.begun_after, begun.offset), (Position(7), offset(7)));

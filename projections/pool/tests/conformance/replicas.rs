@@ -1,4 +1,4 @@
-//! Reading from servers that follow the one that is written to: they relieve it, and nobody notices anything else.
+//! Reading from replicas: they relieve the primary, and readers notice no other difference.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dormouse_harness::{Postgres as Server, eventually};
 use dormouse_kernel::Position;
-use dormouse_projections::store::{Advance, Begin, BuildNumber, Found, Offset, Postgres};
+use dormouse_projections::store::{Advance, Begin, BuildNumber, DocumentAt, Offset, Postgres};
 use dormouse_projections::{Query, ViewStore};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
@@ -15,7 +15,7 @@ use crate::support::{begun, first, key, limits, offset, postgres_url, row, step}
 
 const BOUND: Duration = Duration::from_secs(30);
 
-/// A primary with a database, and a replica that writes down what it is asked.
+/// A primary with a database, and a replica that logs its statements.
 struct Pair {
     primary: Server,
     replica: Server,
@@ -27,7 +27,7 @@ impl Pair {
     fn start() -> Self {
         let primary = Server::start();
         let url = primary.create_database();
-        // The primary has not loaded it; its copy begins with it.
+        // The primary has not loaded the setting; its replica starts with it.
         primary.query(&url, "ALTER SYSTEM SET log_statement = 'all'");
         let replica = primary.start_replica();
         let replica_url = replica.url("dormouse_0");
@@ -38,7 +38,7 @@ impl Pair {
         open(&self.url, &self.replica_url).await
     }
 
-    /// Waits until it is the replica that answers, each time with what is there at a position.
+    /// Waits until the replica serves all reads, each with the document of a position.
     fn answers(&self, store: &Arc<dyn ViewStore>, at: u64) {
         eventually("answers of the replica", BOUND, || {
             let before = self.asked();
@@ -51,9 +51,10 @@ impl Pair {
         });
     }
 
-    /// How many documents and lists the replica was asked for.
+    /// The number of documents and lists that were read from the replica.
     fn asked(&self) -> u64 {
-        // Of what is looked at once a second, the mark is the end. And this question is in the log itself.
+        // In the look that is taken once a second, no comma follows the mark. The `||` keeps this statement itself from
+        // matching.
         const COUNT: &str =
             "SELECT count(*) FROM regexp_matches(pg_read_file('../log'), 'xmin::text::bigint' || ',', 'g')";
         self.replica.query(&self.replica_url, COUNT).parse().unwrap()
@@ -65,12 +66,12 @@ async fn open(url: &str, replica: &str) -> Arc<dyn ViewStore> {
     Arc::new(opened.unwrap())
 }
 
-/// Why the replica is not read.
+/// The reason why the replica is not read.
 fn problem(store: &Arc<dyn ViewStore>) -> Option<String> {
     store.replicas().remove(0).problem
 }
 
-/// Waits until the replica is read and has all there is.
+/// Waits until the replica is read and has everything.
 fn is_read(store: &Arc<dyn ViewStore>) {
     eventually("the use of the replica", BOUND, || {
         let status = store.replicas().remove(0);
@@ -78,18 +79,18 @@ fn is_read(store: &Arc<dyn ViewStore>) {
     });
 }
 
-/// Writes the position into a document.
+/// Commits a document that contains its position.
 async fn write(store: &Arc<dyn ViewStore>, build: BuildNumber, at: u64) {
     let rows = vec![row("a", &at.to_string(), at)];
     store.commit(&first(), build, Advance { rows, ..step(at - 1, at) }).await.unwrap();
 }
 
-fn shows(at: u64) -> Found {
-    Found { document: Some((at.to_string().into(), Position(at))), at: Position(at) }
+fn shows(at: u64) -> DocumentAt {
+    DocumentAt { document: Some((at.to_string().into(), Position(at))), at: Position(at) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_and_lists_are_read_from_a_replica_also_while_the_primary_is_away() {
+async fn documents_and_lists_are_read_from_a_replica_even_while_the_primary_is_down() {
     let mut pair = Pair::start();
     let (store, view) = (pair.store().await, first());
     let build = begun(&store, &view).await;
@@ -110,8 +111,8 @@ async fn documents_and_lists_are_read_from_a_replica_also_while_the_primary_is_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_written_is_read_however_far_behind_the_replica_is() {
-    const ROUNDS: u64 = 500;
+async fn a_commit_is_read_however_far_behind_the_replica_is() {
+    const COMMITS: u64 = 500;
 
     let pair = Pair::start();
     let (store, view) = (pair.store().await, first());
@@ -121,7 +122,7 @@ async fn what_was_written_is_read_however_far_behind_the_replica_is() {
     pair.replica.pause_replay();
     is_read(&store);
     let before = pair.asked();
-    for at in 2..ROUNDS {
+    for at in 2..COMMITS {
         write(&store, build, at).await;
         assert_eq!(store.get(&view, &key("a")).await, Ok(shows(at)));
         let page = store.list(&view, &Query::all(10)).await.unwrap();
@@ -129,13 +130,13 @@ async fn what_was_written_is_read_however_far_behind_the_replica_is() {
     }
     let asked = pair.asked() - before;
     assert!(asked > 0, "it was never in question");
-    assert!(asked < ROUNDS / 10, "{asked} questions were asked twice");
+    assert!(asked < COMMITS / 10, "{asked} questions were asked twice");
     pair.replica.resume_replay();
-    pair.answers(&store, ROUNDS - 1);
+    pair.answers(&store, COMMITS - 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_without_a_new_position_is_read_too() {
+async fn a_change_without_a_new_position_is_read_too() {
     let pair = Pair::start();
     let (store, view) = (pair.store().await, first());
     let build = begun(&store, &view).await;
@@ -144,13 +145,13 @@ async fn what_changes_without_a_new_position_is_read_too() {
     pair.replica.pause_replay();
     for attempt in 0..3 {
         is_read(&store);
-        // As when parked events are projected.
+        // A commit at the same position, as for released events.
         let rows = vec![row("a", &format!("\"{attempt}\""), 1)];
         store.commit(&view, build, Advance { rows, ..step(1, 1) }).await.unwrap();
         let found = store.get(&view, &key("a")).await.unwrap();
         assert_eq!(found.document.unwrap().0.as_ref(), format!("\"{attempt}\""));
     }
-    // A build that is as far, in the place of the old one.
+    // A build at the same position takes the place of the old one.
     let next = store.begin(&view, Offset::START, Begin::Beside).await.unwrap().number;
     let rows = vec![row("a", "\"next\"", 1)];
     store.commit(&view, next, Advance { rows, ..step(0, 1) }).await.unwrap();
@@ -159,7 +160,7 @@ async fn what_changes_without_a_new_position_is_read_too() {
         let found = store.get(&view, &key("a")).await.unwrap();
         assert_eq!(found.document.unwrap().0.as_ref(), "\"next\"");
     }
-    // Also who comes later, and has committed nothing.
+    // A store that is opened later, and has committed nothing, reads the same.
     let later = pair.store().await;
     assert_eq!(later.prepare(&view).await.unwrap().serving.map(|build| build.offset), Some(offset(1)));
     for _ in 0..10 {
@@ -169,7 +170,7 @@ async fn what_changes_without_a_new_position_is_read_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_notices_that_a_replica_dies_and_comes_back() {
+async fn readers_do_not_notice_that_a_replica_dies_and_comes_back() {
     let mut pair = Pair::start();
     let (store, view) = (pair.store().await, first());
     let build = begun(&store, &view).await;
@@ -184,7 +185,7 @@ async fn nobody_notices_that_a_replica_dies_and_comes_back() {
                 at += 1;
                 write(&store, build, at).await;
                 written.store(at, Ordering::Release);
-                // Often enough the replica has everything.
+                // The pause lets the replica catch up.
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
         }
@@ -227,12 +228,12 @@ async fn nobody_notices_that_a_replica_dies_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_follow_the_primary_is_not_read_and_does_not_keep_anybody_from_starting() {
+async fn a_server_that_does_not_follow_the_primary_is_not_read_and_does_not_prevent_the_start() {
     let server = Server::shared();
     let (url, other) = (server.create_database(), server.create_database());
     for (replica, reason) in [
-        (url.as_str(), "it follows nobody any more"),
-        // It has no views either, but whose it is comes first.
+        (url.as_str(), "it follows no other server any more"),
+        // It has no views either, but its identity is checked first.
         (other.as_str(), "it is another database"),
         ("postgres://me:hunter2@127.0.0.1:1/nowhere", "refused"),
     ] {

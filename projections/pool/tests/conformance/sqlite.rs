@@ -1,4 +1,4 @@
-//! What only a file can be asked: its indexes, and what becomes of it when it is damaged.
+//! What only SQLite has: indexes that operators use, a file that may be damaged, and tables of earlier code.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use dormouse_projections::{Definition, Query, ViewStore};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 
+use crate::filled_view::names;
 use crate::support::{begun, first, key, offset, row, served, step, view};
-use crate::view_cache::names;
 
 async fn connect(directory: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(directory.join("views.db")).connect().await.unwrap()
@@ -79,7 +79,7 @@ async fn an_operator_finds_documents_by_a_declared_field_through_its_index() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
+async fn a_file_of_another_program_or_version_is_refused_and_left_as_it_is() {
     for is_newer in [false, true] {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("views.db");
@@ -101,7 +101,7 @@ async fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_of_ours_is_kept_under_another_name_and_made_anew() {
+async fn a_damaged_file_is_kept_under_another_name_and_created_anew() {
     use std::os::unix::fs::FileExt;
 
     let directory = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ async fn a_damaged_file_of_ours_is_kept_under_another_name_and_made_anew() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_damaged_while_it_is_used_is_made_anew_when_a_view_is_prepared() {
+async fn a_file_that_is_damaged_in_use_is_created_anew_by_prepare() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let build = begun(&store, &first()).await;
@@ -128,7 +128,7 @@ async fn a_file_that_is_damaged_while_it_is_used_is_made_anew_when_a_view_is_pre
     let error = store.get(&first(), &key("a")).await.unwrap_err();
     assert!(matches!(error, Error::Damaged(_)), "{error}");
     assert_eq!(store.prepare(&first()).await.unwrap(), Builds::default());
-    // Whoever had it in hand finds that it has moved.
+    // A worker of the old build finds that the build no longer exists.
     let refused = store.commit(&first(), build, step(1, 2)).await.unwrap_err();
     assert_eq!(refused, CommitError::Moved { expected: Position(1), found: None });
     let build = begun(&store, &first()).await;
@@ -136,9 +136,8 @@ async fn a_file_that_is_damaged_while_it_is_used_is_made_anew_when_a_view_is_pre
     assert_eq!(served(&store, &first()).await, (build, offset(1)));
 }
 
-/// Turns the table of a build into what earlier code made: no columns, indexes on what the documents say.
 #[tokio::test]
-async fn a_document_that_is_no_text_any_more_is_damage() {
+async fn a_document_that_is_not_valid_text_is_damage() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let build = begun(&store, &first()).await;
@@ -149,6 +148,7 @@ async fn a_document_that_is_no_text_any_more_is_damage() {
     assert!(matches!(error, Error::Damaged(_)), "{error}");
 }
 
+/// Turns the table of a build into one of earlier code: no columns, and indexes on expressions.
 async fn as_earlier_code_made_it(directory: &Path) -> SqliteConnection {
     let mut connection = connect(directory).await;
     let earlier = "
@@ -167,13 +167,13 @@ async fn as_earlier_code_made_it(directory: &Path) -> SqliteConnection {
     connection
 }
 
-/// By age: those of another kind come first, and what is beyond `i64` last.
+/// The keys by age: ages of another kind come first, numbers beyond `i64` last.
 async fn by_age(store: &Arc<dyn ViewStore>, view: &Definition) -> Vec<String> {
     names(&store.list(view, &Query::all(10).sort(view, "customer.age", false).unwrap()).await.unwrap())
 }
 
 #[tokio::test]
-async fn what_earlier_code_made_stays_and_gets_its_columns() {
+async fn a_table_of_earlier_code_stays_and_gets_columns() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let build = begun(&store, &first()).await;
@@ -181,7 +181,7 @@ async fn what_earlier_code_made_stays_and_gets_its_columns() {
     store.set_paused(&first(), true).await.unwrap();
     let mut connection = as_earlier_code_made_it(directory.path()).await;
 
-    // Of another version, it is served as it is.
+    // A build of another version is served unchanged.
     let newer = view::<1, 2, 2>();
     let found = store.prepare(&newer).await.unwrap();
     assert_eq!((found.is_paused, found.serving.map(|build| build.offset)), (true, Some(offset(1))));
@@ -204,13 +204,13 @@ async fn what_earlier_code_made_stays_and_gets_its_columns() {
 }
 
 #[tokio::test]
-async fn what_earlier_code_wrote_after_a_roll_back_is_found_in_its_columns() {
+async fn prepare_fills_the_columns_of_rows_that_earlier_code_wrote_after_a_roll_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let build = begun(&store, &first()).await;
     let rows = vec![row("a", r#"{"customer":{"age":5}}"#, 1), row("b", r#"{"customer":{"age":3}}"#, 1)];
     store.commit(&first(), build, Advance { rows, ..step(0, 1) }).await.unwrap();
-    // It knows of no columns, and puts its own indexes in the place of ours.
+    // Earlier code does not know the columns, and replaces our indexes by its own.
     let mut connection = connect(directory.path()).await;
     let earlier = "
         DROP INDEX view_first_1__status;
@@ -219,7 +219,7 @@ async fn what_earlier_code_wrote_after_a_roll_back_is_found_in_its_columns() {
         INSERT INTO view_first_1 (key, document, position) VALUES ('b', '{\"customer\":{\"age\":9}}', 2)
         ON CONFLICT (key) DO UPDATE SET document = excluded.document, position = excluded.position;";
     sqlx::raw_sql(earlier).execute(&mut connection).await.unwrap();
-    assert_eq!(by_age(&store, &first()).await, ["b", "a"], "as it was before");
+    assert_eq!(by_age(&store, &first()).await, ["b", "a"], "the columns have the values from before");
     store.prepare(&first()).await.unwrap();
     assert_eq!(by_age(&store, &first()).await, ["a", "b"]);
 }

@@ -1,4 +1,4 @@
-//! Where views are kept, and views to keep in them.
+//! Stores of each kind, and views to keep in them.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ macro_rules! on_every_store {
     };
 }
 
-/// Where views are kept. It can be opened more than once.
+/// A place where views are kept. It can be opened more than once.
 pub(crate) enum Place {
     Memory(Arc<Memory>),
     Sqlite(TempDir),
@@ -68,14 +68,14 @@ pub(crate) fn postgres_url(url: &str) -> PostgresUrl {
     }
 }
 
-/// The default, with no more connections than are needed: many tests share one server.
+/// The default limits, but connections are opened only when needed, because many tests share one server.
 pub(crate) fn limits() -> dormouse_config::Postgres {
     let mut limits = Config::embedded().journal.postgres;
     limits.connections_min = 0;
     limits
 }
 
-/// An aggregate, of which only the name matters.
+/// An aggregate of which only the name matters.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Nothing;
 
@@ -100,7 +100,7 @@ impl Aggregate for Nothing {
     fn evolve(&mut self, _: &NothingHappened) {}
 }
 
-/// A view with a number and a version, and one field or another.
+/// A view with a number, a version and a choice of fields.
 pub(crate) struct Numbered<const NUMBER: u8, const VERSION: u32, const FIELDS: u8>;
 
 impl<const NUMBER: u8, const VERSION: u32, const FIELDS: u8> Projection for Numbered<NUMBER, VERSION, FIELDS> {
@@ -156,7 +156,7 @@ pub(crate) fn row(name: &str, document: &str, position: u64) -> Row {
     Row { key: key(name), document: document.to_owned(), position: Position(position) }
 }
 
-/// A step that does nothing else.
+/// A batch that changes only the offset.
 pub(crate) fn step(from: u64, to: u64) -> Advance {
     Advance {
         from: Position(from),
@@ -168,12 +168,12 @@ pub(crate) fn step(from: u64, to: u64) -> Advance {
     }
 }
 
-/// A view that is served, and empty so far.
+/// Begins a served build, which is empty.
 pub(crate) async fn begun(store: &Arc<dyn ViewStore>, view: &Definition) -> BuildNumber {
     store.begin(view, Offset::START, Begin::Instead).await.unwrap().number
 }
 
-/// What is served, and how far it is.
+/// The served build and its offset.
 pub(crate) async fn served(store: &Arc<dyn ViewStore>, view: &Definition) -> (BuildNumber, Offset) {
     let Build { number, offset, .. } = store.prepare(view).await.unwrap().serving.expect("something is served");
     (number, offset)

@@ -1,5 +1,5 @@
-//! A domain, its projections, and what their views must be: the fold of a journal, by code that shares nothing with the
-//! product but the reading of MessagePack.
+//! A domain, its projections, and an independent calculation of what their views must be. It folds a journal with code
+//! that shares only the decoding of MessagePack with the product.
 
 use std::collections::BTreeMap;
 
@@ -22,27 +22,27 @@ pub(crate) enum AccountEvent {
         to: String,
         amount: i64,
     },
-    /// Its document goes.
+    /// Removes the document.
     Closed {},
-    /// It can be decoded, and then something goes wrong.
+    /// Can be decoded, but not projected.
     Poison {
-        how: How,
+        defect: Defect,
     },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) enum How {
+pub(crate) enum Defect {
     /// The projection panics when it is asked for keys.
     PanicsOverKeys,
-    /// It panics at the second of two documents, when the first has changed.
+    /// The projection panics at the second of two documents, after the first has changed.
     PanicsHalfWay,
-    /// It names a document that cannot have this name.
+    /// The projection names a key that is not allowed.
     HasNoKey,
-    /// The document cannot be written.
+    /// The document cannot be written as JSON.
     CannotBeWritten,
-    /// The document can be written, but not kept.
+    /// The document can be written as JSON, but no store accepts it.
     ContainsNul,
-    /// It asks for the metadata, which is damaged.
+    /// The projection asks for the metadata, which are damaged.
     HasDamagedMetadata,
 }
 
@@ -63,7 +63,7 @@ impl Aggregate for Account {
     fn evolve(&mut self, _: &AccountEvent) {}
 }
 
-/// What is in each account, and by which events, in which order.
+/// The balance of each account, with the events that led to it, in order.
 pub(crate) struct Balances;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -120,9 +120,9 @@ impl Project<Account> for Balances {
     fn keys(event: &Event<'_, Account>) -> Keys {
         match event.body() {
             AccountEvent::Transferred { to, .. } => Keys::one(event.id()).and(to.as_str()),
-            AccountEvent::Poison { how: How::PanicsOverKeys } => panic!("no keys for this one"),
-            AccountEvent::Poison { how: How::PanicsHalfWay } => Keys::one("shared").and(event.id()),
-            AccountEvent::Poison { how: How::HasNoKey } => Keys::one(event.id()).and(""),
+            AccountEvent::Poison { defect: Defect::PanicsOverKeys } => panic!("no keys for this one"),
+            AccountEvent::Poison { defect: Defect::PanicsHalfWay } => Keys::one("shared").and(event.id()),
+            AccountEvent::Poison { defect: Defect::HasNoKey } => Keys::one(event.id()).and(""),
             _ => Keys::one(event.id()),
         }
     }
@@ -135,16 +135,18 @@ impl Project<Account> for Balances {
             AccountEvent::Transferred { amount, .. } if is_own => -amount,
             AccountEvent::Transferred { amount, .. } => *amount,
             AccountEvent::Closed {} => return None,
-            AccountEvent::Poison { how: How::PanicsHalfWay } if is_own => panic!("half way"),
-            AccountEvent::Poison { how: How::CannotBeWritten } => {
+            AccountEvent::Poison { defect: Defect::PanicsHalfWay } if is_own => panic!("half way"),
+            AccountEvent::Poison { defect: Defect::CannotBeWritten } => {
                 balance.unwritable = Some(Unwritable::AsJson);
                 0
             }
-            AccountEvent::Poison { how: How::ContainsNul } => {
+            AccountEvent::Poison { defect: Defect::ContainsNul } => {
                 balance.unwritable = Some(Unwritable::InAnyStore);
                 0
             }
-            AccountEvent::Poison { how: How::HasDamagedMetadata } => i64::from(event.metadata().subject.is_some()),
+            AccountEvent::Poison { defect: Defect::HasDamagedMetadata } => {
+                i64::from(event.metadata().subject.is_some())
+            }
             AccountEvent::Poison { .. } => 0,
         };
         balance.moved(amount, event.position());
@@ -152,8 +154,7 @@ impl Project<Account> for Balances {
     }
 }
 
-/// Everything that happened, in one document: its movements are the position, if nothing is skipped and nothing counted
-/// twice.
+/// One document for all events. `movements` equals the position if no event is missing and none is counted twice.
 pub(crate) struct Everything;
 
 impl Projection for Everything {
@@ -187,12 +188,12 @@ struct Stored {
     to: Option<String>,
 }
 
-/// What [`Balances`] must have, if the poisonous aggregates stand still at their first poison.
+/// What [`Balances`] must contain if each aggregate stops at its first poison.
 pub(crate) async fn balances(journal: &Journal) -> Expected {
     balances_until(journal, Position(u64::MAX)).await
 }
 
-/// The same, of the events up to a position.
+/// The same, for the events up to a position.
 pub(crate) async fn balances_until(journal: &Journal, until: Position) -> Expected {
     let mut expected = Expected::new();
     let mut stuck = std::collections::HashSet::new();
@@ -233,7 +234,7 @@ pub(crate) async fn balances_until(journal: &Journal, until: Position) -> Expect
     expected
 }
 
-/// What [`Everything`] must have of a journal without poison.
+/// What [`Everything`] must contain for a journal without poison.
 pub(crate) fn everything(events: u64) -> Balance {
     let trail = (1..=events).fold(0, |before, position| trail(before, Position(position)));
     Balance { amount: 0, movements: events, trail, unwritable: None }

@@ -1,4 +1,4 @@
-//! How events fall into batches, and what is kept between them, makes no difference.
+//! Views do not depend on how events are divided into batches, nor on what is kept between batches.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use dormouse_projections::store::Parked;
 use dormouse_projections::{Options, View};
 use proptest::prelude::*;
 
-use crate::bank::{AccountEvent, Balances, How};
+use crate::bank::{AccountEvent, Balances, Defect};
 use crate::world::{Teller, assert_balances, batches_of, caught_up, get, head, journal, memory, options, run};
 
 #[derive(Clone, Debug)]
@@ -18,12 +18,13 @@ enum Written {
 }
 
 fn written() -> impl Strategy<Value = (u8, Written)> {
-    // Not `CannotBeWritten`: a document that is no JSON only for a while, within a batch, is never written and so not noticed.
-    let how = prop_oneof![
-        Just(How::PanicsOverKeys),
-        Just(How::PanicsHalfWay),
-        Just(How::HasNoKey),
-        Just(How::HasDamagedMetadata),
+    // Without `CannotBeWritten`: if a later event of the batch makes the document valid again, it is never written, and
+    // the poison is not noticed.
+    let defect = prop_oneof![
+        Just(Defect::PanicsOverKeys),
+        Just(Defect::PanicsHalfWay),
+        Just(Defect::HasNoKey),
+        Just(Defect::HasDamagedMetadata),
     ];
     let event = prop_oneof![
         12 => (-100..100i64).prop_map(|amount| Written::Event(AccountEvent::Deposited { amount })),
@@ -31,7 +32,7 @@ fn written() -> impl Strategy<Value = (u8, Written)> {
             Written::Event(AccountEvent::Transferred { to: to.to_string(), amount })
         }),
         3 => Just(Written::Event(AccountEvent::Closed {})),
-        1 => how.prop_map(|how| Written::Event(AccountEvent::Poison { how })),
+        1 => defect.prop_map(|defect| Written::Event(AccountEvent::Poison { defect })),
         1 => Just(Written::Gibberish),
         1 => Just(Written::Elsewhere),
     ];
@@ -54,7 +55,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn views_do_not_depend_on_batches_nor_on_what_is_kept_between_them(
+    fn views_do_not_depend_on_batches_nor_on_the_documents_kept_between_them(
         history in prop::collection::vec(written(), 1..120),
         batch in 1..40usize,
         cache_bytes in prop_oneof![Just(0), 1..2000usize],
@@ -71,22 +72,22 @@ proptest! {
                     Written::Elsewhere => teller.write_elsewhere().await,
                 };
             }
-            let mut told = Vec::new();
+            let mut results = Vec::new();
             let small = [keeping(0, 1), keeping(cache_bytes, batch), loading(load_bytes, batch)];
             for options in small.into_iter().chain([keeping(1 << 20, batch), options()]) {
                 let projections = run(&journal, memory(), options).await;
                 caught_up(&projections, &journal).await;
                 assert_balances(&projections, &journal).await;
-                told.push(parked(&projections.view::<Balances>().unwrap()).await);
+                results.push(parked(&projections.view::<Balances>().unwrap()).await);
                 projections.stop().await;
             }
-            assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
+            assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "{results:?}");
         });
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_that_is_far_behind_and_one_that_is_live_come_to_the_same() {
+async fn a_view_that_is_far_behind_and_a_live_one_get_the_same_documents() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let store = memory();
@@ -106,7 +107,7 @@ async fn a_view_that_is_far_behind_and_one_that_is_live_come_to_the_same() {
 const MANY: u64 = 5_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn views_do_not_depend_on_how_many_do_the_work() {
+async fn views_do_not_depend_on_the_number_of_workers_and_parts() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     for number in 0..MANY {
@@ -116,22 +117,22 @@ async fn views_do_not_depend_on_how_many_do_the_work() {
         }
         teller.deposit(&id, amount).await;
     }
-    let mut told = Vec::new();
+    let mut results = Vec::new();
     for (workers, parallelism) in [(1, 1), (1, 4), (5, 10)] {
         let (workers, parallelism) = (workers.try_into().unwrap(), parallelism.try_into().unwrap());
         let projections = run(&journal, memory(), Options { workers, parallelism, ..options() }).await;
         caught_up(&projections, &journal).await;
         assert_balances(&projections, &journal).await;
         let view = projections.view::<Balances>().unwrap();
-        told.push((parked(&view).await, get(&view, "3").await));
+        results.push((parked(&view).await, get(&view, "3").await));
         projections.stop().await;
     }
-    assert!(told.windows(2).all(|pair| pair[0] == pair[1]));
-    assert_eq!(told[0].0[0].position, Position(MANY / 2 + 1));
+    assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    assert_eq!(results[0].0[0].position, Position(MANY / 2 + 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_much_is_done_at_once_may_change_while_it_is_done() {
+async fn the_number_of_workers_and_parts_may_change_while_they_run() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let projections = run(&journal, memory(), batches_of(3)).await;

@@ -1,4 +1,4 @@
-//! What is kept of a view is what the view is: read by many, while it is written as fast as it can be.
+//! Cached answers are true: many readers read a view while it is written at full speed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,21 +15,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use crate::bank::{Account, AccountEvent, Balance, Balances, Expected, How, balances, balances_until};
+use crate::bank::{Account, AccountEvent, Balance, Balances, Defect, Expected, balances, balances_until};
 use crate::faulty::Faulty;
 use crate::world::{PATIENCE, Teller, account, caught_up, get, head, journal, memory, options, run};
 
 const EVENTS: u64 = 500;
 const READERS: u64 = 4;
-/// The first ones are busy, the last ones hardly change.
+/// The first ones change often, the last ones hardly ever.
 const ACCOUNTS: u64 = 12;
 
 fn usage(projections: &Projections) -> Usage {
     projections.cache().stats().views["balances"]
 }
 
-/// Writes, says how far it is, and waits for the view now and then, so that there are many commits.
-fn writes(mut teller: Teller, projections: &Projections, written: &Arc<AtomicU64>) -> JoinHandle<()> {
+/// Writes events, publishes the last position, and waits for the view from time to time, so that there are many
+/// commits.
+fn write_events(mut teller: Teller, projections: &Projections, written: &Arc<AtomicU64>) -> JoinHandle<()> {
     let (view, mut dice, written) = (projections.view::<Balances>().unwrap(), Dice::new(7), Arc::clone(written));
     tokio::spawn(async move {
         for _ in 1..EVENTS {
@@ -47,25 +48,25 @@ fn writes(mut teller: Teller, projections: &Projections, written: &Arc<AtomicU64
     })
 }
 
-/// What a reader was told, and when.
-struct Told {
+/// What a reader got, and at which position.
+struct Observation {
     at: Position,
-    /// Of one account, or of all there are.
+    /// `None`: the answer contains all accounts.
     account: Option<String>,
     accounts: Expected,
 }
 
-/// Reads documents and lists, some after waiting for the latest write, until there are no more.
-fn reads(
+/// Reads documents and lists until the test is over, sometimes after waiting for the latest write.
+fn read_documents(
     projections: &Projections,
     seed: u64,
     written: &Arc<AtomicU64>,
     is_over: &Arc<AtomicBool>,
-) -> JoinHandle<Vec<Told>> {
+) -> JoinHandle<Vec<Observation>> {
     let (view, reader) = (projections.view::<Balances>().unwrap(), projections.reader("balances").unwrap().clone());
     let (mut dice, written, is_over) = (Dice::new(seed), Arc::clone(written), Arc::clone(is_over));
     tokio::spawn(async move {
-        let (mut told, mut seen) = (Vec::new(), Position::ZERO);
+        let (mut observed, mut seen) = (Vec::new(), Position::ZERO);
         while !is_over.load(Ordering::Acquire) {
             if dice.one_in(4) {
                 let wanted = Position(written.load(Ordering::Acquire));
@@ -84,19 +85,19 @@ fn reads(
             };
             assert!(at >= seen, "the view was seen at {seen}, and now at {at}");
             seen = at;
-            told.push(Told { at, account, accounts });
+            observed.push(Observation { at, account, accounts });
             tokio::task::yield_now().await;
         }
-        told
+        observed
     })
 }
 
-/// Everything that anybody was told was so, at exactly that position.
-async fn assert_all_was_true(journal: &Journal, told: impl IntoIterator<Item = Told>) {
-    let mut told: Vec<Told> = told.into_iter().collect();
-    told.sort_by_key(|told| told.at);
+/// Checks that each answer was true at exactly its position.
+async fn assert_all_are_true(journal: &Journal, observed: impl IntoIterator<Item = Observation>) {
+    let mut observed: Vec<Observation> = observed.into_iter().collect();
+    observed.sort_by_key(|observed| observed.at);
     let mut expected = (Position(u64::MAX), Expected::new());
-    for Told { at, account, accounts } in told {
+    for Observation { at, account, accounts } in observed {
         if expected.0 != at {
             expected = (at, balances_until(journal, at).await);
         }
@@ -105,81 +106,81 @@ async fn assert_all_was_true(journal: &Journal, told: impl IntoIterator<Item = T
     }
 }
 
-async fn assert_reads_are_true(store: Arc<Faulty>, troubles: Option<Dice>) {
+async fn assert_reads_are_true(store: Arc<Faulty>, faults: Option<Dice>) {
     let journal = journal().await;
     let projections = run(&journal, Arc::clone(&store) as _, options()).await;
     let mut teller = Teller::new(&journal);
     teller.deposit("0", 1).await;
     caught_up(&projections, &journal).await;
-    store.gamble(troubles);
+    store.fail_at_random(faults);
     let (written, is_over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let readers: Vec<_> = (0..READERS).map(|seed| reads(&projections, seed, &written, &is_over)).collect();
-    writes(teller, &projections, &written).await.unwrap();
-    store.gamble(None);
+    let readers: Vec<_> = (0..READERS).map(|seed| read_documents(&projections, seed, &written, &is_over)).collect();
+    write_events(teller, &projections, &written).await.unwrap();
+    store.fail_at_random(None);
     caught_up(&projections, &journal).await;
     is_over.store(true, Ordering::Release);
-    let mut told = Vec::new();
+    let mut observed = Vec::new();
     for reader in readers {
-        told.extend(reader.await.unwrap());
+        observed.extend(reader.await.unwrap());
     }
     let Usage { hits, misses, .. } = usage(&projections);
     assert!(hits > 100 && misses > 100, "{hits} hits, {misses} misses");
-    assert_all_was_true(&journal, told).await;
+    assert_all_are_true(&journal, observed).await;
     assert_eq!(balances_until(&journal, Position(EVENTS)).await, balances(&journal).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whatever_is_read_is_what_the_view_was_at_that_position_while_it_is_written() {
+async fn each_answer_is_true_at_its_position_while_the_view_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(Sqlite::open(directory.path(), 4).await.unwrap());
     assert_reads_are_true(Faulty::over(store), None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn and_while_commits_fail_and_their_answers_are_lost() {
+async fn each_answer_is_true_while_commits_fail_and_their_responses_are_lost() {
     for seed in 0..2 {
         assert_reads_are_true(Faulty::over(memory()), Some(Dice::new(seed))).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_read_again_is_not_loaded_again_until_it_changes() {
+async fn a_document_is_loaded_once_until_it_changes() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let projections = run(&journal, memory(), options()).await;
     let view = projections.view::<Balances>().unwrap();
-    for round in 1..=3 {
+    for number in 1..=3 {
         let changed = teller.deposit("a", 1).await;
         view.wait_for(changed, PATIENCE).await.unwrap();
         for _ in 0..10 {
             let answer = get(&view, "a").await;
-            assert_eq!((answer.at, answer.document.unwrap().content.amount), (changed, round));
+            assert_eq!((answer.at, answer.document.unwrap().content.amount), (changed, number));
         }
-        assert_eq!(usage(&projections).loads, round as u64);
-        // The view goes on, the document stays, and the answer says so.
+        assert_eq!(usage(&projections).loads, number as u64);
+        // The view moves, the document stays, and the answer has the new position.
         let elsewhere = teller.deposit("b", 1).await;
         view.wait_for(elsewhere, PATIENCE).await.unwrap();
         let answer = get(&view, "a").await;
         assert_eq!((answer.at, answer.document.unwrap().position), (elsewhere, changed));
-        assert_eq!(usage(&projections).loads, round as u64);
+        assert_eq!(usage(&projections).loads, number as u64);
     }
 }
 
 /// Raised before anything is done to the view of [`Editions`].
 static EDITION: AtomicU64 = AtomicU64::new(1);
-static IS_WELL: AtomicBool = AtomicBool::new(true);
+static POISON_IS_FIXED: AtomicBool = AtomicBool::new(true);
 
-/// Each document says how new its making is. Poison is poison on bad days only.
+/// Each document contains the edition in which it was made. Poison panics only while `POISON_IS_FIXED` is false.
 struct Editions;
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Dated {
+struct Edition {
     edition: u64,
 }
 
 impl Projection for Editions {
     const NAME: &'static str = "editions";
-    type Document = Dated;
+    type Document = Edition;
 
     fn sources(sources: Sources<Self>) -> Sources<Self> {
         sources.of::<Account>()
@@ -191,28 +192,28 @@ impl Project<Account> for Editions {
         Keys::one(event.id())
     }
 
-    fn project(_: Option<Dated>, event: &Event<'_, Account>, _: &Key) -> Option<Dated> {
+    fn project(_: Option<Edition>, event: &Event<'_, Account>, _: &Key) -> Option<Edition> {
         let is_poison = matches!(event.body(), AccountEvent::Poison { .. });
-        assert!(!is_poison || IS_WELL.load(Ordering::SeqCst), "not today");
-        Some(Dated { edition: EDITION.load(Ordering::SeqCst) })
+        assert!(!is_poison || POISON_IS_FIXED.load(Ordering::SeqCst), "poison while POISON_IS_FIXED is false");
+        Some(Edition { edition: EDITION.load(Ordering::SeqCst) })
     }
 }
 
-/// Written once, before anything else, and again only with the whole view.
+/// Written once, before anything else. They are written again only when the whole view is built again.
 const QUIET: [&str; 3] = ["quiet-1", "quiet-2", "quiet-3"];
 
-/// What a reader has seen of [`Editions`], and so must not see again.
+/// What a reader has seen of [`Editions`]. It must never see something older.
 #[derive(Default)]
-struct Witness {
-    /// The least that each document may be.
+struct SeenEditions {
+    /// The lowest edition that each document may have.
     least: HashMap<String, u64>,
-    /// The least that all quiet ones may be.
+    /// The lowest edition that the quiet ones may have.
     least_quiet: u64,
-    /// The newest quiet one.
+    /// The edition of the newest quiet one.
     newest: u64,
 }
 
-impl Witness {
+impl SeenEditions {
     fn sees(&mut self, at: Position, key: &str, edition: u64) {
         let least = self.least.entry(key.to_owned()).or_default();
         assert!(edition >= *least, "{key} at {at} was of edition {least}, and now of {edition}");
@@ -224,7 +225,7 @@ impl Witness {
         }
     }
 
-    /// A view that is not so far has been reset: nothing of what was before comes back.
+    /// A view at such an early position has been reset, and must not show anything from before.
     fn sees_view(&mut self, at: Position) {
         if at.0 < QUIET.len() as u64 {
             self.least_quiet = self.newest + 1;
@@ -232,23 +233,23 @@ impl Witness {
     }
 }
 
-fn witnesses(projections: &Projections, seed: u64, is_over: &Arc<AtomicBool>) -> JoinHandle<u64> {
+fn read_editions(projections: &Projections, seed: u64, is_over: &Arc<AtomicBool>) -> JoinHandle<u64> {
     let (reader, is_over) = (projections.reader("editions").unwrap().clone(), Arc::clone(is_over));
     tokio::spawn(async move {
-        let (mut dice, mut witness, mut reads) = (Dice::new(seed), Witness::default(), 0);
-        let edition = |json: &str| serde_json::from_str::<Dated>(json).unwrap().edition;
+        let (mut dice, mut seen, mut reads) = (Dice::new(seed), SeenEditions::default(), 0);
+        let edition = |json: &str| serde_json::from_str::<Edition>(json).unwrap().edition;
         while !is_over.load(Ordering::Acquire) {
             if dice.one_in(8) {
-                // Hardly ever the same list, so that it comes from the store while documents are kept.
+                // Almost never the same list, so that the store answers it while documents are cached.
                 let page = reader.list(&Query::all(100 + dice.below(10_000) as usize)).await.unwrap();
-                witness.sees_view(page.at);
-                page.rows.iter().for_each(|row| witness.sees(page.at, row.key.as_str(), edition(&row.document)));
+                seen.sees_view(page.at);
+                page.rows.iter().for_each(|row| seen.sees(page.at, row.key.as_str(), edition(&row.document)));
             } else {
                 let key = dice.pick(&["quiet-1", "quiet-2", "quiet-3", "sick", "busy"]);
                 let found = reader.get(&Key::from(key)).await.unwrap();
-                witness.sees_view(found.at);
+                seen.sees_view(found.at);
                 if let Some((document, _)) = &found.document {
-                    witness.sees(found.at, key, edition(document));
+                    seen.sees(found.at, key, edition(document));
                 }
             }
             reads += 1;
@@ -258,18 +259,18 @@ fn witnesses(projections: &Projections, seed: u64, is_over: &Arc<AtomicBool>) ->
     })
 }
 
-/// Parks an event, and has it projected after all; builds the view anew beside what is served, and instead of it.
-async fn operate(projections: &Projections, journal: &Journal, teller: &mut Teller) {
+/// Parks an event and retries it with success. Then rebuilds the view, and resets it.
+async fn run_operators(projections: &Projections, journal: &Journal, teller: &mut Teller) {
     let reader = projections.reader("editions").unwrap();
     let next = || EDITION.fetch_add(1, Ordering::SeqCst);
-    IS_WELL.store(false, Ordering::SeqCst);
-    teller.write("sick", &[AccountEvent::Poison { how: How::PanicsHalfWay }]).await;
+    POISON_IS_FIXED.store(false, Ordering::SeqCst);
+    teller.write("sick", &[AccountEvent::Poison { defect: Defect::PanicsHalfWay }]).await;
     let behind = teller.deposit("sick", 1).await;
     reader.wait_for(behind, PATIENCE).await.unwrap();
-    IS_WELL.store(true, Ordering::SeqCst);
+    POISON_IS_FIXED.store(true, Ordering::SeqCst);
     next();
     let retried = projections.retry("editions", &account("sick")).await.unwrap();
-    assert_eq!((retried.released, retried.still), (2, None));
+    assert_eq!((retried.released, retried.still_parked), (2, None));
     next();
     let mut progress = reader.progress();
     let before = progress.borrow().build;
@@ -283,20 +284,20 @@ async fn operate(projections: &Projections, journal: &Journal, teller: &mut Tell
     assert_eq!(reader.progress().borrow().state, State::Running);
 }
 
-async fn assert_nothing_old_comes_back(store: Arc<dyn ViewStore>, rounds: usize) {
+async fn assert_nothing_old_comes_back(store: Arc<dyn ViewStore>, repetitions: usize) {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     for id in QUIET {
         teller.deposit(id, 1).await;
     }
     let store = Faulty::over(store);
-    store.answers_late();
+    store.respond_late();
     let builder = Projections::builder(journal.clone(), store, options());
     let projections = builder.projection::<Editions>().start().await.unwrap();
     let is_over = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = (0..READERS).map(|seed| witnesses(&projections, seed, &is_over)).collect();
-    for _ in 0..rounds {
-        operate(&projections, &journal, &mut teller).await;
+    let readers: Vec<_> = (0..READERS).map(|seed| read_editions(&projections, seed, &is_over)).collect();
+    for _ in 0..repetitions {
+        run_operators(&projections, &journal, &mut teller).await;
     }
     is_over.store(true, Ordering::Release);
     for reader in readers {
@@ -307,7 +308,7 @@ async fn assert_nothing_old_comes_back(store: Arc<dyn ViewStore>, rounds: usize)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_old_comes_back_over_retries_rebuilds_and_resets() {
+async fn no_older_document_returns_over_retries_rebuilds_and_resets() {
     assert_nothing_old_comes_back(memory(), 20).await;
     let directory = tempfile::tempdir().unwrap();
     assert_nothing_old_comes_back(Arc::new(Sqlite::open(directory.path(), 4).await.unwrap()), 5).await;

@@ -16,7 +16,7 @@ use crate::world::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_holds_also_over_a_restart_and_then_nothing_is_missing() {
+async fn a_pause_survives_a_restart_and_no_event_is_missing_afterwards() {
     let directory = tempfile::tempdir().unwrap();
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
@@ -34,7 +34,7 @@ async fn a_pause_holds_also_over_a_restart_and_then_nothing_is_missing() {
         let view = projections.view::<Balances>().unwrap();
         becomes(&view, |progress| progress.state == State::Paused && progress.build.is_some()).await;
         let wanted = teller.deposit("a", 1).await;
-        // The other one goes on, and has seen it.
+        // The other projection is not paused, and has this event.
         projections.view::<Everything>().unwrap().wait_for(wanted, PATIENCE).await.unwrap();
         let behind = view.wait_for(wanted, Duration::from_millis(1)).await.unwrap_err();
         assert_eq!(behind, WaitError::Behind { at: seen, wanted });
@@ -53,7 +53,7 @@ async fn a_pause_holds_also_over_a_restart_and_then_nothing_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_comes_right_after_the_start_waits_until_it_is_known_how_a_projection_fares() {
+async fn a_request_right_after_the_start_waits_until_the_state_is_known() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let store = memory();
@@ -72,7 +72,7 @@ async fn whoever_comes_right_after_the_start_waits_until_it_is_known_how_a_proje
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_names_no_projection_is_told_those_there_are() {
+async fn a_request_for_an_unknown_projection_names_the_known_ones() {
     let projections = run(&journal().await, memory(), options()).await;
     let unknown = ControlError::Unknown {
         name: "ballances".to_owned(),
@@ -90,7 +90,7 @@ async fn who_names_no_projection_is_told_those_there_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reset_view_has_what_came_after_a_position_and_nothing_else() {
+async fn a_reset_view_has_only_the_events_after_the_position() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     for amount in [1, 10, 100, 1000] {
@@ -113,7 +113,7 @@ async fn a_reset_view_has_what_came_after_a_position_and_nothing_else() {
     caught_up(&projections, &journal).await;
     assert_eq!(get(&view, "a").await.document.unwrap().content.amount, 1101);
 
-    // A paused one stays paused, there.
+    // A paused projection stays paused, at the position of the reset.
     projections.pause("balances").await.unwrap();
     projections.reset("balances", Position(4)).await.unwrap();
     becomes(&view, |progress| progress.build.is_some()).await;
@@ -126,7 +126,7 @@ async fn a_reset_view_has_what_came_after_a_position_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_waits_during_a_reset_reads_what_was_waited_for() {
+async fn a_reader_that_waits_during_a_reset_reads_what_it_waited_for() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     for _ in 0..20 {
@@ -143,7 +143,7 @@ async fn whoever_waits_during_a_reset_reads_what_was_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_view_is_gone_and_is_built_anew_when_its_projection_is_resumed() {
+async fn a_dropped_view_is_removed_and_is_built_again_when_its_projection_is_resumed() {
     let directory = tempfile::tempdir().unwrap();
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
@@ -168,7 +168,7 @@ async fn a_dropped_view_is_gone_and_is_built_anew_when_its_projection_is_resumed
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_whose_projection_is_no_more_can_be_dropped() {
+async fn a_view_whose_projection_does_not_exist_any_more_can_be_dropped() {
     let journal = journal().await;
     Teller::new(&journal).deposit("a", 1).await;
     let store = memory();
@@ -188,7 +188,7 @@ async fn a_view_whose_projection_is_no_more_can_be_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stopped_goes_on_when_it_is_resumed_after_the_repair() {
+async fn a_stopped_projection_goes_on_when_it_is_resumed_after_the_repair() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     teller.deposit("a", 1).await;
@@ -197,7 +197,7 @@ async fn what_stopped_goes_on_when_it_is_resumed_after_the_repair() {
     teller.deposit("a", 1).await;
     let projections = run(&journal, Arc::clone(&store), options()).await;
     let view = projections.view::<Balances>().unwrap();
-    // Without the repair it stops again, after as many failures as before.
+    // Without a repair it stops again, after as many failures as before.
     for _ in 0..2 {
         let stopped = becomes(&view, |progress| progress.state.is_final()).await.state;
         assert!(matches!(&stopped, State::Stopped(reason) if reason.contains("4 times")), "{stopped:?}");
@@ -221,14 +221,14 @@ async fn what_stopped_goes_on_when_it_is_resumed_after_the_repair() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operators_who_do_everything_at_once_in_trouble_leave_a_view_that_is_right() {
+async fn concurrent_operators_and_store_failures_leave_correct_views() {
     for seed in 0..6 {
         let journal = journal().await;
         let mut teller = Teller::new(&journal);
         let store = Faulty::over(memory());
         let projections = run(&journal, Arc::clone(&store) as _, crate::world::batches_of(7)).await;
         caught_up(&projections, &journal).await;
-        store.gamble(Some(dormouse_faults::Dice::new(seed)));
+        store.fail_at_random(Some(dormouse_faults::Dice::new(seed)));
         let operators: Vec<_> = (0..4)
             .map(|operator| {
                 let projections = projections.clone();
@@ -236,7 +236,7 @@ async fn operators_who_do_everything_at_once_in_trouble_leave_a_view_that_is_rig
                 tokio::spawn(async move {
                     for _ in 0..12 {
                         let name = ["balances", "everything"][dice.below(2) as usize];
-                        // It may be refused, or fail: that is what is tested.
+                        // It may be refused or fail: that is what the test wants.
                         let _asked = match dice.below(6) {
                             0 => projections.pause(name).await,
                             1 | 2 => projections.resume(name).await,
@@ -254,7 +254,7 @@ async fn operators_who_do_everything_at_once_in_trouble_leave_a_view_that_is_rig
         for operator in operators {
             operator.await.unwrap();
         }
-        store.gamble(None);
+        store.fail_at_random(None);
         for name in ["balances", "everything"] {
             let mut progress = projections.reader(name).unwrap().progress();
             let is_at_rest = |state: &State| matches!(state, State::Paused | State::Dropped | State::Stopped(_));
@@ -265,7 +265,7 @@ async fn operators_who_do_everything_at_once_in_trouble_leave_a_view_that_is_rig
             let is_well = |progress: &dormouse_projections::Progress| {
                 progress.position == head && progress.state == State::Running && progress.rebuild.is_none()
             };
-            tokio::time::timeout(PATIENCE, progress.wait_for(is_well)).await.expect("it is well in time").unwrap();
+            tokio::time::timeout(PATIENCE, progress.wait_for(is_well)).await.expect("it runs in time").unwrap();
         }
         assert_all_is_right(&projections, &journal).await;
         tokio::time::timeout(PATIENCE, projections.stop()).await.unwrap();
@@ -273,16 +273,16 @@ async fn operators_who_do_everything_at_once_in_trouble_leave_a_view_that_is_rig
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_stopped_while_it_is_paused_has_ended() {
+async fn projections_that_are_stopped_while_paused_or_rebuilding_end() {
     let journal = journal().await;
     let store = Faulty::over(memory());
     let projections = run(&journal, Arc::clone(&store) as _, options()).await;
     caught_up(&projections, &journal).await;
     projections.pause("balances").await.unwrap();
-    // Also in the middle of a rebuild of the other one.
+    // The other projection is in the middle of a rebuild.
     Teller::new(&journal).deposit("a", 1).await;
     projections.view::<Everything>().unwrap().wait_for(Position(1), PATIENCE).await.unwrap();
-    (0..5).for_each(|_| store.strike(Call::Serve, Fault::Refused));
+    (0..5).for_each(|_| store.inject(Call::Serve, Fault::Refused));
     projections.rebuild("everything", false).await.unwrap();
     tokio::time::timeout(PATIENCE, projections.stop()).await.unwrap();
     assert!(projections.progress().iter().all(|progress| progress.state == State::Ended));

@@ -1,5 +1,5 @@
-//! Many write at once, and projections of every shape follow, live and behind, stopped and started: each event has its
-//! effect once. The projections look for themselves, too, whether an event is missing or comes again.
+//! Many writers, and projections that are stopped and started while they are behind and while they are live: each event
+//! has its effect once. The projections also check on their own whether an event is missing or comes twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -30,10 +30,10 @@ const WRITERS: u64 = 32;
 /// Aggregates of each writer.
 const ACCOUNTS: u64 = 8;
 
-/// Most events of one command.
+/// The most events of one command.
 const MOST_EVENTS: u64 = 9;
 
-/// The account's last event, and whether each was the one behind the last.
+/// The version of the account's last event, and whether each event followed its predecessor.
 struct Steps;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -68,7 +68,7 @@ impl Project<Account> for Steps {
     }
 }
 
-/// A document that comes with every odd version of an account and goes with every even one.
+/// A document that each odd version of an account creates and each even one removes.
 struct Halves;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -96,7 +96,7 @@ impl Project<Account> for Halves {
         match current {
             None if version % 2 == 1 => Some(Half { version, flaws: Vec::new() }),
             Some(half) if half.flaws.is_empty() && half.version + 1 == version => None,
-            // It stays, and says why.
+            // The document stays and contains the flaw.
             current => {
                 let mut half = current.unwrap_or(Half { version: 0, flaws: Vec::new() });
                 half.flaws.push(format!("{version} follows {}", half.version));
@@ -106,7 +106,7 @@ impl Project<Account> for Halves {
     }
 }
 
-/// Where journal and views are kept.
+/// Where journal and views are stored.
 enum Place {
     Memory(Arc<dyn ViewStore>),
     Sqlite(TempDir),
@@ -139,7 +139,7 @@ impl Place {
         Journal::start(store, dormouse_journal::Options::default()).await.unwrap()
     }
 
-    /// Opens the views; those in memory are always the same.
+    /// Opens the views. Those in memory always stay open.
     async fn views(&self) -> Arc<dyn ViewStore> {
         match self {
             Self::Memory(store) => Arc::clone(store),
@@ -148,7 +148,7 @@ impl Place {
         }
     }
 
-    /// Lets go of views that can be opened again.
+    /// Closes views that can be opened again.
     async fn leave(&self, views: &dyn ViewStore) {
         if !matches!(self, Self::Memory(_)) {
             views.close().await;
@@ -156,13 +156,13 @@ impl Place {
     }
 }
 
-/// Four projections at work, and the store that they work on.
-struct AtWork {
+/// Four projections that run, and their store.
+struct RunningProjections {
     projections: Projections,
     views: Arc<dyn ViewStore>,
 }
 
-impl AtWork {
+impl RunningProjections {
     async fn start(place: &Place, journal: &Journal, batch_events: usize) -> Self {
         let views = place.views().await;
         let options = Options { batch_events: batch_events.try_into().unwrap(), ..options() };
@@ -172,7 +172,7 @@ impl AtWork {
         Self { projections, views }
     }
 
-    /// Waits until the last of them is so far.
+    /// Waits until all views have reached a position.
     async fn reach(&self, position: Position) {
         for reader in self.projections.readers() {
             reader.wait_for(position, PATIENCE).await.unwrap();
@@ -192,10 +192,11 @@ impl AtWork {
     }
 }
 
-/// Writers who write as much as they may, each to accounts of its own and, by transfers, into documents of the others.
+/// Writers that write as much as they are allowed to, each to its own accounts and, by transfers, into the documents of
+/// others.
 struct Writers {
     tasks: JoinSet<()>,
-    /// How many events all of them may have written.
+    /// How many events all writers together may have written.
     allowed: watch::Sender<u64>,
 }
 
@@ -210,7 +211,7 @@ impl Writers {
         Self { tasks, allowed }
     }
 
-    /// Lets them write until there are so many events.
+    /// Lets them write until the log has this many events.
     fn go_on(&self, events: u64) {
         self.allowed.send_replace(events);
     }
@@ -230,7 +231,7 @@ async fn write(writer: u64, journal: Journal, mut allowed: watch::Receiver<u64>)
     }
 }
 
-/// How many of so many events are this writer's.
+/// How many of these events belong to this writer.
 fn share(events: u64, writer: u64) -> u64 {
     (events + WRITERS - 1 - writer) / WRITERS
 }
@@ -244,26 +245,27 @@ fn some_event(dice: &mut Dice) -> AccountEvent {
     }
 }
 
-/// The projections begin in the middle, are stopped while they are behind, and while they follow live, and go on.
+/// The projections start in the middle of the log. They are stopped while they are behind, and again while they are
+/// live.
 async fn nothing_is_skipped_nor_seen_twice(place: Place) {
     let journal = place.journal().await;
     let mut writers = Writers::at(&journal);
     writers.go_on(EVENTS * 3 / 10);
     until(&journal, EVENTS * 3 / 10).await;
 
-    let behind = AtWork::start(&place, &journal, 500).await;
+    let behind = RunningProjections::start(&place, &journal, 500).await;
     writers.go_on(EVENTS * 6 / 10);
     behind.reach(Position(EVENTS / 10)).await;
     behind.stop(&place).await;
 
-    let live = AtWork::start(&place, &journal, 8192).await;
+    let live = RunningProjections::start(&place, &journal, 8192).await;
     until(&journal, EVENTS * 6 / 10).await;
     live.reach(Position(EVENTS * 6 / 10)).await;
     writers.go_on(EVENTS);
     live.reach(Position(EVENTS * 7 / 10)).await;
     live.stop(&place).await;
 
-    let last = AtWork::start(&place, &journal, 8192).await;
+    let last = RunningProjections::start(&place, &journal, 8192).await;
     while let Some(ended) = writers.tasks.join_next().await {
         ended.unwrap();
     }
@@ -283,13 +285,13 @@ async fn nothing_is_skipped_nor_seen_twice(place: Place) {
 async fn until(journal: &Journal, events: u64) {
     let mut head = journal.head();
     let reached = tokio::time::timeout(PATIENCE, head.wait_for(|head| head.0 >= events)).await;
-    reached.expect("they write on").unwrap();
+    reached.expect("the writers go on").unwrap();
 }
 
-/// With the last event that changed each.
+/// Each document with the last event that changed it.
 type Documents<D> = BTreeMap<String, (D, Position)>;
 
-/// Only those that are not what they should be are worth looking at.
+/// Reports only a few documents that differ.
 #[track_caller]
 fn assert_same<D: PartialEq + Debug>(found: &Documents<D>, expected: &Documents<D>) {
     let keys: BTreeSet<&String> = found.keys().chain(expected.keys()).collect();
@@ -298,7 +300,7 @@ fn assert_same<D: PartialEq + Debug>(found: &Documents<D>, expected: &Documents<
     assert!(differing.is_empty(), "found and expected: {differing:#?}");
 }
 
-/// What the views must hold, by the log.
+/// What the views must contain, calculated from the log.
 async fn steps_and_halves(journal: &Journal) -> (Documents<Step>, Documents<Half>) {
     let (mut steps, mut halves) = (Documents::<Step>::new(), Documents::new());
     for event in journal.read_log(Position::ZERO, PageLimit::ALL).await.unwrap() {

@@ -1,4 +1,4 @@
-//! Every event has its effect once, whatever fails and whoever dies when.
+//! Each event has its effect once, also if the store fails, and whenever a process dies.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) async fn sqlite(directory: &Path) -> Arc<dyn ViewStore> {
     Arc::new(Sqlite::open(directory, 2).await.unwrap())
 }
 
-/// Where views outlive whoever works on them.
+/// Where views are stored that survive a process.
 enum Place {
     Sqlite(TempDir),
     Postgres(PostgresUrl),
@@ -45,7 +45,7 @@ impl Place {
     }
 }
 
-/// Some accounts move money about.
+/// Deposits and transfers between a few accounts.
 pub(crate) async fn trade(teller: &mut Teller, dice: &mut Dice, commands: usize) {
     for _ in 0..commands {
         let (from, to) = (dice.below(9).to_string(), dice.below(9).to_string());
@@ -66,7 +66,7 @@ pub(crate) async fn assert_all_is_right(projections: &Projections, journal: &Jou
     assert_eq!(all(projections).await.document.unwrap().content, everything(head(journal).await.0));
 }
 
-/// A process of its own, as far as its tasks go: it dies without finishing anything.
+/// A runtime that replaces a process: its tasks end at once and finish nothing.
 pub(crate) struct Process(Option<tokio::runtime::Runtime>);
 
 impl Process {
@@ -98,15 +98,15 @@ async fn a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_co
                 let (mut teller, mut dice) = (Teller::new(&journal), Dice::new(calls_before));
                 trade(&mut teller, &mut dice, 60).await;
                 let store = Faulty::over(place.store().await);
-                // Two projections prepare once each; they load and commit often.
+                // Each of the two projections prepares once. They load and commit often.
                 let before = if call == Call::Prepare { calls_before.min(1) } else { calls_before };
-                (0..before).for_each(|_| store.strike(call, Fault::None));
-                store.strike(call, fault);
+                (0..before).for_each(|_| store.inject(call, Fault::None));
+                store.inject(call, fault);
                 let process = Process::start();
-                // Without a cache, so that each batch loads.
+                // Without kept documents, so that each batch loads.
                 let small = Options { cache_bytes: 0, ..batches_of(7) };
                 let _projections = process.projects(&journal, Arc::clone(&store) as _, small.clone()).await;
-                tokio::time::timeout(PATIENCE, store.hangs()).await.expect("it comes to that step");
+                tokio::time::timeout(PATIENCE, store.hangs()).await.expect("it reaches that step");
                 process.dies();
 
                 trade(&mut teller, &mut dice, 20).await;
@@ -130,18 +130,18 @@ async fn a_process_that_dies_at_any_step_of_a_batch_leaves_what_its_successor_co
 async fn processes_that_die_at_random_moments_under_load_leave_what_their_successor_completes(place: Place) {
     let journal = journal().await;
     let mut dice = Dice::new(7);
-    for round in 0..25 {
+    for generation in 0..25 {
         let process = Process::start();
         let projections =
             process.projects(&journal, place.store().await, batches_of(1 + dice.below(64) as usize)).await;
         let writer = tokio::spawn({
-            let (journal, mut dice) = (journal.clone(), Dice::new(round));
-            // Each round has accounts of its own tellers: another one would not know their versions.
+            let (journal, mut dice) = (journal.clone(), Dice::new(generation));
+            // Each process has accounts of its own, because another `Teller` would not know their versions.
             async move {
                 let mut teller = Teller::new(&journal);
                 for number in 0..200 {
-                    let id = format!("{round}-{}", dice.below(5));
-                    let to = format!("{}-{}", dice.below(round + 1), dice.below(5));
+                    let id = format!("{generation}-{}", dice.below(5));
+                    let to = format!("{}-{}", dice.below(generation + 1), dice.below(5));
                     let event = if number % 3 == 0 {
                         AccountEvent::Transferred { to, amount: 1 }
                     } else {
@@ -151,7 +151,7 @@ async fn processes_that_die_at_random_moments_under_load_leave_what_their_succes
                 }
             }
         });
-        // A fault at a random moment: that is what is tested.
+        // The test wants a fault at a random moment.
         tokio::time::sleep(Duration::from_micros(dice.below(20_000))).await;
         process.dies();
         drop(projections);
@@ -172,29 +172,29 @@ async fn processes_that_die_at_random_moments_under_load_leave_what_their_succes
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_fails_and_loses_answers_changes_nothing() {
+async fn a_store_that_fails_and_loses_responses_changes_no_result() {
     for seed in 0..10 {
         let journal = journal().await;
         let (mut teller, mut dice) = (Teller::new(&journal), Dice::new(seed));
         let store = Faulty::over(memory());
-        store.gamble(Some(Dice::new(seed)));
+        store.fail_at_random(Some(Dice::new(seed)));
         let projections = run(&journal, Arc::clone(&store) as _, batches_of(1 + dice.below(20) as usize)).await;
         trade(&mut teller, &mut dice, 300).await;
         assert_all_is_right(&projections, &journal).await;
-        store.gamble(None);
+        store.fail_at_random(None);
         projections.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_who_project_into_one_store_do_nothing_twice() {
+async fn two_processes_that_project_into_one_store_apply_each_event_once() {
     let journal = journal().await;
     let (mut teller, mut dice) = (Teller::new(&journal), Dice::new(3));
     let store = memory();
     let mut both = Vec::new();
     for _ in 0..2 {
         let mut options = batches_of(10);
-        // They get into each other's way all the time.
+        // They disturb each other all the time.
         options.supervision.restarts = u32::MAX;
         both.push(run(&journal, Arc::clone(&store), options).await);
     }
@@ -209,7 +209,7 @@ async fn two_who_project_into_one_store_do_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn projections_that_are_stopped_and_started_go_on_where_they_were() {
+async fn projections_that_are_stopped_and_started_continue_where_they_were() {
     let directory = tempfile::tempdir().unwrap();
     let journal = journal().await;
     let (mut teller, mut dice) = (Teller::new(&journal), Dice::new(5));

@@ -1,4 +1,4 @@
-//! A view store that gets into trouble when a test wants it to.
+//! A view store that fails when a test wants it to.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,26 +9,26 @@ use async_trait::async_trait;
 use dormouse_faults::Dice;
 use dormouse_kernel::{AggregateRef, Mark, Position};
 use dormouse_projections::store::{
-    Advance, Begin, Build, BuildNumber, Builds, CommitError, Error, Found, Loaded, Offset, Parked,
+    Advance, Begin, Build, BuildNumber, Builds, CommitError, DocumentAt, Error, Loaded, Offset, Parked,
 };
 use dormouse_projections::{Definition, Key, Page, Query, ViewStore};
 use tokio::sync::Notify;
 
-/// What becomes of one call.
+/// What happens to one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
-    /// It fails before anything happens.
+    /// It fails, and nothing is done.
     Refused,
-    /// It happens, and its answer is lost.
+    /// It is done, and its response is lost.
     Lost,
-    /// Nothing happens, and no answer ever comes.
+    /// Nothing is done, and it never returns.
     HangsBefore,
-    /// It happens, and no answer ever comes.
+    /// It is done, and never returns.
     HangsAfter,
 }
 
-/// The calls that can be struck.
+/// The calls that can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Prepare,
@@ -44,9 +44,9 @@ pub(crate) struct Faulty {
     script: Mutex<VecDeque<(Call, Fault)>>,
     dice: Mutex<Option<Dice>>,
     hangs: Notify,
-    /// So many times, what is served moves on just before another build is to take its place, if anything can move it.
-    overtakings: AtomicUsize,
-    /// Answers come a while after what they tell has happened.
+    /// How many times the served build moves just before another build is to take over, if a worker can move it.
+    overtakes_left: AtomicUsize,
+    /// Responses arrive some time after their effect.
     is_slow: AtomicBool,
 }
 
@@ -57,46 +57,46 @@ impl Faulty {
             script: Mutex::default(),
             dice: Mutex::default(),
             hangs: Notify::new(),
-            overtakings: AtomicUsize::new(0),
+            overtakes_left: AtomicUsize::new(0),
             is_slow: AtomicBool::new(false),
         })
     }
 
-    /// The next calls of this kind end so.
-    pub(crate) fn strike(&self, call: Call, fault: Fault) {
+    /// The next call of this kind has this fault.
+    pub(crate) fn inject(&self, call: Call, fault: Fault) {
         self.script.lock().unwrap().push_back((call, fault));
     }
 
-    /// Every third call or so fails in some way that lets go of its caller.
-    pub(crate) fn gamble(&self, dice: Option<Dice>) {
+    /// About every third call fails or loses its response.
+    pub(crate) fn fail_at_random(&self, dice: Option<Dice>) {
         *self.dice.lock().unwrap() = dice;
     }
 
-    /// So many times, what is served moves on just before another build is to take its place, if anything can move it.
+    /// This many times, the served build moves just before another build is to take over, if a worker can move it.
     pub(crate) fn overtake(&self, times: usize) {
-        self.overtakings.store(times, Ordering::SeqCst);
+        self.overtakes_left.store(times, Ordering::SeqCst);
     }
 
-    /// From now on, answers come a while after what they tell has happened, so that others see it before.
-    pub(crate) fn answers_late(&self) {
+    /// From now on, responses arrive some time after their effect, so that others see the effect first.
+    pub(crate) fn respond_late(&self) {
         self.is_slow.store(true, Ordering::SeqCst);
     }
 
-    /// How many of these are left.
-    pub(crate) fn overtakings(&self) -> usize {
-        self.overtakings.load(Ordering::SeqCst)
+    /// How many times are left.
+    pub(crate) fn overtakes_left(&self) -> usize {
+        self.overtakes_left.load(Ordering::SeqCst)
     }
 
-    async fn is_overtaken(&self, view: &Definition) -> Result<(), Error> {
+    async fn let_served_move(&self, view: &Definition) -> Result<(), Error> {
         let count_down = |times: usize| times.checked_sub(1);
-        if self.overtakings.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down).is_err() {
+        if self.overtakes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down).is_err() {
             return Ok(());
         }
         let position =
             async || Ok::<_, Error>(self.inner.prepare(view).await?.serving.map(|build| build.offset.position));
-        let (before, given_up) = (position().await?, Instant::now() + Duration::from_millis(100));
-        // Something that holds it where it is cannot be waited for.
-        while position().await? == before && Instant::now() < given_up {
+        let (before, deadline) = (position().await?, Instant::now() + Duration::from_millis(100));
+        // If something holds the build where it is, waiting for it would never end.
+        while position().await? == before && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         Ok(())
@@ -118,7 +118,7 @@ impl Faulty {
         }
     }
 
-    async fn strikes<T>(
+    async fn with_fault<T>(
         &self,
         call: Call,
         inner: impl Future<Output = Result<T, CommitError>>,
@@ -126,16 +126,16 @@ impl Faulty {
         let unavailable = |what: &str| CommitError::Failed(Error::Unavailable(what.to_owned()));
         match self.fault(call) {
             Fault::None => {
-                let answer = inner.await;
+                let result = inner.await;
                 if self.is_slow.load(Ordering::SeqCst) {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
-                answer
+                result
             }
-            Fault::Refused => Err(unavailable("a test wants it")),
+            Fault::Refused => Err(unavailable("a test injected this")),
             Fault::Lost => {
                 inner.await?;
-                Err(unavailable("the answer got lost"))
+                Err(unavailable("the response was lost"))
             }
             Fault::HangsBefore => {
                 self.hangs.notify_one();
@@ -161,20 +161,20 @@ fn plain(error: CommitError) -> Error {
 impl ViewStore for Faulty {
     async fn prepare(&self, view: &Definition) -> Result<Builds, Error> {
         let prepared = async { Ok(self.inner.prepare(view).await?) };
-        self.strikes(Call::Prepare, prepared).await.map_err(plain)
+        self.with_fault(Call::Prepare, prepared).await.map_err(plain)
     }
 
-    async fn begin(&self, view: &Definition, after: Offset, how: Begin) -> Result<Build, Error> {
-        let begun = async { Ok(self.inner.begin(view, after, how).await?) };
-        self.strikes(Call::Begin, begun).await.map_err(plain)
+    async fn begin(&self, view: &Definition, after: Offset, defect: Begin) -> Result<Build, Error> {
+        let begun = async { Ok(self.inner.begin(view, after, defect).await?) };
+        self.with_fault(Call::Begin, begun).await.map_err(plain)
     }
 
     async fn serve(&self, view: &Definition, build: BuildNumber) -> Result<bool, Error> {
         let served = async {
-            self.is_overtaken(view).await?;
+            self.let_served_move(view).await?;
             Ok(self.inner.serve(view, build).await?)
         };
-        self.strikes(Call::Serve, served).await.map_err(plain)
+        self.with_fault(Call::Serve, served).await.map_err(plain)
     }
 
     async fn abandon(&self, view: &Definition) -> Result<(), Error> {
@@ -199,14 +199,14 @@ impl ViewStore for Faulty {
 
     async fn load(&self, view: &Definition, build: BuildNumber, keys: &[Key], bytes: usize) -> Result<Loaded, Error> {
         let loaded = async { Ok(self.inner.load(view, build, keys, bytes).await?) };
-        self.strikes(Call::Load, loaded).await.map_err(plain)
+        self.with_fault(Call::Load, loaded).await.map_err(plain)
     }
 
     async fn commit(&self, view: &Definition, build: BuildNumber, advance: Advance) -> Result<(), CommitError> {
-        self.strikes(Call::Commit, self.inner.commit(view, build, advance)).await
+        self.with_fault(Call::Commit, self.inner.commit(view, build, advance)).await
     }
 
-    async fn get(&self, view: &Definition, key: &Key) -> Result<Found, Error> {
+    async fn get(&self, view: &Definition, key: &Key) -> Result<DocumentAt, Error> {
         self.inner.get(view, key).await
     }
 

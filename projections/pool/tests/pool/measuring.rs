@@ -1,4 +1,4 @@
-//! What operators see in their graphs.
+//! The metrics that operators see.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use crate::bank::Balances;
 use crate::world::{PATIENCE, Teller, caught_up, journal, memory, options, run};
 
-// One thread, whose recorder is the test's own.
+// A single thread, so that all code uses the recorder of this test.
 #[tokio::test]
 async fn lag_batches_and_parked_aggregates_are_measured() {
     let recorder = PrometheusBuilder::new().build_recorder();
@@ -40,7 +40,7 @@ async fn lag_batches_and_parked_aggregates_are_measured() {
     }
     projections.sample_metrics().await;
     assert_eq!(value("projection_lag_events{projection=\"balances\"}"), 3.0);
-    // The tests' events were recorded in 1970.
+    // The events of the tests were recorded in 1970.
     assert!(value("event_processing_lag_seconds{projection=\"balances\"}") > 1e9);
     projections.rebuild("balances", false).await.unwrap();
     let view = projections.view::<Balances>().unwrap();
@@ -57,7 +57,7 @@ async fn lag_batches_and_parked_aggregates_are_measured() {
 }
 
 #[tokio::test]
-async fn events_come_together_until_a_reader_waits_for_them() {
+async fn live_events_are_collected_until_a_reader_waits_for_them() {
     const EVENTS: f64 = 50.0;
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
@@ -69,7 +69,7 @@ async fn events_come_together_until_a_reader_waits_for_them() {
     };
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
-    // Every batch puts the next one off for an hour.
+    // Every batch delays the next one by an hour.
     let patient = Options { batch_interval: Duration::from_secs(3600), interval_factor: u32::MAX, ..options() };
     let projections: Projections = run(&journal, memory(), patient).await;
     teller.deposit("a", 1).await;
@@ -79,7 +79,7 @@ async fn events_come_together_until_a_reader_waits_for_them() {
         teller.deposit("a", 1).await;
     }
     caught_up(&projections, &journal).await;
-    // Two, if the first reader asked while the worker was at its batch: then the worker does not put off the one after it.
+    // Two, if the first reader came while the worker was projecting: then the batch after that is not delayed.
     let more = batches() - before;
     assert!((1.0..=2.0).contains(&more), "{more} batches");
 }

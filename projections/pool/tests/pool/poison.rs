@@ -4,27 +4,27 @@ use dormouse_kernel::Position;
 use dormouse_projections::store::{Parked, Sqlite};
 use std::sync::Arc;
 
-use crate::bank::{AccountEvent, Balances, How};
+use crate::bank::{AccountEvent, Balances, Defect};
 use crate::world::{Teller, account, assert_balances, batches_of, caught_up, get, journal, memory, options, run};
 
-const ALL: [How; 6] = [
-    How::PanicsOverKeys,
-    How::PanicsHalfWay,
-    How::HasNoKey,
-    How::CannotBeWritten,
-    How::ContainsNul,
-    How::HasDamagedMetadata,
+const ALL: [Defect; 6] = [
+    Defect::PanicsOverKeys,
+    Defect::PanicsHalfWay,
+    Defect::HasNoKey,
+    Defect::CannotBeWritten,
+    Defect::ContainsNul,
+    Defect::HasDamagedMetadata,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_with_an_event_only_its_aggregate_stops_and_keeps_its_order() {
-    for how in ALL {
+async fn an_event_that_cannot_be_projected_stops_only_its_aggregate_and_keeps_its_order() {
+    for defect in ALL {
         for batch in [1, 1000] {
             let journal = journal().await;
             let mut teller = Teller::new(&journal);
             teller.deposit("sick", 5).await;
             teller.deposit("shared", 1).await;
-            let poison = teller.write("sick", &[AccountEvent::Poison { how }]).await;
+            let poison = teller.write("sick", &[AccountEvent::Poison { defect }]).await;
             teller.deposit("well", 1).await;
             let behind = teller.deposit("sick", 7).await;
             teller.deposit("shared", 1).await;
@@ -33,13 +33,13 @@ async fn whatever_is_wrong_with_an_event_only_its_aggregate_stops_and_keeps_its_
             let projections = run(&journal, memory(), batches_of(batch)).await;
             caught_up(&projections, &journal).await;
             let view = projections.view::<Balances>().unwrap();
-            assert_eq!(get(&view, "sick").await.document.unwrap().content.amount, 5, "{how:?}");
+            assert_eq!(get(&view, "sick").await.document.unwrap().content.amount, 5, "{defect:?}");
             assert_eq!(get(&view, "well").await.document.unwrap().content.amount, 1);
-            assert_eq!(get(&view, "shared").await.document.unwrap().content.amount, 2, "{how:?}");
+            assert_eq!(get(&view, "shared").await.document.unwrap().content.amount, 2, "{defect:?}");
             assert_balances(&projections, &journal).await;
             let parked = view.parked(Position::ZERO, 10).await.unwrap();
             let positions: Vec<Position> = parked.iter().map(|event| event.position).collect();
-            assert_eq!(positions, [poison, behind, last], "{how:?}");
+            assert_eq!(positions, [poison, behind, last], "{defect:?}");
             assert!(parked.iter().all(|event| event.aggregate == account("sick")));
             assert!(parked[0].reason.is_some());
             assert!(parked[1..].iter().all(|event| event.reason.is_none()));
@@ -49,7 +49,7 @@ async fn whatever_is_wrong_with_an_event_only_its_aggregate_stops_and_keeps_its_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sum_that_does_not_fit_its_type_is_not_wrapped_but_parked() {
+async fn a_sum_that_overflows_is_parked_and_does_not_wrap() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     teller.deposit("sick", i64::MAX).await;
@@ -66,7 +66,7 @@ async fn a_sum_that_does_not_fit_its_type_is_not_wrapped_but_parked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_no_code_knows_is_parked_and_says_why() {
+async fn an_event_of_an_unknown_type_is_parked_with_a_reason() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     teller.deposit("sick", 5).await;
@@ -78,10 +78,10 @@ async fn an_event_that_no_code_knows_is_parked_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_reason_of_a_panic_is_what_it_said() {
+async fn the_reason_of_a_panic_is_its_message() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
-    teller.write("sick", &[AccountEvent::Poison { how: How::PanicsHalfWay }]).await;
+    teller.write("sick", &[AccountEvent::Poison { defect: Defect::PanicsHalfWay }]).await;
     let projections = run(&journal, memory(), options()).await;
     caught_up(&projections, &journal).await;
     let parked = projections.view::<Balances>().unwrap().parked(Position::ZERO, 10).await.unwrap();
@@ -89,10 +89,10 @@ async fn the_reason_of_a_panic_is_what_it_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_with_a_nul_is_refused_by_every_store_alike() {
+async fn every_store_refuses_a_document_with_nul() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
-    teller.write("sick", &[AccountEvent::Poison { how: How::ContainsNul }]).await;
+    teller.write("sick", &[AccountEvent::Poison { defect: Defect::ContainsNul }]).await;
     let projections = run(&journal, memory(), options()).await;
     caught_up(&projections, &journal).await;
     let parked = projections.view::<Balances>().unwrap().parked(Position::ZERO, 10).await.unwrap();
@@ -100,15 +100,15 @@ async fn a_document_with_a_nul_is_refused_by_every_store_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_parked_stays_so_over_a_restart() {
+async fn parked_events_stay_parked_over_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let mut all: Vec<Parked> = Vec::new();
-    for round in 0..3 {
+    for number in 0..3 {
         let store = Arc::new(Sqlite::open(directory.path(), 1).await.unwrap());
         let projections = run(&journal, store, options()).await;
-        if round == 0 {
+        if number == 0 {
             teller.write_gibberish("sick").await;
         }
         teller.deposit("sick", 1).await;
@@ -117,7 +117,7 @@ async fn what_is_parked_stays_so_over_a_restart() {
         assert_balances(&projections, &journal).await;
         let view = projections.view::<Balances>().unwrap();
         let parked = view.parked(Position::ZERO, 10).await.unwrap();
-        assert_eq!(parked.len(), round + 2);
+        assert_eq!(parked.len(), number + 2);
         assert_eq!(parked[..all.len()], all);
         assert_eq!(view.progress().borrow().parked, 1);
         all = parked;
@@ -126,10 +126,10 @@ async fn what_is_parked_stays_so_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_other_projections_make_of_a_poisonous_event_is_their_own() {
+async fn poison_for_one_projection_does_not_concern_the_others() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
-    teller.write("sick", &[AccountEvent::Poison { how: How::PanicsOverKeys }]).await;
+    teller.write("sick", &[AccountEvent::Poison { defect: Defect::PanicsOverKeys }]).await;
     teller.deposit("sick", 1).await;
     let projections = run(&journal, memory(), options()).await;
     caught_up(&projections, &journal).await;

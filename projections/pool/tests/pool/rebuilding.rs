@@ -1,4 +1,4 @@
-//! A view that is built anew beside the one that is served: readers notice nothing.
+//! A new build is made beside the one that is served, and readers see no difference.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use crate::world::{
     PATIENCE, Teller, all, assert_balances, batches_of, becomes, caught_up, get, head, journal, memory, options, run,
 };
 
-/// [`Everything`] in its next version: it counts twice.
+/// The next version of [`Everything`]: it counts each event twice.
 struct EverythingTwice;
 
 impl Projection for EverythingTwice {
@@ -57,7 +57,7 @@ fn progress_of(projections: &Projections, name: &str) -> Progress {
     projections.progress().into_iter().find(|progress| progress.name == name).unwrap()
 }
 
-/// Waits until another build is served than before, and none is made beside it.
+/// Waits until another build than `before` is served, and no new one is made beside it.
 async fn replaced(projections: &Projections, name: &str, before: Option<BuildNumber>) -> Progress {
     let mut progress = projections.reader(name).unwrap().progress();
     let is_so = |progress: &Progress| {
@@ -66,8 +66,8 @@ async fn replaced(projections: &Projections, name: &str, before: Option<BuildNum
     tokio::time::timeout(PATIENCE, progress.wait_for(is_so)).await.expect("it is served in time").unwrap().clone()
 }
 
-/// What every reader must find in the view of [`Everything`]: all events up to where it is, which is never behind what
-/// was seen or waited for.
+/// Reads the view of [`Everything`]. Each answer must have all events up to its position, and the position must not go
+/// back behind what was seen or waited for.
 async fn read_without_pause(projections: Projections, is_over: Arc<AtomicBool>) -> u64 {
     let view = projections.view::<Everything>().unwrap();
     let (mut seen, mut reads) = (Position::ZERO, 0);
@@ -83,7 +83,7 @@ async fn read_without_pause(projections: Projections, is_over: Arc<AtomicBool>) 
     reads
 }
 
-/// The watermark that readers wait for never goes back.
+/// Checks that the watermark never goes back.
 async fn watch_the_watermark(projections: Projections, is_over: Arc<AtomicBool>) {
     let mut progress = projections.view::<Everything>().unwrap().progress();
     let mut last = Position::ZERO;
@@ -111,12 +111,12 @@ async fn readers_notice_nothing(store: Arc<dyn ViewStore>) {
                 for _ in 0..10 {
                     last = teller.deposit("a", 1).await;
                 }
-                // As much as what is served can take, and no more: two workers have to share the store.
+                // No more than the served build can follow: two workers share the store.
                 view.wait_for(last, PATIENCE).await.unwrap();
             }
         }
     });
-    let mut witnesses = vec![tokio::spawn(watch_the_watermark(projections.clone(), Arc::clone(&is_over)))];
+    let mut watchers = vec![tokio::spawn(watch_the_watermark(projections.clone(), Arc::clone(&is_over)))];
     let readers: Vec<_> =
         (0..2).map(|_| tokio::spawn(read_without_pause(projections.clone(), Arc::clone(&is_over)))).collect();
     for _ in 0..4 {
@@ -130,7 +130,7 @@ async fn readers_notice_nothing(store: Arc<dyn ViewStore>) {
     for reader in readers {
         assert!(reader.await.unwrap() > 10);
     }
-    witnesses.pop().unwrap().await.unwrap();
+    watchers.pop().unwrap().await.unwrap();
     assert_all_is_right(&projections, &journal).await;
     let progress = progress_of(&projections, "everything");
     assert_eq!((progress.state, progress.rebuild), (State::Running, None));
@@ -142,7 +142,7 @@ async fn readers_notice_nothing_of_a_rebuild_under_load_in_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn readers_notice_nothing_of_a_rebuild_under_load_in_sqlite_and_then_the_old_build_is_gone() {
+async fn readers_notice_nothing_of_a_rebuild_under_load_in_sqlite_and_then_the_old_build_is_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(Sqlite::open(directory.path(), 3).await.unwrap());
     readers_notice_nothing(Arc::clone(&store) as _).await;
@@ -163,7 +163,7 @@ async fn readers_notice_nothing_of_a_rebuild_under_load_in_sqlite_and_then_the_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_build_that_is_always_one_batch_behind_takes_its_place_nevertheless() {
+async fn a_build_that_is_always_one_batch_behind_takes_over_nevertheless() {
     let journal = journal().await;
     let (mut teller, is_over) = (Teller::new(&journal), Arc::new(AtomicBool::new(false)));
     let store = Faulty::over(memory());
@@ -183,14 +183,14 @@ async fn a_build_that_is_always_one_batch_behind_takes_its_place_nevertheless() 
     let before = progress_of(&projections, "everything").build;
     projections.rebuild("everything", false).await.unwrap();
     replaced(&projections, "everything", before).await;
-    assert!(store.overtakings() > 10, "it was overtaken again and again: {} are left", store.overtakings());
+    assert!(store.overtakes_left() > 10, "it was overtaken again and again: {} are left", store.overtakes_left());
     is_over.store(true, Ordering::Release);
     writer.await.unwrap();
     assert_all_is_right(&projections, &journal).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_older_code_made_is_served_until_the_new_version_is_as_far() {
+async fn a_build_of_older_code_is_served_until_the_new_version_has_caught_up() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     for _ in 0..100 {
@@ -202,9 +202,9 @@ async fn what_older_code_made_is_served_until_the_new_version_is_as_far() {
     old.stop().await;
     teller.deposit("a", 1).await;
 
-    // The sixth of the small batches of the new version is not written until the test wants it.
-    (0..5).for_each(|_| store.strike(Call::Commit, Fault::None));
-    store.strike(Call::Commit, Fault::HangsBefore);
+    // The test stops the sixth small batch of the new version.
+    (0..5).for_each(|_| store.inject(Call::Commit, Fault::None));
+    store.inject(Call::Commit, Fault::HangsBefore);
     let projections = run_twice(&journal, Arc::clone(&store) as _, batches_of(10)).await;
     tokio::time::timeout(PATIENCE, store.hangs()).await.unwrap();
     let progress = progress_of(&projections, "everything");
@@ -217,7 +217,7 @@ async fn what_older_code_made_is_served_until_the_new_version_is_as_far() {
     assert_eq!(found.at, Position(100));
     let found: Balance = serde_json::from_str(&found.document.unwrap().0).unwrap();
     assert_eq!(found, everything(100));
-    // Whoever waits for what the old one does not have waits in vain for now.
+    // A reader that waits for an event that the old build lacks waits in vain for now.
     assert!(reader.wait_for(Position(101), Duration::from_millis(1)).await.is_err());
     drop(projections);
 
@@ -249,15 +249,15 @@ async fn a_rebuild_that_is_killed_at_any_step_is_resumed_where_it_was() {
         let process = Process::start();
         let projections = process.projects(&journal, Arc::clone(&store) as _, batches_of(7)).await;
         caught_up(&projections, &journal).await;
-        // Two projections have begun; they are caught up, so that only the rebuild commits from here on.
+        // Both projections have begun and are caught up, so that only the rebuild commits from here on.
         let before = if call == Call::Begin { 0 } else { calls_before.min(12) };
-        (0..before).for_each(|_| store.strike(call, Fault::None));
-        store.strike(call, fault);
+        (0..before).for_each(|_| store.inject(call, Fault::None));
+        store.inject(call, fault);
         let asked = tokio::spawn({
             let projections = projections.clone();
             async move { projections.rebuild("balances", false).await }
         });
-        tokio::time::timeout(PATIENCE, store.hangs()).await.expect("it comes to that step");
+        tokio::time::timeout(PATIENCE, store.hangs()).await.expect("it reaches that step");
         let position = progress_of(&projections, "balances").rebuild.map(|rebuild| rebuild.position);
         process.dies();
         asked.abort();
@@ -292,12 +292,12 @@ async fn an_unfinished_build_of_another_version_is_begun_again() {
     let old = run(&journal, Arc::clone(&store) as _, options()).await;
     caught_up(&old, &journal).await;
     old.stop().await;
-    store.strike(Call::Commit, Fault::None);
-    store.strike(Call::Commit, Fault::HangsBefore);
+    store.inject(Call::Commit, Fault::None);
+    store.inject(Call::Commit, Fault::HangsBefore);
     let unfinished = run_twice(&journal, Arc::clone(&store) as _, batches_of(5)).await;
     tokio::time::timeout(PATIENCE, store.hangs()).await.unwrap();
     drop(unfinished);
-    // Back to the old code, for which the old view is right.
+    // Back to the old code, which made the old view.
     let projections = run(&journal, Arc::clone(&store) as _, options()).await;
     teller.deposit("a", 1).await;
     assert_all_is_right(&projections, &journal).await;
@@ -306,7 +306,7 @@ async fn an_unfinished_build_of_another_version_is_begun_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rebuild_that_is_under_way_says_so_and_can_be_started_over() {
+async fn a_rebuild_that_is_running_says_so_and_can_be_started_over() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     for _ in 0..30 {
@@ -331,24 +331,24 @@ async fn a_rebuild_that_is_under_way_says_so_and_can_be_started_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_fails_and_loses_answers_harms_no_rebuild() {
+async fn a_store_that_fails_and_loses_responses_harms_no_rebuild() {
     for seed in 0..10 {
         let journal = journal().await;
         let (mut teller, mut dice) = (Teller::new(&journal), Dice::new(seed));
         let store = Faulty::over(memory());
         let projections = run(&journal, Arc::clone(&store) as _, batches_of(1 + dice.below(20) as usize)).await;
         caught_up(&projections, &journal).await;
-        store.gamble(Some(Dice::new(seed)));
-        for round in 0..6 {
+        store.fail_at_random(Some(Dice::new(seed)));
+        for request in 0..6 {
             trade(&mut teller, &mut dice, 30).await;
-            let name = ["balances", "everything"][round % 2];
-            // Its answer may be lost, too, and then it is begun; or one is under way.
+            let name = ["balances", "everything"][request % 2];
+            // Its response may be lost although the rebuild has begun, or a rebuild may be running already.
             let _asked = projections.rebuild(name, dice.below(2) == 0).await;
         }
         trade(&mut teller, &mut dice, 30).await;
         assert_all_is_right(&projections, &journal).await;
-        store.gamble(None);
-        // What is under way comes to its end.
+        store.fail_at_random(None);
+        // A running rebuild is finished.
         for name in ["balances", "everything"] {
             let mut progress = projections.reader(name).unwrap().progress();
             let is_done = |progress: &Progress| progress.rebuild.is_none() && progress.state == State::Running;
@@ -360,7 +360,7 @@ async fn a_store_that_fails_and_loses_answers_harms_no_rebuild() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rebuild_mends_a_view_whose_documents_cannot_be_read() {
+async fn a_rebuild_repairs_a_view_whose_documents_cannot_be_read() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     teller.deposit("a", 1).await;
@@ -377,7 +377,7 @@ async fn a_rebuild_mends_a_view_whose_documents_cannot_be_read() {
     assert_eq!(all(&projections).await.document.unwrap().content, everything(2));
 }
 
-/// The same as [`caught_up`] for what has stopped.
+/// The same as [`caught_up`] for a projection that was stopped.
 async fn caught_up_again(projections: &Projections, journal: &Journal) {
     let head = head(journal).await;
     let view = projections.view::<Balances>().unwrap();

@@ -1,4 +1,4 @@
-//! Workers fail on their own, are restarted within limits, and are given up on their own.
+//! Each worker fails on its own, is restarted within limits, and is given up on its own.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use dormouse_projections::{
     Definition, DefinitionError, Key, Progress, Projections, Retried, StartError, State, ViewStore, WaitError,
 };
 
-use crate::bank::{AccountEvent, Balances, Everything, How};
+use crate::bank::{AccountEvent, Balances, Defect, Everything};
 use crate::faulty::{Call, Fault, Faulty};
 use crate::world::{
     PATIENCE, Teller, account, all, assert_balances, batches_of, becomes, caught_up, get, head, journal, memory,
     options, run,
 };
 
-/// Puts something into the view that its code cannot read.
+/// Writes a document into the view that its code cannot read.
 pub(crate) async fn spoil(store: &Arc<dyn ViewStore>, journal: &Journal) {
     let view = Definition::of::<Balances>().unwrap();
     let build = store.begin(&view, Offset::START, Begin::Instead).await.unwrap().number;
@@ -35,7 +35,7 @@ pub(crate) async fn spoil(store: &Arc<dyn ViewStore>, journal: &Journal) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_projection_that_keeps_failing_is_stopped_and_says_why_while_others_go_on() {
+async fn a_projection_that_keeps_failing_is_stopped_with_a_reason_while_others_go_on() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     teller.deposit("a", 1).await;
@@ -55,16 +55,16 @@ async fn a_projection_that_keeps_failing_is_stopped_and_says_why_while_others_go
     assert_eq!(other.wait_for(last, PATIENCE).await.unwrap(), last);
     assert_eq!(all(&projections).await.document.unwrap().content.movements, 3);
     projections.stop().await;
-    assert!(matches!(projections.progress()[0].state, State::Stopped(_)), "what it is stays to be seen");
+    assert!(matches!(projections.progress()[0].state, State::Stopped(_)), "the reason stays visible after the end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_does_not_answer_is_asked_until_it_does() {
+async fn a_store_that_does_not_respond_is_asked_until_it_does() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let store = Faulty::over(memory());
     // Far more often than a worker is restarted.
-    (0..30).for_each(|_| store.strike(Call::Prepare, Fault::Refused));
+    (0..30).for_each(|_| store.inject(Call::Prepare, Fault::Refused));
     let projections = run(&journal, Arc::clone(&store) as _, options()).await;
     let view = projections.view::<Balances>().unwrap();
     becomes(&view, |progress| matches!(&progress.state, State::Retrying(reason) if reason.contains("a test"))).await;
@@ -75,12 +75,12 @@ async fn a_store_that_does_not_answer_is_asked_until_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_of_another_history_of_the_journal_is_built_anew() {
+async fn a_view_of_another_history_of_the_journal_is_rebuilt() {
     let (store, original) = (memory(), journal().await);
     Teller::new(&original).deposit("0", 1).await;
     let first = &original.read_log(Position::ZERO, PageLimit::ONE).await.unwrap()[0];
     for deposits in [5, 2, 9] {
-        // The chain tells, not the position.
+        // Its first event is the same, and the chains of the others differ.
         let journal = journal().await;
         let restored = Append {
             aggregate: first.aggregate.clone(),
@@ -108,7 +108,7 @@ async fn views_of_another_journal_are_left_as_they_are() {
     let (store, definition) = (memory(), Definition::of::<Balances>().unwrap());
     let (ours, theirs, empty) = (journal().await, journal().await, journal().await);
     let projections = run(&ours, Arc::clone(&store), options()).await;
-    // The journal of the first start was empty, as it is when a server is new.
+    // At the first start the journal is empty, as on a new server.
     Teller::new(&ours).deposit("a", 1).await;
     caught_up(&projections, &ours).await;
     projections.stop().await;
@@ -130,20 +130,21 @@ async fn views_of_another_journal_are_left_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_view_that_somebody_else_begins_anew_is_taken_up() {
+async fn a_view_that_another_process_begins_again_is_continued() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let store = memory();
     let projections = run(&journal, Arc::clone(&store), options()).await;
     let definition = Definition::of::<Balances>().unwrap();
-    for round in 1..=3 {
+    for number in 1..=3 {
         teller.deposit("a", 1).await;
         caught_up(&projections, &journal).await;
         let build = store.begin(&definition, Offset::START, Begin::Instead).await.unwrap().number;
         teller.deposit("a", 1).await;
         let view = projections.view::<Balances>().unwrap();
-        let is_there = |progress: &Progress| progress.build == Some(build) && progress.position == Position(2 * round);
-        becomes(&view, is_there).await;
+        let is_current =
+            |progress: &Progress| progress.build == Some(build) && progress.position == Position(2 * number);
+        becomes(&view, is_current).await;
         assert_balances(&projections, &journal).await;
     }
 }
@@ -162,7 +163,7 @@ async fn stopping_ends_all_workers_also_those_that_wait_or_retry() {
     let mut patient = options();
     patient.supervision.backoff_min = PATIENCE;
     patient.supervision.backoff_max = PATIENCE;
-    (0..2).for_each(|_| store.strike(Call::Prepare, Fault::Refused));
+    (0..2).for_each(|_| store.inject(Call::Prepare, Fault::Refused));
     let projections = run(&journal, store, patient).await;
     let view = projections.view::<Balances>().unwrap();
     becomes(&view, |progress| matches!(progress.state, State::Retrying(_))).await;
@@ -170,7 +171,7 @@ async fn stopping_ends_all_workers_also_those_that_wait_or_retry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_end_with_the_last_handle() {
+async fn workers_end_when_the_last_handle_is_dropped() {
     let journal = journal().await;
     let projections = run(&journal, memory(), options()).await;
     let view = projections.view::<Balances>().unwrap();
@@ -189,11 +190,11 @@ async fn two_projections_of_one_name_do_not_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_projection_that_cannot_project_most_of_what_comes_is_stopped_and_gets_going_again() {
+async fn a_projection_that_fails_at_most_aggregates_is_stopped_and_can_be_resumed() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     for number in 0..3_000 {
-        teller.write(&format!("sick-{number}"), &[AccountEvent::Poison { how: How::HasNoKey }]).await;
+        teller.write(&format!("sick-{number}"), &[AccountEvent::Poison { defect: Defect::HasNoKey }]).await;
     }
     let mut options = batches_of(200);
     options.supervision.restarts = 0;
@@ -203,14 +204,14 @@ async fn a_projection_that_cannot_project_most_of_what_comes_is_stopped_and_gets
     let State::Stopped(reason) = stopped.state else { unreachable!() };
     assert!(reason.contains("could not be projected"), "{reason}");
     assert!(stopped.parked >= 1_000, "{}", stopped.parked);
-    // Operators see to what is parked also while it is stopped.
+    // Operators can retry and skip parked events while the projection is stopped.
     let retried = projections.retry("balances", &account("sick-0")).await.unwrap();
-    assert_eq!((retried.released, retried.still.map(|event| event.position)), (0, Some(Position(1))));
+    assert_eq!((retried.released, retried.still_parked.map(|event| event.position)), (0, Some(Position(1))));
     let skipped = projections.skip("balances", &account("sick-1"), Position(2)).await.unwrap();
-    assert_eq!(skipped, Retried { released: 0, still: None });
+    assert_eq!(skipped, Retried { released: 0, still_parked: None });
     assert_eq!(view.progress().borrow().parked, stopped.parked - 1);
     assert!(matches!(view.progress().borrow().state, State::Stopped(_)));
-    // What is parked is no reason to stop again, and what it can project goes on.
+    // Aggregates that are parked already do not count again, and others are projected.
     for number in 0..3_000 {
         teller.deposit(&format!("well-{number}"), 1).await;
     }

@@ -1,4 +1,4 @@
-//! Waiting for a view, and that what is read fits together.
+//! Waiting for a position, and the consistency of documents with positions.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::faulty::{Call, Fault, Faulty};
 use crate::world::{PATIENCE, Teller, all, get, head, journal, memory, options, run};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_a_write_reads_it() {
+async fn a_reader_that_waits_for_a_write_reads_it() {
     let directory = tempfile::tempdir().unwrap();
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
@@ -29,7 +29,7 @@ async fn who_waits_for_a_write_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_its_position_and_that_of_its_view_fit_together_under_load() {
+async fn a_document_and_the_positions_read_with_it_are_consistent_under_load() {
     let directory = tempfile::tempdir().unwrap();
     let journal = journal().await;
     let store = Arc::new(Sqlite::open(directory.path(), 2).await.unwrap());
@@ -52,7 +52,7 @@ async fn a_document_its_position_and_that_of_its_view_fit_together_under_load() 
         assert!(answer.at >= last);
         last = answer.at;
         if let Some(Document { content, position }) = answer.document {
-            // One event in eleven is of an aggregate that nobody reads: 1 and 2 are not, the third is, the 14th is, …
+            // One event in eleven is of an aggregate that no projection reads: the third, the 14th, and so on.
             let elsewhere = |position: u64| (position + 9) / 11;
             assert_eq!(content.movements, position.0 - elsewhere(position.0), "{position}");
             assert!(position == answer.at || position.next() == answer.at, "{position} {}", answer.at);
@@ -64,7 +64,7 @@ async fn a_document_its_position_and_that_of_its_view_fit_together_under_load() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_in_vain_is_told_how_far_the_view_is() {
+async fn a_reader_that_waits_in_vain_gets_the_position_of_the_view() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let store = Faulty::over(memory());
@@ -72,7 +72,7 @@ async fn who_waits_in_vain_is_told_how_far_the_view_is() {
     let view = projections.view::<Balances>().unwrap();
     let seen = teller.deposit("a", 1).await;
     crate::world::caught_up(&projections, &journal).await;
-    (0..2).for_each(|_| store.strike(Call::Commit, Fault::HangsBefore));
+    (0..2).for_each(|_| store.inject(Call::Commit, Fault::HangsBefore));
     let wanted = teller.deposit("a", 1).await;
     let behind = view.wait_for(wanted, Duration::from_millis(1)).await.unwrap_err();
     assert_eq!(behind, WaitError::Behind { at: seen, wanted });
@@ -80,7 +80,7 @@ async fn who_waits_in_vain_is_told_how_far_the_view_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_concern_nobody_move_the_watermark_too() {
+async fn events_that_concern_no_document_move_the_watermark_too() {
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let projections = run(&journal, memory(), options()).await;

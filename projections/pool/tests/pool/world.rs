@@ -13,11 +13,11 @@ use dormouse_kernel::{
     Timestamp, Uuid, Version, encode,
 };
 use dormouse_projections::store::{Memory, Postgres};
-use dormouse_projections::{Answer, Document, Key, Options, Progress, Projections, View, ViewStore};
+use dormouse_projections::{Document, DocumentAt, Key, Options, Progress, Projections, View, ViewStore};
 
-use crate::bank::{Account, AccountEvent, Balance, Balances, Everything, Expected, How, balances};
+use crate::bank::{Account, AccountEvent, Balance, Balances, Defect, Everything, Expected, balances};
 
-/// Longer than anything here takes, and shorter than anybody waits for a test that hangs.
+/// Longer than any step of these tests, and short enough for a test that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) async fn journal() -> Journal {
@@ -26,7 +26,7 @@ pub(crate) async fn journal() -> Journal {
     Journal::start(store, dormouse_journal::Options::default()).await.unwrap()
 }
 
-/// Everything is tried again at once, as often as it takes.
+/// Everything is retried almost at once.
 pub(crate) fn options() -> Options {
     let mut options = Options::default();
     options.supervision.restarts = 3;
@@ -43,7 +43,7 @@ pub(crate) fn memory() -> Arc<dyn ViewStore> {
     Arc::new(Memory::new())
 }
 
-/// A database of one's own.
+/// A new database.
 pub(crate) fn postgres_url() -> PostgresUrl {
     match PostgresServer::shared().create_database().parse() {
         Ok(JournalUrl::Postgres(url)) => url,
@@ -51,7 +51,7 @@ pub(crate) fn postgres_url() -> PostgresUrl {
     }
 }
 
-/// Views with no more connections than are needed: many tests share one server.
+/// Views with as few connections as possible, because many tests share one server.
 pub(crate) async fn postgres(url: &PostgresUrl) -> Arc<dyn ViewStore> {
     let mut limits = Config::embedded().journal.postgres;
     limits.connections_min = 0;
@@ -63,7 +63,7 @@ pub(crate) async fn run(journal: &Journal, store: Arc<dyn ViewStore>, options: O
     builder.projection::<Balances>().projection::<Everything>().start().await.unwrap()
 }
 
-/// Writes events as an application would.
+/// Appends events to the journal as an application would.
 pub(crate) struct Teller {
     journal: Journal,
     codec: EventCodec<AccountEvent>,
@@ -76,7 +76,7 @@ impl Teller {
         Self { journal: journal.clone(), codec: EventCodec::new().unwrap(), accounts: HashMap::new() }
     }
 
-    /// One command with these events; says where the last of them is.
+    /// Appends these events as one command, and returns the position of the last one.
     pub(crate) async fn write(&mut self, id: &str, events: &[AccountEvent]) -> Position {
         let append = self.append(id, events);
         self.journal.append(append).await.unwrap().last
@@ -86,13 +86,13 @@ impl Teller {
         self.write(id, &[AccountEvent::Deposited { amount }]).await
     }
 
-    /// An event that no code knows.
+    /// Appends an event of an unknown type.
     pub(crate) async fn write_gibberish(&mut self, id: &str) -> Position {
         let append = self.chained(account(id), [("Gibberish".to_owned(), 1, vec![0xc0], metadata())]);
         self.journal.append(append).await.unwrap().last
     }
 
-    /// An event of an aggregate that no projection reads.
+    /// Appends an event of an aggregate that no projection reads.
     pub(crate) async fn write_elsewhere(&mut self) -> Position {
         let aggregate = AggregateRef::new(AggregateType::new("elsewhere").unwrap(), AggregateId::new("x").unwrap());
         let append = self.chained(aggregate, [("Whatever".to_owned(), 1, vec![0xc0], metadata())]);
@@ -104,7 +104,7 @@ impl Teller {
             .iter()
             .map(|event| {
                 let encoded = self.codec.encode(event).unwrap();
-                let is_damaged = *event == AccountEvent::Poison { how: How::HasDamagedMetadata };
+                let is_damaged = *event == AccountEvent::Poison { defect: Defect::HasDamagedMetadata };
                 let metadata = if is_damaged { vec![0xc1] } else { metadata() };
                 (encoded.name.to_owned(), encoded.schema_version, encoded.fields, metadata)
             })
@@ -159,14 +159,14 @@ pub(crate) async fn head(journal: &Journal) -> Position {
     journal.ping().await.unwrap()
 }
 
-/// Waits until the views have seen all there is.
+/// Waits until both views have all events.
 pub(crate) async fn caught_up(projections: &Projections, journal: &Journal) {
     let head = head(journal).await;
     projections.view::<Balances>().unwrap().wait_for(head, PATIENCE).await.unwrap();
     projections.view::<Everything>().unwrap().wait_for(head, PATIENCE).await.unwrap();
 }
 
-/// Everything in the view of [`Balances`], under the keys that are expected and some that are not.
+/// Checks the view of [`Balances`], for all expected keys and some others.
 pub(crate) async fn assert_balances(projections: &Projections, journal: &Journal) {
     let expected = balances(journal).await;
     let view = projections.view::<Balances>().unwrap();
@@ -185,17 +185,17 @@ pub(crate) async fn assert_balances(projections: &Projections, journal: &Journal
     assert_eq!(found, expected);
 }
 
-pub(crate) async fn get(view: &View<Balances>, key: &str) -> Answer<Balance> {
+pub(crate) async fn get(view: &View<Balances>, key: &str) -> DocumentAt<Balance> {
     view.get(&Key::from(key)).await.unwrap()
 }
 
-pub(crate) async fn all(projections: &Projections) -> Answer<Balance> {
+pub(crate) async fn all(projections: &Projections) -> DocumentAt<Balance> {
     projections.view::<Everything>().unwrap().get(&Key::from("all")).await.unwrap()
 }
 
-/// Waits for a change of how a projection fares.
+/// Waits for a change of the progress.
 pub(crate) async fn becomes(view: &View<Balances>, what: impl FnMut(&Progress) -> bool) -> Progress {
     let mut progress = view.progress();
     let reached = tokio::time::timeout(PATIENCE, progress.wait_for(what)).await;
-    reached.expect("it fares so in time").expect("somebody tells").clone()
+    reached.expect("it is reached in time").expect("the sender exists").clone()
 }

@@ -4,8 +4,8 @@ use dormouse_aggregates::commerce::Cents;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A sum of cents, which may be negative. One order costs at most 2^53 - 1; a thousand of the dearest reach the bounds
-/// of 64 bits, where the sum stays: an event cannot be refused.
+/// A sum of cents, which may be negative. One order costs at most 2^53 - 1, so a thousand orders can reach the bounds
+/// of 64 bits. The sum then stays at the bound, because a projection cannot refuse an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Amount(i64);

@@ -1,6 +1,6 @@
-//! What each customer has ordered.
+//! The totals of each customer.
 
-use dormouse_aggregates::commerce::{Order, OrderEvent, OrderStatus, Standing, Text};
+use dormouse_aggregates::commerce::{Order, OrderEvent, OrderStatus, OrderSummary, Text};
 use dormouse_projections::{Event, Fields, Key, Keys, Project, Projection, Sources};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,37 +9,37 @@ use super::amount::Amount;
 use super::limits::CUSTOMER_KEY_BYTES;
 use crate::Moment;
 
-/// The view `customer-totals`: one document for each customer, under the customer's name as orders have it.
+/// The view `customer-totals`: one document for each customer. The key is the customer's name as it is in the orders.
 ///
-/// Money counts from when the customer has decided: while an order is open, nobody knows what it will cost.
+/// The price of an order counts from its confirmation, because lines can be added before.
 ///
-/// An event that was written before events said whose order it was concerns no customer. Of an order with such events,
-/// steps are missing here: a customer's numbers are right if all orders began after that.
+/// An event of an older version that does not name the customer is ignored. So the numbers of a customer are correct
+/// only if all events of the customer's orders are newer.
 #[derive(Clone, Copy, Debug)]
 pub struct CustomerTotals;
 
-/// How much a customer has ordered.
+/// The totals of a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerTotal {
-    /// Who.
+    /// The customer.
     pub customer: Text,
-    /// Orders altogether: those that are open, confirmed, shipped or cancelled.
+    /// All orders: open, confirmed, shipped and cancelled ones.
     pub orders: u64,
     /// Orders to which lines may be added.
     pub open: u64,
-    /// Orders that wait to be shipped.
+    /// Orders that are confirmed and not shipped yet.
     pub confirmed: u64,
-    /// Orders that are on their way.
+    /// Orders that are shipped.
     pub shipped: u64,
-    /// Orders that will never be shipped.
+    /// Orders that are cancelled.
     pub cancelled: u64,
-    /// What the confirmed and the shipped orders cost together, in cents.
+    /// The price of all confirmed and shipped orders, in cents.
     pub total_cents: Amount,
-    /// What was confirmed and then cancelled, in cents.
+    /// The price of all orders that were cancelled after they had been confirmed, in cents.
     pub cancelled_cents: Amount,
-    /// When the latest order began.
+    /// When the latest order was created.
     pub last_order_at: Moment,
-    /// When an order was last begun, confirmed, shipped or cancelled.
+    /// When an order was last created, confirmed, shipped or cancelled.
     pub updated_at: Moment,
 }
 
@@ -73,14 +73,15 @@ impl Project<Order> for CustomerTotals {
         let mut total = match (current, event.body()) {
             (Some(total), _) => total,
             (None, OrderEvent::OrderCreated { customer, .. }) => CustomerTotal::new(customer.clone(), now),
-            // Whoever has an order has begun one.
+            // A customer without a document has no order, so the event is of an order whose creation is not in this
+            // build.
             (None, _) => return None,
         };
         match event.body() {
             OrderEvent::OrderCreated { .. } => {
                 total.orders += 1;
                 total.open += 1;
-                // Of two orders that begin on two nodes, the one that is recorded first may have the later time.
+                // If two nodes record orders, the one that is recorded first may have the later time.
                 total.last_order_at = total.last_order_at.max(now);
             }
             OrderEvent::LineAdded { .. } => {}
@@ -96,7 +97,7 @@ impl Project<Order> for CustomerTotals {
             OrderEvent::OrderCancelled { was, .. } => {
                 total.leave(was.as_ref());
                 total.cancelled += 1;
-                if let Some(agreed) = was.as_ref().and_then(Standing::agreed_cents) {
+                if let Some(agreed) = was.as_ref().and_then(OrderSummary::agreed_cents) {
                     total.total_cents = total.total_cents.minus(agreed);
                     total.cancelled_cents = total.cancelled_cents.plus(agreed);
                 }
@@ -123,8 +124,8 @@ impl CustomerTotal {
         }
     }
 
-    /// An order is no longer what it was.
-    fn leave(&mut self, was: Option<&Standing>) {
+    /// An order leaves its former status.
+    fn leave(&mut self, was: Option<&OrderSummary>) {
         let count = match was.map(|was| was.status) {
             Some(OrderStatus::Open) => &mut self.open,
             Some(OrderStatus::Confirmed) => &mut self.confirmed,
@@ -132,13 +133,13 @@ impl CustomerTotal {
             Some(OrderStatus::Cancelled) => &mut self.cancelled,
             None => return,
         };
-        // It may have come there by an event that did not say whose it was.
+        // The order may have got this status by an older event that was ignored.
         *count = count.saturating_sub(1);
     }
 }
 
-/// The customer's name, if it fits; else its beginning and its hash. Such a key is longer than any name that fits, so no
-/// other customer has it.
+/// The customer's name, if it is short enough; otherwise its beginning and its hash. Such a key is longer than any name
+/// that is used as it is, so no other customer has it.
 fn key(customer: &Text) -> String {
     let name = customer.as_str();
     if name.len() <= CUSTOMER_KEY_BYTES {
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_begins_is_counted_and_costs_nothing_yet() {
+    fn a_created_order_is_counted_without_its_price() {
         Given::<CustomerTotals>::nothing()
             .at(at(1))
             .when::<Order>("o-1", [created([line("tea", 2, 350)])])
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_of_no_consequence_before_the_customer_has_decided() {
+    fn a_line_changes_nothing_before_the_order_is_confirmed() {
         Given::<CustomerTotals>::nothing()
             .at(at(1))
             .when::<Order>("o-1", [created([line("tea", 2, 350)])])
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmed_order_adds_what_was_agreed() {
+    fn a_confirmed_order_adds_its_price() {
         Given::<CustomerTotals>::nothing()
             .at(at(1))
             .when::<Order>("o-1", [created([line("tea", 2, 350)])])
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shipped_order_costs_what_it_cost() {
+    fn a_shipped_order_keeps_its_price() {
         Given::<CustomerTotals>::nothing()
             .at(at(1))
             .when::<Order>("o-1", [created([line("tea", 2, 350)]), confirmed(700)])
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_order_is_cancelled_without_money() {
+    fn a_cancelled_open_order_has_no_price() {
         Given::<CustomerTotals>::nothing()
             .at(at(1))
             .when::<Order>("o-1", [created([line("tea", 2, 350)])])
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_agreed_is_taken_off_when_the_order_is_cancelled() {
+    fn the_price_of_a_confirmed_order_is_subtracted_when_it_is_cancelled() {
         Given::<CustomerTotals>::nothing()
             .at(at(1))
             .when::<Order>("o-1", [created([line("tea", 2, 350)]), confirmed(700)])
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn each_customer_has_an_own_total() {
+    fn each_customer_has_a_document() {
         Given::<CustomerTotals>::nothing()
             .at(at(1))
             .when::<Order>("o-1", [created([line("tea", 2, 350)])])
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_says_not_whose_it_is_concerns_nobody() {
+    fn an_event_that_does_not_name_the_customer_is_ignored() {
         Given::<CustomerTotals>::nothing()
             .at(at(1))
             .when::<Order>("o-1", [created([line("tea", 2, 350)])])

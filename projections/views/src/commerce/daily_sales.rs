@@ -1,6 +1,6 @@
-//! How each day went.
+//! The sales of each day.
 
-use dormouse_aggregates::commerce::{Order, OrderEvent, Standing};
+use dormouse_aggregates::commerce::{Order, OrderEvent, OrderSummary};
 use dormouse_projections::{Event, Fields, Key, Keys, Project, Projection, Sources};
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -9,33 +9,33 @@ use serde::{Deserialize, Serialize};
 use super::amount::Amount;
 use crate::Moment;
 
-/// The view `daily-sales`: one document for each day in UTC on which something was sold or might have been, under its date
+/// The view `daily-sales`: one document for each day in UTC with an event other than an added line. The key is the date
 /// (`2026-11-21`).
 ///
-/// Everything counts on the day on which it happens. So a cancellation lowers the revenue of the day of the cancellation,
-/// as in any ledger, and not of the day of the sale: what was reported of a day that is over stays true.
+/// Each event counts on its own day. So a cancellation lowers the revenue of the day of the cancellation, and not of
+/// the day of the sale, as in any ledger: the numbers of a past day never change.
 #[derive(Clone, Copy, Debug)]
 pub struct DailySales;
 
-/// What was sold on a day.
+/// The sales of a day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SalesOfDay {
-    /// Which day, in UTC.
+    /// The day, in UTC.
     pub day: Date,
-    /// Orders that began.
+    /// Orders that were created.
     pub placed: u64,
-    /// Orders that were confirmed: these are sold.
+    /// Orders that were confirmed, and so sold.
     pub confirmed: u64,
-    /// Orders that left the house.
+    /// Orders that were shipped.
     pub shipped: u64,
-    /// Orders that were cancelled, whenever they had begun.
+    /// Orders that were cancelled, whenever they had been created.
     pub cancelled: u64,
-    /// What the orders cost that were confirmed on this day, in cents.
+    /// The price of the orders that were confirmed on this day, in cents.
     pub sold_cents: Amount,
-    /// What the orders had cost that were cancelled on this day after they had been confirmed, in cents. One that was
-    /// cancelled before events said what the order was counts without it.
+    /// The price of the orders that were cancelled on this day after they had been confirmed, in cents. A cancellation
+    /// that an older version recorded, without the state of the order, does not count here.
     pub cancelled_cents: Amount,
-    /// What was sold, less what was cancelled, in cents. It is negative if earlier sales were cancelled on a bad day.
+    /// `sold_cents` minus `cancelled_cents`. It is negative if more was cancelled than sold.
     pub revenue_cents: Amount,
 }
 
@@ -74,7 +74,7 @@ impl Project<Order> for DailySales {
             OrderEvent::OrderShipped { .. } => sales.shipped += 1,
             OrderEvent::OrderCancelled { was, .. } => {
                 sales.cancelled += 1;
-                if let Some(agreed) = was.as_ref().and_then(Standing::agreed_cents) {
+                if let Some(agreed) = was.as_ref().and_then(OrderSummary::agreed_cents) {
                     sales.cancelled_cents = sales.cancelled_cents.plus(agreed);
                     sales.revenue_cents = sales.revenue_cents.minus(agreed);
                 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_sold_is_cancelled_without_money() {
+    fn an_order_that_was_never_sold_is_cancelled_without_a_price() {
         for past in [was(OrderStatus::Open, 700), None] {
             given_order()
                 .at(noon(SATURDAY))
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_no_sale() {
+    fn an_added_line_is_not_a_sale() {
         given_order().at(noon(SATURDAY)).when::<Order>("o-1", [line_added(line("cup", 1, 1200))]).then_keys(&[FRIDAY]);
     }
 

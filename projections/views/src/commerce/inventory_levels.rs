@@ -1,4 +1,4 @@
-//! How much there is of each sku.
+//! The stock of each sku.
 
 use dormouse_aggregates::commerce::{Inventory, InventoryEvent};
 use dormouse_kernel::AggregateId;
@@ -9,27 +9,27 @@ use serde::{Deserialize, Serialize};
 use super::limits::LOW_STOCK;
 use crate::Moment;
 
-/// The view `inventory`: one document for each sku, under its name.
+/// The view `inventory`: one document for each sku. The key is the sku.
 #[derive(Clone, Copy, Debug)]
 pub struct InventoryLevels;
 
-/// How much there is of a sku.
+/// The stock of a sku.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InventoryLevel {
-    /// Of which sku.
+    /// The sku.
     #[schemars(with = "String")]
     pub sku: AggregateId,
-    /// Pieces in the house.
+    /// Pieces in the warehouse.
     pub on_hand: u64,
-    /// Pieces of these that are promised to orders.
+    /// Pieces of these that are reserved for orders.
     pub reserved: u64,
-    /// Pieces that can still be promised.
+    /// Pieces that can still be reserved.
     pub available: u64,
-    /// Orders to which pieces are promised.
+    /// Orders that have a reservation.
     pub reservations: u64,
-    /// Fewer than ten pieces can still be promised.
+    /// Fewer than ten pieces are available.
     pub low_stock: bool,
-    /// When it last changed.
+    /// When the stock last changed.
     pub updated_at: Moment,
 }
 
@@ -80,7 +80,7 @@ impl InventoryLevel {
         Self { sku, on_hand: 0, reserved: 0, available: 0, reservations: 0, low_stock: true, updated_at: now }
     }
 
-    /// A reservation is over.
+    /// A reservation ends.
     fn settle(&mut self, quantity: u32) {
         self.reserved = self.reserved.saturating_sub(quantity.into());
         self.reservations = self.reservations.saturating_sub(1);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn stock_comes_and_goes() {
+    fn stock_is_added_and_removed() {
         given_stock()
             .at(at(2))
             .when::<Inventory>("tea", [updated(-15)])
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_is_no_longer_available() {
+    fn reserved_stock_is_no_longer_available() {
         given_stock()
             .at(at(2))
             .when::<Inventory>("tea", [reserved("o-1", 4), reserved("o-2", 3)])
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_released_is_available_again() {
+    fn released_stock_is_available_again() {
         given_stock()
             .when::<Inventory>("tea", [reserved("o-1", 4), reserved("o-2", 3)])
             .at(at(2))
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_committed_has_left_the_house() {
+    fn committed_stock_is_removed() {
         given_stock()
             .when::<Inventory>("tea", [reserved("o-1", 4), reserved("o-2", 3)])
             .at(at(2))

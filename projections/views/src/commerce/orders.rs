@@ -1,4 +1,4 @@
-//! The orders: each as it stands, by its id.
+//! The present state of each order.
 
 use std::borrow::Cow;
 
@@ -10,39 +10,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::Moment;
 
-/// The view `orders`: one document for each order, under the order's id.
+/// The view `orders`: one document for each order. The key is the order's id.
 #[derive(Clone, Copy, Debug)]
 pub struct Orders;
 
-/// An order as it stands.
+/// The present state of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlacedOrder {
     /// The order's id.
     #[schemars(with = "String")]
     pub order: AggregateId,
-    /// How far it has come.
+    /// The status.
     pub status: OrderStatus,
-    /// Who wants it.
+    /// The customer.
     pub customer: Text,
-    /// Where the customer can be reached.
+    /// The customer's e-mail address.
     pub email: Email,
-    /// What is wanted, in the order it was added.
+    /// The lines, in the order in which they were added.
     pub lines: Vec<Line>,
-    /// What all lines cost together, in cents.
+    /// The price of all lines, in cents.
     pub total_cents: Cents,
-    /// What the carrier calls the parcel, once it is shipped.
+    /// The carrier's tracking number, once the order is shipped.
     pub tracking: Option<Text>,
-    /// Why it was cancelled, if it was.
+    /// The reason for the cancellation, if the order was cancelled.
     pub cancelled_because: Option<Text>,
-    /// When it began.
+    /// When the order was created.
     pub placed_at: Moment,
-    /// When the customer decided, if so.
+    /// When the order was confirmed, if it was.
     pub confirmed_at: Option<Moment>,
-    /// When it left the house, if it did.
+    /// When the order was shipped, if it was.
     pub shipped_at: Option<Moment>,
-    /// When it was cancelled, if it was.
+    /// When the order was cancelled, if it was.
     pub cancelled_at: Option<Moment>,
-    /// When something last happened to it.
+    /// The time of the order's last event.
     pub updated_at: Moment,
 }
 
@@ -87,7 +87,7 @@ impl Project<Order> for Orders {
                 cancelled_at: None,
                 updated_at: now,
             },
-            // Whatever becomes of an order, it has begun before.
+            // Each order begins with `OrderCreated`. Without it, the creation of the order is not in this build.
             (None, _) => return None,
         };
         match event.body() {
@@ -131,7 +131,7 @@ mod tests {
         at, cancelled, cents, confirmed, created, email, line, line_added, shipped, text, was,
     };
 
-    /// What becomes of Ada's order of tea in the first second.
+    /// Ada's order of tea after its creation.
     fn tea() -> PlacedOrder {
         PlacedOrder {
             order: AggregateId::new("o-1").unwrap(),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_confirmed_and_shipped_each_at_its_time() {
+    fn an_order_has_the_times_of_its_confirmation_and_its_shipping() {
         let confirmed_order = PlacedOrder {
             status: OrderStatus::Confirmed,
             confirmed_at: Some(at(2).into()),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cancelled_order_stays_and_says_why() {
+    fn a_cancelled_order_stays_in_the_view_with_its_reason() {
         for past in [was(OrderStatus::Open, 700), None] {
             given_tea().at(at(2)).when::<Order>("o-1", [cancelled(past)]).then(
                 "o-1",

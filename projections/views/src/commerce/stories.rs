@@ -1,11 +1,11 @@
-//! What the tests of the views have in common: Ada orders tea, and what becomes of that.
+//! Events and values for the tests of the views: Ada orders tea.
 
 use dormouse_aggregates::commerce::{
-    Cents, Email, InventoryEvent, Line, OrderEvent, OrderId, OrderStatus, Quantity, Sku, Standing, Text,
+    Cents, Email, InventoryEvent, Line, OrderEvent, OrderId, OrderStatus, OrderSummary, Quantity, Sku, Text,
 };
 use dormouse_kernel::Timestamp;
 
-/// So many seconds after everything began.
+/// A time, in seconds after the first one.
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_795_000_000 + second).unwrap()
 }
@@ -30,16 +30,16 @@ pub(super) fn shipped(total_cents: i64) -> OrderEvent {
     OrderEvent::OrderShipped { tracking: text("1Z999"), was: was(OrderStatus::Confirmed, total_cents) }
 }
 
-pub(super) fn cancelled(was: Option<Standing>) -> OrderEvent {
+pub(super) fn cancelled(was: Option<OrderSummary>) -> OrderEvent {
     OrderEvent::OrderCancelled { reason: text("too late"), was }
 }
 
-pub(super) fn was(status: OrderStatus, total_cents: i64) -> Option<Standing> {
+pub(super) fn was(status: OrderStatus, total_cents: i64) -> Option<OrderSummary> {
     was_of("Ada", status, total_cents)
 }
 
-pub(super) fn was_of(customer: &str, status: OrderStatus, total_cents: i64) -> Option<Standing> {
-    Some(Standing { customer: text(customer), status, total_cents: cents(total_cents) })
+pub(super) fn was_of(customer: &str, status: OrderStatus, total_cents: i64) -> Option<OrderSummary> {
+    Some(OrderSummary { customer: text(customer), status, total_cents: cents(total_cents) })
 }
 
 pub(super) fn updated(change: i64) -> InventoryEvent {

@@ -1,4 +1,4 @@
-//! What the views look like from outside: their documents in JSON, the schemas of these, their fields, their queries.
+//! The interface of the views: their documents in JSON, the schemas, the declared fields, the names of the queries.
 
 use dormouse_projections::{Definition, Kind, Projection};
 use dormouse_views::commerce::{CustomerTotals, DailySales, InventoryLevels, Orders};
@@ -68,7 +68,7 @@ fn the_sales_of_a_day_look_like_this() {
 }
 
 #[test]
-fn queries_are_called_like_this() {
+fn queries_have_these_names() {
     fn queries<P: Projection>() -> [String; 3] {
         let definition = Definition::of::<P>().unwrap();
         [definition.name(), definition.query_one(), definition.query_all()].map(str::to_owned)
@@ -98,7 +98,7 @@ fn the_schema_of_every_document_describes_it() {
     is_described::<DailySales>();
 }
 
-/// A document is read from and written as this JSON, which has all properties its schema has.
+/// The document can be read from and written as this JSON, which has all properties of the schema.
 #[track_caller]
 fn is_pinned<P: Projection>(golden: &Value) {
     let document: P::Document = serde_json::from_value(golden.clone()).unwrap();
@@ -112,8 +112,7 @@ fn is_pinned<P: Projection>(golden: &Value) {
     assert_eq!(names(golden), names(&schema["properties"]));
 }
 
-/// The document and each of its properties has a description, and each declared field is a property of the kind it is
-/// declared as.
+/// The document and each property have a description, and each declared field is a property of the declared kind.
 #[track_caller]
 fn is_described<P: Projection>() {
     let schema = serde_json::to_value(schema_for!(P::Document)).unwrap();
@@ -138,7 +137,7 @@ fn is_text(value: &Value) -> bool {
     value.as_str().is_some_and(|text| !text.is_empty())
 }
 
-/// What a property refers to, if it does.
+/// The schema that a property refers to, or the property itself.
 fn resolved<'v>(schema: &'v Value, property: &'v Value) -> &'v Value {
     let name = property["$ref"].as_str().and_then(|reference| reference.strip_prefix("#/$defs/"));
     name.map_or(property, |name| &schema["$defs"][name])

@@ -1,4 +1,4 @@
-//! The views of commerce from outside: what they make of whatever the domain does, and what their documents look like.
+//! The views of commerce from outside: their documents, and what they contain after any history of the domain.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
 

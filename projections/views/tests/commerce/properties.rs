@@ -1,5 +1,5 @@
-//! What holds for any history of the domain: each view is what the aggregates' states say, worked out from these, and not
-//! from events.
+//! Properties that hold after any history of the domain. What each view must contain is calculated from the states of
+//! the aggregates, not from events.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::shop::{Change, Shop, holds, requests};
 
 proptest! {
     #[test]
-    fn every_order_is_shown_as_it_stands(requests in requests()) {
+    fn the_view_has_the_present_state_of_each_order(requests in requests()) {
         let shop = Shop::after(requests);
         let mut expected = BTreeMap::new();
         for (id, changes) in by_id(&shop.orders) {
@@ -43,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn every_customer_has_ordered_what_the_orders_say(requests in requests()) {
+    fn the_totals_of_each_customer_are_those_of_the_orders(requests in requests()) {
         let shop = Shop::after(requests);
         let mut expected = BTreeMap::new();
         let customer = |change: &Change<Order>| change.after.customer.clone().unwrap();
@@ -52,7 +52,7 @@ proptest! {
             let own: Vec<_> = orders.values().filter(|changes| customer(changes[0]) == name).collect();
             let last = |changes: &[&Change<Order>]| changes.last().unwrap().after.clone();
             let now = |status| own.iter().filter(|changes| last(changes).status == Some(status)).count() as u64;
-            // Only what was confirmed at some time was ever worth something.
+            // Only orders that were confirmed at some time count with their price.
             let worth = |wanted: &[OrderStatus]| {
                 let agreed = own.iter().filter(|changes| {
                     let confirmed = changes.iter().any(|change| became(change, OrderStatus::Confirmed));
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn every_day_has_what_became_of_orders_on_it(requests in requests()) {
+    fn each_day_has_the_changes_of_orders_on_that_day(requests in requests()) {
         let shop = Shop::after(requests);
         let mut days: BTreeMap<String, Vec<&Change<Order>>> = BTreeMap::new();
         for change in shop.orders.iter().filter(|change| moved(change)) {
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn every_sku_is_shown_as_much_as_there_is(requests in requests()) {
+    fn the_view_has_the_present_stock_of_each_sku(requests in requests()) {
         let shop = Shop::after(requests);
         let expected = by_id(&shop.inventories).into_iter().map(|(id, changes)| {
             let Change { after: inventory, at, .. } = changes.last().unwrap();
@@ -130,9 +130,9 @@ proptest! {
     }
 }
 
-/// The histories these properties are about do reach every state, and money goes both ways.
+/// The random histories of these tests reach every status, and contain sales and cancelled sales.
 #[test]
-fn random_requests_make_a_lively_shop() {
+fn random_requests_reach_every_status() {
     let mut runner = TestRunner::deterministic();
     let (mut reached, mut lost, mut settled) = (Vec::new(), 0, 0);
     for _ in 0..64 {
@@ -160,7 +160,7 @@ fn by_id<A>(changes: &[Change<A>]) -> BTreeMap<&'static str, Vec<&Change<A>>> {
     by_id
 }
 
-/// The change after which an order had another status.
+/// Whether the change gave the order another status.
 fn moved(change: &Change<Order>) -> bool {
     change.before.status != change.after.status
 }

@@ -1,4 +1,4 @@
-//! A shop at work: real orders and inventories, deciding what random commands ask of them, while time goes on.
+//! A shop: real orders and inventories that decide on random commands while time passes.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// What is asked of the shop, and how many microseconds after the request before it.
+/// Requests to the shop, each with the microseconds since the previous one.
 pub(crate) type Requests = Vec<(i64, Request)>;
 
 /// A command for one aggregate.
@@ -22,7 +22,8 @@ pub(crate) enum Request {
     Inventory(&'static str, InventoryCommand),
 }
 
-/// A command that was accepted: what the aggregate was before and what it was after, which nobody needs events to know.
+/// A command that was accepted, with the states of the aggregate before and after it. They are known without its
+/// events.
 pub(crate) struct Change<A> {
     pub(crate) id: &'static str,
     pub(crate) at: Timestamp,
@@ -30,7 +31,7 @@ pub(crate) struct Change<A> {
     pub(crate) after: A,
 }
 
-/// All that happened in a shop.
+/// The history of a shop.
 #[derive(Default)]
 pub(crate) struct Shop {
     pub(crate) orders: Vec<Change<Order>>,
@@ -44,7 +45,7 @@ enum Happened {
 }
 
 impl Shop {
-    /// The shop after these requests. What the domain refuses does not happen.
+    /// A shop after these requests. The domain refuses some of them.
     pub(crate) fn after(requests: Requests) -> Self {
         let mut shop = Self::default();
         let mut now = Timestamp::from_second(1_795_000_000).unwrap();
@@ -64,7 +65,7 @@ impl Shop {
         shop
     }
 
-    /// What a view of orders has come to.
+    /// The view of the orders' events.
     pub(crate) fn seen_by_orders<P: Project<Order>>(&self) -> Given<P> {
         self.events.iter().fold(Given::nothing(), |given, (at, id, happened)| match happened {
             Happened::Order(event) => given.at(*at).when::<Order>(id, [event.clone()]),
@@ -72,7 +73,7 @@ impl Shop {
         })
     }
 
-    /// What a view of inventories has come to.
+    /// The view of the inventories' events.
     pub(crate) fn seen_by_inventories<P: Project<Inventory>>(&self) -> Given<P> {
         self.events.iter().fold(Given::nothing(), |given, (at, id, happened)| match happened {
             Happened::Inventory(event) => given.at(*at).when::<Inventory>(id, [event.clone()]),
@@ -81,7 +82,7 @@ impl Shop {
     }
 }
 
-/// The view has these documents, and no others.
+/// Checks that the view has exactly these documents.
 pub(crate) fn holds<P: Projection>(given: Given<P>, expected: &BTreeMap<String, P::Document>)
 where
     P::Document: std::fmt::Debug + PartialEq,
@@ -110,7 +111,7 @@ fn decide<A: Aggregate>(
     events
 }
 
-/// A few aggregates, so that much happens to each, over several days.
+/// Requests to a few aggregates over several days, so that each aggregate gets many.
 pub(crate) fn requests() -> impl Strategy<Value = Requests> {
     const HOUR: i64 = 3_600_000_000;
     let pause = prop_oneof![2 => 0..3i64, 3 => 0..HOUR, 1 => 0..30 * HOUR];

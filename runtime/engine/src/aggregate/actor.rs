@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use dormouse_journal::{AppendError, AppendSession, Committed, Snapshot, Submission};
-use dormouse_kernel::failpoint::{self, Bug, Step};
-use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, Position, Version};
+use dormouse_kernel::failpoint::{self, Step};
+use dormouse_kernel::{Aggregate, AggregateId, AggregateRef, Version};
 use metrics::counter;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::{oneshot, watch};
@@ -18,7 +18,6 @@ use super::key_check::check_key;
 use super::loading::{LoadError, load};
 use super::message::{Message, Reading};
 use super::{Activation, LoadedAggregate};
-use crate::Lifecycle;
 use crate::admission::RequestPermits;
 use crate::delivery::{Answer, Delivery, OpenedDelivery, UndecidedCommand};
 use crate::error::{CommandError, QueryError};
@@ -214,9 +213,6 @@ impl<A: Aggregate> ActorState<A> {
         let mark = Some(loaded.chain.mark());
         self.activation.state.set_empty(false);
         let snapshot = take_due_snapshot(registered, loaded, &id);
-        if let Some(snapshot) = snapshot.as_ref().filter(|_| failpoint::is_planted(Bug::SnapshotAheadOfJournal)) {
-            registered.node.journal.offer_snapshot(snapshot.clone());
-        }
         // In a box, because most commands take no snapshot.
         let snapshot = snapshot.map(|snapshot| Box::new((registered.node.journal.clone(), snapshot)));
         let on_commit = move |appended: Result<Committed, AppendError>| {
@@ -237,11 +233,6 @@ impl<A: Aggregate> ActorState<A> {
             failpoint::reach(Step::Answering);
             answer(reply, permits, Answer::Decided(decided.map_err(CommandError::from)));
         };
-        if failpoint::is_planted(Bug::DropOnDrain) && *registered.node.lifecycle().borrow() != Lifecycle::Running {
-            let version = append.last_version();
-            on_commit(Ok(Committed { first: Position::ZERO, last: Position::ZERO, version }));
-            return Ok(());
-        }
         let submission = Submission::append(append, Some(Arc::clone(&self.session)), on_commit);
         registered.node.journal.submit(submission).await;
         failpoint::reach(Step::Submitted);
@@ -298,10 +289,8 @@ impl<A: Aggregate> ActorState<A> {
         failpoint::reach(Step::FallingAsleep);
         let registered = Arc::clone(&self.activation.registered);
         let aggregate = registered.aggregate(&self.activation.id);
-        let is_durable = |loaded: &&LoadedAggregate<A>| {
-            let durable = !self.session.is_broken() && self.session.durable() == loaded.version;
-            durable || failpoint::is_planted(Bug::EvictWithCommitsInFlight)
-        };
+        let is_durable =
+            |loaded: &&LoadedAggregate<A>| !self.session.is_broken() && self.session.durable() == loaded.version;
         if let Some(loaded) = self.loaded.as_ref().ok().filter(is_durable)
             && loaded.version > Version::ZERO
         {

@@ -1,10 +1,9 @@
-//! The log in memory: for tests, for measuring everything else, and for what need not last.
+//! The log in memory: for tests, for measurements without a disk, and for data that need not last.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
 
 use super::{Connections, Ownership, Placed, Retention, Store};
@@ -13,7 +12,7 @@ use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
 
-/// Keeps everything in memory, and so loses everything with the process.
+/// Keeps everything in memory, and loses it with the process.
 #[derive(Debug)]
 pub struct Memory {
     retention: Retention,
@@ -41,11 +40,11 @@ impl Memory {
 
     fn rows(&self) -> Result<MutexGuard<'_, Rows>, StoreError> {
         let rows = self.lock();
-        if rows.closed { Err(StoreError::Unavailable("it was closed".to_owned())) } else { Ok(rows) }
+        if rows.closed { Err(StoreError::Unavailable("the journal is closed".to_owned())) } else { Ok(rows) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Rows> {
-        // Every change below is made whole before the guard goes, so a panic elsewhere leaves nothing half done.
+        // A panic cannot leave a change half made.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,7 +62,7 @@ impl Store for Memory {
 
     async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
         let mut rows = self.rows().map_err(|error| CommitError::Refused(error.to_string()))?;
-        if rows.epoch != epoch && !failpoint::is_planted(Bug::NoFence) {
+        if rows.epoch != epoch {
             return Err(CommitError::Fenced);
         }
         for placed in batch {
@@ -186,9 +185,9 @@ impl Store for Memory {
     ) -> Result<Vec<AggregateId>, StoreError> {
         let rows = self.rows()?;
         let of_type = rows.snapshots.keys().filter(|aggregate| aggregate.aggregate_type == *aggregate_type);
-        let behind =
+        let following =
             of_type.map(|aggregate| &aggregate.id).filter(|id| after.is_none_or(|after| id.as_str() > after.as_str()));
-        let mut ids: Vec<AggregateId> = behind.cloned().collect();
+        let mut ids: Vec<AggregateId> = following.cloned().collect();
         ids.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
         ids.truncate(limit);
         Ok(ids)

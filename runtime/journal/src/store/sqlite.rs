@@ -1,14 +1,13 @@
 //! The log in SQLite: one file that only grows at its end, and files derived from it.
 //!
-//! `journal.db` holds the events by position and nothing else, so a commit writes a few pages at one end and syncs once.
-//! Where the events of an aggregate are stands in `index.db`, written behind the commits in sorted bulk; what it lacks
-//! is in memory (the tail) as long as this process owns the log, and in the log itself always. Whoever reads puts both
-//! together. `snapshots.db` is a cache. Losing either derived file, or the tail, loses nothing.
+//! `journal.db` holds the events by position and nothing else, so a commit writes a few pages at the end and syncs
+//! once. `index.db` says where the events of an aggregate are. It is written after the commits, sorted and in bulk.
+//! Events that it lacks are in memory (the tail) while this process owns the log, and always in the log itself; readers
+//! combine both. `snapshots.db` is a cache. Losing either derived file, or the tail, loses nothing.
 //!
-//! Background tasks: the [`Indexer`] and the [`WalWatch`], which end with [`close`](Store::close) or when the store is dropped,
-//! and the [loaders](loads), which end when nothing waits for them.
+//! Background tasks: the [`Indexer`] and the [`WalWatch`], which end with [`close`](Store::close) or when the store is
+//! dropped, and the [loaders](loads), which end when no read waits.
 
-mod derived;
 mod error;
 mod events;
 mod files;
@@ -20,7 +19,6 @@ mod loads;
 mod log;
 mod open;
 mod pages;
-mod pool;
 mod read;
 mod readers;
 mod recovery;
@@ -31,22 +29,21 @@ mod snapshots;
 mod tail;
 #[cfg(test)]
 mod tests;
-mod wal;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, CommandKey, Epoch, Position, Version};
+use dormouse_storage::sqlite::WalWatch;
 
 use super::{Access, Connections, Migrated, Ownership, Placed, Retention, Store};
 use crate::error::{CommitError, OpenError, StoreError};
 use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit, Room};
 use crate::snapshot::{AsOf, Snapshot};
-use events::{Events, Wanted};
+use events::{Events, VersionRange};
 use files::Files;
 use indexer::Indexer;
 use log::Log;
@@ -54,26 +51,12 @@ use read::Scope;
 use readers::Readers;
 use snapshots::Snapshots;
 use tail::{Bound, Tail};
-use wal::WalWatch;
 
-/// What files that are derived from a log have in common, also those that others keep beside it: they are recognized by
-/// an id in their header, and whatever is wrong with one, it is made anew.
-pub mod derived_file {
-    pub use super::derived::{create, open};
-    pub use super::error::store as error;
-    pub use super::pool::{Borrowed, Pool};
-    pub use super::schema::Schema;
-    pub use super::wal::WalWatch;
-}
-
-/// How long a commit waits for the index to catch up before it is refused. A full tail takes a second or so to index:
-/// that long means that the index cannot be written at all.
+/// How long a commit waits for room in the tail before it is refused. A full tail takes about a second to index, so
+/// this long means that the index cannot be written at all.
 const BACKPRESSURE: Duration = Duration::from_secs(10);
 
-/// Of a planted bug: what it takes to index half a tail.
-const TIME_TO_GET_AHEAD: Duration = Duration::from_millis(20);
-
-/// Keeps the log in a directory.
+/// The journal in a directory.
 #[derive(Debug)]
 pub struct Sqlite {
     files: Files,
@@ -84,18 +67,18 @@ pub struct Sqlite {
     readers: Arc<Readers>,
     events: Events,
     snapshots: Snapshots,
-    /// `None`: the files are another process's.
+    /// `None`: another process owns the files.
     wals: Mutex<Option<WalWatch>>,
     /// Runs while this process owns the log.
     indexer: Mutex<Option<Indexer>>,
 }
 
 impl Sqlite {
-    /// Opens the journal in a directory. To own it, the directory and the files are made if they are missing; to read
-    /// it, they must be there.
+    /// Opens the journal in a directory. An owner creates the directory and the files if they are missing; a reader
+    /// needs them.
     ///
     /// # Errors
-    /// If it cannot be created, written or read, is not a journal, or was written by a newer binary.
+    /// If the journal cannot be created, written or read, is not a journal, or was written by a newer program.
     pub async fn open(
         directory: &Path,
         config: &dormouse_config::Journal,
@@ -133,7 +116,7 @@ impl Sqlite {
         })
     }
 
-    /// Brings the log in a directory up to date. The derived files need no migration: they are made anew.
+    /// Brings the log in a directory up to date. The derived files need no migration: they are made again.
     ///
     /// # Errors
     /// As with [`open`](Self::open).
@@ -145,7 +128,7 @@ impl Sqlite {
         self.indexer.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Another owner was seen: from now on the files tell everything.
+    /// Notes that another process owns the log. From now on reads use only the files.
     fn lose(&self) {
         self.tail.retire();
         drop(self.indexer());
@@ -172,16 +155,9 @@ impl Store for Sqlite {
 
     async fn commit(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
         if tokio::time::timeout(BACKPRESSURE, self.tail.has_room()).await.is_err() {
-            return Err(CommitError::Refused("the index cannot be written, and too much waits for it".to_owned()));
-        }
-        let ahead = failpoint::is_planted(Bug::IndexAheadOfLog);
-        if ahead {
-            self.tail.push(batch);
-            // Without it the log would nearly always win.
-            tokio::time::sleep(TIME_TO_GET_AHEAD).await;
+            return Err(CommitError::Refused("the index cannot be written, and the tail is full".to_owned()));
         }
         match self.log.append(epoch, batch).await {
-            Ok(()) if ahead => {}
             Ok(()) => self.tail.push(batch),
             Err(CommitError::Fenced) => {
                 self.lose();
@@ -217,8 +193,8 @@ impl Store for Sqlite {
         after: Version,
         limit: PageLimit,
     ) -> Result<Page, StoreError> {
-        let mut wanted = Wanted { aggregate: aggregate.clone(), after, last: Version(u64::MAX), limit };
-        // The tail first: what leaves it meanwhile is in the index by then.
+        let mut wanted = VersionRange { aggregate: aggregate.clone(), after, last: Version(u64::MAX), limit };
+        // The tail first: an append that leaves it meanwhile is in the index by then.
         let Some(part) = self.tail.appends(aggregate, after, limit.events) else {
             return self.events.all(wanted).await;
         };
@@ -286,7 +262,7 @@ impl Store for Sqlite {
 
     async fn close(&self) {
         drop(self.wals.lock().unwrap_or_else(PoisonError::into_inner).take());
-        // Readers first: they are read-only, and the last connection to go should be one that can empty the WAL.
+        // Readers first: the connection that is closed last should be able to write, to empty the WAL.
         self.readers.close().await;
         if let Some(indexer) = self.indexer() {
             indexer.finish().await;

@@ -1,12 +1,12 @@
-//! Whether the writer gets on with what was submitted, by a clock that runs whatever the writer does.
+//! Whether the writer makes progress, by a clock that does not depend on the writer.
 //!
-//! A timer of the writer's own would say nothing while the writer hangs, or the threads it runs on. So the writer notes when
-//! it last finished a batch, and whoever asks compares that with the time.
+//! A timer in the writer would not fire while the writer or its threads hang. So the writer notes when it last finished
+//! a batch, and callers compare that with the time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Since when something has been waiting for the writer.
+/// Since when a submission has been waiting for the writer.
 #[derive(Debug)]
 pub(crate) struct Stall {
     started: Instant,
@@ -21,21 +21,21 @@ impl Stall {
         Self { started: Instant::now(), patience, waiting_since: AtomicU64::new(0) }
     }
 
-    /// Something is submitted.
+    /// Notes a submission.
     pub(crate) fn submitted(&self) {
         if self.waiting_since.load(Ordering::Relaxed) == 0 {
-            // Another submitter may have been first, and then its time counts.
+            // If another submitter was first, its time counts.
             let _earlier = self.waiting_since.compare_exchange(0, self.now(), Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
-    /// The writer has finished a batch, and says whether more waits.
+    /// Notes that the writer has finished a batch, and whether more submissions wait.
     pub(crate) fn finished(&self, more_waits: bool) {
-        // A submission in this very moment may go unnoticed; the next one does not.
+        // A submission in this very moment may be missed; the next one is not.
         self.waiting_since.store(if more_waits { self.now() } else { 0 }, Ordering::Relaxed);
     }
 
-    /// For how long the writer has finished nothing although something waits, if that is longer than it should be.
+    /// For how long the writer has finished nothing although a submission waits. `None` if it is within `patience`.
     pub(crate) fn duration(&self) -> Option<Duration> {
         let since = self.waiting_since.load(Ordering::Relaxed).checked_sub(1)?;
         let waiting = self.started.elapsed().saturating_sub(Duration::from_millis(since));
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_gets_on_is_not() {
+    fn a_writer_that_makes_progress_is_not_stalled() {
         let stall = Stall::new(Duration::from_secs(3600));
         stall.submitted();
         stall.finished(true);

@@ -1,37 +1,37 @@
-//! What reaches the writer.
+//! What callers submit to the writer.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::round::{Round, decide};
+use super::commit_batch::{CommitBatch, decide};
 use crate::append::{Append, Committed};
 use crate::append_session::AppendSession;
 use crate::error::AppendError;
 
-/// What a barrier's submitter had seen was undone: an append before the barrier failed.
+/// The answer to a barrier if an append before it failed: a state that included this append is not durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what was seen is not durable and never will be")]
-pub struct Undone;
+pub struct PredecessorFailed;
 
 type Answer<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
 
-/// Something for the writer to do, in the order of submission. It is answered once, from the writer's task, so an
-/// answer must not block.
-pub struct Submission(pub(super) Kind);
+/// A request to the writer. The writer decides submissions in their order, and answers each of them once, from its own
+/// task: the callback for the answer must not block.
+pub struct Submission(pub(super) Request);
 
-pub(super) enum Kind {
-    Append(Pending),
-    /// Answered once everything submitted before it is decided.
+pub(super) enum Request {
+    Append(PendingAppend),
+    /// Answered once everything that was submitted before is decided.
     Barrier {
         session: Option<Arc<AppendSession>>,
-        answer: Answer<(), Undone>,
+        answer: Answer<(), PredecessorFailed>,
     },
     Close(oneshot::Sender<()>),
 }
 
-pub(super) struct Pending {
+pub(super) struct PendingAppend {
     pub(super) append: Arc<Append>,
     session: Option<Arc<AppendSession>>,
     answer: Answer<Committed, AppendError>,
@@ -39,58 +39,59 @@ pub(super) struct Pending {
 }
 
 impl Submission {
-    /// Events to append. With an append session, they are refused once an earlier append on that append session has failed.
+    /// Events to append. Within an append session they are refused if an earlier append of the session has failed.
     pub fn append(
         append: Append,
         session: Option<Arc<AppendSession>>,
         answer: impl FnOnce(Result<Committed, AppendError>) + Send + 'static,
     ) -> Self {
         let pending =
-            Pending { append: Arc::new(append), session, answer: Box::new(answer), submitted: Instant::now() };
-        Self(Kind::Append(pending))
+            PendingAppend { append: Arc::new(append), session, answer: Box::new(answer), submitted: Instant::now() };
+        Self(Request::Append(pending))
     }
 
-    /// A wait for everything submitted before. With an append session, it is refused if an append on that append session has failed.
+    /// Waits for everything that was submitted before. With an append session, the answer is an error if an append of
+    /// the session has failed.
     pub fn barrier(
         session: Option<Arc<AppendSession>>,
-        answer: impl FnOnce(Result<(), Undone>) + Send + 'static,
+        answer: impl FnOnce(Result<(), PredecessorFailed>) + Send + 'static,
     ) -> Self {
-        Self(Kind::Barrier { session, answer: Box::new(answer) })
+        Self(Request::Barrier { session, answer: Box::new(answer) })
     }
 
     pub(crate) fn close(answer: oneshot::Sender<()>) -> Self {
-        Self(Kind::Close(answer))
+        Self(Request::Close(answer))
     }
 
-    /// Answers it although `unsettled` is not decided: appends are refused, and so is what waits for them. Given back is
-    /// what has to wait.
-    pub(super) fn turn_away(self, error: &AppendError, unsettled: &Round) -> Option<Self> {
+    /// Answers the submission although the outcome of `unresolved` is not known: appends are refused, and a barrier is
+    /// answered if its session has no append there. Gives back what has to wait.
+    pub(super) fn refuse_unless_depending(self, error: &AppendError, unresolved: &CommitBatch) -> Option<Self> {
         match self.0 {
-            Kind::Append(pending) => pending.refuse(error.clone()),
-            Kind::Barrier { session: Some(session), answer } if !unsettled.is_on(&session) => {
+            Request::Append(pending) => pending.refuse(error.clone()),
+            Request::Barrier { session: Some(session), answer } if !unresolved.has_appends_of(&session) => {
                 answer(decide(Some(&session)))
             }
-            waits @ (Kind::Barrier { .. } | Kind::Close(_)) => return Some(Self(waits)),
+            waits @ (Request::Barrier { .. } | Request::Close(_)) => return Some(Self(waits)),
         }
         None
     }
 
     pub(crate) fn refuse(self, error: &AppendError) {
         match self.0 {
-            Kind::Append(pending) => pending.refuse(error.clone()),
-            Kind::Barrier { answer, .. } => answer(Err(Undone)),
-            // Whoever closes a closed journal has what they want.
-            Kind::Close(answer) => _ = answer.send(()),
+            Request::Append(pending) => pending.refuse(error.clone()),
+            Request::Barrier { answer, .. } => answer(Err(PredecessorFailed)),
+            // The journal is closed already, as its caller wants.
+            Request::Close(answer) => _ = answer.send(()),
         }
     }
 }
 
-impl Pending {
-    pub(super) fn is_on(&self, session: &Arc<AppendSession>) -> bool {
+impl PendingAppend {
+    pub(super) fn belongs_to(&self, session: &Arc<AppendSession>) -> bool {
         self.session.as_ref().is_some_and(|own| Arc::ptr_eq(own, session))
     }
 
-    pub(super) fn is_undone(&self) -> bool {
+    pub(super) fn has_failed_predecessor(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_broken())
     }
 
@@ -111,11 +112,11 @@ impl Pending {
 
 impl std::fmt::Debug for Submission {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match &self.0 {
-            Kind::Append(_) => "append",
-            Kind::Barrier { .. } => "barrier",
-            Kind::Close(_) => "close",
+        let request = match &self.0 {
+            Request::Append(_) => "append",
+            Request::Barrier { .. } => "barrier",
+            Request::Close(_) => "close",
         };
-        formatter.debug_tuple("Submission").field(&kind).finish()
+        formatter.debug_tuple("Submission").field(&request).finish()
     }
 }

@@ -1,28 +1,28 @@
-//! Append sessions: nothing builds on what failed.
+//! Append sessions: no append builds on one that failed.
 
 use std::sync::Arc;
 
 use dormouse_faults::{Fault, Faulty};
-use dormouse_journal::{Append, AppendError, AppendSession, Committed, Journal, Submission, Undone};
+use dormouse_journal::{Append, AppendError, AppendSession, Committed, Journal, PredecessorFailed, Submission};
 use dormouse_kernel::{Uuid, Version};
 use tokio::sync::mpsc;
 
 use crate::support::{History, Place, start, submit, whole_history};
 
 on_every_store! {
-    everything_behind_a_failed_append_is_undone,
-    what_came_before_a_failed_append_stands,
+    everything_after_a_failed_append_is_refused,
+    appends_before_a_failed_append_are_committed,
     a_failed_commit_breaks_its_append_sessions,
     an_append_session_knows_what_is_durable,
     barriers_are_answered_in_order,
-    other_append_sessions_go_on,
+    other_append_sessions_are_not_affected,
 }
 
-/// What was answered, in the order of answers.
+/// An answer of the writer.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Append(&'static str, Result<Committed, AppendError>),
-    Barrier(&'static str, Result<(), Undone>),
+    Barrier(&'static str, Result<(), PredecessorFailed>),
 }
 
 struct OnSession {
@@ -58,7 +58,7 @@ impl OnSession {
         answers
     }
 
-    /// Names that were answered with success.
+    /// The names whose answer was success.
     async fn successes(&mut self, count: usize) -> Vec<&'static str> {
         let answers = self.answers(count).await;
         let successes = answers.into_iter().filter_map(|answer| match answer {
@@ -69,7 +69,7 @@ impl OnSession {
     }
 }
 
-/// Holds up the writer with an append of somebody else's, so that what follows makes one batch.
+/// Holds up the writer with the commit of another append, so that the submissions make one batch.
 async fn in_one_batch(store: &Faulty, journal: &Journal, submissions: impl AsyncFnOnce()) {
     let held = store.hold_commits();
     let plug = submit(journal, History::of(&Uuid::new_v4().to_string()).next(1)).await;
@@ -79,7 +79,7 @@ async fn in_one_batch(store: &Faulty, journal: &Journal, submissions: impl Async
     plug.await.unwrap().unwrap();
 }
 
-async fn everything_behind_a_failed_append_is_undone(place: Place) {
+async fn everything_after_a_failed_append_is_refused(place: Place) {
     let journal = place.journal().await;
     let mut session = OnSession::new(&journal);
     let mut account = History::of("a");
@@ -92,17 +92,21 @@ async fn everything_behind_a_failed_append_is_undone(place: Place) {
     let conflict = AppendError::VersionConflict { expected: Version(0), actual: Version(1) };
     assert!(answers.contains(&Answer::Append("first", Err(conflict))));
     for behind in ["second", "third"] {
-        assert!(answers.contains(&Answer::Append(behind, Err(AppendError::Undone))), "{answers:?}");
+        assert!(answers.contains(&Answer::Append(behind, Err(AppendError::PredecessorFailed))), "{answers:?}");
     }
-    assert!(["first", "second", "third"].iter().all(|name| answers.contains(&Answer::Barrier(name, Err(Undone)))));
+    assert!(
+        ["first", "second", "third"]
+            .iter()
+            .all(|name| answers.contains(&Answer::Barrier(name, Err(PredecessorFailed))))
+    );
     assert!(session.session.is_broken());
-    // Even one that the journal would take.
+    // Also an append that the journal would take.
     session.append("fitting", History::of("b").next(1)).await;
-    assert_eq!(session.answers(1).await, [Answer::Append("fitting", Err(AppendError::Undone))]);
+    assert_eq!(session.answers(1).await, [Answer::Append("fitting", Err(AppendError::PredecessorFailed))]);
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 1);
 }
 
-async fn what_came_before_a_failed_append_stands(place: Place) {
+async fn appends_before_a_failed_append_are_committed(place: Place) {
     let store = Faulty::over(place.store().await);
     let journal = start(store.clone()).await;
     let wrong_size = History::of("a").next(0);
@@ -163,7 +167,7 @@ async fn barriers_are_answered_in_order(place: Place) {
     journal.flush().await;
 }
 
-async fn other_append_sessions_go_on(place: Place) {
+async fn other_append_sessions_are_not_affected(place: Place) {
     let journal = place.journal().await;
     let (mut broken, mut other) = (OnSession::new(&journal), OnSession::new(&journal));
     let mut account = History::of("a");

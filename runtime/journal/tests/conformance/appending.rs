@@ -12,7 +12,7 @@ on_every_store! {
     of_concurrent_appends_at_one_version_exactly_one_wins,
     no_events_or_too_many_are_refused,
     an_append_of_1024_events_is_taken,
-    what_was_written_is_read,
+    events_are_read_as_they_were_written,
     unicode_ids_are_told_apart,
     types_and_ids_do_not_run_into_each_other,
     the_head_follows_the_commits,
@@ -75,7 +75,7 @@ async fn a_conflict_fails_only_its_own_command(place: Place) {
 async fn of_concurrent_appends_at_one_version_exactly_one_wins(place: Place) {
     let journal = place.journal().await;
     let mut account = History::of("contended");
-    for round in 0..10 {
+    for version in 0..10 {
         let contenders = (0..8).map(|_| {
             let (journal, mut contender) = (journal.clone(), account.clone());
             tokio::spawn(async move {
@@ -91,7 +91,7 @@ async fn of_concurrent_appends_at_one_version_exactly_one_wins(place: Place) {
                 (Err(error), _) => panic!("{error}"),
             }
         }
-        assert_eq!(winners.len(), 1, "round {round}");
+        assert_eq!(winners.len(), 1, "version {version}");
         account = winners.remove(0);
     }
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 10);
@@ -115,7 +115,7 @@ async fn an_append_of_1024_events_is_taken(place: Place) {
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 1025);
 }
 
-async fn what_was_written_is_read(place: Place) {
+async fn events_are_read_as_they_were_written(place: Place) {
     let journal = place.journal().await;
     let mut account = History::of("a");
     let mebibyte: Vec<u8> = (0..1 << 20).map(|byte: u32| byte.to_le_bytes()[0]).collect();
@@ -129,7 +129,7 @@ async fn what_was_written_is_read(place: Place) {
 
 async fn unicode_ids_are_told_apart(place: Place) {
     let journal = place.journal().await;
-    // Equal to a careless collation: case, accents composed and not, trailing spaces, widths.
+    // Some collations take these for equal: case, composed and decomposed accents, trailing spaces, widths.
     let ids =
         ["straße", "strasse", "STRASSE", "é", "e\u{301}", "e", "日本", "ﾆﾎﾝ", "🐭", "a", "a ", "A", "%", "_", "'\"\\"];
     for (id, events) in ids.iter().zip(1..) {

@@ -1,4 +1,4 @@
-//! The end of a journal, and what is there when it is opened again.
+//! Closing a journal, and opening it again.
 
 use dormouse_faults::Faulty;
 use dormouse_journal::{AppendError, CommitError, Health, PageLimit};
@@ -8,9 +8,9 @@ use crate::support::{History, PATIENCE, Place, account, key, start, submit, whol
 
 on_every_store! {
     a_close_finishes_what_was_submitted,
-    a_closed_journal_takes_nothing_more,
-    a_closed_store_answers_nothing_more,
-    a_journal_nobody_holds_ends;
+    a_closed_journal_takes_no_appends,
+    a_closed_store_refuses_reads_and_commits,
+    a_journal_without_handles_ends;
     durable:
     everything_is_there_after_a_close,
     everything_is_there_without_a_close,
@@ -37,7 +37,7 @@ async fn a_close_finishes_what_was_submitted(place: Place) {
     assert_eq!(store.batches().iter().sum::<usize>(), 100);
 }
 
-async fn a_closed_journal_takes_nothing_more(place: Place) {
+async fn a_closed_journal_takes_no_appends(place: Place) {
     let journal = place.journal().await;
     journal.close().await;
     assert_eq!(journal.append(History::of("a").next(1)).await, Err(AppendError::Closed));
@@ -46,7 +46,7 @@ async fn a_closed_journal_takes_nothing_more(place: Place) {
     journal.close().await;
 }
 
-async fn a_closed_store_answers_nothing_more(place: Place) {
+async fn a_closed_store_refuses_reads_and_commits(place: Place) {
     let store = place.store().await;
     store.close().await;
     store.read_log(Position::ZERO, PageLimit::ONE).await.unwrap_err();
@@ -58,7 +58,7 @@ async fn a_closed_store_answers_nothing_more(place: Place) {
     assert!(matches!(refused, Err(CommitError::Refused(_))), "{refused:?}");
 }
 
-async fn a_journal_nobody_holds_ends(place: Place) {
+async fn a_journal_without_handles_ends(place: Place) {
     let journal = place.journal().await;
     let answer = submit(&journal, History::of("a").next(1)).await;
     let mut health = journal.health();

@@ -1,4 +1,4 @@
-//! Following the log: nothing is skipped, nothing comes twice, and whoever is slow is nobody's trouble.
+//! Feeds: no event is skipped, none comes twice, and a slow feed delays no other.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use tokio::time::timeout;
 use crate::support::{History, PATIENCE, Place, becomes, submit_all, whole_log};
 
 on_every_store! {
-    a_feed_gives_what_was_there_and_then_what_comes,
-    a_feed_begins_where_it_is_told,
-    a_feed_waits_until_there_is_more,
-    what_is_ready_comes_without_waiting,
-    what_is_not_wanted_is_passed_over_and_the_position_says_how_far,
-    pages_take_as_much_memory_as_they_may,
-    what_is_not_known_to_be_durable_is_not_given,
+    a_feed_gives_the_old_events_and_then_the_new_ones,
+    a_feed_begins_after_the_position_it_is_given,
+    a_feed_waits_until_there_are_more_events,
+    events_that_exist_come_without_waiting,
+    events_that_are_not_wanted_are_passed_over_and_the_position_says_how_far,
+    pages_of_a_feed_stay_within_its_bytes,
+    events_that_are_not_known_to_be_durable_are_not_given,
     feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_once,
-    a_feed_that_nobody_reads_costs_the_writer_nothing,
-    events_of_another_owner_are_seen_too,
+    a_feed_that_is_not_read_costs_the_writer_nothing,
+    a_feed_gives_the_events_of_another_owner_too,
     a_feed_that_was_dropped_while_it_waited_has_lost_nothing,
-    a_feed_of_a_closed_journal_says_so_in_the_end,
+    a_feed_of_a_closed_journal_ends_with_an_error,
 }
 
 async fn next(feed: &mut Feed, limit: usize) -> Vec<RecordedEvent> {
@@ -45,7 +45,7 @@ async fn append(journal: &Journal, history: &mut History, events: usize) {
     journal.append(history.next(events)).await.unwrap();
 }
 
-async fn a_feed_gives_what_was_there_and_then_what_comes(place: Place) {
+async fn a_feed_gives_the_old_events_and_then_the_new_ones(place: Place) {
     let journal = place.journal().await;
     let mut account = History::of("a");
     append(&journal, &mut account, 3).await;
@@ -57,18 +57,18 @@ async fn a_feed_gives_what_was_there_and_then_what_comes(place: Place) {
     assert_eq!(seen, whole_log(&journal).await);
 }
 
-async fn a_feed_begins_where_it_is_told(place: Place) {
+async fn a_feed_begins_after_the_position_it_is_given(place: Place) {
     let journal = place.journal().await;
     append(&journal, &mut History::of("a"), 5).await;
     for after in 0..5 {
         let mut feed = journal.feed(Position(after));
         assert_eq!(next(&mut feed, 1).await[0].position, Position(after + 1));
     }
-    // No limit at all would be an answer that never comes.
+    // A limit of zero counts as one: otherwise the feed would wait for ever.
     assert_eq!(next(&mut journal.feed(Position::ZERO), 0).await.len(), 1);
 }
 
-async fn a_feed_waits_until_there_is_more(place: Place) {
+async fn a_feed_waits_until_there_are_more_events(place: Place) {
     let journal = place.journal().await;
     let mut feed = journal.feed(Position::ZERO);
     let waiting = tokio::spawn(async move { next(&mut feed, 10).await });
@@ -77,7 +77,7 @@ async fn a_feed_waits_until_there_is_more(place: Place) {
     assert_eq!(seen, whole_log(&journal).await);
 }
 
-async fn what_is_ready_comes_without_waiting(place: Place) {
+async fn events_that_exist_come_without_waiting(place: Place) {
     let journal = place.journal().await;
     let mut account = History::of("a");
     let mut feed = journal.feed(Position::ZERO);
@@ -91,7 +91,7 @@ async fn what_is_ready_comes_without_waiting(place: Place) {
     assert_eq!(next(&mut feed, 2).await[0].position, Position(4));
 }
 
-async fn what_is_not_wanted_is_passed_over_and_the_position_says_how_far(place: Place) {
+async fn events_that_are_not_wanted_are_passed_over_and_the_position_says_how_far(place: Place) {
     let journal = place.journal().await;
     let (mut one, mut other) = (History::of("one"), History::of("other"));
     let live = journal.feed(Position::ZERO);
@@ -114,7 +114,7 @@ async fn what_is_not_wanted_is_passed_over_and_the_position_says_how_far(place: 
     }
 }
 
-async fn pages_take_as_much_memory_as_they_may(place: Place) {
+async fn pages_of_a_feed_stay_within_its_bytes(place: Place) {
     let journal = place.journal().await;
     let live = journal.feed(Position::ZERO);
     append(&journal, &mut History::of("a"), 100).await;
@@ -132,12 +132,12 @@ async fn pages_take_as_much_memory_as_they_may(place: Place) {
     }
 }
 
-async fn what_is_not_known_to_be_durable_is_not_given(place: Place) {
+async fn events_that_are_not_known_to_be_durable_are_not_given(place: Place) {
     let journal = place.journal().await;
     let mut account = History::of("a");
     append(&journal, &mut account, 2).await;
     let mut feed = journal.feed(Position::ZERO);
-    // What another owner appends is in the log, but nobody here has been told that it is there to stay.
+    // The log has the events of another owner, but this journal does not know yet that they are durable.
     append(&place.journal().await, &mut account, 3).await;
     assert_eq!(feed.ready(10).await.unwrap().len(), 2);
     assert_eq!(feed.ready(10).await.unwrap(), []);
@@ -177,7 +177,7 @@ async fn feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_o
                 let mut feed = feed_behind(Position::ZERO);
                 let mut seen: Vec<RecordedEvent> = Vec::new();
                 while feed.position() < LAST {
-                    // As one that starts again now and then: what follows its position may not be in memory yet.
+                    // A new feed now and then: the ring may not have the events after its position yet.
                     if seen.len() % 7 == 3 {
                         feed = feed_behind(feed.position());
                     }
@@ -204,8 +204,8 @@ async fn feeds_that_switch_between_memory_and_log_see_each_event_of_32_writers_o
     }
 }
 
-async fn a_feed_that_nobody_reads_costs_the_writer_nothing(place: Place) {
-    // More than is kept in memory, in batches of the largest size.
+async fn a_feed_that_is_not_read_costs_the_writer_nothing(place: Place) {
+    // More than the ring keeps, in batches of the largest size.
     const APPENDS: usize = 40;
     const EVENTS: usize = 1000;
 
@@ -220,11 +220,11 @@ async fn a_feed_that_nobody_reads_costs_the_writer_nothing(place: Place) {
         outcome.unwrap();
     }
     assert_eq!(timeout(PATIENCE, reader).await.unwrap().unwrap(), APPENDS * EVENTS);
-    // The first are in memory no more; the log has them.
+    // The ring does not have the first events any more; the log has them.
     assert_eq!(follow(&mut slow, last, 1000).await.len(), APPENDS * EVENTS);
 }
 
-async fn events_of_another_owner_are_seen_too(place: Place) {
+async fn a_feed_gives_the_events_of_another_owner_too(place: Place) {
     let (first, mut account) = (place.journal().await, History::of("a"));
     append(&first, &mut account, 1).await;
     let mut feed = first.feed(Position::ZERO);
@@ -243,7 +243,7 @@ async fn a_feed_that_was_dropped_while_it_waited_has_lost_nothing(place: Place) 
     let mut seen = Vec::new();
     while seen.len() < 60 {
         append(&journal, &mut account, 2).await;
-        // It may be anywhere in it when time is up.
+        // The future may be at any point when the time is over.
         let patience = Duration::from_micros(seen.len() as u64 * 20);
         if let Ok(events) = timeout(patience, feed.next(3)).await {
             seen.extend(events.unwrap());
@@ -253,7 +253,7 @@ async fn a_feed_that_was_dropped_while_it_waited_has_lost_nothing(place: Place) 
     assert_eq!(seen, log[..seen.len()]);
 }
 
-async fn a_feed_of_a_closed_journal_says_so_in_the_end(place: Place) {
+async fn a_feed_of_a_closed_journal_ends_with_an_error(place: Place) {
     let journal = place.journal().await;
     append(&journal, &mut History::of("a"), 1).await;
     let mut feed = journal.feed(Position::ZERO);

@@ -1,4 +1,4 @@
-//! One commit for many: what arrives while a commit is under way makes up the next.
+//! Group commit: submissions during a commit make up the next one.
 
 use dormouse_faults::Faulty;
 use dormouse_kernel::Position;
@@ -7,7 +7,7 @@ use crate::support::{History, Place, start, submit, submit_all, whole_log};
 
 on_every_store! {
     a_thousand_appends_at_once_take_few_commits,
-    what_arrives_during_a_commit_makes_up_the_next,
+    submissions_during_a_commit_make_up_the_next,
     a_batch_holds_no_more_than_1024_events,
     appends_are_committed_in_the_order_of_submission,
 }
@@ -19,12 +19,12 @@ async fn a_thousand_appends_at_once_take_few_commits(place: Place) {
     assert!(outcomes.iter().all(Result::is_ok));
     let commits = store.batches();
     assert_eq!(commits.iter().sum::<usize>(), 1000);
-    // In memory a commit takes hardly longer than a submission, so the writer keeps pace with the submitter.
+    // In memory a commit takes hardly longer than a submission, so batches may have one append.
     let most = if matches!(place, Place::Memory(_)) { 1000 } else { 200 };
     assert!(commits.len() <= most, "{commits:?}");
 }
 
-async fn what_arrives_during_a_commit_makes_up_the_next(place: Place) {
+async fn submissions_during_a_commit_make_up_the_next(place: Place) {
     let store = Faulty::over(place.store().await);
     let journal = start(store.clone()).await;
     let held = store.hold_commits();

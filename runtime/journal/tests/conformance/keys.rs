@@ -1,4 +1,4 @@
-//! Command keys: the same command is not carried out twice.
+//! Command keys: a command is not carried out twice.
 
 use dormouse_faults::Faulty;
 use dormouse_journal::{AppendError, Options};
@@ -12,7 +12,7 @@ on_every_store! {
     a_key_refused_with_its_command_can_be_used_again,
     the_same_key_of_another_aggregate_is_another_key,
     only_the_first_event_of_a_command_carries_its_key,
-    a_key_that_only_its_submitter_thinks_new_is_a_conflict,
+    a_key_that_its_submitter_wrongly_calls_new_is_a_conflict,
 }
 
 async fn a_known_key_is_refused_with_its_first_version(place: Place) {
@@ -21,7 +21,7 @@ async fn a_known_key_is_refused_with_its_first_version(place: Place) {
     journal.append(account.next(2)).await.unwrap();
     journal.append(account.keyed("pay", false, 3)).await.unwrap();
     journal.append(account.next(1)).await.unwrap();
-    // Also when the version is wrong: that it is a repetition says more.
+    // Also if the version is wrong: that the command is repeated says more.
     for mut repeated in [account.clone(), History::of("a")] {
         let refused = journal.append(repeated.keyed("pay", false, 1)).await;
         assert_eq!(refused, Err(AppendError::KnownKey { first: Version(3) }));
@@ -82,12 +82,12 @@ async fn only_the_first_event_of_a_command_carries_its_key(place: Place) {
     assert_eq!(keys, [Some(key("pay")), None, None, Some(key("pay-2"))]);
 }
 
-async fn a_key_that_only_its_submitter_thinks_new_is_a_conflict(place: Place) {
+async fn a_key_that_its_submitter_wrongly_calls_new_is_a_conflict(place: Place) {
     let journal = place.journal().await;
     let mut account = History::of("a");
     let mut stale = account.clone();
     journal.append(account.keyed("pay", true, 1)).await.unwrap();
-    // It had seen all keys up to its version, and there it is wrong.
+    // The submitter claims to know all keys up to its version, and the version is wrong.
     let refused = journal.append(stale.keyed("pay", true, 1)).await;
     assert_eq!(refused, Err(AppendError::VersionConflict { expected: Version(0), actual: Version(1) }));
     assert_eq!(whole_log(&journal).await.len(), 1);

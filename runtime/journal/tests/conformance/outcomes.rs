@@ -1,4 +1,4 @@
-//! When a store gets into trouble: every caller is told the truth, and everything is in the log once or not at all.
+//! Errors of a store: every answer is true, and every append is in the log once or not at all.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use dormouse_kernel::{Position, Version};
 use crate::support::{History, Place, becomes, start, submit, whole_history, whole_log};
 
 on_every_store! {
-    a_lost_answer_is_found_out,
-    a_whole_batch_with_a_lost_answer_is_found_out,
-    a_store_that_is_gone_after_a_lost_answer_is_waited_for,
-    who_comes_while_an_outcome_is_open_is_told,
-    a_batch_that_is_lost_again_and_again_is_refused,
-    a_lost_answer_is_found_out_even_after_a_takeover,
+    an_unknown_outcome_is_resolved,
+    an_unknown_outcome_of_a_whole_batch_is_resolved,
+    an_unknown_outcome_waits_for_a_store_that_does_not_answer,
+    submissions_are_answered_while_an_outcome_is_unknown,
+    a_batch_that_fails_again_and_again_is_refused,
+    an_unknown_outcome_is_resolved_even_after_a_takeover,
     an_unavailable_store_fails_appends_until_it_is_back,
-    a_journal_that_nobody_uses_recovers,
+    an_idle_journal_recovers,
     a_refused_commit_is_not_in_the_log,
 }
 
-async fn troubled(place: &Place) -> (Arc<Faulty>, Journal) {
+async fn faulty(place: &Place) -> (Arc<Faulty>, Journal) {
     let store = Faulty::over(place.store().await);
     let journal = start(store.clone()).await;
     (store, journal)
 }
 
-async fn a_lost_answer_is_found_out(place: Place) {
-    let (store, journal) = troubled(&place).await;
+async fn an_unknown_outcome_is_resolved(place: Place) {
+    let (store, journal) = faulty(&place).await;
     let mut account = History::of("a");
     for (committed, position) in [(true, 1), (false, 2), (true, 3), (false, 4)] {
         store.script([Fault::Lost { committed }]);
@@ -39,14 +39,14 @@ async fn a_lost_answer_is_found_out(place: Place) {
     assert_eq!(*journal.health().borrow(), Health::Ready);
 }
 
-async fn a_whole_batch_with_a_lost_answer_is_found_out(place: Place) {
+async fn an_unknown_outcome_of_a_whole_batch_is_resolved(place: Place) {
     for committed in [true, false] {
         let place = match &place {
             Place::Memory(_) => Place::memory(),
             Place::Sqlite(_) => Place::sqlite(),
             Place::Postgres(_) => Place::postgres(),
         };
-        let (store, journal) = troubled(&place).await;
+        let (store, journal) = faulty(&place).await;
         let held = store.hold_commits();
         let mut answers = vec![submit(&journal, History::of("first").next(1)).await];
         store.commit_arrives().await;
@@ -65,8 +65,8 @@ async fn a_whole_batch_with_a_lost_answer_is_found_out(place: Place) {
     }
 }
 
-async fn a_store_that_is_gone_after_a_lost_answer_is_waited_for(place: Place) {
-    let (store, journal) = troubled(&place).await;
+async fn an_unknown_outcome_waits_for_a_store_that_does_not_answer(place: Place) {
+    let (store, journal) = faulty(&place).await;
     let mut account = History::of("a");
     for committed in [true, false] {
         store.script([Fault::Lost { committed }]);
@@ -77,8 +77,8 @@ async fn a_store_that_is_gone_after_a_lost_answer_is_waited_for(place: Place) {
     assert_eq!(*journal.health().borrow(), Health::Ready);
 }
 
-async fn who_comes_while_an_outcome_is_open_is_told(place: Place) {
-    let (store, journal) = troubled(&place).await;
+async fn submissions_are_answered_while_an_outcome_is_unknown(place: Place) {
+    let (store, journal) = faulty(&place).await;
     store.script([Fault::Lost { committed: true }]);
     store.fail_acquisitions(usize::MAX);
     let open = submit(&journal, History::of("open").next(1)).await;
@@ -86,15 +86,15 @@ async fn who_comes_while_an_outcome_is_open_is_told(place: Place) {
     let mut other = History::of("other");
     let refused = journal.append(other.clone().next(1)).await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
-    // What is not on the append session of the open commit is decided.
+    // A barrier of another append session does not wait for the unknown commit.
     journal.flush_session(&Arc::new(AppendSession::new(Version::ZERO))).await;
     store.fail_acquisitions(0);
     assert_eq!(open.await.unwrap().unwrap().first, Position(1));
     assert_eq!(journal.append(other.next(1)).await.unwrap().first, Position(2));
 }
 
-async fn a_batch_that_is_lost_again_and_again_is_refused(place: Place) {
-    let (store, journal) = troubled(&place).await;
+async fn a_batch_that_fails_again_and_again_is_refused(place: Place) {
+    let (store, journal) = faulty(&place).await;
     store.script([Fault::Lost { committed: false }; 3]);
     let mut account = History::of("a");
     let refused = journal.append(account.clone().next(1)).await;
@@ -104,9 +104,9 @@ async fn a_batch_that_is_lost_again_and_again_is_refused(place: Place) {
     journal.append(account.next(1)).await.unwrap();
 }
 
-async fn a_lost_answer_is_found_out_even_after_a_takeover(place: Place) {
+async fn an_unknown_outcome_is_resolved_even_after_a_takeover(place: Place) {
     for committed in [true, false] {
-        let (store, journal) = troubled(&place).await;
+        let (store, journal) = faulty(&place).await;
         let before = whole_log(&journal).await.len();
         store.script([Fault::TakenOver { committed }]);
         let mut account = History::of(&format!("committed: {committed}"));
@@ -123,7 +123,7 @@ async fn a_lost_answer_is_found_out_even_after_a_takeover(place: Place) {
 }
 
 async fn an_unavailable_store_fails_appends_until_it_is_back(place: Place) {
-    let (store, journal) = troubled(&place).await;
+    let (store, journal) = faulty(&place).await;
     let mut account = History::of("a");
     journal.append(account.next(1)).await.unwrap();
     store.go_down();
@@ -139,8 +139,8 @@ async fn an_unavailable_store_fails_appends_until_it_is_back(place: Place) {
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 2);
 }
 
-async fn a_journal_that_nobody_uses_recovers(place: Place) {
-    let (store, journal) = troubled(&place).await;
+async fn an_idle_journal_recovers(place: Place) {
+    let (store, journal) = faulty(&place).await;
     store.script([Fault::Refused]);
     store.fail_acquisitions(2);
     journal.append(History::of("a").next(1)).await.unwrap_err();
@@ -148,7 +148,7 @@ async fn a_journal_that_nobody_uses_recovers(place: Place) {
 }
 
 async fn a_refused_commit_is_not_in_the_log(place: Place) {
-    let (store, journal) = troubled(&place).await;
+    let (store, journal) = faulty(&place).await;
     let mut account = History::of("a");
     store.script([Fault::Refused]);
     let refused = journal.append(account.clone().keyed("pay", false, 2)).await;

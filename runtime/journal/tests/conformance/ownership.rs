@@ -1,4 +1,4 @@
-//! Epochs: who took over last may append, and nobody else.
+//! Epochs: only the last owner may append.
 
 use std::sync::Arc;
 
@@ -26,15 +26,15 @@ async fn every_acquisition_has_a_greater_epoch_and_knows_the_head(place: Place) 
     let store = place.store().await;
     let mut account = History::of("a");
     let mut last = Epoch::ZERO;
-    for round in 0..3 {
+    for takeover in 0..3 {
         let ownership = place.store().await.acquire(None).await.unwrap();
         assert!(ownership.epoch > last);
-        assert_eq!(ownership.head, Position(round * 2));
+        assert_eq!(ownership.head, Position(takeover * 2));
         last = store.acquire(Some(ownership.epoch)).await.unwrap().epoch;
         assert!(last > ownership.epoch);
-        let batch = [placed(round * 2 + 1, &mut account, 2)];
+        let batch = [placed(takeover * 2 + 1, &mut account, 2)];
         store.commit(last, &batch).await.unwrap();
-        assert_eq!(store.head().await, Ok(Position(round * 2 + 2)));
+        assert_eq!(store.head().await, Ok(Position(takeover * 2 + 2)));
     }
 }
 
@@ -83,7 +83,7 @@ async fn a_commit_races_a_takeover_and_either_counts_or_never_happens(place: Pla
                 assert_eq!(head, owner.head);
                 account = before;
             }
-            // A takeover that waited for long ended the session of the commit, whichever came of that.
+            // A takeover that waited for long ended the session of the commit. It may have happened or not.
             Err(CommitError::Unknown(_)) if head == owner.head => account = before,
             Err(CommitError::Unknown(_)) => assert_eq!(head, owner.head.plus(3)),
             Err(error) => panic!("{error}"),
@@ -109,7 +109,7 @@ async fn a_second_journal_takes_over(place: Place) {
 
     assert_eq!(second.append(account.next(1)).await.unwrap().first, Position(3));
     assert_eq!(whole_history(&second, &account.aggregate).await.len(), 3);
-    // Whoever lost it can still read.
+    // A former owner can still read.
     assert_eq!(whole_log(&first).await.len(), 3);
     assert_eq!(*second.health().borrow(), Health::Ready);
 }
@@ -117,7 +117,7 @@ async fn a_second_journal_takes_over(place: Place) {
 async fn an_idle_owner_notices_that_it_was_taken_over(place: Place) {
     let first = place.journal().await;
     let second = place.journal().await;
-    // It submits nothing: without looking by itself it would show a stale state for ever.
+    // It submits nothing: without its own check it would show a stale state for ever.
     becomes(&first, |health| *health == Health::Fenced).await;
     assert_eq!(*second.health().borrow(), Health::Ready);
 }
@@ -134,7 +134,7 @@ async fn a_takeover_under_load_loses_nothing(place: Place) {
     head.wait_for(|head| head.0 > 0).await.unwrap();
     let second = place.journal().await;
     let taken_over_at = *second.head().borrow();
-    // The queue of the first was long enough for everything, so it was all submitted and all answered.
+    // The queue of the first journal was long enough, so all appends were submitted and answered.
     let outcomes = load.await.unwrap();
     let acknowledged = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     assert_eq!(acknowledged as u64, taken_over_at.0);

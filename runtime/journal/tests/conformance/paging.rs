@@ -1,12 +1,12 @@
-//! Pages are bounded by bytes, whatever the events are like.
+//! Pages stay within their bytes, whatever the sizes of the events.
 
 use dormouse_journal::{Page, PageLimit};
 use dormouse_kernel::{Position, RecordedEvent, Version};
 
 use crate::support::{History, Place, whole_history, whole_log};
 
-/// Payloads of an aggregate: small before large, as they hurt most, and around the size from which SQLite reads an event
-/// by itself.
+/// Sizes of payloads: small ones before large ones, the hardest order, and some around the size from which SQLite reads
+/// an event by itself.
 const PAYLOADS: [usize; 14] = [10, 20, 3_000, 100, 16_200, 16_384, 17_000, 1, 70_000, 300_000, 5, 30_000, 300_000, 300];
 
 const BYTES: [usize; 7] = [0, 1, 1_000, 20_000, 100_000, 400_000, usize::MAX];
@@ -19,7 +19,7 @@ on_every_store! {
     histories_read_together_are_bounded_each_by_itself,
 }
 
-/// The events of a page, worked out from all of them.
+/// The expected events of a page, from all events.
 fn expected(all: &[RecordedEvent], limit: PageLimit) -> &[RecordedEvent] {
     let mut bytes = 0_usize;
     let mut fits = |(number, event): (usize, &RecordedEvent)| {
@@ -33,7 +33,7 @@ fn check(page: &Page, all: &[RecordedEvent], limit: PageLimit) {
     let expected = expected(all, limit);
     assert_eq!(page.len(), expected.len(), "{limit:?}");
     assert!(page.events == expected, "{limit:?}: other events");
-    assert!(page.is_cut || page.len() == all.len(), "{limit:?}: there are more, and the page does not say so");
+    assert!(page.is_cut || page.len() == all.len(), "{limit:?}: there are more events, and the page does not say so");
 }
 
 fn limits() -> impl Iterator<Item = PageLimit> {
@@ -50,7 +50,7 @@ async fn a_page_ends_where_the_next_event_has_no_room(place: Place) {
     let (history, log) = (whole_history(&journal, &one.aggregate).await, whole_log(&journal).await);
     let store = place.store().await;
     for limit in limits() {
-        // What is not indexed yet comes from the owner's memory.
+        // Events that are not indexed yet come from the tail of the owner.
         check(&journal.history(&one.aggregate, Version::ZERO, limit).await.unwrap(), &history, limit);
         for after in 0..=PAYLOADS.len() {
             let page = store.read_aggregate(&one.aggregate, Version(after as u64), limit).await.unwrap();

@@ -1,4 +1,4 @@
-//! What only PostgreSQL can be asked: lost connections, a lost server, a database that is something else's.
+//! Tests of PostgreSQL only: lost connections, a lost server, foreign databases, damaged rows.
 
 use std::sync::Arc;
 
@@ -26,29 +26,29 @@ async fn journal(url: &str) -> Journal {
     start(open(url, Access::Own).await.unwrap()).await
 }
 
-/// Runs SQL beside the journal, without standing in its way.
+/// Runs SQL on a connection beside the journal's, on a blocking thread.
 async fn query(server: &'static Server, url: &str, sql: &'static str) -> String {
     let url = url.to_owned();
     tokio::task::spawn_blocking(move || server.query(&url, sql)).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_terminated_between_commits_goes_on() {
+async fn a_writer_whose_session_ends_between_commits_continues() {
     let server = Server::shared();
     let url = server.create_database();
     let journal = journal(&url).await;
     let mut account = History::of("a");
-    for round in 1..=3 {
+    for appended in 1..=3 {
         journal.append(account.next(2)).await.unwrap();
         assert_eq!(query(server, &url, TERMINATE_WRITERS).await, "t");
-        assert_eq!(journal.append(account.next(1)).await.unwrap().last, Position(round * 3));
+        assert_eq!(journal.append(account.next(1)).await.unwrap().last, Position(appended * 3));
     }
     assert_eq!(whole_history(&journal, &account.aggregate).await.len(), 9);
     assert_eq!(*journal.health().borrow(), Health::Ready);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_idle_when_the_server_went_away_is_opened_anew_without_a_failure() {
+async fn connections_that_were_idle_when_the_server_ended_them_are_opened_again_without_an_error() {
     const IDLE: &str = "
         SELECT bool_and(state_change < now() - interval '1100 milliseconds') FROM pg_stat_activity
         WHERE datname = current_database() AND application_name IN ('dormouse writer', 'dormouse checks')";
@@ -64,7 +64,7 @@ async fn what_was_idle_when_the_server_went_away_is_opened_anew_without_a_failur
     journal.append(account.next(1)).await.unwrap();
     assert_eq!(journal.find_command(&account.aggregate, &key).await, Ok(None));
 
-    // Longer idle than a connection is trusted without asking.
+    // Idle for longer than a connection is used without a test.
     while query(server, &url, IDLE).await != "t" {
         tokio::task::yield_now().await;
     }
@@ -86,7 +86,7 @@ async fn a_writer_terminated_during_commits_loses_nothing_and_doubles_nothing() 
         tokio::spawn(async move {
             let mut account = History::of(&id.to_string());
             for _ in 0..APPENDS {
-                // The trouble shows as a delay, not as a refusal: what happened is found out.
+                // The lost session delays the append, but does not refuse it: the writer resolves the outcome.
                 journal.append(account.next(1)).await.unwrap();
             }
             account
@@ -99,7 +99,7 @@ async fn a_writer_terminated_during_commits_loses_nothing_and_doubles_nothing() 
         let reached = tokio::time::timeout(PATIENCE, head.wait_for(|head| head.0 >= next)).await;
         drop(reached.expect("there is progress in between").unwrap());
         terminated += query(server, &url, TERMINATE_WRITERS).await.lines().count();
-        // Somewhere in the middle of what comes next; never one batch again and again, which would be refused.
+        // In the middle of later appends, and never the same batch again and again, which would be refused.
         next = head.borrow().0 + 25;
     }
     assert!(terminated > 0);
@@ -113,7 +113,7 @@ async fn a_writer_terminated_during_commits_loses_nothing_and_doubles_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_crashes_and_comes_back_has_everything() {
+async fn a_server_that_crashes_and_starts_again_has_everything() {
     let mut server = Server::start();
     let url = server.create_database();
     let journal = journal(&url).await;
@@ -127,7 +127,7 @@ async fn a_server_that_crashes_and_comes_back_has_everything() {
     })
     .await
     .unwrap();
-    // Its outcome cannot be known before the server is back, so it is not answered before.
+    // Its outcome cannot be known before the server is back, so there is no answer before.
     let in_doubt = submit(&journal, account.next(1)).await;
     becomes(&journal, |health| matches!(health, Health::Recovering(_))).await;
     journal.ping().await.unwrap_err();
@@ -140,7 +140,7 @@ async fn a_server_that_crashes_and_comes_back_has_everything() {
     let answered = tokio::time::timeout(PATIENCE, in_doubt).await.unwrap().unwrap();
     match answered {
         Ok(committed) => assert_eq!(committed.first, Position(21)),
-        // That is as good an answer, if nothing was sent.
+        // This answer is also right, if nothing was sent.
         Err(AppendError::Unavailable(_)) => {
             account = History::of("another");
             becomes(&journal, |health| *health == Health::Ready).await;
@@ -160,7 +160,7 @@ async fn a_batch_that_the_database_refuses_is_refused_whole() {
     let mut account = History::of("a");
     let twice = Arc::new(account.clone().next(1));
     let placed = |first, append: &Arc<_>| Placed { first: Position(first), append: Arc::clone(append) };
-    // The writer never lets this through; the unique index is the second lock on that door.
+    // The writer never commits this; the unique index checks it a second time.
     let refused = store.commit(owner.epoch, &[placed(1, &twice), placed(2, &twice)]).await;
     let Err(CommitError::Refused(reason)) = &refused else { panic!("{refused:?}") };
     assert!(reason.ends_with("(SQLSTATE 23505)"), "{reason}");
@@ -186,6 +186,25 @@ async fn a_damaged_snapshot_is_skipped() {
     query(server, &url, "UPDATE snapshots SET body = '\\x010204' WHERE version = 3").await;
     query(server, &url, "UPDATE snapshots SET chain = '\\x01' WHERE version = 2").await;
     assert_eq!(store.snapshot(&account("a"), AsOf::Now).await, Ok(Some(snapshot(1))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_negative_number_is_damage() {
+    let server = Server::shared();
+    let url = server.create_database();
+    journal(&url).await.append(History::of("a").keyed("k", false, 2)).await.unwrap();
+    let store = open(&url, Access::Read).await.unwrap();
+    query(server, &url, "UPDATE events SET version = -version").await;
+    query(server, &url, "UPDATE log_head SET epoch = -1, position = -1").await;
+    let key = CommandKey::new("k").unwrap();
+    let errors = [
+        store.read_log(Position::ZERO, PageLimit::ALL).await.unwrap_err(),
+        store.versions(&[account("a")]).await.unwrap_err(),
+        store.find_command(&account("a"), &key).await.unwrap_err(),
+        store.head().await.unwrap_err(),
+        store.epoch().await.unwrap_err(),
+    ];
+    assert!(errors.iter().all(|error| matches!(error, StoreError::Damaged(_))), "{errors:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,7 +275,7 @@ async fn a_schema_is_migrated_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_does_not_fit_is_refused() {
+async fn a_newer_or_foreign_or_empty_database_is_refused() {
     let server = Server::shared();
     let newer = server.create_database();
     open(&newer, Access::Own).await.unwrap();
@@ -293,14 +312,14 @@ async fn a_reader_reads_beside_the_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn journals_in_schemas_of_one_database_are_apart() {
+async fn journals_in_schemas_of_one_database_are_separate() {
     let server = Server::shared();
     let url = server.create_database();
-    let of_nobody = open(&format!("{url}?options=-c%20search_path%3Dnobody"), Access::Own).await;
-    assert!(matches!(of_nobody, Err(OpenError::Unreachable { .. })), "{of_nobody:?}");
+    let missing = open(&format!("{url}?options=-c%20search_path%3Dnobody"), Access::Own).await;
+    assert!(matches!(missing, Err(OpenError::Unreachable { .. })), "{missing:?}");
     journal(&url).await.append(History::of("a").next(2)).await.unwrap();
     server.query(&url, "CREATE SCHEMA tenant");
-    // Its search path shows the other's tables behind its own.
+    // Its search path includes the tables of the other journal, after its own.
     let tenant = journal(&format!("{url}?options=-c%20search_path%3Dtenant,public")).await;
     assert_eq!(whole_log(&tenant).await, []);
     tenant.append(History::of("a").next(1)).await.unwrap();

@@ -1,4 +1,4 @@
-//! The log is read from servers that follow the one it is written to: no event is missing, or comes late, because of it.
+//! Reading the log from replicas: no event is missing or late because of that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ async fn read(store: &Arc<dyn Store>) -> Vec<RecordedEvent> {
     }
 }
 
-/// How many pages the replica was asked for.
+/// How many pages were read from the replica.
 fn asked(replica: &Server) -> usize {
     const COUNT: &str = "SELECT count(*) FROM regexp_matches(pg_read_file('../log'), 'WHERE position >' || ' ', 'g')";
     replica.query(&replica.url("postgres"), COUNT).parse().unwrap()

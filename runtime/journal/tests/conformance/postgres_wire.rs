@@ -1,10 +1,10 @@
-//! What PostgreSQL's store does when the wire to it fails, at the worst moments.
+//! The PostgreSQL store when its connections fail, at the worst moments.
 
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_harness::{Cut, Fault, Moment, Postgres as Server, Proxy, Way};
+use dormouse_harness::{Cut, Direction, Fault, Moment, Postgres as Server, Proxy};
 use dormouse_journal::store::{Access, Placed, Postgres};
 use dormouse_journal::{CommitError, Store, StoreError};
 use dormouse_kernel::Position;
@@ -17,7 +17,7 @@ const APPEND: &str = "INSERT INTO events";
 /// A part of the statement that takes the journal over, and of no other.
 const ACQUIRE: &str = "SET epoch = epoch + 1";
 
-/// A store that gives up early, so that nobody waits long for what has been swallowed.
+/// A store that gives up early, so that the tests need not wait long for a lost reply.
 async fn store_at(url: &str) -> Arc<dyn Store> {
     let mut config = config().journal;
     config.postgres.connect_timeout = Duration::from_millis(500);
@@ -31,7 +31,7 @@ async fn in_time<T>(work: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_append_whose_answer_is_cut_off_is_found_out() {
+async fn an_append_whose_reply_is_cut_off_is_resolved() {
     let proxy = Proxy::before(&Server::shared().create_database());
     let journal = start(store_at(proxy.url()).await).await;
     let mut account = History::of("a");
@@ -44,7 +44,7 @@ async fn an_append_whose_answer_is_cut_off_is_found_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_acquisition_whose_answer_is_cut_off_recognizes_itself() {
+async fn an_acquisition_whose_reply_is_cut_off_recognizes_itself() {
     let proxy = Proxy::before(&Server::shared().create_database());
     let cut_the_answer = || proxy.strike(ACQUIRE, Moment::BeforeAnswer, Fault::Cut(Cut::Reset));
     let store = store_at(proxy.url()).await;
@@ -57,13 +57,17 @@ async fn an_acquisition_whose_answer_is_cut_off_recognizes_itself() {
     }
     let confirmed = store.acquire(Some(first.epoch)).await.unwrap();
     assert!(confirmed.epoch > first.epoch.next());
-    // That is over now: the old epoch is like any other.
+    // After the confirmation the old epoch is like any other.
     assert_eq!(store.acquire(Some(first.epoch)).await, Err(StoreError::Fenced));
 
     cut_the_answer();
     store.acquire(Some(confirmed.epoch)).await.unwrap_err();
     store_at(proxy.url()).await.acquire(None).await.unwrap();
-    assert_eq!(store.acquire(Some(confirmed.epoch)).await, Err(StoreError::Fenced), "a stranger came after");
+    assert_eq!(
+        store.acquire(Some(confirmed.epoch)).await,
+        Err(StoreError::Fenced),
+        "another owner has taken over since"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +87,7 @@ async fn an_append_is_made_again_if_it_was_lost_on_the_way_or_before_its_commit(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_append_on_a_wire_that_goes_silent_is_found_out_once_there_is_another() {
+async fn an_append_on_a_connection_that_goes_silent_is_resolved_once_there_is_another() {
     for moment in [Moment::BeforeRequest, Moment::BeforeCommit, Moment::BeforeAnswer] {
         let proxy = Proxy::before(&Server::shared().create_database());
         let journal = start(store_at(proxy.url()).await).await;
@@ -98,18 +102,18 @@ async fn an_append_on_a_wire_that_goes_silent_is_found_out_once_there_is_another
             tokio::task::yield_now().await;
         }
         proxy.restore();
-        // The old connection never says another word, and before the commit it holds the head row locked.
+        // The old connection stays silent, and before the commit it holds the lock of the head row.
         assert_eq!(in_time(append).await.unwrap().unwrap().last, Position(3), "{moment:?}");
         assert_eq!(whole_log(&journal).await.len(), 3, "{moment:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readers_on_a_wire_that_went_silent_give_their_places_back() {
+async fn readers_on_connections_that_went_silent_give_their_permits_back() {
     let proxy = Proxy::before(&Server::shared().create_database());
     let store = store_at(proxy.url()).await;
-    for way in [Way::Requests, Way::Answers] {
-        // More than there are places, and all of them in use.
+    for way in [Direction::Requests, Direction::Answers] {
+        // More readers than connections.
         let readers = || heads(&store);
         assert!(in_time(readers()).await.iter().all(Result::is_ok));
         proxy.go_silent(way);
@@ -128,15 +132,15 @@ async fn heads(store: &Arc<dyn Store>) -> Vec<Result<Position, StoreError>> {
             tokio::spawn(async move { store.head().await })
         })
         .collect();
-    let mut answers = Vec::new();
+    let mut results = Vec::new();
     for read in reads {
-        answers.push(read.await.unwrap());
+        results.push(read.await.unwrap());
     }
-    answers
+    results
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_read_on_a_connection_that_has_died_is_read_on_another() {
+async fn a_read_on_a_dead_connection_is_repeated_on_another() {
     let proxy = Proxy::before(&Server::shared().create_database());
     let store = store_at(proxy.url()).await;
     let owner = store.acquire(None).await.unwrap();
@@ -145,7 +149,7 @@ async fn what_is_read_on_a_connection_that_has_died_is_read_on_another() {
     for cut in [Cut::Fin, Cut::Reset] {
         assert_eq!(store.head().await, Ok(Position(1)));
         assert_eq!(store.versions(slice::from_ref(&append.aggregate)).await.unwrap().len(), 1);
-        // Used a moment ago, so nobody asks it whether it still stands.
+        // The connection was used a moment ago, so it is not tested before its next use.
         proxy.cut(cut);
         assert_eq!(store.head().await, Ok(Position(1)));
         assert_eq!(store.versions(slice::from_ref(&append.aggregate)).await.unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! Reading by aggregate and by position, and that what is read is what was written.
+//! Reading by aggregate and by position.
 
 use dormouse_journal::{Anchor, Page, PageLimit, ReadError};
 use dormouse_kernel::{Chain, Position, Version};
@@ -10,10 +10,10 @@ on_every_store! {
     an_unknown_aggregate_has_no_events,
     the_log_is_read_in_pages,
     an_acknowledged_append_is_seen_at_once,
-    a_reader_beside_32_writers_sees_no_gap_and_nothing_appear_behind_it,
+    a_reader_beside_32_writers_sees_no_gap_and_no_event_appear_before_its_position,
     events_after_an_anchor_follow_it,
     a_wrong_anchor_is_damage,
-    versions_are_told_in_the_order_asked,
+    versions_have_the_order_of_the_aggregates_asked_for,
 }
 
 async fn a_history_is_read_in_pages(place: Place) {
@@ -72,7 +72,7 @@ async fn an_acknowledged_append_is_seen_at_once(place: Place) {
     }
 }
 
-async fn a_reader_beside_32_writers_sees_no_gap_and_nothing_appear_behind_it(place: Place) {
+async fn a_reader_beside_32_writers_sees_no_gap_and_no_event_appear_before_its_position(place: Place) {
     const WRITERS: u64 = 32;
     const APPENDS: u64 = 20;
     const EVENTS: u64 = WRITERS * APPENDS * 2;
@@ -110,7 +110,7 @@ async fn a_reader_beside_32_writers_sees_no_gap_and_nothing_appear_behind_it(pla
         writer.await.unwrap();
     }
     let seen = tokio::time::timeout(PATIENCE, reader).await.unwrap().unwrap();
-    // What it saw while it was written is what is there now: nothing came in between.
+    // The reader saw the log as it is now: no event was inserted before its position.
     assert_eq!(seen, crate::support::whole_log(&journal).await);
 }
 
@@ -141,7 +141,7 @@ async fn a_wrong_anchor_is_damage(place: Place) {
     }
 }
 
-async fn versions_are_told_in_the_order_asked(place: Place) {
+async fn versions_have_the_order_of_the_aggregates_asked_for(place: Place) {
     let journal = place.journal().await;
     for (id, events) in ["a", "b", "c"].into_iter().zip(1..) {
         journal.append(History::of(id).next(events)).await.unwrap();

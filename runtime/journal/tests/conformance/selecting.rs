@@ -8,11 +8,11 @@ use dormouse_kernel::{Position, RecordedEvent};
 use crate::support::{History, Place, aggregate, whole_log};
 
 on_every_store! {
-    a_filter_finds_what_meets_it_page_by_page,
-    what_does_not_meet_the_filter_takes_no_room,
-    a_filtered_read_looks_at_some_thousands_of_events_and_says_how_far_it_came,
-    a_feed_through_a_filter_brings_what_meets_it_from_the_log_and_from_memory,
-    a_feed_waits_for_its_turn_to_read_the_log_and_not_for_what_is_in_memory,
+    a_filter_finds_its_events_page_by_page,
+    events_that_do_not_meet_the_filter_take_no_room,
+    a_filtered_read_covers_some_thousands_of_events_and_says_how_far_it_came,
+    a_feed_with_a_filter_gives_its_events_from_the_log_and_from_memory,
+    a_feed_waits_for_its_turn_to_read_the_log_but_not_for_events_in_memory,
 }
 
 fn filter(types: &[&str], events: &[&str]) -> LogFilter {
@@ -24,7 +24,7 @@ fn history(aggregate_type: &str, id: &str) -> History {
     History::of_aggregate(aggregate(aggregate_type, id))
 }
 
-/// The types of aggregates take turns, and so do the names of events.
+/// Events of two types of aggregates in alternation, of three types of events.
 async fn fill(journal: &Journal) {
     let mut histories = ["account", "order"].map(|name| history(name, "a"));
     for number in 0..12 {
@@ -33,7 +33,7 @@ async fn fill(journal: &Journal) {
     }
 }
 
-async fn a_filter_finds_what_meets_it_page_by_page(place: Place) {
+async fn a_filter_finds_its_events_page_by_page(place: Place) {
     let journal = place.journal().await;
     fill(&journal).await;
     let (log, head) = (whole_log(&journal).await, Position(12));
@@ -67,7 +67,7 @@ async fn a_filter_finds_what_meets_it_page_by_page(place: Place) {
     assert_eq!((&part.events[..], part.reached), (&log[2..4], Position(4)));
 }
 
-async fn what_does_not_meet_the_filter_takes_no_room(place: Place) {
+async fn events_that_do_not_meet_the_filter_take_no_room(place: Place) {
     let journal = place.journal().await;
     let (mut large, mut small) = (history("large", "a"), history("small", "a"));
     for _ in 0..5 {
@@ -77,12 +77,12 @@ async fn what_does_not_meet_the_filter_takes_no_room(place: Place) {
     let limit = PageLimit::events(100).bytes(10_000).largest(10_000);
     let page = journal.select_log(Position::ZERO, Position(10), &filter(&["small"], &[]), limit).await.unwrap();
     assert_eq!((page.events.len(), page.reached), (5, Position(10)));
-    // Of what is wanted, one that is too large stops the read in front of it.
+    // A wanted event that is too large stops the read before it.
     let page = journal.select_log(Position::ZERO, Position(10), &filter(&["large"], &[]), limit).await.unwrap();
     assert_eq!((page.events.len(), page.reached), (0, Position::ZERO));
 }
 
-async fn a_filtered_read_looks_at_some_thousands_of_events_and_says_how_far_it_came(place: Place) {
+async fn a_filtered_read_covers_some_thousands_of_events_and_says_how_far_it_came(place: Place) {
     let journal = place.journal().await;
     let mut common = history("common", "a");
     for _ in 0..10 {
@@ -105,11 +105,11 @@ async fn take(feed: &mut Feed, wanted: &LogFilter, until: u64) -> Vec<u64> {
     positions
 }
 
-async fn a_feed_through_a_filter_brings_what_meets_it_from_the_log_and_from_memory(place: Place) {
+async fn a_feed_with_a_filter_gives_its_events_from_the_log_and_from_memory(place: Place) {
     let journal = place.journal().await;
     fill(&journal).await;
     let orders = filter(&["order"], &["opened", "closed"]);
-    // Nobody subscribed before: this comes from the log.
+    // There was no feed before, so these events come from the log.
     let mut feed = journal.feed(Position::ZERO).only(orders.clone());
     assert_eq!(take(&mut feed, &orders, 12).await, [4, 6, 10, 12]);
     let mut later = history("order", "later");
@@ -119,7 +119,7 @@ async fn a_feed_through_a_filter_brings_what_meets_it_from_the_log_and_from_memo
     assert_eq!(take(&mut feed, &orders, 15).await, [13, 14, 15]);
 }
 
-async fn a_feed_waits_for_its_turn_to_read_the_log_and_not_for_what_is_in_memory(place: Place) {
+async fn a_feed_waits_for_its_turn_to_read_the_log_but_not_for_events_in_memory(place: Place) {
     let journal = place.journal().await;
     let turns = CatchUps::new(NonZeroU32::MIN);
     let mut account = History::of("a");
@@ -130,7 +130,7 @@ async fn a_feed_waits_for_its_turn_to_read_the_log_and_not_for_what_is_in_memory
     journal.append(account.next(1)).await.unwrap();
     assert_eq!(live.next(10).await.unwrap().len(), 1);
     let reading = tokio::spawn(async move { behind.next(10).await });
-    // Time enough for it to read, if it did not wait.
+    // Long enough for the feed to read, if it did not wait.
     for _ in 0..100 {
         assert_eq!(journal.read_log(Position::ZERO, PageLimit::ALL).await.unwrap().len(), 4);
     }

@@ -1,4 +1,4 @@
-//! Snapshots: the latest that fits, and no more than needed.
+//! Snapshots: which one is found, and which are kept.
 
 use dormouse_journal::{AsOf, Snapshot};
 use dormouse_kernel::{Chain, Timestamp, Version};
@@ -10,11 +10,11 @@ on_every_store! {
     a_snapshot_of_the_same_version_is_replaced,
     five_snapshots_are_kept,
     old_snapshots_are_dropped,
-    of_a_long_history_some_snapshots_are_kept_all_over_it,
+    a_long_history_keeps_snapshots_spread_over_it,
     the_latest_snapshot_is_kept_however_old,
     an_aggregate_keeps_its_snapshots_when_others_drop_theirs,
     a_snapshot_comes_back_as_it_was_given,
-    who_has_snapshots_is_listed_by_id;
+    aggregates_with_snapshots_are_listed_by_id;
     durable:
     a_snapshot_offered_before_the_close_is_there_after_it,
 }
@@ -45,7 +45,7 @@ async fn the_latest_snapshot_that_fits_is_found(place: Place) {
     assert_eq!(found(AsOf::Now).await, 30);
     for (wanted, version) in [(9, 0), (10, 10), (19, 10), (20, 20), (29, 20), (30, 30), (99, 30)] {
         assert_eq!(found(AsOf::Version(Version(wanted))).await, version);
-        // Each was recorded as many seconds after the start as its version says.
+        // Each was recorded as many seconds after the start as its version.
         assert_eq!(found(AsOf::Time(at(wanted.cast_signed()))).await, version);
     }
     assert_eq!(store.snapshot(&account("b"), AsOf::Now).await, Ok(None));
@@ -59,7 +59,7 @@ async fn a_snapshot_of_the_same_version_is_replaced(place: Place) {
     store.save_snapshots(&[first]).await.unwrap();
     store.save_snapshots(std::slice::from_ref(&second)).await.unwrap();
     assert_eq!(store.snapshot(&account("a"), AsOf::Now).await, Ok(Some(second.clone())));
-    // Also within one call: the last counts.
+    // Also within one call: the last one counts.
     store.save_snapshots(&[second, third.clone()]).await.unwrap();
     assert_eq!(store.snapshot(&account("a"), AsOf::Now).await, Ok(Some(third)));
 }
@@ -90,10 +90,10 @@ async fn old_snapshots_are_dropped(place: Place) {
     assert_eq!(found(2).await, Some(young));
 }
 
-async fn of_a_long_history_some_snapshots_are_kept_all_over_it(place: Place) {
+async fn a_long_history_keeps_snapshots_spread_over_it(place: Place) {
     let store = place.store().await;
     for latest in (500..=60_000).step_by(500) {
-        // Each is older than retention allows when the next is taken.
+        // Each is older than the retention allows when the next is taken.
         let taken_at = at(0) + days(latest / 5);
         store.save_snapshots(&[taken(snapshot("a", latest), taken_at)]).await.unwrap();
     }
@@ -102,7 +102,7 @@ async fn of_a_long_history_some_snapshots_are_kept_all_over_it(place: Place) {
         let found = store.snapshot(&account("a"), AsOf::Version(Version(version))).await.unwrap();
         let found = found.map_or(0, |snapshot| snapshot.version.0);
         kept.insert(found);
-        // Two pieces of 4,096, as a sixteenth of the history is rounded up to, and what lies between two snapshots.
+        // Two pieces of 4,096, to which a sixteenth of the history is rounded up, and the distance of two snapshots.
         assert!(version - found <= 2 * 4_096 + 500, "{version} from {found}");
     }
     assert!(kept.len() <= 16 + 5, "{kept:?}");
@@ -112,7 +112,7 @@ async fn the_latest_snapshot_is_kept_however_old(place: Place) {
     let store = place.store().await;
     let oldest = taken(snapshot("a", 10), at(0) - days(400));
     store.save_snapshots(std::slice::from_ref(&oldest)).await.unwrap();
-    // An older state, taken today: the latest is older than retention allows, and yet the latest.
+    // An older state, taken today: the latest snapshot is older than the retention allows, but it is the latest.
     store.save_snapshots(&[taken(snapshot("a", 5), at(0))]).await.unwrap();
     assert_eq!(store.snapshot(&account("a"), AsOf::Now).await, Ok(Some(oldest)));
 }
@@ -126,7 +126,7 @@ async fn an_aggregate_keeps_its_snapshots_when_others_drop_theirs(place: Place) 
     assert_eq!(store.snapshot(&account("busy"), AsOf::Version(Version(1))).await, Ok(None));
 }
 
-async fn who_has_snapshots_is_listed_by_id(place: Place) {
+async fn aggregates_with_snapshots_are_listed_by_id(place: Place) {
     let store = place.store().await;
     for id in ["b", "a", "Z", "ä", "c"] {
         store.save_snapshots(&[snapshot(id, 1), snapshot(id, 2)]).await.unwrap();

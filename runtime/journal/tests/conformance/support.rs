@@ -1,4 +1,4 @@
-//! Where journals are kept, and histories to keep in them.
+//! Places for journals, and histories to append.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use dormouse_kernel::{
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-/// Longer than anything here takes, and shorter than anybody waits for a test that hangs.
+/// Longer than anything here takes, and short enough for a test that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs the tests, which take a [`Place`], in modules `memory`, `sqlite` and `postgres`. Those after `durable:` need a
-/// place that outlasts its handle.
+/// Runs the tests, which take a [`Place`], in modules `memory`, `sqlite` and `postgres`. Tests after `durable:` need a
+/// place that outlasts its handle, and do not run in memory.
 macro_rules! on_every_store {
     ($($test:ident),+ $(,)? $(; durable: $($durable:ident),+ $(,)?)?) => {
         on_every_store!(@in memory: $($test),+);
@@ -39,7 +39,7 @@ macro_rules! on_every_store {
     };
 }
 
-/// Where a journal is kept. It can be opened more than once.
+/// Where a journal is stored. It can be opened more than once.
 pub(crate) enum Place {
     Memory(Arc<Memory>),
     Sqlite(TempDir),
@@ -59,7 +59,7 @@ impl Place {
         Self::Postgres(postgres_url(&PostgresServer::shared().create_database()))
     }
 
-    /// Another opening of the same storage; in memory there is but one.
+    /// Opens the same storage once more. In memory there is only one store.
     pub(crate) async fn store(&self) -> Arc<dyn Store> {
         let config = config();
         match self {
@@ -119,13 +119,13 @@ pub(crate) fn key(key: &str) -> CommandKey {
     CommandKey::new(key).unwrap()
 }
 
-/// Seconds after some moment, for events and snapshots that must be apart in time.
+/// A time some seconds after a fixed one, for events and snapshots at different times.
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-/// What an aggregate's actor knows: how far its history goes, so that it can be continued. A clone is another actor that
-/// believes the same.
+/// What the actor of an aggregate knows: the end of its history, to continue it. A clone is another actor with the same
+/// belief.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     pub(crate) aggregate: AggregateRef,
@@ -146,12 +146,12 @@ impl History {
         Anchor { version: self.version, chain: self.chain }
     }
 
-    /// A command that makes so many events.
+    /// A command with this many events.
     pub(crate) fn next(&mut self, events: usize) -> Append {
         self.command(None, vec![b"payload".to_vec(); events])
     }
 
-    /// A command that makes one event with this name.
+    /// A command with one event of this type.
     pub(crate) fn named(&mut self, event_type: &'static str) -> Append {
         let before = self.chain;
         let mut append = self.next(1);
@@ -161,13 +161,13 @@ impl History {
         append
     }
 
-    /// A command with a key, which makes so many events.
+    /// A command with a key and this many events.
     pub(crate) fn keyed(&mut self, name: &str, known_new: bool, events: usize) -> Append {
         let key = AppendKey { key: key(name), known_new };
         self.command(Some(key), vec![b"payload".to_vec(); events])
     }
 
-    /// A command that makes events with these payloads, each a second after the other.
+    /// A command with events that have these payloads, each recorded a second after the one before.
     pub(crate) fn command(&mut self, key: Option<AppendKey>, payloads: Vec<Vec<u8>>) -> Append {
         let expected = self.version;
         let mut events = Vec::new();
@@ -178,7 +178,7 @@ impl History {
                 event_type: "deposited".into(),
                 schema_version: 3,
                 payload,
-                // Every event is unlike any other: in production it has an id.
+                // Every event differs from all others: in production it has an id.
                 metadata: Uuid::new_v4().into_bytes().to_vec(),
                 recorded_at: at(i64::try_from(version.0).unwrap()),
                 chain: Chain::ROOT,
@@ -192,7 +192,7 @@ impl History {
     }
 }
 
-/// Submits all at once, and only then waits for the answers, which come in the order of the appends.
+/// Submits all appends, and only then waits for the answers. The results have the order of the appends.
 pub(crate) async fn submit_all(
     journal: &Journal,
     appends: impl IntoIterator<Item = Append>,
@@ -216,7 +216,7 @@ pub(crate) async fn submit(journal: &Journal, append: Append) -> oneshot::Receiv
     answered
 }
 
-/// Everything in the log, which must be without gaps.
+/// The whole log, which must have no gaps.
 pub(crate) async fn whole_log(journal: &Journal) -> Vec<RecordedEvent> {
     let events = journal.read_log(Position::ZERO, PageLimit::ALL).await.unwrap().events;
     assert!(events.iter().zip(1..).all(|(event, position)| event.position == Position(position)));

@@ -1,4 +1,4 @@
-//! An aggregate that counts, as many events at once as it is told.
+//! An aggregate that counts, with any number of events per command.
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent, Rejection};
 use schemars::JsonSchema;

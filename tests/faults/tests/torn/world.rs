@@ -1,4 +1,4 @@
-//! A node that goes down in the middle of a commit, and the one that is started on what it left.
+//! A node that goes down during a commit, and the node that is started on the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +23,15 @@ pub(crate) struct Node {
     tallies: Aggregates<Tally>,
 }
 
-/// What is left of a node, and what its clients were told.
+/// The storage that a node leaves, and the answers to its clients.
 pub(crate) struct Wreck {
     storage: Arc<dyn Store>,
     pub(crate) answers: Vec<Answer>,
 }
 
 impl Wreck {
-    /// Aggregates `a` and `plug` have one event each when a commit of three commands is torn: three events each for `a`, `b` and `c`.
+    /// Aggregates `a` and `plug` have one event each. Then a commit of three commands is torn: three events each for
+    /// `a`, `b` and `c`.
     pub(crate) async fn of(tear: Tear) -> Self {
         Self::build(tear, ["a", "b", "c"], false).await
     }
@@ -64,11 +65,11 @@ impl Wreck {
         drop(held);
         plug.await.unwrap().unwrap();
         store.crashes().await;
-        let mut told = Vec::new();
+        let mut results = Vec::new();
         for answer in answers {
-            told.push(answer.await.unwrap());
+            results.push(answer.await.unwrap());
         }
-        Self { storage: Arc::clone(store.inner()), answers: told }
+        Self { storage: Arc::clone(store.inner()), answers: results }
     }
 
     pub(crate) async fn reopen(&self) -> Node {
@@ -99,7 +100,7 @@ impl Node {
         tokio::spawn(async move { tallies.execute(to, TallyCommand::Count { times }, options).await })
     }
 
-    /// The version after a command that makes so many events.
+    /// The version after a command with this many events.
     pub(crate) async fn add(&self, to: &str, times: u64) -> Result<Version, CommandError<Never>> {
         Ok(self.send(to, times, CommandOptions::default()).await?.version)
     }

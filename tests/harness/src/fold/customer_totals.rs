@@ -1,10 +1,10 @@
-//! The view `customer-totals`: added up over the orders as they stand.
+//! The view `customer-totals`: sums over the current orders.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::Kept;
+use super::ViewDocument;
 use super::orders::{Order, Status};
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Total<'a> {
     position: u64,
 }
 
-pub(super) fn of<'a>(orders: impl Iterator<Item = &'a Order>) -> BTreeMap<String, Kept> {
+pub(super) fn of<'a>(orders: impl Iterator<Item = &'a Order>) -> BTreeMap<String, ViewDocument> {
     let mut totals: BTreeMap<&str, Total<'_>> = BTreeMap::new();
     for order in orders {
         let Some(status) = order.status else { continue };
@@ -53,7 +53,7 @@ impl<'a> Total<'a> {
         self.position = self.position.max(order.turned);
     }
 
-    fn kept(&self, customer: &str) -> Kept {
+    fn kept(&self, customer: &str) -> ViewDocument {
         let document = json!({
             "customer": customer,
             "orders": self.orders,
@@ -66,6 +66,6 @@ impl<'a> Total<'a> {
             "last_order_at": self.last_order_at,
             "updated_at": self.updated_at,
         });
-        Kept { document, position: self.position }
+        ViewDocument { document, position: self.position }
     }
 }

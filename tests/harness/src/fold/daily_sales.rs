@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::Kept;
+use super::ViewDocument;
 use super::moment::day;
 use super::orders::Order;
 
-/// What happened on each day.
+/// Counts and amounts of each day.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Days(BTreeMap<String, Day>);
 
@@ -24,8 +24,8 @@ struct Day {
 }
 
 impl Days {
-    /// Takes in what happens to an order, which is as it was before.
-    pub(super) fn enter(&mut self, name: &str, order: &Order, now: &str, position: u64) {
+    /// Applies an event of an order. `order` is the order before the event.
+    pub(super) fn apply(&mut self, name: &str, order: &Order, now: &str, position: u64) {
         if name == "LineAdded" {
             return;
         }
@@ -45,13 +45,13 @@ impl Days {
         }
     }
 
-    pub(super) fn kept(&self) -> BTreeMap<String, Kept> {
+    pub(super) fn kept(&self) -> BTreeMap<String, ViewDocument> {
         self.0.iter().map(|(date, day)| (date.clone(), day.kept(date))).collect()
     }
 }
 
 impl Day {
-    fn kept(&self, date: &str) -> Kept {
+    fn kept(&self, date: &str) -> ViewDocument {
         let document = json!({
             "day": date,
             "placed": self.placed,
@@ -62,6 +62,6 @@ impl Day {
             "cancelled_cents": self.cancelled_cents,
             "revenue_cents": self.sold_cents - self.cancelled_cents,
         });
-        Kept { document, position: self.position }
+        ViewDocument { document, position: self.position }
     }
 }

@@ -1,51 +1,52 @@
-//! Where a view is not what the events amount to.
+//! Compares the views of a server with the fold of its log.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::shown::wait_for_views;
-use super::{Fold, Log, Shown, VIEWS};
+use super::served::wait_for_views;
+use super::{Fold, Log, ServedView, VIEWS};
 use crate::Client;
 
-/// A view, or a document of it, that is not what it must be.
+/// A view, or one of its documents, that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Which view.
+    /// The name of the view.
     pub view: &'static str,
-    /// Which document; empty if it is the view as a whole.
+    /// The key of the document; empty for the view as a whole.
     pub key: String,
-    /// What is wrong.
-    pub wrong: Wrong,
-    /// What was seen.
+    /// What is different.
+    pub wrong: Mismatch,
+    /// A description of what the server returned.
     pub seen: String,
 }
 
 /// What can be wrong with a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wrong {
-    /// The server does not show it.
+pub enum Mismatch {
+    /// The server did not return the view.
     Unreadable,
-    /// It is not where the log ends.
+    /// The view's position is not the end of the log.
     Position,
-    /// A document is not there.
+    /// A document is missing.
     Missing,
-    /// A document is there that should not be.
+    /// A document exists that should not.
     Unexpected,
-    /// A document came twice in one list.
+    /// A document appears twice in one list.
     Repeated,
-    /// A document does not say what the events amount to.
+    /// A document differs from the fold of the events.
     Content,
-    /// A document is said to have changed last by another event.
+    /// The document names another event as the one that last changed it.
     Changed,
 }
 
-/// How long views may take to see the whole log.
+/// The time in which views must process the whole log.
 const VIEW_BOUND: Duration = Duration::from_secs(60);
 
-/// Where the server's views are not what its log amounts to, once they have seen all of it. Nobody may be writing.
+/// Waits until the server's views have processed its whole log, and returns their differences from the fold. No client
+/// may write meanwhile.
 ///
 /// # Panics
-/// When nothing was written, which shows nothing, or a view does not get so far.
+/// When the log is empty, because then the test shows nothing, or when a view does not reach the end of the log.
 #[must_use]
 #[track_caller]
 pub fn differences(client: &Client) -> Vec<Difference> {
@@ -53,41 +54,41 @@ pub fn differences(client: &Client) -> Vec<Difference> {
     assert!(log.head() > 0, "nothing was written: this run shows nothing");
     wait_for_views(client, log.head(), VIEW_BOUND);
     let fold = Fold::of(&log);
-    let of_view = |view: &'static str| match Shown::of(client, view) {
+    let of_view = |view: &'static str| match ServedView::of(client, view) {
         Ok(shown) => fold.differences(view, &shown),
-        Err(said) => vec![Difference { view, key: String::new(), wrong: Wrong::Unreadable, seen: said }],
+        Err(said) => vec![Difference { view, key: String::new(), wrong: Mismatch::Unreadable, seen: said }],
     };
     VIEWS.into_iter().flat_map(of_view).collect()
 }
 
 impl Fold {
-    /// Where a view is not what the events so far amount to.
+    /// The differences of a view from the events so far.
     #[must_use]
-    pub fn differences(&self, view: &'static str, shown: &Shown) -> Vec<Difference> {
+    pub fn differences(&self, view: &'static str, shown: &ServedView) -> Vec<Difference> {
         let mut found = Vec::new();
         let mut find = |key: &str, wrong, seen| found.push(Difference { view, key: key.to_owned(), wrong, seen });
         if shown.at != self.at() {
-            find("", Wrong::Position, format!("it is at {}, and the log ends at {}", shown.at, self.at()));
+            find("", Mismatch::Position, format!("it is at {}, and the log ends at {}", shown.at, self.at()));
         }
         for key in &shown.repeated {
-            find(key, Wrong::Repeated, "it was on more than one page, or more than once on one".to_owned());
+            find(key, Mismatch::Repeated, "it was on more than one page, or more than once on one".to_owned());
         }
         let expected = self.view(view);
         for (key, wanted) in &expected {
             let Some(is) = shown.documents.get(key) else {
-                find(key, Wrong::Missing, format!("should be {}", wanted.document));
+                find(key, Mismatch::Missing, format!("should be {}", wanted.document));
                 continue;
             };
             if is.document != wanted.document {
-                find(key, Wrong::Content, format!("is {}, should be {}", is.document, wanted.document));
+                find(key, Mismatch::Content, format!("is {}, should be {}", is.document, wanted.document));
             }
             if is.position != wanted.position {
-                find(key, Wrong::Changed, format!("changed at {}, should have at {}", is.position, wanted.position));
+                find(key, Mismatch::Changed, format!("changed at {}, should have at {}", is.position, wanted.position));
             }
         }
         for (key, is) in &shown.documents {
             if !expected.contains_key(key) {
-                find(key, Wrong::Unexpected, format!("is {}", is.document));
+                find(key, Mismatch::Unexpected, format!("is {}", is.document));
             }
         }
         found

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::Kept;
+use super::ViewDocument;
 
-/// With fewer pieces available, stock is low.
+/// Stock is low if fewer pieces are available.
 const LOW: i64 = 10;
 
-/// How much there is of a sku, and what of it is promised to whom.
+/// The stock of a sku, and the quantities that are reserved for orders.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stock {
     sku: String,
@@ -20,7 +20,7 @@ pub(super) struct Stock {
 }
 
 impl Stock {
-    pub(super) fn enter(
+    pub(super) fn apply(
         &mut self,
         sku: &str,
         name: &str,
@@ -49,7 +49,7 @@ impl Stock {
         Ok(())
     }
 
-    pub(super) fn kept(&self) -> Kept {
+    pub(super) fn kept(&self) -> ViewDocument {
         let reserved: i64 = self.promised.values().sum();
         let available = self.on_hand - reserved;
         let document = json!({
@@ -61,6 +61,6 @@ impl Stock {
             "low_stock": available < LOW,
             "updated_at": self.updated_at,
         });
-        Kept { document, position: self.position }
+        ViewDocument { document, position: self.position }
     }
 }

@@ -1,23 +1,23 @@
-//! The log, read page by page as any client could.
+//! The log, read page by page through the public API.
 
 use serde_json::Value;
 
 use crate::Client;
 
-/// Events in one page: the most that the server gives.
+/// Events in one page: the server's maximum.
 const PAGE: usize = 1000;
 
-/// Every event there is, in the order of the commits.
+/// All events in the order of the commits.
 #[derive(Debug, Clone, Default)]
 pub struct Log {
     events: Vec<Value>,
 }
 
 impl Log {
-    /// Reads it to its end. Nobody should write meanwhile who matters.
+    /// Reads the log to its end. Events that are written meanwhile may be missing.
     ///
     /// # Panics
-    /// When the server does not give it, or a position is left out.
+    /// When the server returns an error, or a position is missing.
     #[must_use]
     #[track_caller]
     pub fn read(client: &Client) -> Self {
@@ -26,10 +26,10 @@ impl Log {
         log
     }
 
-    /// Reads what has come since.
+    /// Reads the events that were added since.
     ///
     /// # Panics
-    /// When the server does not give it, or a position is left out.
+    /// When the server returns an error, or a position is missing.
     #[track_caller]
     pub fn read_on(&mut self, client: &Client) {
         let mut next = Some(format!("/v1/events?after={}&limit={PAGE}", self.head()));
@@ -52,7 +52,7 @@ impl Log {
         self.events.len() as u64
     }
 
-    /// The events behind one position and up to another.
+    /// The events after one position, up to and including another.
     pub(super) fn between(&self, after: u64, to: u64) -> &[Value] {
         assert!(to <= self.head(), "the log ends at {}, before {to}", self.head());
         &self.events[(after as usize).min(to as usize)..to as usize]

@@ -2,18 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::Kept;
+use super::ViewDocument;
 
-/// An order as it stands.
+/// The current state of an order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Order {
     pub(super) status: Option<Status>,
     pub(super) customer: String,
     pub(super) total_cents: i64,
-    /// It was confirmed once, whatever became of it.
+    /// The order was confirmed at some time, also if it was cancelled later.
     pub(super) was_confirmed: bool,
     pub(super) placed_at: String,
-    /// When anything but a further line came, and where that is in the log.
+    /// Time and position of the last event that was not `LineAdded`.
     pub(super) turned_at: String,
     pub(super) turned: u64,
     id: String,
@@ -48,7 +48,7 @@ impl Status {
 }
 
 impl Order {
-    pub(super) fn enter(
+    pub(super) fn apply(
         &mut self,
         id: &str,
         name: &str,
@@ -90,7 +90,7 @@ impl Order {
         Ok(())
     }
 
-    pub(super) fn kept(&self) -> Kept {
+    pub(super) fn kept(&self) -> ViewDocument {
         let document = json!({
             "order": self.id,
             "status": self.status.map(Status::name),
@@ -106,7 +106,7 @@ impl Order {
             "cancelled_at": self.cancelled_at,
             "updated_at": self.updated_at,
         });
-        Kept { document, position: self.position }
+        ViewDocument { document, position: self.position }
     }
 
     fn take(&mut self, line: &Value) {

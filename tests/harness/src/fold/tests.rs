@@ -1,12 +1,12 @@
-//! A checker that finds nothing proves nothing: here is one log with the views it amounts to, written by hand, and each
-//! way in which a view can be wrong.
+//! A checker that finds nothing proves nothing. These tests have one log with its views, written by hand, and make each
+//! error that a view can have.
 
 use serde_json::{Value, json};
 
 use super::*;
 
-/// Ada orders tea, adds a cup and confirms; Bob orders and cancels what he had confirmed; tea is delivered, and some of
-/// it promised.
+/// Ada orders tea, adds a cup and confirms. Bob orders, confirms and cancels. Tea is delivered, and some of it is
+/// reserved.
 fn events() -> Vec<Value> {
     let line = |sku: &str, pieces: u64, cents: u64| json!({"sku": sku, "quantity": pieces, "unit_price_cents": cents});
     let created = |customer: &str| json!({"customer": customer, "email": "a@b.c", "lines": [line("tea", 2, 350)]});
@@ -23,7 +23,7 @@ fn events() -> Vec<Value> {
         ("order", "o-1", 4, "OrderShipped", json!({"tracking": "1Z"})),
     ];
     let event = |(position, (aggregate, id, version, kind, data)): (u64, _)| {
-        // The last two come a day later.
+        // The last two events are one day later.
         let recorded_at = if position < 9 { format!("2026-11-20T10:00:0{position}Z") } else { LATER.to_owned() };
         json!({
             "aggregate": aggregate, "id": id, "version": version, "position": position, "type": kind,
@@ -39,8 +39,8 @@ fn at(second: u64) -> String {
     format!("2026-11-20T10:00:0{second}.000000Z")
 }
 
-/// What the server shows of each view when all is well.
-fn shown(view: &str) -> Shown {
+/// The correct content of each view.
+fn shown(view: &str) -> ServedView {
     let later = "2026-11-21T10:00:00.500000Z";
     let tea = json!({"sku": "tea", "quantity": 2, "unit_price_cents": 350});
     let order = |id: &str, customer: &str| json!({"order": id, "customer": customer, "email": "a@b.c"});
@@ -102,8 +102,8 @@ fn shown(view: &str) -> Shown {
             ("2026-11-21", 10, day("2026-11-21", [0, 0, 1, 0], [0, 0, 0])),
         ],
     };
-    let kept = |(key, position, document): (&str, u64, Value)| (key.to_owned(), Kept { document, position });
-    Shown { at: 10, documents: documents.into_iter().map(kept).collect(), repeated: Vec::new() }
+    let kept = |(key, position, document): (&str, u64, Value)| (key.to_owned(), ViewDocument { document, position });
+    ServedView { at: 10, documents: documents.into_iter().map(kept).collect(), repeated: Vec::new() }
 }
 
 fn day(day: &str, [placed, confirmed, shipped, cancelled]: [u64; 4], [sold, lost, revenue]: [i64; 3]) -> Value {
@@ -121,19 +121,19 @@ fn with(mut document: Value, more: Value) -> Value {
 
 fn fold_of(events: &[Value]) -> Fold {
     let mut fold = Fold::new();
-    events.iter().for_each(|event| fold.enter(event).unwrap());
+    events.iter().for_each(|event| fold.apply(event).unwrap());
     fold
 }
 
-/// What is found wrong with what the server shows of a view, after this was done to it.
+/// The differences that are found after `break_it` has changed the view.
 #[track_caller]
-fn wrong(view: &'static str, break_it: impl FnOnce(&mut Shown)) -> Vec<Wrong> {
+fn wrong(view: &'static str, break_it: impl FnOnce(&mut ServedView)) -> Vec<Mismatch> {
     let mut shown = shown(view);
     break_it(&mut shown);
     fold_of(&events()).differences(view, &shown).iter().map(|difference| difference.wrong).collect()
 }
 
-fn document<'a>(shown: &'a mut Shown, key: &str) -> &'a mut Kept {
+fn document<'a>(shown: &'a mut ServedView, key: &str) -> &'a mut ViewDocument {
     shown.documents.get_mut(key).unwrap()
 }
 
@@ -146,54 +146,57 @@ fn views_that_are_what_the_events_amount_to_differ_in_nothing() {
 
 #[test]
 fn a_document_that_is_missing_is_found() {
-    assert_eq!(wrong("orders", |shown| drop(shown.documents.remove("o-1"))), [Wrong::Missing]);
-    assert_eq!(wrong("daily-sales", |shown| drop(shown.documents.remove("2026-11-21"))), [Wrong::Missing]);
+    assert_eq!(wrong("orders", |shown| drop(shown.documents.remove("o-1"))), [Mismatch::Missing]);
+    assert_eq!(wrong("daily-sales", |shown| drop(shown.documents.remove("2026-11-21"))), [Mismatch::Missing]);
 }
 
 #[test]
 fn a_document_too_many_is_found() {
-    let add = |shown: &mut Shown| {
+    let add = |shown: &mut ServedView| {
         let tea = shown.documents["tea"].clone();
         shown.documents.insert("cup".to_owned(), tea);
     };
-    assert_eq!(wrong("inventory", add), [Wrong::Unexpected]);
-    assert_eq!(wrong("inventory", |shown| shown.repeated.push("tea".to_owned())), [Wrong::Repeated]);
+    assert_eq!(wrong("inventory", add), [Mismatch::Unexpected]);
+    assert_eq!(wrong("inventory", |shown| shown.repeated.push("tea".to_owned())), [Mismatch::Repeated]);
 }
 
 #[test]
 fn a_wrong_amount_is_found_wherever_it_is() {
     for view in VIEWS {
         let documents = shown(view).documents;
-        let fields = |kept: &Kept| kept.document.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let fields = |kept: &ViewDocument| kept.document.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         let all = documents.iter().flat_map(|(key, kept)| fields(kept).into_iter().map(move |field| (key, field)));
         for (key, field) in all {
-            let change = |shown: &mut Shown| document(shown, key).document[&field] = json!("something else");
-            assert_eq!(wrong(view, change), [Wrong::Content], "{view}/{key}: {field}");
+            let change = |shown: &mut ServedView| document(shown, key).document[&field] = json!("something else");
+            assert_eq!(wrong(view, change), [Mismatch::Content], "{view}/{key}: {field}");
         }
     }
-    assert_eq!(wrong("customer-totals", |shown| document(shown, "Ada").document["new"] = json!(1)), [Wrong::Content]);
+    assert_eq!(
+        wrong("customer-totals", |shown| document(shown, "Ada").document["new"] = json!(1)),
+        [Mismatch::Content]
+    );
 }
 
 #[test]
 fn a_position_that_is_not_the_right_one_is_found() {
-    assert_eq!(wrong("orders", |shown| shown.at = 9), [Wrong::Position]);
-    assert_eq!(wrong("orders", |shown| shown.at = 11), [Wrong::Position]);
-    assert_eq!(wrong("customer-totals", |shown| document(shown, "Bob").position = 7), [Wrong::Changed]);
+    assert_eq!(wrong("orders", |shown| shown.at = 9), [Mismatch::Position]);
+    assert_eq!(wrong("orders", |shown| shown.at = 11), [Mismatch::Position]);
+    assert_eq!(wrong("customer-totals", |shown| document(shown, "Bob").position = 7), [Mismatch::Changed]);
 }
 
-/// Each event once left out of what the server made of the log, and each once twice: every one of them shows in some
-/// view, although a later one may cover it up in others.
+/// Leaves out each event once, and applies each event twice once. Every such error shows in some view, although a later
+/// event may hide it in others.
 #[test]
 fn an_event_that_was_left_out_or_counted_twice_is_found() {
     let all = events();
     for (place, event) in all.iter().enumerate() {
         let (mut skipped, mut repeated) = (Unchecked::default(), Unchecked::default());
         for (other, event) in all.iter().enumerate() {
-            repeated.enter(event);
+            repeated.apply(event);
             if other == place {
-                repeated.enter(event);
+                repeated.apply(event);
             } else {
-                skipped.enter(event);
+                skipped.apply(event);
             }
         }
         for made in [skipped, repeated] {
@@ -203,7 +206,7 @@ fn an_event_that_was_left_out_or_counted_twice_is_found() {
     }
 }
 
-/// Views as a careless product makes them: it adds to numbers whatever comes.
+/// Views of a product that adds numbers for every event that arrives.
 #[derive(Default)]
 struct Unchecked {
     lines: BTreeMap<String, Vec<Value>>,
@@ -211,7 +214,7 @@ struct Unchecked {
 }
 
 impl Unchecked {
-    fn enter(&mut self, event: &Value) {
+    fn apply(&mut self, event: &Value) {
         let (id, kind, data) = (event["id"].as_str().unwrap(), event["type"].as_str().unwrap(), &event["data"]);
         match kind {
             "OrderCreated" => self.lines.entry(id.to_owned()).or_default().push(data["lines"][0].clone()),
@@ -222,8 +225,8 @@ impl Unchecked {
         *self.counted.entry(kind.to_owned()).or_default() += amount;
     }
 
-    /// What is right, but for the numbers that it has counted itself.
-    fn shown(&self, view: &str) -> Shown {
+    /// The correct documents, with the numbers that this product has counted.
+    fn shown(&self, view: &str) -> ServedView {
         let counted = |kind: &str| self.counted.get(kind).copied().unwrap_or_default();
         let mut shown = shown(view);
         match view {
@@ -255,7 +258,7 @@ fn what_is_no_log_is_refused() {
     let refused = |break_it: fn(&mut Vec<Value>)| {
         let (mut events, mut fold) = (events(), Fold::new());
         break_it(&mut events);
-        events.iter().find_map(|event| fold.enter(event).err()).expect("somebody notices")
+        events.iter().find_map(|event| fold.apply(event).err()).expect("the model refuses an event")
     };
     assert_eq!(refused(|events| drop(events.remove(3))), "position 5 follows 3");
     assert_eq!(refused(|events| events[3]["position"] = json!(3)), "position 3 follows 3");
@@ -280,9 +283,9 @@ fn a_fold_stops_where_it_is_told_to() {
 #[test]
 fn pages_are_put_together() {
     let item = |key: &str| json!({"key": key, "position": 3, "document": {"sku": key}});
-    let mut shown = Shown::default();
+    let mut shown = ServedView::default();
     shown.add(json!({"items": [item("a"), item("b")], "next": "…", "position": 7})).unwrap();
     shown.add(json!({"items": [item("b"), item("c")], "next": null, "position": 8})).unwrap();
     assert_eq!((shown.at, shown.documents.len(), shown.repeated), (8, 3, vec!["b".to_owned()]));
-    assert_eq!(Shown::default().add(json!({"position": 1, "items": [{"key": "a"}]})), None);
+    assert_eq!(ServedView::default().add(json!({"position": 1, "items": [{"key": "a"}]})), None);
 }

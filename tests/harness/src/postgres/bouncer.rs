@@ -1,4 +1,4 @@
-//! PgBouncer in front of a cluster: what many operators have between an application and PostgreSQL.
+//! PgBouncer in front of a cluster, as many operators run it between an application and PostgreSQL.
 
 use std::fs;
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use super::{PORT_ATTEMPTS, Postgres, START_BOUND, STOP_BOUND, free_port};
 use crate::guard::{Guarded, Orphan, guarded};
 
-/// A running PgBouncer. Dropping it stops it.
+/// A running PgBouncer. It stops when it is dropped.
 #[derive(Debug)]
 pub struct PgBouncer {
     server: Guarded,
@@ -20,8 +20,8 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one in front of a cluster, in this mode (`session`, `transaction`, `statement`), that drops these parameters of
-    /// its clients' startup messages.
+    /// Starts PgBouncer in front of a cluster, in this mode (`session`, `transaction`, `statement`). It ignores these
+    /// parameters of its clients' startup messages.
     ///
     /// # Panics
     /// When it does not start.
@@ -35,7 +35,7 @@ impl PgBouncer {
         panic!("PgBouncer does not start; tests/run installs it");
     }
 
-    /// The URL of a database behind it.
+    /// The URL of a database through PgBouncer.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
@@ -73,7 +73,7 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Debian installs it in a directory that only root has in its PATH.
+/// Debian installs it in a directory that is only in root's PATH.
 fn program() -> &'static str {
     const DEBIAN: &str = "/usr/sbin/pgbouncer";
     if Path::new(DEBIAN).is_file() { DEBIAN } else { "pgbouncer" }

@@ -1,4 +1,4 @@
-//! A server that follows another one: a streaming replica, which can be read and held back.
+//! A streaming replica of a server. It can be read, and paused.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::Postgres;
 
 impl Postgres {
-    /// A server of its own that follows this one from now on, as it is, with all of its databases. It can be read, also
-    /// while this one is stopped, and is stopped and started again like any other.
+    /// Starts a replica of this server with all of its databases. It can be read while this server is stopped, and can
+    /// be stopped and started again.
     ///
     /// # Panics
-    /// When it cannot be made or does not start; the message shows why.
+    /// When it cannot be created or does not start; the message shows why.
     #[must_use]
     pub fn start_replica(&self) -> Self {
         static SLOTS: AtomicU32 = AtomicU32::new(0);
         let mut replica = Self::without_files();
-        // Kept for it, however long it is down: what it has not seen yet.
+        // The slot keeps the log that the replica has not received, however long the replica is stopped.
         let slot = format!("replica_{}", SLOTS.fetch_add(1, Ordering::Relaxed));
         let mut backup = Command::new(replica.programs.join("pg_basebackup"));
         backup
@@ -31,7 +31,7 @@ impl Postgres {
         replica
     }
 
-    /// Lets this replica stay as it is, whatever the one it follows does. It still answers.
+    /// Pauses the replay on this replica. It still answers reads.
     pub fn pause_replay(&self) {
         let url = self.url("postgres");
         self.query(&url, "SELECT pg_wal_replay_pause()");
@@ -40,7 +40,7 @@ impl Postgres {
         });
     }
 
-    /// Lets a paused replica go on.
+    /// Continues the replay.
     pub fn resume_replay(&self) {
         self.query(&self.url("postgres"), "SELECT pg_wal_replay_resume()");
     }

@@ -1,33 +1,34 @@
-//! As much of PostgreSQL's protocol as it takes to know where a statement begins and ends on the wire.
+//! The part of PostgreSQL's protocol that shows where a statement begins and ends.
 
 use std::collections::HashMap;
 
-/// Every message but the first ones of a connection begins with a letter; then comes its length, which counts itself.
+/// Every message begins with a letter, except for the first ones of a connection. Then follows its length, which
+/// includes the length field.
 const HEADER: usize = 5;
 
-/// The code in the message that ends the untagged beginning of a connection: version 3.0 of the protocol.
+/// The code of the startup message of protocol version 3.0, after which messages have tags.
 const STARTUP: [u8; 4] = [0, 3, 0, 0];
 
-/// What a message says about the statement that a [`Trap`](super::Trap) waits for.
+/// What a message means for the statement that a [`Trap`](super::Trap) waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The statement is asked for.
+    /// The request to execute the statement.
     Request,
-    /// The end of what was asked for: on it, the server commits.
+    /// The end of the request, on which the server commits.
     Sync,
-    /// A statement that is asked for and ended by one message.
+    /// One message that requests the statement and ends the request.
     Whole,
     Other,
 }
 
-/// Cuts what a client sends into messages.
+/// Splits the bytes of a client into messages.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     unread: Vec<u8>,
     started: bool,
-    /// SQL by the name under which it was prepared.
+    /// The SQL text of each prepared statement, by name.
     prepared: HashMap<Vec<u8>, Vec<u8>>,
-    /// What was asked for since the last Sync.
+    /// The statement that was requested since the last Sync.
     current: Vec<u8>,
 }
 
@@ -73,7 +74,7 @@ impl Requests {
     }
 }
 
-/// Whether these complete messages of the server end with the one that says it is through and waits for more.
+/// Whether these complete messages of the server end with ReadyForQuery.
 pub(super) fn ends_ready(mut answer: &[u8]) -> bool {
     let mut last = 0;
     while let Some(length) = answer.get(1..HEADER).and_then(|length| <[u8; 4]>::try_from(length).ok()) {
@@ -83,7 +84,7 @@ pub(super) fn ends_ready(mut answer: &[u8]) -> bool {
     answer.is_empty() && last == b'Z'
 }
 
-/// A text that ends with a zero byte, and what comes after.
+/// The text up to a zero byte, and the bytes after it.
 fn text(bytes: &[u8]) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     (&bytes[..end], bytes.get(end + 1..).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! One connection through the proxy: two sockets, and a thread for each way.
+//! One connection through the proxy: two sockets, and a thread for each direction.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,26 +10,26 @@ use std::time::Duration;
 use rustix::net::sockopt::{set_socket_linger, set_tcp_nodelay};
 
 use super::frames::{Part, Requests, ends_ready};
-use super::{Cut, Fault, Moment, Trap, Way, Wire};
+use super::{Cut, Direction, Fault, Moment, Trap, Wire};
 
 #[derive(Debug)]
 pub(super) struct Link {
     client: TcpStream,
     server: TcpStream,
-    /// Swallows what goes that way: for ever, since bytes are missing from then on.
+    /// The directions whose traffic is swallowed. It stays so for ever, because bytes are missing from then on.
     silent: [AtomicBool; 2],
-    /// What to do to the answer that comes next.
+    /// The fault for the next answer.
     awaited: Mutex<Option<Fault>>,
     cut: AtomicBool,
 }
 
-/// A link ends when it must not carry anything any more.
+/// The link must not carry any more traffic.
 struct Over;
 
 impl Link {
     pub(super) fn new(client: TcpStream, server: TcpStream, silent: [bool; 2]) -> Self {
         for socket in [&client, &server] {
-            // As the two sides would have it without us; what fails here fails again, and shows, when it is used.
+            // Client and server would set this themselves. If it fails, the next use of the socket fails too.
             _ = set_tcp_nodelay(socket, true);
         }
         Self {
@@ -46,7 +46,7 @@ impl Link {
         let side = match how {
             Cut::Fin => Shutdown::Both,
             Cut::Reset => {
-                // Nothing is said now, but our own readers end; the last of them closes, and that says it.
+                // A reset is sent when the last reader closes the socket. This shutdown ends our own readers.
                 for socket in [&self.client, &self.server] {
                     _ = set_socket_linger(socket, Some(Duration::ZERO));
                 }
@@ -54,12 +54,12 @@ impl Link {
             }
         };
         for socket in [&self.client, &self.server] {
-            // The other side may have gone first.
+            // The other side may have closed first.
             _ = socket.shutdown(side);
         }
     }
 
-    pub(super) fn fall_silent(&self, way: Way) {
+    pub(super) fn fall_silent(&self, way: Direction) {
         self.silent[way as usize].store(true, Ordering::SeqCst);
     }
 
@@ -72,10 +72,10 @@ impl Link {
                 return self.cut(Cut::Fin);
             }
         }
-        self.end(Way::Requests, wire);
+        self.end(Direction::Requests, wire);
     }
 
-    /// Passes on the complete messages, up to the one that is struck.
+    /// Forwards the complete messages, up to the one that is struck.
     fn forward_requests(&self, requests: &mut Requests, wire: &Wire) -> Result<(), Over> {
         let mut ready = Vec::new();
         loop {
@@ -89,14 +89,14 @@ impl Link {
             match struck {
                 Some(Trap { moment: Moment::BeforeAnswer, fault, .. }) => *self.awaited() = Some(fault),
                 Some(Trap { fault, .. }) => {
-                    self.forward(Way::Requests, &std::mem::take(&mut ready), wire)?;
+                    self.forward(Direction::Requests, &std::mem::take(&mut ready), wire)?;
                     self.suffer(fault, wire)?;
                 }
                 None => {}
             }
             ready.extend(message);
         }
-        self.forward(Way::Requests, &ready, wire)
+        self.forward(Direction::Requests, &ready, wire)
     }
 
     pub(super) fn carry_answers(self: Arc<Self>, wire: &Wire) {
@@ -114,15 +114,15 @@ impl Link {
                     return;
                 }
             }
-            if self.forward(Way::Answers, &std::mem::take(&mut kept), wire).is_err() {
+            if self.forward(Direction::Answers, &std::mem::take(&mut kept), wire).is_err() {
                 return self.cut(Cut::Fin);
             }
         }
-        self.end(Way::Answers, wire);
+        self.end(Direction::Answers, wire);
     }
 
     fn suffer(&self, fault: Fault, wire: &Wire) -> Result<(), Over> {
-        // Under one lock, so that whoever sees the effect knows the cause, and the other way round.
+        // Cause and effect change under one lock, so that a test that sees one also sees the other.
         let mut state = wire.lock();
         state.trap = None;
         match fault {
@@ -131,7 +131,7 @@ impl Link {
                 Err(Over)
             }
             Fault::Silence => {
-                state.fall_silent(&[Way::Requests, Way::Answers]);
+                state.fall_silent(&[Direction::Requests, Direction::Answers]);
                 Ok(())
             }
             Fault::Hold => {
@@ -141,7 +141,7 @@ impl Link {
         }
     }
 
-    fn forward(&self, way: Way, bytes: &[u8], wire: &Wire) -> Result<(), Over> {
+    fn forward(&self, way: Direction, bytes: &[u8], wire: &Wire) -> Result<(), Over> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -153,14 +153,14 @@ impl Link {
             return Ok(());
         }
         let mut to = match way {
-            Way::Requests => &self.server,
-            Way::Answers => &self.client,
+            Direction::Requests => &self.server,
+            Direction::Answers => &self.client,
         };
         to.write_all(bytes).map_err(|_| Over)
     }
 
-    /// One side has hung up. The other hears of it unless the link is silent.
-    fn end(self: &Arc<Self>, way: Way, wire: &Wire) {
+    /// One side has closed. The other side is told, unless the link is silent.
+    fn end(self: &Arc<Self>, way: Direction, wire: &Wire) {
         if self.cut.load(Ordering::SeqCst) {
             return;
         }
@@ -176,9 +176,9 @@ impl Link {
     }
 }
 
-/// Closes a connection as if nobody had been there.
+/// Closes a connection with a reset, as if there was no server.
 pub(super) fn reset(client: TcpStream) {
-    // It may have gone already.
+    // The client may have closed already.
     _ = set_socket_linger(&client, Some(Duration::ZERO));
     drop(client);
 }

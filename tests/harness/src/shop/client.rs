@@ -1,4 +1,4 @@
-//! One client: it orders, reserves, ships and restocks, and looks at what became of it.
+//! One client. It orders, reserves, ships and restocks, and reads the aggregates of its answers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::onlooker::look_at;
+use super::reader::read_state;
 use super::{Place, Shared};
 use crate::{Client, Outcome};
 
-/// Between attempts at a server that does not answer: from the first to the longest pause. Not waiting would only burn
-/// the processor it needs to come back.
+/// The shortest and the longest pause between attempts at a server that does not answer. Without a pause, the clients
+/// would use the processor time that the server needs to start.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(160));
 
 /// Several clients order for one customer.
 const CUSTOMERS: usize = 7;
 
-/// A client reads what it was answered about after so many answers.
+/// A client reads the aggregate of its last answer after this many answers.
 const ANSWERS_PER_READ: usize = 3;
 
 pub(super) struct ClientAtWork {
@@ -38,23 +38,23 @@ impl ClientAtWork {
 
     pub(super) fn work(mut self) {
         let shop = self.shared.settings.name.clone();
-        let mut round = 0;
+        let mut cycle = 0;
         while !self.is_done() {
-            round += 1;
-            let order = format!("{shop}-{}-{round}", self.number);
-            let sku = format!("sku-{}", (self.number + round) % self.shared.settings.skus);
+            cycle += 1;
+            let order = format!("{shop}-{}-{cycle}", self.number);
+            let sku = format!("sku-{}", (self.number + cycle) % self.shared.settings.skus);
             let line = json!({"sku": sku, "quantity": 2, "unit_price_cents": 995});
             let customer = format!("c-{}", self.number % CUSTOMERS);
             let create = json!({"customer": customer, "email": "ada@example.org", "lines": [line]});
-            let last = if round % 2 == 0 { "commit-stock" } else { "release-stock" };
+            let last = if cycle % 2 == 0 { "commit-stock" } else { "release-stock" };
             self.command("order", &order, "create-order", create);
             self.command("order", &order, "add-line", line);
             self.command("inventory", &sku, "update-inventory", json!({"change": 3, "reason": "delivery"}));
             self.command("inventory", &sku, "reserve-stock", json!({"order": order, "quantity": 2}));
-            // Refused, whatever happened before: nobody has so much.
+            // Always refused: there is never so much stock.
             self.command("inventory", &sku, "update-inventory", json!({"change": -1_000_000_000, "reason": "fire"}));
             self.command("order", &order, "confirm-order", json!({}));
-            match round % 4 {
+            match cycle % 4 {
                 0 => self.command("order", &order, "ship-order", json!({"tracking": order})),
                 1 => self.command("order", &order, "cancel-order", json!({"reason": "too late"})),
                 _ => {}
@@ -67,7 +67,7 @@ impl ClientAtWork {
         self.shared.is_closing() || self.shared.sent.load(Ordering::SeqCst) >= self.shared.settings.commands
     }
 
-    /// Sends a command until its outcome is known or the shop closes, each time with the same key.
+    /// Sends a command with the same key until its outcome is known or the shop closes.
     fn command(&mut self, kind: &str, id: &str, name: &str, body: Value) {
         if self.is_done() {
             return;
@@ -102,11 +102,11 @@ impl ClientAtWork {
         }
         self.answered += 1;
         if self.answered.is_multiple_of(ANSWERS_PER_READ) {
-            look_at(&aggregate, &self.connection, &self.shared.ledger);
+            read_state(&aggregate, &self.connection, &self.shared.ledger);
         }
     }
 
-    /// Goes where the server is now.
+    /// Connects to the server's current address.
     fn follow(&mut self) {
         let place = self.shared.place().clone();
         if place.moves != self.at.moves {

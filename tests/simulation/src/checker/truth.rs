@@ -1,4 +1,4 @@
-//! What the log says.
+//! The content of the log.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use crate::register::Register;
 
 /// An event as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Noted {
+pub(crate) struct LoggedEvent {
     pub(crate) command: String,
     pub(crate) number: i64,
     pub(crate) part: u32,
     pub(crate) parts: u32,
 }
 
-/// A command as the log has it, whole.
+/// A whole command in the log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found {
+pub(super) struct LoggedCommand {
     pub(super) first_version: u64,
     last_version: u64,
     last_position: u64,
@@ -27,31 +27,31 @@ pub(super) struct Found {
 
 type Place = (String, String);
 
-/// States and commands of the whole log, and what is wrong with it already.
+/// States and commands of the whole log, and the violations in it.
 #[derive(Debug, Default)]
 pub(super) struct Truth {
-    /// Of each aggregate, the state at every version from zero on.
+    /// For each aggregate, its states at all versions from zero on.
     states: BTreeMap<Place, Vec<Register>>,
-    pub(super) commands: BTreeMap<String, Vec<Found>>,
+    pub(super) commands: BTreeMap<String, Vec<LoggedCommand>>,
     pub(super) violations: Vec<String>,
-    /// Commands of which a part is missing so far.
-    open: BTreeMap<Place, Noted>,
+    /// Commands whose last part has not come yet.
+    open: BTreeMap<Place, LoggedEvent>,
 }
 
-impl Found {
-    /// The version that it follows.
+impl LoggedCommand {
+    /// The version before the command.
     pub(super) fn before(&self) -> u64 {
         self.first_version - 1
     }
 
-    pub(super) fn is_as_told(&self, done: &Done) -> bool {
+    pub(super) fn matches(&self, done: &Done) -> bool {
         let events = self.last_version + 1 - self.first_version;
         (self.last_version, self.last_position, events) == (done.version, done.position, done.events as u64)
     }
 }
 
 impl Truth {
-    /// Positions and versions must be dense, commands whole and nothing between their events.
+    /// Positions and versions must be dense, and the events of a command complete and without others between them.
     pub(super) fn read(log: &[RecordedEvent]) -> Self {
         let mut truth = Self::default();
         for (event, position) in log.iter().zip(1..) {
@@ -83,7 +83,7 @@ impl Truth {
         let (position, version) = (event.position.0, event.version.0);
         let states = self.states.entry(place.clone()).or_insert_with(|| vec![Register::default()]);
         let next = states.len() as u64;
-        let Ok(noted) = rmp_serde::from_slice::<Noted>(&event.event.payload) else {
+        let Ok(noted) = rmp_serde::from_slice::<LoggedEvent>(&event.event.payload) else {
             return self.wrong(format!("what is at position {position} was never meant to be stored"));
         };
         states.push(after(&states[states.len() - 1], &noted));
@@ -101,14 +101,14 @@ impl Truth {
             self.open.insert(place, noted);
         } else {
             let first_version = version + 1 - u64::from(noted.parts);
-            let found = Found { first_version, last_version: version, last_position: position };
+            let found = LoggedCommand { first_version, last_version: version, last_position: position };
             self.commands.entry(noted.command).or_default().push(found);
         }
     }
 }
 
-/// The same as the aggregate's own way to follow an event, said again.
-fn after(before: &Register, noted: &Noted) -> Register {
+/// Applies an event like the aggregate, but without its code.
+fn after(before: &Register, noted: &LoggedEvent) -> Register {
     let mut digest = before.digest;
     for byte in noted.command.as_bytes() {
         digest = digest.wrapping_mul(1_000_003) ^ u64::from(*byte);

@@ -1,4 +1,4 @@
-//! Which documents meet a query, and how they are sorted: what the databases do in SQL, said plainly.
+//! Which documents match a query, and how they are sorted: what the databases do in SQL, in plain Rust.
 
 use std::cmp::Ordering;
 
@@ -7,14 +7,14 @@ use crate::query::{Place, Query, Test, Value};
 use crate::store::Row;
 use crate::store::values::Paths;
 
-/// What a query looks at in each document.
-pub(super) struct Looked {
+/// The fields that a query reads in each document.
+pub(super) struct ReadFields {
     fields: Vec<Field>,
     paths: Paths,
 }
 
-impl Looked {
-    pub(super) fn at(query: &Query) -> Self {
+impl ReadFields {
+    pub(super) fn of(query: &Query) -> Self {
         let filtered = query.filters().iter().map(|filter| filter.field);
         let mut fields: Vec<Field> = Vec::new();
         for field in filtered.chain(query.sorted_by().iter().map(|sort| sort.field)) {
@@ -25,11 +25,11 @@ impl Looked {
         Self { paths: Paths::of(fields.iter()), fields }
     }
 
-    /// The place of a document in the list, if it meets all filters.
+    /// The place of a document in the list, if it matches all filters.
     pub(super) fn place(&self, query: &Query, row: &Row) -> Option<Place> {
         let found = self.paths.values(&row.document, self.fields.len());
         let value = |field: Field| {
-            let number = self.fields.iter().position(|looked_at| *looked_at == field)?;
+            let number = self.fields.iter().position(|known| *known == field)?;
             found[number].as_ref()
         };
         let meets_all = query.filters().iter().all(|filter| meets(&filter.test, value(filter.field)));
@@ -38,13 +38,13 @@ impl Looked {
     }
 }
 
-/// How two places in a list follow each other.
+/// The order of two places in a list.
 pub(super) fn order(query: &Query, one: &Place, other: &Place) -> Ordering {
     let directed = |order: Ordering, is_descending| if is_descending { order.reverse() } else { order };
     let by_fields = query.sorted_by().iter().zip(one.values.iter().zip(&other.values)).map(|(sort, (one, other))| {
         let order = match (one, other) {
             (Some(one), Some(other)) => one.order(other),
-            // Nothing comes before everything.
+            // A missing value comes before every other.
             (one, other) => one.is_some().cmp(&other.is_some()),
         };
         directed(order, sort.is_descending)

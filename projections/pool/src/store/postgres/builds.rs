@@ -1,63 +1,74 @@
-//! Builds come to be and go: what is done to `builds`, to their tables, and to the SQL view that shows what is served.
+//! SQL that changes the builds of a view: the rows of `builds`, their tables, and the SQL view that shows the served
+//! build.
 //!
-//! Nobody who reads a view may wait for long, or fail, because of that. A reader holds a lock on the SQL view, and after
-//! it one on the table behind. So what replaces the one never touches the other: a table that is no longer served is
-//! dropped in a transaction of its own, when nobody can come to it any more. And the lock on the SQL view is given up
-//! again if it cannot be had soon, since readers queue behind who waits for it.
+//! No reader of a view may wait for long, or fail, because of a change. A reader locks the SQL view, and then the table
+//! behind it. So no transaction changes both: a table that is no longer served is dropped in a transaction of its own,
+//! when no reader can find it any more. A change gives up the lock on the SQL view if it does not get it soon, because
+//! readers queue behind a transaction that waits for it.
 
 use std::time::Duration;
 
-use dormouse_journal::store::postgres_sessions::Failure;
+use dormouse_kernel::Chain;
+use dormouse_storage::postgres::Failure;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query, query_as, query_scalar, raw_sql};
 
-use super::fields::Expressions;
-use super::signed;
-use crate::definition::{Definition, folded, relation};
-use crate::fields::Field;
-use crate::store::listing::Dialect;
-use crate::store::{Begin, BuildNumber, Offset};
+use super::indexes;
+use super::known::BuildMark;
+use crate::definition::{Definition, relation};
+use crate::store::numbers::{build_number, position};
+use crate::store::{Begin, Build, BuildNumber, Error, Offset};
+use dormouse_storage::{from_sql, to_sql};
 
-/// A view's builds, each with whether its table is there, and, if it is served, what shows it; and who wrote the row.
+/// The builds of a view: with whether the table exists and, if the build is served, the SQL view; and the transaction
+/// that wrote the row.
 const BUILDS: &str = "
     SELECT build, is_serving, version, position, chain, to_regclass($2 || '_' || build) IS NOT NULL
         AND (NOT is_serving OR to_regclass($2) IS NOT NULL), xmin::text::bigint, begun_after
     FROM builds WHERE view = $1";
 
-/// The comment on the tables that we have made: others may have some of such a name.
+/// The comment on the tables that this store has created. Operators may have tables with such names.
 const MARK: &str = "A build of a view of Dormouse";
 
-/// Tables of builds that earlier versions made, without a mark.
+/// Tables of builds that earlier versions of Dormouse created, without a mark.
 const UNMARKED: &str = "
     SELECT to_regclass($2 || '_' || build)::text FROM builds
     WHERE view = $1 AND to_regclass($2 || '_' || build) IS NOT NULL
         AND obj_description(to_regclass($2 || '_' || build), 'pg_class') IS NULL";
 
-/// Tables of ours under a view's name that are no build's.
+/// Tables of this store that have a view's name and belong to no build.
 const SUPERFLUOUS: &str = "
     SELECT relname::text FROM pg_class
     WHERE obj_description(oid, 'pg_class') = $2 AND relnamespace = current_schema()::regnamespace AND relkind = 'r'
         AND left(relname, length($1) + 1) = $1 || '_' AND substr(relname, length($1) + 2) ~ '^[0-9]+$'
         AND NOT EXISTS (SELECT FROM builds WHERE relname = $1 || '_' || build)";
 
-/// A row of `builds`: build, whether it is served, version, position, chain, whether its table is there, the transaction that
-/// wrote the row, and where it was begun.
+/// A row of `builds`: build, whether it is served, version, position, chain, whether its table exists, the transaction
+/// that wrote the row, and the position after which the build begins.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, bool, i64, i64);
 
-/// What becomes of the builds of a view.
+/// A build of a view, as `builds` describes it.
+#[derive(Debug)]
+pub(super) struct FoundBuild {
+    pub(super) build: Build,
+    pub(super) is_serving: bool,
+    pub(super) mark: BuildMark,
+}
+
+/// A change of the builds of a view.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change<'a> {
     Begin(&'a Definition, Offset, Begin),
-    /// The build takes the place of the one that is served.
+    /// Serves the build and removes the one that was served.
     Serve(&'a Definition, BuildNumber),
-    /// The one that is made beside what is served goes.
+    /// Removes the build that is made beside the served one.
     Abandon,
-    /// All builds go; the pause stays.
+    /// Removes all builds. The pause stays.
     Forget,
-    /// Everything goes.
+    /// Removes all builds and the pause.
     Drop,
 }
 
-/// All builds of a view, whether it is paused, and whether there are tables that are no build's.
+/// All builds of a view, whether it is paused, and whether it has tables that belong to no build.
 pub(super) async fn find(
     connection: &mut PgConnection,
     view: &Definition,
@@ -71,6 +82,23 @@ pub(super) async fn find(
     }
     let superfluous = superfluous(connection, view.relation()).await?;
     Ok((builds, is_paused, !superfluous.is_empty()))
+}
+
+/// Decodes a row. A build whose table is missing is damaged.
+pub(super) fn decode(row: BuildRow) -> Result<FoundBuild, Error> {
+    let (number, is_serving, version, at, chain, is_there, row, begun_after) = row;
+    let mark = BuildMark::from_row((number, at, row))?;
+    if !is_there {
+        return Err(Error::Damaged(format!("the table of build {number} is missing")));
+    }
+    let chain = Chain::from_bytes(&chain).ok_or_else(|| Error::Damaged("a chain does not have 16 bytes".to_owned()))?;
+    let build = Build {
+        number: mark.build,
+        version: from_sql(version, "builds.version")?,
+        begun_after: position("builds.begun_after", begun_after)?,
+        offset: Offset { position: mark.position, chain },
+    };
+    Ok(FoundBuild { build, is_serving, mark })
 }
 
 async fn mark(connection: &mut PgConnection, table: String) -> Result<(), sqlx::Error> {
@@ -88,31 +116,31 @@ pub(super) async fn is_far_enough(
     view: &Definition,
     build: BuildNumber,
 ) -> Result<bool, sqlx::Error> {
-    // Locked, so that they stay where they are until the transaction ends.
+    // FOR UPDATE: the positions stay as they are until the transaction ends.
     let builds: Vec<(i64, bool, i64)> =
         query_as("SELECT build, is_serving, position FROM builds WHERE view = $1 ORDER BY build FOR UPDATE")
             .bind(view.name())
             .fetch_all(connection)
             .await?;
     let served = builds.iter().find(|(_, is_serving, _)| *is_serving).map_or(0, |(.., position)| *position);
-    let next = builds.iter().find(|(number, is_serving, _)| *number == signed(build.0) && !is_serving);
+    let next = builds.iter().find(|(number, is_serving, _)| *number == to_sql(build.0) && !is_serving);
     Ok(next.is_some_and(|(.., position)| *position >= served))
 }
 
-/// Carries out a change in one transaction, which waits so long for each lock: the number of the build that is begun or
-/// served, if one is.
+/// Carries out a change in one transaction. `patience` limits the wait for each lock. Returns the build that was begun
+/// or served.
 pub(super) async fn change(
     connection: &mut PgConnection,
     name: &str,
     change: Change<'_>,
     patience: Duration,
-) -> Result<Option<i64>, Failure> {
+) -> Result<Option<BuildNumber>, Failure> {
     let mut transaction = connection.begin().await?;
-    // One at a time changes what there is of a view.
     query("SELECT set_config('lock_timeout', $1, true)")
         .bind(patience.as_millis().max(1).to_string())
         .execute(&mut *transaction)
         .await?;
+    // One change of a view at a time.
     query("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.' || $1, 0))")
         .bind(name)
         .execute(&mut *transaction)
@@ -124,27 +152,18 @@ pub(super) async fn change(
                 transaction.rollback().await?;
                 return Ok(None);
             }
-            forget(&mut transaction, name, true).await?;
-            query("UPDATE builds SET is_serving = true WHERE build = $1")
-                .bind(signed(build.0))
-                .execute(&mut *transaction)
-                .await?;
-            show(&mut transaction, view, signed(build.0)).await?;
-            Some(signed(build.0))
+            serve(&mut transaction, view, build).await?;
+            Some(build)
         }
         Change::Abandon => {
             forget(&mut transaction, name, false).await?;
             None
         }
         Change::Forget | Change::Drop => {
-            forget(&mut transaction, name, true).await?;
-            forget(&mut transaction, name, false).await?;
+            hide(&mut transaction, name).await?;
             if matches!(change, Change::Drop) {
                 query("DELETE FROM paused WHERE view = $1").bind(name).execute(&mut *transaction).await?;
             }
-            // The name came with a checked definition, or is none of a view, and then does no harm in quotes.
-            let hide = format!("DROP VIEW IF EXISTS \"{}\"", relation(name).replace('"', ""));
-            raw_sql(AssertSqlSafe(hide)).execute(&mut *transaction).await?;
             None
         }
     };
@@ -157,7 +176,7 @@ async fn begin(
     view: &Definition,
     after: Offset,
     how: Begin,
-) -> Result<i64, sqlx::Error> {
+) -> Result<BuildNumber, Failure> {
     let served = query_scalar("SELECT EXISTS (SELECT FROM builds WHERE view = $1 AND is_serving)");
     let is_one_served: bool = served.bind(view.name()).fetch_one(&mut *connection).await?;
     let is_served = how == Begin::Instead || !is_one_served;
@@ -172,19 +191,20 @@ async fn begin(
     .bind(view.name())
     .bind(is_served)
     .bind(i64::from(view.version()))
-    .bind(signed(after.position.0))
+    .bind(to_sql(after.position.0))
     .bind(after.chain.0.as_slice())
     .fetch_one(&mut *connection)
     .await?;
-    let table = table(view, build);
+    let build = build_number("builds.build", build)?;
+    let table = view.table(build);
     // JSON, not JSONB: a document comes back as it was written.
     let create = format!(
         "CREATE TABLE {table} (key text COLLATE \"C\" PRIMARY KEY, document json NOT NULL, position bigint NOT NULL)"
     );
     raw_sql(AssertSqlSafe(create)).execute(&mut *connection).await?;
     mark(connection, table.clone()).await?;
-    for index in indexes(view, &table) {
-        create_index(connection, &index).await?;
+    for index in indexes::declared(view, &table) {
+        indexes::create(connection, &index).await?;
     }
     if is_served {
         show(connection, view, build).await?;
@@ -192,16 +212,35 @@ async fn begin(
     Ok(build)
 }
 
-/// Lets SQL see a build under the name of its view. Replaced, not made anew: what operators have granted on it, or built
-/// on it, stays.
-async fn show(connection: &mut PgConnection, view: &Definition, build: i64) -> Result<(), sqlx::Error> {
-    let (relation, table) = (view.relation(), table(view, build));
+async fn serve(connection: &mut PgConnection, view: &Definition, build: BuildNumber) -> Result<(), sqlx::Error> {
+    forget(connection, view.name(), true).await?;
+    query("UPDATE builds SET is_serving = true WHERE build = $1")
+        .bind(to_sql(build.0))
+        .execute(&mut *connection)
+        .await?;
+    show(connection, view, build).await
+}
+
+/// Shows a build in SQL under the name of its view. The SQL view is replaced, not dropped, so that grants on it and
+/// views of operators that use it stay.
+async fn show(connection: &mut PgConnection, view: &Definition, build: BuildNumber) -> Result<(), sqlx::Error> {
+    let (relation, table) = (view.relation(), view.table(build));
     let create = format!("CREATE OR REPLACE VIEW {relation} AS SELECT key, document, position FROM {table}");
     raw_sql(AssertSqlSafe(create)).execute(connection).await?;
     Ok(())
 }
 
-/// Forgets the build of a view that is served, or the other one, if there is one. Its table is superfluous then.
+/// Removes all builds of a view, and its SQL view.
+async fn hide(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
+    forget(connection, name, true).await?;
+    forget(connection, name, false).await?;
+    // The name is from a checked definition. If it is no name of a view, it does no harm in quotes.
+    let drop = format!("DROP VIEW IF EXISTS \"{}\"", relation(name).replace('"', ""));
+    raw_sql(AssertSqlSafe(drop)).execute(connection).await?;
+    Ok(())
+}
+
+/// Removes the served build of a view, or the other one, if it exists. Its table belongs to no build then.
 async fn forget(connection: &mut PgConnection, name: &str, is_serving: bool) -> Result<(), sqlx::Error> {
     let forgotten: Option<i64> = query_scalar("DELETE FROM builds WHERE view = $1 AND is_serving = $2 RETURNING build")
         .bind(name)
@@ -214,7 +253,8 @@ async fn forget(connection: &mut PgConnection, name: &str, is_serving: bool) -> 
     Ok(())
 }
 
-/// Drops the tables that are no build's. Each stands for itself: what cannot be dropped now is found the next time.
+/// Drops the tables that belong to no build, each in a transaction of its own. What cannot be dropped now is found the
+/// next time.
 pub(super) async fn tidy(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
     for table in superfluous(connection, &relation(name)).await? {
         raw_sql(AssertSqlSafe(format!("DROP TABLE IF EXISTS {table}"))).execute(&mut *connection).await?;
@@ -222,7 +262,7 @@ pub(super) async fn tidy(connection: &mut PgConnection, name: &str) -> Result<()
     Ok(())
 }
 
-/// Lets the server know what is in a build, so that it chooses well among the indexes.
+/// Collects statistics about a build, with which the server chooses well among the indexes.
 pub(super) async fn analyze(
     connection: &mut PgConnection,
     view: &Definition,
@@ -230,81 +270,4 @@ pub(super) async fn analyze(
 ) -> Result<(), sqlx::Error> {
     raw_sql(AssertSqlSafe(format!("ANALYZE {}", view.table(build)))).execute(connection).await?;
     Ok(())
-}
-
-/// What is to be done so that exactly the declared fields have indexes: names to drop, indexes to make.
-#[derive(Debug)]
-pub(super) struct Reindexing {
-    table: String,
-    dropped: Vec<String>,
-    made: Vec<Index>,
-}
-
-const CREATE_INDEX: &str = "CREATE INDEX";
-
-/// An index; its comment is the statement that made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Index {
-    name: String,
-    sql: String,
-}
-
-/// `None`, if all is as it should be.
-pub(super) async fn reindexing(
-    connection: &mut PgConnection,
-    view: &Definition,
-    build: i64,
-) -> Result<Option<Reindexing>, sqlx::Error> {
-    let table = table(view, build);
-    let there: Vec<(String, Option<String>)> = query_as(
-        "SELECT indexrelid::regclass::text, obj_description(indexrelid) FROM pg_index
-         WHERE indrelid = to_regclass($1) AND NOT indisprimary",
-    )
-    .bind(&table)
-    .fetch_all(connection)
-    .await?;
-    let there: Vec<Index> = there.into_iter().map(|(name, sql)| Index { name, sql: sql.unwrap_or_default() }).collect();
-    let wanted = indexes(view, &table);
-    // Those of operators have no such comment.
-    let is_superfluous = |index: &&Index| !wanted.contains(index) && index.sql.starts_with(CREATE_INDEX);
-    let dropped: Vec<String> = there.iter().filter(is_superfluous).map(|index| index.name.clone()).collect();
-    let made: Vec<Index> = wanted.into_iter().filter(|index| !there.contains(index)).collect();
-    Ok((!dropped.is_empty() || !made.is_empty()).then_some(Reindexing { table, dropped, made }))
-}
-
-impl Reindexing {
-    /// In one transaction.
-    pub(super) async fn carry_out(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let mut transaction = connection.begin().await?;
-        for name in &self.dropped {
-            raw_sql(AssertSqlSafe(format!("DROP INDEX IF EXISTS {name}"))).execute(&mut *transaction).await?;
-        }
-        for index in &self.made {
-            create_index(&mut transaction, index).await?;
-        }
-        // An index on an expression says nothing about it before.
-        raw_sql(AssertSqlSafe(format!("ANALYZE {}", self.table))).execute(&mut *transaction).await?;
-        transaction.commit().await
-    }
-}
-
-async fn create_index(connection: &mut PgConnection, Index { name, sql }: &Index) -> Result<(), sqlx::Error> {
-    let quoted = sql.replace('\'', "''");
-    let both = format!("{sql}; COMMENT ON INDEX {name} IS '{quoted}'");
-    raw_sql(AssertSqlSafe(both)).execute(connection).await?;
-    Ok(())
-}
-
-/// The key makes the order of equal values certain.
-fn indexes(view: &Definition, table: &str) -> Vec<Index> {
-    let index = |field: &Field| {
-        let name = format!("{table}__{}", folded(field.path));
-        let sql = format!("{CREATE_INDEX} {name} ON {table} ({} ASC NULLS FIRST, key)", Expressions::field(*field));
-        Index { name, sql }
-    };
-    view.fields().iter().map(index).collect()
-}
-
-fn table(view: &Definition, build: i64) -> String {
-    view.table(BuildNumber(super::unsigned(build)))
 }

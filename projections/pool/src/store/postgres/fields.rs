@@ -1,13 +1,13 @@
-//! What a document has in a declared field, as PostgreSQL computes it: for its indexes, and for the lists that use them.
+//! The SQL expressions of declared fields: for the indexes, and for the lists that use them.
 //!
-//! No document may make a write fail. So whatever in it is not of the declared kind counts as missing, and is never
-//! converted; and of a text only as much is compared as fits an index.
+//! No document may make a write fail. So a value that is not of the declared kind counts as missing and is never
+//! converted, and only as much of a text is compared as fits an index.
 
 use crate::fields::{Field, Kind};
 use crate::limits::TEXT_CHARS;
 use crate::store::listing::Dialect;
 
-/// How JSON writes a number that is not excessively long: what counts repetitions ends at 255.
+/// A number in JSON that is not excessively long: PostgreSQL's regular expressions count up to 255 repetitions.
 const REAL: &str = "^-?[0-9]{1,255}(?:[.][0-9]{1,255})?(?:[eE][-+]?[0-9]{1,3})?$";
 
 /// The expressions and parameters of lists.
@@ -17,7 +17,7 @@ pub(super) struct Expressions;
 impl Dialect for Expressions {
     fn field(field: Field) -> String {
         let path = field.path.replace('.', ",");
-        // As it stands in the document: texts have quotes around them.
+        // The JSON text of the value: a text has quotes around it.
         let written = format!("((document #> '{{{path}}}')::text COLLATE \"C\")");
         match field.kind {
             Kind::Text => format!(
@@ -32,7 +32,8 @@ impl Dialect for Expressions {
                 i64::MIN,
                 u64::MAX
             ),
-            // Converted from the text that was made from the number, it is that number again; a decimal would be another.
+            // Converted directly from its text, the number is the same again. Through a decimal it would be another
+            // one.
             Kind::Real => {
                 let number = format!("substring({written} from '{REAL}')");
                 format!(
@@ -62,7 +63,7 @@ impl Dialect for Expressions {
 
     const DOCUMENT: &'static str = "document::text AS text";
     const DIFFERS: &'static str = "IS DISTINCT FROM";
-    // As in the index, which can be read from either end.
+    // As in the index, which can be read from both ends.
     const ASCENDING: &'static str = "ASC NULLS FIRST";
     const DESCENDING: &'static str = "DESC NULLS LAST";
     const WITHOUT_INDEX: Option<&'static str> = None;

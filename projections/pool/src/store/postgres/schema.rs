@@ -1,12 +1,12 @@
-//! Our own tables, and how they came to be: migrations in order, each applied once.
+//! The store's own tables: migrations in order, each applied once.
 
 use dormouse_config::PostgresUrl;
-use dormouse_journal::store::postgres_sessions::Failure;
+use dormouse_storage::postgres::Failure;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, query, query_scalar, raw_sql};
 
 use crate::store::Error;
 
-/// Applied in order; never changed once released. The schema version is how many have been.
+/// Applied in order; never changed once released. The schema version is the number of applied migrations.
 const MIGRATIONS: [&str; 3] = [
     include_str!("schema/1_views.sql"),
     include_str!("schema/2_begun_after.sql"),
@@ -18,7 +18,8 @@ const KNOWN: i64 = MIGRATIONS.len() as i64;
 /// The advisory lock that lets one node migrate at a time: "dorviews" in ASCII.
 const LOCK: i64 = 0x646f_7276_6965_7773;
 
-/// Whether there is the schema, our versions in it, and a table that we would make.
+/// Whether the schema exists, whether it has our table of versions, and whether it has a table with the name of one of
+/// ours.
 const FIND: &str = "
     SELECT current_schema() IS NOT NULL, to_regclass('dormouse_views_schema') IS NOT NULL,
         to_regclass('builds') IS NOT NULL OR to_regclass('parked') IS NOT NULL OR to_regclass('paused') IS NOT NULL";
@@ -26,23 +27,26 @@ const FIND: &str = "
 const CREATE_VERSIONS: &str = "
     CREATE TABLE dormouse_views_schema (version bigint PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
 
-/// What a later opening would not recognize as ours goes; tables of builds go when their views are prepared.
+/// Drops all tables of the store: without the table of versions, an opening would not recognize the others. Tables of
+/// builds are dropped when their views are prepared.
 const FORGET: &str = "DROP TABLE IF EXISTS builds, parked, paused, of_journal, dormouse_views_schema";
 
-/// Why the tables are not as they must be.
+/// Why the schema cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
-    #[error("the schema {0} is not there, and cannot be made: {1}; have it made, and owned by this user")]
+    #[error("the schema {0} is missing and cannot be created: {1}; create it with this user as its owner")]
     NoSchema(String, String),
-    #[error("the schema {0} is something else's: it has tables that are called like those of views; name another one")]
+    #[error(
+        "the schema {0} belongs to another program: it has tables with the names of our tables; configure another schema"
+    )]
     Foreign(String),
     #[error("the schema {0} has version {1}, this binary knows it up to {KNOWN}: use a newer dormouse")]
     Newer(String, i64),
-    #[error("{}", .0.to_string())]
+    #[error(transparent)]
     Failed(#[from] sqlx::Error),
 }
 
-/// Brings the schema up to date, in one transaction. The connection has it, and nothing else, in its search path.
+/// Brings the schema up to date, in one transaction. The search path of the connection contains this schema only.
 pub(super) async fn migrate(connection: &mut PgConnection, url: &PostgresUrl, schema: &str) -> Result<(), Error> {
     match bring_up_to_date(connection, schema).await {
         Ok(()) => Ok(()),
@@ -54,9 +58,9 @@ pub(super) async fn migrate(connection: &mut PgConnection, url: &PostgresUrl, sc
     }
 }
 
-/// Makes our own tables anew, empty.
+/// Creates the store's own tables anew, empty.
 pub(super) async fn make_anew(connection: &mut PgConnection, url: &PostgresUrl, schema: &str) -> Result<(), Error> {
-    // Also what is newer than this binary was refused when it was opened: what is dropped here is ours.
+    // The opening has refused foreign and newer schemas, so the tables that are dropped here are ours.
     let forgotten = query(FORGET).execute(&mut *connection).await;
     if let Err(failure) = forgotten {
         return Err(Error::Unavailable(format!("{url}: {}", Failure::from(failure).into_reason())));

@@ -1,4 +1,5 @@
-//! The table of a build, with a column and an index for each declared field, and the SQL view that shows what is served.
+//! The table of a build, with a column and an index for each declared field, and the SQL view that shows the served
+//! build.
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
@@ -7,7 +8,7 @@ use crate::fields::{Field, Kind};
 use crate::limits::TEXT_CHARS;
 use crate::store::columns::column;
 
-/// Makes the table of a build.
+/// Creates the table of a build.
 pub(super) async fn create(
     connection: &mut SqliteConnection,
     view: &Definition,
@@ -20,13 +21,13 @@ pub(super) async fn create(
     Ok(())
 }
 
-/// Lets SQL see a build under the name of its view.
+/// Shows a build in SQL under the name of its view.
 pub(super) async fn show(connection: &mut SqliteConnection, view: &Definition, table: &str) -> Result<(), sqlx::Error> {
     run(connection, view_sql(view, table, |_| true)).await
 }
 
-/// Lays the table of a build out as its view declares it, if this view's code makes it (`is_current`), and lets SQL see
-/// it, if it is served.
+/// Changes the table of a build to the declared fields, if the build is of the view's version (`is_current`). Shows the
+/// build in SQL, if it is served.
 pub(super) async fn fit(
     connection: &mut SqliteConnection,
     view: &Definition,
@@ -34,7 +35,7 @@ pub(super) async fn fit(
     is_current: bool,
     is_serving: bool,
 ) -> Result<(), sqlx::Error> {
-    let found = Found::of(connection, view, table).await?;
+    let found = Layout::of(connection, view, table).await?;
     let is_to_change = is_current && !found.fits(view, table);
     let view_sql = view_sql(view, table, |field| is_current || found.has(table, field));
     if !is_to_change && (!is_serving || found.view.as_ref() == Some(&view_sql)) {
@@ -53,16 +54,16 @@ pub(super) async fn fit(
     transaction.commit().await
 }
 
-/// How a build is laid out.
-struct Found {
+/// The layout of a build: its table, indexes and SQL view.
+struct Layout {
     table: String,
-    /// Name and statement of each.
+    /// The name and statement of each index.
     indexes: Vec<(String, String)>,
-    /// The statement of what is shown under the name of the view.
+    /// The statement of the SQL view.
     view: Option<String>,
 }
 
-impl Found {
+impl Layout {
     async fn of(connection: &mut SqliteConnection, view: &Definition, table: &str) -> Result<Self, sqlx::Error> {
         let made: Vec<(String, String, String)> = sqlx::query_as(
             "SELECT type, name, sql FROM sqlite_master WHERE (tbl_name = ?1 OR name = ?2) AND sql IS NOT NULL",
@@ -90,22 +91,23 @@ impl Found {
             && view.fields().iter().all(|field| self.has(table, field))
     }
 
-    /// Whether there is the column of a field. Older code fills none: it puts other indexes in the place of ours.
+    /// Whether a field has its column and its index. Older code does not fill columns; it replaces our indexes by
+    /// others.
     fn has(&self, table: &str, field: &Field) -> bool {
         self.table.contains(&definition(field)) && self.indexes.contains(&index(table, field))
     }
 }
 
-/// Copies a table into one with the right columns, and makes the indexes anew. Those of operators stay.
+/// Copies a table into one with the declared columns, and creates the indexes anew. Indexes of operators stay.
 async fn change(
     connection: &mut SqliteConnection,
     view: &Definition,
     table: &str,
-    found: &Found,
+    found: &Layout,
 ) -> Result<(), sqlx::Error> {
     let names: String = view.fields().iter().map(|field| format!("{}, ", column(*field))).collect();
     let values: String = view.fields().iter().map(|field| format!("{}, ", computed(field))).collect();
-    // Otherwise SQLite refuses to rename a table as long as an operator's view is on the view that was just dropped.
+    // Otherwise SQLite refuses to rename the table while a view of an operator uses the SQL view that was just dropped.
     run(connection, "PRAGMA legacy_alter_table = ON".to_owned()).await?;
     run(connection, format!("ALTER TABLE {table} RENAME TO {table}_before")).await?;
     run(connection, "PRAGMA legacy_alter_table = OFF".to_owned()).await?;
@@ -123,8 +125,8 @@ async fn change(
     Ok(())
 }
 
-/// The statement that makes a table. With a rowid: documents may be large, and rows larger than a fraction of a page slow a
-/// tree without one. The fields stand before the document, so that they are found without reading over it.
+/// The statement that creates a table. The table has a rowid, because large rows slow down a table without one, and
+/// documents may be large. The fields come before the document, so that SQLite reads them without reading the document.
 fn table_sql(view: &Definition, table: &str) -> String {
     let fields: String = view.fields().iter().map(definition).collect();
     format!(
@@ -136,7 +138,7 @@ fn table_sql(view: &Definition, table: &str) -> String {
     )
 }
 
-/// The column of a field. Whole numbers beyond `i64` are kept as text, which comes after all integers.
+/// The column of a field. Whole numbers beyond `i64` are stored as text, which sorts after all integers.
 fn definition(field: &Field) -> String {
     let kind = match field.kind {
         Kind::Text => "TEXT",
@@ -147,8 +149,8 @@ fn definition(field: &Field) -> String {
     format!("\n            {} {kind},", column(*field))
 }
 
-/// The statement that makes the SQL view. Declared fields are columns, so that conditions on them find their indexes; what
-/// the table has no column for is found in the documents.
+/// The statement that creates the SQL view. Declared fields are columns, so that conditions on them use the indexes.
+/// Fields without a column are computed from the documents.
 fn view_sql(view: &Definition, table: &str, has_column: impl Fn(&Field) -> bool) -> String {
     let shown = |field: &Field| match has_column(field) {
         true => format!(", {}", column(*field)),
@@ -158,12 +160,12 @@ fn view_sql(view: &Definition, table: &str, has_column: impl Fn(&Field) -> bool)
     format!("CREATE VIEW {} AS SELECT key, document, position{columns} FROM {table}", view.relation())
 }
 
-/// Name and statement of each index.
+/// The name and statement of each index.
 fn indexes(view: &Definition, table: &str) -> Vec<(String, String)> {
     view.fields().iter().map(|field| index(table, field)).collect()
 }
 
-/// The key makes the order of equal values certain.
+/// The index contains the key, which orders equal values.
 fn index(table: &str, field: &Field) -> (String, String) {
     let name = format!("{table}__{}", folded(field.path));
     let sql = format!("CREATE INDEX {name} ON {table} ({}, key)", column(*field));
@@ -174,14 +176,14 @@ fn is_ours(table: &str, index: &str) -> bool {
     index.strip_prefix(table).is_some_and(|rest| rest.starts_with("__"))
 }
 
-/// What a document has in a field that has no column yet, for what was made by other code. What is of another kind is NULL.
+/// The value of a field that has no column, in a table that other code created. A value of another kind is NULL.
 fn computed(field: &Field) -> String {
     let found = format!("document ->> '$.{}'", field.path);
     let (written, kind) =
         (format!("document -> '$.{}'", field.path), format!("json_type(document, '$.{}')", field.path));
     match field.kind {
         Kind::Text => format!("CASE {kind} WHEN 'text' THEN substr({found}, 1, {TEXT_CHARS}) END"),
-        // Whole numbers beyond `i64` come as numbers with a fraction.
+        // SQLite extracts whole numbers beyond `i64` as numbers with a fraction.
         Kind::Integer => format!(
             "CASE WHEN {kind} <> 'integer' THEN NULL WHEN typeof({found}) = 'integer' THEN {found} \
              WHEN {written} NOT LIKE '-%' AND (length({written}) = 19 OR length({written}) = 20 AND {written} <= '{}') \

@@ -1,15 +1,16 @@
-//! How SQLite goes about lists: along an index, wherever there is one.
+//! How SQLite reads lists: along an index, wherever there is one.
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sqlx::Row as _;
 
 use super::*;
 use crate::event::Event;
 use crate::fields::Fields;
 use crate::key::Keys;
 use crate::projection::{Project, Projection};
-use crate::query::{Place, Test};
+use crate::query::{Place, Test, Value};
 use crate::sources::Sources;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ impl Project<Order> for Orders {
     }
 }
 
-/// Explains what is done for lists of orders.
+/// A store of orders that explains the plans of lists.
 struct Explained {
     _directory: tempfile::TempDir,
     store: Sqlite,
@@ -78,16 +79,16 @@ impl Explained {
         Self { _directory: directory, store, view }
     }
 
-    /// The steps that look at the documents, or sort.
+    /// The steps of a plan that read documents, or sort.
     async fn list(&self, query: &Query) -> Vec<String> {
         let (sql, binds) = statements::list(&self.view, query);
         let explain = format!("EXPLAIN QUERY PLAN {sql}");
-        let rows = self.store.read(Subject::Store, async |connection| {
+        let rows = self.store.read(Target::Store, async |connection| {
             let statement = sqlx::query(AssertSqlSafe(explain)).bind(self.view.name());
             binds.into_iter().fold(statement, statements::bind).fetch_all(connection).await
         });
         let steps: Vec<String> = rows.await.unwrap().iter().map(|row| row.get(3)).collect();
-        // Those that fit the page are found by their keys, in the end.
+        // The documents that fit the page are read by their keys at the end.
         assert!(steps.iter().any(|step| step == BY_KEY), "{steps:?}");
         let is_of_interest = |step: &String| step.contains("view_orders") || step.contains("TEMP B-TREE");
         steps.into_iter().filter(|step| is_of_interest(step) && step != BY_KEY).collect()
@@ -119,7 +120,7 @@ async fn a_list_by_one_field_is_the_beginning_of_an_index() {
         for is_descending in [false, true] {
             let first = orders.by(path, is_descending);
             assert_eq!(orders.list(&first).await, [format!("SCAN {index}")]);
-            // Each part is a range; what was found in them is sorted at once, but nothing within a part.
+            // Each part is a range of the index. Only the union of the parts is sorted, nothing within a part.
             let next = orders.list(&first.clone().after(behind(Some(value.clone()))).unwrap()).await;
             let than = if is_descending { "<" } else { ">" };
             let mut ranges = vec![format!("{path}=? AND key{than}?"), format!("{path}{than}?")];
@@ -146,7 +147,7 @@ async fn a_list_by_one_field_is_the_beginning_of_an_index() {
 }
 
 #[tokio::test]
-async fn a_filter_leads_if_few_meet_it_and_the_order_leads_if_many_do() {
+async fn a_filter_with_few_matches_leads_and_the_order_leads_otherwise() {
     let orders = Explained::orders().await;
     let open = Test::Equal(Value::Text("open".to_owned()));
     let query = orders.by("total", true).filter(&orders.view, "status", open).unwrap();
@@ -158,7 +159,7 @@ async fn a_filter_leads_if_few_meet_it_and_the_order_leads_if_many_do() {
     assert!(steps.contains(&"SCAN view_orders_1 USING INDEX view_orders_1__total"), "{steps:?}");
 }
 
-/// How often something is sorted. What several parts have found is, for each of them.
+/// The number of sorts: one for each part, if there are several.
 fn sorts(steps: &[String]) -> usize {
     steps.iter().filter(|step| *step == SORTS).count()
 }

@@ -1,18 +1,19 @@
-//! The tables: our own, and one for each build of a view.
+//! The tables: those of the store, and one for each build of a view.
 
-use dormouse_journal::store::derived_file::Schema;
 use dormouse_kernel::Mark;
+use dormouse_storage::sqlite::Schema;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::{layout, signed, unsigned};
+use super::{decode, layout};
 use crate::definition::{Definition, relation};
-use crate::store::{Begin, BuildNumber, Offset};
+use crate::store::{Begin, BuildNumber, Builds, Error, Offset};
+use dormouse_storage::to_sql;
 
 /// The views. "DORV" in ASCII.
 pub(super) static VIEWS: Schema = Schema::new(0x444f_5256, &[VIEWS_1, VIEWS_2, VIEWS_3]);
 
-/// A build's chain is that of the event at its position: it shows that the view belongs to the journal. At most one build
-/// of a view is served and at most one is not.
+/// The chain of a build is that of the event at its position, which shows that the view belongs to the journal. At most
+/// one build of a view is served, and at most one is not.
 const VIEWS_1: &str = "
 CREATE TABLE builds (
     build INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -39,34 +40,41 @@ CREATE TABLE parked (
 CREATE INDEX parked_by_aggregate ON parked (build, aggregate_type, aggregate_id, position);
 ";
 
-/// Where a build was begun, if not at the beginning of the log.
+/// The position after which a build begins.
 const VIEWS_2: &str = "ALTER TABLE builds ADD COLUMN begun_after INTEGER NOT NULL DEFAULT 0";
 
-/// Which journal the views are of: one row, once it has an event.
+/// The journal that the views belong to: one row, once the journal has an event.
 const VIEWS_3: &str = "CREATE TABLE of_journal (first_event TEXT NOT NULL) STRICT";
 
-/// A row of `builds`: build, whether it is served, version, position, chain, where it was begun.
+/// A row of `builds`: build, whether it is served, version, position, chain, the position after which it begins.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, i64);
 
-/// See [`ViewStore::prepare`](crate::ViewStore::prepare): the builds, and whether the view is paused.
+/// See [`ViewStore::prepare`](crate::ViewStore::prepare). The inner error: a row does not hold what was written.
 pub(super) async fn prepare(
     connection: &mut SqliteConnection,
     view: &Definition,
-) -> Result<(Vec<BuildRow>, bool), sqlx::Error> {
-    let builds: Vec<BuildRow> =
+) -> Result<Result<Builds, Error>, sqlx::Error> {
+    let rows: Vec<BuildRow> =
         sqlx::query_as("SELECT build, is_serving, version, position, chain, begun_after FROM builds WHERE view = ?")
             .bind(view.name())
             .fetch_all(&mut *connection)
             .await?;
-    for (build, is_serving, version, ..) in &builds {
-        let is_current = *version == i64::from(view.version());
-        layout::fit(connection, view, &table(view, *build), is_current, *is_serving).await?;
+    let mut found = Builds::default();
+    for row in rows {
+        let (build, is_serving) = match decode::build(row) {
+            Ok(decoded) => decoded,
+            Err(damaged) => return Ok(Err(damaged)),
+        };
+        let is_current = build.version == view.version();
+        layout::fit(connection, view, &view.table(build.number), is_current, is_serving).await?;
+        *(if is_serving { &mut found.serving } else { &mut found.next }) = Some(build);
     }
     let paused: Option<i64> = sqlx::query_scalar("SELECT 1 FROM paused WHERE view = ?")
         .bind(view.name())
         .fetch_optional(&mut *connection)
         .await?;
-    Ok((builds, paused.is_some()))
+    found.is_paused = paused.is_some();
+    Ok(Ok(found))
 }
 
 /// See [`ViewStore::begin`](crate::ViewStore::begin): the number of the build.
@@ -91,11 +99,11 @@ pub(super) async fn begin(
     .bind(view.name())
     .bind(is_served)
     .bind(i64::from(view.version()))
-    .bind(signed(after.position.0))
+    .bind(to_sql(after.position.0))
     .bind(after.chain.0.as_slice())
     .fetch_one(&mut *transaction)
     .await?;
-    let table = table(view, build);
+    let table = format!("{}_{build}", view.relation());
     layout::create(&mut transaction, view, &table).await?;
     if is_served {
         layout::show(&mut transaction, view, &table).await?;
@@ -115,7 +123,7 @@ pub(super) async fn serve(
         "SELECT 1 FROM builds AS next WHERE build = ?1 AND view = ?2 AND NOT is_serving AND position >= coalesce(
             (SELECT position FROM builds WHERE view = ?2 AND is_serving), 0)",
     )
-    .bind(signed(build.0))
+    .bind(to_sql(build.0))
     .bind(view.name())
     .fetch_optional(&mut *transaction)
     .await?;
@@ -125,7 +133,7 @@ pub(super) async fn serve(
     }
     drop_build(&mut transaction, view.name(), true).await?;
     sqlx::query("UPDATE builds SET is_serving = 1 WHERE build = ?")
-        .bind(signed(build.0))
+        .bind(to_sql(build.0))
         .execute(&mut *transaction)
         .await?;
     layout::show(&mut transaction, view, &view.table(build)).await?;
@@ -164,10 +172,10 @@ pub(super) async fn of_journal(
     sqlx::query_scalar("SELECT first_event FROM of_journal").fetch_optional(connection).await
 }
 
-/// Drops the build of a view that is served, or the other one, if there is one.
+/// Drops the served build of a view, or the other one, if it exists.
 async fn drop_build(connection: &mut SqliteConnection, name: &str, is_serving: bool) -> Result<(), sqlx::Error> {
     let Some(build) = build_of(connection, name, is_serving).await? else { return Ok(()) };
-    // The name came with a checked definition, or was found here as one that did.
+    // The name is from a checked definition, or was found in the store, where it came from one.
     let relation = relation(name);
     if is_serving {
         let hide = format!("DROP VIEW IF EXISTS {relation}");
@@ -184,8 +192,4 @@ async fn drop_build(connection: &mut SqliteConnection, name: &str, is_serving: b
 async fn build_of(connection: &mut SqliteConnection, name: &str, is_serving: bool) -> Result<Option<i64>, sqlx::Error> {
     let build = sqlx::query_scalar("SELECT build FROM builds WHERE view = ? AND is_serving = ?");
     build.bind(name).bind(is_serving).fetch_optional(connection).await
-}
-
-fn table(view: &Definition, build: i64) -> String {
-    view.table(BuildNumber(unsigned(build)))
 }

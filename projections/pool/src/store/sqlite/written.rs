@@ -1,5 +1,5 @@
-//! What the rows that were written last have in their declared fields, so that an update names only the fields that change.
-//! SQLite writes the index of every field that an update names, whether its value changes or not.
+//! The declared fields of the rows that were written last, so that an update names only the fields that change. SQLite
+//! writes the index of every field that an update names, whether its value changes or not.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
@@ -13,74 +13,76 @@ use crate::query::Value;
 use crate::store::values::Paths;
 use crate::store::{BuildNumber, Row};
 
-/// Rows of a build whose fields are known: some megabytes, and more than a live batch has by far.
+/// Rows of a build whose fields are remembered: some megabytes, and far more than a live batch has.
 const ROWS: NonZeroUsize = NonZeroUsize::new(16_384).expect("it is not zero");
 
-/// So many different sets of fields are updated apart in one batch, each in a statement of its own.
+/// The number of sets of fields that get update statements of their own in one batch.
 const SETS: usize = 3;
 
-/// A field for each bit.
+/// A set has one bit for each field.
 const FIELDS_MAX: usize = 64;
 
-/// What a row has in its declared fields, in their order.
+/// The values of the declared fields of a row, in their order.
 pub(super) type Values = Arc<[Option<Value>]>;
 
-/// Fields by their number, as bits.
+/// A set of fields: one bit for each, by number.
 pub(super) type FieldSet = u64;
 
 /// What is known of the rows of all builds.
 #[derive(Debug, Default)]
 pub(super) struct Written(Mutex<HashMap<BuildNumber, Known>>);
 
-/// What is known of the rows of one build. It is out of [`Written`] while a transaction is under way, and lost with it.
+/// What is known of the rows of one build. A transaction takes it out of [`Written`], so that it is lost if the
+/// transaction fails.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// Where the build was: if it is elsewhere, somebody else has written to it.
+    /// The position of the build. If the build is at another one, another process has written to it.
     at: Position,
     rows: LruCache<Key, Values>,
 }
 
-/// A row to write, with what it has in its declared fields.
+/// A row to write, with the values of its declared fields.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) row: Row,
     pub(super) values: Values,
 }
 
-/// The rows of a batch, by how they are written.
+/// The rows of a batch, by the way they are written.
 #[derive(Debug, Default)]
 pub(super) struct Planned {
-    /// All fields.
+    /// Rows that are inserted, or updated in all fields.
     pub(super) upserts: Vec<Prepared>,
-    /// Rows that are there, and of which only these fields change.
+    /// Rows that exist and of which only these fields change.
     pub(super) updates: Vec<(FieldSet, Vec<Prepared>)>,
 }
 
 impl Written {
-    /// What is known of a build that is at a position.
+    /// Takes out what is known of a build at this position.
     pub(super) fn take(&self, build: BuildNumber, at: Position) -> Known {
         let known = self.lock().remove(&build).filter(|known| known.at == at);
         known.unwrap_or_else(|| Known { at, rows: LruCache::new(ROWS) })
     }
 
-    /// The build is at a position now, and this is known of it.
+    /// Puts back what is known of a build, which is at this position now.
     pub(super) fn keep(&self, build: BuildNumber, known: Known, at: Position) {
         self.lock().insert(build, Known { at, ..known });
     }
 
-    /// Tables may have been laid out or made anew.
+    /// Forgets everything, because tables may have changed.
     pub(super) fn forget(&self) {
         self.lock().clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<BuildNumber, Known>> {
-        // Every change is made whole before the guard goes.
+        // Every change is complete before its guard is dropped.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Known {
-    /// How rows are written, which are known from then on. Those of a large batch are not kept: they would drive each other out.
+    /// Decides how rows are written, and remembers their values. Those of a large batch are not remembered, because
+    /// they would evict each other.
     pub(super) fn plan(&mut self, rows: Vec<Row>, paths: &Paths, fields: usize, is_large: bool) -> Planned {
         let mut planned = Planned::default();
         if is_large {
@@ -109,7 +111,7 @@ impl Known {
         planned
     }
 
-    /// A row is gone.
+    /// A row was deleted.
     pub(super) fn remove(&mut self, key: &Key) {
         self.rows.pop(key);
     }
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_fields_that_change_are_named_and_only_of_rows_that_are_there() {
+    fn an_update_names_only_the_fields_that_change_in_rows_that_exist() {
         let fields = Fields::none().integer("a").integer("b");
         let paths = Paths::of(fields.iter());
         let written = Written::default();
@@ -153,9 +155,9 @@ mod tests {
         assert_eq!(write(0, &first, false), ("xygone".to_owned(), vec![]));
         let next = [("x", r#"{"a":1,"b":2}"#), ("y", r#"{"a":2,"b":2}"#), ("gone", r#"{"a":1}"#)];
         assert_eq!(write(1, &next, false), ("goney".to_owned(), vec![(0b10, "x".to_owned())]));
-        // The document may change where no field does.
+        // A document may change although no declared field does.
         assert_eq!(write(2, &[("x", r#"{"a":1,"b":2,"c":3}"#)], false), (String::new(), vec![(0, "x".to_owned())]));
-        // Somebody else was here.
+        // Another process has moved the build.
         assert_eq!(write(4, &[("x", r#"{"a":1,"b":3}"#)], false), ("x".to_owned(), vec![]));
         assert_eq!(write(5, &[("x", r#"{"a":1,"b":4}"#)], true), ("x".to_owned(), vec![]));
         assert_eq!(write(6, &[("x", r#"{"a":1,"b":5}"#)], false), ("x".to_owned(), vec![]));
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_that_did_not_come_to_its_end_leaves_nothing_known() {
+    fn after_a_failed_transaction_nothing_is_known() {
         let fields = Fields::none().integer("a");
         let paths = Paths::of(fields.iter());
         let written = Written::default();

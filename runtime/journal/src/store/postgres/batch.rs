@@ -1,14 +1,13 @@
-//! A batch on its way into the log: one statement, and so one transaction and one round trip.
+//! Appending a batch: one statement, and so one transaction and one round trip.
 
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{Epoch, Slice};
-use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
+use dormouse_storage::to_sql;
+use sqlx::PgConnection;
 
-use super::row::signed;
 use crate::append::Placed;
 
-/// The head row is updated, and thereby locked, in the statement that inserts. So appends happen one after the other,
-/// the order of positions is the order of commits, and one whose epoch is over updates and inserts nothing.
+/// The statement that inserts also updates the head row, and thereby locks it. So appends happen one after the other,
+/// the order of positions is the order of commits, and an append with an old epoch updates and inserts nothing.
 const APPEND: &str = "
     WITH head AS (
         UPDATE log_head SET position = position + cardinality($3::smallint[])
@@ -44,7 +43,7 @@ pub(super) struct Batch<'a> {
 impl<'a> Batch<'a> {
     pub(super) fn new(placed: &'a [Placed]) -> Self {
         let first = placed.first().map_or(1, |placed| placed.first.0);
-        let mut batch = Self { base: signed(first) - 1, ..Self::default() };
+        let mut batch = Self { base: to_sql(first) - 1, ..Self::default() };
         placed.iter().for_each(|placed| batch.push(placed));
         batch
     }
@@ -59,27 +58,22 @@ impl<'a> Batch<'a> {
             self.slices.push(slice);
             self.aggregate_types.push(aggregate_type);
             self.aggregate_ids.push(id);
-            self.versions.push(signed(append.expected.plus(index).0));
+            self.versions.push(to_sql(append.expected.plus(index).0));
             self.event_types.push(&event.event_type);
             self.schema_versions.push(event.schema_version.cast_signed());
             self.payloads.push(&event.payload);
             self.metadata.push(&event.metadata);
             self.recorded_at.push(event.recorded_at.as_microsecond());
-            // Only the first event carries it.
+            // Only the first event carries the key.
             self.command_keys.push(key.take());
             self.chains.push(&event.chain.0);
         }
     }
 
-    /// Says whether the epoch is in force; if not, nothing was appended.
+    /// Gives whether the epoch is in force. If it is not, nothing was appended.
     pub(super) async fn append(self, epoch: Epoch, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let append = if failpoint::is_planted(Bug::NoFence) {
-            AssertSqlSafe(APPEND.replace("epoch = $1", "$1 IS NOT NULL")).into_sql_str()
-        } else {
-            APPEND.into_sql_str()
-        };
-        let append = sqlx::query(append)
-            .bind(signed(epoch.0))
+        let append = sqlx::query(APPEND)
+            .bind(to_sql(epoch.0))
             .bind(self.base)
             .bind(self.slices)
             .bind(self.aggregate_types)

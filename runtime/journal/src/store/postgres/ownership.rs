@@ -3,27 +3,27 @@
 use std::sync::{Mutex, PoisonError};
 
 use dormouse_kernel::{Epoch, Position};
+use dormouse_storage::postgres::Failure;
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::WRITE;
-use super::failure::Failure;
-use super::row::{signed, unsigned};
+use super::purpose::WRITE;
 use crate::store::Ownership;
 
 /// This update waits for the lock on the head row, which an append holds until its transaction has ended. So once it
-/// is answered, an append of an earlier epoch, be it under way on a backend that nobody listens to any more, has either
-/// happened, and then the position includes it, or it finds another epoch when its turn comes, and never will.
+/// has returned, an append of an earlier epoch, even on a backend whose client is gone, has either happened, and then
+/// the position includes it, or it finds another epoch when it gets the lock, and never will happen.
 const ACQUIRE: &str = "
     UPDATE log_head SET epoch = epoch + 1, acquisition = $1
     WHERE $2::bigint IS NULL OR epoch = $2 OR acquisition = ANY($3::text[])
     RETURNING epoch, position";
 
-/// An owner that stopped between an append and its commit, or whose connection was lost there, holds the head row locked.
-/// PostgreSQL has no limit for that: to the server, the rest of what was asked for is still on its way. So whoever may
-/// take over ends the sessions of owners that have the lock and wait for their client. Such an append is rolled back.
+/// An owner that stopped between an append and its commit, or lost its connection there, holds the lock of the head
+/// row. PostgreSQL has no limit for that: the server expects the rest of the request. So an owner that may take over
+/// ends the sessions of owners that hold the lock and wait for their client. Their appends are rolled back.
 ///
-/// Nothing is said of those that are being carried out: they are waited for.
+/// Sessions whose statement is running are not ended: the takeover waits for them.
 const END_HOLDERS: &str = "
     SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_locks JOIN pg_stat_activity USING (pid)
     WHERE locktype = 'relation' AND relation = 'log_head'::regclass AND mode = 'RowExclusiveLock' AND granted
@@ -31,8 +31,8 @@ const END_HOLDERS: &str = "
         AND wait_event = 'ClientRead'
         AND EXISTS (SELECT FROM log_head WHERE $2::bigint IS NULL OR epoch = $2 OR acquisition = ANY($3::text[]))";
 
-/// Acquisitions of ours that were never answered. One of them may have made the epoch in force: whoever asks again for
-/// the epoch before it must not take itself for a stranger.
+/// Acquisitions of this store whose reply never arrived. One of them may have set the epoch in force: an acquisition
+/// with the epoch before it must recognize that epoch as its own.
 #[derive(Debug, Default)]
 pub(super) struct Acquisitions {
     unanswered: Mutex<Vec<String>>,
@@ -47,7 +47,7 @@ impl Acquisitions {
     ) -> Result<Option<Ownership>, Failure> {
         let this = Uuid::new_v4().to_string();
         let before = self.unanswered();
-        let update = sqlx::query(ACQUIRE).bind(&this).bind(previous.map(|epoch| signed(epoch.0))).bind(&before);
+        let update = sqlx::query(ACQUIRE).bind(&this).bind(previous.map(|epoch| to_sql(epoch.0))).bind(&before);
         self.change(|unanswered| unanswered.push(this.clone()));
         let row = match update.fetch_optional(connection).await.map_err(Failure::from) {
             Ok(row) => row,
@@ -61,12 +61,12 @@ impl Acquisitions {
         self.change(Vec::clear);
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Ownership {
-            epoch: Epoch(unsigned(row.try_get("epoch")?)?),
-            head: Position(unsigned(row.try_get("position")?)?),
+            epoch: Epoch(from_sql(row.try_get("epoch")?, "epoch")?),
+            head: Position(from_sql(row.try_get("position")?, "position")?),
         }))
     }
 
-    /// Ends sessions that keep the head row locked, if `previous` may take over. Says whether there were any.
+    /// Ends the sessions that hold the lock of the head row, if `previous` may take over. Gives whether there were any.
     pub(super) async fn end_holders(
         &self,
         previous: Option<Epoch>,
@@ -74,7 +74,7 @@ impl Acquisitions {
     ) -> Result<bool, sqlx::Error> {
         let end = sqlx::query_scalar(END_HOLDERS)
             .bind(WRITE.name)
-            .bind(previous.map(|epoch| signed(epoch.0)))
+            .bind(previous.map(|epoch| to_sql(epoch.0)))
             .bind(self.unanswered());
         let ended: i64 = end.fetch_one(connection).await?;
         Ok(ended > 0)

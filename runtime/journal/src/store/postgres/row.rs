@@ -1,24 +1,16 @@
-//! Rows, there and back.
+//! Rows as events and snapshots.
 
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, CommandKey, NewEvent, Position, RecordedEvent, Timestamp, Version,
 };
+use dormouse_storage::from_sql;
+use dormouse_storage::postgres::Failure;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::failure::Failure;
 use crate::snapshot::Snapshot;
 
-/// Positions, versions and limits as PostgreSQL counts: it has no unsigned numbers, and nobody gets that far.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-pub(super) fn unsigned(number: i64) -> Result<u64, Failure> {
-    u64::try_from(number).map_err(|_| damaged("a count is negative"))
-}
-
-/// A row of a [page](super::page_sql). `None`: the page has no room for this event.
+/// A row of a [page](super::pages). `None`: the page has no room for this event.
 pub(super) fn event(row: &PgRow) -> Result<Option<RecordedEvent>, Failure> {
     let (payload, metadata) = (row.try_get("payload")?, row.try_get("metadata")?);
     let (Some(payload), Some(metadata)) = (payload, metadata) else { return Ok(None) };
@@ -26,9 +18,9 @@ pub(super) fn event(row: &PgRow) -> Result<Option<RecordedEvent>, Failure> {
     let event_type: String = row.try_get("event_type")?;
     let schema_version: i32 = row.try_get("schema_version")?;
     Ok(Some(RecordedEvent {
-        position: Position(unsigned(row.try_get("position")?)?),
+        position: Position(from_sql(row.try_get("position")?, "position")?),
         aggregate: aggregate(row)?,
-        version: Version(unsigned(row.try_get("version")?)?),
+        version: Version(from_sql(row.try_get("version")?, "version")?),
         command_key: command_key.map(CommandKey::new).transpose().map_err(damaged)?,
         event: NewEvent {
             event_type: event_type.into(),
@@ -41,12 +33,12 @@ pub(super) fn event(row: &PgRow) -> Result<Option<RecordedEvent>, Failure> {
     }))
 }
 
-/// A row of `snapshots`, and the checksum that stands beside it.
+/// A row of `snapshots`, and its checksum.
 pub(super) fn snapshot(row: &PgRow) -> Result<(Snapshot, Chain), Failure> {
     let snapshot_version: i32 = row.try_get("snapshot_version")?;
     let snapshot = Snapshot {
         aggregate: aggregate(row)?,
-        version: Version(unsigned(row.try_get("version")?)?),
+        version: Version(from_sql(row.try_get("version")?, "version")?),
         chain: chain(row.try_get("chain")?)?,
         recorded_at: time(row.try_get("recorded_at")?)?,
         snapshot_version: snapshot_version.cast_unsigned(),

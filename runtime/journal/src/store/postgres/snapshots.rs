@@ -1,12 +1,13 @@
-//! Snapshots: written in one transaction with what their retention drops.
+//! Snapshots: saved in one transaction, together with the deletion of those that the retention drops.
 
 use std::collections::BTreeMap;
 
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType, Version};
+use dormouse_storage::postgres::Failure;
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::{Connection, PgConnection};
 
-use super::failure::Failure;
-use super::row::{self, signed};
+use super::row;
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Retention;
 
@@ -38,7 +39,7 @@ const FIND: &str = "
     WHERE aggregate_type = $1 AND aggregate_id = $2 AND version <= $3 AND recorded_at <= $4
     ORDER BY version DESC LIMIT 1";
 
-/// No id is empty.
+/// Ids are never empty, so the empty text comes before all of them.
 const OWNERS: &str = "
     SELECT DISTINCT aggregate_id FROM snapshots WHERE aggregate_type = $1 AND aggregate_id > $2
     ORDER BY aggregate_id LIMIT $3";
@@ -50,8 +51,8 @@ pub(super) async fn save(
     retention: Retention,
     connection: &mut PgConnection,
 ) -> Result<(), sqlx::Error> {
-    // One statement cannot write a row twice: of the same version, the later counts. Sorted, so that no two writers
-    // wait for each other.
+    // One statement cannot write a row twice: of the same version, the later snapshot counts. Sorted, so that two
+    // writers cannot deadlock.
     let rows: BTreeMap<(&AggregateRef, Version), &Snapshot> =
         snapshots.iter().map(|snapshot| ((&snapshot.aggregate, snapshot.version), snapshot)).collect();
     let mut transaction = connection.begin().await?;
@@ -65,7 +66,7 @@ async fn save_rows(rows: &[&Snapshot], connection: &mut PgConnection) -> Result<
     let save = sqlx::query(SAVE)
         .bind(types)
         .bind(ids)
-        .bind(rows.iter().map(|row| signed(row.version.0)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| to_sql(row.version.0)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| &row.chain.0[..]).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.recorded_at.as_microsecond()).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.snapshot_version.cast_signed()).collect::<Vec<_>>())
@@ -87,8 +88,8 @@ async fn drop_superfluous(
     }
     let (types, ids): (Vec<&str>, Vec<&str>) = now.keys().map(|aggregate| names(aggregate)).unzip();
     let oldest: Vec<i64> = now.values().map(|(now, _)| retention.oldest(*now).as_microsecond()).collect();
-    let steps: Vec<i64> = now.values().map(|(_, latest)| signed(retention.sparse_step(*latest).0)).collect();
-    let keep_count = signed(retention.keep_count as u64);
+    let steps: Vec<i64> = now.values().map(|(_, latest)| to_sql(retention.sparse_step(*latest).0)).collect();
+    let keep_count = to_sql(retention.keep_count as u64);
     let delete = sqlx::query(DROP_SUPERFLUOUS).bind(types).bind(ids).bind(oldest).bind(keep_count).bind(steps);
     delete.execute(connection).await.map(drop)
 }
@@ -100,7 +101,7 @@ pub(super) async fn find(
 ) -> Result<Option<Snapshot>, Failure> {
     let (mut last, latest) = match as_of {
         AsOf::Now => (i64::MAX, i64::MAX),
-        AsOf::Version(version) => (signed(version.0), i64::MAX),
+        AsOf::Version(version) => (to_sql(version.0), i64::MAX),
         AsOf::Time(time) => (i64::MAX, time.as_microsecond()),
     };
     let (aggregate_type, id) = names(aggregate);
@@ -109,7 +110,7 @@ pub(super) async fn find(
         let Some(found) = find.fetch_optional(&mut *connection).await? else { return Ok(None) };
         match row::snapshot(&found) {
             Ok((snapshot, checksum)) if snapshot.checksum() == checksum => return Ok(Some(snapshot)),
-            // A damaged one is as good as none; the one before it may do.
+            // A damaged snapshot is skipped: the one before it may be whole.
             _ => last = sqlx::Row::try_get::<i64, _>(&found, "version")? - 1,
         }
     }
@@ -124,7 +125,7 @@ pub(super) async fn owners(
     let find = sqlx::query_scalar(OWNERS)
         .bind(aggregate_type.as_str())
         .bind(after.map_or("", AggregateId::as_str))
-        .bind(signed(limit as u64));
+        .bind(to_sql(limit as u64));
     let found: Vec<String> = find.fetch_all(connection).await?;
     found.into_iter().map(|id| AggregateId::new(id).map_err(|error| Failure::Damaged(error.to_string()))).collect()
 }
@@ -134,7 +135,7 @@ pub(super) async fn count_owners(
     connection: &mut PgConnection,
 ) -> Result<u64, Failure> {
     let count: i64 = sqlx::query_scalar(COUNT_OWNERS).bind(aggregate_type.as_str()).fetch_one(connection).await?;
-    u64::try_from(count).map_err(|error| Failure::Damaged(error.to_string()))
+    Ok(from_sql(count, "count")?)
 }
 
 fn names(aggregate: &AggregateRef) -> (&str, &str) {

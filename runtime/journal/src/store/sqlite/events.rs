@@ -1,10 +1,10 @@
-//! The events of an aggregate: of one, in a statement of its own, or of those that are asked for at the same time, in
-//! one.
+//! The events of one aggregate, or of several aggregates in one statement.
 
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Version};
+use dormouse_storage::to_sql;
 use futures_util::TryStreamExt;
 
 use super::error;
@@ -12,25 +12,25 @@ use super::loads::{Load, Loads, Statements};
 use super::pages::{self, Rows};
 use super::read::Scope;
 use super::readers::Readers;
-use super::row::{EventRow, OF_AGGREGATE, column, signed};
+use super::row::{EventRow, OF_AGGREGATE, column};
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit, Room};
 
-/// Versions of one aggregate that a shared statement asks for, so that a long history holds up nobody else: what
-/// follows is read alone. Most aggregates have fewer events, or fewer after their snapshot.
+/// Versions of one aggregate that a shared statement reads, so that a long history does not delay other reads: later
+/// versions are read alone. Most aggregates have fewer events, or fewer after their snapshot.
 const SHARED_VERSIONS: usize = 64;
 
-/// Bytes of events that a shared statement brings for all together: some tens of kilobytes for each.
+/// Bytes of events that a shared statement reads in all: some tens of kilobytes for each aggregate.
 const SHARED_BYTES: usize = 4 << 20;
 
-/// LEFT JOIN fixes the order, and shows an event that the log has lost as one of NULLs.
+/// LEFT JOIN fixes the order, and shows an event that the log has lost as a row of NULLs.
 const INDEX_TO_LOG: &str = "idx.event_index AS i LEFT JOIN main.events AS e ON e.position = i.position";
 
-/// A statement may see a later state of the index than of the log: what came in between is not lost.
+/// A statement may see a later state of the index than of the log. Events in between are not lost.
 const IN_VIEW: &str = "(e.position IS NOT NULL OR i.position <= (SELECT max(position) FROM main.events))";
 
-/// The joins fix the order: from what is wanted to the index, by version, to the log. Behind the events of all come
-/// those of whom the index has more, with numbers below zero.
+/// The joins fix the order: from the wanted aggregates to the index, by version, to the log. After all events come the
+/// aggregates of which the index has more events, with negative numbers.
 static SHARED: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|wanted| {
         let columns = &*OF_AGGREGATE;
@@ -53,7 +53,7 @@ static SHARED: LazyLock<Statements> = LazyLock::new(|| {
     })
 });
 
-/// Where the number is in the rows of [`SHARED`], behind the columns of [`OF_AGGREGATE`].
+/// The column of the number in the rows of [`SHARED`], after those of [`OF_AGGREGATE`].
 const NUMBER: usize = 9;
 
 static IN_INDEX: LazyLock<String> = LazyLock::new(|| {
@@ -93,7 +93,7 @@ pub(super) struct Events {
 
 /// The events of an aggregate with versions in (after, last], within `limit`.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct VersionRange {
     pub(super) aggregate: AggregateRef,
     pub(super) after: Version,
     pub(super) last: Version,
@@ -105,14 +105,14 @@ impl Events {
         Self { shared: Loads::new(Shared { readers: Arc::clone(&readers) }), readers }
     }
 
-    /// Those that are indexed: the tail has the rest.
-    pub(super) async fn indexed(&self, wanted: Wanted) -> Result<Page, StoreError> {
+    /// The indexed events of an aggregate. The tail has the rest.
+    pub(super) async fn indexed(&self, wanted: VersionRange) -> Result<Page, StoreError> {
         let found = self.shared.read(wanted.clone()).await?;
         let mut page = page(found.rows, &wanted.aggregate)?;
         if found.has_more && !page.is_cut {
-            // A long history, or large events; or versions are missing here, and then what follows shows it.
+            // The history is long or has large events. Or versions are missing here, and the next read shows that.
             let after = page.last().map_or(wanted.after, |event| event.version);
-            let rest = Wanted { after, ..wanted };
+            let rest = VersionRange { after, ..wanted };
             let room = Room::beside(&page, rest.limit);
             let more = self::page(self.readers.events(Scope::Index, &rest, room).await?, &rest.aggregate)?;
             page.events.extend(more.events);
@@ -121,13 +121,13 @@ impl Events {
         Ok(page)
     }
 
-    /// All that are durable, for those who have no tail.
-    pub(super) async fn all(&self, wanted: Wanted) -> Result<Page, StoreError> {
+    /// All durable events of an aggregate, for a process without a tail.
+    pub(super) async fn all(&self, wanted: VersionRange) -> Result<Page, StoreError> {
         page(self.readers.events(Scope::All, &wanted, Room::new(wanted.limit)).await?, &wanted.aggregate)
     }
 }
 
-/// Each row goes as its event comes, so that a page is not there twice.
+/// Consumes the rows one by one, so that a page is not in memory twice.
 fn page(rows: Rows, aggregate: &AggregateRef) -> Result<Page, StoreError> {
     let Rows { rows, is_cut } = rows;
     let events = rows.into_iter().map(|row| row.read_of(aggregate.clone())).collect::<Result<_, _>>()?;
@@ -135,16 +135,16 @@ fn page(rows: Rows, aggregate: &AggregateRef) -> Result<Page, StoreError> {
 }
 
 impl Readers {
-    /// The events of one aggregate, as far as there is room.
-    async fn events(&self, scope: Scope, wanted: &Wanted, room: Room) -> Result<Rows, StoreError> {
+    /// Rows of one aggregate, as far as there is room.
+    async fn events(&self, scope: Scope, wanted: &VersionRange, room: Room) -> Result<Rows, StoreError> {
         let sql = if scope == Scope::Index { IN_INDEX.as_str() } else { IN_ALL.as_str() };
         let mut reader = self.borrow_in(scope).await?;
         let query = sqlx::query(sql)
             .bind(wanted.aggregate.aggregate_type.shared())
             .bind(wanted.aggregate.id.shared())
-            .bind(signed(wanted.after.0))
-            .bind(signed(wanted.last.0))
-            .bind(signed(room.events() as u64));
+            .bind(to_sql(wanted.after.0))
+            .bind(to_sql(wanted.last.0))
+            .bind(to_sql(room.events() as u64));
         match pages::read(&mut reader.connection, query, room).await {
             Ok(rows) => {
                 reader.give_back();
@@ -152,7 +152,7 @@ impl Readers {
             }
             Err(failure) => {
                 drop(reader);
-                // The index or the log: if it is the index, asking it alone shows that.
+                // The index or the log is damaged. A read of the index alone shows whether it is the index.
                 if error::is_damage(&failure) && scope == Scope::Index {
                     self.versions(Scope::Index, &[&wanted.aggregate]).await?;
                 }
@@ -161,18 +161,18 @@ impl Readers {
         }
     }
 
-    /// The events of several aggregates, as far as one statement asks for them.
-    async fn events_of_all(&self, wanted: &[Wanted]) -> Result<Vec<Found>, StoreError> {
+    /// Rows of several aggregates, as many as one statement reads.
+    async fn events_of_all(&self, wanted: &[VersionRange]) -> Result<Vec<Loaded>, StoreError> {
         let mut reader = self.borrow_for_index().await?;
         let mut query = sqlx::query(SHARED.of(wanted.len()));
         for wanted in wanted {
             query = query
                 .bind(wanted.aggregate.aggregate_type.shared())
                 .bind(wanted.aggregate.id.shared())
-                .bind(signed(wanted.after.0))
-                .bind(signed(wanted.shared_last().0));
+                .bind(to_sql(wanted.after.0))
+                .bind(to_sql(wanted.shared_last().0));
         }
-        let mut found: Vec<Gathered> = wanted.iter().map(|wanted| Gathered::new(wanted.limit)).collect();
+        let mut found: Vec<Partial> = wanted.iter().map(|wanted| Partial::new(wanted.limit)).collect();
         let (mut left, mut is_whole) = (SHARED_BYTES, true);
         let mut rows = query.fetch(&mut reader.connection);
         while let Some(row) = rows.try_next().await.map_err(error::store)? {
@@ -181,12 +181,12 @@ impl Readers {
             let number = usize::try_from(if is_event { number } else { -1 - number }).map_err(error::damaged)?;
             let (Some(wanted), Some(found)) = (wanted.get(number), found.get_mut(number)) else { continue };
             if !is_event {
-                found.found.has_more |= wanted.shared_last() < wanted.last;
+                found.loaded.has_more |= wanted.shared_last() < wanted.last;
                 continue;
             }
             let event = EventRow::new(row);
             let Some(rest) = left.checked_sub(event.size_bytes()) else {
-                // The rest is read for each by itself.
+                // The rest is read in a statement for each aggregate.
                 is_whole = false;
                 break;
             };
@@ -199,74 +199,74 @@ impl Readers {
     }
 }
 
-impl Wanted {
-    /// Up to where a shared statement asks. Versions have no gaps, so that it is no more than `limit`.
+impl VersionRange {
+    /// The last version that a shared statement reads. Versions have no gaps, so these are at most `limit` events.
     fn shared_last(&self) -> Version {
         self.after.plus(self.limit.events.min(SHARED_VERSIONS) as u64).min(self.last)
     }
 }
 
-/// Reads for several.
+/// The shared load of events.
 #[derive(Debug)]
 struct Shared {
     readers: Arc<Readers>,
 }
 
-/// What was found for one. The rows are left to whoever asked to decode: they are many tasks, the loader is one; and
-/// what is wrong with a row concerns nobody else.
+/// The rows of one aggregate. Each reader decodes its own: the readers are many tasks and the loader is one, and a
+/// damaged row must fail only its reader.
 #[derive(Debug, Default)]
-struct Found {
+struct Loaded {
     rows: Rows,
-    /// There are, or may be, more behind those that were asked for, or brought.
+    /// There may be more events after these.
     has_more: bool,
 }
 
-/// What a shared statement brings for one.
-struct Gathered {
-    found: Found,
+/// The rows of one aggregate while a shared statement is read.
+struct Partial {
+    loaded: Loaded,
     room: Room,
-    /// What follows is not taken.
+    /// Later rows are not taken.
     has_ended: bool,
 }
 
-impl Gathered {
+impl Partial {
     fn new(limit: PageLimit) -> Self {
-        Self { found: Found::default(), room: Room::new(limit), has_ended: false }
+        Self { loaded: Loaded::default(), room: Room::new(limit), has_ended: false }
     }
 
     fn take(&mut self, event: EventRow) {
         if self.has_ended {
             return;
         }
-        // A large event is read by who wants it.
+        // The reader reads a large event by itself.
         let is_large = event.missing_bytes().is_some();
         if is_large || !self.room.take(event.size_bytes()) {
             self.has_ended = true;
-            self.found.has_more |= is_large;
-            self.found.rows.is_cut |= !is_large;
+            self.loaded.has_more |= is_large;
+            self.loaded.rows.is_cut |= !is_large;
             return;
         }
-        self.found.rows.rows.push(event);
+        self.loaded.rows.rows.push(event);
     }
 
-    /// `is_whole`: the statement has brought everything.
-    fn end(mut self, is_whole: bool) -> Found {
-        self.found.rows.is_cut |= self.room.is_used_up();
-        self.found.has_more |= !is_whole;
-        self.found
+    /// `is_whole`: the statement was read to its end.
+    fn end(mut self, is_whole: bool) -> Loaded {
+        self.loaded.rows.is_cut |= self.room.is_used_up();
+        self.loaded.has_more |= !is_whole;
+        self.loaded
     }
 }
 
 #[async_trait]
 impl Load for Shared {
-    type Wanted = Wanted;
-    type Found = Found;
+    type Request = VersionRange;
+    type Output = Loaded;
 
-    async fn load(&self, wanted: Vec<Wanted>) -> Vec<Result<Found, StoreError>> {
+    async fn load(&self, wanted: Vec<VersionRange>) -> Vec<Result<Loaded, StoreError>> {
         if wanted.len() > 1 {
             match self.readers.events_of_all(&wanted).await {
                 Ok(found) => return found.into_iter().map(Ok).collect(),
-                // Of one of them, perhaps.
+                // Perhaps only one of them is damaged.
                 Err(StoreError::Damaged(_)) => {}
                 Err(failure) => return wanted.iter().map(|_| Err(failure.clone())).collect(),
             }
@@ -274,7 +274,7 @@ impl Load for Shared {
         let mut found = Vec::with_capacity(wanted.len());
         for wanted in &wanted {
             let rows = self.readers.events(Scope::Index, wanted, Room::new(wanted.limit)).await;
-            found.push(rows.map(|rows| Found { rows, has_more: false }));
+            found.push(rows.map(|rows| Loaded { rows, has_more: false }));
         }
         found
     }

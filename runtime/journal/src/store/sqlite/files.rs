@@ -1,36 +1,31 @@
-//! The directory of a journal, the files in it, and how each is opened.
+//! The directory of a journal, its files, and the options to open them.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use dormouse_kernel::failpoint::{self, Bug};
+use dormouse_storage::sqlite::BUSY_TIMEOUT;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-/// How long a statement waits for another connection's lock. Only a takeover, a checkpoint at the end of another
-/// process, or a foreign tool holds one for longer than a commit takes.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Pages (4 KiB) in the WAL of the log before it is copied back. Four times SQLite's default: each page of the log is
-/// written by several commits in a row, and copied back only once.
+/// Pages (4 KiB) in the WAL of the log before a checkpoint. Four times SQLite's default: several commits in a row write
+/// the same page of the log, and a checkpoint copies it only once.
 const LOG_CHECKPOINT_PAGES: &str = "4000";
 
-/// The same for the index, whose transactions touch pages all over the file.
+/// Pages in the WAL of the index, whose transactions touch pages all over the file.
 const INDEX_CHECKPOINT_PAGES: &str = "16000";
 
-/// Pages of the index that its writer caches, in KiB when negative: 64 MiB, one transaction's worth.
+/// The cache of the index writer, in KiB when negative: 64 MiB, enough for one transaction.
 const INDEX_CACHE: &str = "-65536";
 
-/// What a WAL keeps of its size once it was copied back. A reader that stays open makes it grow without limit, and SQLite
-/// alone would keep all of that. This is what the busiest of our files needs.
+/// The size to which a WAL is truncated after a checkpoint. A reader that stays open makes a WAL grow without limit,
+/// and by default SQLite would keep that size. The busiest of our files needs this much.
 const WAL_BYTES_KEPT: &str = "67108864";
 
-/// Rows that a reading connection may be ahead of whoever takes them: all that a load for many finds. At a full buffer
-/// its thread would go to sleep, to be woken for a few rows more.
+/// Rows that SQLite's thread may be ahead of the reader: as many as a shared load finds. At a full buffer the thread
+/// would sleep, and be woken for a few rows more.
 const ROWS_AHEAD: usize = 2048;
 
-/// Where the files of a journal are.
+/// The paths of the files of a journal.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     directory: PathBuf,
@@ -41,7 +36,7 @@ impl Files {
         Self { directory: directory.to_owned() }
     }
 
-    /// The path as operators know it, for messages.
+    /// The directory, for messages.
     pub(super) fn place(&self) -> String {
         self.directory.display().to_string()
     }
@@ -50,12 +45,12 @@ impl Files {
         std::fs::create_dir_all(&self.directory)
     }
 
-    /// The log: the truth.
+    /// The log.
     pub(super) fn log(&self) -> PathBuf {
         self.directory.join("journal.db")
     }
 
-    /// The log for `ATTACH`, so that it cannot be written (<https://sqlite.org/uri.html>).
+    /// The log as a read-only URI for `ATTACH` (<https://sqlite.org/uri.html>).
     pub(super) fn log_read_only_uri(&self) -> String {
         let mut uri = String::from("file:");
         for byte in self.log().to_string_lossy().bytes() {
@@ -69,26 +64,26 @@ impl Files {
         uri + "?mode=ro"
     }
 
-    /// Derived from the log.
+    /// The index, derived from the log.
     pub(super) fn index(&self) -> PathBuf {
         self.directory.join("index.db")
     }
 
-    /// A cache.
+    /// The snapshots, a cache.
     pub(super) fn snapshots(&self) -> PathBuf {
         self.directory.join("snapshots.db")
     }
 
-    /// To look at the log before anything is changed, even its journal mode: it may be somebody else's.
+    /// Opens the log for a check without changing anything, even its journal mode: it may be a file of another
+    /// application.
     pub(super) fn log_inspector(&self, create: bool) -> SqliteConnectOptions {
         options(&self.log()).create_if_missing(create).read_only(!create)
     }
 
     pub(super) fn log_writer(&self) -> SqliteConnectOptions {
-        let careless = failpoint::is_planted(Bug::SynchronousNormal);
         options(&self.log())
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(if careless { SqliteSynchronous::Normal } else { SqliteSynchronous::Full })
+            .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", LOG_CHECKPOINT_PAGES)
             .thread_name(|_| "journal-log".to_owned())
     }
@@ -130,34 +125,11 @@ impl Files {
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
-    // Statements hold up to a thousand rows: nobody wants to read them in a log.
+    // Statements have up to a thousand rows, too long for a log.
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("journal_size_limit", WAL_BYTES_KEPT)
         .foreign_keys(false)
         .disable_statement_logging()
-}
-
-/// Puts a database aside that can be made again, under the name `<file>.damaged`, in place of an earlier one. The file itself
-/// goes first: without it SQLite ignores a WAL that is left, while a file that lost its WAL would pass for whole.
-pub(super) fn put_aside(path: &Path) -> io::Result<()> {
-    let with = |end: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    };
-    for suffix in ["", "-wal", "-shm"] {
-        match std::fs::rename(with(suffix), with(&format!(".damaged{suffix}"))) {
-            // There is nothing to put aside; nor must a part of an earlier one pass for a part of this.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match std::fs::remove_file(with(&format!(".damaged{suffix}"))) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-            moved => moved?,
-        }
-    }
-    Ok(())
 }

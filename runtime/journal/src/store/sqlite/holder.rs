@@ -1,7 +1,7 @@
-//! Waiting for another process that holds a lock on the log, and saying who that is.
+//! Waiting for another process that holds the lock of the log, and naming that process.
 //!
-//! A process that was stopped, or hangs, in the middle of a commit keeps SQLite's write lock until it goes on or ends;
-//! only then can its successor know what the log holds. Nobody can take the lock from it.
+//! A process that was stopped, or hangs, in the middle of a commit keeps SQLite's write lock until it continues or
+//! ends. Only then can its successor know what the log contains. The lock cannot be taken from it.
 
 use std::fmt;
 use std::fs;
@@ -27,7 +27,8 @@ impl Patience {
         Self { file, bound, started: Instant::now() }
     }
 
-    /// After an attempt that found the file locked: says who is waited for, and whether to go on waiting.
+    /// After an attempt that found the file locked: logs which process holds the lock, and gives whether to keep
+    /// waiting.
     pub(super) fn lasts(&self) -> bool {
         let lasts = self.started.elapsed() < self.bound;
         if lasts {
@@ -37,7 +38,7 @@ impl Patience {
         lasts
     }
 
-    /// What to tell when it is over.
+    /// The error when the time is over.
     pub(super) fn exhausted(&self) -> String {
         let (file, bound) = (self.file.display(), self.bound);
         match Holder::of(&self.file) {
@@ -52,7 +53,7 @@ impl Patience {
     }
 }
 
-/// Who holds the write lock of a database.
+/// The holder of the write lock of a database.
 #[derive(Debug, PartialEq, Eq)]
 enum Holder {
     Process { id: u32, stopped: bool },
@@ -60,8 +61,8 @@ enum Holder {
 }
 
 impl Holder {
-    /// By what Linux tells about locks. The file is not opened for that: closing it again would give up this process's
-    /// own locks on it.
+    /// Reads the holder from the locks that Linux lists. It does not open the file: closing it would give up the locks
+    /// of this process on it.
     fn of(database: &Path) -> Self {
         let mut shm = database.as_os_str().to_owned();
         shm.push("-shm");
@@ -69,7 +70,7 @@ impl Holder {
             return Self::Unknown;
         };
         let holder = locks.lines().find_map(|line| write_lock_holder(line, metadata.dev(), metadata.ino()));
-        // Zero, or less, is a process that cannot be seen from here: another container's.
+        // Zero or less is a process of another container.
         match holder.filter(|id| *id > 0) {
             Some(id) => Self::Process { id, stopped: is_stopped(id) },
             None => Self::Unknown,
@@ -87,7 +88,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// Of a line such as `1: POSIX  ADVISORY  WRITE 4711 fe:00:1234 120 120` (proc_locks(5)).
+/// The process in a line such as `1: POSIX  ADVISORY  WRITE 4711 fe:00:1234 120 120` (proc_locks(5)).
 fn write_lock_holder(line: &str, device: u64, inode: u64) -> Option<u32> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let [_, "POSIX", _, "WRITE", process, file, WRITE_LOCK_BYTE, WRITE_LOCK_BYTE] = fields[..] else { return None };
@@ -95,7 +96,7 @@ fn write_lock_holder(line: &str, device: u64, inode: u64) -> Option<u32> {
     process.parse().ok()
 }
 
-/// As glibc takes a device number apart (makedev(3)).
+/// The major and minor number of a device, as glibc computes them (makedev(3)).
 const fn major(device: u64) -> u64 {
     ((device >> 8) & 0xfff) | ((device >> 32) & !0xfff)
 }
@@ -106,7 +107,7 @@ const fn minor(device: u64) -> u64 {
 
 fn is_stopped(process: u32) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{process}/stat")) else { return false };
-    // The state follows the name, which is in parentheses and may contain some.
+    // The state follows the name, which is in parentheses and may itself contain parentheses.
     let state = status.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
     matches!(state, Some("T" | "t"))
 }

@@ -1,56 +1,58 @@
-//! The index: where in the log each version of an aggregate and each command key is.
+//! The index: the position of each version of an aggregate, and the version of each command key.
 
 use std::time::{Duration, Instant};
 
 use dormouse_kernel::Position;
-use dormouse_kernel::failpoint::{self, Bug};
+use dormouse_storage::sqlite::derived_file;
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::{Connection, SqliteConnection};
 use tracing::{info, warn};
 
 use super::files::Files;
-use super::{derived, error, row, schema};
+use super::{error, schema};
 use crate::error::StoreError;
 
-/// Events indexed in one transaction: sorted, they touch each page once. The size at which it was measured to keep up.
+/// Events indexed in one transaction. Sorted, they touch each page once. With this size the index was measured to keep
+/// up.
 const EVENTS_PER_TRANSACTION: u64 = 32_768;
 
-/// Between two lines about how far a long run has come.
+/// Between two log lines about the progress of a long run.
 const PROGRESS: Duration = Duration::from_secs(5);
 
-/// What an index was made from.
+/// Which log an index was made from.
 enum Origin {
     Ours,
-    /// A log that has, or had, another event where the index ends.
+    /// A log with another event at the end of the index.
     Foreign,
-    /// This log, or another, when it was longer. No crash leads here: the log is synced before the index knows of it.
+    /// A log that was longer. A crash cannot cause this, because the log is synced before its events are indexed.
     Ahead {
         indexed: Position,
         head: Position,
     },
 }
 
-/// The connection that writes the index. It reads the log itself, so that rows go from one file to the other without
-/// passing through here, and in whatever state the index is, it goes on from its own watermark: nobody can leave a gap
-/// in it, nor can a former owner that does not know yet that it is one.
+/// The connection that writes the index. It reads the log itself, so that SQLite copies rows from one file to the
+/// other. It always continues at the watermark of the index, so no process can leave a gap in it, not even a former
+/// owner that does not know yet that it has lost the log.
 #[derive(Debug)]
 pub(super) struct Index {
     connection: SqliteConnection,
 }
 
 impl Index {
-    /// Opens the index. One that cannot be used, or is not one of this log, is replaced by an empty one, after
-    /// `before_replacing`.
+    /// Opens the index. If it cannot be used, or does not belong to this log, calls `before_replacing` and replaces it
+    /// by an empty one.
     pub(super) async fn open(files: &Files, before_replacing: impl Fn()) -> Result<Self, StoreError> {
-        let connection = derived::open(files.index_writer(), &schema::INDEX, &before_replacing).await?;
+        let connection = derived_file::open(files.index_writer(), &schema::INDEX, &before_replacing).await?;
         let mut index = Self::beside_log(connection, files).await?;
         let reason = match index.belongs_to_log().await {
             Ok(Origin::Ours) => return Ok(index),
             Ok(Origin::Ahead { indexed, head }) => return Err(acknowledged_is_missing(files, indexed, head)),
-            Ok(Origin::Foreign) => "it is not of this log".to_owned(),
+            Ok(Origin::Foreign) => "it belongs to another log".to_owned(),
             Err(StoreError::Damaged(reason)) => reason,
             Err(failure) => return Err(failure),
         };
-        warn!(file = %files.index().display(), reason, "the index cannot be used and is made anew");
+        warn!(file = %files.index().display(), reason, "the index cannot be used and is made again");
         index.close().await;
         before_replacing();
         Self::create(files).await
@@ -58,12 +60,12 @@ impl Index {
 
     /// Replaces the index by an empty one.
     pub(super) async fn create(files: &Files) -> Result<Self, StoreError> {
-        let connection = derived::create(files.index_writer(), &schema::INDEX).await?;
+        let connection = derived_file::create(files.index_writer(), &schema::INDEX).await?;
         Self::beside_log(connection, files).await
     }
 
     async fn beside_log(mut connection: SqliteConnection, files: &Files) -> Result<Self, StoreError> {
-        // Read-only, or each BEGIN IMMEDIATE would take the write lock of the log as well.
+        // Read-only: otherwise each BEGIN IMMEDIATE would take the write lock of the log too.
         sqlx::query("ATTACH DATABASE ? AS log")
             .bind(files.log_read_only_uri())
             .execute(&mut connection)
@@ -81,50 +83,50 @@ impl Index {
         .fetch_one(&mut self.connection)
         .await
         .map_err(error::store)?;
-        let (indexed, head) = (Position(row::unsigned(indexed)?), Position(row::unsigned(head)?));
+        let (indexed, head) = (Position(from_sql(indexed, "position")?), Position(from_sql(head, "position")?));
         Ok(match is_same {
-            _ if indexed > head && !failpoint::is_planted(Bug::IndexAheadOfLog) => Origin::Ahead { indexed, head },
+            _ if indexed > head => Origin::Ahead { indexed, head },
             true => Origin::Ours,
             false => Origin::Foreign,
         })
     }
 
-    /// Everything up to this position is indexed.
+    /// The position up to which the log is indexed.
     pub(super) async fn watermark(&mut self) -> Result<Position, StoreError> {
         let position: i64 = sqlx::query_scalar("SELECT position FROM watermark")
             .fetch_one(&mut self.connection)
             .await
             .map_err(error::store)?;
-        Ok(Position(row::unsigned(position)?))
+        Ok(Position(from_sql(position, "position")?))
     }
 
-    /// Indexes what follows the watermark, up to `to`, but no more than one transaction's worth. Says how far it is
-    /// then. What is indexed already may be indexed again.
+    /// Indexes the events after the watermark, up to `to` and up to the size of one transaction. Gives the new
+    /// watermark. Events that are indexed already may be indexed again.
     pub(super) async fn advance(&mut self, to: Position) -> Result<Position, StoreError> {
         match self.try_advance(to).await {
-            Ok(Some(watermark)) => Ok(Position(row::unsigned(watermark)?)),
+            Ok(Some(watermark)) => Ok(Position(from_sql(watermark, "position")?)),
             Ok(None) => {
-                // Whose event is missing cannot be known: nobody's history can be trusted to be whole.
+                // It cannot be known whose event is missing, so no history can be trusted to be whole.
                 let reason = "the log is damaged, restore it from a backup: a position is missing, or a version twice";
                 Err(StoreError::Unavailable(reason.to_owned()))
             }
-            Err(failure) if error::is_damage(&failure) && !self.is_to_blame(to).await => {
-                // Making the index anew would not help.
+            Err(failure) if error::is_damage(&failure) && !self.is_index_damaged(to).await => {
+                // Making the index again would not help.
                 Err(StoreError::Unavailable(format!("the log is damaged: {}", error::reason(&failure))))
             }
             Err(failure) => Err(error::store(failure)),
         }
     }
 
-    /// `None`: the log does not have one event for each position, with a version of its own.
+    /// `None`: the log lacks a position, or has a version twice.
     async fn try_advance(&mut self, to: Position) -> Result<Option<i64>, sqlx::Error> {
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let from: i64 = sqlx::query_scalar("SELECT position FROM watermark").fetch_one(&mut *transaction).await?;
-        let to = row::signed(to.0).min(from.saturating_add(row::signed(EVENTS_PER_TRANSACTION)));
+        let to = to_sql(to.0).min(from.saturating_add(to_sql(EVENTS_PER_TRANSACTION)));
         if to <= from {
             return Ok(Some(from));
         }
-        // What a version or a key stands for is decided once: the first stays.
+        // The first event with a version, and the first with a key, are the ones that count.
         let events = sqlx::query(
             "INSERT OR IGNORE INTO event_index (aggregate_type, aggregate_id, version, position)
              SELECT aggregate_type, aggregate_id, version, position FROM log.events
@@ -132,7 +134,7 @@ impl Index {
              ORDER BY aggregate_id, aggregate_type, version",
         );
         let indexed = events.bind(from).bind(to).execute(&mut *transaction).await?.rows_affected();
-        if i64::try_from(indexed) != Ok(to - from) && !failpoint::is_planted(Bug::IndexAheadOfLog) {
+        if i64::try_from(indexed) != Ok(to - from) {
             return Ok(None);
         }
         let statements = [
@@ -150,27 +152,27 @@ impl Index {
         Ok(Some(to))
     }
 
-    /// Whether damage is in the index, not in that part of the log.
-    async fn is_to_blame(&mut self, to: Position) -> bool {
+    /// Whether the damage is in the index, and not in this part of the log.
+    async fn is_index_damaged(&mut self, to: Position) -> bool {
         let Ok(watermark) = self.watermark().await else { return true };
         sqlx::query("SELECT count(chain) FROM log.events WHERE position > ? AND position <= ?")
-            .bind(row::signed(watermark.0))
-            .bind(row::signed(to.0))
+            .bind(to_sql(watermark.0))
+            .bind(to_sql(to.0))
             .execute(&mut self.connection)
             .await
             .is_ok()
     }
 
-    /// Indexes everything up to `to`, and says so now and then.
+    /// Indexes everything up to `to`, and logs its progress.
     pub(super) async fn catch_up(&mut self, to: Position) -> Result<(), StoreError> {
         let started = Instant::now();
-        let mut told = started;
+        let mut logged = started;
         let mut watermark = self.watermark().await?;
         info!(%watermark, head = %to, "indexing the log");
         while watermark < to {
             watermark = self.advance(to).await?;
-            if told.elapsed() >= PROGRESS {
-                told = Instant::now();
+            if logged.elapsed() >= PROGRESS {
+                logged = Instant::now();
                 info!(%watermark, head = %to, "indexing the log");
             }
         }
@@ -178,15 +180,16 @@ impl Index {
         Ok(())
     }
 
-    /// Leaves nothing in the WAL and lets go of the file.
+    /// Empties the WAL and closes the file.
     pub(super) async fn close(mut self) {
-        // Beside other readers the WAL may have to stay; it is as good.
+        // If other processes read, frames stay in the WAL, which loses nothing.
         let _left = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.connection).await;
         let _closed_anyway = self.connection.close().await;
     }
 }
 
-/// Going on would be a wrong answer to whoever had been told that these events are durable.
+/// The error of a log that has lost events. To continue would break the promise to clients that these events are
+/// durable.
 fn acknowledged_is_missing(files: &Files, indexed: Position, head: Position) -> StoreError {
     let (log, index, snapshots) = (files.log(), files.index(), files.snapshots());
     StoreError::Unavailable(format!(

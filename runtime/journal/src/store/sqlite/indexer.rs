@@ -1,9 +1,10 @@
-//! The task behind the commits that keeps the index close to the end of the log.
+//! The indexer: the task that keeps the index close to the end of the log.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dormouse_kernel::failpoint::{self, Step};
+use dormouse_storage::Backoff;
 use metrics::counter;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -16,10 +17,11 @@ use super::tail::Tail;
 use crate::error::StoreError;
 use crate::metric;
 
-/// Between two attempts after an error: from the first to the longest pause.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// Between two attempts after an error.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(10) };
 
-/// The task that indexes. Dropping it ends it at any point: what it had not committed is indexed after the next start.
+/// Handle of the task that indexes. Dropping it aborts the task at any point: events that were not indexed are indexed
+/// after the next start.
 #[derive(Debug)]
 pub(super) struct Indexer {
     task: JoinHandle<()>,
@@ -27,18 +29,18 @@ pub(super) struct Indexer {
 }
 
 impl Indexer {
-    /// Starts the task with an index that has everything the tail lacks.
+    /// Starts the task. The index must have all events that the tail lacks.
     pub(super) fn start(index: Index, files: Files, tail: Arc<Tail>, readers: Arc<Readers>) -> Self {
         let stop = Arc::new(Notify::new());
         let work = Work { index: Some(index), files, tail, readers };
         Self { task: tokio::spawn(work.run(Arc::clone(&stop))), stop }
     }
 
-    /// Indexes what is left in the tail, if that is possible at once, and ends.
+    /// Indexes what is left in the tail, with one attempt, and ends.
     pub(super) async fn finish(mut self) {
         self.stop.notify_one();
         if let Err(panicked) = (&mut self.task).await {
-            error!(error = %panicked, "the indexer died; the log is indexed after the next start");
+            error!(error = %panicked, "the indexer panicked; the log is indexed after the next start");
         }
     }
 }
@@ -50,7 +52,7 @@ impl Drop for Indexer {
 }
 
 struct Work {
-    /// Dropped after an error.
+    /// `None` after an error: the index is opened again.
     index: Option<Index>,
     files: Files,
     tail: Arc<Tail>,
@@ -59,8 +61,7 @@ struct Work {
 
 impl Work {
     async fn run(mut self, stop: Arc<Notify>) {
-        let (first, longest) = BACKOFF;
-        let mut pause = first;
+        let mut failures = 0;
         let mut stopping = false;
         while !stopping {
             tokio::select! {
@@ -69,18 +70,18 @@ impl Work {
                 () = self.readers.index_is_damaged() => {}
             }
             match self.index_tail().await {
-                Ok(()) => pause = first,
+                Ok(()) => failures = 0,
                 Err(failure) => {
                     counter!(metric::ERRORS, "operation" => "index").increment(1);
-                    warn!(error = %failure, "cannot write the index; the log goes on until the tail is full");
+                    warn!(error = %failure, "cannot write the index; commits continue until the tail is full");
                     if let StoreError::Damaged(_) = failure {
                         self.readers.report_index_damage();
                     }
-                    if tokio::time::timeout(pause, stop.notified()).await.is_ok() {
-                        // One last attempt.
+                    failures += 1;
+                    if tokio::time::timeout(BACKOFF.pause_after(failures), stop.notified()).await.is_ok() {
+                        // It was asked to stop: one last attempt.
                         stop.notify_one();
                     }
-                    pause = (pause * 2).min(longest);
                 }
             }
         }
@@ -110,21 +111,21 @@ impl Work {
         Ok(())
     }
 
-    /// The index; a new one if it is damaged. Then its readers are stopped until it is whole: the tail has only what
-    /// the old one lacked.
+    /// The index, or a new one if it is damaged. Then readers do not use the index until it is whole again: the tail
+    /// has only what the old index lacked.
     async fn open(&mut self) -> Result<Index, StoreError> {
         match self.index.take() {
             Some(index) if !self.readers.has_index_damage() => Ok(index),
             None if !self.readers.has_index_damage() => {
                 let mut index = Index::open(&self.files, || self.readers.report_index_damage()).await?;
-                // Somebody has deleted it, or put an older one back: what it lacks is not in the tail either.
+                // The file was deleted, or replaced by an older one: what it lacks is not in the tail either.
                 if index.watermark().await? < self.tail.start() {
                     self.readers.report_index_damage();
                 }
                 Ok(index)
             }
             damaged => {
-                warn!(file = %self.files.index().display(), "the index is damaged and is made anew");
+                warn!(file = %self.files.index().display(), "the index is damaged and is made again");
                 if let Some(index) = damaged {
                     index.close().await;
                 }

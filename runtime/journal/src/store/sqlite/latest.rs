@@ -1,24 +1,25 @@
-//! Finding snapshots: of one aggregate, or of those that are asked for at the same time, in one statement.
+//! Finding the latest snapshot of one aggregate, or of several aggregates in one statement.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Version};
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::sqlite::SqliteRow;
 use tracing::warn;
 
 use super::error;
 use super::loads::{Load, Statements};
 use super::readers::Readers;
-use super::row::{chain, column, signed, timestamp, unsigned};
+use super::row::{chain, column, timestamp};
 use crate::error::StoreError;
 use crate::snapshot::{AsOf, Snapshot};
 
 /// The columns of `snapshots AS s` as [`read`] reads them.
 const COLUMNS: &str = "s.version, s.chain, s.recorded_at, s.snapshot_version, s.body, s.taken_at, s.checksum";
 
-/// Where the number is in the rows of [`OF_ALL`], behind them.
+/// The column of the number in the rows of [`OF_ALL`], after [`COLUMNS`].
 const NUMBER: usize = 7;
 
 static OF_ONE: LazyLock<String> = LazyLock::new(|| {
@@ -47,29 +48,29 @@ static OF_ALL: LazyLock<Statements> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub(super) struct Latest {
     readers: Arc<Readers>,
-    /// The file is to be replaced at the next write.
+    /// Set to replace the file at the next write.
     damaged: Arc<AtomicBool>,
 }
 
-/// Whose snapshot: the latest up to a version and a time.
+/// Asks for the latest snapshot of an aggregate up to a version and a time.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct SnapshotQuery {
     pub(super) aggregate: AggregateRef,
     last: i64,
     recorded: i64,
 }
 
-impl Wanted {
+impl SnapshotQuery {
     pub(super) fn new(aggregate: &AggregateRef, as_of: AsOf) -> Self {
         let (last, recorded) = match as_of {
             AsOf::Now => (i64::MAX, i64::MAX),
-            AsOf::Version(version) => (signed(version.0), i64::MAX),
+            AsOf::Version(version) => (to_sql(version.0), i64::MAX),
             AsOf::Time(time) => (i64::MAX, time.as_microsecond()),
         };
         Self { aggregate: aggregate.clone(), last, recorded }
     }
 
-    /// The same, but before the one found.
+    /// The same query, for the snapshot before the one found.
     pub(super) fn before(self, found: &SqliteRow) -> Result<Self, StoreError> {
         Ok(Self { last: column::<i64>(found, 0)?.saturating_sub(1), ..self })
     }
@@ -80,8 +81,8 @@ impl Latest {
         Self { readers, damaged }
     }
 
-    /// Of one.
-    pub(super) async fn find(&self, wanted: &Wanted) -> Result<Option<SqliteRow>, StoreError> {
+    /// Finds the snapshot of one aggregate.
+    pub(super) async fn find(&self, wanted: &SnapshotQuery) -> Result<Option<SqliteRow>, StoreError> {
         let mut reader = self.readers.borrow().await?;
         let row = sqlx::query(OF_ONE.as_str())
             .bind(wanted.aggregate.aggregate_type.shared())
@@ -105,8 +106,8 @@ impl Latest {
         }
     }
 
-    /// Of several.
-    async fn find_all(&self, wanted: &[Wanted]) -> Result<Vec<Option<SqliteRow>>, StoreError> {
+    /// Finds the snapshots of several aggregates.
+    async fn find_all(&self, wanted: &[SnapshotQuery]) -> Result<Vec<Option<SqliteRow>>, StoreError> {
         let mut reader = self.readers.borrow().await?;
         let mut query = sqlx::query(OF_ALL.of(wanted.len()));
         for wanted in wanted {
@@ -131,14 +132,14 @@ impl Latest {
 
 #[async_trait]
 impl Load for Latest {
-    type Wanted = Wanted;
-    type Found = Option<SqliteRow>;
+    type Request = SnapshotQuery;
+    type Output = Option<SqliteRow>;
 
-    async fn load(&self, wanted: Vec<Wanted>) -> Vec<Result<Option<SqliteRow>, StoreError>> {
+    async fn load(&self, wanted: Vec<SnapshotQuery>) -> Vec<Result<Option<SqliteRow>, StoreError>> {
         if wanted.len() > 1 {
             match self.find_all(&wanted).await {
                 Ok(found) => return found.into_iter().map(Ok).collect(),
-                // Of one of them, perhaps.
+                // Perhaps only one of them is damaged.
                 Err(StoreError::Damaged(_)) => {}
                 Err(failure) => return wanted.iter().map(|_| Err(failure.clone())).collect(),
             }
@@ -155,7 +156,7 @@ impl Load for Latest {
 pub(super) fn read(row: &SqliteRow, aggregate: &AggregateRef) -> Result<Snapshot, StoreError> {
     let snapshot = Snapshot {
         aggregate: aggregate.clone(),
-        version: Version(unsigned(column(row, 0)?)?),
+        version: Version(from_sql(column(row, 0)?, "version")?),
         chain: chain(column(row, 1)?)?,
         recorded_at: timestamp(column(row, 2)?)?,
         snapshot_version: u32::try_from(column::<i64>(row, 3)?).map_err(error::damaged)?,

@@ -1,8 +1,8 @@
-//! Reads that are asked for at the same time go to the files together: a trip to a connection's thread costs more than
-//! what most reads find there.
+//! Shared loads: reads that wait at the same time go to the files in one statement, because a trip to a connection's
+//! thread costs more than most reads do.
 //!
-//! Background tasks: up to [`LOADERS`] loaders per kind of read, from the first that is asked to the last that is
-//! answered. They belong to nobody who asks, so whoever stops waiting disturbs no one else.
+//! Background tasks: up to [`LOADERS`] loaders for each type of read. A loader starts with a read and ends when no read
+//! waits. It does not belong to a reader, so a reader that is dropped disturbs no other.
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -13,27 +13,27 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::StoreError;
-use crate::turn::let_others_go_first;
+use crate::yield_to_ready_tasks::yield_to_ready_tasks;
 
-/// Reads that one load takes. More make the first of them wait longer and cost as much each.
+/// Reads in one load. With more, the first of them would wait longer and each would cost as much.
 pub(super) const READS_PER_LOAD: usize = 32;
 
-/// Loads under way at a time, each on a connection. From memory two are as fast; a cold disk wants more to do at once.
-/// Half of the connections there are by default: the rest is for other reads.
+/// Loads in progress at a time, each on a connection. Two are as fast from memory; a cold disk needs more at once. This
+/// is half of the default number of connections; the rest is for other reads.
 const LOADERS: usize = 4;
 
-/// Reads that wait for a loader; more of them wait for a place. As many as an engine wakes at once, and then some.
+/// Reads that may wait for a loader; further reads wait for a permit. More than an engine usually loads at once.
 const WAITING: usize = 1024;
 
-/// The loads that are prepared: for as many reads as this. One takes the next larger; rows that are not bound are NULL,
-/// and match nothing.
+/// The numbers of reads for which statements are prepared. A load takes the next larger one; rows that are not bound
+/// are NULL, and match nothing.
 const PREPARED_READS: [usize; 2] = [8, READS_PER_LOAD];
 
-/// What a load asks, prepared for loads of all sizes.
+/// The statements of a load, one for each prepared size.
 pub(super) struct Statements([String; PREPARED_READS.len()]);
 
 impl Statements {
-    /// From what makes a statement of the rows wanted: each a number in the order of the load, and four parameters.
+    /// Makes the statements with `sql`, from the wanted rows: each has its number in the load, and four parameters.
     pub(super) fn new(sql: impl Fn(&str) -> String) -> Self {
         Self(PREPARED_READS.map(|reads| {
             let rows: Vec<String> = (0..reads).map(|number| format!("({number},?,?,?,?)")).collect();
@@ -41,36 +41,37 @@ impl Statements {
         }))
     }
 
-    /// The statement for so many reads, at most [`READS_PER_LOAD`].
+    /// The statement for this many reads, at most [`READS_PER_LOAD`].
     pub(super) fn of(&self, reads: usize) -> &str {
         &self.0[PREPARED_READS.partition_point(|prepared| *prepared < reads)]
     }
 }
 
-/// A kind of read that can be made for several at once.
+/// A read that one statement can do for several readers.
 #[async_trait]
 pub(super) trait Load: Debug + Send + Sync + 'static {
-    /// What one asks for.
-    type Wanted: Send;
-    /// What one is told.
-    type Found: Send;
+    /// What one reader asks for.
+    type Request: Send;
+    /// What one reader gets.
+    type Output: Send;
 
-    /// Reads for all, at most [`READS_PER_LOAD`] and at least one, and answers in their order.
-    async fn load(&self, wanted: Vec<Self::Wanted>) -> Vec<Result<Self::Found, StoreError>>;
+    /// Reads for one to [`READS_PER_LOAD`] readers. The results have the order of the requests.
+    async fn load(&self, wanted: Vec<Self::Request>) -> Vec<Result<Self::Output, StoreError>>;
 }
 
-/// Where reads of one kind meet.
+/// The queue of one type of read, with its loaders.
 #[derive(Debug)]
 pub(super) struct Loads<L: Load> {
     queue: Arc<Queue<L>>,
-    /// Where loaders run, whoever asks: one that shared a thread with code that loops would hold up everybody.
-    home: Handle,
+    /// The runtime of the loaders, whichever runtime the readers use: a loader that shared a thread with domain code
+    /// that loops would delay all readers.
+    runtime: Handle,
 }
 
 #[derive(Debug)]
 struct Queue<L: Load> {
     load: L,
-    places: Semaphore,
+    permits: Semaphore,
     state: Mutex<State<L>>,
 }
 
@@ -80,42 +81,43 @@ struct State<L: Load> {
 }
 
 struct Read<L: Load> {
-    wanted: L::Wanted,
-    answer: oneshot::Sender<Result<L::Found, StoreError>>,
+    wanted: L::Request,
+    answer: oneshot::Sender<Result<L::Output, StoreError>>,
 }
 
 impl<L: Load> Loads<L> {
     pub(super) fn new(load: L) -> Self {
         let state = State { waiting: VecDeque::new(), loaders: 0 };
-        let queue = Arc::new(Queue { load, places: Semaphore::new(WAITING), state: Mutex::new(state) });
-        Self { queue, home: Handle::current() }
+        let queue = Arc::new(Queue { load, permits: Semaphore::new(WAITING), state: Mutex::new(state) });
+        Self { queue, runtime: Handle::current() }
     }
 
-    /// Reads, together with whoever asks at the same time. Nothing is waited for but a loader: one alone goes at once.
+    /// Reads, together with the reads that wait at the same time. It waits only for a loader: a single read starts at
+    /// once.
     ///
-    /// It sees everything that was durable before it was called: a load takes those that have asked, and its statement
-    /// starts after.
-    pub(super) async fn read(&self, wanted: L::Wanted) -> Result<L::Found, StoreError> {
-        // Nobody closes it.
-        if let Ok(place) = self.queue.places.acquire().await {
-            // Until a loader has taken the read, also if nobody waits for it any more.
-            place.forget();
+    /// The result includes everything that was durable before the call: a load takes reads that wait already, and its
+    /// statement starts afterwards.
+    pub(super) async fn read(&self, wanted: L::Request) -> Result<L::Output, StoreError> {
+        // The semaphore is never closed.
+        if let Ok(permit) = self.queue.permits.acquire().await {
+            // Held until a loader has taken the read, even if its reader is dropped.
+            permit.forget();
         }
         let (answer, answered) = oneshot::channel();
         if self.queue.push(Read { wanted, answer }) {
-            self.home.spawn(Loader { queue: Arc::clone(&self.queue), has_ended: false }.run());
+            self.runtime.spawn(Loader { queue: Arc::clone(&self.queue), has_ended: false }.run());
         }
-        answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the load was broken off".to_owned())))
+        answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the load was interrupted".to_owned())))
     }
 }
 
 impl<L: Load> Queue<L> {
     fn state(&self) -> MutexGuard<'_, State<L>> {
-        // Nothing below panics half-way through a change.
+        // A panic cannot leave a change half made.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether one more loader is needed; then it counts already.
+    /// Adds a read. Gives whether one more loader is needed; it is counted already.
     fn push(&self, read: Read<L>) -> bool {
         let mut state = self.state();
         state.waiting.push_back(read);
@@ -125,7 +127,7 @@ impl<L: Load> Queue<L> {
     }
 }
 
-/// A task that loads until nothing waits.
+/// A task that loads until no read waits.
 struct Loader<L: Load> {
     queue: Arc<Queue<L>>,
     has_ended: bool,
@@ -134,10 +136,10 @@ struct Loader<L: Load> {
 impl<L: Load> Loader<L> {
     async fn run(mut self) {
         loop {
-            // Who can run asks first, and goes along.
-            let_others_go_first().await;
+            // Tasks that are ready to run add their reads to this load.
+            yield_to_ready_tasks().await;
             let Some(reads) = self.take() else { return };
-            // Those who have gone need not be asked for.
+            // A reader that was dropped needs no result.
             let reads = reads.into_iter().filter(|read| !read.answer.is_closed());
             let (wanted, answers): (Vec<_>, Vec<_>) = reads.map(|read| (read.wanted, read.answer)).unzip();
             if wanted.is_empty() {
@@ -145,8 +147,8 @@ impl<L: Load> Loader<L> {
             }
             let found = self.queue.load.load(wanted).await;
             for (answer, found) in answers.into_iter().zip(found) {
-                // Whoever asked may have gone meanwhile.
-                let _gone = answer.send(found);
+                // The reader may have been dropped meanwhile.
+                let _dropped = answer.send(found);
             }
         }
     }
@@ -156,14 +158,14 @@ impl<L: Load> Loader<L> {
         let mut state = self.queue.state();
         let taken = state.waiting.len().min(READS_PER_LOAD);
         if taken == 0 {
-            // Under the same lock: who asks from now on starts another.
+            // Under the same lock: the next read starts another loader.
             state.loaders -= 1;
             self.has_ended = true;
             return None;
         }
         let reads = state.waiting.drain(..taken).collect();
         drop(state);
-        self.queue.places.add_permits(taken);
+        self.queue.permits.add_permits(taken);
         Some(reads)
     }
 }
@@ -173,12 +175,12 @@ impl<L: Load> Drop for Loader<L> {
         if self.has_ended {
             return;
         }
-        // A panic, or the end of the runtime. Nobody may be left waiting for a loader that is not there.
+        // The loader panicked, or the runtime ended. Dropping the reads fails their readers, which would wait for ever.
         let mut state = self.queue.state();
         state.loaders -= 1;
         let abandoned = std::mem::take(&mut state.waiting);
         drop(state);
-        self.queue.places.add_permits(abandoned.len());
+        self.queue.permits.add_permits(abandoned.len());
     }
 }
 

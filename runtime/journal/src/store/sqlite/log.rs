@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use dormouse_kernel::failpoint::{self, Bug};
 use dormouse_kernel::{Epoch, Position};
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, ConnectOptions, Connection, SqliteConnection};
 use tracing::warn;
@@ -20,47 +20,46 @@ use crate::append::Placed;
 use crate::error::{CommitError, StoreError};
 use crate::store::Ownership;
 
-/// The append statements that are prepared: as many rows as this. A batch takes the next larger one, where a row that
-/// stays empty costs a tenth of a full one. Each is compiled once per connection and kept: a thousand rows take
-/// milliseconds and a megabyte.
+/// The numbers of rows for which append statements are prepared. A batch takes the next larger statement; a row that
+/// stays empty costs a tenth of a full one. Each statement is compiled once per connection and kept: that of a thousand
+/// rows takes milliseconds and a megabyte.
 const PREPARED_ROWS: [usize; 17] = [1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
 
-/// Appends rows and checks the epoch. Rows without position are padding; unbound parameters are NULL, so padding costs
-/// no binding. The epoch comes first for the same reason.
+/// Appends rows and checks the epoch. Rows without a position are padding: unbound parameters are NULL, so padding
+/// costs no binding. The epoch is the first parameter for the same reason.
 static APPENDS: LazyLock<[String; PREPARED_ROWS.len()]> = LazyLock::new(|| PREPARED_ROWS.map(append_sql));
 
 fn append_sql(rows: usize) -> String {
     let one = format!("({})", ["?"; row::BOUND.len()].join(","));
     let values = vec![one; rows].join(",");
     let mut sql = String::from("WITH fence (epoch) AS (SELECT ?) ");
-    let unless = if failpoint::is_planted(Bug::NoFence) { "true OR " } else { "" };
-    // Writing to a string cannot fail.
+    // A write to a string cannot fail.
     let _infallible = write!(
         sql,
         "INSERT INTO events ({columns}) SELECT * FROM (VALUES {values}) \
-         WHERE column1 IS NOT NULL AND ({unless}(SELECT epoch FROM log_head) = (SELECT epoch FROM fence))",
+         WHERE column1 IS NOT NULL AND (SELECT epoch FROM log_head) = (SELECT epoch FROM fence)",
         columns = row::BOUND.join(","),
     );
     sql
 }
 
-/// Appends to the log, as long as it owns it.
+/// Appends to the log while this process owns it.
 #[derive(Debug)]
 pub(super) struct Log {
     files: Files,
-    /// Out of here while it is in use, and dropped instead of put back after an error.
+    /// `None` while it is in use. After an error it is dropped instead of put back.
     connection: Mutex<Option<SqliteConnection>>,
-    /// An error at a commit: what the WAL holds may not be on the disk although it looks so.
+    /// Set after an error at a commit: the WAL may hold frames that are not on the disk although they can be read.
     suspect: AtomicBool,
-    /// A takeover that was begun and not confirmed.
+    /// A takeover that was begun but not confirmed.
     claim: Mutex<Option<Claim>>,
     closed: AtomicBool,
     /// How long a first takeover waits for a process that holds the write lock.
     takeover_timeout: Duration,
 }
 
-/// A takeover whose outcome may be unknown: if its commit did happen, the epoch that was to be replaced is gone, but by
-/// our own doing.
+/// A takeover whose outcome may be unknown. If its commit did happen, the epoch that it replaced is no longer in force,
+/// and the claim shows that this process replaced it.
 #[derive(Clone, Debug)]
 struct Claim {
     previous: Option<Epoch>,
@@ -79,17 +78,17 @@ impl Log {
         }
     }
 
-    /// See [`Store::acquire`](crate::Store::acquire). Call [`confirm`](Self::confirm) once all that follows succeeded.
+    /// See [`Store::acquire`](crate::Store::acquire). Call [`confirm`](Self::confirm) after the recovery has succeeded.
     pub(super) async fn acquire(&self, previous: Option<Epoch>) -> Result<Ownership, StoreError> {
         let mut connection = self.connect().await?;
         let claim = self.claim(previous);
         self.begin(&mut connection, previous).await?;
-        // From here to the commit, whatever fails drops the connection, and the transaction with it.
+        // From here to the commit, any failure drops the connection, and so rolls the transaction back.
         let epoch: Option<i64> = sqlx::query_scalar(
             "UPDATE log_head SET epoch = epoch + 1, claim = ?2 WHERE ?1 IS NULL OR epoch = ?1 OR claim = ?2
              RETURNING epoch",
         )
-        .bind(previous.map(|previous| row::signed(previous.0)))
+        .bind(previous.map(|previous| to_sql(previous.0)))
         .bind(claim)
         .fetch_optional(&mut connection)
         .await
@@ -98,18 +97,18 @@ impl Log {
             .fetch_one(&mut connection)
             .await
             .map_err(error::store)?;
-        // Committed even when fenced: then there is nothing in it.
+        // If fenced, the transaction is empty, and its commit does nothing.
         sqlx::raw_sql("COMMIT").execute(&mut connection).await.map_err(|failure| {
             self.suspect.store(true, Ordering::Release);
             error::store(failure)
         })?;
         self.put_back(connection);
-        let epoch = Epoch(row::unsigned(epoch.ok_or(StoreError::Fenced)?)?);
-        Ok(Ownership { epoch, head: Position(row::unsigned(head.unwrap_or(0))?) })
+        let epoch = Epoch(from_sql(epoch.ok_or(StoreError::Fenced)?, "epoch")?);
+        Ok(Ownership { epoch, head: Position(from_sql(head.unwrap_or(0), "position")?) })
     }
 
-    /// Takes the write lock. The first time, a process that holds it is waited for; later there are callers to answer
-    /// meanwhile, and the writer tries again by itself.
+    /// Takes the write lock. The first takeover waits for a process that holds it. Later ones do not wait, since
+    /// callers need their answers; the writer tries again by itself.
     async fn begin(&self, connection: &mut SqliteConnection, previous: Option<Epoch>) -> Result<(), StoreError> {
         let patience = Patience::new(self.files.log(), self.takeover_timeout);
         while let Err(failure) = sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await {
@@ -123,12 +122,12 @@ impl Log {
         Ok(())
     }
 
-    /// The takeover has reached whoever asked for it.
+    /// Notes that the caller has the result of the takeover.
     pub(super) fn confirm(&self) {
         *self.claim.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// The id of this takeover: a new one, unless the last attempt at the same did not come to an end.
+    /// The id of this takeover: a new one, unless the last attempt with the same `previous` was not confirmed.
     fn claim(&self, previous: Option<Epoch>) -> String {
         let mut claim = self.claim.lock().unwrap_or_else(PoisonError::into_inner);
         match &*claim {
@@ -144,7 +143,7 @@ impl Log {
     /// Appends a batch in one statement, which commits by itself.
     pub(super) async fn append(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
         let (sql, arguments) = statement(epoch, batch).map_err(|failure| CommitError::Refused(failure.to_string()))?;
-        // A connection that is not there was lost to an error; only acquiring makes a new one.
+        // Without a connection: an error has dropped it, and only `acquire` opens another.
         let taken = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut connection) = taken else {
             return Err(CommitError::Refused("the log is not open for appending".to_owned()));
@@ -166,12 +165,12 @@ impl Log {
         }
     }
 
-    /// Copies what is left in the WAL into the log, and closes it.
+    /// Copies the WAL into the log, and closes it.
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         let taken = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut connection) = taken else { return };
-        // Whatever stays in the WAL is as durable there, only slower to open.
+        // Frames that stay in the WAL are durable too; the next start only takes longer.
         if let Err(failure) = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await {
             warn!(error = error::reason(&failure), "cannot empty the write-ahead log of the journal");
         }
@@ -201,22 +200,24 @@ impl Log {
     }
 }
 
-/// After a failed sync the system may count pages as written that are not, and a later sync would not write them: what
-/// is visible in the WAL may be lost with the power. Copying it into the log writes it anew and syncs that.
+/// Makes visible frames of the WAL durable, by copying them into the log and syncing that.
+///
+/// After a failed sync the system may count pages as written that are not on the disk, and a later sync would not write
+/// them: frames that can be read from the WAL may be lost with the power.
 async fn make_durable(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     let checkpoint = sqlx::query_as("PRAGMA wal_checkpoint(FULL)").fetch_one(connection).await;
     let (busy, _in_wal, _copied): (i64, i64, i64) = checkpoint.map_err(error::store)?;
     if busy == 0 { Ok(()) } else { Err(StoreError::Unavailable("the log is busy".to_owned())) }
 }
 
-/// The statement for a batch, and what to bind to it.
+/// The statement for a batch, and its arguments.
 fn statement(epoch: Epoch, batch: &[Placed]) -> Result<(&'static str, SqliteArguments), sqlx::error::BoxDynError> {
     let rows = batch.iter().map(|placed| placed.append.events.len()).sum::<usize>();
     let prepared = PREPARED_ROWS.iter().position(|prepared| *prepared >= rows);
     let prepared = prepared.ok_or_else(|| format!("a batch of {rows} events is too large"))?;
     let mut arguments = SqliteArguments::default();
     arguments.reserve(1 + rows * row::BOUND.len(), 0);
-    arguments.add(row::signed(epoch.0))?;
+    arguments.add(to_sql(epoch.0))?;
     for placed in batch {
         row::bind(&mut arguments, placed)?;
     }

@@ -1,8 +1,9 @@
-//! Looking at the files before they are used, and saying clearly why they cannot be.
+//! Checks of the files before they are used, with clear errors.
 
 use std::path::Path;
 use std::time::Duration;
 
+use dormouse_storage::sqlite::FileIdentity;
 use sqlx::{ConnectOptions, Connection};
 
 use super::error;
@@ -10,13 +11,13 @@ use super::files::Files;
 use super::holder::Patience;
 use super::index::Index;
 use super::readers::Readers;
-use super::schema::{Found, INDEX, LOG, SNAPSHOTS};
+use super::schema::{INDEX, LOG, SNAPSHOTS};
 use super::snapshots::Snapshots;
 use crate::error::{OpenError, StoreError};
 use crate::store::Migrated;
 
-/// Makes sure that there is a log, that it is one, and that it is up to date. Another process that holds its lock is
-/// waited for, but not for ever.
+/// Creates the log if it is missing, checks that it is one, and brings it up to date. Waits up to `takeover_timeout`
+/// for another process that holds its lock.
 pub(super) async fn log(files: &Files, takeover_timeout: Duration) -> Result<Migrated, OpenError> {
     let place = files.place();
     files.create_directory().map_err(|failure| unreachable(&place, failure.to_string()))?;
@@ -32,19 +33,19 @@ pub(super) async fn log(files: &Files, takeover_timeout: Duration) -> Result<Mig
             outcome => break outcome.map_err(|failure| failed(files, &failure))?,
         }
     };
-    // Another process may have been faster, and newer.
+    // A newer program may have migrated the log meanwhile.
     check_version(files, migrated.to)?;
     Ok(migrated)
 }
 
-/// Makes sure that there are derived files to read from. Whether they fit the log is found out when it is acquired.
+/// Opens or creates the derived files. Whether they belong to the log is checked when it is acquired.
 pub(super) async fn derived(files: &Files, snapshots: &Snapshots) -> Result<(), OpenError> {
     let index = Index::open(files, || ()).await.map_err(|failure| not_derived(files, &files.index(), failure))?;
     index.close().await;
     snapshots.prepare().await.map_err(|failure| not_derived(files, &files.snapshots(), failure))
 }
 
-/// Makes sure that there is a log to read, with its derived files, all of this binary's version. Changes nothing.
+/// Checks that there is a log to read, with its derived files, all of this program's version. Changes nothing.
 pub(super) async fn beside_owner(files: &Files, readers: &Readers) -> Result<(), OpenError> {
     let place = files.place();
     for file in [files.log(), files.index(), files.snapshots()] {
@@ -53,22 +54,22 @@ pub(super) async fn beside_owner(files: &Files, readers: &Readers) -> Result<(),
         }
     }
     match inspect_log(files, false).await? {
-        Found::Ours(version) if version == LOG.latest() => {}
-        Found::Ours(version) => {
+        FileIdentity::Ours(version) if version == LOG.latest() => {}
+        FileIdentity::Ours(version) => {
             let latest = LOG.latest();
             return Err(unreachable(
                 &place,
                 format!("it has schema version {version}, not {latest}: migrate it first"),
             ));
         }
-        Found::Empty | Found::Foreign(_) => return Err(unreachable(&place, "it is empty".to_owned())),
+        FileIdentity::Empty | FileIdentity::Foreign(_) => return Err(unreachable(&place, "it is empty".to_owned())),
     }
     for (options, schema) in [(files.index_reader(), &INDEX), (files.snapshot_reader(), &SNAPSHOTS)] {
         let file = options.get_filename().to_owned();
         let found = async { schema.inspect(&mut options.connect().await?).await }.await;
         let found = found.map_err(|failure| not_derived(files, &file, error::store(failure)))?;
-        if found != Found::Ours(schema.latest()) {
-            let reason = "it is not of this binary's version; opening it as its owner makes it anew".to_owned();
+        if found != FileIdentity::Ours(schema.latest()) {
+            let reason = "it is not of this binary's version; opening it as its owner makes it again".to_owned();
             return Err(not_derived(files, &file, StoreError::Unavailable(reason)));
         }
     }
@@ -84,7 +85,7 @@ async fn migrate(files: &Files) -> Result<Migrated, sqlx::Error> {
     Ok(migrated)
 }
 
-async fn inspect_log(files: &Files, create: bool) -> Result<Found, OpenError> {
+async fn inspect_log(files: &Files, create: bool) -> Result<FileIdentity, OpenError> {
     let inspected = async {
         let mut connection = files.log_inspector(create).connect().await?;
         let found = LOG.inspect(&mut connection).await?;
@@ -93,9 +94,9 @@ async fn inspect_log(files: &Files, create: bool) -> Result<Found, OpenError> {
     };
     let found = inspected.await.map_err(|failure| failed(files, &failure))?;
     match &found {
-        Found::Foreign(reason) => return Err(foreign(files, reason.clone())),
-        Found::Ours(version) => check_version(files, *version)?,
-        Found::Empty => {}
+        FileIdentity::Foreign(reason) => return Err(foreign(files, reason.clone())),
+        FileIdentity::Ours(version) => check_version(files, *version)?,
+        FileIdentity::Empty => {}
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! Rows of events, read until their page is full.
+//! Reading rows of events until the page is full.
 
 use futures_util::TryStreamExt;
 use sqlx::query::Query;
@@ -12,12 +12,12 @@ use crate::page::Room;
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     pub(super) rows: Vec<EventRow>,
-    /// There was no room for more.
+    /// There was no room for another row.
     pub(super) is_cut: bool,
 }
 
-/// Reads rows as far as there is room. What does not fit stays in the file: a large event is measured first, and read
-/// once it is known to fit.
+/// Reads rows as far as there is room. Events that do not fit are not loaded: the size of a large event is read first,
+/// and its payload once it is known to fit.
 pub(super) async fn read(
     connection: &mut SqliteConnection,
     query: Query<'_, Sqlite, SqliteArguments>,

@@ -1,31 +1,32 @@
-//! What is asked of the files, but for the events of an aggregate.
+//! Reads of the files, except for the events of an aggregate.
 //!
-//! There are two ways to see all events of an aggregate. The owner asks the index for what has left the tail. Whoever
-//! has no tail asks, in one statement and so in one view of the files, the index for what it has and the log for what
-//! lies behind the index's watermark.
+//! There are two ways to see all events of an aggregate. The owner reads the index for the events that have left the
+//! tail. A process without a tail reads, in one statement and so in one view of the files, the index up to its
+//! watermark and the log after it.
 
 use std::sync::LazyLock;
 
 use dormouse_kernel::{AggregateRef, CommandKey, Epoch, Position, RecordedEvent, Version};
+use dormouse_storage::sqlite::Borrowed;
+use dormouse_storage::{from_sql, to_sql};
 
 use super::error;
 use super::pages::{self, Rows};
-use super::pool::Borrowed;
-use super::readers::{Readers, being_made_anew};
-use super::row::{AGGREGATE, OF_AGGREGATE, column, signed, unsigned};
+use super::readers::{Readers, index_is_rebuilt};
+use super::row::{AGGREGATE, OF_AGGREGATE, column};
 use crate::error::StoreError;
 use crate::page::{Page, PageLimit, Room};
 
-/// Where events are looked for.
+/// What a read covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// The index alone: the tail has the rest.
+    /// The index alone, since the tail has the rest.
     Index,
-    /// The index, and the log behind it.
+    /// The index, and the log after its watermark.
     All,
 }
 
-/// The versions of how many aggregates one statement asks for; as with appends, a shorter list is padded.
+/// For how many aggregates a prepared statement reads versions. As with appends, a shorter list is padded.
 const PREPARED_AGGREGATES: [usize; 3] = [1, 16, 256];
 
 static VERSIONS_IN_INDEX: LazyLock<[String; 3]> = LazyLock::new(|| {
@@ -98,14 +99,14 @@ impl Readers {
             for row in &rows {
                 let number = usize::try_from(column::<i64>(row, 0)?).map_err(error::damaged)?;
                 if let Some(version) = versions.get_mut(first + number) {
-                    *version = Version(unsigned(column(row, 1)?)?);
+                    *version = Version(from_sql(column(row, 1)?, "version")?);
                 }
             }
         }
         Ok(versions)
     }
 
-    /// The version that a command key stands for.
+    /// The version of the first event of the command with this key.
     pub(super) async fn find_command(
         &self,
         scope: Scope,
@@ -122,17 +123,17 @@ impl Readers {
             .await
             .map_err(|failure| self.index_failed(failure))?;
         reader.give_back();
-        found.map(|version| unsigned(version).map(Version)).transpose()
+        Ok(found.map(|version| from_sql(version, "version").map(Version)).transpose()?)
     }
 
     /// The events after a position, within `limit`.
     pub(super) async fn log(&self, after: Position, limit: PageLimit) -> Result<Page, StoreError> {
         let mut reader = self.borrow().await?;
-        let query = sqlx::query(LOG.as_str()).bind(signed(after.0)).bind(signed(limit.events as u64));
+        let query = sqlx::query(LOG.as_str()).bind(to_sql(after.0)).bind(to_sql(limit.events as u64));
         let read = pages::read(&mut reader.connection, query, Room::new(limit)).await;
         let Rows { rows, is_cut } = read.map_err(error::store)?;
         reader.give_back();
-        // Each row goes as its event comes, so that a page is not there twice.
+        // The rows are consumed one by one, so that a page is not in memory twice.
         let events: Vec<RecordedEvent> = rows.into_iter().map(|row| row.read()).collect::<Result<_, _>>()?;
         for (event, expected) in events.iter().zip(after.0 + 1..) {
             if event.position != Position(expected) {
@@ -150,7 +151,7 @@ impl Readers {
             .await
             .map_err(error::store)?;
         reader.give_back();
-        Ok(Position(unsigned(head.unwrap_or(0))?))
+        Ok(Position(from_sql(head.unwrap_or(0), "position")?))
     }
 
     /// The epoch in force.
@@ -161,7 +162,7 @@ impl Readers {
             .await
             .map_err(error::store)?;
         reader.give_back();
-        Ok(Epoch(unsigned(epoch)?))
+        Ok(Epoch(from_sql(epoch, "epoch")?))
     }
 
     pub(super) async fn borrow_in(&self, scope: Scope) -> Result<Borrowed<'_>, StoreError> {
@@ -171,11 +172,11 @@ impl Readers {
         }
     }
 
-    /// The error of a statement that reads little but the index.
+    /// The error of a statement that reads mainly the index.
     fn index_failed(&self, failure: sqlx::Error) -> StoreError {
         if error::is_damage(&failure) {
             self.report_index_damage();
-            return being_made_anew();
+            return index_is_rebuilt();
         }
         error::store(failure)
     }

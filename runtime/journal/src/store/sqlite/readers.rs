@@ -1,18 +1,18 @@
-//! The connections that read.
+//! The connections of readers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dormouse_storage::sqlite::{Borrowed, Pool};
 use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::Notify;
 use tracing::warn;
 
 use super::error;
 use super::files::Files;
-use super::pool::{Borrowed, Pool};
 use crate::error::StoreError;
 use crate::store::Connections;
 
-/// Read-only connections on the log, with the index as `idx` and the snapshots as `snap` beside it.
+/// Read-only connections to the log, with the index attached as `idx` and the snapshots as `snap`.
 #[derive(Debug)]
 pub(super) struct Readers {
     files: Files,
@@ -27,17 +27,17 @@ impl Readers {
         Self { files, pool, index_damaged: AtomicBool::new(false), damage: Notify::new() }
     }
 
-    /// Waits for a connection to be free; opens one if none is idle.
+    /// Waits for a free connection. Opens one if none is idle.
     pub(super) async fn borrow(&self) -> Result<Borrowed<'_>, StoreError> {
         self.pool.borrow(self.connect()).await
     }
 
-    /// A connection for a read that relies on the index being whole.
+    /// A connection for a read that needs the whole index.
     pub(super) async fn borrow_for_index(&self) -> Result<Borrowed<'_>, StoreError> {
         let reader = self.borrow().await?;
-        // Asked after it was taken: whatever it has attached by now was whole then.
+        // Checked after the connection was taken: the index that it has attached was whole then.
         if self.has_index_damage() {
-            return Err(being_made_anew());
+            return Err(index_is_rebuilt());
         }
         Ok(reader)
     }
@@ -47,23 +47,23 @@ impl Readers {
         let index = self.files.index().to_string_lossy().into_owned();
         let attached = sqlx::query("ATTACH DATABASE ? AS idx").bind(index).execute(&mut connection).await;
         if let Err(failure) = attached {
-            // Somebody has deleted it, or put something else there, while the others still read the one that was.
+            // The file was deleted or replaced while the other connections still read the old one.
             if error::is_missing(&failure) || error::is_damage(&failure) {
                 self.report_index_damage();
-                return Err(being_made_anew());
+                return Err(index_is_rebuilt());
             }
             return Err(error::store(failure));
         }
         let snapshots = self.files.snapshots().to_string_lossy().into_owned();
         let attached = sqlx::query("ATTACH DATABASE ? AS snap").bind(snapshots).execute(&mut connection).await;
         if let Err(failure) = attached {
-            // Who looks for a snapshot finds no table; everybody else can do without.
+            // Reads of snapshots find no table; other reads do not need the file.
             warn!(file = %self.files.snapshots().display(), error = error::reason(&failure), "cannot read snapshots");
         }
         Ok(connection)
     }
 
-    /// The index cannot be relied on: no read uses it until it has been [renewed](Self::renew).
+    /// Notes that the index is damaged: no read uses it until it has been [renewed](Self::renew).
     pub(super) fn report_index_damage(&self) {
         self.index_damaged.store(true, Ordering::SeqCst);
         self.damage.notify_one();
@@ -78,13 +78,13 @@ impl Readers {
         self.damage.notified().await;
     }
 
-    /// A derived file was replaced: nobody reads the old one any more.
+    /// Notes that the index is whole again. No read uses the old file any more.
     pub(super) fn renew(&self) {
         self.reopen();
         self.index_damaged.store(false, Ordering::SeqCst);
     }
 
-    /// Drops all connections, those in use when they come back.
+    /// Drops all connections; those in use are dropped when they are given back.
     pub(super) fn reopen(&self) {
         self.pool.reopen();
     }
@@ -93,13 +93,13 @@ impl Readers {
         Connections { active: self.pool.active(), max: self.pool.max() }
     }
 
-    /// No more reads; those under way come to their end.
+    /// Waits for the reads in progress, and allows no others.
     pub(super) async fn close(&self) {
         self.pool.close().await;
     }
 }
 
-/// What is told of a damaged index, which is nobody's loss.
-pub(super) fn being_made_anew() -> StoreError {
-    StoreError::Unavailable("the index was damaged and is being made anew".to_owned())
+/// The error of a read while the index is damaged. No events are lost.
+pub(super) fn index_is_rebuilt() -> StoreError {
+    StoreError::Unavailable("the index was damaged and is being made again".to_owned())
 }

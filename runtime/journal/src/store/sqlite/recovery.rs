@@ -1,4 +1,4 @@
-//! Putting the tail and the index together again, after a start or an unknown commit.
+//! Recovery of the tail and the index, after a start or an unknown commit.
 
 use std::sync::{Arc, PoisonError};
 
@@ -12,14 +12,14 @@ use crate::append::{Append, AppendKey, Placed};
 use crate::error::StoreError;
 use crate::page::PageLimit;
 
-/// What is read at once to fill the tail.
+/// One read that fills the tail.
 const RECOVERED_AT_ONCE: PageLimit = PageLimit::events(256);
 
 impl Sqlite {
-    /// Makes the tail hold all that the index lacks, up to the head.
+    /// Fills the tail with all that the index lacks, up to the head.
     pub(super) async fn recover(&self, head: Position) -> Result<(), StoreError> {
         if self.tail.is_current() {
-            // Only a commit whose outcome was unknown can be missing.
+            // Only a commit with an unknown outcome can be missing.
             return self.fill_tail(head).await;
         }
         drop(self.indexer());
@@ -30,7 +30,7 @@ impl Sqlite {
         };
         match self.join(&mut index, head).await {
             Err(StoreError::Damaged(reason)) => {
-                warn!(file = %self.files.index().display(), reason, "the index is damaged and is made anew");
+                warn!(file = %self.files.index().display(), reason, "the index is damaged and is made again");
                 index.close().await;
                 index = Index::create(&self.files).await?;
                 self.join(&mut index, head).await?;
@@ -46,7 +46,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Fills the gap between the index and the head: a small one into the tail, a large one into the index.
+    /// Closes the gap between the index and the head: a small gap is read into the tail, a large one is indexed.
     async fn join(&self, index: &mut Index, head: Position) -> Result<(), StoreError> {
         let watermark = index.watermark().await?;
         self.tail.restart(watermark);
@@ -54,7 +54,7 @@ impl Sqlite {
         if missing <= self.bound.events as u64 / 2 {
             self.fill_tail(head).await?;
         }
-        // Also if few events turned out to be large.
+        // Also if a few events were too large for the tail.
         if self.tail.end() < head {
             index.catch_up(head).await?;
             self.tail.restart(head);
@@ -62,7 +62,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Reads what lies between the end of the tail and the head, unless that is too much to hold.
+    /// Reads the events between the end of the tail and the head, unless they are too many to hold.
     async fn fill_tail(&self, head: Position) -> Result<(), StoreError> {
         while self.tail.end() < head && (self.tail.is_current() || !self.tail.is_half_full()) {
             let events = self.readers.log(self.tail.end(), RECOVERED_AT_ONCE).await.map_err(log_damage)?;
@@ -76,7 +76,7 @@ impl Sqlite {
     }
 }
 
-/// Damage to the log itself: making the index anew would not help, and whose events are missing is unknown.
+/// Damage of the log itself: making the index again would not help, and it is not known whose events are missing.
 fn log_damage(failure: StoreError) -> StoreError {
     match failure {
         StoreError::Damaged(reason) => {
@@ -86,7 +86,7 @@ fn log_damage(failure: StoreError) -> StoreError {
     }
 }
 
-/// A row as if it had just been appended.
+/// A row in the shape of an append.
 fn placed(event: RecordedEvent) -> Placed {
     let append = Append {
         expected: Version(event.version.0.saturating_sub(1)),

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use dormouse_kernel::{
     AggregateId, AggregateRef, AggregateType, Chain, CommandKey, NewEvent, Position, RecordedEvent, Timestamp, Version,
 };
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Row, SqliteConnection};
@@ -29,41 +30,31 @@ pub(super) const BOUND: [&str; 12] = [
     "chain",
 ];
 
-/// Payload and metadata of an event that come with its row, in bytes. SQLite's thread is up to fifty rows ahead of who
-/// reads them, so that what is larger is fetched by itself, once it is known to fit the page.
-const WITH_ROW: usize = 16 << 10;
+/// The largest payload with metadata, in bytes, that is read with its row. SQLite's thread is up to fifty rows ahead of
+/// the reader, so larger ones are read by themselves, once they are known to fit the page.
+const BYTES_WITH_ROW: usize = 16 << 10;
 
-/// The columns of `events AS e` as [`EventRow`] reads them. Each column of a row costs an allocation, so an aggregate's
-/// name is not read again by those who asked for it. A large event has its size in place of its payload, and no metadata:
-/// `length` does not read what it measures.
+/// The columns of `events AS e` as [`EventRow`] reads them. Each column of a row costs an allocation, so a read of one
+/// aggregate does not read its name. A large event has its size in place of its payload, and no metadata: `length` does
+/// not read the value that it measures.
 pub(super) static OF_AGGREGATE: LazyLock<String> = LazyLock::new(|| {
     let size = "length(e.payload) + length(e.metadata)";
     format!(
         "e.position, e.version, e.event_type, e.schema_version,
-         CASE WHEN {size} <= {WITH_ROW} THEN e.payload ELSE {size} END,
-         CASE WHEN {size} <= {WITH_ROW} THEN e.metadata END,
+         CASE WHEN {size} <= {BYTES_WITH_ROW} THEN e.payload ELSE {size} END,
+         CASE WHEN {size} <= {BYTES_WITH_ROW} THEN e.metadata END,
          e.recorded_at, e.command_key, e.chain"
     )
 });
 
-/// What a large event lacks.
+/// The payload and the metadata of a large event.
 const LARGE: &str = "SELECT payload, metadata FROM main.events WHERE position = ?";
 
-/// What [`EventRow::read`] reads behind them.
+/// The columns that [`EventRow::read`] reads after those.
 pub(super) const AGGREGATE: &str = "e.aggregate_type, e.aggregate_id, e.slice";
 
-/// Where the payload is in [`OF_AGGREGATE`]; the metadata follows it.
+/// The column of the payload in [`OF_AGGREGATE`]. The metadata follows it.
 const PAYLOAD: usize = 4;
-
-/// A number as SQLite has them. No position or version comes near the end of an `i64`.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The way back.
-pub(super) fn unsigned(number: i64) -> Result<u64, StoreError> {
-    u64::try_from(number).map_err(|_| damaged(format_args!("{number} is no position, version or epoch")))
-}
 
 /// Binds the rows of an append.
 pub(super) fn bind(arguments: &mut SqliteArguments, placed: &Placed) -> Result<(), BoxDynError> {
@@ -75,11 +66,11 @@ pub(super) fn bind(arguments: &mut SqliteArguments, placed: &Placed) -> Result<(
     let mut version = append.expected;
     for event in &append.events {
         version = version.next();
-        arguments.add(signed(position.0))?;
+        arguments.add(to_sql(position.0))?;
         arguments.add(slice)?;
         arguments.add(aggregate.aggregate_type.shared())?;
         arguments.add(aggregate.id.shared())?;
-        arguments.add(signed(version.0))?;
+        arguments.add(to_sql(version.0))?;
         arguments.add(event.event_type.as_ref())?;
         arguments.add(i64::from(event.schema_version))?;
         arguments.add(event.payload.as_slice())?;
@@ -92,7 +83,7 @@ pub(super) fn bind(arguments: &mut SqliteArguments, placed: &Placed) -> Result<(
     Ok(())
 }
 
-/// An event as it was read: its row, and what a large one lacks there.
+/// An event as it was read: its row, and the payload of a large event.
 #[derive(Debug)]
 pub(super) struct EventRow {
     row: SqliteRow,
@@ -104,21 +95,21 @@ impl EventRow {
         Self { row, large: None }
     }
 
-    /// The size of the event, if its payload and metadata are not with the row.
+    /// The bytes of payload and metadata, if they are not in the row.
     pub(super) fn missing_bytes(&self) -> Option<usize> {
         let lacks_metadata = self.row.try_get::<Option<&[u8]>, _>(PAYLOAD + 1).is_ok_and(|metadata| metadata.is_none());
-        // Of a row that is missing, or damaged, nothing is large.
+        // A row that is missing or damaged is not large.
         let size = if lacks_metadata { self.row.try_get::<i64, _>(PAYLOAD).ok() } else { None };
         size.and_then(|size| usize::try_from(size).ok())
     }
 
-    /// As [`NewEvent::size_bytes`] counts it.
+    /// The size as [`NewEvent::size_bytes`] counts it.
     pub(super) fn size_bytes(&self) -> usize {
         let length = |column| self.row.try_get::<&[u8], _>(column).map_or(0, <[u8]>::len);
         NewEvent::ROW_BYTES + self.missing_bytes().unwrap_or_else(|| length(PAYLOAD) + length(PAYLOAD + 1))
     }
 
-    /// Reads what it lacks.
+    /// Reads the payload of a large event.
     pub(super) async fn complete(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
         if self.missing_bytes().is_some() {
             let position: i64 = self.row.try_get(0)?;
@@ -133,7 +124,7 @@ impl EventRow {
         let aggregate_type = AggregateType::new(column::<&str>(row, 9)?).map_err(damaged)?;
         let id = AggregateId::new(column::<&str>(row, 10)?).map_err(damaged)?;
         let aggregate = AggregateRef::new(aggregate_type, id);
-        // The slice is a checksum of the name: with another name this would be nobody's event, or somebody else's.
+        // The slice is a checksum of the name: it shows that the event belongs to this aggregate and no other.
         if column::<i64>(row, 11)? != i64::from(aggregate.slice().number()) {
             return Err(damaged(format_args!("an event has the slice of another aggregate than {aggregate}")));
         }
@@ -154,9 +145,9 @@ impl EventRow {
         };
         let key = column::<Option<&str>>(row, 7)?;
         Ok(RecordedEvent {
-            position: Position(unsigned(column(row, 0)?)?),
+            position: Position(from_sql(column(row, 0)?, "position")?),
             aggregate,
-            version: Version(unsigned(column(row, 1)?)?),
+            version: Version(from_sql(column(row, 1)?, "version")?),
             command_key: key.map(CommandKey::new).transpose().map_err(damaged)?,
             event,
         })
@@ -168,7 +159,7 @@ pub(super) fn column<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, Store
 where
     T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
 {
-    // Also a NULL where a row should be, and text that is none.
+    // The error may also be a NULL in place of a row, or text that is not UTF-8.
     row.try_get(index).map_err(damaged)
 }
 

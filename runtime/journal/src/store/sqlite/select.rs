@@ -1,13 +1,14 @@
-//! Events of the log that meet a filter. There is no index for that: a scan by position looks at the small columns, which
-//! stand before the payload in a row, and SQLite does not follow the rest of a large row.
+//! Events of the log that meet a filter. No index serves it: a scan by position reads the small columns, which precede
+//! the payload in a row, and SQLite does not load the rest of a large row.
 
 use dormouse_kernel::{Position, RecordedEvent};
+use dormouse_storage::to_sql;
 use sqlx::AssertSqlSafe;
 
 use super::error;
 use super::pages::{self, Rows};
 use super::readers::Readers;
-use super::row::{AGGREGATE, OF_AGGREGATE, signed};
+use super::row::{AGGREGATE, OF_AGGREGATE};
 use crate::error::StoreError;
 use crate::filter::LogFilter;
 use crate::page::{Page, PageLimit, Room};
@@ -24,20 +25,20 @@ impl Readers {
         limit: PageLimit,
     ) -> Result<Page, StoreError> {
         let mut reader = self.borrow().await?;
-        // Few filters are asked for again and again: their statements need not be kept.
+        // Few filters are used again and again: their statements need not be kept.
         let mut query = sqlx::query(AssertSqlSafe(select_sql(filter))).persistent(false);
-        query = query.bind(signed(after.0)).bind(signed(until.0));
+        query = query.bind(to_sql(after.0)).bind(to_sql(until.0));
         for name in filter.types.iter().chain(&filter.events) {
             query = query.bind(name.as_str());
         }
-        let query = query.bind(signed(limit.events as u64));
+        let query = query.bind(to_sql(limit.events as u64));
         let read = pages::read(&mut reader.connection, query, Room::new(limit)).await;
         let Rows { rows, is_cut } = read.map_err(error::store)?;
         if !is_cut {
-            // A position that is missing would pass for one that is not wanted.
-            let count = sqlx::query_scalar(COUNT).bind(signed(after.0)).bind(signed(until.0));
-            let there: i64 = count.fetch_one(&mut reader.connection).await.map_err(error::store)?;
-            if there != signed(until.0.saturating_sub(after.0)) {
+            // Without this count a missing position would look like one that does not meet the filter.
+            let select = sqlx::query_scalar(COUNT).bind(to_sql(after.0)).bind(to_sql(until.0));
+            let count: i64 = select.fetch_one(&mut reader.connection).await.map_err(error::store)?;
+            if count != to_sql(until.0.saturating_sub(after.0)) {
                 return Err(error::damaged(format_args!("the log lacks a position between {after} and {until}")));
             }
         }

@@ -1,36 +1,38 @@
-//! The snapshots, in a file of their own: losing it loses nothing.
+//! The snapshots, in a file of their own. Losing it loses nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dormouse_kernel::{AggregateId, AggregateRef, AggregateType};
+use dormouse_storage::sqlite::derived_file;
+use dormouse_storage::{from_sql, to_sql};
 use sqlx::{Connection, SqliteConnection};
 use tracing::warn;
 
 use super::files::Files;
-use super::latest::{self, Latest, Wanted};
+use super::latest::{self, Latest, SnapshotQuery};
 use super::loads::Loads;
 use super::readers::Readers;
-use super::row::{column, signed};
-use super::{derived, error, schema};
+use super::row::column;
+use super::{error, schema};
 use crate::error::StoreError;
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Retention;
 
-/// Keeps snapshots, and finds them.
+/// Stores and finds snapshots.
 #[derive(Debug)]
 pub(super) struct Snapshots {
     files: Files,
     retention: Retention,
     readers: Arc<Readers>,
-    /// Out of here while it is in use, and dropped instead of put back after an error.
+    /// `None` while it is in use. After an error it is dropped instead of put back.
     writer: Mutex<Option<SqliteConnection>>,
     latest: Latest,
     shared: Loads<Latest>,
-    /// The file is to be replaced at the next write.
+    /// Set to replace the file at the next write.
     damaged: Arc<AtomicBool>,
-    /// There was none when this process became the one that writes them, and it has written none since. If another
-    /// process does all the same, they are missed: a cache may be.
+    /// There were no snapshots when this process became their writer, and it has written none since. Snapshots of
+    /// another process would not be found, which a cache permits.
     empty: AtomicBool,
 }
 
@@ -38,8 +40,8 @@ const SAVE: &str = "INSERT OR REPLACE INTO snapshots
      (aggregate_type, aggregate_id, version, chain, recorded_at, snapshot_version, body, taken_at, checksum)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// All but the latest are dropped that are too old, or older than the last of the newest ?4, unless they are the first of a
-/// piece of ?5 versions.
+/// Drops snapshots that are too old, or not among the newest ?4. Keeps the latest one, and the first of each piece of
+/// ?5 versions.
 const DROP_SUPERFLUOUS: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2
      AND version < (SELECT max(version) FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2)
      AND (taken_at < ?3 OR version < (
@@ -50,7 +52,7 @@ const DROP_SUPERFLUOUS: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1 
         SELECT min(version) FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2 GROUP BY version / ?5
      ))";
 
-/// No id is empty.
+/// Ids are never empty, so the empty text comes before all of them.
 const OWNERS: &str = "SELECT DISTINCT aggregate_id FROM snap.snapshots WHERE aggregate_type = ? AND aggregate_id > ?
      ORDER BY aggregate_id LIMIT ?";
 
@@ -65,11 +67,11 @@ impl Snapshots {
         Self { files, retention, readers, writer: Mutex::default(), latest, shared, damaged, empty }
     }
 
-    /// Makes sure that there is a file to read and write.
+    /// Opens or creates the file.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
-        let mut connection = derived::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await?;
+        let mut connection = derived_file::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await?;
         let any = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM snapshots)").fetch_one(&mut connection).await;
-        // Whatever is wrong with the file is found when it is read.
+        // An error of this read shows again when a snapshot is read.
         self.empty.store(any.is_ok_and(|any: bool| !any), Ordering::Release);
         self.put_back(connection);
         Ok(())
@@ -99,7 +101,7 @@ impl Snapshots {
             sqlx::query(SAVE)
                 .bind(snapshot.aggregate.aggregate_type.shared())
                 .bind(snapshot.aggregate.id.shared())
-                .bind(signed(snapshot.version.0))
+                .bind(to_sql(snapshot.version.0))
                 .bind(snapshot.chain.0.as_slice())
                 .bind(snapshot.recorded_at.as_microsecond())
                 .bind(i64::from(snapshot.snapshot_version))
@@ -112,8 +114,8 @@ impl Snapshots {
                 .bind(snapshot.aggregate.aggregate_type.shared())
                 .bind(snapshot.aggregate.id.shared())
                 .bind(self.retention.oldest(snapshot.taken_at).as_microsecond())
-                .bind(signed(self.retention.keep_count as u64))
-                .bind(signed(self.retention.sparse_step(snapshot.version).0))
+                .bind(to_sql(self.retention.keep_count as u64))
+                .bind(to_sql(self.retention.sparse_step(snapshot.version).0))
                 .execute(&mut *transaction)
                 .await?;
         }
@@ -125,7 +127,7 @@ impl Snapshots {
         if self.empty.load(Ordering::Acquire) {
             return Ok(None);
         }
-        let mut wanted = Wanted::new(aggregate, as_of);
+        let mut wanted = SnapshotQuery::new(aggregate, as_of);
         let mut found = self.shared.read(wanted.clone()).await?;
         while let Some(row) = found {
             match latest::read(&row, aggregate) {
@@ -152,7 +154,7 @@ impl Snapshots {
         let found: Vec<String> = sqlx::query_scalar(OWNERS)
             .bind(aggregate_type.as_str())
             .bind(after.map_or("", AggregateId::as_str))
-            .bind(signed(limit as u64))
+            .bind(to_sql(limit as u64))
             .fetch_all(&mut reader.connection)
             .await
             .map_err(error::store)?;
@@ -166,10 +168,10 @@ impl Snapshots {
         let count = sqlx::query_scalar(COUNT_OWNERS).bind(aggregate_type.as_str());
         let count: i64 = count.fetch_one(&mut reader.connection).await.map_err(error::store)?;
         reader.give_back();
-        u64::try_from(count).map_err(error::damaged)
+        Ok(from_sql(count, "count")?)
     }
 
-    /// Lets go of the file.
+    /// Closes the file.
     pub(super) async fn close(&self) {
         let taken = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(connection) = taken {
@@ -180,15 +182,15 @@ impl Snapshots {
     async fn writer(&self) -> Result<SqliteConnection, StoreError> {
         let kept = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if self.damaged.swap(false, Ordering::AcqRel) {
-            warn!(file = %self.files.snapshots().display(), "the snapshots are damaged and begin anew");
+            warn!(file = %self.files.snapshots().display(), "the snapshots are damaged and are replaced by an empty file");
             drop(kept);
-            let connection = derived::create(self.files.snapshot_writer(), &schema::SNAPSHOTS).await?;
+            let connection = derived_file::create(self.files.snapshot_writer(), &schema::SNAPSHOTS).await?;
             self.readers.reopen();
             return Ok(connection);
         }
         match kept {
             Some(connection) => Ok(connection),
-            None => derived::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await,
+            None => Ok(derived_file::open(self.files.snapshot_writer(), &schema::SNAPSHOTS, || ()).await?),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The end of the log that is not indexed yet, in memory.
+//! The tail: the events that are not indexed yet, in memory.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,36 +9,36 @@ use tokio::sync::Notify;
 
 use crate::append::Placed;
 
-/// Appends that leave the tail under one lock: a reader or a commit never waits for more than these.
+/// Appends that are removed under one lock: a reader or a commit never waits for more.
 const PRUNED_AT_ONCE: usize = 1024;
 
-/// An event is indexed at the latest when it is so old, so that a quiet journal has little to read after a crash.
+/// The age at which an event is indexed at the latest, so that a quiet journal has little to read after a crash.
 const AGE: Duration = Duration::from_secs(10);
 
-/// How much the tail holds before commits wait.
+/// The limits of the tail. Past them commits wait.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound {
     pub(super) events: usize,
     pub(super) bytes: usize,
 }
 
-/// Everything from the index's watermark to the end of the log, for as long as this process owns the log.
+/// All events from the watermark of the index to the end of the log, while this process owns the log.
 ///
-/// Appends come in at one end as they are committed, and leave at the other once the index has them. Who looks here
-/// first and asks the index after misses nothing.
+/// Appends are added when they are committed, and removed once they are indexed. A reader that reads the tail first and
+/// the index afterwards misses nothing.
 #[derive(Debug)]
 pub(super) struct Tail {
     bound: Bound,
     state: Mutex<State>,
-    /// The indexer should look at when it is due.
+    /// Wakes the indexer to check when it is due.
     changed: Notify,
-    /// Something has left.
+    /// Wakes commits that wait for room.
     room: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// This process owns the log, and all that the index lacks is here.
+    /// This process owns the log, and the tail has all that the index lacks.
     current: bool,
     end: Position,
     order: VecDeque<(Placed, Instant)>,
@@ -56,12 +56,12 @@ enum Due {
     Never,
 }
 
-/// What the tail knows of the events of an aggregate after some version.
+/// The events of an aggregate in the tail, after some version.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    /// The version before the first append here; the index has what comes before. `None`: it has all.
+    /// The version before the first append in the tail, up to which the index has the events. `None`: it has all.
     pub(super) start: Option<Version>,
-    /// The appends, in order. The first may begin too early.
+    /// The appends, in order. The first one may begin before the wanted version.
     pub(super) appends: Vec<Placed>,
 }
 
@@ -71,23 +71,24 @@ impl Tail {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing below panics half-way through a change.
+        // A panic cannot leave a change half made.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts anew behind a position. It is not [current](Self::is_current) until [`complete`](Self::complete).
+    /// Empties the tail, to begin after a position. It is not [current](Self::is_current) until
+    /// [`complete`](Self::complete).
     pub(super) fn restart(&self, end: Position) {
         let before = std::mem::replace(&mut *self.state(), State { end, ..State::default() });
         drop(before);
         self.room.notify_waiters();
     }
 
-    /// All that the index lacks is in here.
+    /// Notes that the tail has all that the index lacks.
     pub(super) fn complete(&self) {
         self.state().current = true;
     }
 
-    /// The log has another owner: what is in here is no longer all that the index lacks.
+    /// Notes that the log has another owner, so that the tail no longer has all that the index lacks.
     pub(super) fn retire(&self) {
         let end = self.end();
         self.restart(end);
@@ -97,18 +98,18 @@ impl Tail {
         self.state().current
     }
 
-    /// The position before the first append in here.
+    /// The position before the first append in the tail.
     pub(super) fn start(&self) -> Position {
         let state = self.state();
         state.order.front().map_or(state.end, |(placed, _)| Position(placed.first.0 - 1))
     }
 
-    /// The last position that is in here, or was.
+    /// The last position that is, or was, in the tail.
     pub(super) fn end(&self) -> Position {
         self.state().end
     }
 
-    /// Takes in what was committed.
+    /// Adds a commit.
     pub(super) fn push(&self, batch: &[Placed]) {
         let now = Instant::now();
         let mut state = self.state();
@@ -123,40 +124,40 @@ impl Tail {
         }
     }
 
-    /// Lets go of what the index has.
+    /// Removes the appends that are indexed.
     pub(super) fn prune(&self, indexed: Position) {
         loop {
-            let mut gone = Vec::with_capacity(PRUNED_AT_ONCE);
+            let mut pruned = Vec::with_capacity(PRUNED_AT_ONCE);
             let mut state = self.state();
-            while gone.len() < PRUNED_AT_ONCE
+            while pruned.len() < PRUNED_AT_ONCE
                 && let Some(placed) = state.pop(indexed)
             {
-                gone.push(placed);
+                pruned.push(placed);
             }
             drop(state);
-            if gone.is_empty() {
+            if pruned.is_empty() {
                 return;
             }
             self.room.notify_waiters();
         }
     }
 
-    /// The version of each aggregate that is in here; `None` if the tail is not current.
+    /// The version of each aggregate, if the tail has it. `None` if the tail is not current.
     pub(super) fn versions(&self, aggregates: &[AggregateRef]) -> Option<Vec<Option<Version>>> {
         let state = self.state();
         let last = |aggregate| Some(state.aggregates.get(aggregate)?.back()?.append.last_version());
         state.current.then(|| aggregates.iter().map(last).collect())
     }
 
-    /// The version that a command key stands for, if it is in here; `None` if the tail is not current.
+    /// The version of the first event of the command with this key, if the tail has it. `None` if the tail is not
+    /// current.
     pub(super) fn command(&self, aggregate: &AggregateRef, key: &CommandKey) -> Option<Option<Version>> {
         let command = (aggregate.clone(), key.clone());
         let state = self.state();
         state.current.then(|| state.commands.get(&command).copied())
     }
 
-    /// The appends of an aggregate with events after a version, as many as can hold `limit` events; `None` if the tail
-    /// is not current.
+    /// The appends of an aggregate with events after a version, at most `limit`. `None` if the tail is not current.
     pub(super) fn appends(&self, aggregate: &AggregateRef, after: Version, limit: usize) -> Option<Part> {
         let state = self.state();
         if !state.current {
@@ -166,7 +167,7 @@ impl Tail {
         let first = appends.partition_point(|placed| placed.append.last_version() <= after);
         Some(Part {
             start: appends.front().map(|placed| placed.append.expected),
-            // Each holds at least one.
+            // Each has at least one event.
             appends: appends.range(first..).take(limit).cloned().collect(),
         })
     }
@@ -175,12 +176,12 @@ impl Tail {
         self.state().is_half_of(self.bound)
     }
 
-    /// Waits until commits may go on.
+    /// Waits until the tail has room for a commit.
     pub(super) async fn has_room(&self) {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
-            // Registered before looking, so that no notification falls in between.
+            // Registered before the check, so that no notification is missed in between.
             room.as_mut().enable();
             if !self.state().is_over(self.bound) {
                 return;
@@ -189,7 +190,7 @@ impl Tail {
         }
     }
 
-    /// Waits until there is enough, or something old enough, to index.
+    /// Waits until the tail has enough events, or an event that is old enough, to index.
     pub(super) async fn is_due(&self) {
         loop {
             let due = self.state().due(self.bound);

@@ -1,4 +1,4 @@
-//! What the conformance suite cannot see: the files, and what happens when they are not as they were left.
+//! Tests of the files, which the conformance suite cannot see: recovery, damage, several owners.
 
 mod batches;
 mod damage;
@@ -28,13 +28,13 @@ use crate::store::{Access, Retention, Store};
 
 const RETENTION: Retention = Retention { keep_count: 3, max_age: Duration::from_secs(3600), keep_sparse: 0 };
 
-/// A directory with a journal, and who owns it at the moment.
+/// A directory with a journal.
 struct Place {
     directory: TempDir,
     config: dormouse_config::Journal,
 }
 
-/// A store that owns the log, and where it stands.
+/// A store that owns the log, with its epoch and head.
 struct Owner {
     store: Sqlite,
     epoch: Epoch,
@@ -46,7 +46,7 @@ impl Place {
         Self { directory: tempfile::tempdir().unwrap(), config: Config::embedded().journal }
     }
 
-    /// The same with a tail that holds so many events.
+    /// A place whose tail holds this many events.
     fn with_tail(events: usize) -> Self {
         let mut place = Self::new();
         place.config.index_tail_events = events.try_into().unwrap();
@@ -77,7 +77,7 @@ impl Place {
         self.open(Access::Read).await.unwrap()
     }
 
-    /// Runs SQL on one of the files, as somebody from outside.
+    /// Runs SQL on one of the files, on a connection of another program.
     async fn tamper(&self, file: &str, sql: &'static str) {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path().join(file));
         let mut connection: SqliteConnection = options.connect().await.unwrap();
@@ -93,7 +93,7 @@ impl Place {
 }
 
 impl Owner {
-    /// Appends to aggregates by number, one command with so many events each, in one batch.
+    /// Appends one batch: for each pair, a command of the aggregate with this number, with this many events.
     async fn append(&mut self, commands: &[(usize, usize)]) -> Result<(), crate::error::CommitError> {
         let aggregates: Vec<AggregateRef> = commands.iter().map(|(number, _)| aggregate(*number)).collect();
         let mut versions = self.store.versions(&aggregates).await.unwrap();
@@ -115,17 +115,17 @@ impl Owner {
         Ok(())
     }
 
-    /// Every aggregate up to a number, one event each, as often as said.
-    async fn append_rounds(&mut self, aggregates: usize, rounds: usize) {
+    /// Appends one event to each aggregate up to a number, several times.
+    async fn append_to_each(&mut self, aggregates: usize, times: usize) {
         let commands: Vec<(usize, usize)> = (0..aggregates).map(|number| (number, 1)).collect();
-        for _ in 0..rounds {
+        for _ in 0..times {
             for chunk in commands.chunks(1024) {
                 self.append(chunk).await.unwrap();
             }
         }
     }
 
-    /// Ends without finishing anything.
+    /// Ends without closing anything.
     fn crash(self) {
         drop(self.store);
     }
@@ -140,7 +140,8 @@ fn key(number: usize, version: Version) -> CommandKey {
     CommandKey::new(format!("key-{number}-{version}")).unwrap()
 }
 
-/// Every command has a key, named after the version of its first event. The chain is not a real one: no store checks it.
+/// A command with a key, named after the version of its first event. Its chain is not a real one, because no store
+/// checks it.
 fn append(number: usize, expected: Version, events: usize) -> Append {
     let event = |index: usize| NewEvent {
         event_type: if index.is_multiple_of(2) { "placed".into() } else { format!("changed-{number}").into() },
@@ -158,15 +159,15 @@ fn append(number: usize, expected: Version, events: usize) -> Append {
     }
 }
 
-/// Everything about these aggregates reads as it was written: one event per command and round.
-async fn assert_rounds(store: &Sqlite, aggregates: usize, rounds: usize) {
+/// All reads of these aggregates are right: each has this many commands with one event.
+async fn assert_histories(store: &Sqlite, aggregates: usize, times: usize) {
     let all: Vec<AggregateRef> = (0..aggregates).map(aggregate).collect();
     let versions = store.versions(&all).await.unwrap();
-    assert!(versions.iter().all(|version| version.0 == rounds as u64), "{versions:?}");
+    assert!(versions.iter().all(|version| version.0 == times as u64), "{versions:?}");
     for number in (0..aggregates).step_by(1 + aggregates / 20) {
         let events = store.read_aggregate(&all[number], Version::ZERO, PageLimit::events(10_000)).await.unwrap();
-        let expected: Vec<_> = (0..rounds as u64).map(|before| append(number, Version(before), 1)).collect();
-        assert_eq!(events.len(), rounds);
+        let expected: Vec<_> = (0..times as u64).map(|before| append(number, Version(before), 1)).collect();
+        assert_eq!(events.len(), times);
         for (event, expected) in events.iter().zip(expected) {
             assert_is(event, &expected, 0);
             let found = store.find_command(&all[number], &key(number, event.version)).await.unwrap();
@@ -183,7 +184,7 @@ fn assert_is(event: &RecordedEvent, append: &Append, index: usize) {
     assert_eq!(event.event, append.events[index]);
 }
 
-/// Waits for something that a background task does.
+/// Waits until a background task has made `holds` true.
 async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..500 {
         if holds().await {
@@ -191,5 +192,5 @@ async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("it never came true");
+    panic!("the condition never held");
 }

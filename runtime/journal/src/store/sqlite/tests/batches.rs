@@ -1,4 +1,4 @@
-//! Batches of all sizes, and the tail between them and the index.
+//! Batches of all sizes, and the tail.
 
 use super::*;
 use crate::error::CommitError;
@@ -40,12 +40,12 @@ async fn a_batch_too_large_for_any_statement_is_refused_before_it_is_tried() {
 async fn reads_are_right_while_events_move_from_the_tail_into_the_index() {
     let place = Place::with_tail(200);
     let mut owner = place.owner().await;
-    for round in 1..=40 {
-        owner.append_rounds(30, 1).await;
-        assert_rounds(&owner.store, 30, round).await;
+    for times in 1..=40 {
+        owner.append_to_each(30, 1).await;
+        assert_histories(&owner.store, 30, times).await;
     }
     eventually(async || place.ask("index.db", "SELECT position FROM watermark").await > 900).await;
-    assert_rounds(&owner.store, 30, 40).await;
+    assert_histories(&owner.store, 30, 40).await;
     let events = owner.store.read_aggregate(&aggregate(3), Version(7), PageLimit::events(20)).await.unwrap();
     let versions: Vec<u64> = events.iter().map(|event| event.version.0).collect();
     assert_eq!(versions, (8..28).collect::<Vec<_>>());
@@ -64,10 +64,10 @@ async fn commits_wait_for_the_index_when_the_tail_is_full() {
 }
 
 #[tokio::test]
-async fn closing_indexes_everything_and_leaves_single_files() {
+async fn closing_indexes_everything_and_leaves_no_wal() {
     let place = Place::new();
     let mut owner = place.owner().await;
-    owner.append_rounds(100, 3).await;
+    owner.append_to_each(100, 3).await;
     owner.store.close().await;
     assert!(owner.store.head().await.is_err());
     let mut batch = owner;

@@ -1,6 +1,6 @@
-//! Bits that flip on the disk: what is read is what was written, or an error. Never anything else.
+//! Flipped bits on the disk: a read gives what was written, or an error, and never anything else.
 //!
-//! The chains are real here: the journal's reads check them.
+//! The chains are real here, because the reads of the journal check them.
 
 use crate::page::PageLimit;
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use dormouse_harness::Random;
 
 use super::*;
+use crate::error::StoreError;
 use crate::journal::{Anchor, Journal};
 use crate::snapshot::{AsOf, Snapshot};
 use crate::writer::Options;
@@ -21,7 +22,7 @@ const COMMANDS: usize = 8;
 
 const FILES: [&str; 3] = ["journal.db", "index.db", "snapshots.db"];
 
-/// A journal that was closed in good order, and all that was written to it.
+/// A journal that was closed properly, and everything that was written to it.
 struct Written {
     place: Place,
     histories: BTreeMap<usize, Vec<RecordedEvent>>,
@@ -29,7 +30,7 @@ struct Written {
     snapshots: BTreeMap<usize, Vec<Snapshot>>,
 }
 
-/// What came of reading everything again.
+/// The results of reading everything again.
 #[derive(Debug, Default)]
 struct Tally {
     refused_to_open: usize,
@@ -45,8 +46,8 @@ async fn a_flipped_bit_of_the_log_is_an_error_or_harmless() {
 
 #[tokio::test]
 async fn a_flipped_bit_of_the_log_is_an_error_or_harmless_when_the_index_is_made_from_it() {
-    // Always the same: where nothing but a slice tells that an event has another name, one in a thousand flips of a name
-    // goes unnoticed.
+    // Always the same flips: where only the slice shows that an event has another name, one in a thousand flips of a
+    // name is not noticed.
     let tally = Written::new().await.flip_many("journal.db", &["index.db"], Random::seeded(1)).await;
     assert!(tally.with_errors > FLIPS / 10 && tally.unharmed > 0, "{tally:?}");
 }
@@ -54,7 +55,7 @@ async fn a_flipped_bit_of_the_log_is_an_error_or_harmless_when_the_index_is_made
 #[tokio::test]
 async fn a_flipped_bit_of_a_snapshot_costs_that_snapshot() {
     let tally = Written::new().await.flip_many("snapshots.db", &[], Random::of_test()).await;
-    // Events do not depend on snapshots, in whatever state they are.
+    // Reads of events do not depend on snapshots.
     assert_eq!((tally.refused_to_open, tally.with_errors), (0, 0), "{tally:?}");
 }
 
@@ -65,9 +66,9 @@ macro_rules! its_last_event {
     };
 }
 
-/// Too rare among random flips: what a wrong bit in the key of a row, or of its name, comes to.
+/// Wrong bits in the key of a row or in its name, which are too rare among random flips.
 #[tokio::test]
-async fn an_event_that_is_not_where_it_was_is_missed() {
+async fn an_event_that_was_moved_or_renamed_is_noticed() {
     let written = Written::new().await;
     let lost = concat!("DELETE FROM events ", its_last_event!());
     let moved = concat!("UPDATE events SET position = position + 1000000 ", its_last_event!());
@@ -77,7 +78,7 @@ async fn an_event_that_is_not_where_it_was_is_missed() {
     for (damage, missing, outcome) in [
         (lost, &[][..], Ok(2)),
         (moved, &[], Err("a position is missing")),
-        // The index knows whose it is, and the log as a whole shows that it says otherwise.
+        // The index has the old name, and a read of the log shows that the event has another.
         (renamed, &[], Ok(1)),
         (earlier, &[], Ok(1)),
         (lost, index, Err("the log lacks position")),
@@ -94,18 +95,33 @@ async fn an_event_that_is_not_where_it_was_is_missed() {
     }
 }
 
+#[tokio::test]
+async fn a_negative_number_is_damage() {
+    let place = Place::new();
+    place.owner().await.append(&[(0, 2)]).await.unwrap();
+    let store = place.reader().await;
+    place.tamper("journal.db", "UPDATE events SET version = -version; UPDATE log_head SET epoch = -1").await;
+    let log = store.read_log(Position::ZERO, PageLimit::ALL).await.unwrap_err();
+    let version = store.versions(&[aggregate(0)]).await.unwrap_err();
+    let command = store.find_command(&aggregate(0), &key(0, Version(1))).await.unwrap_err();
+    let epoch = store.epoch().await.unwrap_err();
+    place.tamper("journal.db", "UPDATE events SET position = position - 10").await;
+    let errors = [log, version, command, epoch, store.head().await.unwrap_err()];
+    assert!(errors.iter().all(|error| matches!(error, StoreError::Damaged(_))), "{errors:?}");
+}
+
 impl Written {
     async fn new() -> Self {
         let place = Place::new();
         let journal = open(&place).await.unwrap();
         let mut anchors = BTreeMap::new();
         let mut snapshots: BTreeMap<usize, Vec<Snapshot>> = BTreeMap::new();
-        for round in 0..COMMANDS {
+        for command in 0..COMMANDS {
             for number in 0..AGGREGATES {
                 let anchor = anchors.entry(number).or_insert(Anchor::START);
-                let append = chained(number, anchor, 1 + (number + round) % 3);
+                let append = chained(number, anchor, 1 + (number + command) % 3);
                 journal.append(append).await.unwrap();
-                if round % 4 == 3 {
+                if command % 4 == 3 {
                     let snapshot = snapshot(number, anchor);
                     journal.save_snapshot(snapshot.clone()).await;
                     snapshots.entry(number).or_default().push(snapshot);
@@ -154,7 +170,7 @@ impl Written {
         copy
     }
 
-    /// Everything that can be read, by every way. Counts the errors.
+    /// Reads everything in every way. Counts the errors.
     async fn compare(&self, journal: &Journal, flipped: &str) -> usize {
         let mut errors = 0;
         for (number, written) in &self.histories {
@@ -164,13 +180,13 @@ impl Written {
             }
             if let Some(snapshot) = journal.snapshot(&aggregate(*number), AsOf::Now).await {
                 let written = &self.snapshots[number];
-                // When it was taken says when it may go, and nothing else.
+                // The time when it was taken matters only for its retention.
                 let known = |kept: &Snapshot| Snapshot { taken_at: kept.taken_at, ..snapshot.clone() } == *kept;
                 assert!(written.iter().any(known), "{flipped}: the snapshot of {number}");
             }
         }
         match journal.read_log(Position::ZERO, PageLimit::ALL).await {
-            // Of an event alone nothing tells whether it is right: its chain needs the one before it.
+            // A single event cannot be checked: its chain needs the one before it.
             Ok(read) => assert_eq!(read.len(), self.log.len(), "{flipped}: the log"),
             Err(_) => errors += 1,
         }
@@ -183,7 +199,7 @@ async fn open(place: &Place) -> Result<Journal, String> {
     Journal::start(Arc::new(store), Options::default()).await.map_err(|error| error.to_string())
 }
 
-/// A command with so many events that follow the anchor, which moves on.
+/// A command with events that follow the anchor. Moves the anchor to the last one.
 fn chained(number: usize, anchor: &mut Anchor, events: usize) -> Append {
     let mut append = append(number, anchor.version, events);
     let key = append.command_key().cloned();

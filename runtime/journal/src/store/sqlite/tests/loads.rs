@@ -1,4 +1,4 @@
-//! Reads that go to the files together.
+//! Shared loads.
 
 use crate::page::PageLimit;
 use std::future::Future;
@@ -12,7 +12,7 @@ use super::*;
 use crate::error::StoreError;
 use crate::store::sqlite::loads::{Load, Loads, READS_PER_LOAD};
 
-/// Gives back what is asked for, once the gate lets it through. Number 13 makes it panic.
+/// Gives back the requests, once its gate is open. Number 13 makes it panic.
 #[derive(Clone, Debug)]
 struct Gated {
     gate: Arc<Semaphore>,
@@ -35,8 +35,8 @@ impl Gated {
 
 #[async_trait]
 impl Load for Gated {
-    type Wanted = usize;
-    type Found = usize;
+    type Request = usize;
+    type Output = usize;
 
     async fn load(&self, wanted: Vec<usize>) -> Vec<Result<usize, StoreError>> {
         self.loads.lock().unwrap().push(wanted.clone());
@@ -46,39 +46,39 @@ impl Load for Gated {
     }
 }
 
-/// Asks for numbers at the same time; the answers come in the order of the numbers.
-async fn ask_all(
+/// Reads numbers at the same time. The results have the order of the numbers.
+async fn read_all(
     loads: &Arc<Loads<Gated>>,
     numbers: impl IntoIterator<Item = usize>,
 ) -> Vec<Result<usize, StoreError>> {
-    let asked = numbers.into_iter().map(|number| {
+    let reads = numbers.into_iter().map(|number| {
         let loads = Arc::clone(loads);
         tokio::spawn(async move { loads.read(number).await })
     });
-    let mut answers = Vec::new();
-    for asked in asked.collect::<Vec<_>>() {
-        answers.push(asked.await.unwrap());
+    let mut results = Vec::new();
+    for read in reads.collect::<Vec<_>>() {
+        results.push(read.await.unwrap());
     }
-    answers
+    results
 }
 
 #[tokio::test]
-async fn reads_asked_for_at_the_same_time_go_together() {
+async fn reads_at_the_same_time_share_a_load() {
     let gated = Gated::open();
     let loads = Arc::new(Loads::new(gated.clone()));
-    let answers = ask_all(&loads, 100..150).await;
-    assert_eq!(answers, (100..150).map(Ok).collect::<Vec<_>>());
+    let results = read_all(&loads, 100..150).await;
+    assert_eq!(results, (100..150).map(Ok).collect::<Vec<_>>());
     let sizes: Vec<usize> = gated.loads().iter().map(Vec::len).collect();
     assert_eq!(sizes, [READS_PER_LOAD, 50 - READS_PER_LOAD]);
 }
 
 #[tokio::test]
-async fn a_read_alone_goes_at_once() {
+async fn a_single_read_starts_at_once() {
     let gated = Gated::open();
     let loads = Loads::new(gated.clone());
     let mut read = Box::pin(loads.read(1));
     assert!(is_pending(&mut read).await);
-    // What can run has run, and no time has passed: it is on its way without anybody else.
+    // All tasks have run and no time has passed: the read has started without waiting for others.
     tokio::task::yield_now().await;
     tokio::task::yield_now().await;
     assert_eq!(gated.loads(), [[1]]);
@@ -86,7 +86,7 @@ async fn a_read_alone_goes_at_once() {
 }
 
 #[tokio::test]
-async fn a_read_does_not_wait_for_one_load_under_way() {
+async fn a_read_does_not_wait_for_a_load_in_progress() {
     let gated = Gated::closed();
     let loads = Loads::new(gated.clone());
     let mut stuck = Box::pin(loads.read(1));
@@ -100,14 +100,14 @@ async fn a_read_does_not_wait_for_one_load_under_way() {
 }
 
 #[tokio::test]
-async fn whoever_stops_waiting_disturbs_nobody() {
+async fn a_reader_that_stops_waiting_disturbs_no_other() {
     let gated = Gated::closed();
     let loads = Loads::new(gated.clone());
     let mut reads: Vec<_> = (1..=4).map(|number| Box::pin(loads.read(number))).collect();
     for read in &mut reads {
         assert!(is_pending(read).await);
     }
-    // One before its load, one during it.
+    // One reader is dropped before its load, one during it.
     drop(reads.remove(1));
     eventually(async || !gated.loads().is_empty()).await;
     assert_eq!(gated.loads(), [[1, 3, 4]]);
@@ -119,27 +119,27 @@ async fn whoever_stops_waiting_disturbs_nobody() {
 }
 
 #[tokio::test]
-async fn a_load_that_dies_is_an_error_to_its_readers_and_the_next_are_served() {
+async fn a_load_that_panics_fails_its_readers_and_later_reads_succeed() {
     let loads = Arc::new(Loads::new(Gated::open()));
-    for answer in ask_all(&loads, [12, 13, 14]).await {
-        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    for result in read_all(&loads, [12, 13, 14]).await {
+        assert!(matches!(result, Err(StoreError::Unavailable(_))), "{result:?}");
     }
-    // More than once: dead loaders do not count.
+    // More than once: a loader that panicked does not count.
     for _ in 0..20 {
         let reads = async { (loads.read(13).await, loads.read(15).await) };
-        let (dead, next) = tokio::time::timeout(Duration::from_secs(10), reads).await.expect("somebody loads");
-        assert!(dead.is_err());
+        let (failed, next) = tokio::time::timeout(Duration::from_secs(10), reads).await.expect("a loader runs");
+        assert!(failed.is_err());
         assert_eq!(next, Ok(15));
     }
 }
 
-/// Polls once.
+/// Polls the future once.
 async fn is_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
     std::future::poll_fn(|context| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending()))
         .await
 }
 
-/// Aggregates of all sizes, up to more events than a shared statement asks for; all of them indexed.
+/// Aggregates of all sizes, up to more events than a shared statement reads. All of them are indexed.
 async fn of_all_sizes(place: &Place) -> Owner {
     let mut owner = place.owner().await;
     for number in 0..SIZES {
@@ -158,7 +158,7 @@ async fn many_reads_at_once_get_each_its_own_events() {
     let place = Place::new();
     let store = Arc::new(of_all_sizes(&place).await.store);
     let mut reads = JoinSet::new();
-    // One without events among them.
+    // One aggregate has no events.
     for number in 0..=SIZES {
         for (after, limit) in [(0, 512), (0, 1), (0, number + 1), (1, 10), (number / 2, 70), (number + 5, 5)] {
             let store = Arc::clone(&store);
@@ -181,7 +181,7 @@ async fn many_reads_at_once_get_each_its_own_events() {
     }
 }
 
-/// Reads all at once: which of them fail, and what of the others is read.
+/// Reads all aggregates at the same time, checks those that succeed, and gives the errors of the others.
 async fn failures(store: Sqlite, aggregates: usize) -> (Sqlite, Vec<(usize, StoreError)>) {
     let store = Arc::new(store);
     let reads: Vec<_> = (0..aggregates)
@@ -207,7 +207,7 @@ async fn failures(store: Sqlite, aggregates: usize) -> (Sqlite, Vec<(usize, Stor
 }
 
 #[tokio::test]
-async fn a_row_that_nobody_wrote_fails_its_aggregate_alone() {
+async fn a_damaged_row_fails_only_its_aggregate() {
     let place = Place::new();
     let owner = of_all_sizes(&place).await;
     place.tamper("journal.db", "UPDATE events SET chain = x'00' WHERE aggregate_id = 'o-00020' AND version = 7").await;
@@ -216,7 +216,7 @@ async fn a_row_that_nobody_wrote_fails_its_aggregate_alone() {
 }
 
 #[tokio::test]
-async fn a_damaged_page_of_the_log_fails_those_alone_whose_events_were_on_it() {
+async fn a_damaged_page_of_the_log_fails_only_the_aggregates_on_it() {
     use std::os::unix::fs::FileExt;
 
     let place = Place::new();
@@ -234,10 +234,10 @@ async fn a_damaged_page_of_the_log_fails_those_alone_whose_events_were_on_it() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_missing_does_not_pass_for_the_end() {
+async fn a_missing_version_is_not_taken_for_the_end() {
     let place = Place::new();
     let owner = of_all_sizes(&place).await;
-    // The last that a shared statement asks for, and the very first ones.
+    // The last version that a shared statement reads, and the first ones.
     place.tamper("journal.db", "DELETE FROM events WHERE aggregate_id = 'o-00100' AND version = 64").await;
     place.tamper("journal.db", "DELETE FROM events WHERE aggregate_id = 'o-00101' AND version <= 64").await;
     place.tamper("index.db", "DELETE FROM event_index WHERE aggregate_id = 'o-00102' AND version = 64").await;
@@ -247,11 +247,11 @@ async fn a_version_that_is_missing_does_not_pass_for_the_end() {
             owner.store.read_aggregate(&wanted, Version::ZERO, PageLimit::events(512)),
             owner.store.read_aggregate(&other, Version::ZERO, PageLimit::events(512)),
         );
-        assert_eq!(others.unwrap().len(), 4, "it is not to blame");
+        assert_eq!(others.unwrap().len(), 4, "its events are not damaged");
         match events {
-            // What the log lacks is missed where it is read.
+            // The read notices that the log lacks an event.
             Err(failure) => assert!(matches!(failure, StoreError::Damaged(_)) && number < 102, "{failure:?}"),
-            // What the index lacks leaves a gap, for whoever checks the chain.
+            // An event that the index lacks leaves a gap, which the check of the chain notices.
             Ok(events) => {
                 assert_eq!((events.len(), number), (102, 102));
                 assert_eq!(events.last().unwrap().version, Version(103));

@@ -1,4 +1,4 @@
-//! What is opened, and what is refused.
+//! Opening journals, and refusing other files.
 
 use super::*;
 use crate::store::Migrated;
@@ -16,7 +16,7 @@ async fn a_new_directory_is_made_with_all_that_leads_to_it() {
 }
 
 #[tokio::test]
-async fn migrating_says_what_it_took() {
+async fn migrating_gives_the_versions_before_and_after() {
     let place = Place::new();
     assert_eq!(Sqlite::migrate(place.path(), &place.config).await.unwrap(), Migrated { from: 0, to: 1 });
     assert_eq!(Sqlite::migrate(place.path(), &place.config).await.unwrap(), Migrated { from: 1, to: 1 });

@@ -1,4 +1,4 @@
-//! Damage to snapshots, and to their file.
+//! Damaged snapshots, and a damaged file of snapshots.
 
 use super::*;
 use crate::snapshot::{AsOf, Snapshot};
@@ -35,7 +35,7 @@ async fn a_damaged_snapshot_is_skipped() {
 }
 
 #[tokio::test]
-async fn snapshots_begin_anew_if_their_file_is_lost_or_damaged() {
+async fn a_lost_or_damaged_file_of_snapshots_is_made_again() {
     use std::os::unix::fs::FileExt;
 
     for is_lost in [true, false] {
@@ -58,7 +58,7 @@ async fn snapshots_begin_anew_if_their_file_is_lost_or_damaged() {
 }
 
 #[tokio::test]
-async fn snapshots_that_turn_out_damaged_are_none_and_begin_anew() {
+async fn damaged_snapshots_are_not_found_and_their_file_is_made_again() {
     use std::os::unix::fs::FileExt;
 
     let place = Place::new();
@@ -80,7 +80,7 @@ async fn snapshots_that_turn_out_damaged_are_none_and_begin_anew() {
 }
 
 #[tokio::test]
-async fn many_who_look_at_once_find_each_its_own() {
+async fn readers_at_the_same_time_each_find_their_own_snapshot() {
     let place = Place::new();
     let owner = place.owner().await;
     let all: Vec<Snapshot> = (0..100).flat_map(|number| [snapshot(number, 10), snapshot(number, 20)]).collect();
@@ -89,16 +89,16 @@ async fn many_who_look_at_once_find_each_its_own() {
         .tamper("snapshots.db", "UPDATE snapshots SET body = x'00' WHERE aggregate_id = 'o-00007' AND version = 20")
         .await;
     let store = Arc::new(owner.store);
-    let looks: Vec<_> = (0..=100)
+    let reads: Vec<_> = (0..=100)
         .flat_map(|number| [(number, AsOf::Now, 20), (number, AsOf::Version(Version(19)), 10)])
         .map(|(number, as_of, version)| {
             let store = Arc::clone(&store);
             (number, version, tokio::spawn(async move { store.snapshot(&aggregate(number), as_of).await.unwrap() }))
         })
         .collect();
-    for (number, version, look) in looks {
+    for (number, version, read) in reads {
         let left = if number == 7 { 10 } else { version };
-        assert_eq!(look.await.unwrap(), (number < 100).then(|| snapshot(number, left)));
+        assert_eq!(read.await.unwrap(), (number < 100).then(|| snapshot(number, left)));
     }
 }
 

@@ -1,0 +1,24 @@
+//! The limits of the writer.
+
+use std::time::Duration;
+
+/// A commit to a local disk takes milliseconds. One that takes longer than this has met a disk that hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(7);
+
+/// The limits of the writer.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Most events in one commit.
+    pub batch_events: usize,
+    /// Most submissions that wait for the writer. Past it, submitting waits.
+    pub queue: usize,
+    /// A writer counts as stalled if it has finished nothing for longer although a submission waits.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // 1,024 rows is the largest statement that the stores prepare; the queue holds several such batches.
+        Self { batch_events: 1024, queue: 16_384, patience: PATIENCE }
+    }
+}

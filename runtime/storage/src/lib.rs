@@ -1,0 +1,22 @@
+//! What the journal and the views share to keep rows in SQLite and PostgreSQL.
+//!
+//! [`sqlite`] opens files that can be made again from other data ([`sqlite::derived_file`]), lends connections to them
+//! ([`sqlite::Pool`]) and watches their write-ahead logs ([`sqlite::WalWatch`]). [`postgres`] keeps connections for one
+//! purpose each ([`postgres::Sessions`]), says what an error means for the statement ([`postgres::Failure`]), and reads
+//! from replicas ([`postgres::Replicas`]). Both share [`Error`], the conversions of integers, and [`Backoff`].
+//!
+//! This crate knows neither events nor views: what a statement says is up to the crates that use it.
+
+mod backoff;
+mod error;
+mod metric;
+mod migrated;
+mod number;
+pub mod postgres;
+pub mod sqlite;
+
+pub use backoff::Backoff;
+pub use error::Error;
+pub use metric::describe as describe_metrics;
+pub use migrated::Migrated;
+pub use number::{OutOfRange, from_sql, to_sql};

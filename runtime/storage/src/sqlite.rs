@@ -1,0 +1,13 @@
+//! SQLite files: how they are recognized, opened and replaced, and the connections to them.
+
+pub mod derived_file;
+pub mod error;
+mod files;
+mod pool;
+mod schema;
+mod wal_watch;
+
+pub use files::BUSY_TIMEOUT;
+pub use pool::{Borrowed, Pool};
+pub use schema::{FileIdentity, Schema};
+pub use wal_watch::WalWatch;

@@ -1,6 +1,6 @@
-//! What the engine promises, one sentence a test, on a journal in memory that fails as it is told.
+//! The promises of the engine, one sentence for each test, on a journal in memory that fails on request.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
 #[path = "support/counter.rs"]
 mod counter;
@@ -17,8 +17,8 @@ mod draining;
 mod durability;
 #[path = "engine/failing.rs"]
 mod failing;
-#[path = "engine/journal_trouble.rs"]
-mod journal_trouble;
+#[path = "engine/journal_failures.rs"]
+mod journal_failures;
 #[path = "engine/keys.rs"]
 mod keys;
 #[path = "engine/past.rs"]

@@ -1,4 +1,4 @@
-//! Domain code that keeps its thread to itself, and those who have nothing to do with it.
+//! Domain code that keeps its thread, and the journal and other aggregates, which must not notice.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
@@ -19,7 +19,7 @@ use tokio::runtime::Builder;
 /// Decisions that do not return, all at once.
 const STUCK: usize = 3;
 
-/// So long does a loop go on that nobody ends.
+/// How long a loop runs that no test ends.
 const ENDLESS: Duration = Duration::from_secs(10);
 
 static HELD: AtomicBool = AtomicBool::new(false);
@@ -31,9 +31,9 @@ struct Gate;
 #[derive(Serialize, Deserialize, JsonSchema)]
 enum GateCommand {
     Pass,
-    /// Decides only once it is not held any more.
+    /// Decides once `HELD` is false.
     Hold,
-    /// Decides only once it was told to stop looping.
+    /// Decides once `LOOPING` is false.
     Loop,
 }
 
@@ -73,7 +73,7 @@ fn while_set(flag: &AtomicBool) {
 
 #[test]
 fn a_decision_that_does_not_end_holds_up_neither_the_journal_nor_other_aggregates() {
-    // One thread for the journal and its callers: whatever blocked it would block everything.
+    // The journal and its callers have one thread, so that a blocked thread would block all of them.
     let server = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let domain = Builder::new_multi_thread().worker_threads(STUCK + 1).enable_time().build().unwrap();
     server.block_on(async {
@@ -84,7 +84,7 @@ fn a_decision_that_does_not_end_holds_up_neither_the_journal_nor_other_aggregate
         let gates = engine.aggregates::<Gate>().unwrap();
         execute(&gates, "a", GateCommand::Pass).await;
 
-        // The first is decided and submitted, the second follows it without a pause, in each of them.
+        // In each aggregate the first command is decided and submitted, and the second follows without a pause.
         HELD.store(true, Ordering::SeqCst);
         LOOPING.store(true, Ordering::SeqCst);
         let (mut held, mut looping) = (Vec::new(), Vec::new());
@@ -109,7 +109,7 @@ fn a_decision_that_does_not_end_holds_up_neither_the_journal_nor_other_aggregate
         });
         let answered = answered.await;
         LOOPING.store(false, Ordering::SeqCst);
-        answered.expect("what was submitted waits for the loops behind it, or others do");
+        answered.expect("submitted commands or other aggregates wait for the loops");
         for looping in looping {
             looping.await.unwrap();
         }

@@ -1,9 +1,9 @@
-//! Everything at once: commands, sleep, failures, senders that hang up, commits that fail. A thousand small rounds of
-//! each, on several threads; afterwards the journal tells whether every promise was kept.
+//! Commands race with sleep, failures, senders that hang up, and commits that fail. Each scenario has a thousand small
+//! runs on several threads. After a run, the journal shows whether every promise was kept.
 //!
-//! A round that fails prints its seed and scenario. `DORMOUSE_RACE_SEED=<seed>` runs that round alone, often.
+//! A run that fails prints its seed and scenario. `DORMOUSE_RACE_SEED=<seed>` repeats that run alone, often.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers included")]
 
 #[path = "support/counter.rs"]
 mod counter;
@@ -13,28 +13,28 @@ mod world;
 
 #[path = "races/ledger.rs"]
 mod ledger;
-#[path = "races/round.rs"]
-mod round;
+#[path = "races/run.rs"]
+mod run;
 
-use round::Scenario;
+use run::Scenario;
 use tokio::task::JoinSet;
 
-/// Rounds per scenario.
-const ROUNDS: u64 = 1_000;
+/// Runs of each scenario.
+const RUNS: u64 = 1_000;
 
-/// Rounds under way at once: some of them always wait for a timer.
+/// Runs at a time. Some of them always wait for a timer.
 const AT_ONCE: usize = 16;
 
 async fn thousand_times(scenario: Scenario) {
     let chosen = std::env::var("DORMOUSE_RACE_SEED").ok().map(|seed| seed.parse().unwrap());
-    let mut rounds = JoinSet::new();
-    for number in 0..ROUNDS {
-        if rounds.len() >= AT_ONCE {
-            rounds.join_next().await.unwrap().unwrap();
+    let mut runs = JoinSet::new();
+    for number in 0..RUNS {
+        if runs.len() >= AT_ONCE {
+            runs.join_next().await.unwrap().unwrap();
         }
-        rounds.spawn(round::play(scenario, chosen.unwrap_or(number)));
+        runs.spawn(run::play(scenario, chosen.unwrap_or(number)));
     }
-    while let Some(played) = rounds.join_next().await {
+    while let Some(played) = runs.join_next().await {
         played.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! What a user writes: an aggregate, its events, its refusals.
+//! What the author of a domain implements: an aggregate, its events, its rejections.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -9,8 +9,8 @@ use crate::upcast::Upcasters;
 
 /// A consistency boundary whose state is the fold of its events.
 ///
-/// It is pure and synchronous: [`decide`](Self::decide) turns a command into events, [`evolve`](Self::evolve) applies
-/// them. `Default` is the state before the first event.
+/// It is pure and synchronous: [`decide`](Self::decide) turns a command into events, and [`evolve`](Self::evolve)
+/// applies them. `Default` is the state before the first event.
 ///
 /// ```
 /// use dormouse_kernel::{Aggregate, Context, DomainEvent, Given, Rejection};
@@ -80,35 +80,36 @@ use crate::upcast::Upcasters;
 ///     .and_replies(&2);
 /// ```
 pub trait Aggregate: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The stable name of this kind of aggregate, in URLs and in the journal: lower-case words with dashes.
+    /// The stable name of the aggregate type, in URLs and in the journal: lower-case words with dashes.
     const TYPE: &'static str;
 
-    /// Change it whenever a stored state would be read wrongly although its fields have the same names and kinds: snapshots
-    /// with another version, or of a state of another shape, are ignored, and replay decides.
+    /// Change it if a stored state would be read wrongly although its fields have the same names and types, or if
+    /// events lead to another state than before. Snapshots with another version, or of a state of another shape, are
+    /// ignored, and the events decide.
     const SNAPSHOT_VERSION: u32 = 1;
 
-    /// An enum with one variant per command. `CreateOrder` is reached as `create-order`.
+    /// An enum with one variant for each command. `CreateOrder` is `create-order` in URLs.
     type Command: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 
-    /// An enum with one variant per event.
+    /// An enum with one variant for each event.
     type Event: DomainEvent;
 
-    /// What the caller gets back; `()` if there is nothing to say.
+    /// What the caller gets back. `()` if there is nothing.
     type Reply: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 
-    /// Why a command may be refused.
+    /// Why a command may be rejected.
     type Rejection: Rejection;
 
-    /// Decides a command on the current state. What changes goes through [`Context::emit`].
+    /// Decides a command on the current state. It emits events with [`Context::emit`].
     ///
     /// # Errors
-    /// The domain's refusal. Nothing that was emitted before it happens.
+    /// The rejection of the command. Events that were emitted before it do not happen.
     fn decide(&self, command: Self::Command, context: &mut Context<Self>) -> Result<Self::Reply, Self::Rejection>;
 
-    /// Applies an event that happened. It is total: history cannot be refused.
+    /// Applies an event that happened. It must accept every event: history cannot be rejected.
     fn evolve(&mut self, event: &Self::Event);
 
-    /// The JSON Schema of the state, for the description of the API: any value by default. A state that derives
+    /// The JSON Schema of the state, for the description of the API. The default allows any value. A state that derives
     /// `JsonSchema` returns `generator.subschema_for::<Self>()`.
     fn state_schema(generator: &mut SchemaGenerator) -> Schema {
         let _none_needed = generator;
@@ -116,24 +117,24 @@ pub trait Aggregate: Clone + Default + Serialize + DeserializeOwned + Send + Syn
     }
 }
 
-/// What can happen to an aggregate: an enum with one variant per event.
+/// The events of an aggregate: an enum with one variant for each.
 ///
-/// The variant's name as serde writes it is the stable name of the event; its fields are stored by name.
+/// The variant's name as serde writes it is the stable name of the event. Its fields are stored by name.
 pub trait DomainEvent: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static {
-    /// How events written by older code become those of today.
+    /// The steps that turn events of older code into current ones.
     #[must_use]
     fn upcasters() -> Upcasters {
         Upcasters::new()
     }
 }
 
-/// A domain's refusal of a command: its `Display` is for people, its code for programs.
+/// A domain's rejection of a command. Its `Display` is for people, its code for programs.
 pub trait Rejection: std::error::Error + Send + Sync + 'static {
     /// A stable code, lower-case words with dashes: `insufficient-stock`.
     fn code(&self) -> &'static str;
 }
 
-/// For aggregates that refuse nothing.
+/// For aggregates that reject no command.
 impl Rejection for std::convert::Infallible {
     fn code(&self) -> &'static str {
         match *self {}

@@ -1,4 +1,4 @@
-//! The hash chain: each event names its predecessor, so that nothing in between can change unseen.
+//! The hash chain: each event has a hash over itself and its predecessors, so that every change of them is noticed.
 
 use std::fmt;
 
@@ -10,22 +10,22 @@ use crate::number::Version;
 
 /// The hash over one event of an aggregate and, through it, over all before it: the first 16 bytes of a BLAKE3 hash.
 ///
-/// It covers everything in the row but its position, which is not known before the commit.
+/// It covers everything in the row except the position, which is not known before the commit.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Chain(pub [u8; 16]);
 
 impl Chain {
-    /// Before the first event.
+    /// The chain before the first event.
     pub const ROOT: Self = Self([0; 16]);
 
-    /// The link for `event`, which follows the event that this chain ends with.
+    /// The chain that ends with `event`, if this chain ends with the event before it.
     #[must_use]
     pub fn next(self, aggregate: &AggregateRef, version: Version, key: Option<&CommandKey>, event: &NewEvent) -> Self {
-        // Gathered first: the hash takes a few whole blocks much faster than many small pieces.
+        // The row is gathered first, because hashing a few whole blocks is much faster than many small pieces.
         let mut row = Row::new();
         row.push(&self.0);
-        // Lengths first: no two rows may ever feed the same bytes.
+        // Each field begins with its length, so that two different rows never give the same bytes.
         let mut field = |bytes: &[u8]| {
             row.push(&(bytes.len() as u64).to_le_bytes());
             row.push(bytes);
@@ -44,31 +44,31 @@ impl Chain {
         Self(link)
     }
 
-    /// A few digits of it, to hand out with a version.
+    /// The start of the chain, which clients get with a version.
     #[must_use]
     pub const fn mark(self) -> Mark {
         let [first, second, third, fourth, ..] = self.0;
         Mark(u32::from_be_bytes([first, second, third, fourth]))
     }
 
-    /// A chain as a store keeps it.
+    /// A chain from its stored bytes. `None` if there are not 16.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 }
 
-/// The first four bytes of a chain. Of two histories of an aggregate that differ up to a version, the marks at that version
-/// differ, but for one case in four billion.
+/// The first four bytes of a chain. Of two histories of an aggregate that differ up to a version, the marks at that
+/// version differ, but for one case in four billion.
 ///
-/// Clients get it in entity tags. Written as eight lowercase hexadecimal digits.
+/// Clients get it in entity tags, as eight lowercase hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mark(pub u32);
 
 impl Mark {
     const DIGITS: usize = 8;
 
-    /// Reads what [`Display`](fmt::Display) has written, and nothing else.
+    /// Parses the form that [`Display`](fmt::Display) writes. Any other form is `None`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
@@ -83,16 +83,16 @@ impl fmt::Display for Mark {
     }
 }
 
-/// What is hashed, in one piece as long as it is small.
+/// The bytes that are hashed, in one piece if they are few.
 struct Row {
     start: [u8; Self::PIECE],
     filled: usize,
-    /// Once there is more than one piece.
+    /// Set once there is more than one piece.
     hasher: Option<Box<blake3::Hasher>>,
 }
 
 impl Row {
-    /// An event of usual size, with all that surrounds it.
+    /// Large enough for an event of usual size with its metadata.
     const PIECE: usize = 512;
 
     const fn new() -> Self {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_is_pinned_for_ever() {
+    fn the_chain_is_pinned() {
         let link = Chain::ROOT.next(&order(), Version(1), None, &event());
         assert_eq!(link.to_string(), GOLDEN);
     }

@@ -1,4 +1,4 @@
-//! Time and ids, from outside: the system's in production, a test's own in tests.
+//! Sources of time and ids: those of the system in production, and others in tests.
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -7,15 +7,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// Tells the time, to the microsecond: what is stored is what was seen.
+/// A source of time, to the microsecond, so that an event is stored with the same time that the domain has seen.
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The time now, in whole microseconds.
     fn now(&self) -> Timestamp;
 }
 
-/// Makes ids nobody has used before.
+/// A source of unique ids.
 pub trait IdSource: Debug + Send + Sync + 'static {
-    /// A new id, for something that happens at `now`.
+    /// A new id at the time `now`.
     fn next(&self, now: Timestamp) -> Uuid;
 }
 
@@ -31,7 +31,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// UUIDv7s: the time in front, randomness behind (RFC 9562, 5.7).
+/// UUIDv7: first the time, then random bits (RFC 9562, 5.7).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemIds;
 
@@ -43,24 +43,24 @@ impl IdSource for SystemIds {
     }
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock that a test moves. It does not run on its own.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// Stands at `now`.
+    /// A clock that shows `now`.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
         Self(AtomicI64::new(now.as_microsecond()))
     }
 
-    /// Goes back by `by`, as a clock that is set right.
+    /// Moves the clock back by `by`, like a correction.
     pub fn rewind(&self, by: Duration) {
         let microseconds = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         self.0.fetch_sub(microseconds, Ordering::SeqCst);
     }
 
-    /// Moves on by `by`.
+    /// Moves the clock forward by `by`.
     pub fn advance(&self, by: Duration) {
         let microseconds = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
         self.0.fetch_add(microseconds, Ordering::SeqCst);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn system_ids_sort_by_the_time_they_were_given() {
+    fn system_ids_sort_by_their_time() {
         let early = SystemIds.next(Timestamp::from_second(1_000).unwrap());
         let late = SystemIds.next(Timestamp::from_second(2_000).unwrap());
         assert!(early < late);

@@ -1,15 +1,15 @@
-//! Values at rest: MessagePack with field names, so that a reader needs no schema and a field may come or go.
+//! Stored values: MessagePack with field names, so that a reader needs no schema, and a type may gain or lose a field.
+
+mod event_codec;
 
 use std::cell::Cell;
 
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned};
 
-use crate::aggregate::DomainEvent;
+pub use event_codec::{Decoded, EncodedEvent, EventCodec};
+
 use crate::limits::NESTING;
-use crate::selection::EventSelection;
-use crate::upcast::{RawEvent, Upcasters};
-use crate::variant::{NotAnEnum, decode_variant, variant_names};
 
 /// A value that cannot be written, or bytes that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum CodecError {
     Encode {
         /// The type of the value.
         what: &'static str,
-        /// What the encoder said.
+        /// The message of the encoder.
         reason: String,
     },
     /// The bytes are not what the type expects.
@@ -27,7 +27,7 @@ pub enum CodecError {
     Decode {
         /// The type that was expected, or the name of the event.
         what: String,
-        /// What the decoder said.
+        /// The message of the decoder.
         reason: String,
     },
     /// The event was written by a newer version of the application.
@@ -40,10 +40,10 @@ pub enum CodecError {
         /// The latest version that is known.
         known: u32,
     },
-    /// The upcasters lead in a circle.
+    /// The steps of the upcasters form a circle.
     #[error("the upcasters of event {name} never end")]
     EndlessUpcast {
-        /// The event that came round again.
+        /// The event that appeared again.
         name: String,
     },
 }
@@ -56,16 +56,16 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     with_encoded(value, <[u8]>::to_vec)
 }
 
-/// Past this, the room for encoding is given back: one large event must not cost every thread its size for ever.
+/// A larger buffer is freed after use, so that one large event does not cost every thread its size for ever.
 const SCRATCH_KEPT_BYTES: usize = 64 << 10;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Writes a value where this thread writes all of them, so that what is kept of it is one allocation of its own size.
+/// Encodes a value into a buffer of this thread. What `keep` copies from it is one allocation of the right size.
 fn with_encoded<T: Serialize + ?Sized, R>(value: &T, keep: impl FnOnce(&[u8]) -> R) -> Result<R, CodecError> {
-    // Taken, not borrowed: a value may encode another while it is written.
+    // The buffer is taken and not borrowed, because a value may encode another one while it is encoded.
     let mut scratch = SCRATCH.take();
     scratch.clear();
     let written = rmp_serde::encode::write_named(&mut scratch, value);
@@ -85,99 +85,9 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
         .map_err(|error| CodecError::Decode { what: std::any::type_name::<T>().to_owned(), reason: error.to_string() })
 }
 
-/// An event as it goes into a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodedEvent {
-    /// Its stable name.
-    pub name: &'static str,
-    /// The version of its schema.
-    pub schema_version: u32,
-    /// Its fields.
-    pub fields: Vec<u8>,
-}
-
-/// Turns the events of one aggregate type into rows and back. Built once per type, then shared.
-#[derive(Debug)]
-pub struct EventCodec<E> {
-    events: Vec<(&'static str, u32)>,
-    upcasters: Upcasters,
-    event: std::marker::PhantomData<fn() -> E>,
-}
-
-impl<E: DomainEvent> EventCodec<E> {
-    /// Learns the names of the events and their steps.
-    ///
-    /// # Errors
-    /// If `E` is not an enum with one variant per event.
-    pub fn new() -> Result<Self, NotAnEnum> {
-        let upcasters = E::upcasters().settled();
-        let events = variant_names::<E>()?.iter().map(|name| (*name, upcasters.current_version(name))).collect();
-        Ok(Self { events, upcasters, event: std::marker::PhantomData })
-    }
-
-    /// The events that are written today: name and schema version.
-    #[must_use]
-    pub fn events(&self) -> &[(&'static str, u32)] {
-        &self.events
-    }
-
-    /// The stored events that are today's with these names, or become them; a former name stands for today's. Names that no
-    /// event has, or had, select nothing.
-    #[must_use]
-    pub fn select<N: AsRef<str>>(&self, names: &[N]) -> EventSelection {
-        EventSelection::new::<E>(&self.upcasters, names)
-    }
-
-    /// Writes an event: its name apart from its fields.
-    ///
-    /// # Errors
-    /// If it has a shape that MessagePack cannot hold.
-    pub fn encode(&self, event: &E) -> Result<EncodedEvent, CodecError> {
-        with_encoded(event, |bytes| {
-            let broken =
-                |reason: &str| CodecError::Encode { what: std::any::type_name::<E>(), reason: reason.to_owned() };
-            let (name, start) = tag(bytes).ok_or_else(|| broken("it is not an enum with variants by name"))?;
-            let known = self.events.iter().find(|(known, _)| known.as_bytes() == name);
-            let &(name, schema_version) =
-                known.ok_or_else(|| broken("serialization and deserialization differ in names"))?;
-            let fields = start.map_or_else(|| vec![NIL], |start| bytes[start..].to_vec());
-            Ok(EncodedEvent { name, schema_version, fields })
-        })?
-    }
-
-    /// Reads a stored event. Upcasters may turn one into several.
-    ///
-    /// # Errors
-    /// If the bytes are damaged, or the event is unknown or newer than this code.
-    pub fn decode(&self, name: &str, schema_version: u32, fields: &[u8]) -> Result<Decoded<E>, CodecError> {
-        if !self.upcasters.applies_to(name, schema_version) {
-            return self.decode_current(name, schema_version, fields).map(Decoded::One);
-        }
-        let raw = RawEvent { name: name.to_owned(), schema_version, fields: fields.to_vec() };
-        let current = self.upcasters.apply(raw)?;
-        let events = current.iter().map(|raw| self.decode_current(&raw.name, raw.schema_version, &raw.fields));
-        events.collect::<Result<_, _>>().map(Decoded::Many)
-    }
-
-    fn decode_current(&self, name: &str, schema_version: u32, fields: &[u8]) -> Result<E, CodecError> {
-        let broken = |reason| CodecError::Decode { what: format!("event {name}"), reason };
-        match self.events.iter().find(|(known, _)| *known == name) {
-            Some(&(_, known)) if schema_version > known => {
-                return Err(CodecError::Newer { name: name.to_owned(), found: schema_version, known });
-            }
-            // Read as it stands, it might pass for what it is not.
-            Some(&(_, known)) if schema_version < known => {
-                return Err(broken(format!("no upcaster takes schema version {schema_version} towards {known}")));
-            }
-            _ => {}
-        }
-        decode_whole(fields, |from| decode_variant(name, from)).map_err(|error| broken(error.to_string()))
-    }
-}
-
 type FromSlice<'de> = rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'de, [u8]>>;
 
-/// Reads a value that fills `bytes`. rmp-serde stops after the value; what follows it is damage.
+/// Reads a value that fills `bytes`. Rmp-serde stops after the value: further bytes are damage.
 fn decode_whole<'de, T>(
     bytes: &'de [u8],
     read: impl FnOnce(&mut FromSlice<'de>) -> Result<T, rmp_serde::decode::Error>,
@@ -187,227 +97,10 @@ fn decode_whole<'de, T>(
     let mut from = FromSlice::from_read_ref(bytes);
     from.set_max_depth(NESTING);
     let value = read(&mut from)?;
-    // The deserializer does not tell where it stands. But asked for a nil it reads one marker and no more, and only at
-    // the end it finds none.
+    // The deserializer does not report its position. But if it is asked for a nil, it reads exactly one marker, and
+    // finds none only at the end.
     match <()>::deserialize(&mut from) {
         Err(Error::InvalidMarkerRead(end)) if end.kind() == std::io::ErrorKind::UnexpectedEof => Ok(value),
-        _ => Err(Error::Syntax("more bytes than its value has".to_owned())),
-    }
-}
-
-/// What one stored event turned into.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decoded<E> {
-    /// Itself.
-    One(E),
-    /// What its upcasters made of it.
-    Many(Vec<E>),
-}
-
-impl<E> Decoded<E> {
-    /// The events as a slice.
-    #[must_use]
-    pub fn as_slice(&self) -> &[E] {
-        match self {
-            Self::One(event) => std::slice::from_ref(event),
-            Self::Many(events) => events,
-        }
-    }
-}
-
-const NIL: u8 = 0xc0;
-
-/// Splits `{name: fields}` (a map of one) or `name` (a variant without fields) as MessagePack has them: the name, and
-/// where the fields start.
-fn tag(bytes: &[u8]) -> Option<(&[u8], Option<usize>)> {
-    const MAP_OF_ONE: u8 = 0x81;
-    let text = usize::from(*bytes.first()? == MAP_OF_ONE);
-    let header = *bytes.get(text)?;
-    let (start, length) = match header {
-        0xa0..=0xbf => (text + 1, usize::from(header & 0x1f)),
-        0xd9 => (text + 2, usize::from(*bytes.get(text + 1)?)),
-        _ => return None,
-    };
-    let name = bytes.get(start..start + length)?;
-    Some((name, (text == 1).then_some(start + length)))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::collection::{btree_map, vec};
-    use proptest::option;
-    use proptest::prelude::*;
-    use schemars::JsonSchema;
-    use serde::Deserialize;
-
-    use super::*;
-
-    /// An event of every kind, with a field of every kind.
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-    enum Event {
-        Struct {
-            number: u64,
-            signed: i64,
-            share: f64,
-            note: Option<String>,
-            flags: Vec<bool>,
-            nested: Option<Nested>,
-        },
-        Newtype(Nested),
-        Text(String),
-        Maybe(Option<i32>),
-        Tuple(u8, String),
-        #[serde(rename = "nothing-to-say")]
-        Unit,
-        Empty {},
-    }
-
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-    struct Nested {
-        letter: char,
-        counts: BTreeMap<String, u32>,
-        choice: Choice,
-    }
-
-    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-    enum Choice {
-        No,
-        Yes(u128),
-        Perhaps { reason: String },
-    }
-
-    impl DomainEvent for Event {
-        fn upcasters() -> Upcasters {
-            Upcasters::new()
-                .upcast("Old", 1, |old: Choice| old)
-                .split("Old", 2, |nested: Nested| vec![RawEvent::new("Newtype", 1, &nested)])
-                .rename("Older", "Old")
-        }
-    }
-
-    fn nested() -> impl Strategy<Value = Nested> {
-        let choice = prop_oneof![
-            Just(Choice::No),
-            any::<u128>().prop_map(Choice::Yes),
-            any::<String>().prop_map(|reason| Choice::Perhaps { reason }),
-        ];
-        (any::<char>(), btree_map(any::<String>(), any::<u32>(), 0..20), choice)
-            .prop_map(|(letter, counts, choice)| Nested { letter, counts, choice })
-    }
-
-    fn event() -> impl Strategy<Value = Event> {
-        let fields = (
-            any::<u64>(),
-            any::<i64>(),
-            any::<f64>().prop_filter("equal to itself", |share| !share.is_nan()),
-            option::of(any::<String>()),
-            vec(any::<bool>(), 0..20),
-            option::of(nested()),
-        );
-        prop_oneof![
-            fields.prop_map(|(number, signed, share, note, flags, nested)| Event::Struct {
-                number,
-                signed,
-                share,
-                note,
-                flags,
-                nested
-            }),
-            nested().prop_map(Event::Newtype),
-            any::<String>().prop_map(Event::Text),
-            option::of(any::<i32>()).prop_map(Event::Maybe),
-            any::<(u8, String)>().prop_map(|(number, text)| Event::Tuple(number, text)),
-            Just(Event::Unit),
-            Just(Event::Empty {}),
-        ]
-    }
-
-    fn name() -> impl Strategy<Value = String> {
-        const KNOWN: [&str; 9] =
-            ["Struct", "Newtype", "Text", "Maybe", "Tuple", "nothing-to-say", "Empty", "Old", "Older"];
-        prop_oneof![9 => proptest::sample::select(&KNOWN).prop_map(str::to_owned), 1 => any::<String>()]
-    }
-
-    fn codec() -> EventCodec<Event> {
-        EventCodec::new().unwrap()
-    }
-
-    proptest! {
-        #[test]
-        fn every_event_comes_back_as_it_was(event in event()) {
-            let encoded = codec().encode(&event).unwrap();
-            let decoded = codec().decode(encoded.name, encoded.schema_version, &encoded.fields).unwrap();
-            prop_assert_eq!(decoded, Decoded::One(event));
-        }
-
-        #[test]
-        fn every_value_comes_back_as_it_was(event in event()) {
-            prop_assert_eq!(decode::<Event>(&encode(&event).unwrap()).unwrap(), event);
-        }
-
-        #[test]
-        fn any_bytes_are_read_or_refused(name in name(), schema_version in 0..4u32, bytes in vec(any::<u8>(), 0..200)) {
-            let _ = codec().decode(&name, schema_version, &bytes);
-            let _ = decode::<Event>(&bytes);
-        }
-
-        #[test]
-        fn a_damaged_event_is_read_or_refused(event in event(), at in any::<proptest::sample::Index>(), byte: u8) {
-            let mut encoded = codec().encode(&event).unwrap();
-            let at = at.index(encoded.fields.len());
-            encoded.fields[at] = byte;
-            let _ = codec().decode(encoded.name, encoded.schema_version, &encoded.fields);
-        }
-
-        #[test]
-        fn an_event_that_was_cut_off_or_continued_is_refused(event in event(), more in vec(any::<u8>(), 1..4)) {
-            let encoded = codec().encode(&event).unwrap();
-            for length in 0..encoded.fields.len() {
-                prop_assert!(codec().decode(encoded.name, 1, &encoded.fields[..length]).is_err());
-            }
-            prop_assert!(codec().decode(encoded.name, 1, &[encoded.fields, more].concat()).is_err());
-        }
-    }
-
-    #[test]
-    fn bytes_nested_without_end_are_refused() {
-        // {"x": [[[[…: a field that nobody asked for is skipped, and skipping must not exhaust the stack.
-        let nested = [&[0x81, 0xa1, b'x'][..], &[0x91; 100_000]].concat();
-        assert!(codec().decode("Empty", 1, &nested).is_err());
-        assert!(codec().decode("Struct", 1, &nested).is_err());
-    }
-
-    #[test]
-    fn a_name_longer_than_its_short_form_is_found() {
-        #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-        enum Long {
-            ANameThatIsLongerThanThirtyOneCharacters,
-            AnotherNameThatIsLongerThanThirtyOneCharacters { field: u8 },
-        }
-        impl DomainEvent for Long {}
-
-        let codec = EventCodec::new().unwrap();
-        for event in [
-            Long::ANameThatIsLongerThanThirtyOneCharacters,
-            Long::AnotherNameThatIsLongerThanThirtyOneCharacters { field: 1 },
-        ] {
-            let encoded = codec.encode(&event).unwrap();
-            assert_eq!(codec.decode(encoded.name, 1, &encoded.fields).unwrap(), Decoded::One(event));
-        }
-    }
-
-    #[test]
-    fn an_event_whose_names_differ_between_writing_and_reading_is_refused_when_written() {
-        #[derive(Serialize, Deserialize, JsonSchema)]
-        enum Uneven {
-            #[serde(rename(serialize = "written", deserialize = "read"))]
-            Event {},
-        }
-        impl DomainEvent for Uneven {}
-
-        let refused = EventCodec::new().unwrap().encode(&Uneven::Event {}).unwrap_err();
-        assert!(refused.to_string().ends_with("serialization and deserialization differ in names"), "{refused}");
+        _ => Err(Error::Syntax("there are bytes after the value".to_owned())),
     }
 }

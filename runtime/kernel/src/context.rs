@@ -1,4 +1,4 @@
-//! What an aggregate may know beyond its state, and the way its events get out.
+//! What a decision may use besides the state, and the events that it emits.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use crate::clock::IdSource;
 use crate::id::AggregateId;
 use crate::number::Version;
 
-/// One decision under way: time, ids, and the events emitted so far.
+/// The context of one decision: time, ids, and the events that it has emitted so far.
 #[derive(Debug)]
 pub struct Context<'a, A: Aggregate> {
     id: &'a AggregateId,
@@ -16,19 +16,19 @@ pub struct Context<'a, A: Aggregate> {
     now: Timestamp,
     ids: &'a dyn IdSource,
     before: &'a A,
-    /// The state after the emitted events; made when first asked for.
+    /// The state after the emitted events. It is computed at the first request.
     after: Option<A>,
     emitted: Vec<A::Event>,
 }
 
 impl<'a, A: Aggregate> Context<'a, A> {
-    /// A decision on `before`, which is the state at `version`, at the time `now`.
+    /// The context of a decision on the state `before` at `version`, at the time `now`.
     #[must_use]
     pub fn new(id: &'a AggregateId, before: &'a A, version: Version, now: Timestamp, ids: &'a dyn IdSource) -> Self {
         Self { id, version, now, ids, before, after: None, emitted: Vec::new() }
     }
 
-    /// Lets `event` happen, once this command is accepted.
+    /// Emits an event, which happens if the command is accepted.
     pub fn emit(&mut self, event: A::Event) {
         if let Some(after) = &mut self.after {
             after.evolve(&event);
@@ -36,7 +36,7 @@ impl<'a, A: Aggregate> Context<'a, A> {
         self.emitted.push(event);
     }
 
-    /// The state after what was emitted so far. (`self` in `decide` is the state before the command.)
+    /// The state after the events emitted so far. (`self` in `decide` is the state before the command.)
     pub fn state(&mut self) -> &A {
         let (before, emitted) = (self.before, &self.emitted);
         self.after.get_or_insert_with(|| {
@@ -46,13 +46,13 @@ impl<'a, A: Aggregate> Context<'a, A> {
         })
     }
 
-    /// Which aggregate decides.
+    /// The id of the aggregate.
     #[must_use]
     pub const fn id(&self) -> &AggregateId {
         self.id
     }
 
-    /// How many events it had before this command.
+    /// How many events the aggregate had before this command.
     #[must_use]
     pub const fn version(&self) -> Version {
         self.version
@@ -64,13 +64,13 @@ impl<'a, A: Aggregate> Context<'a, A> {
         self.now
     }
 
-    /// An id that nobody has used before.
+    /// A new unique id.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         self.ids.next(self.now)
     }
 
-    /// What was emitted, in order, and the state after it if it has been worked out already.
+    /// The emitted events in order, and the state after them if it has been computed.
     #[must_use]
     pub fn into_emitted(self) -> (Vec<A::Event>, Option<A>) {
         (self.emitted, self.after)

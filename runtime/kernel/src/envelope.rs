@@ -1,4 +1,4 @@
-//! What surrounds an event: where it came from, when, and for which command.
+//! What is recorded with an event: its origin, its time, and its command.
 
 use std::borrow::Cow;
 
@@ -10,21 +10,21 @@ use crate::codec::{CodecError, decode};
 use crate::id::{AggregateRef, CommandKey, EventId};
 use crate::number::{Position, Version};
 
-/// Who and what caused an event. Stored as MessagePack beside the payload; absent parts take no space.
+/// The origin of an event. It is stored as MessagePack beside the payload. Absent parts take no space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// What this event is called everywhere.
+    /// The id of the event.
     pub event_id: EventId,
-    /// The conversation this belongs to, across aggregates and services.
+    /// The conversation that the event belongs to, across aggregates and services.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation: Option<String>,
-    /// The message that directly caused it.
+    /// The message that directly caused the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation: Option<String>,
-    /// On whose behalf.
+    /// The user on whose behalf the command was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// For which tenant.
+    /// The tenant for which the command was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// The W3C trace context of the request.
@@ -35,27 +35,27 @@ pub struct Metadata {
     pub command: Option<CommandRecord>,
 }
 
-/// What a journal remembers of a command, so that a repetition gets the same answer.
+/// The record of a command in the journal, so that a repetition of the command gets the same answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandRecord {
     /// The command's name.
     pub name: Cow<'static, str>,
-    /// How many events it made, this one included.
+    /// How many events the command made, this one included.
     pub events: u32,
-    /// What it said, as its type was encoded then, if it was sent with a key. A later version of the type may encode the same
-    /// command in another way.
+    /// The fingerprint of the command as its type was encoded then, if it was sent with a key. A later version of the
+    /// type may encode the same command in another way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
-    /// What its sender wrote, whatever the type made of it, if it was sent with a key and its sender wrote it in a format of
-    /// its own. Its name is not part of it. Earlier versions of Dormouse neither wrote nor read it.
+    /// The fingerprint of what the sender wrote, independent of the type, if the command was sent with a key and not as
+    /// a typed value. It does not cover the command's name. Earlier versions of Dormouse neither wrote nor read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Fingerprint>,
-    /// What was answered, encoded.
+    /// The encoded reply.
     #[serde(with = "bytes")]
     pub reply: Vec<u8>,
 }
 
-/// MessagePack has a type for bytes; serde's `Vec<u8>` would be an array of numbers.
+/// MessagePack has a type for bytes, but serde writes a `Vec<u8>` as an array of numbers.
 mod bytes {
     use serde::de::{self, Deserializer, Visitor};
     use serde::ser::Serializer;
@@ -83,13 +83,15 @@ mod bytes {
     }
 }
 
-/// A hash over the content of a command: equal if and only if (but for one chance in 2^63) the commands are.
+/// A hash over the content of a command. Two commands have equal hashes if and only if they are equal, except for one
+/// chance in 2^63.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// The fingerprint of an encoded command. Stored, so that the encoding must not change between a command and its retry.
+    /// The fingerprint of an encoded command. It is stored, so that the encoding must not change between a command and
+    /// its retry.
     #[must_use]
     pub fn of(encoded: &[u8]) -> Self {
         let hash = blake3::hash(encoded);
@@ -98,14 +100,14 @@ impl Fingerprint {
         Self(u64::from_le_bytes(first))
     }
 
-    /// As a number.
+    /// The fingerprint as a number.
     #[must_use]
     pub const fn number(self) -> u64 {
         self.0
     }
 }
 
-/// An event on its way into the journal. Its aggregate, version and command key stand with the append it is part of.
+/// An event to be appended. Its aggregate, version and command key are in the append that contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
     /// The stable name of the event.
@@ -116,17 +118,17 @@ pub struct NewEvent {
     pub payload: Vec<u8>,
     /// Its encoded [`Metadata`].
     pub metadata: Vec<u8>,
-    /// When it was decided, to the microsecond; never before the event that precedes it.
+    /// When it was decided, to the microsecond. Never earlier than the event before it.
     pub recorded_at: Timestamp,
     /// The hash over it and its predecessors.
     pub chain: Chain,
 }
 
 impl NewEvent {
-    /// What an event takes in memory beside its payload and its metadata, in bytes, about.
+    /// The memory of an event besides its payload and its metadata, in bytes, about.
     pub const ROW_BYTES: usize = 160;
 
-    /// How much memory it takes, in bytes, about.
+    /// The memory of the event in bytes, about.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.payload.len() + self.metadata.len() + Self::ROW_BYTES
@@ -136,11 +138,11 @@ impl NewEvent {
 /// An event in the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEvent {
-    /// Where in the journal.
+    /// Its position in the journal.
     pub position: Position,
-    /// Whose it is.
+    /// Its aggregate.
     pub aggregate: AggregateRef,
-    /// Which of the aggregate's events.
+    /// Its place among the aggregate's events.
     pub version: Version,
     /// The key of the command that made it, on the command's first event, if the command had one.
     pub command_key: Option<CommandKey>,
@@ -157,7 +159,8 @@ impl RecordedEvent {
         decode(&self.event.metadata)
     }
 
-    /// Whether this is unchanged since it was written, given that `before` ends with the event before it.
+    /// Whether the event is unchanged since it was written, if `before` is the chain that ends with the event before
+    /// it.
     #[must_use]
     pub fn follows(&self, before: Chain) -> bool {
         before.next(&self.aggregate, self.version, self.command_key.as_ref(), &self.event) == self.event.chain

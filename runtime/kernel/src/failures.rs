@@ -1,14 +1,14 @@
-//! How often something may fail before those above give it up.
+//! How often an actor may fail before its supervisor gives up.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// So many restarts in so much time, with growing pauses between them.
+/// How many restarts are allowed in which time, and the pauses between them.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Restarts within the window before it is given up.
+    /// Restarts within the window before the supervisor gives up.
     pub restarts: usize,
-    /// The time over which failures are counted.
+    /// The time within which failures are counted.
     pub window: Duration,
     /// The pause before the second restart, doubled with each further one.
     pub backoff_min: Duration,
@@ -20,15 +20,15 @@ pub struct Limits {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures(VecDeque<Instant>);
 
-/// What to do about a failure.
+/// What the supervisor does after a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RestartDecision {
-    /// Start it again, but not before then.
+    /// Restart the actor, but not before this time.
     Restart {
-        /// From then on it may run.
+        /// The earliest time of the restart.
         until: Instant,
     },
-    /// It has failed too often.
+    /// Give up: the actor has failed too often.
     GiveUp {
         /// The last problem, and how often it failed.
         reason: String,
@@ -36,7 +36,8 @@ pub enum RestartDecision {
 }
 
 impl Failures {
-    /// Notes a failure. The first restart is immediate; each further one within the window waits twice as long.
+    /// Records a failure. The first restart is immediate. The pause before each further one within the window is twice
+    /// as long as the one before.
     pub fn record(&mut self, now: Instant, limits: &Limits, problem: &str) -> RestartDecision {
         self.0.retain(|failure| now.saturating_duration_since(*failure) <= limits.window);
         self.0.push_back(now);
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_up_to_their_limit_and_then_it_is_given_up() {
+    fn pauses_grow_up_to_their_limit_and_then_the_supervisor_gives_up() {
         let (now, mut failures) = (Instant::now(), Failures::default());
         let pauses: Vec<_> = (0..4).map(|_| failures.record(now, &limits(), "it broke")).collect();
         let restart = |millis| RestartDecision::Restart { until: now + Duration::from_millis(millis) };
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_outside_the_window_are_forgotten() {
+    fn failures_outside_the_window_do_not_count() {
         let (mut now, mut failures) = (Instant::now(), Failures::default());
         for _ in 0..10 {
             assert_eq!(failures.record(now, &limits(), "it broke"), RestartDecision::Restart { until: now });

@@ -1,4 +1,4 @@
-//! Given/when/then: tests of an aggregate that need no runtime.
+//! Given/when/then: tests of an aggregate without a runtime.
 
 use std::cell::Cell;
 use std::fmt::Debug;
@@ -12,8 +12,7 @@ use crate::context::Context;
 use crate::id::AggregateId;
 use crate::number::Version;
 
-/// An aggregate with a past. Every event goes through the codec on its way in and out, so a test also shows that it
-/// can be stored.
+/// An aggregate with a history. Every event is encoded and decoded, so that a test also shows that it can be stored.
 #[derive(Debug)]
 pub struct Given<A: Aggregate> {
     id: AggregateId,
@@ -24,7 +23,7 @@ pub struct Given<A: Aggregate> {
 }
 
 impl<A: Aggregate> Given<A> {
-    /// Nothing has happened yet.
+    /// An aggregate without events.
     ///
     /// # Panics
     /// If the events of `A` are not an enum.
@@ -33,10 +32,10 @@ impl<A: Aggregate> Given<A> {
         Self::events([])
     }
 
-    /// These events have happened.
+    /// An aggregate with these events.
     ///
     /// # Panics
-    /// If an event does not survive being stored.
+    /// If an event cannot be stored and read back.
     #[must_use]
     pub fn events(events: impl IntoIterator<Item = A::Event>) -> Self {
         let codec = EventCodec::new().unwrap_or_else(|error| panic!("{error}"));
@@ -49,33 +48,33 @@ impl<A: Aggregate> Given<A> {
         given
     }
 
-    /// The aggregate has this id (otherwise `test`).
+    /// Sets the id of the aggregate (otherwise `test`).
     ///
     /// # Panics
-    /// If the id is not one.
+    /// If the id is not valid.
     #[must_use]
     pub fn with_id(mut self, id: &str) -> Self {
         self.id = AggregateId::new(id).unwrap_or_else(|error| panic!("{error}"));
         self
     }
 
-    /// It is `now` (otherwise the epoch).
+    /// Sets the time (otherwise the epoch).
     #[must_use]
     pub fn at(mut self, now: Timestamp) -> Self {
         self.now = now;
         self
     }
 
-    /// The state that the past leads to.
+    /// The state after the events.
     #[must_use]
     pub const fn state(&self) -> &A {
         &self.state
     }
 
-    /// This command is decided. Ids drawn by it are 1, 2, 3, …
+    /// Decides this command. The ids that it draws are 1, 2, 3, …
     ///
     /// # Panics
-    /// If an event it makes does not survive being stored.
+    /// If an event that it makes cannot be stored and read back.
     #[must_use]
     pub fn when(self, command: A::Command) -> When<A> {
         let ids = SequentialIds::default();
@@ -101,7 +100,7 @@ impl<A: Aggregate> Given<A> {
     }
 }
 
-/// What a command led to.
+/// The result of a decision.
 #[derive(Debug)]
 pub struct When<A: Aggregate> {
     decided: Result<A::Reply, A::Rejection>,
@@ -111,7 +110,7 @@ pub struct When<A: Aggregate> {
 }
 
 impl<A: Aggregate> When<A> {
-    /// It was accepted with exactly these events.
+    /// Asserts that the command was accepted with exactly these events.
     ///
     /// # Panics
     /// If it was not.
@@ -128,7 +127,7 @@ impl<A: Aggregate> When<A> {
         self
     }
 
-    /// It was refused with this code.
+    /// Asserts that the command was rejected with this code.
     ///
     /// # Panics
     /// If it was not.
@@ -145,10 +144,10 @@ impl<A: Aggregate> When<A> {
         self
     }
 
-    /// The caller was told `reply`.
+    /// Asserts that the command was accepted with this reply.
     ///
     /// # Panics
-    /// If it was refused, or told something else.
+    /// If it was rejected, or has another reply.
     #[track_caller]
     pub fn and_replies(self, reply: &A::Reply) -> Self
     where
@@ -162,7 +161,7 @@ impl<A: Aggregate> When<A> {
         self
     }
 
-    /// The state afterwards.
+    /// The state after the decision.
     #[must_use]
     pub fn state(&self) -> &A {
         self.checked();
@@ -174,7 +173,7 @@ impl<A: Aggregate> When<A> {
     }
 }
 
-/// A test that asks nothing shows nothing.
+/// A test without an assertion cannot fail.
 impl<A: Aggregate> Drop for When<A> {
     fn drop(&mut self) {
         if !self.checked.get() && !std::thread::panicking() {

@@ -1,4 +1,4 @@
-//! Names of things: parsed once, correct from then on, cheap to clone.
+//! Names and ids. They are checked once, when they are made, and are cheap to clone.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -10,11 +10,11 @@ use uuid::Uuid;
 use crate::limits::{AGGREGATE_ID_CHARS, AGGREGATE_TYPE_CHARS, COMMAND_KEY_CHARS};
 use crate::number::Slice;
 
-/// A name that was refused, and why.
+/// Why a name is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {problem}")]
 pub struct InvalidId {
-    /// Which kind of name it would have been.
+    /// What the name was meant for.
     pub what: &'static str,
     /// What is wrong with it, as the end of a sentence.
     pub problem: String,
@@ -31,7 +31,7 @@ macro_rules! name {
             /// Checks the name.
             ///
             /// # Errors
-            /// Says what is wrong with it; nothing is repaired.
+            /// If the name is not valid. The error says why.
             pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidId> {
                 let name = name.as_ref();
                 match $check(name) {
@@ -46,7 +46,7 @@ macro_rules! name {
                 &self.0
             }
 
-            /// The name as shared text, for those who bind or store it without copying.
+            /// The name as shared text, so that it can be bound or stored without a copy.
             #[must_use]
             pub fn shared(&self) -> Arc<str> {
                 Arc::clone(&self.0)
@@ -88,17 +88,17 @@ macro_rules! name {
 }
 
 name! {
-    /// What kind of aggregate: `order`, `stock-item`. Lower-case words with dashes, at most 64 characters.
+    /// The type of an aggregate: `order`, `stock-item`. Lower-case words with dashes, at most 64 characters.
     AggregateType, "the aggregate type", check_type
 }
 
 name! {
-    /// Which aggregate of its type: 1 to 128 characters, none of them a slash or a control character.
+    /// The id of an aggregate within its type: 1 to 128 characters, none of them a slash or a control character.
     AggregateId, "the aggregate id", check_id
 }
 
 name! {
-    /// What a client calls one command, so that it can send it again: 1 to 128 visible ASCII characters.
+    /// A client's key for one command, under which it can send the command again: 1 to 128 visible ASCII characters.
     CommandKey, "the command key", check_key
 }
 
@@ -143,23 +143,23 @@ fn check_key(key: &str) -> Result<(), String> {
     }
 }
 
-/// One aggregate among all: its type and its id.
+/// The type and the id of an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AggregateRef {
-    /// What kind of aggregate.
+    /// The type.
     pub aggregate_type: AggregateType,
-    /// Which one of its kind.
+    /// The id within the type.
     pub id: AggregateId,
 }
 
 impl AggregateRef {
-    /// Names an aggregate.
+    /// The reference to an aggregate.
     #[must_use]
     pub const fn new(aggregate_type: AggregateType, id: AggregateId) -> Self {
         Self { aggregate_type, id }
     }
 
-    /// The slice it belongs to, for ever.
+    /// The slice of the aggregate. It never changes.
     #[must_use]
     pub fn slice(&self) -> Slice {
         Slice::of(self.aggregate_type.as_str(), self.id.as_str())
@@ -172,7 +172,7 @@ impl fmt::Display for AggregateRef {
     }
 }
 
-/// What one event is called everywhere: a UUIDv7, so that ids sort by time.
+/// The id of an event: a UUIDv7, so that ids sort by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventId(pub Uuid);
@@ -191,7 +191,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_id_is_taken_exactly_if_it_keeps_the_rule(id in prop_oneof![any::<String>(), "[a/.\\n]{0,3}", "[a-zü]{120,140}"]) {
+        fn an_id_is_accepted_exactly_if_it_keeps_the_rule(id in prop_oneof![any::<String>(), "[a/.\\n]{0,3}", "[a-zü]{120,140}"]) {
             let length = id.chars().count();
             let clean = id.chars().all(|character| character != '/' && !character.is_control());
             let segment = id != "." && id != "..";
@@ -203,7 +203,7 @@ mod tests {
         }
 
         #[test]
-        fn no_name_gets_past_its_rule_by_being_decoded(id in any::<String>()) {
+        fn decoding_checks_the_rule_of_a_name_too(id in any::<String>()) {
             let bytes = rmp_serde::to_vec(&id).unwrap();
             let decoded = rmp_serde::from_slice::<AggregateId>(&bytes).ok();
             prop_assert_eq!(decoded, AggregateId::new(id).ok());
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_up_to_128_characters_are_taken() {
+    fn ids_of_up_to_128_characters_are_accepted() {
         assert!(AggregateId::new("ü".repeat(128)).is_ok());
         assert!(AggregateId::new("a b@c.example").is_ok());
     }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_and_why() {
+    fn the_error_says_what_is_not_valid_and_why() {
         let refusal = AggregateId::new("a".repeat(129)).unwrap_err();
         assert_eq!(refusal.to_string(), "the aggregate id has 129 characters, at most 128 are allowed");
     }

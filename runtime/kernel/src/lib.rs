@@ -1,13 +1,13 @@
-//! The nouns and traits of Dormouse: what an aggregate is, and what its events look like at rest.
+//! The nouns and traits of Dormouse: aggregates, and the stored form of their events.
 //!
-//! An [`Aggregate`] decides commands into events and evolves by them; a [`Context`] hands it everything it may not
-//! fetch itself: time, ids, and the state after what it already emitted. An [`EventCodec`] turns its events into named
-//! MessagePack payloads and back, through [`Upcasters`] when they were written by an older version. A [`NewEvent`]
-//! is what goes into a journal, a [`RecordedEvent`] what comes out, each linked to the one before it by its [`Chain`].
-//! [`Given`] tests all of it without a runtime.
+//! An [`Aggregate`] decides commands and applies events. A [`Context`] gives a decision what it may not fetch itself:
+//! time, ids, and the state after the events that it has emitted. An [`EventCodec`] turns events into MessagePack
+//! payloads with names and back, and applies [`Upcasters`] to events that older code wrote. A [`NewEvent`] is appended
+//! to a journal, and a [`RecordedEvent`] is read from it. The [`Chain`] links each event to the one before it.
+//! [`Given`] tests aggregates without a runtime.
 //!
-//! Invariant: no I/O, no clock, no randomness, no tokio in here beyond [`SystemClock`] and [`SystemIds`], which a
-//! runtime passes in, and [`failpoint`], which is empty outside tests.
+//! Invariant: this crate has no I/O, no clock, no randomness and no tokio, except for [`SystemClock`] and
+//! [`SystemIds`], which a runtime passes in, and [`failpoint`], which is empty outside tests.
 
 mod aggregate;
 mod chain;

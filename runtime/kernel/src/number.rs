@@ -1,10 +1,10 @@
-//! Numbers that must not trade places: positions, versions, epochs, slices.
+//! Numbers that must not be confused: positions, versions, epochs, slices.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How many slices the space of aggregates is cut into. Fixed for ever: it is written into every row.
+/// The number of slices into which all aggregates are divided. It never changes, because every row contains its slice.
 pub const SLICES: u16 = 1024;
 
 macro_rules! number {
@@ -15,16 +15,16 @@ macro_rules! number {
         pub struct $name(pub u64);
 
         impl $name {
-            /// Before the first: nothing has happened yet.
+            /// The number before the first.
             pub const ZERO: Self = Self(0);
 
-            /// The one after this.
+            /// The next number.
             #[must_use]
             pub const fn next(self) -> Self {
                 Self(self.0 + 1)
             }
 
-            /// The one `count` after this.
+            /// The number that is `count` higher.
             #[must_use]
             pub const fn plus(self, count: u64) -> Self {
                 Self(self.0 + count)
@@ -40,22 +40,23 @@ macro_rules! number {
 }
 
 number! {
-    /// Where an event stands in its journal: 1..n without gaps, in the order of commits.
+    /// The place of an event in its journal: 1..n without gaps, in the order of commits.
     Position
 }
 
 number! {
-    /// How many events an aggregate has: its first event has version 1, and no version is skipped.
+    /// The place of an event in its aggregate, and the number of events of an aggregate. The first event has version 1,
+    /// and no version is skipped.
     Version
 }
 
 number! {
-    /// Which ownership of a journal is in force. Each new owner takes the next one; the owners before can append
-    /// nothing more.
+    /// The number of an ownership of a journal. Each new owner takes the next number, and earlier owners can no longer
+    /// append.
     Epoch
 }
 
-/// A fixed share of all aggregates: `crc32("{type}/{id}") % 1024`. Shards and journals own ranges of slices.
+/// A fixed part of all aggregates: `crc32("{type}/{id}") % 1024`. Shards and journals own ranges of slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Slice(u16);
@@ -71,13 +72,13 @@ impl Slice {
         Self((hasher.finalize() % u32::from(SLICES)) as u16)
     }
 
-    /// 0..1024.
+    /// The number of the slice: 0..1024.
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0
     }
 
-    /// Which of `shards` equal ranges of slices this one lies in: 0..shards.
+    /// The shard of this slice among `shards` equal ranges: 0..shards.
     #[must_use]
     pub fn shard(self, shards: u16) -> u16 {
         (u32::from(self.0) * u32::from(shards) / u32::from(SLICES)) as u16
@@ -89,8 +90,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slices_are_pinned_for_ever() {
-        // Written into every row: a change here loses aggregates. The numbers are Python's `zlib.crc32(…) % 1024`.
+    fn slices_are_pinned() {
+        // Every row contains its slice: a change here loses aggregates. The numbers are Python's `zlib.crc32(…) %
+        // 1024`.
         assert_eq!(Slice::of("order", "o-1").number(), 38);
         assert_eq!(Slice::of("inventory", "sku-42").number(), 890);
         assert_eq!(Slice::of("a", "").number(), 320);

@@ -1,4 +1,4 @@
-//! Events written by older code, brought up to what today's code reads.
+//! Turns events that older code wrote into those that the current code reads.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -32,36 +32,36 @@ impl RawEvent {
 
 type Step = Arc<dyn Fn(&RawEvent) -> Result<Vec<RawEvent>, CodecError> + Send + Sync>;
 
-/// The chain of steps from any event ever written to those that today's code reads.
+/// The steps from any event that was ever written to those that the current code reads.
 ///
-/// Each step takes one version of one event further; steps follow each other until none applies. The version that an
-/// event is written with today follows from its steps: one more than the last it is taken from. Fields that may be
-/// missing need no step: `#[serde(default)]` reads them.
+/// Each step turns one version of an event into the next. Steps follow each other until none applies. The current
+/// version of an event follows from its steps: it is one higher than the last version that has a step. Fields that may
+/// be missing need no step: `#[serde(default)]` reads them.
 #[derive(Clone, Default)]
 pub struct Upcasters {
     renamed: HashMap<&'static str, &'static str>,
     steps: HashMap<(&'static str, u32), Step>,
-    /// Events that some version of theirs becomes others.
+    /// Events of which some version becomes several events.
     split: HashSet<&'static str>,
 }
 
 impl Upcasters {
-    /// No steps: every event is read as it was written, with schema version 1.
+    /// No steps: every event is read as it was written, and has schema version 1.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The event `old` is called `new` from now on; its fields and their version stay, and steps that were written for
-    /// `old` apply to both names.
+    /// Renames the event `old` to `new`. Its fields and their version stay, and steps that were written for `old` apply
+    /// to both names.
     #[must_use]
     pub fn rename(mut self, old: &'static str, new: &'static str) -> Self {
         self.renamed.insert(old, new);
         self
     }
 
-    /// Version `from` of the event `name` becomes version `from + 1`: `Old` has the fields as they were, `New` as they
-    /// are then.
+    /// Turns version `from` of the event `name` into version `from + 1`. `Old` has the fields before the step, and
+    /// `New` the fields after it.
     #[must_use]
     pub fn upcast<Old, New>(
         mut self,
@@ -81,7 +81,7 @@ impl Upcasters {
         self
     }
 
-    /// Version `from` of the event `name` becomes several events, in order; they may have steps of their own.
+    /// Turns version `from` of the event `name` into several events, in order. They may have steps of their own.
     #[must_use]
     pub fn split<Old, Parts>(
         mut self,
@@ -99,49 +99,52 @@ impl Upcasters {
         self
     }
 
-    /// The schema version that the event `name` is written with today.
+    /// The schema version with which the event `name` is written now.
     #[must_use]
     pub fn current_version(&self, name: &str) -> u32 {
-        let last = self.steps.keys().filter(|(of, _)| self.today(of) == Some(name)).map(|(_, from)| from + 1).max();
+        let last =
+            self.steps.keys().filter(|(of, _)| self.current_name(of) == Some(name)).map(|(_, from)| from + 1).max();
         last.unwrap_or(1)
     }
 
-    /// The same steps, found by the names of today: a step that was written before its event was renamed still applies.
+    /// The same steps under the current names of their events, so that a step applies that was written before its event
+    /// was renamed.
     pub(crate) fn settled(mut self) -> Self {
         let (current, old): (HashMap<_, _>, HashMap<_, _>) =
             std::mem::take(&mut self.steps).into_iter().partition(|((of, _), _)| !self.renamed.contains_key(of));
         self.steps = current;
         for ((of, from), step) in old {
-            let name = self.today(of).unwrap_or(of);
+            let name = self.current_name(of).unwrap_or(of);
             self.steps.entry((name, from)).or_insert(step);
         }
-        self.split = std::mem::take(&mut self.split).into_iter().map(|of| self.today(of).unwrap_or(of)).collect();
+        self.split =
+            std::mem::take(&mut self.split).into_iter().map(|of| self.current_name(of).unwrap_or(of)).collect();
         self
     }
 
-    /// Every name that a step or a new name was given for, once or several times.
+    /// Every name that has a step or was renamed. A name may occur several times.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.renamed.keys().copied().chain(self.steps.keys().map(|(name, _)| *name))
     }
 
-    /// Whether some version of the event `name` becomes other events. Expects [settled](Self::settled) steps.
+    /// Whether some version of the event `name` becomes several events. Needs [settled](Self::settled) steps.
     pub(crate) fn may_split(&self, name: &str) -> bool {
-        self.today(name).is_some_and(|name| self.split.contains(name))
+        self.current_name(name).is_some_and(|name| self.split.contains(name))
     }
 
-    /// Whether an event with this name and version needs a step at all.
+    /// Whether an event with this name and version needs a step or a new name.
     pub(crate) fn applies_to(&self, name: &str, schema_version: u32) -> bool {
         self.renamed.contains_key(name) || self.steps.contains_key(&(name, schema_version))
     }
 
-    /// Takes an event as far as the steps lead. Expects [settled](Self::settled) steps.
+    /// Applies all steps to an event. Needs [settled](Self::settled) steps.
     pub(crate) fn apply(&self, raw: RawEvent) -> Result<Vec<RawEvent>, CodecError> {
-        // Whoever takes more steps than there are takes one twice, and will do so for ever.
+        // An event that takes more steps than there are takes one of them twice, and would never end.
         self.follow(raw, self.steps.len())
     }
 
     fn follow(&self, mut raw: RawEvent, steps_left: usize) -> Result<Vec<RawEvent>, CodecError> {
-        match self.today(&raw.name) {
+        match self.current_name(&raw.name) {
             Some(name) if name != raw.name => raw.name = name.to_owned(),
             Some(_) => {}
             None => return Err(CodecError::EndlessUpcast { name: raw.name }),
@@ -157,8 +160,8 @@ impl Upcasters {
         Ok(finished)
     }
 
-    /// What the event `name` is called today, or `None` if its renames lead in a circle.
-    pub(crate) fn today<'n>(&self, name: &'n str) -> Option<&'n str> {
+    /// The current name of the event `name`. `None` if its renames form a circle.
+    pub(crate) fn current_name<'n>(&self, name: &'n str) -> Option<&'n str> {
         let mut name = name;
         for _ in 0..=self.renamed.len() {
             match self.renamed.get(name) {
@@ -170,7 +173,7 @@ impl Upcasters {
     }
 }
 
-/// The fields that a step expects. An error names the event and the version, not the type that stands for them.
+/// Decodes the fields for a step. An error names the event and the version instead of the Rust type.
 fn old_fields<Old: DeserializeOwned>(raw: &RawEvent) -> Result<Old, CodecError> {
     decode(&raw.fields).map_err(|error| match error {
         CodecError::Decode { reason, .. } => {

@@ -1,7 +1,7 @@
-//! Enum variants by name: how a command's path segment, or an event's stored name, finds its variant.
+//! Enum variants by name: finds the variant for a command's path segment or an event's stored name.
 //!
-//! Both are ordinary serde enums. This is the one place that takes them apart into (name, fields) and puts them
-//! together again, whatever format the fields are in.
+//! Commands and events are ordinary serde enums. Only this module splits them into name and fields and joins them
+//! again, for every format of the fields.
 
 mod alias;
 mod name;
@@ -18,7 +18,7 @@ use serde::forward_to_deserialize_any;
 pub use alias::is_same_variant;
 pub use name::variant_name;
 
-/// A type that should have been an enum with serde's default representation (variants by name) and is not.
+/// The type is not an enum in serde's default representation (variants by name).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} must be an enum in serde's default, externally tagged representation")]
 pub struct NotAnEnum(pub &'static str);
@@ -26,18 +26,18 @@ pub struct NotAnEnum(pub &'static str);
 /// The variant of `E` called `name`, its fields read from `fields`.
 ///
 /// # Errors
-/// The format's own: an unknown variant, a missing or wrong field.
+/// The error of the format: an unknown variant, or a missing or wrong field.
 pub fn decode_variant<'de, E: Deserialize<'de>, D: Deserializer<'de>>(name: &str, fields: D) -> Result<E, D::Error> {
     E::deserialize(Variant { name, fields })
 }
 
-/// The names of the variants of `E`, in order, as serde knows them (after `#[serde(rename)]`).
+/// The names of the variants of `E` in order, as serde writes them (after `#[serde(rename)]`).
 ///
 /// # Errors
 /// If `E` is not an enum with variants by name.
 pub fn variant_names<'de, E: Deserialize<'de>>() -> Result<&'static [&'static str], NotAnEnum> {
     let names = Cell::new(None);
-    // The probe always fails; what counts is what it was asked for.
+    // The probe always fails. It records which variants the type asks for.
     let _refused = E::deserialize(Probe(&names));
     names.get().ok_or(NotAnEnum(std::any::type_name::<E>()))
 }
@@ -105,7 +105,7 @@ impl<'de, D: Deserializer<'de>> VariantAccess<'de> for Fields<D> {
     type Error = D::Error;
 
     fn unit_variant(self) -> Result<(), D::Error> {
-        self.0.deserialize_any(Nothing)
+        self.0.deserialize_any(NoFields)
     }
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, D::Error> {
@@ -125,10 +125,10 @@ impl<'de, D: Deserializer<'de>> VariantAccess<'de> for Fields<D> {
     }
 }
 
-/// Takes nil or an empty map, and nothing else: a variant without fields must not be sent any.
-struct Nothing;
+/// Accepts nil or an empty map only, because a variant without fields must not get any.
+struct NoFields;
 
-impl<'de> Visitor<'de> for Nothing {
+impl<'de> Visitor<'de> for NoFields {
     type Value = ();
 
     fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -154,7 +154,7 @@ struct Probed(PhantomData<()>);
 
 impl std::fmt::Display for Probed {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("only asked for its variants")
+        formatter.write_str("the probe only asks for the variants")
     }
 }
 
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_variant_is_found_by_its_name() {
+    fn every_form_of_variant_is_found_by_its_name() {
         let customer = std::collections::BTreeMap::from([("customer", "c-1")]);
         assert_eq!(decoded("CreateOrder", &customer).unwrap(), Command::CreateOrder { customer: "c-1".to_owned() });
         assert_eq!(decoded("Confirm", &()).unwrap(), Command::Confirm);

@@ -1,5 +1,5 @@
-//! An application that has lived for years. Each test reads an event as an older version of it wrote it, byte for byte:
-//! the hex below stands in journals and is never edited, only added to.
+//! An application with years of history. Each test reads an event as an older version of the application wrote it, byte
+//! for byte. Journals contain the hex below: it is never changed, only extended.
 
 use dormouse_kernel::{
     Aggregate, Chain, CodecError, Context, Decoded, DomainEvent, EventCodec, NewEvent, NotAnEnum, RawEvent, Timestamp,
@@ -8,10 +8,10 @@ use dormouse_kernel::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What can happen to a member of a library, as of today.
+/// The current events of a member of a library.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 enum MemberEvent {
-    /// `newsletter` came later; whoever joined before gets none.
+    /// `newsletter` came later. Members who joined before get none.
     Joined {
         name: String,
         #[serde(default)]
@@ -21,7 +21,7 @@ enum MemberEvent {
     Moved { city: String, country: String },
     /// Called `Resigned` until the library started to expel members.
     Left { reason: String },
-    /// Until version 2 of `ProfileChanged`, which was never written, these two were one.
+    /// This event and the next one were `ProfileChanged` until version 2 of it, which was never written.
     EmailChanged { email: String },
     /// See above.
     PhoneChanged { phone: String },
@@ -182,7 +182,7 @@ fn one_event_becomes_two_and_the_aggregate_folds_both() {
 }
 
 #[test]
-fn every_version_ever_written_leads_to_today() {
+fn every_version_that_was_ever_written_leads_to_current_events() {
     let paid = |cents, currency: &str| [MemberEvent::FeePaid { cents, currency: currency.to_owned() }];
     assert_eq!(read("FeePaid", 1, FEE_PAID_V1), paid(1200, "EUR"));
     assert_eq!(read("FeePaid", 2, FEE_PAID_V2), paid(1250, "EUR"));
@@ -254,7 +254,7 @@ fn a_step_that_cannot_read_its_event_names_the_event() {
     assert_eq!(refused.to_string(), "cannot decode event FeePaid version 1: missing field `euros`");
 }
 
-/// `Tick` and `Tock` split into each other for ever, `Ping` is called `Pong` and back, `Same` stays what it is.
+/// `Tick` and `Tock` split into each other for ever, `Ping` is renamed to `Pong` and back, `Same` turns into itself.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 enum Endless {
     Tick {},
@@ -291,7 +291,7 @@ fn stored(name: &'static str, schema_version: u32, hex: &str) -> NewEvent {
 }
 
 #[test]
-fn a_selection_by_name_has_what_is_stored_under_former_names() {
+fn a_selection_by_name_has_events_that_are_stored_under_former_names() {
     let codec = codec();
     for name in ["Left", "Resigned"] {
         let left = codec.select(&[name]);
@@ -306,7 +306,7 @@ fn a_selection_by_name_has_what_is_stored_under_former_names() {
 }
 
 #[test]
-fn a_selection_by_name_has_what_a_step_turns_into_that_event() {
+fn a_selection_by_name_has_events_that_a_step_turns_into_that_event() {
     let codec = codec();
     let profile = stored("ProfileChanged", 1, PROFILE_CHANGED_V1);
     for name in ["EmailChanged", "PhoneChanged", "ProfileChanged"] {

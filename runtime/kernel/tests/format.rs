@@ -1,4 +1,4 @@
-//! What stands in every journal today, byte for byte. A change here makes journals unreadable.
+//! The stored formats, byte for byte. A change here makes journals unreadable.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The given/when/then kit tells the truth: what does not hold fails the test that says it.
+//! The given/when/then kit: an assertion that does not hold fails its test.
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent, Given, Rejection, Timestamp, Upcasters, Uuid};
 use schemars::JsonSchema;
@@ -46,7 +46,7 @@ impl Aggregate for Door {
             DoorCommand::Open => {
                 let (at, by) = (context.now().to_string(), context.id().to_string());
                 context.emit(DoorEvent::Opened { at, by, event: context.new_id() });
-                // Refused only now: what was emitted must not happen.
+                // It is rejected after an event was emitted, which must not happen.
                 if self.open {
                     return Err(AlreadyOpen);
                 }
@@ -88,7 +88,7 @@ fn a_decision_sees_what_it_emitted() {
 }
 
 #[test]
-fn what_was_emitted_before_a_rejection_does_not_happen() {
+fn events_emitted_before_a_rejection_do_not_happen() {
     let given = Given::<Door>::events([opened()]);
     assert!(given.state().open);
     let after = given.when(DoorCommand::Open).then_rejected("already-open");
@@ -144,11 +144,11 @@ fn and_replies_fails_if_the_command_was_rejected() {
 
 #[test]
 #[should_panic(expected = "the aggregate id contains a slash")]
-fn an_id_that_is_none_fails() {
+fn an_id_that_is_not_valid_fails() {
     let _ = Given::<Door>::nothing().with_id("a/b");
 }
 
-/// Its event is still written under the name that it is said to have lost.
+/// An upcaster renames its event, but the event is still written under the former name.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 enum Careless {
     Old,

@@ -1,4 +1,4 @@
-//! What comes of a command.
+//! The outcomes of commands.
 
 use dormouse_journal::PageLimit;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn expecting(expected: Expected) -> CommandOptions {
 async fn an_outcome_names_its_events_versions_and_position() {
     let world = World::new(config()).await;
     world.add("a", 1).await;
-    let outcome = world.told("b", Command::AddAll { by: vec![3, 4] }).await.unwrap();
+    let outcome = world.execute("b", Command::AddAll { by: vec![3, 4] }).await.unwrap();
     let added = |version| EventSummary { event_type: "Added".into(), version: Version(version) };
     assert_eq!(outcome.id, id("b"));
     assert_eq!((outcome.version, outcome.position), (Version(2), Some(Position(3))));
@@ -50,7 +50,7 @@ async fn the_context_of_a_command_is_recorded_with_each_event_and_the_command_wi
 async fn a_refused_command_changes_nothing_even_if_it_had_emitted() {
     let world = World::new(config()).await;
     world.add("a", 5).await;
-    let refused = world.told("a", Command::Refuse).await.unwrap_err();
+    let refused = world.execute("a", Command::Refuse).await.unwrap_err();
     assert!(matches!(refused, CommandError::Rejected(Refused { total: 5 })), "{refused:?}");
     assert_eq!(world.state("a").await, (5, 1));
 }
@@ -71,7 +71,7 @@ async fn a_command_that_expects_another_version_is_not_decided() {
 }
 
 #[tokio::test]
-async fn of_many_that_expect_the_same_version_one_gets_it() {
+async fn of_many_commands_that_expect_the_same_version_one_is_carried_out() {
     let world = World::new(config()).await;
     let expected = || expecting(Expected::Exactly(Version::ZERO));
     let tries: Vec<_> = (0..16).map(|_| world.go("a", Command::Add { by: 1 }, expected())).collect();
@@ -95,16 +95,16 @@ async fn a_dry_run_answers_the_same_and_changes_nothing() {
     assert_eq!(outcome.events.len(), 2);
     assert_eq!((world.state("a").await, world.stored("a").await), ((1, 1), 1));
     assert!(world.send("a", Command::Refuse, dry).await.is_err());
-    // The key is as good as new.
+    // The dry run did not use the key.
     assert!(!world.add_as("k", "a", 1).await.unwrap().repeated);
 }
 
 #[tokio::test]
-async fn a_command_without_events_answers_and_says_how_far_the_journal_had_come() {
+async fn a_command_without_events_answers_with_the_head_of_the_journal() {
     let world = World::new(config()).await;
     world.add("a", 4).await;
     world.add("b", 4).await;
-    let outcome = world.told("a", Command::Look).await.unwrap();
+    let outcome = world.execute("a", Command::Look).await.unwrap();
     assert_eq!((outcome.reply, outcome.version, outcome.position), (4, Version(1), Some(Position(2))));
     assert!(outcome.events.is_empty());
     assert_eq!(world.stored("a").await, 1);
@@ -115,9 +115,9 @@ async fn more_events_than_a_batch_holds_are_refused_and_the_aggregate_goes_on() 
     let mut config = config();
     config.journal.batch_events = 4.try_into().unwrap();
     let world = World::new(config).await;
-    let refused = world.told("a", Command::AddAll { by: vec![1; 5] }).await.unwrap_err();
+    let refused = world.execute("a", Command::AddAll { by: vec![1; 5] }).await.unwrap_err();
     assert!(matches!(refused, CommandError::Unstorable(_)), "{refused:?}");
-    assert_eq!(world.told("a", Command::AddAll { by: vec![1; 4] }).await.unwrap().version, Version(4));
+    assert_eq!(world.execute("a", Command::AddAll { by: vec![1; 4] }).await.unwrap().version, Version(4));
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_command_whose_deadline_passes_in_the_mailbox_is_not_decided() {
 }
 
 #[tokio::test]
-async fn a_command_whose_deadline_passes_after_its_decision_is_unknown_and_found_by_its_key() {
+async fn a_command_whose_deadline_passes_after_its_decision_has_an_unknown_outcome_that_its_key_finds() {
     let world = World::new(config()).await;
     let held = world.store.hold_commits();
     let deadline = Some(Instant::now() + Duration::from_millis(20));
@@ -158,10 +158,10 @@ async fn a_command_whose_deadline_passes_after_its_decision_is_unknown_and_found
 }
 
 #[tokio::test]
-async fn a_sender_that_hangs_up_before_the_decision_costs_nothing() {
+async fn a_sender_that_hangs_up_before_the_decision_cancels_its_command() {
     let world = World::new(config()).await;
     let held = world.store.hold_reads();
-    let mut waiting = Box::pin(world.told("a", Command::Add { by: 100 }));
+    let mut waiting = Box::pin(world.execute("a", Command::Add { by: 100 }));
     sent(&mut waiting).await;
     drop(waiting);
     drop(held);
@@ -170,7 +170,7 @@ async fn a_sender_that_hangs_up_before_the_decision_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_sender_that_hangs_up_after_the_decision_changes_nothing_about_it() {
+async fn a_sender_that_hangs_up_after_the_decision_does_not_undo_it() {
     let world = World::new(config()).await;
     let held = world.store.hold_commits();
     let mut waiting = Box::pin(world.add_as("k", "a", 100));

@@ -1,4 +1,4 @@
-//! Command keys: the same command again is the same outcome again.
+//! Command keys: a repeated command gets the first outcome.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::counter::{Command, Event};
 use crate::world::{World, config, eventually, every, forgetful, id, key, keyed, sent, sleepy, soon, still_waits};
 
-/// What was true of the first outcome must be true of the repeated one.
+/// Repeats the first command, and compares both outcomes.
 async fn the_first_outcome_again(world: &World) {
     let first = world.counters.outcome(&id("a"), &key("first")).await.unwrap().unwrap();
     let again = soon(world.send("a", Command::AddAll { by: vec![1, 2] }, keyed("first"))).await.unwrap();
@@ -38,7 +38,7 @@ async fn a_repeated_key_gets_the_first_outcome() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_looked_up_nowhere() {
+async fn a_new_key_needs_no_lookup_in_the_journal() {
     let world = World::new(config()).await;
     for number in 0..10 {
         world.add_as(&format!("k-{number}"), "a", 1).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_key_is_a_key_of_its_aggregate_only() {
 }
 
 #[tokio::test]
-async fn a_key_in_flight_is_told_so_and_has_its_outcome_afterwards() {
+async fn a_key_in_flight_is_refused_and_has_its_outcome_afterwards() {
     let world = World::new(config()).await;
     let held = world.store.hold_commits();
     let mut first = Box::pin(world.add_as("k", "a", 1));
@@ -163,8 +163,8 @@ async fn of_many_with_the_same_key_one_is_carried_out() {
     let mut config = sleepy();
     config.commands.recent_keys = 1.try_into().unwrap();
     let world = World::new(config).await;
-    for round in 0..50 {
-        let name = format!("k-{round}");
+    for attempt in 0..50 {
+        let name = format!("k-{attempt}");
         let all: Vec<_> = (0..8).map(|_| world.go("a", Command::Add { by: 1 }, keyed(&name))).collect();
         let mut fresh = 0;
         for answer in all {
@@ -173,7 +173,7 @@ async fn of_many_with_the_same_key_one_is_carried_out() {
                 Err(error) => assert!(matches!(error, CommandError::KeyInFlight), "{error:?}"),
             }
         }
-        assert_eq!(fresh, 1, "round {round}");
+        assert_eq!(fresh, 1, "attempt {attempt}");
     }
     assert_eq!(world.state("a").await, (50, 50));
 }
@@ -209,7 +209,7 @@ async fn a_repeated_key_gets_its_outcome_whatever_version_is_expected_now() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_takes_longer_than_the_command_may_is_given_up() {
+async fn a_lookup_ends_at_the_deadline_of_its_command() {
     let mut config = config();
     config.admission.per_node = 1.try_into().unwrap();
     let world = World::new(config).await;
@@ -218,8 +218,8 @@ async fn a_look_up_that_takes_longer_than_the_command_may_is_given_up() {
     let deadline = Some(Instant::now() + Duration::from_millis(50));
     let mut again = Box::pin(world.send("a", Command::Add { by: 1 }, CommandOptions { deadline, ..keyed("k") }));
     still_waits(&mut again).await;
-    let refused = world.told("b", Command::Look).await.unwrap_err();
-    assert!(matches!(refused, CommandError::NodeOverloaded), "it keeps its place: {refused:?}");
+    let refused = world.execute("b", Command::Look).await.unwrap_err();
+    assert!(matches!(refused, CommandError::NodeOverloaded), "it keeps its permit: {refused:?}");
     let expired = soon(again).await.unwrap_err();
     assert!(matches!(expired, CommandError::Expired), "{expired:?}");
     drop(held);
@@ -227,7 +227,7 @@ async fn a_look_up_that_takes_longer_than_the_command_may_is_given_up() {
     assert!(world.drain().await.complete);
 }
 
-/// The counter as later code has it: its command has gained a field, and its reply is a text.
+/// The counter in later code: its command has gained a field, and its reply is a text.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct LaterCounter;
 
@@ -258,7 +258,7 @@ impl Aggregate for LaterCounter {
 }
 
 #[tokio::test]
-async fn what_the_sender_wrote_is_the_same_command_although_its_type_has_changed_and_its_reply_stays_as_it_was() {
+async fn a_retry_with_the_same_content_is_the_same_command_although_its_type_has_changed_and_keeps_its_reply() {
     let world = World::new(config()).await;
     let content = |text: &[u8]| CommandOptions { content: Some(Fingerprint::of(text)), ..keyed("k") };
     world.send("a", Command::Add { by: 5 }, content(b"by 5")).await.unwrap();
@@ -272,7 +272,7 @@ async fn what_the_sender_wrote_is_the_same_command_although_its_type_has_changed
     let again = counters.execute_as_given(id("a"), add(), content(b"by 5")).await.unwrap();
     assert_eq!((again.reply, again.repeated), (Reply::Stored(encode(&5).unwrap()), true));
     let again = counters.execute_as_given(id("a"), LaterCommand::AddAll { by: vec![1] }, keyed("typed")).await;
-    assert!(again.unwrap().repeated, "what was recorded without its content");
+    assert!(again.unwrap().repeated, "the command was recorded without its content");
 
     for options in [content(b"by 6"), keyed("k")] {
         let refused = counters.execute(id("a"), add(), options).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Past states.
+//! Reads of the past.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,14 +43,14 @@ async fn a_state_as_of_a_version_or_a_time_is_the_one_there_was() {
 }
 
 #[tokio::test]
-async fn a_snapshot_shortens_the_way_into_the_past() {
+async fn a_snapshot_shortens_the_replay_of_a_past_state() {
     let clock = Arc::new(ManualClock::at(midnight()));
     let world = World::at(Arc::clone(&clock) as Arc<dyn Clock>, every(3, config())).await;
     ten_events(&world, &clock).await;
     eventually("snapshots", || world.store.snapshots("a") == [3, 6, 9]).await;
     world.store.forget_reads();
     world.counters.state_as_of(&id("a"), AsOf::Version(Version(8))).await.unwrap();
-    // The event at the snapshot is read again, to see that it belongs.
+    // The event at the snapshot is read again, to check that the snapshot belongs to this history.
     assert_eq!(world.store.reads().iter().map(|read| read.after.0).collect::<Vec<_>>(), [5]);
 }
 
@@ -84,7 +84,7 @@ async fn time_does_not_run_backwards_within_an_aggregate() {
 }
 
 #[tokio::test]
-async fn the_state_of_this_moment_has_an_event_of_a_clock_that_was_ahead() {
+async fn the_present_state_has_an_event_of_a_clock_that_was_ahead() {
     let ahead = Arc::new(ManualClock::at(midnight() + Duration::from_secs(SEVENTY_YEARS)));
     let world = World::at(ahead as Arc<dyn Clock>, config()).await;
     world.add("a", 1).await;
@@ -103,7 +103,7 @@ async fn the_state_of_this_moment_has_an_event_of_a_clock_that_was_ahead() {
 
 #[tokio::test]
 async fn after_an_hour_of_a_wrong_clock_time_goes_on_from_the_right_one() {
-    // From snapshots of after that hour, and from the first event.
+    // With snapshots after that hour, and without snapshots.
     for config in [every(3, config()), every(1000, config())] {
         let clock = Arc::new(ManualClock::at(midnight()));
         let world = World::at(Arc::clone(&clock) as Arc<dyn Clock>, config).await;
@@ -121,7 +121,7 @@ async fn after_an_hour_of_a_wrong_clock_time_goes_on_from_the_right_one() {
             clock.advance(Duration::from_secs(100));
             world.add("a", by).await;
         }
-        // The first five are the work of the wrong clock and of the time before it.
+        // The first five events are from the time before and from the wrong clock.
         for (seconds, expected) in
             [(0, (1, 1)), (99, (1, 1)), (100, (21, 6)), (250, (28, 7)), (400, (45, 9)), (500, (55, 10))]
         {
@@ -132,7 +132,7 @@ async fn after_an_hour_of_a_wrong_clock_time_goes_on_from_the_right_one() {
 }
 
 #[tokio::test]
-async fn a_clock_behind_the_newest_event_is_told_until_it_has_passed_it() {
+async fn a_clock_behind_the_newest_event_is_reported_until_it_has_passed_it() {
     let world = World::at(Arc::new(ManualClock::at(midnight())), config()).await;
     world.add("a", 1).await;
     assert_eq!(world.engine.clock_behind(), None);

@@ -11,7 +11,7 @@ use crate::counter::Command;
 use crate::world::{World, config, eventually, every, forgetful, sent, sleepy, soon};
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_used_for_long_falls_asleep() {
+async fn an_aggregate_that_was_unused_for_long_falls_asleep() {
     let mut config = config();
     config.passivation.idle_after = Duration::from_secs(60);
     let world = World::new(config).await;
@@ -47,25 +47,25 @@ async fn past_the_limit_the_least_recently_used_falls_asleep() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_exist_does_not_stay() {
+async fn an_aggregate_without_events_does_not_stay_live() {
     let world = World::new(config()).await;
     assert_eq!(world.read("nothing").await.unwrap_err(), QueryError::NotFound);
-    world.told("nothing", Command::Refuse).await.unwrap_err();
+    world.execute("nothing", Command::Refuse).await.unwrap_err();
     world.add("something", 1).await;
-    // One sweep later.
+    // The next sweep unloads it.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!((world.live(), world.engine.dormant().0), (1, 0));
 }
 
 #[tokio::test]
-async fn what_is_in_use_does_not_fall_asleep() {
+async fn an_aggregate_in_use_does_not_fall_asleep() {
     let world = World::new(sleepy()).await;
     let held = world.store.hold_commits();
-    let mut adding = Box::pin(world.told("a", Command::Add { by: 1 }));
+    let mut adding = Box::pin(world.execute("a", Command::Add { by: 1 }));
     sent(&mut adding).await;
     soon(world.store.commit_arrives()).await;
     world.read("b").await.unwrap_err();
-    // The sweep has come by when another that nobody uses is asleep.
+    // Once an unused aggregate sleeps, the sweep has run.
     eventually("the other sleeps", || world.live() == 1).await;
     assert_eq!(world.engine.dormant().0, 0);
     drop(held);
@@ -101,10 +101,10 @@ async fn a_snapshot_and_what_came_after_are_enough_to_wake_up() {
 #[tokio::test]
 async fn all_events_are_enough_to_wake_up_however_many() {
     let world = World::new(forgetful()).await;
-    // More than one page of them, and exactly two.
+    // More than one page of events, and exactly two.
     for (name, events) in [("a", 1030), ("b", 1024)] {
-        world.told(name, Command::AddAll { by: vec![1; events / 2] }).await.unwrap();
-        world.told(name, Command::AddAll { by: vec![1; events / 2] }).await.unwrap();
+        world.execute(name, Command::AddAll { by: vec![1; events / 2] }).await.unwrap();
+        world.execute(name, Command::AddAll { by: vec![1; events / 2] }).await.unwrap();
         world.all_asleep().await;
         world.store.forget_reads();
         assert_eq!(world.add(name, 1).await.reply, events as i64 + 1);
@@ -131,7 +131,7 @@ async fn dormant_aggregates_keep_to_their_budget() {
 }
 
 #[tokio::test]
-async fn who_meets_an_aggregate_going_to_sleep_wakes_it_again() {
+async fn a_request_to_an_aggregate_that_falls_asleep_wakes_it_again() {
     let mut config = every(1, sleepy());
     config.passivation.max_live = 1.try_into().unwrap();
     let world = World::new(config).await;

@@ -1,4 +1,4 @@
-//! Snapshots: when they are taken, and when they are not believed.
+//! Snapshots: when they are taken, and when they are ignored.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ async fn add_times(world: &World, times: u64) {
 }
 
 #[tokio::test]
-async fn never_is_never() {
+async fn the_strategy_never_takes_no_snapshot() {
     let world = World::new(forgetful()).await;
     add_times(&world, 100).await;
     world.all_asleep().await;
@@ -30,7 +30,7 @@ async fn never_is_never() {
 }
 
 #[tokio::test]
-async fn every_n_events_there_is_one_and_one_at_bedtime() {
+async fn every_n_takes_one_after_n_events_and_one_when_the_aggregate_falls_asleep() {
     let world = World::new(every(10, config())).await;
     add_times(&world, 25).await;
     eventually("two snapshots", || world.store.snapshots("a") == [10, 20]).await;
@@ -39,7 +39,7 @@ async fn every_n_events_there_is_one_and_one_at_bedtime() {
 }
 
 #[tokio::test]
-async fn a_state_that_hardly_changed_since_the_last_is_not_snapshotted_at_bedtime() {
+async fn a_state_that_hardly_changed_since_the_last_one_is_not_snapshotted_when_it_falls_asleep() {
     let world = World::new(every(10, config())).await;
     add_times(&world, 21).await;
     assert!(world.drain().await.complete);
@@ -54,7 +54,7 @@ async fn the_events_since_the_last_snapshot_are_counted_across_sleeps() {
             add_times(&world, 1).await;
             world.all_asleep().await;
         }
-        // A fifth of fifty is enough for one at bedtime.
+        // A fifth of fifty events is enough when the aggregate falls asleep.
         eventually("one snapshot", || world.store.snapshotted() > 0).await;
         assert_eq!(world.store.snapshots("a"), [10]);
     }
@@ -77,7 +77,7 @@ async fn adaptive_takes_one_when_replay_costs_more_than_its_budget() {
 async fn no_snapshot_is_ahead_of_the_journal() {
     let world = World::new(every(1, config())).await;
     let held = world.store.hold_commits();
-    let mut adding = Box::pin(world.told("a", Command::Add { by: 1 }));
+    let mut adding = Box::pin(world.execute("a", Command::Add { by: 1 }));
     sent(&mut adding).await;
     soon(world.store.commit_arrives()).await;
     still_waits(&mut adding).await;
@@ -86,7 +86,7 @@ async fn no_snapshot_is_ahead_of_the_journal() {
     drop(held);
     soon(adding).await.unwrap_err();
     world.drain().await;
-    assert_eq!(world.store.snapshotted(), 0, "what failed was snapshotted");
+    assert_eq!(world.store.snapshotted(), 0, "a failed append was snapshotted");
     assert!(world.store.violations().is_empty());
 }
 
@@ -112,7 +112,7 @@ async fn a_snapshot_that_cannot_be_used_is_ignored_and_replay_decides() {
     }
 }
 
-/// The counter as later code has it: its field goes by another name, and it counts its additions.
+/// The counter in later code: its field has another name, and it counts its additions.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct LaterCounter {
     #[serde(default)]
@@ -153,7 +153,7 @@ async fn a_snapshot_of_a_state_of_another_shape_is_ignored_although_it_decodes()
     assert_eq!((stated.state.sum, stated.state.additions), (5, 5));
 }
 
-/// The counter as later code has it: the same fields, but an addition counts twice.
+/// The counter in later code: the same fields, but an addition counts twice.
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Doubled {
     total: i64,
@@ -178,7 +178,7 @@ impl Aggregate for Doubled {
     }
 }
 
-/// A world with a snapshot of each of these counters, all at version 5, and stopped.
+/// A stopped world with a snapshot of each of these counters, all at version 5.
 async fn snapshotted(ids: std::ops::Range<u32>) -> World {
     let world = World::new(every(5, config())).await;
     for number in ids {
@@ -210,7 +210,7 @@ async fn a_snapshot_of_another_program_that_differs_from_its_events_is_found_and
     let reason = engine.residency()[0].snapshots_ignored.clone().unwrap();
     assert_eq!(reason, "counter/0 at version 5 differs from what its events lead to");
 
-    // What it writes itself, soon, it uses.
+    // It uses a snapshot that it writes itself.
     counters.execute(id("0"), Command::Look, Default::default()).await.unwrap();
     eventually("a snapshot of its own", || world.store.snapshots("0").contains(&6)).await;
     world.store.forget_reads();
@@ -229,14 +229,14 @@ async fn snapshots_of_another_program_are_used_once_some_were_what_their_events_
         world.store.reads().iter().map(|read| read.after.0).collect::<Vec<_>>()
     };
     for number in 0..16 {
-        assert_eq!(reads(number).await, [0, 4], "all events are read, and what comes behind the snapshot");
+        assert_eq!(reads(number).await, [0, 4], "all events are read, and those after the snapshot");
     }
     assert_eq!(reads(16).await, [4]);
     assert_eq!(engine.residency()[0].snapshots_ignored, None);
 }
 
 #[tokio::test]
-async fn snapshots_are_verified_on_request_whoever_wrote_them() {
+async fn snapshots_are_verified_on_request_whichever_program_wrote_them() {
     let world = snapshotted(0..2).await;
     let journal = Journal::start(world.store.clone() as Arc<dyn Store>, Options::default()).await.unwrap();
     let engine = Engine::builder(config()).aggregate::<Doubled>().start(journal).await.unwrap();

@@ -1,4 +1,4 @@
-//! What the senders of one aggregate were told, to be held against the journal.
+//! The outcomes that the senders of one aggregate have seen, to be compared to the journal.
 
 use dormouse_journal::PageLimit;
 use std::collections::HashMap;
@@ -10,48 +10,48 @@ use dormouse_kernel::{Chain, Version};
 use crate::world::{World, aggregate};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
-    /// It was carried out: the version after it.
+pub(crate) enum ObservedOutcome {
+    /// The command was carried out, with this version after it.
     Done(u64),
-    /// The domain refused it.
+    /// The domain rejected the command.
     Refused,
-    /// Its sender gave up without an answer.
-    Nothing,
+    /// The sender gave up without an answer.
+    Unknown,
 }
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) name: &'static str,
-    /// The highest version that anybody was told of.
+    /// The highest version that any answer has named.
     highest: AtomicU64,
-    told: Mutex<HashMap<String, Told>>,
+    outcomes: Mutex<HashMap<String, ObservedOutcome>>,
     /// Versions and totals that were read.
     read: Mutex<Vec<(u64, i64)>>,
 }
 
 impl Ledger {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, highest: AtomicU64::new(0), told: Mutex::default(), read: Mutex::default() }
+        Self { name, highest: AtomicU64::new(0), outcomes: Mutex::default(), read: Mutex::default() }
     }
 
-    /// Whatever is sent from now on comes after this version.
+    /// A command that is sent from now on gets a higher version than this.
     pub(crate) fn highest(&self) -> u64 {
         self.highest.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn told(&self, key: String, told: Told) {
-        if let Told::Done(version) = told {
+    pub(crate) fn record(&self, key: String, outcome: ObservedOutcome) {
+        if let ObservedOutcome::Done(version) = outcome {
             self.highest.fetch_max(version, Ordering::SeqCst);
         }
-        assert!(self.told.lock().unwrap().insert(key, told).is_none());
+        assert!(self.outcomes.lock().unwrap().insert(key, outcome).is_none());
     }
 
-    pub(crate) fn read(&self, version: u64, total: i64) {
+    pub(crate) fn record_read(&self, version: u64, total: i64) {
         self.highest.fetch_max(version, Ordering::SeqCst);
         self.read.lock().unwrap().push((version, total));
     }
 
-    /// Holds everything against the journal. Every command added its number of events, each 1.
+    /// Compares everything to the journal. Every event adds 1.
     pub(crate) async fn check(&self, world: &World) {
         let events = world
             .store
@@ -71,12 +71,14 @@ impl Ledger {
                 commands.entry(key.as_str().to_owned()).or_default().push(last);
             }
         }
-        for (key, told) in &*self.told.lock().unwrap() {
+        for (key, outcome) in &*self.outcomes.lock().unwrap() {
             let found = commands.get(key).map_or(&[][..], Vec::as_slice);
-            match told {
-                Told::Done(version) => assert_eq!(found, [*version], "{key} was done once, as told"),
-                Told::Refused => assert_eq!(found, [0; 0], "{key} was refused"),
-                Told::Nothing => assert!(found.len() <= 1, "{key} was done {found:?}"),
+            match outcome {
+                ObservedOutcome::Done(version) => {
+                    assert_eq!(found, [*version], "{key} was carried out once, as answered")
+                }
+                ObservedOutcome::Refused => assert_eq!(found, [0; 0], "{key} was refused"),
+                ObservedOutcome::Unknown => assert!(found.len() <= 1, "{key} was carried out as {found:?}"),
             }
         }
         for (version, total) in &*self.read.lock().unwrap() {

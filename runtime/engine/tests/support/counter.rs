@@ -1,4 +1,4 @@
-//! An aggregate that counts, and misbehaves when told to.
+//! An aggregate that counts, and misbehaves on request.
 
 use dormouse_kernel::{Aggregate, Context, DomainEvent, Rejection};
 use schemars::JsonSchema;
@@ -17,13 +17,13 @@ pub(crate) enum Command {
     AddAll { by: Vec<i64> },
     /// Emits an event, then refuses.
     Refuse,
-    /// Refuses unless there is nothing yet.
+    /// Refuses unless the counter is new.
     Open,
     /// No event; replies the total.
     Look,
     /// The decision panics.
     Panic,
-    /// The decision is fine, following it panics.
+    /// The decision succeeds, and applying it panics.
     Poison,
 }
 

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::counter::{Command, Counter, Event, Refused};
 
-/// Longer than anything here takes, and shorter than anybody waits for a test that hangs.
+/// Longer than any test takes. A test that hangs fails after it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) type Answer = Result<Outcome<i64>, CommandError<Refused>>;
@@ -34,7 +34,7 @@ pub(crate) struct World {
     pub(crate) counters: Aggregates<Counter>,
 }
 
-/// The defaults, in small: few shards, no snapshots, nothing falls asleep by itself.
+/// The defaults with few shards and no snapshots. No aggregate falls asleep.
 pub(crate) fn config() -> Config {
     let mut config = Config::embedded();
     config.runtime.shards = 4.try_into().unwrap();
@@ -42,7 +42,7 @@ pub(crate) fn config() -> Config {
     config
 }
 
-/// As above, but whatever is not in use goes to sleep within a millisecond or two.
+/// As above, but an unused aggregate is put to sleep within a millisecond or two.
 pub(crate) fn sleepy() -> Config {
     let mut config = config();
     config.passivation.idle_after = Duration::ZERO;
@@ -50,7 +50,7 @@ pub(crate) fn sleepy() -> Config {
     config
 }
 
-/// As above, and asleep means asleep: no bytes stay in memory.
+/// As above, and no dormant bytes stay in memory.
 pub(crate) fn forgetful() -> Config {
     let mut config = sleepy();
     config.passivation.dormant_budget = ByteSize::b(0);
@@ -88,7 +88,7 @@ impl World {
         Self { store, engine, counters }
     }
 
-    /// The engine stops; another one starts on the same store.
+    /// Stops the engine, and starts another one on the same store.
     pub(crate) async fn restart(self, config: Config) -> Self {
         assert!(self.drain().await.complete);
         Self::on(self.store, config).await
@@ -107,11 +107,11 @@ impl World {
         self.send(to, Command::Add { by }, keyed(name)).await
     }
 
-    pub(crate) async fn told(&self, to: &str, command: Command) -> Answer {
+    pub(crate) async fn execute(&self, to: &str, command: Command) -> Answer {
         self.send(to, command, CommandOptions::default()).await
     }
 
-    /// The same, going on by itself.
+    /// Sends a command in a task of its own.
     pub(crate) fn go(&self, to: &str, command: Command, options: CommandOptions) -> JoinHandle<Answer> {
         let (world, to) = (self.clone(), to.to_owned());
         tokio::spawn(async move { world.send(&to, command, options).await })
@@ -123,8 +123,8 @@ impl World {
 
     /// Total and version.
     pub(crate) async fn state(&self, of: &str) -> (i64, u64) {
-        let stated = self.read(of).await.unwrap();
-        (stated.state.total, stated.version.0)
+        let current = self.read(of).await.unwrap();
+        (current.state.total, current.version.0)
     }
 
     pub(crate) fn live(&self) -> usize {
@@ -144,7 +144,7 @@ impl World {
         self.store.inner().versions(&[aggregate(of)]).await.unwrap()[0].0
     }
 
-    /// Writes an event past the engine.
+    /// Appends an event without the engine.
     pub(crate) async fn smuggle(&self, into: &str, event_type: &'static str) {
         let aggregate = aggregate(into);
         let events = self.engine.journal().history(&aggregate, Version::ZERO, PageLimit::events(1000)).await.unwrap();
@@ -189,7 +189,7 @@ pub(crate) fn keyed(name: &str) -> CommandOptions {
     CommandOptions { key: Some(key(name)), ..CommandOptions::default() }
 }
 
-/// Waits for something that is about to be true.
+/// Waits until the condition is true.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let came_true = async {
         while !condition() {
@@ -199,13 +199,13 @@ pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     tokio::time::timeout(PATIENCE, came_true).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
-/// Polls once: what was sent is in a mailbox then, its answer still to come.
+/// Polls once. Then the command is in a mailbox, and its answer is open.
 pub(crate) async fn sent<F: Future<Output: Debug>>(future: &mut Pin<Box<F>>) {
     let polled = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
     assert!(polled.is_pending(), "it was answered at once: {polled:?}");
 }
 
-/// Lets everything that can go on do so, and checks that this cannot: the other tasks of a test run in between.
+/// Lets the other tasks of the test run, and checks that this future stays pending.
 pub(crate) async fn still_waits<F: Future<Output: Debug>>(future: &mut Pin<Box<F>>) {
     for _ in 0..100 {
         sent(future).await;
@@ -213,7 +213,7 @@ pub(crate) async fn still_waits<F: Future<Output: Debug>>(future: &mut Pin<Box<F
     }
 }
 
-/// Within reason.
+/// Fails if the future takes too long.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it hangs")
+    tokio::time::timeout(PATIENCE, future).await.expect("the future hangs")
 }

@@ -1,4 +1,4 @@
-//! Whether two names belong to the same variant: one that was renamed is still found by its `#[serde(alias)]`.
+//! Whether two names belong to the same variant. A variant that was renamed is still found by its `#[serde(alias)]`.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,23 +15,24 @@ use super::variant_names;
 
 /// Whether serde reads both names as the same variant of `E`.
 ///
-/// Of an enum whose `Deserialize` is written by hand, two different names are never the same.
+/// Two different names of an enum whose `Deserialize` is written by hand are never the same.
 #[must_use]
 pub fn is_same_variant<'de, E: Deserialize<'de>>(one: &str, other: &str) -> bool {
     if one == other {
         return true;
     }
     let (Some(found), Some(expected)) = (identity::<E>(one), identity::<E>(other)) else { return false };
-    // What reads names as something else than an enum gives all of them the same identity, which says nothing.
-    let tells_apart =
+    // A type that does not read names as an enum gives all of them the same identity, which proves nothing.
+    let distinguishes =
         || variant_names::<E>().is_ok_and(|all| all.iter().any(|name| identity::<E>(name) != Some(found)));
-    found == expected && tells_apart()
+    found == expected && distinguishes()
 }
 
-/// What serde's derive makes of a variant's name: another value of an enum without fields for each variant.
+/// The value that serde's derive makes of a variant's name. It makes another value of an internal enum for each
+/// variant.
 fn identity<'de, E: Deserialize<'de>>(name: &str) -> Option<u64> {
     let found = Cell::new(None);
-    // The probe always fails; what counts is what the name became.
+    // The probe always fails. It records the value that the name became.
     let _refused = E::deserialize(Probe { name, found: &found });
     found.get()
 }
@@ -47,7 +48,7 @@ struct Probed;
 
 impl fmt::Display for Probed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("only asked for one of its variants")
+        formatter.write_str("the probe only asks for one variant")
     }
 }
 
@@ -95,7 +96,7 @@ impl<'de> EnumAccess<'de> for Probe<'_> {
     }
 }
 
-/// There are no fields: the probe stops before them.
+/// Stops the probe before the fields.
 struct Nowhere;
 
 impl<'de> VariantAccess<'de> for Nowhere {
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_former_name_and_todays_are_the_same_variant() {
+    fn a_former_name_and_the_current_one_are_the_same_variant() {
         for (one, other) in [("CreateOrder", "PlaceOrder"), ("PlaceOrder", "NewOrder"), ("CreateOrder", "NewOrder")] {
             assert!(is_same_variant::<Command>(one, other), "{one} {other}");
         }
@@ -153,14 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn other_and_unknown_names_are_not() {
+    fn names_of_other_variants_and_unknown_names_are_not_the_same_variant() {
         for (one, other) in [("CreateOrder", "Confirm"), ("PlaceOrder", "Confirm"), ("Gone", "Confirm")] {
             assert!(!is_same_variant::<Command>(one, other), "{one} {other}");
         }
     }
 
     #[test]
-    fn a_type_that_gives_all_names_the_same_identity_says_nothing() {
+    fn a_type_that_gives_all_names_the_same_identity_proves_nothing() {
         assert!(!is_same_variant::<Only>("One", "Former"));
         assert!(!is_same_variant::<String>("One", "Former"));
     }

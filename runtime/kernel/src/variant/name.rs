@@ -1,11 +1,11 @@
-//! The name of a value's variant, without writing the value: the serializer stops at the name.
+//! The name of a value's variant. The serializer stops at the name and does not write the value.
 
 use std::fmt;
 
 use serde::Serialize;
 use serde::ser::{Error, Impossible, Serializer};
 
-/// The name of the variant that `value` is, as serde knows it; `None` if it is not an enum in serde's default
+/// The name of the variant that `value` is, as serde writes it. `None` if it is not an enum in serde's default
 /// representation.
 #[must_use]
 pub fn variant_name<T: Serialize + ?Sized>(value: &T) -> Option<&'static str> {
@@ -25,7 +25,7 @@ enum Stopped {
 
 impl fmt::Display for Stopped {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("only asked for its name")
+        formatter.write_str("the serializer only asks for the name")
     }
 }
 
@@ -138,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_variant_has_its_name() {
+    fn every_form_of_variant_has_its_name() {
         let commands = [Command::Struct { field: 1 }, Command::Newtype(1), Command::Tuple(1, 2), Command::Unit];
         let names: Vec<_> = commands.iter().map(variant_name).collect();
         assert_eq!(names, [Some("Struct"), Some("Newtype"), Some("Tuple"), Some("nothing")]);
     }
 
     #[test]
-    fn what_is_no_enum_has_none() {
+    fn a_value_that_is_no_enum_has_no_name() {
         assert_eq!(variant_name("text"), None);
         assert_eq!(variant_name(&[1, 2]), None);
         assert_eq!(variant_name(&Some(1)), None);

@@ -1,4 +1,5 @@
-//! One round: a few callers on a few aggregates, each command under a key and retried until it is clear.
+//! One run: a few callers send commands to a few aggregates. Each command has a key, and is retried until its outcome
+//! is known.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -13,14 +14,14 @@ use dormouse_faults::{Dice, Fault, Faulty};
 use tokio::task::JoinSet;
 
 use crate::counter::Command;
-use crate::ledger::{Ledger, Told};
+use crate::ledger::{Ledger, ObservedOutcome};
 use crate::world::{PATIENCE, World, aggregate, config, every, keyed};
 
 const CALLERS: u64 = 8;
 const COMMANDS: u64 = 3;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// A sender gives up after so many attempts.
+/// A sender gives up after this many attempts.
 const ATTEMPTS: usize = 200;
 
 #[derive(Clone, Copy, Debug)]
@@ -35,9 +36,9 @@ pub(crate) async fn play(scenario: Scenario, seed: u64) {
     let mut dice = Dice::new(seed);
     let store = Faulty::in_memory();
     if scenario.failing_commits {
-        let troubles = [Fault::None, Fault::Lost { committed: true }, Fault::Lost { committed: false }];
-        store.script((0..6).map(|_| dice.pick(&troubles)));
-        // One that is refused for good costs the writer's pause: one a round is enough.
+        let faults = [Fault::None, Fault::Lost { committed: true }, Fault::Lost { committed: false }];
+        store.script((0..6).map(|_| dice.pick(&faults)));
+        // A permanent refusal costs the pause of the writer, so that one for each run is enough.
         store.script([Fault::Refused]);
     }
     let world = World::on(store, hurried(&mut dice)).await;
@@ -47,11 +48,11 @@ pub(crate) async fn play(scenario: Scenario, seed: u64) {
     match tokio::time::timeout(PATIENCE, played).await {
         Ok(Ok(())) => {}
         Ok(Err(panic)) => panic!("{context}: {panic}"),
-        Err(_) => panic!("{context}: it hangs; {:?}, {ledgers:#?}, {:?}", world.engine, world.store),
+        Err(_) => panic!("{context}: the run hangs; {:?}, {ledgers:#?}, {:?}", world.engine, world.store),
     }
 }
 
-/// Sleep at every opportunity, forgetting at many.
+/// Aggregates sleep at every opportunity, and many of them lose their dormant bytes and keys.
 fn hurried(dice: &mut Dice) -> Config {
     let mut config = every(dice.pick(&[1, 3, 1000]), config());
     config.runtime.shards = 2.try_into().unwrap();
@@ -60,7 +61,7 @@ fn hurried(dice: &mut Dice) -> Config {
     config.passivation.max_live = 1.try_into().unwrap();
     config.passivation.dormant_budget = dice.pick(&[ByteSize::b(0), ByteSize::mib(1)]);
     config.commands.recent_keys = dice.pick(&[1_usize, 4, 1024]).try_into().unwrap();
-    // Nothing here takes so long: a sender who waits for it in vain was forgotten.
+    // Nothing here takes this long: a sender that times out was not answered.
     config.commands.timeout = Duration::from_secs(10);
     config.supervision.restarts = 1_000;
     config.supervision.backoff_min = Duration::from_millis(1);
@@ -84,7 +85,7 @@ async fn play_on(scenario: Scenario, mut dice: Dice, world: World, ledgers: Arc<
         done.unwrap();
     }
     let report = world.drain().await;
-    assert!(report.complete, "every place was given back and everybody sleeps: {report:?}");
+    assert!(report.complete, "every permit was returned and every aggregate sleeps: {report:?}");
     let residency = &world.engine.residency()[0];
     assert_eq!((residency.live, residency.waking), (0, 0), "the counters agree");
     assert!(residency.quarantined.is_empty());
@@ -123,7 +124,7 @@ impl Caller {
         }
     }
 
-    /// Sends a command again and again, until it is clear what became of it.
+    /// Sends a command until its outcome is known.
     async fn command(&mut self, ledger: &Ledger, key: String) {
         let command = match self.dice.below(8) {
             0 => Command::Refuse,
@@ -142,9 +143,9 @@ impl Caller {
                 Some(Ok(outcome)) => {
                     let version = outcome.version.0;
                     assert!(version > before, "{key} was sent after {before} was answered, and became {version}");
-                    return ledger.told(key, Told::Done(version));
+                    return ledger.record(key, ObservedOutcome::Done(version));
                 }
-                Some(Err(CommandError::Rejected(_))) => return ledger.told(key, Told::Refused),
+                Some(Err(CommandError::Rejected(_))) => return ledger.record(key, ObservedOutcome::Refused),
                 None => {}
                 Some(Err(
                     CommandError::KeyInFlight
@@ -158,10 +159,10 @@ impl Caller {
                 break;
             }
         }
-        ledger.told(key, Told::Nothing);
+        ledger.record(key, ObservedOutcome::Unknown);
     }
 
-    /// Reads: nothing answered before is missing, and everything shown is durable.
+    /// Reads a state. It must contain all events that were acknowledged before, and all of it must be durable.
     async fn read(&self, ledger: &Ledger) {
         let before = ledger.highest();
         match self.world.read(ledger.name).await {
@@ -170,7 +171,7 @@ impl Caller {
                 assert!(version.0 >= before, "{version} was read after {before} was answered");
                 let durable = self.world.store.inner().versions(&[aggregate(ledger.name)]).await.unwrap()[0];
                 assert!(version <= durable, "{version} was read, {durable} is durable");
-                ledger.read(version.0, stated.state.total);
+                ledger.record_read(version.0, stated.state.total);
             }
             Err(QueryError::NotFound) => assert_eq!(before, 0),
             Err(QueryError::Unavailable(_) | QueryError::Restarting { .. }) => {}
@@ -179,7 +180,7 @@ impl Caller {
     }
 }
 
-/// Drops a future after so many polls, if it is not ready by then.
+/// Drops a future after this many polls, if it is not ready by then.
 async fn hang_up_after<T>(polls: u64, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;

@@ -7,7 +7,7 @@ use dormouse_kernel::Version;
 use crate::counter::Command;
 use crate::world::{Answer, World, config, eventually, key, sent, soon};
 
-/// Retries what a client would retry.
+/// Retries a command as a client would.
 async fn persistently(world: &World, name: &str, to: &str) -> dormouse_engine::Outcome<i64> {
     let outcome = async {
         loop {
@@ -29,10 +29,10 @@ async fn a_journal_that_comes_back_needs_no_restart() {
     world.add("a", 1).await;
     world.store.go_down();
     for name in ["a", "b"] {
-        let refused = soon(world.told(name, Command::Add { by: 100 })).await.unwrap_err();
+        let refused = soon(world.execute(name, Command::Add { by: 100 })).await.unwrap_err();
         assert!(matches!(refused, CommandError::Unavailable(_)), "{refused:?}");
     }
-    let refused = soon(world.told("a", Command::Add { by: 100 })).await.unwrap_err();
+    let refused = soon(world.execute("a", Command::Add { by: 100 })).await.unwrap_err();
     assert!(matches!(refused, CommandError::Unavailable(_)), "{refused:?}");
     world.store.come_back();
     assert_eq!(persistently(&world, "k", "a").await.reply, 2);
@@ -42,7 +42,7 @@ async fn a_journal_that_comes_back_needs_no_restart() {
 }
 
 #[tokio::test]
-async fn a_command_whose_commit_got_lost_gets_its_answer() {
+async fn a_command_whose_commit_result_was_lost_gets_its_answer() {
     for committed in [true, false] {
         let world = World::new(config()).await;
         world.store.script([Fault::Lost { committed }]);
@@ -53,7 +53,7 @@ async fn a_command_whose_commit_got_lost_gets_its_answer() {
 }
 
 #[tokio::test]
-async fn what_was_decided_behind_a_failed_append_is_undone() {
+async fn decisions_after_a_failed_append_are_undone() {
     let world = World::new(config()).await;
     world.add("a", 1).await;
     let held = world.store.hold_commits();
@@ -74,7 +74,7 @@ async fn what_was_decided_behind_a_failed_append_is_undone() {
         let error = answer.unwrap_err();
         assert!(matches!(error, CommandError::Unavailable(_) | CommandError::Undone), "{error:?}");
     };
-    // They are in the writer's queue when the aggregate has refused a key of theirs.
+    // Once the aggregate refuses one of their keys, they are in the writer's queue.
     let in_flight = soon(world.add_as("behind-4", "a", 100)).await.unwrap_err();
     assert!(matches!(in_flight, CommandError::KeyInFlight), "{in_flight:?}");
     drop(held);
@@ -93,7 +93,7 @@ async fn a_failed_append_undoes_nothing_of_other_aggregates() {
     world.add("a", 1).await;
     world.add("b", 1).await;
     world.store.script([Fault::Refused]);
-    soon(world.told("a", Command::Add { by: 1 })).await.unwrap_err();
+    soon(world.execute("a", Command::Add { by: 1 })).await.unwrap_err();
     world.store.forget_reads();
     persistently(&world, "k", "a").await;
     persistently(&world, "k", "b").await;
@@ -108,13 +108,13 @@ async fn an_engine_whose_journal_was_taken_over_gives_up() {
     world.add("a", 1).await;
     world.add("b", 1).await;
     world.store.inner().acquire(None).await.unwrap();
-    let refused = soon(world.told("a", Command::Add { by: 1 })).await.unwrap_err();
+    let refused = soon(world.execute("a", Command::Add { by: 1 })).await.unwrap_err();
     assert!(matches!(refused, CommandError::Fenced), "{refused:?}");
     let mut lifecycle = world.engine.lifecycle();
     soon(lifecycle.wait_for(|lifecycle| matches!(lifecycle, Lifecycle::Failed(_)))).await.unwrap();
-    let refused = soon(world.told("b", Command::Add { by: 1 })).await.unwrap_err();
+    let refused = soon(world.execute("b", Command::Add { by: 1 })).await.unwrap_err();
     assert!(matches!(refused, CommandError::Draining), "{refused:?}");
-    eventually("its actors are gone", || world.live() == 0).await;
+    eventually("its actors have ended", || world.live() == 0).await;
     assert!(world.engine.residency()[0].quarantined.is_empty(), "no aggregate is to blame");
     soon(world.drain()).await;
     assert!(matches!(*world.engine.lifecycle().borrow(), Lifecycle::Failed(_)));
@@ -122,7 +122,7 @@ async fn an_engine_whose_journal_was_taken_over_gives_up() {
 }
 
 #[tokio::test]
-async fn an_engine_whose_writer_dies_gives_up_and_what_was_under_way_is_unknown() {
+async fn an_engine_whose_writer_dies_gives_up_and_open_outcomes_are_unknown() {
     let world = World::new(config()).await;
     world.store.script([Fault::Panic]);
     let unknown = soon(world.add_as("k", "a", 1)).await.unwrap_err();

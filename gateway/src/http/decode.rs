@@ -73,9 +73,9 @@ fn with_whole_numbers(body: &[u8]) -> Cow<'_, [u8]> {
 
 /// The problem with a body that is not the command: what is wrong, and at which path.
 ///
-/// The facts are parsed from serde's message, because `serde_json::Error` keeps nothing else. An error type that keeps them
-/// would need a deserializer of its own, with a wrapper for each access and visitor of serde: some 250 lines. The tests below
-/// pin the texts, so a version of serde with other texts fails there.
+/// The facts are parsed from serde's message, because `serde_json::Error` keeps nothing else. An error type that keeps
+/// them would need a deserializer of its own, with a wrapper for each access and visitor of serde: some 250 lines. The
+/// tests below pin the texts, so a version of serde with other texts fails there.
 fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
     let mut track = serde_path_to_error::Track::new();
     let mut from = Deserializer::from_slice(body);

@@ -10,7 +10,7 @@ use serde_json::json;
 
 /// The tests of the example run here, too.
 #[path = "../examples/bank.rs"]
-#[expect(dead_code, reason = "nobody calls its main here")]
+#[expect(dead_code, reason = "its main is not called here")]
 mod bank;
 
 const LINES_MAX: usize = 150;

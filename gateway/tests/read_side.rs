@@ -1,4 +1,5 @@
-//! The read side of an application inside another program: it starts and stops with the application, and blocks nothing else.
+//! The read side of an application inside another program: it starts and stops with the application, and blocks nothing
+//! else.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
 use std::path::Path;

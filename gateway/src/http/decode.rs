@@ -86,7 +86,7 @@ fn explain<C: DeserializeOwned>(variant: &str, body: &[u8]) -> Problem {
     let (decoded, mut path) =
         tracked(|track| decode_variant::<C, _>(variant, serde_path_to_error::Deserializer::new(&tree, track)));
     let Err(mismatch) = decoded else {
-        // The bytes are the command if they are read as a tree: then a type takes what JSON has no word for.
+        // The tree decodes although the bytes did not: the type asks serde_json for what a tree does not have.
         return Problem::new(&problem::INVALID_BODY, "the body could not be decoded");
     };
     match &mismatch {

@@ -17,8 +17,8 @@ use tracing::trace;
 use super::socket::Socket;
 use super::{EndlessBody, UnreadBody, limits};
 
-/// Answers the requests of a connection, until the client closes it or `shutting_down` resolves, which makes the running request
-/// the last.
+/// Answers the requests of a connection, until the client closes it or `shutting_down` resolves, which makes the
+/// running request the last.
 pub(super) async fn serve_connection<F>(
     socket: Socket,
     http: http1::Builder,

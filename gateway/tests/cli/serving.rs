@@ -167,7 +167,7 @@ fn running_out_of_files_is_survived_and_warned_of() {
     // The harness runs `sh serve --set …`, which is this script.
     fs::write(directory.path().join("serve"), format!("ulimit -n 40; exec {PROGRAM} serve \"$@\"")).unwrap();
     let server = Server::builder().program("sh").working_directory(directory.path()).journal("memory:").start();
-    let warning = r#""message":"the limit on open files is too low for gateway.max_connections""#;
+    let warning = r#""message":"the limit on open files is too low for gateway.max_connections: raise it (ulimit -n)""#;
     assert!(server.logs().contains(warning), "{}", server.logs());
 
     let connections: Vec<_> = (0..60).map(|_| TcpStream::connect(server.address()).unwrap()).collect();

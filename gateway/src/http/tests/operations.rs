@@ -235,7 +235,7 @@ async fn every_command_is_described_by_its_own_schema() {
     let schema = |segment: &str| &body(segment)["content"]["application/json"]["schema"];
     assert_eq!(schema("create-cart")["properties"]["owner"]["type"], "string");
     assert_eq!(schema("create-cart")["required"], json!(["owner"]));
-    assert_eq!(schema("create-cart")["description"], "Begins a cart.");
+    assert_eq!(schema("create-cart")["description"], "Creates a cart.");
     assert_eq!(schema("add-lines")["properties"]["lines"]["items"]["$ref"], "#/components/schemas/Line");
     assert_eq!((&body("add-lines")["required"], &body("clear")["required"]), (&json!(true), &json!(false)));
     assert_eq!(schema("clear")["additionalProperties"], false);
@@ -244,7 +244,7 @@ async fn every_command_is_described_by_its_own_schema() {
     let answer = &api["paths"]["/v1/cart/{id}/clear"]["post"]["responses"]["200"]["content"]["application/json"];
     assert_eq!(answer["schema"]["properties"]["reply"]["$ref"], "#/components/schemas/CartReply");
     let line = &api["components"]["schemas"]["Line"]["properties"];
-    assert_eq!(line["sku"]["description"], "What is wanted.");
+    assert_eq!(line["sku"]["description"], "The article.");
 }
 
 #[tokio::test]

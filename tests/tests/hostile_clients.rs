@@ -33,7 +33,7 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
 /// `gateway.request_timeout` here.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The delay of a limit on a machine that is busy.
+/// The most time by which a limit may be late on a busy machine.
 const LATE: Duration = Duration::from_secs(4);
 
 /// The pace of slow clients.

@@ -14,7 +14,7 @@ const COMMITTED: &str = include_str!("../../benches/guards/instructions.toml");
 /// The repetitions of each step, so that work that happens once, or by the clock, does not count.
 const TIMES: usize = 4096;
 
-/// Repeated runs differ by less than a hundredth. A larger difference, in hundredths, comes from the code.
+/// Repeated runs differ by less than a hundredth. A change by this many hundredths comes from the code.
 const MORE: u64 = 5;
 const LESS: u64 = 10;
 

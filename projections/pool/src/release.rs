@@ -83,7 +83,7 @@ impl<P: Projection> Projector<P> {
         let released = page.skipped.into_iter().chain(projected).collect();
         self.commit_released(state, released, still_parked.as_ref()).await?;
         request.skip = None;
-        self.note_released(state, request, page.is_last, still_parked.as_ref());
+        self.note_released(state, request, page.is_last, still_parked.as_ref()).await?;
         let is_done = page.is_last || still_parked.is_some();
         Ok(is_done.then_some(Ok(Retried { released: request.released, still_parked })))
     }
@@ -94,7 +94,7 @@ impl<P: Projection> Projector<P> {
         limit: usize,
         request: &ReleaseRequest,
     ) -> Result<Result<ParkedPage, ControlError>, ProjectionError> {
-        let ReleaseRequest { aggregate, skip, released, .. } = request;
+        let ReleaseRequest { aggregate, skip, released, dry_run, .. } = request;
         let mut events = self.context.store.parked(build, Some(aggregate), Position::ZERO, limit).await?;
         let is_last = events.len() < limit;
         let mut skipped = None;
@@ -104,7 +104,9 @@ impl<P: Projection> Projector<P> {
                 return Ok(Err(ControlError::NotFirst { position, first: first.position }));
             }
             (Some(first), Some(position)) => {
-                warn!(view = P::NAME, %aggregate, %position, version = %first.version, "skipping an event");
+                if !dry_run {
+                    warn!(view = P::NAME, %aggregate, %position, version = %first.version, "skipping an event");
+                }
                 skipped = Some(events.remove(0).position);
             }
             _ => {}
@@ -160,20 +162,23 @@ impl<P: Projection> Projector<P> {
         Ok(())
     }
 
-    fn note_released(
+    async fn note_released(
         &self,
         state: &mut BuildState<P>,
         request: &ReleaseRequest,
         is_last: bool,
         still_parked: Option<&Parked>,
-    ) {
+    ) -> Result<(), ProjectionError> {
         let ReleaseRequest { aggregate, released, .. } = request;
         if let Some(Parked { version, position, reason, attempts, .. }) = still_parked {
             error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "an aggregate stays parked");
         } else if is_last {
             info!(view = P::NAME, %aggregate, released, "an aggregate is no longer parked");
-            state.parked = state.parked.saturating_sub(1);
+            // Counted anew: if the worker has opened the build again since the last event was released, its count is
+            // without this aggregate already.
+            state.parked = self.context.store.parked_count(state.build).await?;
             self.context.set_parked(state.build, state.parked);
         }
+        Ok(())
     }
 }

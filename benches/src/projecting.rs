@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The views, which also decide the events.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Views {
-    /// The stock levels; all events are about the stock.
+    /// The stock levels; all events are about the inventory.
     One,
     /// All of commerce. Half of the events are about orders, and most of those concern three of the views.
     Four,

@@ -59,7 +59,7 @@ impl Wrk {
         Ok(Load { requests: commands, rate_per_second: rate, ..requests })
     }
 
-    /// Reads documents of the view of the stock.
+    /// Reads documents of the view of the inventory.
     pub(crate) fn read(&self, url: &str, seconds: u64) -> Result<Load> {
         self.run_script(READS, url, seconds, TIMEOUT_SECONDS)
     }

@@ -83,7 +83,7 @@ async fn create(connection: &mut SqliteConnection) -> Result<()> {
     Ok(())
 }
 
-/// The document of a sku in the view of the stock.
+/// The document of a sku in the view of the inventory.
 fn document(number: usize, on_hand: usize) -> serde_json::Value {
     let sku = format!("sku-{number}");
     let updated_at = format!("2026-11-21T12:00:00.{on_hand:06}Z");

@@ -14,10 +14,10 @@ use serde_json::json;
 /// The customers of the orders.
 const CUSTOMERS: usize = 500;
 
-/// Events, one per command, of this many aggregates in a scattered order: of the stock alone, or half of them of
+/// Events, one per command, of this many aggregates in a scattered order: of the inventory alone, or half of them of
 /// orders.
 pub(crate) fn appends(with_orders: bool, events: usize, aggregates: usize) -> Result<Vec<Append>> {
-    let (mut stock, mut orders) = (Writer::<Inventory>::new()?, Writer::<Order>::new()?);
+    let (mut inventory, mut orders) = (Writer::<Inventory>::new()?, Writer::<Order>::new()?);
     let append = |number: usize| {
         let aggregate = (number.wrapping_mul(2_654_435_761) >> 7) % aggregates;
         if with_orders && number % 2 == 1 {
@@ -27,7 +27,7 @@ pub(crate) fn appends(with_orders: bool, events: usize, aggregates: usize) -> Re
         } else {
             let event: InventoryEvent =
                 serde_json::from_value(json!({"InventoryUpdated": {"change": 1, "reason": "benchmark"}}))?;
-            stock.append(&format!("sku-{aggregate}"), &event)
+            inventory.append(&format!("sku-{aggregate}"), &event)
         }
     };
     (0..events).map(append).collect()

@@ -41,7 +41,7 @@ pub(crate) fn lag(arguments: &Arguments) -> Result<Vec<Figure>> {
         let stocks = engine.aggregates::<Inventory>().context("inventory is not registered")?;
         let store = Place::Sqlite.store().await?;
         let projections = start(Views::Four, &journal, &store).await?;
-        let reader = projections.reader("inventory").context("the view of the stock is missing")?.clone();
+        let reader = projections.reader("inventory").context("the view of the inventory is missing")?.clone();
 
         let window = Duration::from_secs(arguments.seconds);
         eprintln!("lag: how much this machine can do");

@@ -177,7 +177,7 @@ impl Api {
         };
         let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
         let (journal, views) = (self.engine.journal().replicas(), self.views.replicas());
-        // The primary answers in place of a replica that is unfit, so the status does not depend on replicas.
+        // The primary answers in place of a replica that cannot be used, so the status does not depend on replicas.
         let replicas = json!({ "journal": replicas(journal), "views": replicas(views) });
         let details = [("connection", connection.into()), ("ping_ms", milliseconds.into()), ("replicas", replicas)];
         Check::new(status, details)

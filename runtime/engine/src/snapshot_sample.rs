@@ -30,7 +30,7 @@ pub(crate) struct SnapshotSample {
 #[derive(Debug)]
 enum State {
     Sampling { compared: u32, took: Duration },
-    Trusted,
+    Accepted,
     Rejected(String),
 }
 
@@ -38,7 +38,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SnapshotUse {
     /// Load it.
-    Trust,
+    Accept,
     /// Load the fold of its events, and [report](SnapshotSample::compared) whether the snapshot equals it.
     Compare,
     /// Load as if there were none.
@@ -63,11 +63,11 @@ impl SnapshotSample {
     /// How to use a snapshot that `program` wrote. Snapshots of earlier versions of Dormouse do not name their program.
     pub(crate) fn decide(&self, program: Option<u64>) -> SnapshotUse {
         if program == Some(self.program) {
-            return SnapshotUse::Trust;
+            return SnapshotUse::Accept;
         }
         match *self.state() {
             State::Sampling { .. } => SnapshotUse::Compare,
-            State::Trusted => SnapshotUse::Trust,
+            State::Accepted => SnapshotUse::Accept,
             State::Rejected(_) => SnapshotUse::Ignore,
         }
     }
@@ -96,7 +96,7 @@ impl SnapshotSample {
                     aggregate_type = self.aggregate_type,
                     compared, "snapshots of another program equal the fold of their events, they are used from now on"
                 );
-                *state = State::Trusted;
+                *state = State::Accepted;
             }
         }
     }
@@ -105,7 +105,7 @@ impl SnapshotSample {
     pub(crate) fn ignored_because(&self) -> Option<String> {
         match &*self.state() {
             State::Rejected(reason) => Some(reason.clone()),
-            State::Sampling { .. } | State::Trusted => None,
+            State::Sampling { .. } | State::Accepted => None,
         }
     }
 
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn a_snapshot_of_this_program_is_trusted() {
         let sample = SnapshotSample::new("a", 7);
-        assert_eq!(sample.decide(OWN), SnapshotUse::Trust);
+        assert_eq!(sample.decide(OWN), SnapshotUse::Accept);
         sample.compared(&"a/1", false, Duration::ZERO);
-        assert_eq!(sample.decide(OWN), SnapshotUse::Trust);
+        assert_eq!(sample.decide(OWN), SnapshotUse::Accept);
     }
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
                 assert_eq!((sample.decide(OTHER), sample.decide(None)), (SnapshotUse::Compare, SnapshotUse::Compare));
                 sample.compared(&"a/1", true, took);
             }
-            assert_eq!((sample.decide(OTHER), sample.ignored_because()), (SnapshotUse::Trust, None));
+            assert_eq!((sample.decide(OTHER), sample.ignored_because()), (SnapshotUse::Accept, None));
         }
     }
 

@@ -128,7 +128,7 @@ async fn confirmed<A: Aggregate>(
     program: Option<u64>,
 ) -> Result<Option<LoadedAggregate<A>>, LoadError> {
     match registered.sample.decide(program) {
-        SnapshotUse::Trust => return Ok(Some(stored)),
+        SnapshotUse::Accept => return Ok(Some(stored)),
         SnapshotUse::Ignore => return Ok(None),
         SnapshotUse::Compare => {}
     }

@@ -26,6 +26,9 @@ use crate::store::numbers::{position, version};
 use crate::store::{BuildNumber, DocumentAt, Error, Loaded, Parked, Row};
 use dormouse_storage::{from_sql, to_sql};
 
+/// The build, its position and the transaction of its row; then the document, and the position of its last change.
+type DocumentRow = (i64, i64, i64, Option<String>, Option<i64>);
+
 /// A statement on what is served, for the primary or a replica: the mark of the build and what was read. `None`: no
 /// build is served.
 type ServedRead<A, T> = for<'q> fn(&'q mut PgConnection, &'q A) -> QueryFuture<'q, Option<(BuildMark, T)>>;
@@ -69,8 +72,7 @@ impl Postgres {
         self.read(view, (sql.as_str(), view, key), |connection, (sql, view, key)| {
             Box::pin(async move {
                 let select = sqlx::query_as(AssertSqlSafe(*sql)).bind(view.name()).bind(*key);
-                let found: Option<(i64, i64, i64, Option<String>, Option<i64>)> =
-                    select.fetch_optional(connection).await?;
+                let found: Option<DocumentRow> = select.fetch_optional(connection).await?;
                 let Some((build, at, row, document, changed)) = found else { return Ok(None) };
                 let mark = BuildMark::from_row((build, at, row))?;
                 let changed = changed.map(|number| position("position", number)).transpose()?;

@@ -10,34 +10,36 @@
 //!
 //! [`Engine::drain`](dormouse_engine::Engine::drain) stops the tasks of the engine, and then closes the journal:
 //!
-//! - *root, shards, aggregate actors* (`engine/supervision`, `engine/aggregate`): run and supervise the aggregates. The
-//!   drain puts the aggregates to sleep and stops the root.
-//! - *sweeper* (`engine/passivation.rs`): unloads idle aggregates. It ends with the root.
-//! - *watches of the root and of the journal's health* (`engine/engine.rs`, `engine/supervision/root.rs`): make the
-//!   node fail if one of them ends early. They end with what they watch.
-//! - *replays* (`engine/aggregates.rs`): read states of the past and verify snapshots. They end with their request.
-//! - *journal writer* (`journal/writer.rs`): commits batches. It ends when the journal is closed.
-//! - *snapshot writer* (`journal/journal.rs`): stores snapshots. It ends when the last handle of the journal is
-//!   dropped.
-//! - *indexer* (`journal/store/sqlite/indexer.rs`): writes committed events into `index.db`. It finishes when the store
-//!   is closed.
-//! - *watch of write-ahead logs* (`journal/store/sqlite/wal.rs`): warns about a log that grows. It is aborted when the
-//!   store is dropped.
+//! - *root* (`engine/supervision/root.rs`): restarts shards and the sweeper, and fails the engine if the journal is lost.
+//!   It ends with the drain, or when it gives up.
+//! - *shards* (`engine/supervision/shard.rs`), `runtime.shards` of them: supervise the actors of aggregates. They end
+//!   with the root.
+//! - *aggregate actors* (`engine/aggregate/actor.rs`): decide commands and answer reads. They end when the aggregate is
+//!   put to sleep or fails, or with their shard.
+//! - *sweeper* (`engine/passivation/sweep.rs`): unloads aggregates, every `passivation.sweep_interval` and over the
+//!   limit. It ends with the root.
+//! - *watches of the root and of the journal's health* (`engine/engine/builder.rs`, `engine/supervision/root.rs`): make
+//!   the node fail if one of them ends early. They end with what they watch.
+//! - *replays* (`engine/aggregates/past.rs`): read states of the past and verify snapshots. They end with their request.
+//! - *journal writer* (`journal/writer.rs`): commits batches. It ends when the journal is closed, when another owner takes
+//!   over, or when the last handle of the journal is dropped.
+//! - *snapshot writer* (`journal/journal/snapshots.rs`): stores snapshots. It ends when the last handle is dropped.
+//! - *indexer* (`journal/store/sqlite/indexer.rs`): writes committed events into `index.db`. It ends when the store is
+//!   closed, or when another owner takes over.
 //! - *loaders* (`journal/store/sqlite/loads.rs`): read single aggregates, many in one statement. They end when no read
 //!   waits.
-//! - *maintenance of connection pools* (`journal/store/postgres/session.rs`): closes idle connections to PostgreSQL. It
-//!   ends when its pool is closed or dropped.
-//! - *replica checks* (`journal/store/postgres/replica.rs`): check each replica once a second. They are aborted when
-//!   the store is closed.
+//! - *WAL watch* (`storage/sqlite/wal_watch.rs`): warns about a write-ahead log that grows. It ends with its store.
+//! - *idle connections* (`storage/postgres/sessions.rs`): opens and closes idle connections. It ends with its store.
+//! - *replica probes* (`storage/postgres/replicas.rs`): check each replica once a second. They end with their store.
 //!
-//! `ReadSide::stop` stops the projections, and then closes the store of the views. That store has a watch,
-//! maintenance and replica checks of its own, of the same types as the journal's:
+//! `ReadSide::stop` stops the projections, and then closes the store of the views, which has its own WAL watch, idle
+//! connections and replica probes:
 //!
 //! - *root, supervised workers* (`pool/supervision.rs`, `pool/worker.rs`): follow the log and project it, with one
 //!   worker for each build. They end when [`Projections::stop`](dormouse_projections::Projections::stop) is called.
 //! - *watches of the root and of `stop`* (`pool/pool.rs`, `pool/supervision.rs`): report the end of the root, and pass
 //!   `stop` on to it. They end with the root.
-//! - *decoders* (`pool/projector.rs`): decode the parts of a large batch. They end with their batch.
+//! - *decoders* (`pool/projector/decoding.rs`): decode the parts of a large batch. They end with their batch.
 //! - *operator requests* (`pool/control.rs`): finish an operation although its client has disconnected. They end with
 //!   the operation.
 

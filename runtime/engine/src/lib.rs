@@ -8,24 +8,7 @@
 //!
 //! Invariants: an aggregate has one activation at a time. No answer to a command or a read leaves before everything
 //! that it rests on is durable. A command is decided at most once, and a command that was not decided returns to the
-//! bus. No ractor type is in a public signature.
-//!
-//! # Background tasks
-//!
-//! - **Root** (`supervision/root.rs`) restarts shards and the sweeper, and fails the engine if the journal is lost. It
-//!   stops with [`Engine::drain`], or when it gives up.
-//! - **Shard** (`supervision/shard.rs`), `runtime.shards` of them, supervises the actors of its aggregates. It stops
-//!   with the root.
-//! - **Sweeper** (`passivation/sweep.rs`) puts aggregates to sleep, every `passivation.sweep_interval` and over the
-//!   limit. It stops with the root.
-//! - **Actor of a live aggregate** (`aggregate/actor.rs`) decides commands and answers reads. It stops when the
-//!   aggregate is put to sleep or fails, or with its shard.
-//! - **Watch of the journal** (`supervision/root.rs`) tells the root when the journal takes no more appends. It stops
-//!   with the journal's writer.
-//! - **Watch of the root** (`engine/builder.rs`) marks the engine as failed if the root ends while the engine runs. It
-//!   stops with the root.
-//! - **Replay** (`aggregates/past.rs`) loads a past state, or verifies snapshots, for one reader. It stops when it is
-//!   done, or when the reader hangs up.
+//! bus. No ractor type is in a public signature. `gateway/src/background.rs` lists all background tasks.
 
 mod admission;
 mod aggregate;

@@ -1,16 +1,6 @@
 //! The handle on a journal.
 //!
-//! Background tasks of a journal and its store:
-//!
-//! - *writer*: commits what is submitted. It ends with [`Journal::close`], when another owner takes over, or when the
-//!   last handle is dropped.
-//! - *snapshot writer*: writes the snapshots that are offered. It ends when the last handle is dropped.
-//! - *indexer* (SQLite, its owner): keeps the index close to the end of the log. It ends with [`Store::close`], when
-//!   another owner takes over, or when the store is dropped.
-//! - *WAL watch* (SQLite, its owner): checks the size of the write-ahead logs. It ends with the store.
-//! - *loaders* (SQLite, four for each type of read): run the reads that wait together. They end when no read waits.
-//! - *idle connections* (PostgreSQL): opens and closes idle connections of readers. It ends with the store.
-//! - *replica probe* (PostgreSQL, one for each replica): checks how far the replica is. It ends with the store.
+//! `gateway/src/background.rs` lists the background tasks of a journal and its store.
 
 mod reads;
 mod snapshots;

@@ -55,7 +55,13 @@ const DECIDE_AND_ENCODE: Part = Part { name: "decide-and-encode", functions: &["
 
 const BATCH_BUILDING: Part = Part {
     name: "batch-building",
-    functions: &["Round::gather", "Round::unknown", "Round::check_append", "Round::batch", "Round::answer"],
+    functions: &[
+        "CommitBatch::gather",
+        "CommitBatch::unknown",
+        "CommitBatch::check_append",
+        "CommitBatch::place",
+        "CommitBatch::answer",
+    ],
 };
 
 const HTTP_PARSING: Part = Part {

@@ -39,14 +39,14 @@ const RULES: &[(Step, &[&str])] = &[
     (
         Step::Answer,
         &[
-            "Round::answer",
+            "CommitBatch::answer",
             "dormouse_engine::aggregate::actor::answer",
             "aggregate::actor::ActorState<A>::commit::{{closure}}::{{closure}}",
         ],
     ),
     (Step::Submit, &["dormouse_journal::journal::Journal::submit", "dormouse_journal::writer::submission"]),
     (Step::Index, &["store::sqlite::tail", "store::sqlite::index", "store::sqlite::read"]),
-    (Step::Statement, &["dormouse_journal::store::sqlite", "sqlx_"]),
+    (Step::Statement, &["dormouse_journal::store::sqlite", "dormouse_storage", "sqlx_"]),
     (Step::Batch, &["dormouse_journal::"]),
     (Step::Actor, &["dormouse_engine", "ractor"]),
     (Step::Routing, &["dormouse::", "axum", "matchit", "tower"]),

@@ -22,8 +22,7 @@
 use std::time::Duration;
 
 use dormouse_config::Supervision;
-use dormouse_kernel::Limits;
-use dormouse_storage::Backoff;
+use dormouse_kernel::{Backoff, Limits};
 
 use crate::error::ProjectionError;
 use crate::options::Options;
@@ -57,14 +56,18 @@ impl AfterError {
 impl Options {
     /// How often the supervisor restarts a worker, and the pauses between the restarts.
     pub(crate) fn restart_limits(&self) -> Limits {
-        let Supervision { restarts, window, backoff_min, backoff_max } = self.supervision;
-        Limits { restarts: restarts as usize, window, backoff_min, backoff_max }
+        let Supervision { restarts, window, .. } = self.supervision;
+        Limits { restarts: restarts as usize, window, backoff: self.backoff() }
     }
 
     /// The pause after this many attempts in a row that failed.
     pub(crate) fn pause_after(&self, attempts: u32) -> Duration {
+        self.backoff().pause_after(attempts)
+    }
+
+    fn backoff(&self) -> Backoff {
         let Supervision { backoff_min, backoff_max, .. } = self.supervision;
-        Backoff { first: backoff_min, longest: backoff_max }.pause_after(attempts)
+        Backoff { first: backoff_min, longest: backoff_max }
     }
 
     /// The pause before a batch with poison is repeated after this many attempts. `None`: the poison must be parked.

@@ -6,7 +6,7 @@ mod root;
 mod shard;
 
 use dormouse_config::Supervision;
-use dormouse_kernel::Limits;
+use dormouse_kernel::{Backoff, Limits};
 
 pub(crate) use actor_refs::ActorRefs;
 pub(crate) use root::{Root, RootMessage, Startup};
@@ -17,7 +17,6 @@ pub(crate) fn limits(config: &Supervision) -> Limits {
     Limits {
         restarts: config.restarts as usize,
         window: config.window,
-        backoff_min: config.backoff_min,
-        backoff_max: config.backoff_max,
+        backoff: Backoff { first: config.backoff_min, longest: config.backoff_max },
     }
 }

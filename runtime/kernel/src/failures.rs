@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::backoff::Backoff;
+
 /// How many restarts are allowed in which time, and the pauses between them.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -10,10 +12,8 @@ pub struct Limits {
     pub restarts: usize,
     /// The time within which failures are counted.
     pub window: Duration,
-    /// The pause before the second restart, doubled with each further one.
-    pub backoff_min: Duration,
-    /// The longest pause.
-    pub backoff_max: Duration,
+    /// The pauses from the second restart on.
+    pub backoff: Backoff,
 }
 
 /// The recent failures of one actor.
@@ -48,7 +48,7 @@ impl Failures {
         }
         let pause = match count {
             1 => Duration::ZERO,
-            _ => limits.backoff_min.saturating_mul(1 << (count - 2).min(20)).min(limits.backoff_max),
+            _ => limits.backoff.pause_after(u32::try_from(count - 1).unwrap_or(u32::MAX)),
         };
         RestartDecision::Restart { until: now + pause }
     }
@@ -62,8 +62,7 @@ mod tests {
         Limits {
             restarts: 3,
             window: Duration::from_secs(60),
-            backoff_min: Duration::from_millis(100),
-            backoff_max: Duration::from_millis(150),
+            backoff: Backoff { first: Duration::from_millis(100), longest: Duration::from_millis(150) },
         }
     }
 

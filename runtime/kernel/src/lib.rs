@@ -10,6 +10,7 @@
 //! [`SystemIds`], which a runtime passes in, and [`failpoint`], which is empty outside tests.
 
 mod aggregate;
+mod backoff;
 mod chain;
 mod clock;
 mod codec;
@@ -27,6 +28,7 @@ mod upcast;
 mod variant;
 
 pub use aggregate::{Aggregate, DomainEvent, Rejection};
+pub use backoff::Backoff;
 pub use chain::{Chain, Mark};
 pub use clock::{Clock, IdSource, ManualClock, SequentialIds, SystemClock, SystemIds};
 pub use codec::{CodecError, Decoded, EncodedEvent, EventCodec, decode, encode};

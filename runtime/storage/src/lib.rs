@@ -3,11 +3,10 @@
 //! [`sqlite`] opens files that can be made again from other data ([`sqlite::derived_file`]), lends connections to them
 //! ([`sqlite::Pool`]) and watches their write-ahead logs ([`sqlite::WalWatch`]). [`postgres`] keeps connections for one
 //! purpose each ([`postgres::Sessions`]), says what an error means for the statement ([`postgres::Failure`]), and reads
-//! from replicas ([`postgres::Replicas`]). Both share [`Error`], the conversions of integers, and [`Backoff`].
+//! from replicas ([`postgres::Replicas`]). Both share [`Error`] and the conversions of integers.
 //!
 //! This crate knows neither events nor views: what a statement says is up to the crates that use it.
 
-mod backoff;
 mod error;
 mod metric;
 mod migrated;
@@ -15,7 +14,6 @@ mod number;
 pub mod postgres;
 pub mod sqlite;
 
-pub use backoff::Backoff;
 pub use error::Error;
 pub use metric::describe as describe_metrics;
 pub use migrated::Migrated;

@@ -17,7 +17,6 @@ mod written;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use dormouse_kernel::{AggregateRef, Mark, Position};
@@ -33,13 +32,10 @@ use crate::definition::Definition;
 use crate::key::Key;
 use crate::query::{Page, Query};
 use connections::{File, Target, failed};
+use dormouse_storage::sqlite::BUSY_TIMEOUT;
 use dormouse_storage::{from_sql, to_sql};
 use schema::VIEWS;
 use written::Written;
-
-/// How long a statement waits for the lock of another connection. Only foreign tools hold a lock for longer than a
-/// commit.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pages (4 KiB) in the WAL before a checkpoint, which syncs the whole WAL while all commits wait. With this number it
 /// takes some tens of milliseconds, by which the views are late.

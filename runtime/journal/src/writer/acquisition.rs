@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use dormouse_kernel::Position;
-use dormouse_storage::Backoff;
+use dormouse_kernel::{Backoff, Position};
 use metrics::counter;
 use tokio::time::Instant;
 use tracing::{error, info, warn};

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use dormouse_storage::sqlite::BUSY_TIMEOUT;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
@@ -24,6 +25,9 @@ const WAL_BYTES_KEPT: &str = "67108864";
 /// Rows that SQLite's thread may be ahead of the reader: as many as a shared load finds. At a full buffer the thread
 /// would sleep, and be woken for a few rows more.
 const ROWS_AHEAD: usize = 2048;
+
+/// What is encoded in the path of a URI: all but the unreserved characters of RFC 3986 and slashes.
+const ENCODED_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
 /// The paths of the files of a journal.
 #[derive(Clone, Debug)]
@@ -52,16 +56,7 @@ impl Files {
 
     /// The log as a read-only URI for `ATTACH` (<https://sqlite.org/uri.html>).
     pub(super) fn log_read_only_uri(&self) -> String {
-        let mut uri = String::from("file:");
-        for byte in self.log().to_string_lossy().bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => {
-                    uri.push(char::from(byte))
-                }
-                _ => uri.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        uri + "?mode=ro"
+        format!("file:{}?mode=ro", utf8_percent_encode(&self.log().to_string_lossy(), ENCODED_IN_PATHS))
     }
 
     /// The index, derived from the log.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dormouse_kernel::Backoff;
 use dormouse_kernel::failpoint::{self, Step};
-use dormouse_storage::Backoff;
 use metrics::counter;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;

@@ -68,7 +68,7 @@ const HTTP_PARSING: Part = Part {
     name: "http-parsing",
     functions: &[
         "h1::role::Server as hyper::proto::h1::Http1Transaction>::parse",
-        "conditions::options",
+        "command_headers::options",
         "decode::command",
     ],
 };

@@ -15,7 +15,7 @@ use super::problem::{self, Problem};
 /// The bytes of one permit: a semaphore counts 32 bits.
 const UNIT: u64 = 1 << 10;
 
-/// Until another client has taken its response, probably.
+/// The usual time until another client has taken its response.
 const SOON: Duration = Duration::from_secs(1);
 
 /// Memory that readers share. Clones are cheap and share the same memory.

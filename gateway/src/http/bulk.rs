@@ -36,7 +36,7 @@ use self::window::{AnswerSlot, LineAction, Window};
 use super::address::Parameters;
 use super::budget::{Budget, Share};
 use super::chunks::CHUNK_BYTES;
-use super::conditions::{self, IDEMPOTENCY_KEY, invalid};
+use super::command_headers::{self, IDEMPOTENCY_KEY, invalid};
 use super::envelope::Arrival;
 use super::outcome::EncodedOutcome;
 use super::problem::{self, Problem};
@@ -56,7 +56,7 @@ pub(super) const NDJSON: HeaderValue = HeaderValue::from_static(MEDIA_TYPES[0]);
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(200);
 
-/// The most aggregates that are held back in one request. Beyond that the cause does not lie in the aggregates, and the
+/// The most aggregates that are held back in one request. With more, the cause is not in the aggregates, and the
 /// request ends.
 const HELD_BACK_MAX: usize = 10_000;
 
@@ -112,7 +112,7 @@ pub(super) async fn commands(
         }
     }
     let dry_run = Parameters::of(&request.uri, &["dry_run"])?.flag("dry_run")?;
-    let options = conditions::options(&request.headers, &arrival, api.command_timeout)?;
+    let options = command_headers::options(&request.headers, &arrival, api.command_timeout)?;
     let wait = options.deadline.map_or(api.command_timeout, |deadline| deadline - arrival.at);
     if body.is_end_stream() {
         return Err(Problem::new(&problem::INVALID_BODY, "the body has no line: send at least one command"));

@@ -60,7 +60,7 @@ impl<P: Iterator<Item = Vec<u8>> + Send + 'static> Chunks<P> {
                 }
             }
             self.current = gathered.into();
-            // Encoding takes time.
+            // Encoding takes time, so other tasks run before the next chunk.
             yield_now().await;
         }
         let chunk = self.current.split_to(self.current.len().min(CHUNK_BYTES));

@@ -13,13 +13,13 @@ use dormouse_projections::{ControlError, QueryError as ListError, WaitError, sto
 use super::commands::unknown;
 use super::problem::{self, Problem};
 
-/// Until a commit ends, a mailbox gets shorter, or a lease is found.
+/// The usual time until a commit ends, a mailbox gets shorter, or another node owns the journal.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Until a draining node has restarted, or is known to be stopped.
+/// The usual time until a draining node has restarted, or is known to be stopped.
 const AFTER_RESTART: Duration = Duration::from_secs(5);
 
-/// Until an operator has freed space on a disk.
+/// The time after which an operator may have freed space on a disk.
 const AFTER_CLEARING: Duration = Duration::from_secs(10);
 
 impl<R: Rejection> From<CommandError<R>> for Problem {
@@ -115,7 +115,7 @@ impl From<store::Error> for Problem {
             store::Error::Unavailable(reason) => {
                 Self::new(&problem::VIEWS_UNAVAILABLE, "the views do not answer").retry_after(SOON).because(reason)
             }
-            // A read needs no space, but a read may be the request that meets the error.
+            // A read needs no space, but the store may report this error to a read, too.
             store::Error::Full(reason) => Self::new(&problem::VIEWS_UNAVAILABLE, "the disk of the views is full")
                 .retry_after(AFTER_CLEARING)
                 .because(reason),

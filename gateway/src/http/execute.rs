@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::address::{Parameters, aggregate_id, segments};
 use super::commands::RESERVED_SEGMENTS;
-use super::conditions::{self, PREFER};
+use super::command_headers::{self, PREFER};
 use super::envelope::Arrival;
 use super::problem::Problem;
 use super::{Api, body};
@@ -53,7 +53,7 @@ where
     let resource = api.resource(address.aggregate_type)?;
     let id = aggregate_id(address.id)?;
     let command = resource.command(address.command)?;
-    let mut options = conditions::options(&request.headers, arrival, api.command_timeout)?;
+    let mut options = command_headers::options(&request.headers, arrival, api.command_timeout)?;
     options.dry_run = Parameters::of(&request.uri, &["dry_run"])?.flag("dry_run")?;
     let deadline = options.deadline.unwrap_or(arrival.at + api.command_timeout);
     let body = body::read(&request.headers, body, api.max_body, deadline).await?;

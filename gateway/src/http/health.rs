@@ -185,7 +185,8 @@ impl Api {
 
     fn event_store(&self) -> Check {
         let health = self.engine.journal().health();
-        // The writer owns the sender of this channel. If it is dropped while the value is `Ready`, the writer has died.
+        // The writer owns the sender of this channel. If it is dropped while the value is `Ready`, the writer has
+        // panicked.
         let has_died = health.has_changed().is_err();
         let stalled = self.engine.journal().stalled();
         let (status, writer) = match *health.borrow() {

@@ -33,7 +33,7 @@ const SCAN_EVENTS_MAX: u64 = 50_000;
 /// The most bytes that are read for one page, for the same reason.
 const SCAN_BYTES_MAX: usize = 64 << 20;
 
-/// Until other clients have read their page.
+/// The usual time until other clients have read their page.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) async fn log(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {

@@ -27,7 +27,7 @@ pub(super) fn describe() {
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> impl IntoResponse {
     api.engine.sample_metrics();
     if let Some(projections) = &api.projections {
-        // Values that come too late keep their last state.
+        // A gauge whose value arrives too late keeps its last value.
         let _in_time = timeout(SAMPLE_TIMEOUT, projections.sample_metrics()).await.is_ok();
     }
     gauge!(STREAMS).set(api.streams.open_now() as f64);

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::address::{Parameters, aggregate_id, decoded, segments};
-use super::conditions::entity_tag;
+use super::command_headers::entity_tag;
 use super::messagepack::Json;
 use super::problem::{self, Problem};
 use super::token::Token;

@@ -13,7 +13,7 @@ use dormouse_kernel::{AggregateId, Timestamp, Version};
 use serde::Serialize;
 
 use super::address::{Parameters, aggregate_id, invalid, segments};
-use super::conditions::{client_has, entity_tag};
+use super::command_headers::{client_has, entity_tag};
 use super::problem::{self, Problem};
 use super::{Api, JSON};
 

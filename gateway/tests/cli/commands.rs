@@ -8,7 +8,8 @@ use tempfile::TempDir;
 
 use super::{closed_pipe, command, ended, printed, restock, run_in, server_in};
 
-const COMMANDS: [&str; 7] = ["serve", "config", "events", "projections", "cache", "migrate", "completions"];
+const COMMANDS: [&str; 9] =
+    ["serve", "config", "events", "import", "projections", "cache", "snapshots", "migrate", "completions"];
 
 #[test]
 fn help_lists_every_command_with_examples() {

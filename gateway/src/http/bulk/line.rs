@@ -8,7 +8,7 @@ use dormouse_kernel::{AggregateId, CommandKey, Version, kebab_case};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::conditions::command_key;
+use crate::http::command_headers::command_key;
 use crate::http::outcome::EncodedOutcome;
 use crate::http::problem::{self, Problem};
 

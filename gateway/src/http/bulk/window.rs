@@ -3,8 +3,8 @@
 //!
 //! Answers are sent in the order of the lines. The commands of one aggregate are carried out one after the other, in
 //! the order of their lines, and those of different aggregates at the same time. If a line's command was not carried
-//! out and may be sent again, all later lines of its aggregate are held back: otherwise the repeated command would come
-//! after them.
+//! out and may be sent again, all later lines of its aggregate are held back: otherwise the repeated command would be
+//! carried out after them.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};

@@ -153,7 +153,7 @@ impl<'de> Deserializer<'de> for &'de Tree {
         visitor: V,
     ) -> Result<V::Value, Mismatch> {
         match self {
-            // Serde takes the fields of a struct in their order, too.
+            // Serde also accepts the fields of a struct in their order, as an array.
             Tree::Object(_) | Tree::Array(_) => self.deserialize_any(visitor),
             other => Err(Mismatch::NotAnObject { found: other.found() }),
         }
@@ -213,7 +213,7 @@ impl<'de> Deserialize<'de> for Tree {
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
-                // JSON has no other numbers.
+                // JSON has neither not-a-number nor infinities, so this is always a number.
                 Ok(Number::from_f64(number).map_or(Tree::Null, Tree::Number))
             }
 

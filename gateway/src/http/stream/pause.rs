@@ -30,7 +30,7 @@ impl ReadPause {
     /// streams there are.
     pub(in crate::http) async fn wait_past(&mut self, head: &mut watch::Receiver<Position>, position: Position) {
         if head.wait_for(|head| *head > position).await.is_err() {
-            // The writer has ended: no more events come, and the streams are about to end.
+            // The writer has ended: there will be no more events, and the streams are about to end.
             std::future::pending::<()>().await;
         }
         if let Some(until) = self.until {

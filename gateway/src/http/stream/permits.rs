@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::http::budget::Budget;
 use crate::http::problem::{self, Problem};
 
-/// Until another stream has ended, probably.
+/// The usual time until another stream has ended.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The limit of open streams. Clones are cheap and share the limit.

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderName};
 
 use crate::http::address::Parameters;
-use crate::http::conditions::{invalid, single};
+use crate::http::command_headers::{invalid, single};
 use crate::http::problem::{self, Problem};
 use crate::http::token::Token;
 

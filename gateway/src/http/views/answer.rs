@@ -11,7 +11,7 @@ use super::freshness::DORMOUSE_MIN_POSITION;
 use crate::http::JSON;
 use crate::http::budget::Share;
 use crate::http::chunks;
-use crate::http::conditions::client_has;
+use crate::http::command_headers::client_has;
 use crate::http::outcome::DORMOUSE_POSITION;
 use crate::http::problem::Problem;
 use crate::http::token::Token;

@@ -1,4 +1,4 @@
-//! The end of a page as a cursor in an address: opaque to clients, and checked when it comes back.
+//! The end of a page as a cursor in an address: opaque to clients, and checked when a client sends it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::ServedView;
 use crate::http::Api;
-use crate::http::conditions::{invalid, single, wait};
+use crate::http::command_headers::{invalid, single, wait};
 use crate::http::envelope::Arrival;
 use crate::http::problem::{self, Problem};
 use crate::http::token::Token;

@@ -54,7 +54,7 @@ pub(crate) struct Rebuild {
     pub(crate) seconds_left: Option<f64>,
 }
 
-/// Parked events: a projection waits with them outside its view.
+/// A page of parked events, which their view does not contain.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ParkedPage {
     pub(crate) parked: Vec<ParkedEvent>,

@@ -40,8 +40,8 @@
 //! - *watches of the root and of `stop`* (`pool/pool.rs`, `pool/supervision.rs`): report the end of the root, and pass
 //!   `stop` on to it. They end with the root.
 //! - *decoders* (`pool/projector/decoding.rs`): decode the parts of a large batch. They end with their batch.
-//! - *operator requests* (`pool/control.rs`): finish an operation although its client has disconnected. They end with
-//!   the operation.
+//! - *operator requests* (`pool/control/request.rs`): finish an operation although its client has disconnected. They
+//!   end with the operation.
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;

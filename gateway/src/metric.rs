@@ -14,8 +14,8 @@ pub(crate) const SLOW_QUERIES: &str = "cqrs_slow_queries_total";
 /// Counter, label `outcome` (`ok`, `refused`, `failed`): lines of bulk requests.
 pub(crate) const BULK_LINES: &str = "dormouse_bulk_lines_total";
 
-/// Buckets of [`QUERY_RESULT_COUNT`]: no document, one document, and pages up to the largest size that is usually
-/// allowed.
+/// Buckets of [`QUERY_RESULT_COUNT`]: no document, one document, and pages up to the default of
+/// `gateway.page_size_max`.
 pub(crate) const RESULT_BUCKETS: &[f64] = &[0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
 /// Registers the help texts with the recorder.

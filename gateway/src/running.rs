@@ -69,8 +69,8 @@ pub enum StartError {
     /// The engine refused the aggregates.
     #[error(transparent)]
     Engine(#[from] dormouse_engine::StartError),
-    /// The views cannot be opened, or a projection is invalid. Only this refuses a start: a view that fails later, or
-    /// has to be rebuilt, does not keep commands from being served.
+    /// The views cannot be opened, or a projection is invalid. Only such an error prevents a start: if a view fails
+    /// later, or has to be rebuilt, commands are served nevertheless.
     #[error(transparent)]
     Views(#[from] ViewsError),
 }
@@ -88,7 +88,7 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
     config.validate()?;
     app.check().map_err(|error| StartError::Unroutable(error.to_string()))?;
     let metrics = telemetry::recorder();
-    // The address is bound first: a second server that was started by mistake must fail before it takes over the
+    // The address is bound first, so that a second server that is started by mistake fails before it takes over the
     // journal of the first one. Listening begins last, so that no client connects before the API can answer.
     let configured = config.gateway.listen;
     let not_listening = |source| StartError::Listen { address: configured, source };
@@ -198,8 +198,8 @@ impl Running {
         let grace = if failed { self.drain_timeout.min(FAILED_GRACE) } else { self.drain_timeout };
         let deadline = Instant::now() + grace;
         info!(timeout = ?grace, "draining");
-        // Streams do not end by themselves. They end no earlier than this: a client that reconnects must find this
-        // server closed, or its stream would start again here.
+        // Streams do not end by themselves. They end only now, when new streams are refused: otherwise a client would
+        // reconnect, and its stream would continue here.
         self.streams.end();
         // If the server task has ended already, there is no receiver.
         let _has_ended = self.shut_down.send(deadline);

@@ -137,7 +137,7 @@ fn send(
         drop(queues);
         let mut senders = senders.into_iter();
         let sent = senders.try_for_each(|sender| sender.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        // A sender that fails makes the reader stop, so the sender's error is the cause.
+        // If a sender fails, the reader stops as well. So the sender's error is reported first.
         sent.and(read)
     })
 }

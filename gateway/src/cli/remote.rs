@@ -19,14 +19,14 @@ use ureq::{Agent, Body};
 use super::Settings;
 use super::failure::WrongArgument;
 
-/// How long a connection may take. A server that is near accepts it at once or not at all.
+/// How long a connection may take. A reachable server accepts it at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a request may take. This is longer than `gateway.request_timeout` usually is, after which the server itself
 /// reports a timeout.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The most bytes of a response. No server sends as many.
+/// The most bytes of a response. No response of a server is that large.
 const RESPONSE_BYTES_MAX: u64 = 64 << 20;
 
 /// The bytes that a segment of a path must encode: all but the unreserved ones (RFC 3986, 2.3).

@@ -52,7 +52,7 @@ pub(super) fn run(app: &App, settings: Settings) -> anyhow::Result<ExitCode> {
             running = app.start_with(config, threads.domain()) => running?,
             signal = signals.next() => return Ok(signal.exit_code()),
         };
-        // The starter may have closed our standard output.
+        // The process that started this one may have closed our standard output.
         let _closed = output::line(format_args!("listening on http://{}", running.address()));
         until_stopped(running, &mut signals).await
     });

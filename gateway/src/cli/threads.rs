@@ -6,9 +6,9 @@
 //! its health. No socket belongs to the domain's runtime, so no connection waits for one of its threads.
 //!
 //! Limits:
-//! - 15 calls that do not return are survived: the 16th thread runs the rest of the domain code.
-//! - With 16 such calls no aggregate decides and no projection projects, until one of the calls returns. Network,
-//!   health and views that are read go on.
+//! - The server survives 15 calls that do not return: the 16th thread runs the rest of the domain code.
+//! - With 16 such calls no aggregate decides and no projection projects, until one of the calls returns. The network,
+//!   health checks and reads of views continue.
 //! - Only a restart frees a thread whose code does not return.
 
 use std::io;

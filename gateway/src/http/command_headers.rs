@@ -30,7 +30,7 @@ pub(super) fn options(headers: &HeaderMap, arrival: &Arrival, longest: Duration)
 }
 
 /// The conversation that the client says the command belongs to. It is stored in the events unchanged. So an invalid
-/// one is refused: the client would look for it in vain.
+/// one is refused: the client would not find it there.
 fn correlation(headers: &HeaderMap) -> Result<Option<&HeaderValue>, Problem> {
     const NAME: &str = "X-Correlation-Id";
     let Some(value) = single(headers, &X_CORRELATION_ID, NAME)? else { return Ok(None) };

@@ -13,7 +13,7 @@ use dormouse_projections::{ControlError, QueryError as ListError, WaitError, sto
 use super::commands::unknown;
 use super::problem::{self, Problem};
 
-/// The usual time until a commit ends, a mailbox gets shorter, or another node owns the journal.
+/// The usual time until a commit ends, a mailbox gets shorter, or another node answers.
 const SOON: Duration = Duration::from_secs(1);
 
 /// The usual time until a draining node has restarted, or is known to be stopped.

@@ -9,8 +9,8 @@ use dormouse_kernel::failpoint::{self, Step};
 use tokio::time::Instant;
 
 use super::address::{Parameters, aggregate_id, segments};
-use super::commands::RESERVED_SEGMENTS;
 use super::command_headers::{self, PREFER};
+use super::commands::RESERVED_SEGMENTS;
 use super::envelope::Arrival;
 use super::problem::Problem;
 use super::{Api, body};

@@ -1,4 +1,4 @@
-//! `/health`: whether the process lives, whether it is ready, and the status of each component.
+//! `/health`: whether the process is alive, whether it is ready, and the status of each component.
 
 mod cache;
 mod projections;
@@ -70,7 +70,7 @@ impl Check {
     }
 }
 
-/// `GET /health`: all components. `database` and `eventStore` are there for monitors that know only these names.
+/// `GET /health`: all components. `database` and `eventStore` are repeated for monitors that expect these names.
 pub(super) async fn all(State(api): State<Arc<Api>>) -> Response {
     let mut worst = Status::Ok;
     let mut checks = Map::new();
@@ -90,7 +90,7 @@ pub(super) async fn all(State(api): State<Arc<Api>>) -> Response {
     answer(worst.as_str(), worst.code(), shown)
 }
 
-/// `GET /health/live`: any response says that the process lives.
+/// `GET /health/live`: any response shows that the process is alive.
 pub(super) async fn live() -> Response {
     answer(Status::Ok.as_str(), StatusCode::OK, json!({}))
 }
@@ -102,7 +102,7 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     let worst = runtime.status.max(event_store.status);
     let code = if worst == Status::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let status = match &runtime.details["lifecycle"] {
-        // The node is leaving: it works, but clients should not be sent to it any more.
+        // The node is leaving or draining: it still works, but no more clients should be sent to it.
         Value::String(lifecycle) if worst == Status::Degraded => lifecycle.clone(),
         _ => worst.as_str().to_owned(),
     };

@@ -2,9 +2,10 @@
 //!
 //! A stream is pulled: the next message is made when the connection has room for it, and the next page of events is
 //! read when the last one has been taken. So a slow client delays only itself, and a stream holds at most one page in
-//! memory. The server gives up a client that takes nothing, as for any other response. A message is sent in chunks. An
-//! event that is larger than a page is read under a share of `gateway.stream_budget`, which the stream keeps until the
-//! client has taken the event. Streams with large events wait for each other in order, and send heartbeats meanwhile.
+//! memory. The server disconnects a client that takes nothing, as for any other response. A message is sent in chunks.
+//! An event that is larger than a page is read under a share of `gateway.stream_budget`, which the stream keeps until
+//! the client has taken the event. Streams with large events wait for each other in order, and send heartbeats
+//! meanwhile.
 //!
 //! A message has an `id` and, as `data`, the event in JSON. It has no `event` name on purpose: a browser's
 //! `EventSource` delivers a named message only to listeners of that name, so an event that is added to the application
@@ -57,7 +58,7 @@ pub(super) const PAGE_BYTES: usize = 128 << 10;
 /// Events that a stream looks at before it yields to other tasks.
 pub(super) const SCAN_EVENTS: usize = 1024;
 
-/// The pause before a stream asks again a journal that did not answer.
+/// The pause before a stream tries again to read a journal that did not answer.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The largest event that may be read beyond a page.
@@ -108,7 +109,7 @@ struct Stream<S> {
     unsent: Bytes,
     /// Memory for an event that is larger than a page, from before it is read until the client has taken it.
     share: Option<Share>,
-    /// Waits for the memory of such an event, which is the next one.
+    /// Waits for that memory, because the next event needs it.
     waiting_share: Option<Pin<Box<dyn Future<Output = Share> + Send>>>,
     /// The last id that was sent to the client.
     sent_id: Option<Token>,

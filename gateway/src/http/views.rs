@@ -129,8 +129,8 @@ impl Views {
 }
 
 impl ServedView {
-    /// The token of the position of a result, which a reader may send back. Its mark is known only at the position of
-    /// the last update, where nearly all results are.
+    /// The token of the position of a result, which a reader may send back. It has a mark only if the result is at the
+    /// latest position of the view, as nearly all results are.
     fn token(&self, at: Position) -> Token {
         let progress = self.reader.progress();
         let progress = progress.borrow();

@@ -1,15 +1,15 @@
-//! Permits bound how many requests are with an aggregate and on the node. Ractor's mailboxes have no bound.
+//! Permits bound how many requests use an aggregate, and how many use the node. Ractor's mailboxes have no bound.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// What the directory, the sweep and the actor share of one activation: how many requests are with the aggregate, and
-/// when it was used last.
+/// What the directory, the sweep and the actor share of one activation: how many requests use the aggregate, and when
+/// it was used last.
 #[derive(Debug)]
 pub(crate) struct ActivationState {
-    /// Requests with the aggregate.
+    /// How many requests hold a permit of the aggregate.
     admitted: AtomicU32,
     /// The time of the last request, in milliseconds since the node started.
     last_used: AtomicU64,
@@ -29,7 +29,7 @@ impl ActivationState {
         }
     }
 
-    /// Admits one more request, unless `limit` are with the aggregate already. The caller must hold the directory's
+    /// Admits one more request, unless `limit` requests use the aggregate already. The caller must hold the directory's
     /// guard, so that this does not race with [`is_unused`](Self::is_unused).
     pub(crate) fn admit(self: &Arc<Self>, now: u64, limit: u32) -> Option<AggregatePermit> {
         if self.admitted.fetch_add(1, Ordering::AcqRel) >= limit {
@@ -109,7 +109,7 @@ impl NodePermits {
         Err(if taken & Self::CLOSED == 0 { PermitRefused::Full } else { PermitRefused::Closed })
     }
 
-    /// From now on no permit is given.
+    /// Stops giving permits.
     pub(crate) fn close(&self) {
         self.taken.fetch_or(Self::CLOSED, Ordering::AcqRel);
     }
@@ -146,7 +146,7 @@ impl Drop for NodePermit {
     }
 }
 
-/// The permits that a request holds while its aggregate has it.
+/// The permits that a request holds until its aggregate answers.
 #[derive(Debug)]
 pub(crate) struct RequestPermits {
     pub(crate) aggregate: AggregatePermit,

@@ -1,4 +1,4 @@
-//! The command bus: it brings commands and reads to the aggregates of one type.
+//! The command bus: it passes commands and reads to the aggregates of one type.
 
 mod past;
 mod recorded_outcomes;
@@ -66,7 +66,7 @@ impl<A: Aggregate> Aggregates<A> {
     /// Carries out a command, and returns once its events are durable.
     ///
     /// If the future is dropped before the command is decided, the command is cancelled. After the decision, the
-    /// command is carried out without its sender.
+    /// command takes effect although its sender no longer waits.
     ///
     /// # Errors
     /// Each error says whether a retry can help. All but [`CommandError::OutcomeUnknown`] and
@@ -200,7 +200,8 @@ impl<A: Aggregate> Aggregates<A> {
         })
     }
 
-    /// The aggregate's actor with a permit. It activates an aggregate that is not live.
+    /// Returns the aggregate's actor and a permit. Activates the aggregate if it is not live. Waits while it falls
+    /// asleep, or if it restarts soon.
     async fn admit(
         &self,
         id: &AggregateId,
@@ -218,7 +219,7 @@ impl<A: Aggregate> Aggregates<A> {
                     return Err(QueryError::AggregateOverloaded);
                 }
                 Admission::FallingAsleep(mut asleep) => {
-                    // The sender is dropped when the aggregate sleeps, so that an error is expected here.
+                    // The sender is dropped when the aggregate sleeps, so an error is the usual result.
                     let waited = timeout_at(deadline, asleep.changed()).await;
                     waited.map_err(|_| QueryError::Expired)?.unwrap_or_default();
                     tokio::task::yield_now().await;
@@ -235,9 +236,10 @@ impl<A: Aggregate> Aggregates<A> {
     }
 }
 
-/// Sends a message, and keeps neither the message nor the reference to the actor. A returned message must be dropped,
-/// or its sender would wait for itself. The reference must be dropped because a message that enters a mailbox while
-/// that is being dropped stays in tokio's channel until its last reference is dropped.
+/// Sends a message, and drops the reference to the actor. If the actor has ended, it also drops the message, because
+/// the caller waits for the answer as long as the message exists. The reference is dropped because a message that
+/// enters a mailbox while the mailbox is being dropped stays in tokio's channel until the last reference to the actor
+/// is dropped.
 fn send<A: Aggregate>(actor: ActorRef<Message<A>>, message: Message<A>) {
     drop(actor.send_message(message));
 }

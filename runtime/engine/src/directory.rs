@@ -13,15 +13,15 @@ use crate::admission::{ActivationState, AggregatePermit};
 use crate::aggregate::Message;
 use crate::passivation::Reason;
 
-/// The entries of one type and shard. Its entry makes sure that an aggregate has one activation at a time.
+/// The entries of one type and shard. An aggregate has at most one entry, and so at most one activation at a time.
 pub(crate) struct Directory<A: Aggregate> {
     entries: DashMap<AggregateId, Entry<A>>,
 }
 
 enum Entry<A: Aggregate> {
-    /// Its actor loads it or has loaded it. The mailbox takes messages.
+    /// Its actor is loading it or has loaded it. The mailbox takes messages.
     Live { actor: ActorRef<Message<A>>, activation: Arc<ActivationState> },
-    /// No request is with it, and none reaches it until it sleeps. Then the sender of `asleep` is dropped.
+    /// No request uses it, and none reaches it until it sleeps. Then the sender of `asleep` is dropped.
     FallingAsleep { activation: Arc<ActivationState>, asleep: watch::Receiver<()> },
     /// Its last activation failed, or an operator has released it. It may start again at `until`.
     Failed { failures: Failures, until: Instant },
@@ -42,7 +42,7 @@ pub(crate) struct PreviousActivations {
 pub(crate) enum Admission<A: Aggregate> {
     /// The actor, with a permit for this request.
     Live(ActorRef<Message<A>>, AggregatePermit),
-    /// Too many requests are with the aggregate.
+    /// Too many requests use the aggregate.
     Full,
     /// The aggregate falls asleep. The caller waits until this channel closes, and asks again.
     FallingAsleep(watch::Receiver<()>),
@@ -95,8 +95,8 @@ impl<A: Aggregate> Directory<A> {
         }
     }
 
-    /// Tells an aggregate to sleep if no request is with it and `may_sleep` agrees. From then on no request reaches its
-    /// actor, so that no command is lost. Returns whether the aggregate was told.
+    /// Tells an aggregate to sleep if no request uses it and `may_sleep` agrees. From then on no request reaches its
+    /// actor, so no command is lost. Returns whether the aggregate was told.
     pub(crate) fn fall_asleep(
         &self,
         id: &AggregateId,
@@ -116,12 +116,12 @@ impl<A: Aggregate> Directory<A> {
         actor.send_message(Message::Sleep(reason, done)).is_ok()
     }
 
-    /// An activation ended in good order. The aggregate sleeps, and its entry is removed.
+    /// Notes that an activation ended in good order. Removes the entry of its aggregate, which sleeps now.
     pub(crate) fn asleep(&self, id: &AggregateId, activation: &Arc<ActivationState>) {
         self.entries.remove_if(id, |_, entry| entry.is_of(activation));
     }
 
-    /// An activation failed.
+    /// Notes that an activation failed, and whether and when the aggregate may start again.
     pub(crate) fn failed(
         &self,
         id: &AggregateId,
@@ -157,7 +157,7 @@ impl<A: Aggregate> Directory<A> {
         quarantined.collect()
     }
 
-    /// Visits the live aggregates with which no request is.
+    /// Visits the live aggregates that no request uses.
     pub(crate) fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &ActivationState)) {
         for entry in &self.entries {
             if let Entry::Live { activation, .. } = entry.value()

@@ -13,13 +13,13 @@ use crate::aggregate::DormantSnapshot;
 /// The tier has this many partitions, each with its own lock and share of the budget.
 const PARTITIONS: usize = 16;
 
-/// What an entry takes besides its bytes, about: the map entry, the LRU links and the name of the aggregate.
+/// About how many bytes an entry takes besides its snapshot: the map entry, the LRU links and the aggregate's name.
 const ENTRY_BYTES: usize = 256;
 
 /// The dormant snapshots of aggregates that sleep. Beyond the budget the least recently used are dropped.
 ///
-/// An entry is valid as long as this node owns the journal without interruption. A wake-up takes the entry out, so that
-/// no entry is older than the journal.
+/// An entry is valid as long as this node owns the journal without interruption. A wake-up takes the entry out, so no
+/// entry lacks events that the journal has.
 #[derive(Debug)]
 pub(crate) struct DormantTier {
     partitions: Vec<Mutex<Partition>>,
@@ -45,7 +45,7 @@ impl DormantTier {
         }
     }
 
-    /// Keeps a snapshot, unless it is larger than the budget of its partition. Others may be dropped for it.
+    /// Keeps a snapshot, unless it is larger than the budget of its partition. Others may be dropped to make room.
     pub(crate) fn put(&self, aggregate: AggregateRef, dormant: DormantSnapshot) {
         let size = size_bytes(&dormant);
         if size > self.partition_budget_bytes {
@@ -82,7 +82,7 @@ impl DormantTier {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// The memory that they take in bytes, about.
+    /// About how many bytes of memory they take.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -68,7 +68,7 @@ impl Engine {
         &self.node.journal
     }
 
-    /// What the engine is doing, and every change of that.
+    /// The state of the engine. The receiver is notified of changes.
     #[must_use]
     pub fn lifecycle(&self) -> watch::Receiver<Lifecycle> {
         self.node.lifecycle()

@@ -177,7 +177,8 @@ impl<R> From<AppendError> for CommandError<R> {
             AppendError::Closed => Self::Draining,
             AppendError::Unavailable(reason) => Self::Unavailable(reason),
             AppendError::Full(reason) => Self::JournalFull(reason),
-            // Another process has appended. The activation loads the aggregate again, so that a retry can succeed.
+            // The journal does not have the events that the decision was based on, or has others. The actor loads the
+            // aggregate again, so a retry can succeed.
             AppendError::VersionConflict { .. } | AppendError::KnownKey { .. } | AppendError::PredecessorFailed => {
                 Self::Undone
             }

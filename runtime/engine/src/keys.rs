@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Hashes of the latest keys of one aggregate, with the version of each command's first event.
 ///
-/// A key takes 16 bytes. A hash that is found may be that of another key (one chance in 2^64 per pair), so that the
-/// journal decides. A key whose hash is not found was not used after `complete_after`.
+/// A key takes 16 bytes. A hash that is found may be that of another key (one chance in 2^64 per pair), so the journal
+/// decides. A key whose hash is not found was not used after `complete_after`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecentKeys {
     seen: VecDeque<(u64, u64)>,

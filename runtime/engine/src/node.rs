@@ -18,8 +18,8 @@ use crate::passivation::{self, IdleScan};
 use crate::snapshotting;
 use crate::supervision::{self, ActorRefs};
 
-/// How many histories are replayed for reads of the past at the same time. Each keeps a thread busy for as long as its
-/// history is: more of them would take the processors from commands, and would finish no earlier.
+/// How many histories are replayed for reads of the past at the same time. A replay keeps a thread busy until its
+/// history ends. More replays would take processors from commands, and would finish no earlier.
 const REPLAYS: usize = 2;
 
 /// What all aggregates of a node share.
@@ -93,7 +93,7 @@ impl Node {
         clock_check::time_after(last, self.clock.now(), self.config.runtime.time_carried_max)
     }
 
-    /// Counts an activation that starts. Over the limit, the sweep is asked to make room.
+    /// Counts an activation that starts. Asks the sweeper to make room if more aggregates are live than allowed.
     pub(crate) fn activation_started(&self) {
         if self.passivation.is_over_limit(self.live.started()) {
             self.actors.request_sweep();
@@ -111,7 +111,7 @@ impl Node {
         }
     }
 
-    /// From running to leaving. In every other state it changes nothing.
+    /// Changes the lifecycle from running to leaving. Changes nothing in any other state.
     pub(crate) fn leave(&self) {
         self.lifecycle.send_if_modified(|lifecycle| {
             let was_running = *lifecycle == Lifecycle::Running;

@@ -13,8 +13,8 @@ use dormouse_kernel::AggregateId;
 pub(crate) use idle_scan::IdleScan;
 pub(crate) use sweep::{Sweep, SweepMessage, Sweeper};
 
-/// Over the limit, a 32nd of the limit more than necessary is unloaded: a sweep looks at every live aggregate, and so
-/// it pays for many activations to come.
+/// If the limit is exceeded, one 32nd of it is unloaded beyond what is necessary. A sweep looks at every live
+/// aggregate, so it should make room for many activations.
 const SLACK: usize = 32;
 
 /// The configured strategy. Times are milliseconds since the node started.
@@ -72,13 +72,13 @@ pub(crate) struct Selection {
 enum Rule {
     /// Those without events, and those that were last used at this time or before.
     Due { idle_since: Option<u64>, idle_after: u64 },
-    /// So many of the least recently used.
+    /// This many of the least recently used.
     LeastRecentlyUsed { count: usize },
     /// All.
     All,
 }
 
-/// What a selection leads to.
+/// The result of a selection.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// In the order in which the aggregates are to be put to sleep. The directories have no order, and the same
@@ -108,8 +108,8 @@ impl Policy {
         Selection::new(Rule::Due { idle_since, idle_after: self.idle_after }, now)
     }
 
-    /// Chooses the least recently used, down to the limit and a little further. `None` if `staying` aggregates keep
-    /// the limit.
+    /// Chooses the least recently used, down to the limit and a little further. `None` if `staying` aggregates are
+    /// within the limit.
     pub(crate) const fn over_limit(&self, staying: usize) -> Option<Selection> {
         if !self.is_over_limit(staying) {
             return None;

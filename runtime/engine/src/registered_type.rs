@@ -37,15 +37,15 @@ pub(crate) struct RegisteredType<A: Aggregate> {
     gauges: Gauges,
 }
 
-/// The aggregates of one type, without the type as a parameter.
+/// A [`RegisteredType`] without its type parameter.
 pub(crate) trait AnyType: Send + Sync {
     fn type_name(&self) -> &'static str;
 
-    /// Visits the live aggregates with which no request is.
+    /// Visits the live aggregates that no request uses.
     fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &ActivationState));
 
-    /// Puts an aggregate to sleep, unless a request is with it or was after `last_used`. Returns whether it was told to
-    /// sleep.
+    /// Puts an aggregate to sleep, unless a request uses it or has used it after `last_used`. Returns whether it was
+    /// told to sleep.
     fn put_to_sleep(&self, id: &AggregateId, last_used: u64, reason: Reason) -> bool;
 
     /// Lets a quarantined aggregate be used again. Returns whether it was quarantined.

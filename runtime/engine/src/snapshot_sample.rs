@@ -11,8 +11,8 @@ use tracing::{error, info};
 
 use crate::metric;
 
-/// How many snapshots of a type are compared. A change of code concerns most aggregates of its type, or few. A sample
-/// finds the former, and `snapshots verify` the latter.
+/// How many snapshots of a type are compared. A change of code affects most aggregates of its type, or only a few. A
+/// sample finds the former, and `snapshots verify` the latter.
 const SAMPLES: u32 = 16;
 
 /// How long all comparisons of a type may take together. If histories are long, fewer comparisons must be enough.
@@ -31,7 +31,7 @@ pub(crate) struct SnapshotSample {
 enum State {
     Sampling { compared: u32, took: Duration },
     Accepted,
-    Rejected(String),
+    Ignored(String),
 }
 
 /// How a snapshot is used.
@@ -68,7 +68,7 @@ impl SnapshotSample {
         match *self.state() {
             State::Sampling { .. } => SnapshotUse::Compare,
             State::Accepted => SnapshotUse::Accept,
-            State::Rejected(_) => SnapshotUse::Ignore,
+            State::Ignored(_) => SnapshotUse::Ignore,
         }
     }
 
@@ -77,13 +77,13 @@ impl SnapshotSample {
         if !is_same {
             self.differing.increment(1);
             let mut state = self.state();
-            if !matches!(*state, State::Rejected(_)) {
+            if !matches!(*state, State::Ignored(_)) {
                 error!(
                     aggregate_type = self.aggregate_type, %snapshot,
                     "a snapshot differs from the fold of its events, snapshots of this type that other programs wrote are \
                      ignored: raise SNAPSHOT_VERSION"
                 );
-                *state = State::Rejected(format!("{snapshot} differs from what its events lead to"));
+                *state = State::Ignored(format!("{snapshot} differs from what its events lead to"));
             }
             return;
         }
@@ -104,7 +104,7 @@ impl SnapshotSample {
     /// Why snapshots of other programs are ignored. `None` if they are not.
     pub(crate) fn ignored_because(&self) -> Option<String> {
         match &*self.state() {
-            State::Rejected(reason) => Some(reason.clone()),
+            State::Ignored(reason) => Some(reason.clone()),
             State::Sampling { .. } | State::Accepted => None,
         }
     }

@@ -55,7 +55,8 @@ impl Policy {
     }
 }
 
-/// How long it takes to read and replay one event of an aggregate type: a moving average over its wake-ups.
+/// How long it takes to read and replay one event of an aggregate type: a moving average over the replays that begin at
+/// the first event.
 #[derive(Debug)]
 pub(crate) struct ReplayCost {
     nanoseconds: AtomicU64,
@@ -69,8 +70,8 @@ impl Default for ReplayCost {
 }
 
 impl ReplayCost {
-    /// Reports that a wake-up replayed `events` in the time `took`. Short replays measure the lookup more than the
-    /// events.
+    /// Reports that a replay read `events` in the time `took`. Short replays are ignored: they measure the lookup more
+    /// than the events.
     pub(crate) fn measured(&self, events: u64, took: Duration) {
         const ENOUGH: u64 = 8;
         if events < ENOUGH {
@@ -78,7 +79,7 @@ impl ReplayCost {
         }
         let sample = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / events;
         let old = self.nanoseconds.load(Ordering::Relaxed);
-        // Two updates at once may lose one sample of many.
+        // Of two concurrent updates, one may be lost.
         self.nanoseconds.store((old.saturating_mul(7).saturating_add(sample)) / 8, Ordering::Relaxed);
     }
 

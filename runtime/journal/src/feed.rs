@@ -26,8 +26,8 @@ pub(crate) use ring::Ring;
 /// Most bytes of one page of a feed, unless the feed wants fewer, or a single event has more.
 const PAGE_BYTES: usize = 8 << 20;
 
-/// How often a feed reads the head from the store once the writer here has ended: what other owners append is not
-/// announced here.
+/// How often a feed reads the head from the store once the writer of this process has ended: events of other owners are
+/// not announced here.
 const POLL: Duration = Duration::from_millis(500);
 
 /// Follows a journal's log from a position on: every event once, in order, without gaps.
@@ -38,9 +38,9 @@ const POLL: Duration = Duration::from_millis(500);
 pub struct Feed {
     journal: Journal,
     head: watch::Receiver<Position>,
-    /// The last event that the feed gave or passed over.
+    /// The position of the last event that the feed returned or passed over.
     position: Position,
-    /// Its chain. `None` before the first.
+    /// The chain of that event. `None` if there is none, or if its chain is not known.
     chain: Option<Chain>,
     /// The last position that is known to be in the log.
     known: Position,
@@ -48,17 +48,17 @@ pub struct Feed {
     polled: Instant,
     /// Most bytes of a page.
     page_bytes: usize,
-    /// Most bytes of a single event beyond that.
+    /// Most bytes of a single event that does not fit a page.
     largest: usize,
     /// The last page ended before the known end of the log.
     is_behind: bool,
-    /// What is read of the log. What comes from memory is filtered by each call.
+    /// Which events are read from the log. Each call filters those from memory.
     filter: Option<LogFilter>,
     /// The fair queue for reading the log.
     turns: Option<CatchUps>,
     /// The pages that feeds share.
     shared: Option<SharedReads>,
-    /// Set while the feed reads the log and shares its pages.
+    /// `Some` while the feed reads the log and shares its pages.
     reading: Option<Reading>,
 }
 
@@ -113,13 +113,14 @@ impl Feed {
         self
     }
 
-    /// Limits a single event to so many bytes, unless it fits a page. Before a larger event the feed stops: it gives
+    /// Limits a single event to so many bytes, unless it fits a page. Before a larger event the feed stops: it returns
     /// nothing, and [is behind](Self::is_behind).
     pub fn set_largest(&mut self, largest: usize) {
         self.largest = largest;
     }
 
-    /// The position of the last event that the feed gave or passed over. Before the first, the position where it began.
+    /// The position of the last event that the feed returned or passed over. Before the first, the position where it
+    /// began.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
@@ -131,18 +132,18 @@ impl Feed {
         self.is_behind
     }
 
-    /// The position and the chain of the last event that the feed gave or passed over, if there was one and its chain
-    /// is known.
+    /// The position and the chain of the last event that the feed returned or passed over, if there was one and its
+    /// chain is known.
     #[must_use]
     pub fn passed(&self) -> Option<(Position, Chain)> {
         self.chain.map(|chain| (self.position, chain))
     }
 
     /// The next events: at least one, at most `limit` (zero counts as one), and no more bytes than fit a page. Waits
-    /// until there are any. Events that this journal commits come at once, those of an owner that took it over within a
-    /// second.
+    /// until there are any. Events that this journal commits are returned at once. Those of an owner that took it over
+    /// are returned within a second.
     ///
-    /// Cancel safe: if the future is dropped, the next call gives the same events.
+    /// Cancel safe: if the future is dropped, the next call returns the same events.
     ///
     /// # Errors
     /// As with [`Journal::read_log`], and if the journal is closed. The next call continues at the same position.
@@ -276,8 +277,8 @@ impl Feed {
         }
     }
 
-    /// Waits until there may be more events. While the writer here owns the journal, no other appends, and the writer
-    /// checks that itself.
+    /// Waits until there may be more events. While the writer of this process owns the journal, no other process
+    /// appends, and the writer checks that itself.
     async fn wait_for_more(&mut self) -> Result<(), ReadError> {
         if self.head.changed().await.is_err() {
             // The writer has ended, so other owners may append.

@@ -2,7 +2,7 @@
 
 use dormouse_kernel::{AggregateRef, NewEvent, Position, RecordedEvent};
 
-/// Most events that one filtered read covers, wanted or not, so that it soon gives its connection back.
+/// Most events that one filtered read covers, wanted or not, so that it soon returns its connection.
 pub(crate) const SCANNED_EVENTS: u64 = 8 << 10;
 
 /// Which events of the log are wanted, by the names under which they are stored.

@@ -63,11 +63,11 @@ impl Journal {
         Ok(Self { shared: Arc::new(Shared { store, queue, snapshots, health, head, ring, stall }) })
     }
 
-    /// Submits a request to the writer, and waits only for a place in the queue. The answer comes through the
-    /// submission, in every case.
+    /// Submits a request to the writer, and waits only for a place in the queue. The callback of the submission is
+    /// called in every case.
     pub async fn submit(&self, submission: Submission) {
         self.shared.stall.submitted();
-        // Most often the queue has room, and then the future need not wait.
+        // The queue usually has room, so the future need not wait.
         let returned = match self.shared.queue.try_send(submission) {
             Ok(()) => return,
             Err(TrySendError::Full(submission)) => match self.shared.queue.send(submission).await {
@@ -86,7 +86,7 @@ impl Journal {
     /// that the writer ended unexpectedly. Then this process does not know the outcome.
     pub async fn append(&self, append: Append) -> Result<Committed, AppendError> {
         let (answer, answered) = oneshot::channel();
-        // If the receiver is gone, the caller has dropped this future and wants no answer.
+        // If the receiver was dropped, the caller has dropped this future and needs no answer.
         let submission = Submission::append(append, None, move |outcome| _ = answer.send(outcome));
         self.submit(submission).await;
         answered.await.unwrap_or(Err(AppendError::Closed))
@@ -140,7 +140,8 @@ impl Journal {
         self.shared.health.clone()
     }
 
-    /// Why the journal takes no appends for now; `None` if it does. It recovers without help.
+    /// Why the journal takes no appends for now. It recovers without help. `None` if it takes appends, or will take
+    /// none ever again.
     #[must_use]
     pub fn outage(&self) -> Option<AppendError> {
         match &*self.shared.health.borrow() {

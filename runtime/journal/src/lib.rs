@@ -4,7 +4,8 @@
 //! [submit](Submission), checks versions and command keys, and commits a batch in one statement (group commit). A
 //! [`Store`] keeps the rows: [`Memory`](store::Memory), [`Sqlite`](store::Sqlite) or [`Postgres`](store::Postgres). One
 //! conformance suite holds all three to the contract on the trait. A [`Feed`] follows the log as it grows.
-//! [`Snapshot`]s are a cache beside the log: losing them loses nothing. `journal.rs` lists the background tasks.
+//! [`Snapshot`]s are a cache beside the log: losing them loses nothing. `gateway/src/background.rs` lists the
+//! background tasks.
 //!
 //! Invariant: the writer answers "success" only after the commit is durable. An outcome that is not known is read from
 //! the store, never guessed.

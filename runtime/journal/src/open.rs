@@ -34,7 +34,7 @@ pub async fn open_reader(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
     store(config, Access::Read).await
 }
 
-/// Brings the schema up to date, and gives its versions before and after. Processes that know the new schema need not
+/// Brings the schema up to date, and returns its versions before and after. Processes that know the new schema need not
 /// stop meanwhile.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ struct Shared {
     page: SharedPage,
 }
 
-/// The first feed that needs the page reads it.
+/// A page of the log. The first feed that needs it reads it.
 pub(crate) type SharedPage = Arc<OnceCell<Arc<[RecordedEvent]>>>;
 
 /// A feed that reads the log.

@@ -138,7 +138,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The latest undamaged snapshot that is part of the wanted state.
     async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Result<Option<Snapshot>, StoreError>;
 
-    /// The ids of aggregates of a type that have snapshots, in order, after one of them.
+    /// The ids of the aggregates of a type that have snapshots, in order: at most `limit` of those after `after`.
     async fn snapshotted(
         &self,
         aggregate_type: &AggregateType,
@@ -172,7 +172,7 @@ pub struct Retention {
     pub keep_sparse: usize,
 }
 
-/// Fewer events are replayed about as fast as a snapshot is read.
+/// The smallest step between sparse snapshots. Fewer events are replayed about as fast as a snapshot is read.
 const SPARSE_STEP_MIN: u64 = 1024;
 
 impl Retention {

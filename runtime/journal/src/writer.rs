@@ -59,7 +59,7 @@ pub(crate) struct Writer {
     store: Arc<dyn Store>,
     options: Options,
     queue: mpsc::Receiver<Submission>,
-    /// Taken from the queue, for a later batch.
+    /// Submissions that were taken from the queue, for the next batches.
     waiting: VecDeque<Submission>,
     health: watch::Sender<Health>,
     announcer: Announcer,
@@ -110,7 +110,7 @@ impl Writer {
                     self.health.send_replace(Health::Closed);
                     return;
                 }
-                // A submission in the moment in which the last batch was finished has not been noted yet.
+                // A submission that arrived while the last batch ended may not have been noted.
                 self.stall.submitted();
                 self.waiting.extend(gathered.drain(..));
                 self.gather_ready().await;
@@ -131,8 +131,8 @@ impl Writer {
     /// Waits for submissions, and takes all that the queue has, up to one batch. `false`: nothing can be submitted any
     /// more.
     ///
-    /// While the queue is empty, a store that did not answer is tried again, so that the journal recovers also while
-    /// it is not used; and the writer checks whether another owner has taken the journal over.
+    /// While the queue is empty, the writer tries again to reach a store that did not answer, so that the journal also
+    /// recovers while it is not used. And it checks whether another owner has taken the journal over.
     async fn receive(&mut self, gathered: &mut Vec<Submission>) -> bool {
         loop {
             let due = self.retry.at().unwrap_or(self.ownership_seen + OWNERSHIP_CHECK);
@@ -143,7 +143,7 @@ impl Writer {
                 }
             }
             if self.retry.at().is_some() {
-                // Its outcome is noted in the health, the metrics and the log.
+                // The outcome is noted in the health, the metrics and the log.
                 let _outcome = self.acquire_again().await;
             } else {
                 self.check_ownership().await;
@@ -154,8 +154,8 @@ impl Writer {
         }
     }
 
-    /// Lets every task run that is ready to, and adds what these tasks submit to the batch. No time passes in which the
-    /// processor would be idle, and under load a batch has several times as many events, of which each costs less.
+    /// Lets all tasks run that are ready, and adds what they submit to the batch. The processor is never idle
+    /// meanwhile. Under load a batch then has several times as many events, and each event costs less.
     async fn gather_ready(&mut self) {
         yield_to_ready_tasks().await;
         while self.waiting.len() < self.options.batch_events

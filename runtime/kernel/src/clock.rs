@@ -26,7 +26,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let now = Timestamp::now();
-        // Truncation cannot leave the range that `now` was in.
+        // The truncated time is always in range, so `now` itself is never returned.
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 }

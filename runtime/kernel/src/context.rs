@@ -36,7 +36,7 @@ impl<'a, A: Aggregate> Context<'a, A> {
         self.emitted.push(event);
     }
 
-    /// The state after the events emitted so far. (`self` in `decide` is the state before the command.)
+    /// The state after the events emitted so far. `self` in `decide` is the state before the command.
     pub fn state(&mut self) -> &A {
         let (before, emitted) = (self.before, &self.emitted);
         self.after.get_or_insert_with(|| {

@@ -84,7 +84,7 @@ mod bytes {
 }
 
 /// A hash over the content of a command. Two commands have equal hashes if and only if they are equal, except for one
-/// chance in 2^63.
+/// chance in 2^64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(u64);
@@ -125,10 +125,10 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// The memory of an event besides its payload and its metadata, in bytes, about.
+    /// About how many bytes of memory an event takes besides its payload and its metadata.
     pub const ROW_BYTES: usize = 160;
 
-    /// The memory of the event in bytes, about.
+    /// About how many bytes of memory the event takes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.payload.len() + self.metadata.len() + Self::ROW_BYTES

@@ -30,7 +30,7 @@ pub enum RestartDecision {
     },
     /// Give up: the actor has failed too often.
     GiveUp {
-        /// The last problem, and how often it failed.
+        /// The last problem, and how often the actor has failed.
         reason: String,
     },
 }

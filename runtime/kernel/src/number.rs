@@ -56,7 +56,7 @@ number! {
     Epoch
 }
 
-/// A fixed part of all aggregates: `crc32("{type}/{id}") % 1024`. Shards and journals own ranges of slices.
+/// A fixed part of all aggregates: `crc32("{type}/{id}") % 1024`. Each shard has a range of slices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Slice(u16);

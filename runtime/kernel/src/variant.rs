@@ -1,7 +1,7 @@
 //! Enum variants by name: finds the variant for a command's path segment or an event's stored name.
 //!
-//! Commands and events are ordinary serde enums. Only this module splits them into name and fields and joins them
-//! again, for every format of the fields.
+//! Commands and events are ordinary serde enums. This module makes a variant of a name and fields in any format, and
+//! finds the name of a variant.
 
 mod alias;
 mod name;

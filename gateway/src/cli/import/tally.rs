@@ -16,7 +16,7 @@ use crate::cli::projections::grouped;
 /// The time between two lines about the progress, if there is no terminal for a bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many refused lines are printed. More of them say nothing new.
+/// How many refused lines are printed. More would only fill the terminal.
 const REFUSALS_PRINTED: u64 = 20;
 
 /// The counts of a running import.
@@ -71,7 +71,7 @@ impl Tally {
         }))
     }
 
-    /// A command was carried out, now or earlier.
+    /// Counts a command that was carried out, now or earlier.
     pub(super) fn done(&self, line: &PreparedLine, replayed: bool) {
         self.count(|counts| {
             counts.summary.done += 1;
@@ -80,7 +80,7 @@ impl Tally {
         });
     }
 
-    /// A command was refused.
+    /// Counts a command that was refused, and reports it.
     pub(super) fn refused(&self, line: &PreparedLine, problem: &Value) {
         self.count(|counts| {
             let what = format!("line {}: {} ({})", line.number, detail(problem), problem["status"]);
@@ -89,7 +89,7 @@ impl Tally {
         });
     }
 
-    /// A line is not a command.
+    /// Counts a line that is not a command, and reports it.
     pub(super) fn invalid_line(&self, number: u64, text: &[u8], what: &str) {
         self.count(|counts| {
             counts.fail(&format!("line {number}: {what}"), text.trim_ascii());
@@ -97,12 +97,12 @@ impl Tally {
         });
     }
 
-    /// A line was blank.
+    /// Counts the bytes of a blank line.
     pub(super) fn blank_line(&self, bytes: usize) {
         self.count(|counts| counts.advance(bytes));
     }
 
-    /// The import makes no progress.
+    /// Reports why the import makes no progress.
     pub(super) fn waiting(&self, cause: &str) {
         self.count(|counts| {
             if counts.waiting_for.as_deref() != Some(cause) {
@@ -112,7 +112,7 @@ impl Tally {
         });
     }
 
-    /// The import has ended.
+    /// Ends the display, and returns the result.
     pub(super) fn end(&self) -> Summary {
         self.count(|counts| {
             if let Some(bar) = &counts.bar {
@@ -185,7 +185,7 @@ impl Counts {
 }
 
 impl Summary {
-    /// Whether every line was carried out. A refused line that could not be written down counts as well.
+    /// Whether every line was carried out. It is false as well if a refused line could not be written to the file.
     pub(super) fn is_complete(&self) -> bool {
         self.failed == 0 && self.write_error.is_none()
     }

@@ -175,7 +175,7 @@ pub(super) fn release(
         };
         bar.inc(1);
         let released: ReleaseResult = match remote.post(&format!("{}/{address}", path(name)), &body) {
-            // Another operator was faster.
+            // Another operator has released the aggregate meanwhile.
             Err(error) if selection.all && error.is("not-parked") => {
                 gone += 1;
                 continue;

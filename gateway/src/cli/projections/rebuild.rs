@@ -15,7 +15,7 @@ use crate::admin::Projection;
 use crate::cli::remote::{Connection, Remote, RemoteError};
 use crate::cli::{output, serve};
 
-/// The time between two polls: short enough for a bar that moves, and no load for a server.
+/// The time between two polls: short enough for a bar that moves smoothly, and hardly any load for the server.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The time between two lines about the progress, if there is no terminal for a bar.

@@ -1,4 +1,4 @@
-//! A rebuild, as polls of the server show it.
+//! The progress of a rebuild, derived from polls of the server.
 
 use std::time::Duration;
 
@@ -43,11 +43,11 @@ pub(super) struct RebuildOutcome {
     pub(super) position: u64,
 }
 
-/// Polls without the new build after which it is gone. In between, a build may be neither in progress nor served for a
-/// moment.
+/// After so many polls without the new build, it counts as cancelled. For a moment, a build may be neither in progress
+/// nor served.
 const GONE_POLLS: usize = 2;
 
-/// The same for a rebuild that was not seen yet: a projection that retries takes its time to begin.
+/// The same for a rebuild that was not seen yet: a projection that retries may need some seconds to begin.
 const NOT_BEGUN_POLLS: usize = 50;
 
 impl RebuildTracker {
@@ -166,8 +166,8 @@ mod tests {
         }
     }
 
-    fn outcome(sight: RebuildStatus) -> RebuildOutcome {
-        let RebuildStatus::Ended(outcome) = sight else { panic!("{sight:?}") };
+    fn outcome(status: RebuildStatus) -> RebuildOutcome {
+        let RebuildStatus::Ended(outcome) = status else { panic!("{status:?}") };
         outcome
     }
 

@@ -14,8 +14,8 @@ use crate::http::address::Parameters;
 use crate::http::problem::Problem;
 use crate::http::{Api, json};
 
-/// The current configuration. A change holds the lock until the components have taken it over, so that two changes do
-/// not mix.
+/// The current configuration. A change holds the lock until it is applied to the components, so that two changes do not
+/// mix.
 pub(in crate::http) struct LiveConfig(Mutex<Config>);
 
 impl LiveConfig {

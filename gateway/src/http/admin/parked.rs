@@ -100,7 +100,7 @@ pub(super) async fn skip(State(api): State<Arc<Api>>, request: Request) -> Resul
     }
     let retried = projections.skip(&name, &aggregate, position).await?;
     let Retried { released, still_parked } = &retried;
-    // From now on the view differs from what the events alone would lead to.
+    // A warning, because from now on the view does not follow from the events alone.
     warn!(projection = name, %aggregate, %position, released, parked = still_parked.is_some(), request_id, "skipped an event");
     Ok(answer_released(&aggregate, &retried))
 }

@@ -21,7 +21,8 @@ use crate::http::problem::{self, Problem};
 use crate::http::views::state_name;
 use crate::http::{Api, json};
 
-/// How long a response waits for a rebuild to become visible. After that the client has to ask again.
+/// How long a response waits for a rebuild to become visible. After that the response is sent without it, and the
+/// client has to poll.
 const BEGINNING: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]

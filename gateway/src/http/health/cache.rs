@@ -1,5 +1,5 @@
-//! The cache of views: what it holds, and how often it could answer. Its status is always `ok`: without the cache, the
-//! views are read.
+//! The cache of views: what it holds, and how often it could answer. Its status is always `ok`: without the cache,
+//! reads go to the store of the views.
 
 use dormouse_projections::Projections;
 use serde_json::{Value, json};

@@ -13,10 +13,10 @@ use super::{Check, PING_TIMEOUT, Status};
 use crate::http::Api;
 use crate::http::views::{ServedView, state_name};
 
-/// With this lag in events, a view is out of date for its readers.
+/// A view that is this many events behind is reported as degraded.
 const BEHIND: u64 = 1000;
 
-/// Measures how long a view has been behind without progress. It knows the view only from the calls of
+/// Measures how long a view has been behind without progress. It sees the view only in the calls of
 /// [`observe`](Self::observe).
 #[derive(Debug, Default)]
 pub(in crate::http) struct StallTimer(Mutex<Option<(Position, Instant)>>);
@@ -45,8 +45,8 @@ impl Api {
         let journal = self.engine.journal();
         let known = *journal.head().borrow();
         // Other nodes append too, and this node's head does not show their events.
-        let started = timeout(PING_TIMEOUT, journal.ping()).await;
-        let head = started.ok().and_then(Result::ok).map_or(known, |head| head.max(known));
+        let pinged = timeout(PING_TIMEOUT, journal.ping()).await;
+        let head = pinged.ok().and_then(Result::ok).map_or(known, |head| head.max(known));
         let mut worst = Status::Ok;
         let mut shown = Vec::new();
         for view in self.views.iter() {

@@ -13,8 +13,8 @@ use crate::http::token::Token;
 /// The limit of one read of a history.
 const READ_LIMIT: PageLimit = PageLimit::events(100).bytes(PAGE_BYTES);
 
-/// A stream that is further behind the head than this reads the aggregate's history: most events of the log belong to
-/// other aggregates. The journal has nearer events in memory.
+/// A stream that is further behind the head than this reads the aggregate's history, because most events of the log
+/// belong to other aggregates. The journal keeps the events that are nearer to the head in memory.
 const FAR_BEHIND: u64 = 16 << 10;
 
 /// Follows an aggregate: first its history, then its events in the log.

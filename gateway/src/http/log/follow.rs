@@ -16,7 +16,7 @@ pub(super) struct Log {
     head: watch::Receiver<Position>,
     filter: Filter,
     pause: ReadPause,
-    /// The token at which it began.
+    /// The token at which the stream began.
     start: Token,
 }
 

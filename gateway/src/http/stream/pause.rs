@@ -18,7 +18,7 @@ pub(in crate::http) struct ReadPause {
 }
 
 impl ReadPause {
-    /// The stream has read on, and found no wanted event.
+    /// Begins a pause, because the stream has read further and found no wanted event.
     pub(in crate::http) fn found_nothing(&mut self) {
         self.until = Some(Instant::now() + PAUSE);
     }

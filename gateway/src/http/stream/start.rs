@@ -37,7 +37,7 @@ impl Start {
     }
 }
 
-/// The client has seen more than the journal has. Waiting does not help, so the problem has no time to retry.
+/// The problem of a client that has seen more than the journal has. Waiting does not help, so it has no time to retry.
 pub(in crate::http) fn beyond_end(what: &str) -> Problem {
     let detail = format!(
         "{what}: this is not the journal that the client has followed, or it was restored to an earlier state. \

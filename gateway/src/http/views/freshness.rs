@@ -24,7 +24,7 @@ const MIN_POSITION: HeaderName = HeaderName::from_static("dormouse-min-position"
 /// waits for the view instead.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The part of the request's time that is kept for the read itself.
+/// The part of the request's time that is reserved for the read itself.
 pub(super) fn margin(request_timeout: Duration) -> Duration {
     (request_timeout / 10).min(Duration::from_secs(1))
 }
@@ -48,8 +48,9 @@ impl Api {
         Ok(wanted)
     }
 
-    /// A token was given out after its event was durable. So a position beyond the end of the log belongs to another
-    /// journal, or to this one before it was restored from a backup. Waiting for it would only hide that.
+    /// Refuses a position beyond the end of the log. A token is issued only after its event is durable. So such a
+    /// position belongs to another journal, or to this one before it was restored from a backup. Waiting for it would
+    /// only hide that.
     async fn refuse_other_journal(&self, wanted: Position) -> Result<(), Problem> {
         let journal = self.engine.journal();
         if *journal.head().borrow() >= wanted {
@@ -66,7 +67,7 @@ impl Api {
     }
 }
 
-/// Refuses a result that is older than the requested position: the view was rebuilt in between.
+/// Refuses a result that is older than the requested position: the view was reset or lost in between.
 pub(super) fn refuse_stale(at: Position, wanted: Position) -> Result<(), Problem> {
     if at >= wanted { Ok(()) } else { Err(WaitError::Behind { at, wanted }.into()) }
 }

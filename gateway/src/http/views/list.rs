@@ -75,9 +75,9 @@ fn body(page: Page, selection: &Selection, next: Option<String>) -> Result<(Vec<
 fn next(uri: &Uri, cursor: &str) -> String {
     let is_cursor =
         |pair: &str| query_text(pair.split('=').next().unwrap_or_default()).is_ok_and(|name| name == CURSOR);
-    let started = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_cursor(pair));
+    let others = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !is_cursor(pair));
     let mut next = format!("{}?", uri.path());
-    for pair in started {
+    for pair in others {
         next.push_str(pair);
         next.push('&');
     }

@@ -7,8 +7,8 @@ use serde_json::Value;
 /// The most names in a path that is listed. Documents may be deeper, but such paths do not help in a message.
 const LISTED_DEPTH: usize = 3;
 
-/// The most schemas that are searched for one name (references, alternatives). The limit is needed because a type may
-/// contain itself.
+/// The most schemas (references, alternatives) that are followed in the search for one name. A type may contain itself,
+/// so there must be a limit.
 const STEPS: u8 = 32;
 
 /// The JSON Schema of a view's documents.
@@ -74,7 +74,7 @@ impl Shape {
 fn is_anything(schema: &Value) -> bool {
     match schema {
         Value::Bool(is_anything) => *is_anything,
-        Value::Object(said) => said.keys().all(|key| matches!(key.as_str(), "description" | "title" | "default")),
+        Value::Object(schema) => schema.keys().all(|key| matches!(key.as_str(), "description" | "title" | "default")),
         _ => false,
     }
 }

@@ -16,7 +16,7 @@ use crate::passivation::Reason;
 use crate::registered_type::RegisteredType;
 
 /// Reports to the directory how the activation ended, when it is dropped. Unless [`asleep`](Self::asleep) was called,
-/// it has failed: a panic, a kill, and an actor that did not start all end here.
+/// it counts as failed: a panic, a kill and a failed start are reported in no other way.
 pub(crate) struct Activation<A: Aggregate> {
     pub(super) registered: Arc<RegisteredType<A>>,
     pub(super) id: AggregateId,
@@ -62,14 +62,14 @@ impl<A: Aggregate> Activation<A> {
         }
     }
 
-    /// The aggregate sleeps. Its entry is removed, and requests that wait for that may activate it again.
+    /// Notes that the aggregate sleeps. Removes its entry from the directory, so requests may activate it again.
     pub(super) fn asleep(&mut self, reason: Reason) {
         counter!(metric::PASSIVATIONS, "reason" => reason.label()).increment(1);
         self.registered.directory(&self.id).asleep(&self.id, &self.state);
         self.end = End::Asleep;
     }
 
-    /// The aggregate cannot be used until an operator releases it.
+    /// Notes that the aggregate cannot be used until an operator releases it.
     pub(super) fn quarantine(&mut self, reason: String) {
         self.end = End::Unusable(reason);
     }
@@ -79,7 +79,7 @@ impl<A: Aggregate> Activation<A> {
         let now = Instant::now().into_std();
         let decision = match std::mem::replace(&mut self.end, End::Asleep) {
             End::Asleep => return,
-            // The actor ends because the engine does. That is no failure of the aggregate.
+            // The actor ends because the engine ends. The aggregate has not failed.
             End::Open if self.registered.node.is_stopping() => RestartDecision::Restart { until: now },
             End::Open => {
                 counter!(metric::FAILURES).increment(1);
@@ -98,7 +98,8 @@ impl<A: Aggregate> Activation<A> {
 impl<A: Aggregate> Drop for Activation<A> {
     fn drop(&mut self) {
         self.report_to_directory();
-        // After the report no sweep can send it to sleep, so that the count of those that fall asleep stays right.
+        // Only after the report, because no sweep can then tell the aggregate to sleep. So the count of those that fall
+        // asleep stays correct.
         self.registered.activation_ended(&self.state);
     }
 }

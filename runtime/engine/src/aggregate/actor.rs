@@ -40,7 +40,7 @@ pub(crate) struct ActorState<A: Aggregate> {
     activation: Activation<A>,
     /// The aggregate, or why it could not be loaded.
     loaded: Result<LoadedAggregate<A>, LoadError>,
-    /// The appends since the aggregate was loaded, and how much of it is durable.
+    /// The appends since the aggregate was loaded, and the version up to which they are durable.
     session: Arc<AppendSession>,
 }
 
@@ -61,7 +61,8 @@ impl<A: Aggregate> Actor for AggregateActor<A> {
         let loaded = load(&activation.registered, &activation.id).await;
         let mut state = ActorState { activation, loaded, session: Arc::new(AppendSession::new(Version::ZERO)) };
         state.begin_session();
-        // An error here would drop the messages that are in the mailbox already, without an answer.
+        // An error here would count as a failure of the aggregate. Instead, each message is answered with the error in
+        // `loaded`.
         Ok(state)
     }
 
@@ -99,12 +100,13 @@ impl<A: Aggregate> ActorState<A> {
         }
     }
 
-    /// The aggregate to work on. If an append failed, nothing that was decided since then will happen, and the
+    /// Returns the loaded aggregate. If an append has failed, no later decision of its session takes effect, so the
     /// aggregate is loaded again.
     async fn ensure_loaded(&mut self) -> Result<&mut LoadedAggregate<A>, LoadError> {
         let must_load = self.session.is_broken() || matches!(self.loaded, Err(LoadError::Unavailable(_)));
         if must_load && let Some(AppendError::Unavailable(reason)) = self.activation.registered.node.journal.outage() {
-            // What there is to load is not known before the outage is over. An attempt would delay all requests.
+            // It is not known before the end of the outage which events are durable. An attempt to load would delay all
+            // requests.
             return Err(LoadError::Unavailable(reason));
         }
         if self.loaded.is_ok() && self.session.is_broken() {
@@ -155,7 +157,7 @@ impl<A: Aggregate> ActorState<A> {
             Ok(Ok(decision)) if dry_run || decision.append.is_none() => {
                 let unplaced = self.without_events(decision);
                 let head = (!dry_run).then(|| self.activation.registered.node.journal.head());
-                // Read the head when the answer leaves: then it covers everything that the decision rests on.
+                // The head is read when the answer is sent, so it covers everything that the decision is based on.
                 let outcome = move || Outcome { position: head.map(|head| *head.borrow()), ..unplaced };
                 self.answer_when_durable(reply, permits, move || Ok(outcome())).await;
             }
@@ -284,7 +286,7 @@ impl<A: Aggregate> ActorState<A> {
         .await;
     }
 
-    /// Unloads the aggregate. No request is with it and none can reach it, so that everything it decided is durable.
+    /// Unloads the aggregate. No request uses it and none can reach it, so everything that it decided is durable.
     async fn sleep(&mut self, reason: Reason, done: watch::Sender<()>) {
         failpoint::reach(Step::FallingAsleep);
         let registered = Arc::clone(&self.activation.registered);
@@ -323,7 +325,8 @@ fn decide_unwinding<A: Aggregate>(
     catch_unwind(AssertUnwindSafe(|| loaded.decide(&activation.registered, &activation.id, command)))
 }
 
-/// Answers. The permits are returned first, so that a sender may send its next command as soon as it has the answer.
+/// Sends the answer. The permits are returned first, so that a sender may send its next command as soon as it has the
+/// answer.
 pub(super) fn answer<A: Aggregate>(reply: oneshot::Sender<Answer<A>>, permits: RequestPermits, answer: Answer<A>) {
     drop(permits);
     // A sender that hung up after the decision can find the outcome by its key.

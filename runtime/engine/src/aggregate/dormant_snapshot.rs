@@ -33,7 +33,7 @@ impl DormantSnapshot {
         self.bytes.len()
     }
 
-    /// A snapshot of so many bytes, which do not decode.
+    /// A snapshot of this many bytes, which do not decode.
     #[cfg(test)]
     pub(crate) fn of_bytes(version: u64, bytes: usize) -> Self {
         let (chain, recorded_at) = (Chain::ROOT, Timestamp::UNIX_EPOCH);

@@ -6,7 +6,8 @@ use dormouse_kernel::{Aggregate, Chain, CodecError, EventCodec, RecordedEvent, T
 use crate::aggregates::VersionedState;
 use crate::keys::RecentKeys;
 
-/// The state of a live aggregate after all events that it has decided, durable or not, with what belongs to it.
+/// The state of an aggregate, with its version, chain and recent keys. That of a live aggregate includes all events
+/// that it has decided, durable or not.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LoadedAggregate<A> {
     pub(super) state: A,

@@ -15,8 +15,8 @@ use crate::metric;
 use crate::registered_type::RegisteredType;
 use crate::snapshot_sample::SnapshotUse;
 
-/// How much of a history is read at a time. Many aggregates are loaded at once, so that only a few large events fit a
-/// page. Most histories of small events are one page.
+/// How much of a history is read at a time. Many aggregates are loaded at once, so a page has room for only a few large
+/// events. Most histories of small events are one page.
 const PAGE: PageLimit = PageLimit::events(512).bytes(256 << 10);
 
 /// A time that is at most this long ago counts as the present: the client that asks for it may be slow, or have another
@@ -73,7 +73,7 @@ pub(super) async fn load<A: Aggregate>(
     Ok(loaded)
 }
 
-/// Loads a past state for a reader. It is the latest state if there are not as many events as asked for.
+/// Loads a past state for a reader. If the aggregate has fewer events than asked for, it is the latest state.
 pub(crate) async fn load_as_of<A: Aggregate>(
     registered: &RegisteredType<A>,
     id: &AggregateId,

@@ -16,7 +16,8 @@ pub(crate) enum Message<A: Aggregate> {
     Command(Delivery<A>),
     /// Answer with the current state.
     Read(Reading<A>),
-    /// Unload the aggregate: no request is with it, and none can reach it. The sender is dropped once it sleeps.
+    /// Unload the aggregate: no request uses it, and none can reach it. The sender is dropped once the aggregate
+    /// sleeps.
     Sleep(Reason, watch::Sender<()>),
 }
 

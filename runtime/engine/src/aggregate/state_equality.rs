@@ -6,14 +6,14 @@ use dormouse_kernel::{CodecError, decode, encode};
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// Whether two states have the same encoding. The order of entries does not count, because that of a hash map or set
-/// differs from one encoding to the next.
+/// Whether two states have the same encoding. The order of elements and entries does not count, because that of a hash
+/// map or set differs from one encoding to the next.
 pub(super) fn states_equal<A: Serialize>(one: &A, other: &A) -> Result<bool, CodecError> {
     let (one, other) = (encode(one)?, encode(other)?);
     Ok(one == other || decode::<CanonicalValue>(&one)? == decode::<CanonicalValue>(&other)?)
 }
 
-/// A value in MessagePack with its entries sorted.
+/// A value in MessagePack with its elements and entries sorted.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum CanonicalValue {
     Nil,

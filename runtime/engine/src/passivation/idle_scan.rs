@@ -1,4 +1,4 @@
-//! When the next scan for idle aggregates can find one. It keeps the sweep from looking at all live aggregates in vain.
+//! When the next scan for idle aggregates can find one. Without it, every sweep would look at all live aggregates.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,12 +17,12 @@ impl IdleScan {
             .is_ok()
     }
 
-    /// The scan found that no aggregate is due before this time.
+    /// Ends a scan which found that no aggregate is due before this time.
     pub(crate) fn finish(&self, none_due_before: u64) {
         self.none_due_before.fetch_min(none_due_before, Ordering::AcqRel);
     }
 
-    /// The next sweep scans in any case: an aggregate without events is live, or a scan was not finished.
+    /// Makes the next sweep scan in any case, because an aggregate without events is live, or a scan was not finished.
     pub(crate) fn invalidate(&self) {
         self.none_due_before.store(0, Ordering::Release);
     }

@@ -22,12 +22,12 @@ pub(crate) struct Sweep {
 /// The actor that sweeps at regular intervals, and when there are more live aggregates than allowed.
 pub(crate) struct Sweeper;
 
-/// The messages of the [`Sweeper`]. Its mailbox holds one of each kind at most.
+/// The messages of the [`Sweeper`]. Its mailbox holds at most one of each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SweepMessage {
     /// `passivation.sweep_interval` has passed since the last regular sweep ended.
     Tick,
-    /// There are more live aggregates than allowed. It is sent once until the sweep begins.
+    /// There are more live aggregates than allowed. It is not sent again until a sweep begins.
     MakeRoom,
 }
 

@@ -12,7 +12,7 @@ use crate::passivation::SweepMessage;
 pub(crate) struct ActorRefs {
     shards: Vec<Replaceable<ActorCell>>,
     sweeper: Replaceable<ActorRef<SweepMessage>>,
-    /// The sweeper has a request that it has not begun to serve.
+    /// The sweeper has a request and has not begun to sweep.
     sweep_requested: AtomicBool,
 }
 
@@ -57,7 +57,7 @@ impl ActorRefs {
         }
     }
 
-    /// A sweep begins: an activation over the limit from now on makes a new request.
+    /// Notes that a sweep begins. The next activation over the limit makes a new request.
     pub(crate) fn sweep_begins(&self) {
         self.sweep_requested.store(false, Ordering::Relaxed);
     }

@@ -1,7 +1,7 @@
 //! A shard supervises the aggregates of one range of slices.
 //!
 //! Commands do not pass through it. Ractor reports every start and end of a child to its mailbox, ahead of messages: a
-//! shard that also routed commands would starve while many aggregates come and go.
+//! shard that also routed commands would starve while many aggregates start and end.
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tracing::error;

@@ -40,7 +40,7 @@ pub(super) struct Batch {
 }
 
 impl Ring {
-    /// Takes a commit that is durable. Without feeds there is nothing to do.
+    /// Adds a commit that is durable. Without feeds it does nothing.
     pub(crate) fn push(&self, committed: Vec<Placed>) {
         if self.feeds.load(Ordering::Relaxed) == 0 || committed.is_empty() {
             return;
@@ -108,7 +108,7 @@ impl Ring {
 }
 
 impl Recent {
-    /// Adds a commit. Gives back those that there is no room for, so that the caller drops them without the lock.
+    /// Adds a commit. Returns the commits that no longer fit, so that the caller drops them without the lock.
     fn push(&mut self, batch: Batch) -> Vec<Batch> {
         let mut dropped = Vec::new();
         if self.batches.back().is_some_and(|last| last.last().next() != batch.first()) {

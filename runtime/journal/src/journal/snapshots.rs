@@ -14,10 +14,10 @@ use crate::metric;
 use crate::snapshot::{AsOf, Snapshot};
 use crate::store::Store;
 
-/// Snapshots that wait to be written. They are a cache: past this, new ones are dropped and taken again later.
+/// Most snapshots that wait to be written. Further ones are dropped: snapshots are a cache, and are taken again later.
 pub(super) const QUEUE: usize = 256;
 
-/// Snapshots written in one transaction.
+/// Most snapshots that are written in one transaction.
 const BATCH: usize = 64;
 
 impl Journal {
@@ -32,7 +32,7 @@ impl Journal {
         })
     }
 
-    /// The ids of aggregates of a type that have snapshots, in order, after one of them.
+    /// The ids of the aggregates of a type that have snapshots, in order: at most `limit` of those after `after`.
     ///
     /// # Errors
     /// If the store does not answer.

@@ -67,7 +67,7 @@ pub struct Sqlite {
     readers: Arc<Readers>,
     events: Events,
     snapshots: Snapshots,
-    /// `None`: another process owns the files.
+    /// `None` after [`close`](Store::close), or if the journal was opened for reading.
     wals: Mutex<Option<WalWatch>>,
     /// Runs while this process owns the log.
     indexer: Mutex<Option<Indexer>>,

@@ -1,4 +1,4 @@
-//! Losing the store and acquiring it again, and losing the journal to another owner.
+//! What the writer does if the store does not answer, and if another owner takes the journal over.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Health, Writer};
 use crate::error::{AppendError, StoreError};
 use crate::metric;
 
-/// Between attempts to reach a store that does not answer.
+/// The pauses between attempts to reach a store that does not answer.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(20), longest: Duration::from_secs(1) };
 
 impl Writer {
@@ -50,7 +50,7 @@ impl Writer {
         self.health.send_replace(Health::Ready);
     }
 
-    /// Notes an error of the store. Gives what to answer to the submitters.
+    /// Notes an error of the store. Returns the error to answer the submitters with.
     pub(super) fn failed(&mut self, operation: &'static str, error: &StoreError) -> AppendError {
         if *error == StoreError::Fenced {
             return self.fenced();
@@ -84,7 +84,7 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    /// Counts one more failure, and gives the pause after it.
+    /// Counts one more failure, and returns the pause after it.
     pub(super) fn next_pause(&mut self) -> Duration {
         self.failures += 1;
         BACKOFF.pause_after(self.failures)
@@ -100,7 +100,7 @@ impl Retry {
         self.next.as_ref().map(|(at, _)| *at)
     }
 
-    /// What to answer instead of trying again before it is time.
+    /// The error to answer with if it is too early for the next attempt.
     fn too_early(&self) -> Option<AppendError> {
         self.next.as_ref().filter(|(at, _)| Instant::now() < *at).map(|(_, refusal)| refusal.clone())
     }

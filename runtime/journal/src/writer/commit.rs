@@ -1,4 +1,4 @@
-//! The way of a batch: check, commit, announce, answer.
+//! Processes a batch: checks it, commits it, announces it, and answers its submitters.
 
 use dormouse_kernel::Position;
 use dormouse_kernel::failpoint::{self, Step};
@@ -12,8 +12,8 @@ use crate::append::Placed;
 use crate::error::{AppendError, CommitError, StoreError};
 use crate::metric;
 
-/// How often a batch is committed again whose outcome turned out to be "not committed", before it is refused: the batch
-/// itself may be what makes the store fail.
+/// How often the commit of a batch is tried, if the outcome of each attempt is unknown at first and then turns out to
+/// be "not committed". After that the batch is refused: it may itself be what makes the store fail.
 const COMMIT_ATTEMPTS: u32 = 3;
 
 impl Writer {
@@ -36,7 +36,7 @@ impl Writer {
         batch.answer(&self.metrics);
     }
 
-    /// Makes sure that this writer owns the journal, and checks every append of the batch against it. Gives the head
+    /// Makes sure that this writer owns the journal, and checks every append of the batch against it. Returns the head
     /// that the batch follows.
     async fn prepare(&mut self, batch: &mut CommitBatch) -> Result<Position, AppendError> {
         let position = match self.position {
@@ -48,7 +48,7 @@ impl Writer {
         Ok(position)
     }
 
-    /// Commits the appends of `batch`, and gives them back once they are durable.
+    /// Commits the appends of `batch`, and returns them once they are durable.
     async fn commit(&mut self, placed: Vec<Placed>, batch: &mut CommitBatch) -> Result<Vec<Placed>, AppendError> {
         if placed.is_empty() {
             return Ok(placed);

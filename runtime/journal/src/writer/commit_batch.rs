@@ -78,7 +78,7 @@ impl CommitBatch {
         (Self { entries }, None)
     }
 
-    /// Whether one of its appends belongs to this append session.
+    /// Whether the batch has an append of this append session.
     pub(super) fn has_appends_of(&self, session: &Arc<AppendSession>) -> bool {
         self.entries.iter().any(|entry| match entry {
             Entry::Append { pending, .. } => pending.belongs_to(session),
@@ -91,8 +91,8 @@ impl CommitBatch {
     }
 
     /// Removes and refuses the appends that the journal contradicts: the version is not the expected one, the command
-    /// key exists already, or the append builds on a refused one. `versions` takes in the appends that are left: if
-    /// these are not committed, the versions are wrong.
+    /// key exists already, or the append builds on a refused one. Afterwards `versions` includes the appends that are
+    /// left. If these are not committed, `versions` is wrong.
     pub(super) async fn check(
         &mut self,
         store: &dyn Store,
@@ -141,7 +141,7 @@ impl CommitBatch {
         }
     }
 
-    /// The aggregates whose version is not cached. Those that are cached become the ones used last.
+    /// The aggregates whose version is not cached. Those that are cached become the most recently used.
     fn unknown(&self, versions: &mut LruCache<AggregateRef, Version>) -> HashSet<AggregateRef> {
         let aggregates = self.appends().map(|append| &append.aggregate);
         aggregates.filter(|aggregate| versions.get(*aggregate).is_none()).cloned().collect()
@@ -191,7 +191,7 @@ impl CommitBatch {
         self.entries = kept;
     }
 
-    /// Answers everything that is left: its appends are durable.
+    /// Answers everything that is left. The appends are durable.
     pub(super) fn answer(self, metrics: &CommitMetrics) {
         let now = Instant::now();
         for entry in self.entries {
@@ -254,7 +254,7 @@ impl KnownKeys {
         self.0.get(&(append.aggregate.clone(), key.clone())).copied()
     }
 
-    /// From here on the key is known, if the batch has it again.
+    /// Notes the key, in case a later append of the batch has it too.
     fn remember(&mut self, append: &Append) {
         if let Some(key) = append.command_key() {
             self.0.insert((append.aggregate.clone(), key.clone()), append.expected.next());

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// A commit to a local disk takes milliseconds. One that takes longer than this has met a disk that hangs.
+/// The default patience. A commit to a local disk takes milliseconds: one that takes longer than this waits for a disk
+/// that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(7);
 
 /// The limits of the writer.

@@ -31,7 +31,7 @@ impl Stall {
 
     /// Notes that the writer has finished a batch, and whether more submissions wait.
     pub(crate) fn finished(&self, more_waits: bool) {
-        // A submission in this very moment may be missed; the next one is not.
+        // A submission at this moment may be missed. The next one is not.
         self.waiting_since.store(if more_waits { self.now() } else { 0 }, Ordering::Relaxed);
     }
 

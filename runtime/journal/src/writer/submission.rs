@@ -63,8 +63,8 @@ impl Submission {
         Self(Request::Close(answer))
     }
 
-    /// Answers the submission although the outcome of `unresolved` is not known: appends are refused, and a barrier is
-    /// answered if its session has no append there. Gives back what has to wait.
+    /// Answers the submission although the outcome of `unresolved` is not known: an append is refused, and a barrier is
+    /// answered if its session has no append in `unresolved`. Returns the submission if it has to wait.
     pub(super) fn refuse_unless_depending(self, error: &AppendError, unresolved: &CommitBatch) -> Option<Self> {
         match self.0 {
             Request::Append(pending) => pending.refuse(error.clone()),
@@ -80,7 +80,7 @@ impl Submission {
         match self.0 {
             Request::Append(pending) => pending.refuse(error.clone()),
             Request::Barrier { answer, .. } => answer(Err(PredecessorFailed)),
-            // The journal is closed already, as its caller wants.
+            // The journal is closed already, as the caller wants.
             Request::Close(answer) => _ = answer.send(()),
         }
     }

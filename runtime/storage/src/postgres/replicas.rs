@@ -23,10 +23,10 @@ use super::server::{Purpose, Server};
 use super::sessions::{QueryFuture, Sessions};
 use crate::metric;
 
-/// Between two probes of a replica.
+/// The time between two probes of a replica.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A replica that takes longer is no relief: the primary is read instead.
+/// A replica that takes longer saves nothing: the primary is read instead.
 const REPLY_LIMIT: Duration = Duration::from_millis(500);
 
 /// A replica that is more events behind will not have what readers want for a while. The same number makes a view count
@@ -89,8 +89,8 @@ struct Known<P> {
     progress: P,
     lag: Option<u64>,
     problem: Option<String>,
-    /// Whether one read may be tried of what the replica is not known to have. After a try in vain there is no other
-    /// until the next probe.
+    /// Whether one read may ask for what the replica is not known to have. If the replica does not have it, no other
+    /// such read is tried until the next probe.
     may_be_tried: bool,
 }
 
@@ -219,7 +219,7 @@ impl<F: ReplicaProbe> Replica<F> {
         }
     }
 
-    /// The replica is read from now on, unless it is too far behind.
+    /// Notes a probe that succeeded. The replica is read from now on, unless it is too far behind.
     fn probed(&self, lag: u64, progress: F::Progress) {
         let problem = (lag > LAG_LIMIT).then(|| format!("it is {lag} events behind"));
         let mut known = self.known();
@@ -233,7 +233,7 @@ impl<F: ReplicaProbe> Replica<F> {
         *known = Known { progress, lag: Some(lag), problem, may_be_tried: true };
     }
 
-    /// The replica is not read until a probe succeeds.
+    /// Keeps the replica from being read until a probe succeeds.
     fn exclude(&self, reason: String) {
         let mut known = self.known();
         if known.problem.is_none() {

@@ -30,7 +30,7 @@ pub struct Purpose {
 #[derive(Clone, Debug)]
 pub struct Server {
     options: PgConnectOptions,
-    /// Of every session.
+    /// The settings of every session.
     settings: Vec<(&'static str, String)>,
     limits: dormouse_config::Postgres,
     doubted: Arc<Mutex<Option<Instant>>>,
@@ -97,8 +97,8 @@ impl Server {
         purpose.statement_timeout.unwrap_or(self.limits.statement_timeout)
     }
 
-    /// How long to wait for a result. The server gives up a statement earlier, so past this the server or the network
-    /// is gone.
+    /// How long to wait for a result. The server gives up a statement earlier, so past this time the server or the
+    /// network has failed.
     pub(super) fn patience(&self, purpose: &Purpose) -> Duration {
         self.statement_timeout(purpose) + self.limits.connect_timeout
     }

@@ -1,7 +1,7 @@
 //! Connections: a few for each purpose, so that readers cannot hold up the writer.
 //!
-//! sqlx's own pool tests each connection that is given back, and waits for the result without a limit. On a network
-//! that went silent it loses all of its connections that way, for ever.
+//! sqlx's own pool tests each connection that is given back, and waits for the result without a limit. If the network
+//! drops all packets, the pool loses all of its connections in this way and never gets them back.
 //!
 //! Background task: `maintain`, one for each [`Sessions::kept`]; it ends when the sessions are closed or dropped.
 
@@ -154,7 +154,7 @@ impl Sessions {
         // Past this time the statements in progress get no result.
         let _all = timeout(server.patience(purpose), permits.acquire_many(*max)).await;
         while let Some(Idle { connection, .. }) = self.shared.take() {
-            // The server would notice anyway.
+            // The server also notices a connection that is only dropped.
             _ = timeout(server.limits().connect_timeout, connection.close()).await;
         }
     }

@@ -17,7 +17,7 @@ use super::files;
 use super::schema::{FileIdentity, Schema};
 use crate::error::Error;
 
-/// How the header of an SQLite database begins, its length, and the bytes of the application id in it.
+/// The beginning of an SQLite database's header, the length of the header, and the bytes of the application id in it.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER_BYTES: usize = 100;
 const APPLICATION_ID: Range<usize> = 68..72;

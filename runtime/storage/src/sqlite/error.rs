@@ -21,7 +21,7 @@ pub const CANTOPEN: i32 = 14;
 /// The file is not a database.
 pub const NOTADB: i32 = 26;
 
-/// The low byte of an extended result code is its primary code.
+/// The primary code of an error, which is the low byte of its extended result code.
 #[must_use]
 pub fn primary_code(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
@@ -29,7 +29,7 @@ pub fn primary_code(error: &sqlx::Error) -> Option<i32> {
 }
 
 /// The file exists, but its content is not what was written. A row that is missing counts as damage, since statements
-/// for one row name a row that is always there; so does a missing table, since an empty file has none.
+/// for one row ask for a row that always exists. So does a missing table, since an empty file has none.
 #[must_use]
 pub fn is_damage(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::RowNotFound)

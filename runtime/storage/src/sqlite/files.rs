@@ -9,8 +9,8 @@ use std::time::Duration;
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Renames a database that can be made again to `<file>.damaged`, and replaces an earlier one of that name. The
-/// database file is renamed before its WAL: SQLite ignores a WAL without a database, but would take a database that
-/// lost its WAL for whole.
+/// database file is renamed before its WAL: SQLite ignores a WAL without a database, but would read a database that has
+/// lost its WAL as if it were complete.
 pub(super) fn put_aside(path: &Path) -> io::Result<()> {
     let with = |end: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -19,7 +19,8 @@ pub(super) fn put_aside(path: &Path) -> io::Result<()> {
     };
     for suffix in ["", "-wal", "-shm"] {
         match std::fs::rename(with(suffix), with(&format!(".damaged{suffix}"))) {
-            // There is no such file now. One of an earlier damaged database must not pass for a part of this one.
+            // This database has no such file. That of an earlier damaged database must not be taken for a part of this
+            // one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match std::fs::remove_file(with(&format!(".damaged{suffix}"))) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

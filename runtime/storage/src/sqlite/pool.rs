@@ -9,8 +9,9 @@ use crate::error::Error;
 
 /// A pool of equal connections.
 ///
-/// sqlx's pool tests each connection when it is given back. That costs a trip to another thread, and files do not hang
-/// up. This pool drops a connection after an error, after its user was cancelled, and after its file was replaced.
+/// sqlx's pool tests each connection when it is given back. That costs a trip to another thread, and a file does not
+/// close connections. This pool drops a connection after an error, after its user was cancelled, and after its file was
+/// replaced.
 #[derive(Debug)]
 pub struct Pool {
     /// What the connections lead to, for messages.

@@ -9,11 +9,11 @@ use crate::migrated::Migrated;
 pub struct Schema {
     /// Stored in the header of the file (`PRAGMA application_id`); it never changes.
     application_id: i64,
-    /// Migration n leads from version n to n + 1. Migrations are never changed, only added.
+    /// The migration at index n leads from version n to n + 1. Migrations are never changed, only added.
     migrations: &'static [&'static str],
 }
 
-/// Whose file it is, as its header and its tables show.
+/// Which application a file belongs to, as its header and its tables show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileIdentity {
     /// An empty database.
@@ -42,7 +42,7 @@ impl Schema {
         self.migrations.len() as i64
     }
 
-    /// Reads whose file a database is, without changing it.
+    /// Reads which application a database belongs to, without changing it.
     ///
     /// # Errors
     /// If it cannot be read.

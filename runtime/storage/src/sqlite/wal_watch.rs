@@ -22,11 +22,11 @@ use crate::metric;
 /// A larger WAL means that checkpoints are held up: between two of them no WAL of ours reaches a quarter of this.
 const BYTES_EXPECTED: u64 = 256 << 20;
 
-/// Between two checks: short enough that a disk does not fill up meanwhile, long enough that an idle server hardly
-/// wakes.
+/// The time between two checks: short enough that a disk does not fill up meanwhile, long enough that an idle server
+/// hardly wakes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Between two warnings about the same WAL.
+/// The time between two warnings about the same WAL.
 const REMINDER: Duration = Duration::from_secs(600);
 
 /// The bytes of a WAL's header that change with every reset: its checkpoint sequence number and its salts

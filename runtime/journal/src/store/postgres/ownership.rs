@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::purpose::WRITE;
 use crate::store::Ownership;
 
-/// This update waits for the lock on the head row, which an append holds until its transaction has ended. So once it
-/// has returned, an append of an earlier epoch, even on a backend whose client is gone, has either happened, and then
-/// the position includes it, or it finds another epoch when it gets the lock, and never will happen.
+/// This update waits for the lock on the head row, which an append holds until its transaction has ended. So once the
+/// update has returned, an append of an earlier epoch, even on a backend that has lost its client, has either happened
+/// or never will. If it has happened, the position includes it. Otherwise it finds another epoch when it gets the lock.
 const ACQUIRE: &str = "
     UPDATE log_head SET epoch = epoch + 1, acquisition = $1
     WHERE $2::bigint IS NULL OR epoch = $2 OR acquisition = ANY($3::text[])
@@ -31,8 +31,8 @@ const END_HOLDERS: &str = "
         AND wait_event = 'ClientRead'
         AND EXISTS (SELECT FROM log_head WHERE $2::bigint IS NULL OR epoch = $2 OR acquisition = ANY($3::text[]))";
 
-/// Acquisitions of this store whose reply never arrived. One of them may have set the epoch in force: an acquisition
-/// with the epoch before it must recognize that epoch as its own.
+/// Acquisitions of this store whose reply never arrived. One of them may have set the epoch that is in force. The next
+/// acquisition names the epoch before that one, and must recognize the epoch in force as its own.
 #[derive(Debug, Default)]
 pub(super) struct Acquisitions {
     unanswered: Mutex<Vec<String>>,
@@ -66,7 +66,8 @@ impl Acquisitions {
         }))
     }
 
-    /// Ends the sessions that hold the lock of the head row, if `previous` may take over. Gives whether there were any.
+    /// Ends the sessions that hold the lock of the head row, if `previous` may take over. Returns whether there were
+    /// any.
     pub(super) async fn end_holders(
         &self,
         previous: Option<Epoch>,

@@ -29,8 +29,8 @@ static SELECT_LOG: LazyLock<String> = LazyLock::new(|| {
 const COUNT_LOG: &str = "SELECT count(*) FROM events WHERE position > $1 AND position <= $2";
 
 /// The events that meet a condition, in an order: at most `$1` events, and `$2` bytes. PostgreSQL knows the sizes
-/// without reading the payloads. The first event comes with up to `$3` bytes. The first event without room comes
-/// without its payload, to show that there are more.
+/// without reading the payloads. The first event may have up to `$3` bytes. The first event that does not fit is
+/// returned without its payload, to show that there are more.
 fn page_sql(condition: &str, order: &str) -> String {
     let row = NewEvent::ROW_BYTES;
     format!(

@@ -39,7 +39,7 @@ const FIND: &str = "
     WHERE aggregate_type = $1 AND aggregate_id = $2 AND version <= $3 AND recorded_at <= $4
     ORDER BY version DESC LIMIT 1";
 
-/// Ids are never empty, so the empty text comes before all of them.
+/// Ids are never empty, so the empty text sorts before all of them.
 const OWNERS: &str = "
     SELECT DISTINCT aggregate_id FROM snapshots WHERE aggregate_type = $1 AND aggregate_id > $2
     ORDER BY aggregate_id LIMIT $3";

@@ -26,11 +26,12 @@ const SHARED_BYTES: usize = 4 << 20;
 /// LEFT JOIN fixes the order, and shows an event that the log has lost as a row of NULLs.
 const INDEX_TO_LOG: &str = "idx.event_index AS i LEFT JOIN main.events AS e ON e.position = i.position";
 
-/// A statement may see a later state of the index than of the log. Events in between are not lost.
+/// A statement may see a later state of the index than of the log. Events after the end of the log that it sees are
+/// left out, because they are not lost.
 const IN_VIEW: &str = "(e.position IS NOT NULL OR i.position <= (SELECT max(position) FROM main.events))";
 
-/// The joins fix the order: from the wanted aggregates to the index, by version, to the log. After all events come the
-/// aggregates of which the index has more events, with negative numbers.
+/// The joins fix the order: from the wanted aggregates to the index, by version, to the log. The aggregates of which
+/// the index has more events follow after all events, with negative numbers.
 static SHARED: LazyLock<Statements> = LazyLock::new(|| {
     Statements::new(|wanted| {
         let columns = &*OF_AGGREGATE;

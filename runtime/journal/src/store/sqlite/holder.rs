@@ -27,7 +27,7 @@ impl Patience {
         Self { file, bound, started: Instant::now() }
     }
 
-    /// After an attempt that found the file locked: logs which process holds the lock, and gives whether to keep
+    /// After an attempt that found the file locked: logs which process holds the lock, and returns whether to keep
     /// waiting.
     pub(super) fn lasts(&self) -> bool {
         let lasts = self.started.elapsed() < self.bound;

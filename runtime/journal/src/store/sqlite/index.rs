@@ -16,7 +16,7 @@ use crate::error::StoreError;
 /// up.
 const EVENTS_PER_TRANSACTION: u64 = 32_768;
 
-/// Between two log lines about the progress of a long run.
+/// The time between two log lines about the progress of a long run.
 const PROGRESS: Duration = Duration::from_secs(5);
 
 /// Which log an index was made from.
@@ -100,13 +100,13 @@ impl Index {
         Ok(Position(from_sql(position, "position")?))
     }
 
-    /// Indexes the events after the watermark, up to `to` and up to the size of one transaction. Gives the new
+    /// Indexes the events after the watermark, up to `to` and up to the size of one transaction. Returns the new
     /// watermark. Events that are indexed already may be indexed again.
     pub(super) async fn advance(&mut self, to: Position) -> Result<Position, StoreError> {
         match self.try_advance(to).await {
             Ok(Some(watermark)) => Ok(Position(from_sql(watermark, "position")?)),
             Ok(None) => {
-                // It cannot be known whose event is missing, so no history can be trusted to be whole.
+                // It cannot be known which aggregate lacks an event, so no history can be trusted to be whole.
                 let reason = "the log is damaged, restore it from a backup: a position is missing, or a version twice";
                 Err(StoreError::Unavailable(reason.to_owned()))
             }

@@ -17,7 +17,7 @@ use super::tail::Tail;
 use crate::error::StoreError;
 use crate::metric;
 
-/// Between two attempts after an error.
+/// The pauses between attempts after an error.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(10) };
 
 /// Handle of the task that indexes. Dropping it aborts the task at any point: events that were not indexed are indexed

@@ -1,5 +1,5 @@
-//! Shared loads: reads that wait at the same time go to the files in one statement, because a trip to a connection's
-//! thread costs more than most reads do.
+//! Shared loads: one statement serves the reads that wait at the same time, because a trip to a connection's thread
+//! costs more than most reads do.
 //!
 //! Background tasks: up to [`LOADERS`] loaders for each type of read. A loader starts with a read and ends when no read
 //! waits. It does not belong to a reader, so a reader that is dropped disturbs no other.
@@ -15,14 +15,15 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::error::StoreError;
 use crate::yield_to_ready_tasks::yield_to_ready_tasks;
 
-/// Reads in one load. With more, the first of them would wait longer and each would cost as much.
+/// Most reads in one load. With more, the first of them would wait longer, and each would cost as much.
 pub(super) const READS_PER_LOAD: usize = 32;
 
-/// Loads in progress at a time, each on a connection. Two are as fast from memory; a cold disk needs more at once. This
-/// is half of the default number of connections; the rest is for other reads.
+/// Most loads of one type of read at a time, each on a connection. Two are as fast from memory; a cold disk needs more
+/// at once. This is half of the default number of connections. Loads of events and of snapshots together may use all of
+/// them.
 const LOADERS: usize = 4;
 
-/// Reads that may wait for a loader; further reads wait for a permit. More than an engine usually loads at once.
+/// Most reads that wait for a loader: more than an engine usually loads at once. Further reads wait for a permit.
 const WAITING: usize = 1024;
 
 /// The numbers of reads for which statements are prepared. A load takes the next larger one; rows that are not bound
@@ -117,7 +118,7 @@ impl<L: Load> Queue<L> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a read. Gives whether one more loader is needed; it is counted already.
+    /// Adds a read. Returns whether one more loader is needed. That loader is counted already.
     fn push(&self, read: Read<L>) -> bool {
         let mut state = self.state();
         state.waiting.push_back(read);

@@ -143,7 +143,7 @@ impl Log {
     /// Appends a batch in one statement, which commits by itself.
     pub(super) async fn append(&self, epoch: Epoch, batch: &[Placed]) -> Result<(), CommitError> {
         let (sql, arguments) = statement(epoch, batch).map_err(|failure| CommitError::Refused(failure.to_string()))?;
-        // Without a connection: an error has dropped it, and only `acquire` opens another.
+        // After an error there is no connection until `acquire` opens another.
         let taken = self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut connection) = taken else {
             return Err(CommitError::Refused("the log is not open for appending".to_owned()));

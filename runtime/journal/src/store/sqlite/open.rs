@@ -38,7 +38,7 @@ pub(super) async fn log(files: &Files, takeover_timeout: Duration) -> Result<Mig
     Ok(migrated)
 }
 
-/// Opens or creates the derived files. Whether they belong to the log is checked when it is acquired.
+/// Opens or creates the derived files. Whether the index belongs to the log is checked again when the log is acquired.
 pub(super) async fn derived(files: &Files, snapshots: &Snapshots) -> Result<(), OpenError> {
     let index = Index::open(files, || ()).await.map_err(|failure| not_derived(files, &files.index(), failure))?;
     index.close().await;

@@ -12,7 +12,7 @@ use crate::append::{Append, AppendKey, Placed};
 use crate::error::StoreError;
 use crate::page::PageLimit;
 
-/// One read that fills the tail.
+/// The limit of one read that fills the tail.
 const RECOVERED_AT_ONCE: PageLimit = PageLimit::events(256);
 
 impl Sqlite {
@@ -76,7 +76,7 @@ impl Sqlite {
     }
 }
 
-/// Damage of the log itself: making the index again would not help, and it is not known whose events are missing.
+/// Damage of the log itself: making the index again would not help, and it is not known which aggregates lack events.
 fn log_damage(failure: StoreError) -> StoreError {
     match failure {
         StoreError::Damaged(reason) => {

@@ -30,8 +30,8 @@ pub(super) const BOUND: [&str; 12] = [
     "chain",
 ];
 
-/// The largest payload with metadata, in bytes, that is read with its row. SQLite's thread is up to fifty rows ahead of
-/// the reader, so larger ones are read by themselves, once they are known to fit the page.
+/// The largest payload with metadata, in bytes, that is read with its row. SQLite's thread is up to 2,048 rows ahead of
+/// the reader (`ROWS_AHEAD`), so larger ones are read by themselves, once they are known to fit the page.
 const BYTES_WITH_ROW: usize = 16 << 10;
 
 /// The columns of `events AS e` as [`EventRow`] reads them. Each column of a row costs an allocation, so a read of one
@@ -50,7 +50,7 @@ pub(super) static OF_AGGREGATE: LazyLock<String> = LazyLock::new(|| {
 /// The payload and the metadata of a large event.
 const LARGE: &str = "SELECT payload, metadata FROM main.events WHERE position = ?";
 
-/// The columns that [`EventRow::read`] reads after those.
+/// The columns that [`EventRow::read`] reads after [`OF_AGGREGATE`].
 pub(super) const AGGREGATE: &str = "e.aggregate_type, e.aggregate_id, e.slice";
 
 /// The column of the payload in [`OF_AGGREGATE`]. The metadata follows it.

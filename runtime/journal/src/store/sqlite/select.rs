@@ -25,7 +25,7 @@ impl Readers {
         limit: PageLimit,
     ) -> Result<Page, StoreError> {
         let mut reader = self.borrow().await?;
-        // Few filters are used again and again: their statements need not be kept.
+        // Few filters are used more than once, so their statements are not kept.
         let mut query = sqlx::query(AssertSqlSafe(select_sql(filter))).persistent(false);
         query = query.bind(to_sql(after.0)).bind(to_sql(until.0));
         for name in filter.types.iter().chain(&filter.events) {

@@ -52,7 +52,7 @@ const DROP_SUPERFLUOUS: &str = "DELETE FROM snapshots WHERE aggregate_type = ?1 
         SELECT min(version) FROM snapshots WHERE aggregate_type = ?1 AND aggregate_id = ?2 GROUP BY version / ?5
      ))";
 
-/// Ids are never empty, so the empty text comes before all of them.
+/// Ids are never empty, so the empty text sorts before all of them.
 const OWNERS: &str = "SELECT DISTINCT aggregate_id FROM snap.snapshots WHERE aggregate_type = ? AND aggregate_id > ?
      ORDER BY aggregate_id LIMIT ?";
 

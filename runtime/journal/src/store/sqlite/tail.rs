@@ -59,7 +59,8 @@ enum Due {
 /// The events of an aggregate in the tail, after some version.
 #[derive(Debug, Default)]
 pub(super) struct Part {
-    /// The version before the first append in the tail, up to which the index has the events. `None`: it has all.
+    /// The version before the first append in the tail. The index has the events up to it. `None`: the index has all
+    /// events.
     pub(super) start: Option<Version>,
     /// The appends, in order. The first one may begin before the wanted version.
     pub(super) appends: Vec<Placed>,
@@ -75,7 +76,7 @@ impl Tail {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Empties the tail, to begin after a position. It is not [current](Self::is_current) until
+    /// Empties the tail, which then begins after a position. It is not [current](Self::is_current) until
     /// [`complete`](Self::complete).
     pub(super) fn restart(&self, end: Position) {
         let before = std::mem::replace(&mut *self.state(), State { end, ..State::default() });

@@ -14,6 +14,6 @@ pub struct Auth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthMode {
-    /// Callers are not asked. To listen beyond loopback then needs `gateway.allow_unauthenticated`.
+    /// Callers are not authenticated. Listening beyond loopback then requires `gateway.allow_unauthenticated`.
     None,
 }

@@ -14,8 +14,8 @@ pub struct Commands {
     /// Time for a command whose caller sets none. Default 30 s; lower it to fail faster under overload.
     #[serde(with = "text::duration")]
     pub timeout: Duration,
-    /// A command that takes longer is logged and counted as slow. Default 200 ms; set it to
-    /// the latency that your service promises.
+    /// A command that takes longer is logged and counted as slow. Default 200 ms; set it to the latency that your
+    /// service promises.
     #[serde(with = "text::duration")]
     pub slow_after: Duration,
     /// Command keys that a live aggregate has in memory, 16 bytes each. The journal has the older ones. Default 1,024;

@@ -12,7 +12,7 @@ use crate::{JournalUrl, PostgresUrl, text};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Journal {
-    /// Where events are stored. Default `sqlite://./data`; take PostgreSQL if several nodes share the work.
+    /// Where events are stored. Default `sqlite://./data`; use PostgreSQL if several nodes share the work.
     pub url: JournalUrl,
     /// Databases that follow the one in `url` and may be read in its place. PostgreSQL only. Default none; add them if
     /// reads should not load the primary.
@@ -57,8 +57,8 @@ pub struct Postgres {
     /// Time to get a connection, new or from the pool. Default 2 s; raise it across regions.
     #[serde(with = "text::duration")]
     pub connect_timeout: Duration,
-    /// The server cancels a statement that runs longer; a connection that is silent for longer counts as lost. Default
-    /// 5 s; raise it for a slow server.
+    /// The server cancels a statement that runs longer; a connection that has not answered `connect_timeout` after that
+    /// counts as lost. Default 5 s; raise it for a slow server.
     #[serde(with = "text::duration")]
     pub statement_timeout: Duration,
     /// The server stops waiting for a row lock after this time. Default 2 s, at most `statement_timeout`. A former

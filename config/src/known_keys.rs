@@ -57,8 +57,8 @@ impl KnownKeys {
     }
 }
 
-/// `section` and `part`, joined by a dot. A part is quoted where TOML quotes it, so that a dot within it makes no other
-/// key.
+/// `section` and `part`, joined by a dot. A part is quoted where TOML quotes it, so that a dot within it does not
+/// separate parts.
 pub(crate) fn join(section: &str, part: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let part = if !part.is_empty() && part.chars().all(bare) { part.to_owned() } else { format!("{part:?}") };

@@ -74,8 +74,8 @@ impl Layers {
     fn environment(&mut self, environment: &[(String, String)]) -> Result<(), Error> {
         let mut ours: Vec<_> =
             environment.iter().filter_map(|(name, value)| Some((name, name.strip_prefix(PREFIX)?, value))).collect();
-        // The environment has no order. Sorted, the first error, and a section beside its keys, do not depend on
-        // chance.
+        // The environment has no order. Sorting makes the result deterministic: the first error, and the value of a key
+        // that is set by itself and with its section.
         ours.sort_unstable();
         for (name, path, value) in ours {
             let path = path.to_lowercase();
@@ -119,7 +119,8 @@ impl Layers {
                 Err(Error::Section { origin: origin(key), key: key.to_owned(), example: example.to_owned() })
             }
             (value, None) => {
-                // Of an unknown section, name a key: its nearest known key is a better hint.
+                // For an unknown section, the error names a key in it, because the nearest known key of that is a
+                // better hint.
                 let inside = value.as_table().and_then(|table| table.keys().next());
                 let key = inside.map_or_else(|| key.to_owned(), |part| join(key, part));
                 Err(Error::UnknownKey {
@@ -138,7 +139,7 @@ impl Layers {
         }
         let config: Config = serde_path_to_error::deserialize(Value::Table(root)).map_err(|error| {
             let path = error.path().to_string();
-            // The key of an error within a list is the list: `views.replicas[0]`.
+            // An error within a list (`views.replicas[0]`) is reported for the key of the list.
             let key = path.split_once('[').map_or(path.as_str(), |(list, _)| list);
             self.refused(key, expected_in(error.inner().message()))
         })?;

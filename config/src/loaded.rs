@@ -46,8 +46,8 @@ impl Loaded {
         })
     }
 
-    /// The same as a TOML file, with the origin of each value as a comment. Except for passwords, the file can be
-    /// loaded again.
+    /// Every value as a TOML file, secrets masked, with the origin of each value as a comment. Except for passwords,
+    /// the file can be loaded again.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         let mut open = String::new();

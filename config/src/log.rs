@@ -20,7 +20,7 @@ pub enum LogLevel {
     Off,
     /// Incidents that an operator must look at.
     Error,
-    /// What may become one.
+    /// Conditions that may become incidents.
     Warn,
     /// The milestones of a healthy node.
     Info,

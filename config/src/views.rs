@@ -20,8 +20,8 @@ pub struct Views {
     /// Connections for reading. SQLite: each is a thread. Default 8; raise it with the number of processors and of
     /// readers at a time.
     pub read_connections: NonZeroU32,
-    /// Longest time that a read waits for its view to reach a position. The remaining `gateway.request_timeout` bounds
-    /// it, too. Default 5 s; raise it if readers should wait while a view is built.
+    /// Longest time that a read waits for its view to reach a position. The wait always ends shortly before
+    /// `gateway.request_timeout`. Default 5 s; raise it if readers should wait while a view is built.
     #[serde(with = "text::duration")]
     pub wait_timeout: Duration,
     /// A query that takes longer is logged and counted as slow. The wait for a position does not count. Default 100 ms;

@@ -127,5 +127,5 @@ async fn wait_until_caught_up(reader: &Reader, head: Position) {
     let mut progress = reader.progress();
     let is_done = progress.wait_for(|progress| progress.position >= head || progress.state != State::Running);
     // An error means that the sender was dropped, so the position does not change any more.
-    let _gone = is_done.await.is_err();
+    let _is_dropped = is_done.await.is_err();
 }

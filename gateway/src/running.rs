@@ -198,8 +198,8 @@ impl Running {
         let grace = if failed { self.drain_timeout.min(FAILED_GRACE) } else { self.drain_timeout };
         let deadline = Instant::now() + grace;
         info!(timeout = ?grace, "draining");
-        // Streams do not end by themselves. They end only now, when new streams are refused: otherwise a client would
-        // reconnect, and its stream would continue here.
+        // Streams do not end by themselves. They must not end before this server stops accepting connections: otherwise
+        // a client would reconnect, and its stream would continue here.
         self.streams.end();
         // If the server task has ended already, there is no receiver.
         let _has_ended = self.shut_down.send(deadline);

@@ -9,16 +9,16 @@ use crate::store::Offset;
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) events: Vec<RecordedEvent>,
-    /// Right behind the last event, also if that one is left out.
+    /// The offset after the last event, even if that event is left out.
     pub(crate) to: Offset,
-    /// How many events there are, with those that are left out.
+    /// The number of events, including those that are left out.
     pub(crate) count: usize,
-    /// Whether the log already has more events behind these.
+    /// Whether the log already has events after these.
     pub(crate) is_behind: bool,
 }
 
 impl Batch {
-    /// Waits for the next batch of at most `limit` events, counted with those that are left out.
+    /// Waits for the next batch of at most `limit` events, including those that are left out.
     pub(crate) async fn next(
         feed: &mut Feed,
         limit: usize,

@@ -22,7 +22,7 @@ pub(crate) use view_cache::ViewCache;
 /// A cache of documents and lists of views. Cheap to clone.
 ///
 /// A result names the position at which it is true. The cache gives the same guarantee as the store: a result contains
-/// the effect of all events up to its position and of no later event, and the position never goes back. The cache holds
+/// the effect of all events up to its position and of no later event, and the position never decreases. The cache holds
 /// entries only for views whose worker runs in this process and announces its changes here. These facts make it exact:
 ///
 /// - **Before a commit** the worker names the documents that it changes ([`ViewCache::commit_begins`]). Their entries
@@ -94,7 +94,7 @@ impl Cache {
         }))
     }
 
-    /// Replaces the options and removes all entries, if the options differ. Loads in flight go on.
+    /// Replaces the options and removes all entries, if the options differ. Loads in flight continue.
     pub fn configure(&self, options: Options) {
         let mut known = locked(&self.0.options);
         if *known == options {
@@ -107,7 +107,7 @@ impl Cache {
         let old = std::mem::replace(&mut *store, new);
         view_caches.values().for_each(|view_cache| view_cache.counts().emptied());
         *known = options;
-        // Readers need not wait while half a gigabyte is freed.
+        // Frees the old entries, up to half a gigabyte by default, without making readers wait.
         drop((store, view_caches, known));
         drop(old);
     }

@@ -27,14 +27,15 @@ pub(crate) struct ProjectionContext {
     pub(crate) options: Options,
     /// What all projections of the node may do at the same time.
     pub(crate) capacity: Arc<Capacity>,
-    /// The cache of answers to readers. It must learn of every change before the change is made, and before any reader
-    /// can know of it.
+    /// The cache of answers to readers. Every change must be announced to it before the change is made, and before any
+    /// reader can know of it.
     pub(crate) view_cache: Arc<ViewCache>,
     pub(crate) progress: watch::Sender<Progress>,
-    /// Only the task that holds this moves the build that is served. A new build that is almost as far takes it, so
-    /// that it can catch up; otherwise it might stay one batch behind for ever.
+    /// A worker moves the served build only while it holds this lock. The worker of a new build that is at most a batch
+    /// behind takes the lock to catch up; otherwise the new build might stay one batch behind for ever.
     pub(crate) served_lock: Arc<Mutex<()>>,
-    /// A reader waits for events that the view does not have yet. The worker then does not delay the next batch.
+    /// Notified when a reader waits for events that the view does not have yet. The worker then does not delay the next
+    /// batch.
     pub(crate) is_waited_for: Notify,
     /// One operator request at a time.
     pub(crate) operator_lock: Arc<Mutex<()>>,
@@ -93,7 +94,7 @@ impl ProjectionContext {
         matches!(*self.journal.health().borrow(), Health::Closed)
     }
 
-    /// The offset right behind the event at a position, if there is such an event.
+    /// The offset after the event at a position, if there is such an event.
     pub(crate) async fn offset_at(&self, position: Position) -> Result<Option<Offset>, ReadError> {
         let Some(before) = position.0.checked_sub(1) else { return Ok(Some(Offset::START)) };
         Ok(self.journal.read_log(Position(before), PageLimit::ONE).await?.first().map(Offset::at))

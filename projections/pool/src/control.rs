@@ -1,8 +1,8 @@
 //! What operators do to projections: pause, resume, reset, rebuild and drop them, and look at, retry and skip parked
 //! events.
 //!
-//! A request that has begun is carried through even if its caller is cancelled. `control/request.rs` carries them out,
-//! one at a time for each projection.
+//! A request that has begun is finished even if its caller is cancelled. `control/request.rs` carries out requests, one
+//! at a time for each projection.
 
 mod request;
 
@@ -53,13 +53,13 @@ pub enum ControlError {
     /// The projection is neither paused nor stopped.
     #[error("the projection is running: there is nothing to resume")]
     NotPaused,
-    /// A view is not dropped while its projection runs.
+    /// The view cannot be dropped, because its projection is running.
     #[error("the projection is running: pause it first")]
     AtWork,
     /// The view was dropped.
     #[error("the view was dropped: resume the projection to rebuild it")]
     Dropped,
-    /// A new build is made already, beside the one that is served.
+    /// A rebuild is in progress already.
     #[error("a rebuild is running and has reached position {position}")]
     Underway {
         /// How far it is.
@@ -87,16 +87,17 @@ pub enum ControlError {
     NotFirst {
         /// The event in the request.
         position: Position,
-        /// The first one that is parked.
+        /// The first parked event of the aggregate.
         first: Position,
     },
-    /// The worker could not finish the request. A part of it may have been done: asking again continues there.
+    /// The worker could not finish the request. A part of it may have been done: the same request again continues
+    /// there.
     #[error("the request was interrupted: {0}")]
     Interrupted(String),
     /// The projections have stopped, or are stopping.
     #[error("the projections are stopping")]
     Ended,
-    /// The store of the views failed, or its response was lost. Asking again does no harm.
+    /// The store of the views failed, or its response was lost. The request can be repeated safely.
     #[error(transparent)]
     Store(#[from] Error),
     /// The journal did not respond.
@@ -123,8 +124,8 @@ impl Projections {
     }
 
     /// Replaces the build that is served, at once, by a new one of the events after a position. The new build lacks the
-    /// effects of all events before, so this is for views that forget; [`rebuild`](Self::rebuild) makes a complete one.
-    /// A paused projection stays paused, at that position.
+    /// effects of all earlier events, so use it only for views that need no earlier events; [`rebuild`](Self::rebuild)
+    /// makes a complete build. A paused projection stays paused, at that position.
     ///
     /// # Errors
     /// If the journal has no such position.
@@ -136,7 +137,7 @@ impl Projections {
     /// takes over. The new build tries parked events again. [`Progress`](crate::Progress) says how far it is.
     ///
     /// # Errors
-    /// If a rebuild is running already, unless it is to `start_over`.
+    /// If a rebuild is running already, unless `start_over` is set, which discards that one.
     pub async fn rebuild(&self, name: &str, start_over: bool) -> Result<(), ControlError> {
         self.carry_out(name, move |request| request.rebuild(start_over)).await
     }
@@ -166,7 +167,7 @@ impl Projections {
     }
 
     /// The events that are parked in the build that is served, after a position, in order, at most `limit`; only those
-    /// of one aggregate, if `of` names one. Only the first event of each aggregate has a reason: the others wait behind
+    /// of one aggregate, if `of` names one. Only the first event of each aggregate has a reason: the others wait for
     /// it.
     ///
     /// # Errors
@@ -212,12 +213,12 @@ impl Projections {
         self.carry_out(name, move |request| request.release(aggregate, None, false)).await
     }
 
-    /// Leaves an event out of the build that is served, and projects the parked events behind it. The event must be the
-    /// first one of its aggregate that is parked. The caller names its position, so that asking twice does not skip
-    /// two.
+    /// Leaves an event out of the view, and projects the parked events after it. The event must be the first parked
+    /// event of its aggregate. The caller names its position, so that a repeated request does not skip a second event.
+    /// If a rebuild is running, its build leaves the event out as well if it is the first parked one there.
     ///
     /// # Errors
-    /// If it is not the first one of its aggregate.
+    /// If it is not the first parked event of its aggregate.
     pub async fn skip(
         &self,
         name: &str,

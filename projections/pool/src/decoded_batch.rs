@@ -64,12 +64,12 @@ impl<P: Projection> DecodedBatch<P> {
         self.parked.push(Parked { reason: Some(reason), ..event });
     }
 
-    /// How many events must be projected.
+    /// The number of events to project, without the parked ones.
     pub(crate) fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// How many aggregates the events are of, with those that are parked.
+    /// The number of aggregates that the events belong to, including those of parked events.
     pub(crate) fn aggregates(&self) -> usize {
         let projected = self.events.iter().map(|event| &event.recorded().aggregate);
         projected.chain(self.parked.iter().map(|event| &event.aggregate)).collect::<HashSet<_>>().len()
@@ -130,7 +130,7 @@ impl<P: Projection> DecodedBatch<P> {
             if self.first_poison.get(&event.aggregate) == Some(&event.position) {
                 event.attempts = attempts;
             } else {
-                // A later event of the aggregate waits behind the first one, also if it could not be projected either.
+                // A later event of the aggregate waits behind the first one, even if it could not be projected either.
                 event.reason = None;
             }
         }

@@ -148,7 +148,8 @@ pub(crate) fn relation(name: &str) -> String {
 }
 
 fn is_name(name: &str) -> bool {
-    // A name that ends with a number could be the name of a table of another view's build.
+    // A word does not begin with a digit: `view_orders_2` is the table of build 2 of `orders`, so no view is called
+    // `orders-2`.
     let is_word = |word: &str| {
         word.starts_with(|first: char| first.is_ascii_lowercase())
             && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())

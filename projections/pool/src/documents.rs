@@ -1,4 +1,4 @@
-//! The documents in a worker's memory: those of the present batch, and the latest ones of earlier batches.
+//! The documents in a worker's memory: those of the current batch, and the latest ones of earlier batches.
 //!
 //! Between batches they are exactly what is stored: only one worker at a time can move a view, and after any failure
 //! the worker [clears](Documents::clear) them.
@@ -117,7 +117,8 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         Ok((rows, gone))
     }
 
-    /// All changes are stored: now the documents may be kept, within the budget.
+    /// Records that all changes are stored. Keeps the documents within the budget, and drops the least recently used
+    /// beyond it.
     pub(crate) fn mark_stored(&mut self) {
         for key in self.changed.drain(..) {
             if let Some(entry) = self.entries.peek_mut(&key) {
@@ -150,7 +151,7 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         Ok(saved)
     }
 
-    /// Undoes what has happened to the saved documents since.
+    /// Undoes all changes of the saved documents since they were saved.
     pub(crate) fn restore(&mut self, saved: Vec<SavedDocument>) -> Result<(), InvalidDocument> {
         for SavedDocument { key, json, changed } in saved {
             let document = json.map(|json| from_json(&key, &json)).transpose()?;
@@ -190,8 +191,8 @@ fn to_json<D: Serialize>(key: &Key, document: &D) -> Result<String, InvalidDocum
     Ok(json)
 }
 
-/// Whether a text or a name in the JSON contains the character NUL, which JSON always escapes. An escaped backslash
-/// before the escape makes it another text.
+/// Whether a text or a name in the JSON contains the character NUL, which JSON always escapes. If the backslash is
+/// itself escaped, `u0000` is ordinary text.
 fn has_nul(json: &str) -> bool {
     let is_escaped = |(at, _): (usize, &str)| {
         let before = &json.as_bytes()[..at];

@@ -1,4 +1,4 @@
-//! Why a projection cannot go on. `retry_rules.rs` says what happens then.
+//! Why a projection cannot continue. `retry_rules.rs` says what happens then.
 
 use dormouse_journal::ReadError;
 
@@ -7,13 +7,14 @@ use crate::store::{CommitError, Error};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a projection cannot go on. After an error, the worker must not use what it has in memory.
+/// Why a projection cannot continue. After any error except [`TooLarge`](Self::TooLarge), the worker must not use what
+/// it has in memory.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProjectionError {
-    /// The store or the journal does not answer; later it may.
+    /// The store or the journal does not answer; a later attempt may succeed.
     #[error(transparent)]
     Transient(Cause),
-    /// The error may come again at each attempt.
+    /// The error may occur again at each attempt.
     #[error(transparent)]
     Permanent(Cause),
     /// The documents of a batch have more bytes than may be loaded at once. Nothing has changed, and a smaller batch

@@ -18,7 +18,7 @@ impl<'a, A: Aggregate> Event<'a, A> {
         Self { body, recorded, metadata: OnceCell::new() }
     }
 
-    /// The event in the form of the present code: upcasters have converted an event that older code wrote.
+    /// The event in its current form: upcasters have converted an event that older code wrote.
     #[must_use]
     pub fn body(&self) -> &'a A::Event {
         self.body

@@ -16,8 +16,8 @@ use crate::projection::{Project, Projection};
 use crate::sources::{AnySource, Sources};
 use crate::store::Row;
 
-/// A view and the events that it has. Every event passes its codec and every document passes JSON, so a test also shows
-/// that they can be stored.
+/// A view and the events that it has. Every event is encoded and decoded, and every document is written as JSON and
+/// read again, so a test also shows that they can be stored.
 ///
 /// See [`Projection`] for an example.
 pub struct Given<P: Projection> {
@@ -209,7 +209,7 @@ impl<P: Projection> Given<P> {
     }
 }
 
-/// A test without a check could not fail.
+/// Panics if nothing was checked after the last event, because such a test cannot fail.
 impl<P: Projection> Drop for Given<P> {
     fn drop(&mut self) {
         if !self.checked && !std::thread::panicking() {

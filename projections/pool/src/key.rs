@@ -94,7 +94,7 @@ impl fmt::Debug for Key {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
-    /// Apart from the others, because most events concern one document, and then nothing is allocated.
+    /// Separate from the others: most events concern one document, and then no `Vec` is allocated.
     first: Option<Key>,
     others: Vec<Key>,
 }

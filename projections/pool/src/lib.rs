@@ -17,9 +17,9 @@
 //! repeated after a failure), `supervision.rs` (restarts), `context.rs` (what workers and readers share), `control.rs`
 //! (operators).
 //!
-//! Invariants: documents and offset are committed in one transaction, so each event has its effect once, whenever a
-//! process dies. An event that cannot be projected stops its aggregate and nothing else. No public signature has a
-//! ractor type.
+//! Invariants: documents and offset are committed in one transaction, so each event has its effect exactly once, even
+//! if the process ends at any step. An event that cannot be projected stops only its aggregate. No public signature has
+//! a ractor type.
 
 mod batch;
 mod cache;

@@ -17,13 +17,13 @@ pub struct Options {
     /// The longest time from the beginning of a live batch to that of the next one, so that more events share a batch.
     /// Default 30 ms. With zero, no batch is delayed.
     pub batch_interval: Duration,
-    /// The next live batch begins no sooner than this many times the duration of the last one after the beginning of
-    /// that one, within `batch_interval`, unless a reader waits for it. Default 2. The busier the views are, the more
+    /// The time from the beginning of a live batch to that of the next one, as a multiple of the duration of the first.
+    /// It is at most `batch_interval`, and ends early if a reader waits. Default 2. The busier the views are, the more
     /// events share a transaction, and the fewer pages are written for each event. A view whose batches are short is
     /// hardly delayed.
     pub interval_factor: u32,
-    /// The most batches in progress at the same time on the node. Default 5. Beyond that, workers wait for each other.
-    /// It can be [changed](crate::Capacity::configure) later.
+    /// The most batches in progress at the same time on the node. Default 5. Further batches wait. It can be
+    /// [changed](crate::Capacity::configure) later.
     pub workers: NonZeroUsize,
     /// The most parts into which a large batch is divided, to be decoded in parallel. Default 10. It can be changed
     /// later in the same way.
@@ -35,8 +35,8 @@ pub struct Options {
     /// those that are kept. A batch whose documents are larger is divided. The documents of a single event are loaded
     /// whatever their size.
     pub load_bytes: usize,
-    /// How often an event is tried before it is parked, with the pauses of `supervision`. Default 3. The rest of the
-    /// batch waits meanwhile, so raise it only for code that is known to recover.
+    /// How often an event is tried before it is parked. The pauses between the attempts are those of `supervision`.
+    /// Default 3. The rest of the batch waits meanwhile, so raise it only for code that is known to recover.
     pub poison_attempts: NonZeroU32,
     /// The cache of answers to readers. It can be [changed](crate::Cache::configure) later.
     pub cache: Cache,

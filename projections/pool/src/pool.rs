@@ -32,7 +32,7 @@ use crate::worker::AnyProjector;
 pub struct Projections {
     views: Arc<HashMap<&'static str, Arc<dyn Any + Send + Sync>>>,
     readers: Arc<BTreeMap<&'static str, Reader>>,
-    /// Ordered by the supervisor's numbers.
+    /// In the order of the supervisor's numbers.
     projectors: Arc<Vec<Arc<dyn AnyProjector>>>,
     journal: Journal,
     store: Arc<dyn ViewStore>,
@@ -103,11 +103,12 @@ impl Builder {
         self
     }
 
-    /// Starts a worker for each projection. The journal and the view store stay open when the projections are stopped.
+    /// Starts the supervisor, which starts the planner and the workers of each projection. The journal and the view
+    /// store stay open when the projections are stopped.
     ///
     /// # Errors
-    /// If the definition of a projection is wrong, or two have the same name. Errors of the store come later, in
-    /// [`Progress`].
+    /// If the definition of a projection is wrong, or two have the same name. Errors of the store are reported later,
+    /// in [`Progress`].
     pub async fn start(self) -> Result<Projections, StartError> {
         let (mut views, mut readers, mut projectors) = (HashMap::new(), BTreeMap::new(), Vec::new());
         for added in self.projectors {
@@ -193,7 +194,7 @@ impl Projections {
         self.projectors.iter().map(|projector| projector.context().progress.borrow().clone()).collect()
     }
 
-    /// Updates the metrics that are sampled. It asks the journal once for each projection that is behind.
+    /// Updates the metrics that are sampled. It reads the journal once for each projection that is behind.
     pub async fn sample_metrics(&self) {
         for progress in self.progress() {
             let head = self.journal.head().borrow().0;
@@ -228,7 +229,7 @@ impl Projections {
         &self.supervisor
     }
 
-    /// The projection of that name, with the supervisor's number of it.
+    /// The projection of that name, with its number at the supervisor.
     pub(crate) fn find(&self, name: &str) -> Option<(usize, &Arc<ProjectionContext>)> {
         let contexts = self.projectors.iter().map(|projector| projector.context());
         contexts.enumerate().find(|(_, context)| context.definition.name() == name)
@@ -247,7 +248,7 @@ impl Projections {
     }
 }
 
-/// If the supervisor ends, all workers end with it. This then sets the state of the projections.
+/// Sets the state of the projections when the supervisor has ended, because all workers end with it.
 fn watch_supervisor(
     supervisor_ended: JoinHandle<()>,
     projectors: Vec<Arc<dyn AnyProjector>>,

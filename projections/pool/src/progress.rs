@@ -16,7 +16,7 @@ pub struct Progress {
     /// The version of the code that made this build.
     pub version: Option<u32>,
     /// The watermark: the effects of all events up to here are in the build that is served, or the events are parked.
-    /// It goes back only if the view is reset or dropped, or if its storage is lost.
+    /// It decreases only if the view is reset or dropped, or if its storage is lost.
     pub position: Position,
     /// The mark of the journal's history at this position. `None` at the beginning, and before it is known.
     pub mark: Option<Mark>,
@@ -50,7 +50,7 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
-    /// How long the build needs for all events up to `head` at its present rate. `None` before the rate is known.
+    /// How long the build needs for all events up to `head` at its current rate. `None` before the rate is known.
     #[must_use]
     pub fn remaining(&self, head: Position) -> Option<Duration> {
         let events = head.0.saturating_sub(self.position.0);
@@ -65,14 +65,14 @@ pub enum State {
     Starting,
     /// It follows the journal.
     Running,
-    /// Another version of the code made the build that is served. It stays as it is until the new build beside it is as
-    /// far.
+    /// Another version of the code made the build that is served. It does not move. The new build beside it replaces it
+    /// once that has caught up.
     Outdated,
     /// Something failed and is tried again. The text is the reason.
     Retrying(String),
     /// An operator paused it.
     Paused,
-    /// It failed too often, and stays where it is until an operator resumes it. The text is the reason.
+    /// It failed too often, and does not move until an operator resumes it. The text is the reason.
     Stopped(String),
     /// An operator dropped its view. It is built again when it is resumed, or when the process starts the next time.
     Dropped,
@@ -81,7 +81,7 @@ pub enum State {
 }
 
 impl State {
-    /// Whether it goes no further without an operator.
+    /// Whether it does not move any more without an operator.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Stopped(_) | Self::Dropped | Self::Ended)

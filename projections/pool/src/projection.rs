@@ -91,9 +91,9 @@ pub trait Projection: Send + Sync + Sized + 'static {
     /// beside the old build, and readers get the old build unchanged until the new one has caught up.
     const VERSION: u32 = 1;
 
-    /// The type of a document. It must come back from JSON unchanged, whatever the events make of it. Not every version
-    /// of a document is stored, so if serde skips or cannot write something, it is lost, or noticed, only at some of
-    /// the events.
+    /// The type of a document. Every document that events can make must be the same after it was written as JSON and
+    /// read again. Not every version of a document is stored. So a value that serde skips is lost only at some events,
+    /// and one that it cannot write fails only at some events.
     type Document: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 
     /// The fields that lists can be filtered and sorted by. They may change without a new [`VERSION`](Self::VERSION).
@@ -124,13 +124,13 @@ pub trait Projection: Send + Sync + Sized + 'static {
 /// What a projection makes of the events of one aggregate type.
 ///
 /// If a method panics, the batch is repeated a few times. Then the event and all later ones of its aggregate are parked
-/// for this projection, in order, and the other aggregates go on. An operator can retry them, or skip the first one.
+/// for this projection, in order, and the other aggregates continue. An operator can retry them, or skip the first one.
 pub trait Project<A: Aggregate>: Projection {
     /// The keys of the documents that this event concerns.
     fn keys(event: &Event<'_, A>) -> Keys;
 
-    /// The next version of the document under `key`, which is one of [`keys`](Self::keys). `current` is what the events
-    /// before made of it. `None` removes the document.
+    /// The next version of the document under `key`, which is one of [`keys`](Self::keys). `current` is the version
+    /// that the earlier events made. `None` removes the document.
     fn project(current: Option<Self::Document>, event: &Event<'_, A>, key: &Key) -> Option<Self::Document>;
 }
 

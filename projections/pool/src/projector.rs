@@ -2,7 +2,7 @@
 //! served.
 //!
 //! `projector/decoding.rs` turns events into a decoded batch. `projector/poison.rs` projects it, and repeats and parks
-//! what cannot be projected. This file has what is around that: opening a build, committing it, serving it.
+//! what cannot be projected. This file opens builds, commits batches and lets builds take over.
 
 mod decoding;
 mod poison;
@@ -42,11 +42,11 @@ pub(crate) struct Projector<P: Projection> {
 pub(crate) struct OpenBuild<P: Projection> {
     pub(crate) feed: Feed,
     pub(crate) state: BuildState<P>,
-    /// Held for the last batch before the build takes over: it keeps the build that is served where it is.
+    /// Held during the last batch before the build takes over: meanwhile the served build does not move.
     served_guard: Option<OwnedMutexGuard<()>>,
 }
 
-/// Where a build is, and what its worker knows of it.
+/// The position of a build, and what its worker keeps in memory.
 pub(crate) struct BuildState<P: Projection> {
     pub(crate) build: BuildNumber,
     pub(crate) is_served: bool,
@@ -57,7 +57,7 @@ pub(crate) struct BuildState<P: Projection> {
     pub(crate) parked: usize,
     failure_share: FailureShare,
     event_rate: EventRate,
-    /// The most events in a batch: fewer while their documents are large.
+    /// The most events in a batch. It is lowered while the documents are large.
     pub(crate) batch_events: usize,
 }
 
@@ -66,7 +66,7 @@ impl<P: Projection> Projector<P> {
         Ok(Self { context, sources: Arc::new(Sources::named()?), metrics: BatchMetrics::of(P::NAME) })
     }
 
-    /// Finds where a build is, and prepares its worker to go on from there.
+    /// Finds the position of a build, and prepares its worker to continue from there.
     pub(crate) async fn open(&self, number: BuildNumber) -> Result<OpenBuild<P>, ProjectionError> {
         let Some((build, is_served)) = self.find(number).await? else {
             self.context.view_cache.loses(number);
@@ -74,20 +74,20 @@ impl<P: Projection> Projector<P> {
         };
         let state = self.build_state(build, is_served).await?;
         let (offset, parked) = (state.offset, state.parked);
-        info!(view = P::NAME, position = %offset.position, is_served, parked, "projecting");
+        info!(view = P::NAME, position = %offset.position, is_served, parked, "projecting into a build");
         self.context.set_running(build, is_served, parked);
         let mut open = OpenBuild { feed: self.feed(offset.position), state, served_guard: None };
         self.try_to_serve(&mut open).await?;
         Ok(open)
     }
 
-    /// Finds where a build is that no worker moves.
+    /// Loads the state of a build that has no worker.
     pub(crate) async fn load_state(&self, number: BuildNumber) -> Result<BuildState<P>, ProjectionError> {
         let (build, is_served) = self.find(number).await?.ok_or(ProjectionError::BuildGone)?;
         self.build_state(build, is_served).await
     }
 
-    /// The events behind a position.
+    /// The events after a position.
     pub(crate) fn feed(&self, position: Position) -> Feed {
         let ProjectionContext { journal, options, capacity, .. } = &*self.context;
         journal.feed(position).page_bytes(options.batch_bytes).sharing(capacity.reads.clone())
@@ -101,8 +101,8 @@ impl<P: Projection> Projector<P> {
     /// Projects a batch and commits it.
     ///
     /// # Errors
-    /// After [`TooLarge`](ProjectionError::TooLarge), the build is where it was. After any other error that is unknown:
-    /// the worker must [open](Self::open) the build again.
+    /// After [`TooLarge`](ProjectionError::TooLarge), the build has not moved. After any other error its position is
+    /// unknown: the worker must [open](Self::open) the build again.
     pub(crate) async fn project_batch(&self, state: &mut BuildState<P>, batch: Batch) -> Result<(), ProjectionError> {
         let (Batch { events, to, count, .. }, started) = (batch, Instant::now());
         let parked_before = self.parked_among(state.build, state.parked, &events).await?;
@@ -138,8 +138,8 @@ impl<P: Projection> Projector<P> {
     /// Lets a new build take over from the one that is served, if it has caught up, so that no reader sees the view go
     /// back.
     ///
-    /// If the new build is less than a batch behind, it takes the lock of the served build and keeps it until it has
-    /// projected the rest. Otherwise it might stay one batch behind for ever.
+    /// If the new build is at most a batch behind, its worker takes the lock of the served build and keeps it until it
+    /// has projected the rest. Otherwise the new build might stay one batch behind for ever.
     pub(crate) async fn try_to_serve(&self, open: &mut OpenBuild<P>) -> Result<(), ProjectionError> {
         let ProjectionContext { definition, store, options, view_cache, progress, .. } = &*self.context;
         let OpenBuild { state, served_guard, .. } = open;
@@ -158,7 +158,7 @@ impl<P: Projection> Projector<P> {
                 }
                 view_cache.swap_failed(state.build);
                 if served_guard.take().is_some() {
-                    // Another process moved the served build, and the lock does not hold that one back.
+                    // Another process has moved the served build: the lock does not stop other processes.
                     return Ok(());
                 }
             }
@@ -170,7 +170,7 @@ impl<P: Projection> Projector<P> {
         Ok(())
     }
 
-    /// A build that this version of the code made, and whether it is served.
+    /// The build with this number, if this version of the code made it, and whether it is served.
     async fn find(&self, number: BuildNumber) -> Result<Option<(Build, bool)>, ProjectionError> {
         let ProjectionContext { definition, store, .. } = &*self.context;
         let Builds { serving, next, .. } = store.prepare(definition).await?;
@@ -195,8 +195,8 @@ impl<P: Projection> Projector<P> {
         })
     }
 
-    /// Which aggregates of these events already have parked events. It does not ask the store if none are parked at
-    /// all.
+    /// Which aggregates of these events already have parked events. The store is not read if the build has no parked
+    /// events.
     async fn parked_among(
         &self,
         build: BuildNumber,
@@ -213,7 +213,7 @@ impl<P: Projection> Projector<P> {
 }
 
 impl<P: Projection> BuildState<P> {
-    /// After a batch of this many events whose documents were too large.
+    /// Lowers the limit after a batch of this many events whose documents were too large.
     pub(crate) fn shrink_batches(&mut self, events: usize) {
         self.batch_events = fewer_events(events);
     }

@@ -32,7 +32,7 @@ pub struct Sort {
     pub is_descending: bool,
 }
 
-/// A place in a sorted list: right behind a document, whether the document still exists or not.
+/// A place in a sorted list: directly after a document, whether the document still exists or not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     /// The values that the document had in the fields that the list is sorted by.
@@ -146,7 +146,7 @@ impl Query {
         Ok(self)
     }
 
-    /// Only documents behind this place. Call [`sort`](Self::sort) first.
+    /// Only documents after this place. Call [`sort`](Self::sort) first.
     ///
     /// # Errors
     /// If the place does not belong to a list with this order.
@@ -206,7 +206,7 @@ impl Query {
         self.bytes
     }
 
-    /// The place behind which the page begins. `None`: at the beginning of the list.
+    /// The place after which the page begins. `None`: at the beginning of the list.
     #[must_use]
     pub fn begins_after(&self) -> Option<&Place> {
         self.after.as_ref()

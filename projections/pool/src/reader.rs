@@ -41,7 +41,7 @@ pub enum WaitError {
     Stopped {
         /// The position of the view.
         at: Position,
-        /// Why it stopped.
+        /// The reason.
         reason: String,
     },
 }
@@ -92,7 +92,7 @@ impl Reader {
             self.context.is_waited_for.notify_one();
         }
         let reached = |progress: &Progress| progress.position >= position || progress.state.is_final();
-        // Also after an error (the time is over, or the sender was dropped) the progress below decides.
+        // After an error too (the time is over, or the sender was dropped), the progress below decides.
         let _reached = timeout(patience, progress.wait_for(reached)).await.is_ok();
         let Progress { position: at, state, .. } = progress.borrow().clone();
         match state {

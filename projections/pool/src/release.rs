@@ -21,7 +21,7 @@ pub(crate) struct ReleaseRequest {
     pub(crate) skip: Option<Position>,
     /// Change nothing, and report what the first page would lead to.
     pub(crate) dry_run: bool,
-    /// How many events the view has got so far.
+    /// How many events have been projected so far.
     pub(crate) released: u64,
     pub(crate) reply: oneshot::Sender<ReleaseReply>,
 }
@@ -33,13 +33,13 @@ struct ParkedPage {
     events: Vec<Parked>,
     /// The event that the request leaves out. It is not among `events`.
     skipped: Option<Position>,
-    /// Whether the aggregate has no more parked events behind these.
+    /// Whether the aggregate has no parked events after these.
     is_last: bool,
 }
 
 impl<P: Projection> Projector<P> {
-    /// Projects one page of an aggregate's parked events. The offset of the build does not change, because these events
-    /// are behind it. New events of the aggregate are parked behind them until none is left.
+    /// Projects one page of an aggregate's parked events. The offset of the build does not change, because it is
+    /// already past these events. New events of the aggregate are parked after them until none is left.
     ///
     /// `None`: the request is not finished; call again.
     pub(crate) async fn release_page(
@@ -131,7 +131,7 @@ impl<P: Projection> Projector<P> {
         })
     }
 
-    /// Projects events. If one cannot be projected, it returns its position and the reason. The events behind that one
+    /// Projects events. If one cannot be projected, it returns its position and the reason. The events after that one
     /// are not projected.
     async fn project_again(
         &self,
@@ -171,11 +171,11 @@ impl<P: Projection> Projector<P> {
     ) -> Result<(), ProjectionError> {
         let ReleaseRequest { aggregate, released, .. } = request;
         if let Some(Parked { version, position, reason, attempts, .. }) = still_parked {
-            error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "an aggregate stays parked");
+            error!(view = P::NAME, %aggregate, %version, %position, reason, attempts, "an aggregate is still parked");
         } else if is_last {
             info!(view = P::NAME, %aggregate, released, "an aggregate is no longer parked");
-            // Counted anew: if the worker has opened the build again since the last event was released, its count is
-            // without this aggregate already.
+            // Read from the store: if the worker opened the build again after the last event was released,
+            // `state.parked` does not include this aggregate any more.
             state.parked = self.context.store.parked_count(state.build).await?;
             self.context.set_parked(state.build, state.parked);
         }

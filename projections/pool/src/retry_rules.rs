@@ -27,8 +27,8 @@ use dormouse_kernel::{Backoff, Limits};
 use crate::error::ProjectionError;
 use crate::options::Options;
 
-/// A projection that had events of at least this many aggregates since its worker started, and had to park more than
-/// half of them, stops. A smaller number would stop a projection over a few events after each start.
+/// A projection stops if its worker has had events of at least this many aggregates since it opened the build, and had
+/// to park more than half of them. With a smaller number, a few bad events after a start would stop a projection.
 const FAILURE_SHARE_AGGREGATES: usize = 1_000;
 
 /// What a worker does after an error.
@@ -87,7 +87,7 @@ pub(crate) fn more_events(events: usize, max: usize) -> usize {
     (events + events / 8 + 1).min(max)
 }
 
-/// How many aggregates a worker has had events of lately, and how many of these it had to park.
+/// The number of aggregates in a worker's recent batches, and how many of these it had to park.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FailureShare {
     aggregates: usize,

@@ -58,7 +58,7 @@ impl<P: Projection> fmt::Debug for Sources<P> {
 
 /// Reads the events of one aggregate type for a projection.
 pub(crate) trait Source<P: Projection>: Send + Sync {
-    /// Decodes an event and asks the projection for its keys. It panics where the projection does.
+    /// Decodes an event and lets the projection name its keys. If the projection panics, this panics.
     fn decode(&self, recorded: RecordedEvent) -> Result<Box<dyn DecodedEvent<P>>, CodecError>;
 }
 
@@ -66,7 +66,7 @@ pub(crate) trait Source<P: Projection>: Send + Sync {
 pub(crate) trait DecodedEvent<P: Projection>: Send + Sync {
     fn recorded(&self) -> &RecordedEvent;
 
-    /// The keys of the documents that the event concerns. A key may come more than once.
+    /// The keys of the documents that the event concerns. A key may occur more than once.
     fn visit_keys<'c>(&'c self, visit: &mut dyn FnMut(&'c Key));
 
     /// Lets the projection make the next versions of these documents, which must all be loaded. If the projection

@@ -41,7 +41,7 @@ impl Offset {
         (self.position > Position::ZERO).then(|| self.chain.mark())
     }
 
-    /// The offset right behind an event.
+    /// The offset after an event.
     #[must_use]
     pub fn at(event: &RecordedEvent) -> Self {
         Self { position: event.position, chain: event.event.chain }
@@ -59,7 +59,7 @@ pub struct Row {
     pub position: Position,
 }
 
-/// A parked event: it waits outside a view.
+/// A parked event: the view does not contain it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
     /// The aggregate whose event it is.
@@ -68,14 +68,14 @@ pub struct Parked {
     pub version: Version,
     /// The position in the journal.
     pub position: Position,
-    /// Why it cannot be projected. `None`: it only waits behind an earlier event of its aggregate.
+    /// Why it cannot be projected. `None`: it only waits for an earlier event of its aggregate.
     pub reason: Option<String>,
-    /// How often it was tried. Zero: it only waits behind an earlier event.
+    /// How often it was tried. Zero: it only waits for an earlier event.
     pub attempts: u32,
 }
 
 impl Parked {
-    /// An event that waits behind an earlier one of its aggregate.
+    /// An event that waits for an earlier one of its aggregate.
     #[must_use]
     pub fn behind(event: &RecordedEvent) -> Self {
         let RecordedEvent { aggregate, version, position, .. } = event;
@@ -131,9 +131,9 @@ pub struct Advance {
     pub rows: Vec<Row>,
     /// The keys of the documents that are removed, sorted; none of them among the rows.
     pub gone: Vec<Key>,
-    /// The events that wait from now on, in order. If one waits already, its reason is replaced.
+    /// The events to park, in order. If one is parked already, its reason and its attempts are replaced.
     pub parked: Vec<Parked>,
-    /// The positions of events that no longer wait, in order; none of them among the parked.
+    /// The positions of events that are no longer parked, in order; none of them among `parked`.
     pub released: Vec<Position>,
 }
 
@@ -170,7 +170,7 @@ pub enum CommitError {
     /// The build is at another position, because another worker has moved it, or it was dropped. Nothing was changed.
     #[error("the view is at {found:?}, expected {expected}")]
     Moved {
-        /// The position at which the worker believed the build to be.
+        /// The position at which the worker expected the build.
         expected: Position,
         /// Its position. `None`: the build no longer exists.
         found: Option<Position>,
@@ -190,7 +190,7 @@ pub enum CommitError {
 ///  ─────────────     ─────────────────────────────────────────       ─────────────────────────────────
 ///  prepare           damaged storage is removed; columns and         the served build, or no view
 ///     │              indexes of declared fields
-///  begin Instead     an empty build, served; the old ones go         the empty build at `after`
+///  begin Instead     an empty build, served; others are dropped      the empty build at `after`
 ///  begin Beside      an empty build, not served                      the old build
 ///     │
 ///  ┌▶ load           nothing; sees all commits that returned         the build as it was
@@ -199,7 +199,7 @@ pub enum CommitError {
 ///     │              the build is not at `from`
 ///  serve             the new build is served, the old one is         the old build, then the new one, at the
 ///     │              dropped; false: nothing (the new one is         same position or later; never both
-///     │              behind, or gone)
+///     │              behind, or missing)
 ///  abandon           the build beside is dropped                     the served build, as before
 ///  drop_view         everything of the view is dropped               no view: `Unavailable`
 /// ```
@@ -210,7 +210,7 @@ pub enum CommitError {
 /// late commit does nothing once another commit has moved the build on from `from`.
 ///
 /// Every method may be called from many tasks at once. A future may be dropped at any moment: its call then has
-/// happened as a whole, or will happen, or never.
+/// happened as a whole, or will happen as a whole, or will never happen.
 #[async_trait]
 pub trait ViewStore: Debug + Send + Sync + 'static {
     /// The builds of a view. Storage that was found to be damaged is created anew first, and is empty then. Afterwards
@@ -272,7 +272,7 @@ pub trait ViewStore: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Parked>, Error>;
 
-    /// Those of the aggregates that have parked events, in any order. Sees every commit that returned before the call.
+    /// The given aggregates that have parked events, in any order. Sees every commit that returned before the call.
     async fn parked_among(&self, build: BuildNumber, aggregates: &[AggregateRef]) -> Result<Vec<AggregateRef>, Error>;
 
     /// The number of aggregates that have parked events.

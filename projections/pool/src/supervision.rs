@@ -1,8 +1,9 @@
-//! The supervisor of all workers. It restarts each worker on its own, within limits, and gives each up on its own.
+//! The supervisor of all workers. It restarts each worker separately, within limits, and gives up each one separately.
 //!
 //! Each projection has one planner job, and one job for each build that its plan names. If a worker finds that its
-//! build does not exist any more, another build has replaced it, and the worker ends without an error. If that was the
-//! last worker of the projection, the supervisor makes a new plan. `retry_rules.rs` has the limits.
+//! build does not exist any more, because another build has replaced it or it was dropped, the worker ends without an
+//! error. If that was the last worker of the projection, the supervisor makes a new plan. `retry_rules.rs` has the
+//! limits.
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub(crate) enum SupervisorMessage {
     Planned { projection: usize, plan: u64, builds: Vec<BuildNumber> },
     /// Stop all workers except that of one build, forget their failures, and report when they have ended.
     StopWorkers { projection: usize, except: Option<BuildNumber>, stopped: oneshot::Sender<()> },
-    /// List the workers of builds that run.
+    /// List the running workers of builds.
     ListWorkers { projection: usize, reply: oneshot::Sender<Vec<ReleaseSender>> },
     /// Stop all workers, and end when they have ended.
     Stop,
@@ -58,7 +59,7 @@ struct SupervisedProjection {
     jobs: Vec<SupervisedJob>,
     /// The number of the latest plan. The results of earlier ones are ignored.
     plan: u64,
-    /// Told when all workers have ended that were told to stop.
+    /// Notified when all workers that were told to stop have ended.
     waiting_for_stop: Vec<oneshot::Sender<()>>,
 }
 
@@ -72,7 +73,7 @@ struct SupervisedJob {
     is_given_up: bool,
 }
 
-/// Reaches a worker that runs.
+/// A running worker, and the channels to it.
 struct RunningWorker {
     id: ActorId,
     stop: watch::Sender<bool>,
@@ -243,7 +244,7 @@ impl SupervisedProjection {
             return Ok(());
         }
         for build in builds {
-            // A build that was given up stays so.
+            // A worker that was given up is not started again.
             if self.find(Job::Build(build)).is_none() {
                 self.start(Job::Build(build), supervisor).await?;
             }
@@ -252,7 +253,7 @@ impl SupervisedProjection {
     }
 
     fn stop_workers(&mut self, except: Option<BuildNumber>) {
-        // The result of a planner that runs now would be out of date.
+        // A planner that runs now would return an outdated result.
         self.plan += 1;
         self.jobs.retain_mut(|supervised| {
             if except.is_some_and(|build| supervised.job == Job::Build(build)) {
@@ -345,7 +346,7 @@ impl SupervisedJob {
     }
 }
 
-/// Sends the supervisor a message when it must stop, also if that is because the last handle was dropped.
+/// Tells the supervisor to stop when the projections are stopped or their last handle is dropped.
 fn forward_stop(mut stop: watch::Receiver<bool>, supervisor: ActorRef<SupervisorMessage>) {
     tokio::spawn(async move {
         let _is_told = stop.wait_for(|stop| *stop).await.is_ok();

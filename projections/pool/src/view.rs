@@ -75,7 +75,7 @@ impl<P: Projection> View<P> {
         self.reader.wait_for(position, patience).await
     }
 
-    /// The progress of the projection, with every change.
+    /// The progress of the projection, and every change of it.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.reader.progress()

@@ -1,8 +1,9 @@
 //! The worker of one job: it makes a plan, or moves a build by batch after batch from the feed until it is told to
 //! stop.
 //!
-//! One message is one batch, and each sends the next, so the mailbox never has more than one. While the worker waits
-//! for events, it listens to the stop signal and to operator requests. While it projects and commits, it does not.
+//! Each message takes one batch and then sends the next message, so the mailbox never has more than one. While the
+//! worker waits for events, it listens to the stop signal and to operator requests. While it waits to begin a batch, it
+//! listens to the stop signal only. While it projects and commits, it listens to neither.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -26,11 +27,11 @@ use crate::retry_rules::AfterError;
 use crate::store::BuildNumber;
 use crate::supervision::SupervisorMessage;
 
-/// The reason with which a worker ends whose build does not exist any more. A worker that was told to stop has no
-/// reason.
+/// The reason that a worker gives when it ends because its build does not exist any more. A worker that was told to
+/// stop gives no reason.
 pub(crate) const BUILD_GONE: &str = "build-gone";
 
-/// How the worker of a build receives operator requests.
+/// The channel for operator requests to the worker of a build.
 pub(crate) type ReleaseSender = (BuildNumber, mpsc::Sender<ReleaseRequest>);
 
 /// A projection without its document type.
@@ -38,7 +39,8 @@ pub(crate) type ReleaseSender = (BuildNumber, mpsc::Sender<ReleaseRequest>);
 pub(crate) trait AnyProjector: Send + Sync {
     fn context(&self) -> &Arc<ProjectionContext>;
 
-    /// Carries out a request for parked events of a build that has no worker. None may be started meanwhile.
+    /// Carries out a request for parked events of a build that has no worker. The caller ensures that none is started
+    /// meanwhile.
     async fn release_without_worker(
         &self,
         build: BuildNumber,
@@ -69,7 +71,7 @@ pub(crate) struct TakeBatch;
 pub(crate) struct WorkerState<P: Projection> {
     projector: Arc<Projector<P>>,
     arguments: WorkerArguments,
-    /// `None` before the first step and after an error: the store must say where the build is.
+    /// `None` before the first step and after an error: the position of the build must be read from the store.
     open: Option<OpenBuild<P>>,
     /// A batch that was read while the one before it was projected.
     read_ahead: Option<Batch>,
@@ -131,7 +133,7 @@ impl<P: Projection> WorkerState<P> {
             Job::Plan => return self.plan().await,
             Job::Build(build) => build,
         };
-        // They are put back at the end. After an error or a panic, they must not be used again.
+        // Taken out, so that neither is used again after an error or a panic. A step that succeeds puts `open` back.
         let (open, read_ahead) = (self.open.take(), self.read_ahead.take());
         let (mut open, read_ahead) = match open {
             Some(open) => (open, read_ahead),
@@ -182,7 +184,7 @@ impl<P: Projection> WorkerState<P> {
         let permits = async {
             let context = &projector.context;
             let served = if open.state.is_served { Some(context.served_lock.lock().await) } else { None };
-            // The permit comes last: a worker that holds it waits for no other worker.
+            // The permit is taken last: a worker that holds it waits for no other worker.
             (served, context.capacity.acquire().await)
         };
         let permits = tokio::select! {
@@ -190,8 +192,8 @@ impl<P: Projection> WorkerState<P> {
             permits = permits => permits,
             () = stop_requested(&mut self.arguments.stop) => return Ok(false),
         };
-        // Only a batch that was full, of events or of bytes, is worth reading ahead. A live one would only become
-        // smaller.
+        // Reads ahead only after a full batch (of events or of bytes): then the log has more events already. A live
+        // batch that is read ahead would only be smaller.
         let (is_behind, count) = (batch.is_behind, batch.count);
         let OpenBuild { feed, state, .. } = open;
         let limit = state.batch_events;
@@ -233,7 +235,7 @@ impl<P: Projection> WorkerState<P> {
             Ok(Some(reply)) => (reply, Ok(())),
             Err(error) => (Err(ControlError::Interrupted(error.to_string())), Err(error)),
         };
-        // The operator may have gone away.
+        // The caller may have been cancelled.
         let _is_received = request.reply.send(reply);
         result
     }
@@ -245,7 +247,7 @@ impl<P: Projection> WorkerState<P> {
         let (attempts, pause) = (self.failed_attempts, context.options.pause_after(self.failed_attempts));
         if context.journal_is_closed() {
             // The application is stopping, and will stop the projections as well.
-            debug!(view = P::NAME, reason, "the journal has ended");
+            debug!(view = P::NAME, reason, "the journal is closed");
         } else {
             warn!(view = P::NAME, reason, attempts, ?pause, "cannot project, trying again after a pause");
         }
@@ -257,7 +259,7 @@ impl<P: Projection> WorkerState<P> {
     }
 }
 
-/// Waits so that more events share a batch, but no longer than until a reader waits for them.
+/// Waits until the given time, so that more events share a batch. Returns earlier if a reader waits for them.
 async fn delay_batch(context: &ProjectionContext, until: Option<Instant>) {
     let Some(until) = until else { return };
     tokio::select! {
@@ -266,7 +268,7 @@ async fn delay_batch(context: &ProjectionContext, until: Option<Instant>) {
     }
 }
 
-/// Returns when the worker must stop, also if that is because the supervisor has ended.
+/// Returns when the worker was told to stop, or when the supervisor has ended.
 async fn stop_requested(stop: &mut watch::Receiver<bool>) {
     let _is_told = stop.wait_for(|stop| *stop).await.is_ok();
 }

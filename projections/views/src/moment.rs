@@ -24,7 +24,7 @@ impl Moment {
 
 impl From<Timestamp> for Moment {
     fn from(time: Timestamp) -> Self {
-        // Events are recorded to the microsecond. A finer time would not come back from JSON.
+        // Events are recorded to the microsecond. A finer time would be lost in JSON, which has six digits of a second.
         let whole = Timestamp::from_microsecond(time.as_microsecond());
         Self(whole.unwrap_or(time))
     }

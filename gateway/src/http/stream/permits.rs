@@ -97,6 +97,6 @@ impl StreamPermit {
     /// Waits until all streams must end.
     pub(super) async fn ending(&mut self) {
         // The sender is dropped only with the server, which ends the stream as well.
-        let _gone = self.ending.wait_for(|ending| *ending).await;
+        let _ending = self.ending.wait_for(|ending| *ending).await;
     }
 }

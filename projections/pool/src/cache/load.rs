@@ -1,5 +1,4 @@
-//! What happens on a miss: one reader, the leader, loads from the store, and the others wait for it where that is
-//! allowed.
+//! A miss: one reader, the leader, loads from the store, and other readers wait for its load where that is allowed.
 
 use std::collections::HashMap;
 
@@ -89,7 +88,8 @@ impl ViewCache {
                     // An error: the leader was cancelled.
                     let completed = completion.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
                     if let Some(completed) = completed {
-                        // A store that shows less than before, as a replica may, is believed at its own position only.
+                        // A load may show an earlier state than `seen_at_start`, for instance from a replica. Then it
+                        // is true only at its own position.
                         let is_behind = |content: &Content| content.at() < seen_at_start;
                         return completed
                             .map(|content| if is_behind(&content) { content } else { content.no_earlier_than(seen) });
@@ -153,7 +153,7 @@ impl Leader<'_> {
     }
 }
 
-/// Also without a completion: the leader's caller was cancelled, and one of the waiting readers leads next.
+/// Runs also if the leader was cancelled without a completion. Then one of the waiting readers leads next.
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
         let mut state = self.view_cache.write_state();

@@ -1,4 +1,4 @@
-//! What is counted of the cache, for each view: as numbers for operators, and as metrics.
+//! The counts of the cache for each view: as numbers for operators, and as metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 

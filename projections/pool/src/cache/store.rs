@@ -43,7 +43,7 @@ pub(super) enum Content {
 struct EntryKey {
     generation: u64,
     read: Read,
-    /// The counts of the view, which are told when the entry is removed.
+    /// The counts of the view, which are updated when the entry is removed.
     counts: Arc<Counts>,
 }
 

@@ -46,7 +46,7 @@ pub(super) struct WriteState {
 enum Serving {
     /// No: the worker does not run here, or another process has moved the view.
     Closed,
-    /// Yes: the worker runs here, and the view is where the worker knows it to be.
+    /// Yes: the worker runs here, and no other process is known to move the view.
     Open,
     /// No: the successor may be served at any moment, or is served already. `reopens`: the old build is cached again if
     /// the swap fails.
@@ -130,7 +130,7 @@ impl ViewCache {
         Self { cache, counts, generation, seen: AtomicU64::new(0), write_state: Mutex::new(write_state) }
     }
 
-    /// This build is served and has this offset; the worker goes on from there. Call it before the position of the
+    /// This build is served and has this offset, from which the worker continues. Call it before the position of the
     /// view is reported. Entries stay if they are of this build and no other process can have moved it.
     pub(crate) fn serves(&self, build: BuildNumber, offset: Offset) {
         let mut state = self.write_state();
@@ -208,7 +208,7 @@ impl ViewCache {
         let WriteState { uncertain, loads, lists, .. } = &mut *state;
         uncertain.from = uncertain.from.max(Some(*from));
         uncertain.keys.extend(keys().cloned());
-        // Readers that come from now on, or after the commit, must not get what these loads show.
+        // Readers that begin from now on must not get the results of these loads.
         loads.retain(|read| !uncertain.may_change(read));
         let lists = std::mem::take(lists);
         let generation = self.generation();
@@ -235,13 +235,13 @@ impl ViewCache {
                 self.raise_seen(to.position);
             }
             Err(CommitError::Failed(_)) => {}
-            // By another process, which announces nothing here.
+            // Another process has moved the build, and does not announce its changes here.
             Err(CommitError::Moved { .. }) => self.close(&mut state),
         }
     }
 }
 
-/// What the cache does with both.
+/// For readers and for the worker.
 impl ViewCache {
     pub(super) fn counts(&self) -> &Counts {
         &self.counts
@@ -255,7 +255,7 @@ impl ViewCache {
         before
     }
 
-    /// A load has shown the view at this position, and its reader is about to be told.
+    /// Records that a load has shown the view at this position. Call it before the reader gets the result.
     pub(super) fn note_seen(&self, state: &mut WriteState, generation: u64, at: Position) {
         if generation != self.generation() || !state.is_open() {
             return;

@@ -27,7 +27,7 @@ impl ProjectionContext {
             found => {
                 if let Some(Build { offset, .. }) = found {
                     let position = offset.position;
-                    warn!(view = view.name(), %position, "a view is of another history of the journal and is rebuilt");
+                    warn!(view = view.name(), %position, "a view belongs to another history and is rebuilt");
                 }
                 next = None;
                 self.view_cache.closes();
@@ -47,7 +47,7 @@ impl ProjectionContext {
             let (version, wanted) = (serving.version, view.version());
             warn!(
                 view = view.name(),
-                version, wanted, "a view has another version and is rebuilt beside the old build"
+                version, wanted, "another version of the code built a view: a new build is made beside it"
             );
             next = Some(self.store.begin(view, Offset::START, Begin::Beside).await?);
         }
@@ -55,9 +55,8 @@ impl ProjectionContext {
         Ok(Some(serving).filter(|_| is_current).into_iter().chain(next).map(|build| build.number).collect())
     }
 
-    /// Notes in the store which journal its views belong to, once the journal has an event. If a wrong `views.url`
-    /// later leads a process with another journal to this store, the projections of that process stop and leave the
-    /// views as they are.
+    /// Notes in the store which journal its views belong to, once the journal has an event. If another process with a
+    /// wrong `views.url` opens this store for another journal, its projections stop and leave the views as they are.
     pub(crate) async fn claim_store(&self) -> Result<(), ProjectionError> {
         let first = self.first_event().await?;
         check_journal(self.store.of_journal(first).await?, first)

@@ -1,5 +1,5 @@
-//! All changes of a view's [`Progress`](crate::Progress). If a change concerns the build that is served, the cache must
-//! learn of it before the readers do.
+//! All changes of a view's [`Progress`](crate::Progress). A change of the served build is announced to the cache before
+//! readers can see it.
 
 use dormouse_kernel::{Clock, Position, SystemClock};
 
@@ -9,7 +9,7 @@ use crate::progress::{Rebuild, State};
 use crate::store::{Build, BuildNumber, Offset};
 
 impl ProjectionContext {
-    /// The planner has found these builds.
+    /// Records the builds that the planner has found.
     pub(super) async fn set_builds(
         &self,
         serving: Option<Build>,
@@ -24,9 +24,10 @@ impl ProjectionContext {
         let state = if is_paused { State::Paused } else { State::Starting };
         self.progress.send_modify(|progress| {
             let build = serving.map(|build| build.number);
-            // If the build that is served has a worker already, that worker knows better where it is.
+            // If the served build already has a worker, the position that the worker has recorded is newer than this
+            // one.
             if is_paused || progress.build != build {
-                // The worker opens the cache again when it has opened the build.
+                // The cache stays closed until the worker has opened the build.
                 self.view_cache.closes();
                 let offset = serving.map_or(Offset::START, |build| build.offset);
                 (progress.position, progress.mark) = (offset.position, offset.mark());
@@ -44,7 +45,7 @@ impl ProjectionContext {
         Ok(())
     }
 
-    /// A worker has found where its build is.
+    /// Records the position at which a worker has opened its build.
     pub(crate) fn set_running(&self, build: Build, is_served: bool, parked: usize) {
         let Build { number, version, begun_after, offset } = build;
         self.progress.send_modify(|progress| {
@@ -65,7 +66,8 @@ impl ProjectionContext {
         });
     }
 
-    /// A build has moved. If another build has replaced it in the meantime, nothing changes.
+    /// Records that a build has moved: for the served build this is the watermark. If another build has replaced it in
+    /// the meantime, nothing changes.
     pub(crate) fn set_offset(&self, number: BuildNumber, to: Offset, parked: usize, events_per_second: f64) {
         self.progress.send_modify(|progress| {
             if progress.build == Some(number) {
@@ -76,7 +78,7 @@ impl ProjectionContext {
         });
     }
 
-    /// This many aggregates have parked events in a build.
+    /// Records how many aggregates have parked events, if the build is served.
     pub(crate) fn set_parked(&self, number: BuildNumber, parked: usize) {
         self.progress.send_modify(|progress| {
             if progress.build == Some(number) {
@@ -85,11 +87,11 @@ impl ProjectionContext {
         });
     }
 
-    /// An attempt at a job has ended.
+    /// Records the state of a job after a failed attempt.
     pub(crate) fn set_state(&self, job: Job, state: State) {
         self.progress.send_modify(|progress| match (job, &mut progress.rebuild) {
             (Job::Build(number), Some(rebuild)) if rebuild.build == number => {
-                // An outdated view stays as it is once the build that should replace it goes no further.
+                // The build that should replace an outdated view has stopped, so the view gets the same state.
                 if progress.state == State::Outdated && state.is_final() {
                     progress.state = state.clone();
                 }
@@ -108,7 +110,8 @@ impl ProjectionContext {
         });
     }
 
-    /// An operator request has replaced or dropped the builds. The next plan finds their positions.
+    /// Forgets all builds, because an operator request replaces or has dropped them. The next plan finds their
+    /// positions.
     pub(crate) fn clear_builds(&self, position: Position, state: State) {
         self.view_cache.closes();
         self.progress.send_modify(|progress| {
@@ -117,7 +120,7 @@ impl ProjectionContext {
         });
     }
 
-    /// An operator request has paused or resumed the projection. No worker runs at this moment.
+    /// Records that an operator request has paused or resumed the projection. The caller has stopped all workers.
     pub(crate) fn set_states(&self, state: State) {
         self.view_cache.closes();
         self.progress.send_modify(|progress| {
@@ -128,7 +131,7 @@ impl ProjectionContext {
         });
     }
 
-    /// All workers have ended, and none will be started.
+    /// Records that all workers have ended, and none will be started.
     pub(crate) fn set_ended(&self, state: State) {
         self.view_cache.closes();
         self.progress.send_if_modified(|progress| {

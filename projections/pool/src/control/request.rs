@@ -1,7 +1,7 @@
 //! Carries out operator requests, one at a time for each projection.
 //!
 //! Before a request changes a build, it stops the build's worker, which finishes its batch first. Afterwards it starts
-//! the planner, which starts workers for the builds there are then.
+//! the planner, and workers are started for the builds that exist then.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ impl OperatorRequest {
         self.stop_workers(None).await?;
         self.context.set_states(State::Paused);
         info!(view = self.context.definition.name(), "paused");
-        // The planner reads from the store where exactly the builds have stopped.
+        // The planner reads the exact positions of the builds from the store.
         self.plan()
     }
 
@@ -94,7 +94,7 @@ impl OperatorRequest {
             }
         };
         self.stop_workers(None).await?;
-        // This comes first, so that a reader that waits for a later event does not read a build that lacks it.
+        // Before the new build is served: a reader that waits for a later event must not read a build that lacks it.
         self.context.clear_builds(after, state);
         self.begin(offset, Begin::Instead).await
     }
@@ -181,7 +181,8 @@ impl OperatorRequest {
             progress.wait_for(|progress| progress.state == State::Ended || !is_starting(progress)).await.is_ok();
     }
 
-    /// Begins a build. The planner runs also if that fails, because the store may have begun the build all the same.
+    /// Begins a build. The planner is started even if that fails, because the store may have begun the build
+    /// nevertheless.
     async fn begin(&self, after: Offset, how: Begin) -> Result<(), ControlError> {
         let begun = self.context.store.begin(&self.context.definition, after, how).await;
         self.plan()?;

@@ -21,7 +21,8 @@ pub(super) struct ProjectedBatch {
     pub(super) rows: Vec<Row>,
     pub(super) gone: Vec<Key>,
     pub(super) parked: Vec<Parked>,
-    /// How many aggregates its events are of. If nothing was parked, this may be more: the number of events.
+    /// The number of aggregates that its events belong to. Without poison it is the number of events, which may be
+    /// higher.
     pub(super) aggregates: usize,
 }
 
@@ -41,8 +42,8 @@ impl<P: Projection> Projector<P> {
         }
     }
 
-    /// Projects a batch as fast as it can, without the means to undo a single event. `None`: an event could not be
-    /// projected, and the documents in memory are wrong.
+    /// Projects a batch fast, without the ability to undo a single event. `None`: an event could not be projected, and
+    /// the documents in memory are wrong.
     async fn try_project(
         &self,
         batch: &DecodedBatch<P>,
@@ -66,7 +67,7 @@ impl<P: Projection> Projector<P> {
 
     /// Projects a batch event by event, so that each can be undone, and parks what cannot be projected at the last
     /// attempt. Each attempt uses the stored documents, and the events as the log has them, because the copies in
-    /// memory may be what is wrong.
+    /// memory may be wrong.
     async fn retry_poison(
         &self,
         mut batch: DecodedBatch<P>,
@@ -95,7 +96,8 @@ impl<P: Projection> Projector<P> {
         Ok(ProjectedBatch { rows, gone, aggregates: batch.aggregates(), parked: batch.into_parked(attempts) })
     }
 
-    /// The events behind a position up to an offset that the projection reads. They were in memory before, so they fit.
+    /// The events after a position, up to an offset, that the projection reads. They fit into memory, because they were
+    /// there before.
     async fn read_again(&self, mut position: Position, to: Offset) -> Result<Vec<RecordedEvent>, ProjectionError> {
         let mut events = Vec::new();
         while position < to.position {

@@ -38,12 +38,12 @@ pub(super) trait Dialect {
 }
 
 /// If fewer documents than this match a filter, all of them are found by the filter's index and sorted. If more match,
-/// a page of them is soon found along the index of the order. About the square root of a page times all documents,
-/// where both plans take equally long: tens of milliseconds with a million documents, while the wrong plan takes
-/// seconds.
+/// a page of them is soon found along the index of the order. Both plans take equally long at about the square root of
+/// the product of page size and number of documents: tens of milliseconds with a million documents. The wrong plan can
+/// take seconds.
 const FEW: usize = 5_000;
 
-/// The number of filters that get a plan of their own, for the case that few documents match them.
+/// The most filters that get a plan of their own, which is used if few documents match the filter.
 const LEADING_FILTERS: usize = 3;
 
 /// A value to bind.
@@ -138,11 +138,11 @@ fn is_equal(filter: &Filter) -> bool {
     matches!(filter.test, Test::Equal(_))
 }
 
-/// A part of the documents behind a place. The parts are disjoint.
+/// A part of the documents after a place. The parts are disjoint.
 struct Part {
     condition: String,
-    /// Whether all its documents have the same value in the first sort field that makes a difference. A database does
-    /// not notice that if the field is an expression, and would sort the documents by it.
+    /// Whether all its documents have the same value in the first sort field that makes a difference. If the field is
+    /// an expression, a database does not detect that, and would sort the documents by it.
     has_first: bool,
 }
 
@@ -177,8 +177,8 @@ impl Plan {
     }
 }
 
-/// A plan for each filter that few documents may match, and one along the order of the list if many match all filters.
-/// The statement decides when it runs which plan is used; the others end at once.
+/// A plan for each filter that few documents may match, and one along the order of the list if many documents match
+/// each of these filters. Which plan is used is decided when the statement runs; the other plans end at once.
 fn plans(query: &Query, relation: &str, conditions: &[String], parts: &[Part], hide: &'static str) -> Vec<Plan> {
     let filters = || query.filters().iter().zip(conditions);
     // The index of a field has the keys of equal values in order, so an equal filter orders by key.
@@ -268,14 +268,15 @@ impl Writer {
         }
     }
 
-    /// The parts of the documents behind a place: exactly one condition is true for each document. Each part is a range
+    /// The parts of the documents after a place: exactly one condition is true for each document. Each part is a range
     /// of the index of the first field, so that documents before the place with the same value there are not read.
     fn behind<D: Dialect>(&mut self, query: &Query, terms: &[usize], place: &Place) -> Vec<Part> {
         self.binds.push(Bind::Key(place.key.as_str().to_owned()));
         let key = D::key_parameter(self.before + self.binds.len());
         let further = if query.keys_descend() { "<" } else { ">" };
         let by_key = vec![Part { condition: format!("key {further} {key}"), has_first: false }];
-        // From the last field to the first: equal in this field and behind in the later ones, or behind in this field.
+        // From the last field to the first: equal in this field and after the place in the later ones, or after the
+        // place in this field.
         terms.iter().rev().fold(by_key, |behind, n| {
             let Sort { field, is_descending } = query.sorted_by()[*n];
             let (expression, behind) = (D::field(field), any_of(&behind));

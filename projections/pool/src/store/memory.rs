@@ -254,10 +254,10 @@ fn page(stored: &StoredBuild, query: &Query) -> Page {
         })
         .collect();
     let total = query.is_counting().then_some(sorted.len() as u64);
-    let is_behind =
+    let is_after =
         |listed: &Listed| query.begins_after().is_none_or(|place| matching::order(query, &listed.place, place).is_gt());
     let (mut number, mut bytes) = (0_usize, 0_usize);
-    let rest = sorted.into_iter().filter(is_behind).map(|listed| {
+    let rest = sorted.into_iter().filter(is_after).map(|listed| {
         number += 1;
         bytes = bytes.saturating_add(listed.row.document.len() + ROW_BYTES);
         (number == 1 || bytes <= query.bytes()).then_some((listed.row, listed.place.values))

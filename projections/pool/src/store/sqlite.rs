@@ -1,4 +1,5 @@
-//! Views in SQLite: one file beside the journal's. It is derived from the journal, and created anew if it is damaged.
+//! Views in SQLite: one file, beside the journal's or in another directory. It is derived from the journal, and created
+//! anew if it is damaged.
 //!
 //! `views.db` has a table for each build of a view, a SQL view `view_<name>` on the served build, which operators may
 //! read, and four tables of the store: `builds` (how far each is), `parked` (the events that wait), `paused` (the views
@@ -37,11 +38,11 @@ use dormouse_storage::{from_sql, to_sql};
 use schema::VIEWS;
 use written::Written;
 
-/// Pages (4 KiB) in the WAL before a checkpoint, which syncs the whole WAL while all commits wait. With this number it
-/// takes some tens of milliseconds, by which the views are late.
+/// Pages (4 KiB) in the WAL before a checkpoint, which syncs the whole WAL while all commits wait. With this number a
+/// checkpoint takes some tens of milliseconds, and delays the views by as much.
 const CHECKPOINT_PAGES: &str = "1000";
 
-/// The size to which a checkpoint cuts a WAL that has grown: as large as the checkpoint of large batches needs it.
+/// The size to which a checkpoint truncates a WAL that has grown (64 MiB): the WAL of large batches has this size.
 const WAL_BYTES_KEPT: &str = "67108864";
 
 /// Cache of the writing connection, in KiB because it is negative: 64 MiB, so that hot documents are not read from the
@@ -51,7 +52,7 @@ const CACHE: &str = "-65536";
 /// Prepared statements that the writing connection keeps: about twenty for each view.
 const KEPT_STATEMENTS: usize = 512;
 
-/// Rows that a connection may be ahead of its reader. With a full buffer its thread would sleep.
+/// Rows that a connection may be ahead of its reader. If the buffer is full, the thread of the connection sleeps.
 const ROWS_AHEAD: usize = 2048;
 
 /// Keeps views in a file.
@@ -60,7 +61,7 @@ pub struct Sqlite {
     writer: File,
     readers: File,
     written: Written,
-    /// The file is replaced when a view is prepared next.
+    /// Whether the file was found to be damaged. It is then replaced when a view is prepared next.
     damaged: AtomicBool,
     /// Measures the WAL until the store is dropped.
     _wal: WalWatch,
@@ -108,7 +109,7 @@ impl Sqlite {
         })
     }
 
-    /// What was decoded. Damage is remembered.
+    /// Returns what was decoded, and remembers damage.
     fn decoded<T, E: Into<Error>>(&self, decoded: Result<T, E>) -> Result<T, Error> {
         decoded.map_err(|error| self.note(error.into()))
     }

@@ -81,7 +81,7 @@ impl Project<Order> for CustomerTotals {
             OrderEvent::OrderCreated { .. } => {
                 total.orders += 1;
                 total.open += 1;
-                // If two nodes record orders, the one that is recorded first may have the later time.
+                // The clocks of two nodes may differ, so an earlier event may have a later time.
                 total.last_order_at = total.last_order_at.max(now);
             }
             OrderEvent::LineAdded { .. } => {}
@@ -124,7 +124,7 @@ impl CustomerTotal {
         }
     }
 
-    /// An order leaves its former status.
+    /// Counts one order less in its former status.
     fn leave(&mut self, was: Option<&OrderSummary>) {
         let count = match was.map(|was| was.status) {
             Some(OrderStatus::Open) => &mut self.open,
@@ -133,7 +133,7 @@ impl CustomerTotal {
             Some(OrderStatus::Cancelled) => &mut self.cancelled,
             None => return,
         };
-        // The order may have got this status by an older event that was ignored.
+        // The event that gave the order this status may have been ignored, because an older version wrote it.
         *count = count.saturating_sub(1);
     }
 }

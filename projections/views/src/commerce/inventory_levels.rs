@@ -80,7 +80,7 @@ impl InventoryLevel {
         Self { sku, on_hand: 0, reserved: 0, available: 0, reservations: 0, low_stock: true, updated_at: now }
     }
 
-    /// A reservation ends.
+    /// Subtracts a reservation that ends.
     fn settle(&mut self, quantity: u32) {
         self.reserved = self.reserved.saturating_sub(quantity.into());
         self.reservations = self.reservations.saturating_sub(1);

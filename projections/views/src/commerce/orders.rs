@@ -87,7 +87,7 @@ impl Project<Order> for Orders {
                 cancelled_at: None,
                 updated_at: now,
             },
-            // Each order begins with `OrderCreated`. Without it, the creation of the order is not in this build.
+            // Each order begins with `OrderCreated`. If there is no document, this build does not contain that event.
             (None, _) => return None,
         };
         match event.body() {

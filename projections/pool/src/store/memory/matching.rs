@@ -1,4 +1,4 @@
-//! Which documents match a query, and how they are sorted: what the databases do in SQL, in plain Rust.
+//! Which documents match a query, and how they are sorted. The other stores do the same in SQL.
 
 use std::cmp::Ordering;
 

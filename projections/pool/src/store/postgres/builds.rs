@@ -3,8 +3,8 @@
 //!
 //! No reader of a view may wait for long, or fail, because of a change. A reader locks the SQL view, and then the table
 //! behind it. So no transaction changes both: a table that is no longer served is dropped in a transaction of its own,
-//! when no reader can find it any more. A change gives up the lock on the SQL view if it does not get it soon, because
-//! readers queue behind a transaction that waits for it.
+//! when no reader can find it any more. A change stops waiting for the lock on the SQL view if it does not get it soon,
+//! because readers queue behind a transaction that waits for it.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::store::numbers::{build_number, position};
 use crate::store::{Begin, Build, BuildNumber, Error, Offset};
 use dormouse_storage::{from_sql, to_sql};
 
-/// The builds of a view: with whether the table exists and, if the build is served, the SQL view; and the transaction
-/// that wrote the row.
+/// The builds of a view. Each row also says whether the table exists (and the SQL view, if the build is served), and
+/// which transaction wrote the row.
 const BUILDS: &str = "
     SELECT build, is_serving, version, position, chain, to_regclass($2 || '_' || build) IS NOT NULL
         AND (NOT is_serving OR to_regclass($2) IS NOT NULL), xmin::text::bigint, begun_after
@@ -42,8 +42,8 @@ const SUPERFLUOUS: &str = "
         AND left(relname, length($1) + 1) = $1 || '_' AND substr(relname, length($1) + 2) ~ '^[0-9]+$'
         AND NOT EXISTS (SELECT FROM builds WHERE relname = $1 || '_' || build)";
 
-/// A row of `builds`: build, whether it is served, version, position, chain, whether its table exists, the transaction
-/// that wrote the row, and the position after which the build begins.
+/// A row of `builds`: build, whether it is served, version, position, chain, whether its table (and its SQL view, if it
+/// is served) exists, the transaction that wrote the row, and the position after which the build begins.
 pub(super) type BuildRow = (i64, bool, i64, i64, Vec<u8>, bool, i64, i64);
 
 /// A build of a view, as `builds` describes it.
@@ -197,7 +197,7 @@ async fn begin(
     .await?;
     let build = build_number("builds.build", build)?;
     let table = view.table(build);
-    // JSON, not JSONB: a document comes back as it was written.
+    // JSON, not JSONB: a document is returned as it was written.
     let create = format!(
         "CREATE TABLE {table} (key text COLLATE \"C\" PRIMARY KEY, document json NOT NULL, position bigint NOT NULL)"
     );
@@ -240,7 +240,7 @@ async fn hide(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Err
     Ok(())
 }
 
-/// Removes the served build of a view, or the other one, if it exists. Its table belongs to no build then.
+/// Removes the served build of a view, or the other one, if it exists. After that its table belongs to no build.
 async fn forget(connection: &mut PgConnection, name: &str, is_serving: bool) -> Result<(), sqlx::Error> {
     let forgotten: Option<i64> = query_scalar("DELETE FROM builds WHERE view = $1 AND is_serving = $2 RETURNING build")
         .bind(name)

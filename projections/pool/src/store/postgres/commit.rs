@@ -48,8 +48,8 @@ impl Postgres {
     }
 }
 
-/// Returns the build's mark and whether the build is served. `None`: the build was not where it must be, and nothing
-/// was changed. Every part of the statement depends on that.
+/// Returns the build's mark and whether the build is served. `None`: the build was at another position, and nothing was
+/// changed, because every part of the statement selects from `moved`.
 async fn commit(
     connection: &mut PgConnection,
     view: &Definition,

@@ -13,7 +13,7 @@ use crate::store::numbers::position;
 use crate::store::{BuildNumber, Error, no_build, no_view};
 use dormouse_storage::to_sql;
 
-/// What is damaged, and created anew when a view is prepared next.
+/// What was found to be damaged. It is created anew when a view is prepared next.
 #[derive(Debug, Default)]
 pub(super) struct Damage {
     /// The store's own tables.
@@ -59,7 +59,7 @@ impl Postgres {
         }
     }
 
-    /// Whether the target is certainly not there.
+    /// Whether it is certain that the target does not exist.
     async fn is_missing(&self, target: Target<'_>) -> bool {
         match target {
             Target::Store => false,
@@ -94,7 +94,7 @@ impl Postgres {
         self.damage().views.contains(view.name())
     }
 
-    /// A damaged view was removed.
+    /// Records that a damaged view was removed.
     pub(super) fn is_mended(&self, view: &Definition) {
         self.damage().views.remove(view.name());
     }
@@ -119,7 +119,7 @@ impl Postgres {
 }
 
 impl Target<'_> {
-    /// The error of a statement whose target is not there.
+    /// The error of a statement whose target does not exist.
     pub(super) fn missing(self) -> Error {
         match self {
             Self::Store => Error::Unavailable("the tables are missing".to_owned()),

@@ -32,8 +32,8 @@ impl Dialect for Expressions {
                 i64::MIN,
                 u64::MAX
             ),
-            // Converted directly from its text, the number is the same again. Through a decimal it would be another
-            // one.
+            // Converted directly from its text, the number is exactly the one that was written. A conversion through a
+            // decimal number could change it.
             Kind::Real => {
                 let number = format!("substring({written} from '{REAL}')");
                 format!(

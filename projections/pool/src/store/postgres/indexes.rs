@@ -25,7 +25,7 @@ pub(super) struct Index {
     sql: String,
 }
 
-/// The changes that the indexes of a build need. `None`: none.
+/// The changes that the indexes of a build need. `None`: no changes are needed.
 pub(super) async fn changes(
     connection: &mut PgConnection,
     view: &Definition,

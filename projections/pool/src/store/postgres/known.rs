@@ -52,7 +52,8 @@ struct View {
     changes: u64,
 }
 
-/// The number of uncertain events before a read began. Its result is noted only if the number is still the same.
+/// The value of [`View::changes`] before a read began. The result of the read is noted only if the value is still the
+/// same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Changes(u64);
 
@@ -69,12 +70,12 @@ impl Known {
         Changes(self.views().get(view).map_or(0, |view| view.changes))
     }
 
-    /// This store moves the view from now on.
+    /// Records that this store moves the view from now on.
     pub(super) fn is_ours(&self, name: &str) {
         self.view(name, |view| view.is_ours = true);
     }
 
-    /// A read has shown what is served, at the primary or at a replica that is as far.
+    /// Records what a read of the primary, or of a replica that is as far, has shown to be served.
     pub(super) fn shown(&self, name: &str, changes: Changes, mark: BuildMark) {
         let mut views = self.views();
         if let Some(view) = views.get_mut(name).filter(|view| view.is_ours && Changes(view.changes) == changes) {
@@ -87,7 +88,7 @@ impl Known {
         }
     }
 
-    /// This store has committed to a build, which is served or not.
+    /// Records a commit of this store to a build, which is served or not.
     pub(super) fn committed(&self, name: &str, changes: Changes, mark: BuildMark, is_served: bool) {
         self.view(name, |view| {
             view.is_ours = true;
@@ -98,12 +99,12 @@ impl Known {
         });
     }
 
-    /// Another build may be served, from now on or already.
+    /// Forgets the builds of a view, because another one may be served, from now on or already.
     pub(super) fn forget(&self, name: &str) {
         self.view(name, |view| *view = View { is_ours: view.is_ours, changes: view.changes + 1, ..View::default() });
     }
 
-    /// Another process moves the view, until the view is prepared here.
+    /// Records that another process moves the view, until the view is prepared here.
     pub(super) fn is_theirs(&self, name: &str) {
         self.view(name, |view| *view = View { changes: view.changes + 1, ..View::default() });
     }

@@ -17,7 +17,7 @@ impl Postgres {
     /// See [`ViewStore::prepare`](crate::ViewStore::prepare).
     pub(super) async fn prepare_view(&self, view: &Definition) -> Result<Builds, Error> {
         match self.try_to_prepare(view).await {
-            // The damage is known now, and the second attempt mends it.
+            // The damage is recorded now, and the second attempt repairs it.
             Err(Error::Damaged(_)) => self.try_to_prepare(view).await,
             prepared => prepared,
         }
@@ -45,7 +45,8 @@ impl Postgres {
             }
         };
         if is_untidy && builds.is_empty() {
-            // If the store's own tables were lost, the view's tables are still shown under its name.
+            // The store's own tables were lost, and the SQL view may still show a table of the view: this drops the SQL
+            // view.
             self.change(view.name(), Change::Forget).await?;
         } else if is_untidy {
             self.tidy(view.name()).await;
@@ -150,7 +151,7 @@ impl Postgres {
     }
 }
 
-/// Makes the store forget which build is served when a change begins and when it ends: what was read in between may be
+/// Makes the store forget which build is served when a change begins and when it ends: what is read in between may be
 /// of the old build or of the new one.
 struct ChangeGuard<'a> {
     known: &'a Known,

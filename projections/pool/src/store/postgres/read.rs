@@ -1,11 +1,11 @@
 //! Reading documents, lists and parked events.
 //!
 //! Servers that follow the primary may serve reads of documents and lists (see [`known`](super::known)). The result of
-//! a replica is checked: if it lacks something that this store has committed, the primary is asked instead. That would
-//! cost each read twice right after a commit, which reaches a replica up to half a second later (it is written behind,
-//! and sent after that). So a replica is asked if it is known to have all that this store has committed, by its last
-//! result or by the look that is taken at it once a second. Otherwise it is asked once between two looks, for as long
-//! as that succeeds.
+//! a replica is checked: if it lacks something that this store has committed, the primary is asked instead. Right after
+//! a commit every read would then be sent twice, because a commit reaches a replica up to half a second later (the
+//! primary writes it asynchronously, and sends it after that). So a replica is asked if its last result, or the probe
+//! that runs once a second, has shown that it has all that this store has committed. Otherwise one read is tried at it
+//! after each probe, and another one for as long as these succeed.
 
 use std::sync::Arc;
 

@@ -27,8 +27,8 @@ const FIND: &str = "
 const CREATE_VERSIONS: &str = "
     CREATE TABLE dormouse_views_schema (version bigint PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())";
 
-/// Drops all tables of the store: without the table of versions, an opening would not recognize the others. Tables of
-/// builds are dropped when their views are prepared.
+/// Drops all tables of the store: without the table of versions, the next opening would take the other tables for those
+/// of another program. Tables of builds are dropped when their views are prepared.
 const FORGET: &str = "DROP TABLE IF EXISTS builds, parked, paused, of_journal, dormouse_views_schema";
 
 /// Why the schema cannot be used.

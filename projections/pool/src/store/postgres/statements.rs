@@ -93,7 +93,7 @@ pub(super) fn bind<'q>(statement: Statement<'q>, value: &Bind) -> Statement<'q> 
 }
 
 /// The text without NUL, which PostgreSQL does not allow. No document or key contains NUL, so in a comparison the next
-/// character is equivalent; in a text that only people read, it is good enough.
+/// character is equivalent; in a text that is only displayed, the difference does not matter.
 pub(super) fn storable(text: &str) -> String {
     text.replace('\0', "\u{1}")
 }

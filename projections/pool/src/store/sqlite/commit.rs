@@ -1,5 +1,5 @@
-//! Committing a batch: one transaction. A statement costs hops between threads, a row does not: so statements are sent
-//! together where possible, and each takes many rows.
+//! Committing a batch: one transaction. Each statement costs a round trip to another thread, a row does not. So
+//! statements are sent together where possible, and each takes many rows.
 
 use dormouse_kernel::Position;
 use serde::Serialize;
@@ -15,19 +15,19 @@ use crate::store::values::Paths;
 use crate::store::{Advance, BuildNumber, Offset, Parked, Row};
 use dormouse_storage::to_sql;
 
-/// A batch with so many rows is one of a view that is built or far behind. It changes pages all over the file, and most
-/// of them many times.
+/// A batch with at least this many rows belongs to a view that is being built or is far behind. It changes pages all
+/// over the file, and most of them many times.
 const LARGE_BATCH: usize = 2048;
 
-/// Pages in the WAL before a checkpoint after a large batch. It may be late, because no reader needs that view to be
-/// fresh.
+/// Pages in the WAL before a checkpoint after a large batch. The checkpoint may take longer, because no reader needs
+/// that view to be fresh.
 const CHECKPOINT_PAGES_LARGE: u32 = 16_000;
 
 /// A set that has every field, however many there are.
 const EVERY_FIELD: FieldSet = FieldSet::MAX;
 
-/// See [`ViewStore::commit`](crate::ViewStore::commit). The inner error: the build is at another position, if it
-/// exists.
+/// See [`ViewStore::commit`](crate::ViewStore::commit). The inner error is the actual position of the build; `None`:
+/// the build does not exist.
 pub(super) async fn commit(
     connection: &mut SqliteConnection,
     view: &Definition,
@@ -66,7 +66,7 @@ pub(super) async fn commit(
 }
 
 /// Begins the transaction, moves the build and writes the first rows: one round trip. The inner error, after a
-/// roll-back: the build is at another position, if it exists.
+/// rollback, is the actual position of the build; `None`: it does not exist.
 async fn move_on(
     connection: &mut SqliteConnection,
     writer: &Writer,
@@ -182,7 +182,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The rows that go into one statement, and those behind them.
+    /// The rows for the next statement, and the remaining rows.
     fn chunk(&self, mut rows: Vec<Prepared>) -> (Vec<Prepared>, Vec<Prepared>) {
         let rest = rows.split_off(rows.len().min(prepared(rows.len(), self.columns())));
         (rows, rest)
@@ -192,7 +192,7 @@ impl Writer {
         self.fields.len() + 3
     }
 
-    /// The statement for so many rows.
+    /// The statement for this many rows.
     fn upsert(&self, rows: usize) -> String {
         let names: String = self.fields.iter().map(|name| format!(", {name}")).collect();
         let changes: String = self.fields.iter().map(|name| format!(", {name} = excluded.{name}")).collect();
@@ -205,8 +205,8 @@ impl Writer {
         )
     }
 
-    /// The statement for so many rows that exist, of which only these fields change. The columns have the numbers in
-    /// which they are [bound](Self::bind).
+    /// The statement for this many rows that exist, of which only these fields change. The columns are numbered in the
+    /// order in which they are [bound](Self::bind).
     fn update(&self, rows: usize, fields: FieldSet) -> String {
         let named: Vec<&String> = chosen(self.fields.iter(), fields).collect();
         let row = format!("({})", vec!["?"; named.len() + 3].join(","));

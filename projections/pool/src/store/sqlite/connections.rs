@@ -44,7 +44,7 @@ pub(super) enum Target<'a> {
 }
 
 impl Target<'_> {
-    /// The error of a statement whose target is not there.
+    /// The error of a statement whose target does not exist.
     pub(super) fn missing(self) -> Error {
         match self {
             Self::Store => Error::Unavailable("the tables are missing".to_owned()),
@@ -116,7 +116,7 @@ impl Sqlite {
         }
     }
 
-    /// Whether the target is certainly not there.
+    /// Whether it is certain that the target does not exist.
     async fn is_missing(&self, target: Target<'_>) -> bool {
         let Ok(mut reader) = self.readers.borrow().await else { return false };
         let find = match target {
@@ -129,7 +129,7 @@ impl Sqlite {
         find.fetch_optional(&mut reader.connection).await.is_ok_and(|found| found.is_none())
     }
 
-    /// Remembers damage, which the next preparation of a view mends.
+    /// Remembers damage, which is repaired when a view is prepared next.
     pub(super) fn note(&self, error: Error) -> Error {
         if matches!(error, Error::Damaged(_)) {
             self.damaged.store(true, Ordering::Release);

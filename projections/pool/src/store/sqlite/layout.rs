@@ -91,8 +91,8 @@ impl Layout {
             && view.fields().iter().all(|field| self.has(table, field))
     }
 
-    /// Whether a field has its column and its index. Older code does not fill columns; it replaces our indexes by
-    /// others.
+    /// Whether a field has its column and its index. Older code does not fill columns, but then it has also replaced
+    /// our indexes by others.
     fn has(&self, table: &str, field: &Field) -> bool {
         self.table.contains(&definition(field)) && self.indexes.contains(&index(table, field))
     }

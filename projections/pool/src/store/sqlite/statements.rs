@@ -1,5 +1,5 @@
-//! The statements that read documents and lists, and what commits share with them: statements are prepared for a few
-//! numbers of rows.
+//! The statements that read documents and lists, and what commits share with them. Statements are prepared for only a
+//! few numbers of rows.
 
 use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteArguments;
@@ -137,7 +137,7 @@ pub(super) fn prepared(rows: usize, columns: usize) -> usize {
     sizes.find(|size| *size >= rows).unwrap_or(largest)
 }
 
-/// The parameters of a statement for so many keys.
+/// The parameters of a statement for this many keys.
 pub(super) fn places(keys: usize) -> String {
     vec!["?"; prepared(keys, 1)].join(",")
 }

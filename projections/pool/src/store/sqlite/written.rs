@@ -19,7 +19,7 @@ const ROWS: NonZeroUsize = NonZeroUsize::new(16_384).expect("it is not zero");
 /// The number of sets of fields that get update statements of their own in one batch.
 const SETS: usize = 3;
 
-/// A set has one bit for each field.
+/// The most fields for which rows are remembered: a set has one bit for each field.
 const FIELDS_MAX: usize = 64;
 
 /// The values of the declared fields of a row, in their order.
@@ -111,7 +111,7 @@ impl Known {
         planned
     }
 
-    /// A row was deleted.
+    /// Forgets a row that was deleted.
     pub(super) fn remove(&mut self, key: &Key) {
         self.rows.pop(key);
     }

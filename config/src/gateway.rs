@@ -77,7 +77,7 @@ pub struct Gateway {
     /// processors if there are few commands, and keep it below `journal.read_connections`.
     pub catch_up_reads: NonZeroU32,
     /// Event streams at a time. Further ones are refused. Default 1,000, each on one of `max_connections`; raise it for
-    /// more clients, with half a megabyte of memory for each.
+    /// more clients.
     pub max_streams: NonZeroUsize,
     /// Longest silence on a stream. Default 15 s, at least 100 ms; keep it below the idle timeout of every proxy on the
     /// way.

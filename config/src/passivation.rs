@@ -22,7 +22,7 @@ pub struct Passivation {
     /// Memory for dormant aggregates. Default 256 MiB, zero keeps none; raise it if wake-ups take much of the load.
     #[serde(with = "text::size")]
     pub dormant_budget: ByteSize,
-    /// How often the node looks for idle aggregates. Default 1 s; raise it if sweeps show in a profile.
+    /// How often the node looks for idle aggregates. Default 1 s; a longer interval saves little.
     #[serde(with = "text::duration")]
     pub sweep_interval: Duration,
 }

@@ -35,10 +35,10 @@ pub(crate) fn describe() {
     describe_gauge!(LAG_EVENTS, Unit::Count, "Events that are not in the view yet");
     describe_histogram!(BATCH_EVENTS, Unit::Count, "Events in one batch of a projection");
     describe_histogram!(BATCH_DURATION, Unit::Seconds, "One batch of a projection, from its events to its commit");
-    describe_counter!(EVENTS, "Events that a projection has seen");
+    describe_counter!(EVENTS, "Events that a projection has processed or skipped");
     describe_gauge!(PARKED, "Aggregates whose events are parked");
     describe_gauge!(STOPPED, "1 if the projection was stopped because it failed too often");
-    describe_gauge!(REBUILD_LAG_EVENTS, Unit::Count, "Events that a rebuild has before it");
+    describe_gauge!(REBUILD_LAG_EVENTS, Unit::Count, "Events that a rebuild still has to process");
     describe_gauge!(REBUILD_RATE, "Events per second of a rebuild");
 }
 

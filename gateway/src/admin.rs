@@ -1,8 +1,8 @@
-//! The JSON documents of the admin API about the read side, shared by the server (`http`) and the command line (`cli`).
+//! The JSON documents of the admin API, shared by the server (`http`) and the command line (`cli`).
 
 use dormouse_kernel::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// All projections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,6 +76,44 @@ pub(crate) struct ParkedEvent {
     /// The event itself, if the request names an aggregate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) event: Option<Value>,
+}
+
+/// The event types of an application.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Catalogue {
+    pub(crate) events: Vec<CatalogueEvent>,
+    /// The schemas to which those of the events refer as `#/definitions/NAME`.
+    pub(crate) definitions: Map<String, Value>,
+}
+
+/// An event type.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CatalogueEvent {
+    /// The aggregate type.
+    pub(crate) aggregate: String,
+    /// The name that the event has now.
+    pub(crate) event: String,
+    /// The schema version with which it is written now.
+    pub(crate) schema_version: u32,
+    /// The names that it had before. Stored events may have them.
+    pub(crate) former_names: Vec<String>,
+    /// The JSON Schema of its fields.
+    pub(crate) schema: Value,
+    pub(crate) consumers: Vec<Consumer>,
+}
+
+/// A part of the application that reads events of a type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Consumer {
+    /// `projection`.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+}
+
+impl Consumer {
+    pub(crate) fn projection(name: &str) -> Self {
+        Self { kind: "projection".to_owned(), name: name.to_owned() }
+    }
 }
 
 /// An aggregate type, with the number of its aggregates that have snapshots.

@@ -84,7 +84,7 @@ fn dispatch(app: &App, cli: Cli) -> anyhow::Result<ExitCode> {
     match chosen.unwrap_or(Command::Serve(serve::Arguments::default())) {
         Command::Serve(arguments) => return serve::run(app, settings.and(arguments.settings)),
         Command::Config(arguments) => config::run(app.name(), settings, arguments)?,
-        Command::Events(arguments) => events::run(settings, arguments)?,
+        Command::Events(arguments) => events::run(app.name(), settings, arguments)?,
         Command::Import(arguments) => return import::run(app.name(), settings, arguments),
         Command::Projections(arguments) => return projections::run(app.name(), settings, arguments),
         Command::Cache(arguments) => cache::run(app.name(), settings, arguments)?,

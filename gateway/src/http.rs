@@ -61,6 +61,7 @@ use dormouse_projections::{Projection, Projections};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 
+use crate::admin::Catalogue;
 use budget::Budget;
 use commands::{Commands, RESERVED_SEGMENTS, unknown};
 pub(crate) use event::event_json;
@@ -87,6 +88,7 @@ pub(crate) struct Api {
     /// `None`: the application has no projections.
     projections: Option<Projections>,
     config: admin::LiveConfig,
+    catalogue: Catalogue,
     openapi: Bytes,
     command_timeout: Duration,
     hosts: Vec<HostName>,
@@ -107,6 +109,7 @@ pub(crate) struct ApiBuilder {
     config: Config,
     resources: BTreeMap<&'static str, Box<dyn Resource>>,
     shapes: BTreeMap<&'static str, Shape>,
+    catalogue: admin::CatalogueBuilder,
     openapi: OpenApi,
 }
 
@@ -168,7 +171,8 @@ impl Api {
     /// The API of the application `name`.
     pub(crate) fn builder(name: &str, config: &Config) -> ApiBuilder {
         let (resources, shapes) = (BTreeMap::new(), BTreeMap::new());
-        ApiBuilder { config: config.clone(), resources, shapes, openapi: OpenApi::new(name) }
+        let catalogue = admin::CatalogueBuilder::new();
+        ApiBuilder { config: config.clone(), resources, shapes, catalogue, openapi: OpenApi::new(name) }
     }
 
     /// Finds the aggregate type of a path segment.
@@ -186,6 +190,7 @@ impl ApiBuilder {
         let schemas = VariantSchemas::of::<A::Command>(self.openapi.generator());
         let commands = Commands::of::<A>(&schemas);
         self.openapi.aggregate::<A>(&schemas);
+        self.catalogue.aggregate::<A>();
         // A type that the engine does not run gets no routes.
         if let Some(aggregates) = engine.aggregates::<A>() {
             self.resources.insert(A::TYPE, Box::new(TypedResource { aggregates, commands }));
@@ -196,6 +201,7 @@ impl ApiBuilder {
     /// Adds the routes of the view of a projection.
     pub(crate) fn projection<P: Projection>(mut self) -> Self {
         self.openapi.projection::<P>();
+        self.catalogue.projection::<P>();
         self.shapes.insert(P::NAME, Shape::of::<P::Document>());
         self
     }
@@ -223,6 +229,7 @@ impl ApiBuilder {
             views,
             projections,
             config,
+            catalogue: self.catalogue.build(),
             openapi: self.openapi.document(),
             command_timeout: self.config.commands.timeout,
             hosts: gateway.hosts.clone(),

@@ -3,6 +3,8 @@
 
 #[path = "cli/cache.rs"]
 mod cache;
+#[path = "cli/catalogue.rs"]
+mod catalogue;
 #[path = "cli/commands.rs"]
 mod commands;
 #[path = "cli/import.rs"]

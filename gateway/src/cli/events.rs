@@ -1,4 +1,6 @@
-//! `events`: reads the journal, also while a server runs on it.
+//! `events`: reads the journal, also while a server runs on it, and shows the event types of a server.
+
+mod catalogue;
 
 use clap::{Args, Subcommand};
 use dormouse_config::{Config, JournalUrl};
@@ -12,7 +14,7 @@ use crate::http::event_json;
 /// Events that are read at once.
 const PAGE: usize = 256;
 
-/// Reads events from the journal
+/// Reads events from the journal, and lists the event types of a server
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -22,6 +24,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Show(Show),
+    Catalogue(catalogue::Arguments),
 }
 
 /// Prints the events of an aggregate, one JSON object a line
@@ -49,8 +52,15 @@ struct Show {
     limit: Option<usize>,
 }
 
-pub(super) fn run(outer: Settings, arguments: Arguments) -> anyhow::Result<()> {
-    let Command::Show(Show { settings, aggregate_type, id, after, limit }) = arguments.command;
+pub(super) fn run(application: &'static str, outer: Settings, arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Show(arguments) => run_show(outer, arguments),
+        Command::Catalogue(arguments) => catalogue::run(application, outer, arguments),
+    }
+}
+
+fn run_show(outer: Settings, arguments: Show) -> anyhow::Result<()> {
+    let Show { settings, aggregate_type, id, after, limit } = arguments;
     let config = outer.and(settings).load()?.config;
     let wrong = |error: dormouse_kernel::InvalidId| WrongArgument(error.to_string());
     let aggregate =

@@ -3,6 +3,7 @@
 //! Every change is logged with the id of its request.
 
 mod cache;
+mod catalogue;
 mod config;
 mod parked;
 mod projections;
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::Instant;
 
+pub(super) use catalogue::CatalogueBuilder;
 pub(super) use config::LiveConfig;
 
 use super::envelope::Arrival;
@@ -42,6 +44,7 @@ pub(super) fn routes() -> Router<Arc<Api>> {
         .route("/admin/projections/{name}/skip", post(parked::skip))
         .route("/admin/projections/{name}/parked", get(parked::all))
         .route("/admin/projections/{name}/parked/{type}/{id}", get(parked::of_aggregate))
+        .route("/admin/catalogue", get(catalogue::show))
         .route("/admin/snapshots", get(snapshots::types))
         .route("/admin/snapshots/verify", post(snapshots::verify))
         .route("/admin/cache", get(cache::stats))

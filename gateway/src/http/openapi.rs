@@ -64,7 +64,7 @@ impl OpenApi {
     pub(super) fn aggregate<A: Aggregate>(&mut self, schemas: &VariantSchemas) {
         let variants = variant_names::<A::Command>().unwrap_or_default();
         let commands = variants.iter().map(|variant| {
-            let fields = schemas.get(variant).cloned().unwrap_or_default();
+            let fields = schemas.get(variant).cloned().unwrap_or_else(schema::without_fields);
             (kebab_case(variant), fields)
         });
         self.types.push(AggregateDescription {

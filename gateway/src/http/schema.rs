@@ -17,7 +17,7 @@ pub(super) fn generator() -> SchemaGenerator {
 
 /// The schema of an enum, split into one schema for the fields of each variant.
 #[derive(Debug)]
-pub(super) struct VariantSchemas(Vec<(&'static str, Value)>);
+pub(super) struct VariantSchemas(Vec<(&'static str, Option<Value>)>);
 
 impl VariantSchemas {
     pub(super) fn of<E: JsonSchema + DeserializeOwned>(generator: &mut SchemaGenerator) -> Self {
@@ -26,8 +26,10 @@ impl VariantSchemas {
         Self(variants.iter().map(|variant| (*variant, fields(&whole, variant))).collect())
     }
 
+    /// The schema of a variant. `None`: the schema of the enum does not describe it. It describes variants by their
+    /// current names only, not by their aliases.
     pub(super) fn get(&self, variant: &str) -> Option<&Value> {
-        self.0.iter().find(|(name, _)| *name == variant).map(|(_, schema)| schema)
+        self.0.iter().find(|(name, _)| *name == variant).and_then(|(_, schema)| schema.as_ref())
     }
 
     pub(super) fn is_array(&self, variant: &str) -> bool {
@@ -37,7 +39,7 @@ impl VariantSchemas {
 
 /// Finds the fields of a variant in the schema that schemars makes of an enum: `{"oneOf": [{"properties": {variant:
 /// fields}}, …]}`, or only the variant's name if it has no fields.
-fn fields(whole: &Value, variant: &str) -> Value {
+fn fields(whole: &Value, variant: &str) -> Option<Value> {
     let alternatives = ["oneOf", "anyOf"].iter().filter_map(|key| whole[key].as_array()).flatten();
     let mut alternatives = alternatives.chain(std::iter::once(whole));
     let described = |mut schema: Value, outer: &Value| {
@@ -46,14 +48,15 @@ fn fields(whole: &Value, variant: &str) -> Value {
         }
         schema
     };
-    let found = alternatives.find_map(|alternative| {
+    alternatives.find_map(|alternative| {
         let by_name = alternative["properties"].get(variant).map(|fields| described(fields.clone(), alternative));
-        by_name.or_else(|| {
-            let without_fields = json!({"type": "object", "additionalProperties": false});
-            (alternative["const"] == variant).then(|| described(without_fields, alternative))
-        })
-    });
-    found.unwrap_or_else(|| json!({"type": "object", "additionalProperties": false}))
+        by_name.or_else(|| (alternative["const"] == variant).then(|| described(without_fields(), alternative)))
+    })
+}
+
+/// The schema of a variant without fields.
+pub(super) fn without_fields() -> Value {
+    json!({"type": "object", "additionalProperties": false})
 }
 
 /// The definitions that the schemas so far refer to, by name.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::fields::Fields;
 use crate::limits::{FIELD_CHARS, NAME_CHARS};
 use crate::projection::Projection;
+use crate::sources::Sources;
 use crate::store::BuildNumber;
 
 /// A view as its store knows it. All names are checked, so that they can be used in SQL as they are.
@@ -12,6 +13,7 @@ use crate::store::BuildNumber;
 pub struct Definition {
     name: &'static str,
     version: u32,
+    sources: Vec<&'static str>,
     fields: Fields,
     relation: String,
     query_one: Cow<'static, str>,
@@ -97,7 +99,8 @@ impl Definition {
             paths.push(path);
         }
         let (query_one, query_all) = (P::query_one(), P::query_all());
-        Ok(Self { name, version: P::VERSION, fields, relation: relation(name), query_one, query_all })
+        let sources = Sources::<P>::aggregate_types();
+        Ok(Self { name, version: P::VERSION, sources, fields, relation: relation(name), query_one, query_all })
     }
 
     /// The name of the projection and of its view.
@@ -110,6 +113,12 @@ impl Definition {
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
+    }
+
+    /// The aggregate types whose events it reads.
+    #[must_use]
+    pub fn sources(&self) -> &[&'static str] {
+        &self.sources
     }
 
     /// The declared fields.
@@ -173,7 +182,6 @@ pub(crate) fn folded(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::Sources;
 
     struct OrderTotals;
 

@@ -38,6 +38,11 @@ impl<P: Projection> Sources<P> {
         self
     }
 
+    /// The aggregate types that the projection reads, in the order in which it names them.
+    pub(crate) fn aggregate_types() -> Vec<&'static str> {
+        P::sources(Self { sources: Vec::new() }).sources.into_iter().map(|(aggregate, _)| aggregate).collect()
+    }
+
     /// The sources of the projection, by aggregate type.
     pub(crate) fn named() -> Result<HashMap<&'static str, AnySource<P>>, DefinitionError> {
         let mut named = HashMap::new();

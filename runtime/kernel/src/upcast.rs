@@ -127,6 +127,14 @@ impl Upcasters {
         self.renamed.keys().copied().chain(self.steps.keys().map(|(name, _)| *name))
     }
 
+    /// The names that the event `name` had before, sorted.
+    pub(crate) fn former_names(&self, name: &str) -> Vec<&'static str> {
+        let is_former = |of: &&'static str| *of != name && self.current_name(of) == Some(name);
+        let mut former: Vec<_> = self.renamed.keys().copied().filter(is_former).collect();
+        former.sort_unstable();
+        former
+    }
+
     /// Whether some version of the event `name` becomes several events. Needs [settled](Self::settled) steps.
     pub(crate) fn may_split(&self, name: &str) -> bool {
         self.current_name(name).is_some_and(|name| self.split.contains(name))

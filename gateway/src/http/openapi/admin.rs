@@ -16,6 +16,7 @@ pub(super) fn add(paths: &mut Map<String, Value>) {
     add_projections(paths);
     add_operations(paths);
     add_parked(paths);
+    add_catalogue(paths);
     add_snapshots(paths);
     add_cache(paths);
     add_config(paths);
@@ -101,6 +102,16 @@ fn add_parked(paths: &mut Map<String, Value>) {
         &[400, 404, 500, 503, 504],
     );
     paths.insert(of_projection("/parked/{type}/{id}"), json!({ "get": of_aggregate }));
+}
+
+fn add_catalogue(paths: &mut Map<String, Value>) {
+    let show = operation(
+        "catalogue",
+        "The event types, with schemas, versions, former names, and the projections that read them",
+        &["of_type"],
+        &[400, 404],
+    );
+    paths.insert("/admin/catalogue".to_owned(), json!({ "get": show }));
 }
 
 fn add_snapshots(paths: &mut Map<String, Value>) {

@@ -57,6 +57,8 @@ fn in_queries() -> Value {
     let list = || json!({"type": "string", "pattern": "^[^,]+(,[^,]+)*$"});
     json!({
         "detailed": query("detailed", "Show each view by itself, too.", json!({"type": "boolean"})),
+        "of_type": query("type", "Only this aggregate type.",
+                         json!({"type": "string", "pattern": NAME_PATTERN, "maxLength": 64})),
         "parked_after": query("after", "Events after this position.", number()),
         "dry_run": query("dry_run", "Decide and answer, but change nothing.", json!({"type": "boolean"})),
         "version": query("version", "The state at this version.", number()),

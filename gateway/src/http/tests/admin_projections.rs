@@ -229,3 +229,19 @@ async fn the_list_is_shown_although_the_views_do_not_answer() {
     assert_eq!((&listed["orphans"], &listed["projections"][0]["position"]), (&Value::Null, &json!(2)));
     shop.get("/admin/projections/carts/parked").await.is_problem(503, "views-unavailable");
 }
+
+#[tokio::test]
+async fn the_catalogue_names_the_projections_that_read_an_event() {
+    let shop = Shop::open().await;
+    let catalogue = shop.get("/admin/catalogue?type=cart").await.json();
+    let readers = |event: &Value| {
+        let consumers = event["consumers"].as_array().unwrap().iter();
+        consumers.map(|consumer| (consumer["kind"].clone(), consumer["name"].clone())).collect::<Vec<_>>()
+    };
+    let events = catalogue["events"].as_array().unwrap();
+    assert!(!events.is_empty());
+    for event in events {
+        let expected = ["carts", "owners"].map(|name| (json!("projection"), json!(name)));
+        assert_eq!(readers(event), expected, "{event}");
+    }
+}

@@ -72,6 +72,23 @@ const FOUND: [(&str, &[u64]); 8] = [
 ];
 
 #[tokio::test]
+async fn the_catalogue_names_every_event_with_its_former_names_and_schema() {
+    let server = renamed().await;
+    let catalogue = server.get("/admin/catalogue").await.json();
+    let events = catalogue["events"].as_array().unwrap();
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Opened", "ItemAdded", "ItemsRemoved", "NoteRemoved"]);
+    assert_eq!(events[0]["former_names"], json!(["Created"]));
+    let added = &events[1];
+    assert_eq!((&added["aggregate"], &added["schema_version"]), (&json!("cart"), &json!(1)));
+    assert_eq!(added["former_names"], json!(["LineAdded"]));
+    assert_eq!(added["schema"]["properties"]["sku"]["type"], "string");
+    assert_eq!(server.get("/admin/catalogue?type=cart").await.json(), catalogue);
+    server.get("/admin/catalogue?type=cards").await.is_problem(404, "unknown-aggregate-type");
+    server.get("/admin/catalogue?types=cart").await.is_problem(400, "unknown-parameter");
+}
+
+#[tokio::test]
 async fn a_filter_by_a_current_or_former_name_finds_events_stored_under_either() {
     let server = renamed().await;
     for (name, expected) in FOUND {

@@ -51,6 +51,12 @@ impl<E: DomainEvent> EventCodec<E> {
         &self.events
     }
 
+    /// The names that an event had before upcasters renamed it, sorted.
+    #[must_use]
+    pub fn former_names(&self, name: &str) -> Vec<&'static str> {
+        self.upcasters.former_names(name)
+    }
+
     /// Selects the stored events that have these names, or that upcasters turn into such events. A former name of an
     /// event selects it, too. Names that no event has or had select nothing.
     #[must_use]

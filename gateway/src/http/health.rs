@@ -207,7 +207,10 @@ impl Api {
 }
 
 fn replicas(statuses: Vec<ReplicaStatus>) -> Vec<Value> {
-    let shown = |ReplicaStatus { place, lag, problem }| json!({ "url": place, "fit": problem.is_none(), "lag": lag, "reason": problem });
+    let shown = |status: ReplicaStatus| {
+        let ReplicaStatus { place, lag, problem } = status;
+        json!({ "url": place, "fit": problem.is_none(), "lag": lag, "reason": problem })
+    };
     statuses.into_iter().map(shown).collect()
 }
 

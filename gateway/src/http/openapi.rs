@@ -53,7 +53,12 @@ struct ViewDescription {
 
 impl OpenApi {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), generator: schema::generator(), types: Vec::new(), views: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            generator: schema::generator("/components/schemas"),
+            types: Vec::new(),
+            views: Vec::new(),
+        }
     }
 
     /// The generator of the schemas. It keeps the definitions that the schemas refer to.

@@ -6,10 +6,10 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-/// A generator whose references point to OpenAPI's components.
-pub(super) fn generator() -> SchemaGenerator {
+/// A generator whose references point to definitions at this path of the document.
+pub(super) fn generator(definitions_path: &'static str) -> SchemaGenerator {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.definitions_path = "/components/schemas".into();
+        settings.definitions_path = definitions_path.into();
         settings.meta_schema = None;
     });
     settings.into_generator()

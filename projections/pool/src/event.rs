@@ -55,7 +55,7 @@ impl<'a, A: Aggregate> Event<'a, A> {
         self.recorded.event.recorded_at
     }
 
-    /// Who and what caused the event.
+    /// The command, the user and the request that caused the event.
     ///
     /// # Panics
     /// If the stored metadata is damaged. The event is then parked, as after any panic of a projection.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// The current events of a member of a library.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 enum MemberEvent {
-    /// `newsletter` came later. Members who joined before get none.
+    /// A later version added `newsletter`. In events of earlier versions it is false.
     Joined {
         name: String,
         #[serde(default)]

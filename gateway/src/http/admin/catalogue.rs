@@ -1,4 +1,4 @@
-//! `/admin/catalogue`: every event type of the application, and who reads it.
+//! `/admin/catalogue`: every event type of the application, and the projections that read it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,6 @@ use axum::response::Response;
 use dormouse_kernel::{Aggregate, EventCodec, is_same_variant};
 use dormouse_projections::{Definition, Projection};
 use schemars::SchemaGenerator;
-use schemars::generate::SchemaSettings;
 
 use super::answer;
 use crate::admin::{Catalogue, CatalogueEvent, Consumer};
@@ -26,11 +25,7 @@ pub(in crate::http) struct CatalogueBuilder {
 
 impl CatalogueBuilder {
     pub(in crate::http) fn new() -> Self {
-        let settings = SchemaSettings::draft2020_12().with(|settings| {
-            settings.definitions_path = "/definitions".into();
-            settings.meta_schema = None;
-        });
-        Self { generator: settings.into_generator(), events: Vec::new(), projections: Vec::new() }
+        Self { generator: schema::generator("/definitions"), events: Vec::new(), projections: Vec::new() }
     }
 
     pub(in crate::http) fn aggregate<A: Aggregate>(&mut self) {

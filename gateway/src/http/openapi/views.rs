@@ -80,7 +80,8 @@ pub(super) fn overview() -> Value {
                 "kind": {"type": "string", "enum": ["text", "integer", "real", "boolean"]},
             }}},
             "position": {"type": "integer", "description": "The position of the view."},
-            "state": {"type": "string", "description": "starting, running, outdated, retrying, paused, stopped, dropped or ended."},
+            "state": {"type": "string",
+                      "description": "starting, running, outdated, retrying, paused, stopped, dropped or ended."},
         },
     });
     let schema = json!({"type": "object", "properties": {"views": {"type": "array", "items": view}}});

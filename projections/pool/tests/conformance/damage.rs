@@ -38,7 +38,7 @@ async fn a_negative_number_in_postgres_is_damage() {
 async fn assert_negative_numbers_are_damage(store: Arc<dyn ViewStore>, harm: impl AsyncFn(String)) {
     let view = first();
 
-    // The position of the build: whoever reads or moves the view finds it.
+    // The position of the build. Every read and every commit of the view reads it.
     let build = filled(&store).await;
     harm("UPDATE builds SET position = -1".to_owned()).await;
     assert_names("builds.position", store.get(&view, &key("a")).await);

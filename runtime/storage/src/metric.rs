@@ -6,7 +6,7 @@ use metrics::{Unit, describe_gauge};
 pub(crate) const REPLICA_LAG: &str = "db_replica_lag_events";
 /// 1 if a replica is read, 0 if the primary is read in its place; `of`, `replica`.
 pub(crate) const REPLICA_FIT: &str = "db_replica_fit";
-/// Bytes of the write-ahead log of an SQLite file; `file`: journal, index, snapshots, views.
+/// Bytes of the write-ahead log of an SQLite file; `file`: journal, index, snapshots, queue, views.
 pub(crate) const WAL_BYTES: &str = "dormouse_sqlite_wal_bytes";
 /// For how long a reader has kept a write-ahead log that is too large from being reset, seconds; `file`.
 pub(crate) const WAL_HELD_UP: &str = "dormouse_sqlite_wal_held_up_seconds";

@@ -2,11 +2,13 @@
 
 mod failure;
 mod replicas;
+mod schema;
 mod server;
 mod sessions;
 mod settings;
 
 pub use failure::Failure;
 pub use replicas::{Replica, ReplicaProbe, ReplicaStatus, Replicas, identity};
+pub use schema::Schema;
 pub use server::{Purpose, Server};
 pub use sessions::{QueryFuture, Session, Sessions};

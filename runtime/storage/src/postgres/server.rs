@@ -1,11 +1,12 @@
 //! The server: its address, and the settings of every connection to it.
 
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dormouse_config::PostgresUrl;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
 
@@ -43,6 +44,12 @@ impl Server {
     /// If the URL cannot be parsed.
     pub fn new(url: &PostgresUrl, limits: &dormouse_config::Postgres) -> Result<Self, Failure> {
         let options = PgConnectOptions::from_str(url.expose()).map_err(Failure::from)?;
+        let options = if names_ssl_mode(url.expose()) {
+            options
+        } else {
+            let mode = default_ssl_mode(options.get_socket().is_some(), options.get_host());
+            options.ssl_mode(mode)
+        };
         let options = options.disable_statement_logging().options([
             // The server notices a client that vanished within a minute, so that it holds no lock for hours.
             ("tcp_keepalives_idle", 30),
@@ -112,5 +119,45 @@ impl Server {
     /// Whether a connection was lost since this one was opened.
     pub(super) fn is_doubted(&self, opened: Instant) -> bool {
         self.doubted.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|doubted| opened <= doubted)
+    }
+}
+
+/// Whether a URL says if connections are encrypted.
+fn names_ssl_mode(url: &str) -> bool {
+    let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
+    parameters.split('&').any(|parameter| parameter.starts_with("sslmode=") || parameter.starts_with("ssl-mode="))
+}
+
+/// Within this machine, encryption only takes time. Beyond it, connections are encrypted if the server is willing, as
+/// with PostgreSQL's own programs.
+fn default_ssl_mode(is_socket: bool, host: &str) -> PgSslMode {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let is_address_here = address.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    let is_here = is_socket || host == "localhost" || host.starts_with('/') || is_address_here;
+    if is_here { PgSslMode::Disable } else { PgSslMode::Prefer }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_beyond_this_machine_are_encrypted_if_the_server_is_willing() {
+        let mode = |url: &str| {
+            let url = match dormouse_config::JournalUrl::from_str(url).unwrap() {
+                dormouse_config::JournalUrl::Postgres(url) => url,
+                other => panic!("{other} is no URL of PostgreSQL"),
+            };
+            let limits = dormouse_config::Config::embedded().journal.postgres;
+            Server::new(&url, &limits).unwrap().options.get_ssl_mode()
+        };
+        for here in ["127.0.0.1:5432", "localhost", "[::1]:5432"] {
+            assert!(matches!(mode(&format!("postgres://{here}/shop")), PgSslMode::Disable), "{here}");
+        }
+        assert!(matches!(mode("postgres://app@10.1.2.3/shop"), PgSslMode::Prefer));
+        assert!(matches!(mode("postgres://app@db.internal/shop?application_name=sslmode"), PgSslMode::Prefer));
+        assert!(matches!(mode("postgres://app@db.internal/shop?sslmode=verify-full"), PgSslMode::VerifyFull));
+        assert!(matches!(mode("postgres://app@127.0.0.1/shop?sslmode=require"), PgSslMode::Require));
+        assert!(matches!(mode("postgres:///shop?host=/run/postgresql"), PgSslMode::Disable));
     }
 }

@@ -1,10 +1,13 @@
 //! What the author of a domain implements: an aggregate, its events, its rejections.
 
+use std::borrow::Cow;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
+use crate::id::AggregateId;
 use crate::upcast::Upcasters;
 
 /// A consistency boundary whose state is the fold of its events.
@@ -88,6 +91,10 @@ pub trait Aggregate: Clone + Default + Serialize + DeserializeOwned + Send + Syn
     /// ignored, and the events decide.
     const SNAPSHOT_VERSION: u32 = 1;
 
+    /// The commands that no client may send, by their variants' names. Only the application itself sends them: another
+    /// aggregate, a timer, a reactor, or its own code.
+    const INTERNAL_COMMANDS: &'static [&'static str] = &[];
+
     /// An enum with one variant for each command. `CreateOrder` is `create-order` in URLs.
     type Command: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 
@@ -109,12 +116,36 @@ pub trait Aggregate: Clone + Default + Serialize + DeserializeOwned + Send + Syn
     /// Applies an event that happened. It must accept every event: history cannot be rejected.
     fn evolve(&mut self, event: &Self::Event);
 
+    /// The subject to whom the aggregate with this id belongs. `None`: to nobody. A caller whose role may act only on its
+    /// own (`own:` in the permissions) reaches only aggregates whose owner it is. The owner must follow from the events,
+    /// and the first event must set it.
+    fn owner<'a>(&'a self, id: &'a AggregateId) -> Option<&'a str> {
+        let _nobody = id;
+        None
+    }
+
+    /// The person whose data the [`Personal`](crate::Personal) values of this aggregate are: of its events, of the
+    /// replies to its commands, and of the commands that it sends. Their data key is destroyed when that person is
+    /// forgotten. The default is the aggregate itself, `learner/42`. Aggregates of the same person return the same text,
+    /// for example what [`caller_as_data_subject`] makes of their owner. It must not change after the first event, and must not
+    /// be personal itself.
+    fn data_subject<'a>(&'a self, id: &'a AggregateId) -> Cow<'a, str> {
+        format!("{}/{id}", Self::TYPE).into()
+    }
+
     /// The JSON Schema of the state, for the description of the API. The default allows any value. A state that derives
     /// `JsonSchema` returns `generator.subschema_for::<Self>()`.
     fn state_schema(generator: &mut SchemaGenerator) -> Schema {
         let _none_needed = generator;
         true.into()
     }
+}
+
+/// A caller as the person whose data something is: `user/SUBJECT`. The runtime names callers like this when it stores what
+/// they send, and aggregates that belong to a caller do so in [`Aggregate::data_subject`].
+#[must_use]
+pub fn caller_as_data_subject(subject: &str) -> String {
+    format!("user/{subject}")
 }
 
 /// The events of an aggregate: an enum with one variant for each.

@@ -62,7 +62,8 @@ impl Chain {
 /// version differ, but for one case in four billion.
 ///
 /// Clients get it in entity tags, as eight lowercase hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Mark(pub u32);
 
 impl Mark {

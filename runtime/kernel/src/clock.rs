@@ -54,6 +54,11 @@ impl ManualClock {
         Self(AtomicI64::new(now.as_microsecond()))
     }
 
+    /// Sets it, forward or back.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_microsecond(), Ordering::SeqCst);
+    }
+
     /// Moves the clock back by `by`, like a correction.
     pub fn rewind(&self, by: Duration) {
         let microseconds = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);

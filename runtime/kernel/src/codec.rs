@@ -1,5 +1,6 @@
 //! Stored values: MessagePack with field names, so that a reader needs no schema, and a type may gain or lose a field.
 
+pub mod bytes;
 mod event_codec;
 
 use std::cell::Cell;
@@ -7,6 +8,7 @@ use std::cell::Cell;
 use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned};
 
+pub(crate) use event_codec::variant_tag;
 pub use event_codec::{Decoded, EncodedEvent, EventCodec};
 
 use crate::limits::NESTING;

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::chain::Chain;
-use crate::codec::{CodecError, decode};
+use crate::codec::{CodecError, bytes, decode};
 use crate::id::{AggregateRef, CommandKey, EventId};
 use crate::number::{Position, Version};
+use crate::outgoing::{self, Outgoing};
 
 /// The origin of an event. It is stored as MessagePack beside the payload. Absent parts take no space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,10 @@ pub struct Metadata {
     /// The command, on its first event only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<CommandRecord>,
+    /// What the command sends and schedules, on its first event only. Readers that need nothing else use
+    /// [`RecordedEvent::outgoing`], which is faster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outgoing: Option<Box<Outgoing>>,
 }
 
 /// The record of a command in the journal, so that a repetition of the command gets the same answer.
@@ -53,34 +58,6 @@ pub struct CommandRecord {
     /// The encoded reply.
     #[serde(with = "bytes")]
     pub reply: Vec<u8>,
-}
-
-/// MessagePack has a type for bytes, but serde writes a `Vec<u8>` as an array of numbers.
-mod bytes {
-    use serde::de::{self, Deserializer, Visitor};
-    use serde::ser::Serializer;
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        struct Bytes;
-
-        impl Visitor<'_> for Bytes {
-            type Value = Vec<u8>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("bytes")
-            }
-
-            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-                Ok(bytes.to_vec())
-            }
-        }
-
-        deserializer.deserialize_bytes(Bytes)
-    }
 }
 
 /// A hash over the content of a command. Two commands have equal hashes if and only if they are equal, except for one
@@ -157,6 +134,20 @@ impl RecordedEvent {
     /// If the bytes are damaged.
     pub fn metadata(&self) -> Result<Metadata, CodecError> {
         decode(&self.event.metadata)
+    }
+
+    /// Reads what the event's command sends and schedules. Usually that is nothing, which costs no decoding.
+    ///
+    /// # Errors
+    /// If the bytes are damaged.
+    pub fn outgoing(&self) -> Result<Option<Outgoing>, CodecError> {
+        outgoing::of_metadata(&self.event.metadata)
+    }
+
+    /// Whether the event's command sends or schedules anything. It may say so of an event that does not.
+    #[must_use]
+    pub fn may_have_outgoing(event: &NewEvent) -> bool {
+        outgoing::may_be_in(&event.metadata)
     }
 
     /// Whether the event is unchanged since it was written, if `before` is the chain that ends with the event before

@@ -58,6 +58,14 @@ steps! {
     Projecting = "projecting",
     /// The batch was committed to the view.
     Projected = "projected",
+    /// A job of a consumer is about to be attempted.
+    Attempting = "attempting",
+    /// The job was attempted, and nothing says so yet.
+    Attempted = "attempted",
+    /// The progress of a consumer is about to be stored.
+    StoringProgress = "storing-progress",
+    /// The progress was stored.
+    StoredProgress = "stored-progress",
 }
 
 #[cfg(feature = "failpoints")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::limits::{AGGREGATE_ID_CHARS, AGGREGATE_TYPE_CHARS, COMMAND_KEY_CHARS};
+use crate::limits::{AGGREGATE_ID_CHARS, AGGREGATE_TYPE_CHARS, COMMAND_KEY_CHARS, TIMER_NAME_CHARS};
 use crate::number::Slice;
 
 /// Why a name is not valid.
@@ -65,6 +65,12 @@ macro_rules! name {
             }
         }
 
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
@@ -102,6 +108,15 @@ name! {
     CommandKey, "the command key", check_key
 }
 
+name! {
+    /// The name of a timer within its aggregate: 1 to 64 visible ASCII characters.
+    TimerName, "the timer name", check_timer
+}
+
+fn check_timer(name: &str) -> Result<(), String> {
+    check_visible(name, TIMER_NAME_CHARS)
+}
+
 fn check_type(name: &str) -> Result<(), String> {
     let word =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
@@ -132,11 +147,15 @@ fn check_id(id: &str) -> Result<(), String> {
 }
 
 fn check_key(key: &str) -> Result<(), String> {
-    if key.is_empty() {
+    check_visible(key, COMMAND_KEY_CHARS)
+}
+
+fn check_visible(text: &str, most: usize) -> Result<(), String> {
+    if text.is_empty() {
         Err("is empty".to_owned())
-    } else if key.len() > COMMAND_KEY_CHARS {
-        Err(format!("has {} characters, at most {COMMAND_KEY_CHARS} are allowed", key.len()))
-    } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+    } else if text.len() > most {
+        Err(format!("has {} characters, at most {most} are allowed", text.len()))
+    } else if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Err("contains something other than visible ASCII characters".to_owned())
     } else {
         Ok(())

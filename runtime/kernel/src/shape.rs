@@ -10,7 +10,7 @@
 
 mod tracer;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,7 @@ const PASSES: usize = 24;
 #[must_use]
 pub fn shape_of<T: DeserializeOwned + Serialize + Default>() -> u64 {
     let requests = RefCell::new(String::new());
+    let _tracing = Tracing::begin();
     for pass in 0..PASSES {
         // The requests count, also if the type refuses a sample.
         let _refused = T::deserialize(Tracer::new(&requests, pass));
@@ -38,6 +39,32 @@ pub fn shape_of<T: DeserializeOwned + Serialize + Default>() -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     u64::from_le_bytes(first)
+}
+
+thread_local! {
+    static IS_TRACING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread traces a shape: what is read now is a sample.
+pub(crate) fn is_tracing() -> bool {
+    IS_TRACING.get()
+}
+
+/// Ends when it is dropped, also by a panic of a type's own `Deserialize`.
+struct Tracing {
+    before: bool,
+}
+
+impl Tracing {
+    fn begin() -> Self {
+        Self { before: IS_TRACING.replace(true) }
+    }
+}
+
+impl Drop for Tracing {
+    fn drop(&mut self) {
+        IS_TRACING.set(self.before);
+    }
 }
 
 #[cfg(test)]

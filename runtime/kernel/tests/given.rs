@@ -1,6 +1,11 @@
 //! The given/when/then kit: an assertion that does not hold fails its test.
 
-use dormouse_kernel::{Aggregate, Context, DomainEvent, Given, Rejection, Timestamp, Upcasters, Uuid};
+use std::time::Duration;
+
+use dormouse_kernel::{
+    After, Aggregate, At, Context, DomainEvent, Every, ExpectedTimer, Given, Message, Rejection, Timestamp, Upcasters,
+    Uuid,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +19,14 @@ enum DoorCommand {
     Open,
     Slam,
     Look,
+    /// Asks the next door to open, and looks whether somebody came.
+    Knock {
+        next: String,
+    },
+    /// Shuts in a moment, and every hour.
+    Wait {
+        times: usize,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +70,19 @@ impl Aggregate for Door {
                 }
             }
             DoorCommand::Look => {}
+            DoorCommand::Knock { next } => {
+                context.send::<Door>(&next, DoorCommand::Open).on_refused(DoorCommand::Look);
+                context.send::<Door>(next, DoorCommand::Look);
+                let code = context.refusal().map(|refusal| refusal.code.clone());
+                return Ok(format!("{:?} {code:?}", context.subject()));
+            }
+            DoorCommand::Wait { times } => {
+                for number in 0..times {
+                    context.schedule(format!("shut-{number}"), Every::new(HOUR), DoorCommand::Slam);
+                }
+                context.schedule("shut-0", After(HOUR), DoorCommand::Slam);
+                context.cancel("open");
+            }
         }
         Ok(format!("{} after {}", if context.state().open { "open" } else { "shut" }, context.version()))
     }
@@ -65,6 +91,8 @@ impl Aggregate for Door {
         self.open = matches!(event, DoorEvent::Opened { .. });
     }
 }
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn opened() -> DoorEvent {
     DoorEvent::Opened { at: "1970-01-01T00:00:00Z".to_owned(), by: "test".to_owned(), event: Uuid::from_u128(1) }
@@ -98,6 +126,58 @@ fn events_emitted_before_a_rejection_do_not_happen() {
 #[test]
 fn an_accepted_command_may_change_nothing() {
     Given::<Door>::nothing().when(DoorCommand::Look).then([]).and_replies(&"shut after 0".to_owned());
+}
+
+#[test]
+fn a_command_sends_messages_and_knows_its_sender() {
+    Given::<Door>::nothing()
+        .for_subject("ada")
+        .after_refusal("already-open")
+        .when(DoorCommand::Knock { next: "back".to_owned() })
+        .then([])
+        .then_sent([
+            Message::to::<Door>("back", DoorCommand::Open).on_refused::<Door>("test", DoorCommand::Look),
+            Message::to::<Door>("back", DoorCommand::Look),
+        ])
+        .and_replies(&r#"Some("ada") Some("already-open")"#.to_owned());
+}
+
+#[test]
+fn a_command_sets_and_cancels_timers_and_the_last_change_of_a_timer_counts() {
+    let in_an_hour: Timestamp = "2026-11-01T13:00:00Z".parse().unwrap();
+    Given::<Door>::nothing().at(in_an_hour - HOUR).when(DoorCommand::Wait { times: 2 }).then_scheduled([
+        ExpectedTimer::set("shut-1", Every::new(HOUR), DoorCommand::Slam),
+        ExpectedTimer::set("shut-0", At(in_an_hour), DoorCommand::Slam),
+        ExpectedTimer::cancelled("open"),
+    ]);
+}
+
+#[test]
+#[should_panic(expected = "the aggregate id contains a slash")]
+fn a_message_to_an_id_that_is_not_valid_fails() {
+    Given::<Door>::nothing().when(DoorCommand::Knock { next: "a/b".to_owned() }).then([]);
+}
+
+#[test]
+#[should_panic(expected = "the command changes more than 256 timers")]
+fn too_many_timers_fail() {
+    Given::<Door>::nothing().when(DoorCommand::Wait { times: 1000 }).then([]);
+}
+
+#[test]
+#[should_panic(expected = "assertion `left == right` failed")]
+fn then_sent_fails_on_another_message() {
+    let knock = DoorCommand::Knock { next: "back".to_owned() };
+    Given::<Door>::nothing().when(knock).then_sent([Message::to::<Door>("back", DoorCommand::Open)]);
+}
+
+#[test]
+#[should_panic(expected = "assertion `left == right` failed")]
+fn then_scheduled_fails_on_another_time() {
+    Given::<Door>::nothing().when(DoorCommand::Wait { times: 0 }).then_scheduled([
+        ExpectedTimer::set("shut-0", After(2 * HOUR), DoorCommand::Slam),
+        ExpectedTimer::cancelled("open"),
+    ]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{CodecError, decode_whole, with_encoded};
 use crate::aggregate::DomainEvent;
+use crate::outgoing::OUTGOING_EVENT;
 use crate::selection::EventSelection;
 use crate::upcast::{RawEvent, Upcasters};
 use crate::variant::{NotAnEnum, decode_variant, variant_names};
@@ -72,7 +73,7 @@ impl<E: DomainEvent> EventCodec<E> {
         with_encoded(event, |bytes| {
             let broken =
                 |reason: &str| CodecError::Encode { what: std::any::type_name::<E>(), reason: reason.to_owned() };
-            let (name, start) = tag(bytes).ok_or_else(|| broken("it is not an enum with variants by name"))?;
+            let (name, start) = variant_tag(bytes).ok_or_else(|| broken("it is not an enum with variants by name"))?;
             let known = self.events.iter().find(|(known, _)| known.as_bytes() == name);
             let &(name, schema_version) =
                 known.ok_or_else(|| broken("serialization and deserialization differ in names"))?;
@@ -81,11 +82,15 @@ impl<E: DomainEvent> EventCodec<E> {
         })?
     }
 
-    /// Reads a stored event. Upcasters may turn it into several.
+    /// Reads a stored event. Upcasters may turn it into several. A row of the runtime's own
+    /// ([`OUTGOING_EVENT`]) is no event of the domain: it becomes none.
     ///
     /// # Errors
     /// If the bytes are damaged, or the event is unknown or newer than this code.
     pub fn decode(&self, name: &str, schema_version: u32, fields: &[u8]) -> Result<Decoded<E>, CodecError> {
+        if name == OUTGOING_EVENT {
+            return Ok(Decoded::Many(Vec::new()));
+        }
         if !self.upcasters.applies_to(name, schema_version) {
             return self.decode_current(name, schema_version, fields).map(Decoded::One);
         }
@@ -126,7 +131,7 @@ const NIL: u8 = 0xc0;
 
 /// Splits `{name: fields}` (a map of one) or `name` (a variant without fields) in MessagePack. Returns the name, and
 /// where the fields start.
-fn tag(bytes: &[u8]) -> Option<(&[u8], Option<usize>)> {
+pub(crate) fn variant_tag(bytes: &[u8]) -> Option<(&[u8], Option<usize>)> {
     const MAP_OF_ONE: u8 = 0x81;
     let text = usize::from(*bytes.first()? == MAP_OF_ONE);
     let header = *bytes.get(text)?;

@@ -196,7 +196,18 @@ impl Feed {
         let events = match self.journal.ring().after(self.position, limit.events) {
             Some(batches) if !batches.is_empty() => {
                 self.reading = None;
-                self.copy(&batches, limit, wanted)
+                let before = (self.position, self.chain);
+                let copied = self.copy(&batches, limit, wanted);
+                if self.journal.data_keys().is_none() {
+                    copied
+                } else {
+                    // The feed moves on only once the events are opened, so that it is cancel safe.
+                    let after = (self.position, self.chain);
+                    (self.position, self.chain) = before;
+                    let opened = self.journal.opened(copied).await?;
+                    (self.position, self.chain) = after;
+                    opened
+                }
             }
             _ if committed > self.position => self.read(committed, limit, wanted).await?,
             _ => {

@@ -3,12 +3,14 @@
 //! `gateway/src/background.rs` lists the background tasks of a journal and its store.
 
 mod reads;
+mod sealed;
 mod snapshots;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_kernel::Position;
+use dormouse_encryption::DataKeys;
+use dormouse_kernel::{Epoch, Position};
 use dormouse_storage::postgres::ReplicaStatus;
 use metrics::gauge;
 use tokio::sync::mpsc::error::TrySendError;
@@ -22,6 +24,7 @@ use crate::metric;
 use crate::store::Store;
 use crate::writer::{Announcer, Health, Options, Stall, Submission, Writer};
 pub use reads::Anchor;
+pub use sealed::event_binding;
 use snapshots::SnapshotTask;
 
 /// A handle on a journal, cheap to clone.
@@ -39,6 +42,8 @@ struct Shared {
     head: watch::Receiver<Position>,
     ring: Arc<Ring>,
     stall: Arc<Stall>,
+    epoch: Epoch,
+    data_keys: Option<DataKeys>,
 }
 
 impl Journal {
@@ -49,6 +54,7 @@ impl Journal {
     pub async fn start(store: Arc<dyn Store>, options: Options) -> Result<Self, StoreError> {
         metric::describe();
         let ownership = store.acquire(None).await?;
+        let epoch = ownership.epoch;
         let (queue, submissions) = mpsc::channel(options.queue);
         let (health_sender, health) = watch::channel(Health::Ready);
         let (head_sender, head) = watch::channel(ownership.head);
@@ -56,11 +62,13 @@ impl Journal {
         let ring = Arc::new(Ring::default());
         let announcer = Announcer { head: head_sender, ring: Arc::clone(&ring) };
         let stall = Arc::new(Stall::new(options.patience));
+        let data_keys = options.data_keys.clone();
         let (log, noted) = (Arc::clone(&store), Arc::clone(&stall));
         let writer = Writer::new(log, options, ownership, submissions, health_sender, announcer, noted);
         tokio::spawn(writer.run());
         tokio::spawn(snapshots::write(Arc::clone(&store), snapshot_tasks));
-        Ok(Self { shared: Arc::new(Shared { store, queue, snapshots, health, head, ring, stall }) })
+        let shared = Shared { store, queue, snapshots, health, head, ring, stall, epoch, data_keys };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Submits a request to the writer, and waits only for a place in the queue. The callback of the submission is
@@ -115,6 +123,13 @@ impl Journal {
             Health::Fenced => AppendError::Fenced,
             _ => AppendError::Closed,
         }
+    }
+
+    /// The epoch with which this process took the log over. The writer may have raised its own since, to find out about
+    /// a commit. Another process that takes over later has a higher one than both.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.shared.epoch
     }
 
     /// Follows the log: the events after a position, as they are committed.

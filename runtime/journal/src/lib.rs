@@ -32,7 +32,7 @@ pub use catch_up::{CatchUps, Turn};
 pub use error::{AppendError, CommitError, OpenError, ReadError, StoreError};
 pub use feed::Feed;
 pub use filter::{LogFilter, Selected};
-pub use journal::{Anchor, Journal};
+pub use journal::{Anchor, Journal, event_binding};
 pub use metric::BATCH_BUCKETS;
 pub use open::{migrate, open, open_reader};
 pub use page::{Page, PageLimit};

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use dormouse_config::{Config, JournalUrl};
+use dormouse_encryption::DataKeys;
 
 use crate::error::OpenError;
 use crate::journal::Journal;
 use crate::store::{Access, Memory, Migrated, Postgres, Retention, Sqlite, Store};
 use crate::writer::{Options, PATIENCE};
 
-/// Opens the journal for writing, brings its schema up to date, and takes it over from its owner.
+/// Opens the journal for writing, brings its schema up to date, and takes it over from its owner. `data_keys` open what
+/// is sealed in it.
 ///
 /// # Errors
 /// If it cannot be reached, is not a journal, or was written by a newer program.
-pub async fn open(config: &Config) -> Result<Journal, OpenError> {
+pub async fn open(config: &Config, data_keys: Option<DataKeys>) -> Result<Journal, OpenError> {
     let store = store(config, Access::Own).await?;
     let patience = match config.journal.url {
         // By then the server has given up the statement, or the connection is known to be lost.
@@ -21,7 +23,7 @@ pub async fn open(config: &Config) -> Result<Journal, OpenError> {
         JournalUrl::Sqlite(_) | JournalUrl::Memory => PATIENCE,
     };
     let (batch_events, queue) = (config.journal.batch_events.get(), config.admission.per_node.get());
-    let options = Options { batch_events, queue, patience };
+    let options = Options { batch_events, queue, patience, data_keys };
     let started = Journal::start(store, options).await;
     started.map_err(|error| OpenError::Unreachable { place: config.journal.url.to_string(), reason: error.to_string() })
 }

@@ -50,7 +50,11 @@ impl Journal {
             }
         }
         verify(aggregate, anchor, &page)?;
-        Ok(page)
+        self.opened_page(page).await
+    }
+
+    async fn opened_page(&self, page: Page) -> Result<Page, ReadError> {
+        Ok(Page { events: self.opened(page.events).await?, ..page })
     }
 
     /// A page of an aggregate's history: the events after a version, within `limit`. Each is checked to follow the one
@@ -68,7 +72,7 @@ impl Journal {
             return Err(damaged(aggregate, after, before.position, "this version is missing"));
         }
         verify(aggregate, Anchor { version: after, chain: before.event.chain }, &page)?;
-        Ok(page)
+        self.opened_page(page).await
     }
 
     /// The event at a version, if the aggregate has it, and a page of the events after it.
@@ -114,7 +118,7 @@ impl Journal {
             }
             expected = expected.next();
         }
-        Ok(page)
+        self.opened_page(page).await
     }
 
     /// The mark of the history at a position, from the chain of the event there. `None` if the log does not reach that
@@ -150,7 +154,7 @@ impl Journal {
         }
         let Page { events, is_cut } = self.shared.store.select_log(after, until, filter, limit).await?;
         let reached = if is_cut { events.last().map_or(after, |last| last.position) } else { until };
-        Ok(Selected { events, reached })
+        Ok(Selected { events: self.opened(events).await?, reached })
     }
 
     /// The version of the first event of the aggregate's command with this key, if it is durable.
@@ -193,6 +197,11 @@ fn unreadable(aggregate: &AggregateRef, after: Version, error: StoreError) -> Re
     }
 }
 
-fn damaged(aggregate: &AggregateRef, version: Version, position: Position, problem: &'static str) -> ReadError {
+pub(super) fn damaged(
+    aggregate: &AggregateRef,
+    version: Version,
+    position: Position,
+    problem: &'static str,
+) -> ReadError {
     ReadError::Damaged { aggregate: aggregate.clone(), version, position, problem }
 }

@@ -25,11 +25,12 @@ impl Journal {
     /// aggregate is loaded from its events.
     pub async fn snapshot(&self, aggregate: &AggregateRef, as_of: AsOf) -> Option<Snapshot> {
         let found = self.shared.store.snapshot(aggregate, as_of).await;
-        found.unwrap_or_else(|error| {
+        let found = found.unwrap_or_else(|error| {
             warn!(%aggregate, %error, "cannot read snapshots");
             counter!(metric::ERRORS, "operation" => "snapshot").increment(1);
             None
-        })
+        });
+        self.opened_snapshot(found?).await
     }
 
     /// The ids of the aggregates of a type that have snapshots, in order: at most `limit` of those after `after`.

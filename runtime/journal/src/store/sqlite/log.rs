@@ -6,6 +6,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use dormouse_kernel::{Epoch, Position};
+use dormouse_storage::sqlite::make_durable;
 use dormouse_storage::{from_sql, to_sql};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, ConnectOptions, Connection, SqliteConnection};
@@ -198,16 +199,6 @@ impl Log {
             *self.connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
         }
     }
-}
-
-/// Makes visible frames of the WAL durable, by copying them into the log and syncing that.
-///
-/// After a failed sync the system may count pages as written that are not on the disk, and a later sync would not write
-/// them: frames that can be read from the WAL may be lost with the power.
-async fn make_durable(connection: &mut SqliteConnection) -> Result<(), StoreError> {
-    let checkpoint = sqlx::query_as("PRAGMA wal_checkpoint(FULL)").fetch_one(connection).await;
-    let (busy, _in_wal, _copied): (i64, i64, i64) = checkpoint.map_err(error::store)?;
-    if busy == 0 { Ok(()) } else { Err(StoreError::Unavailable("the log is busy".to_owned())) }
 }
 
 /// The statement for a batch, and its arguments.

@@ -5,6 +5,7 @@
 //! [`Activation`] reports to the directory how the actor ended.
 
 mod activation;
+mod active_timers;
 mod actor;
 mod decision;
 mod dormant_snapshot;

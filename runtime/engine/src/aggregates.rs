@@ -2,6 +2,7 @@
 
 mod past;
 mod recorded_outcomes;
+mod sealed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -252,8 +253,13 @@ fn fingerprint<C: serde::Serialize>(command: &C) -> Result<Fingerprint, CodecErr
 fn status<T, R>(result: &Result<T, CommandError<R>>) -> &'static str {
     match result {
         Ok(_) => "ok",
-        Err(CommandError::Rejected(_)) => "rejected",
-        Err(CommandError::VersionMismatch { .. } | CommandError::KeyReused | CommandError::KeyInFlight) => "conflict",
+        Err(CommandError::Rejected(_) | CommandError::NotOwner) => "rejected",
+        Err(
+            CommandError::VersionMismatch { .. }
+            | CommandError::KeyReused
+            | CommandError::KeyInFlight
+            | CommandError::TimerReplaced,
+        ) => "conflict",
         Err(CommandError::AggregateOverloaded | CommandError::NodeOverloaded | CommandError::Draining) => "shed",
         Err(CommandError::Expired | CommandError::OutcomeUnknown) => "timeout",
         Err(_) => "error",

@@ -1,6 +1,6 @@
 //! The options of a command.
 
-use dormouse_kernel::{Chain, CommandKey, Fingerprint, Mark, Version};
+use dormouse_kernel::{Chain, CommandKey, Fingerprint, Mark, Refusal, TimerName, Version};
 use tokio::time::Instant;
 
 /// The sender of a command, its conditions and its deadline.
@@ -8,6 +8,8 @@ use tokio::time::Instant;
 pub struct CommandOptions {
     /// The sender's key for this command. If the same content is sent again under it, it gets the first outcome again.
     pub key: Option<CommandKey>,
+    /// No command was ever sent under this key: it need not be looked up in the journal.
+    pub key_is_new: bool,
     /// A fingerprint of what the sender wrote, which does not depend on the type that it is decoded into. A retry with
     /// the same fingerprint is the same command, also if the type has gained a field meanwhile. `None` for a sender
     /// that has only the typed command. Then the encoding of the command counts: a gained field changes it, unless the
@@ -25,10 +27,27 @@ pub struct CommandOptions {
     pub causation: Option<String>,
     /// The user on whose behalf it is sent.
     pub subject: Option<String>,
+    /// The sender may act only on what belongs to `subject`. It is not told whether another aggregate exists.
+    pub only_own: bool,
     /// The tenant for which it is sent.
     pub tenant: Option<String>,
     /// The W3C trace context.
     pub traceparent: Option<String>,
+    /// The timer that sends the command. The aggregate refuses it if the timer was replaced or cancelled.
+    pub timer: Option<Box<FiringTimer>>,
+    /// The refusal of a message, if the sender of the message gets this command because of it.
+    pub refusal: Option<Box<Refusal>>,
+}
+
+/// A timer that is due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FiringTimer {
+    /// The name of the timer.
+    pub name: TimerName,
+    /// The version of the aggregate's event that set it. A timer that was set later is another one.
+    pub set_at: Version,
+    /// The timer will not be due again.
+    pub is_last: bool,
 }
 
 /// A condition on the version of the aggregate before the command.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use dormouse_encryption::SchemaError;
 use dormouse_journal::{AppendError, ReadError};
-use dormouse_kernel::{InvalidId, NotAnEnum, Version};
+use dormouse_kernel::{InvalidId, NotAnEnum, OutgoingError, Version};
 
 use crate::aggregate::LoadError;
 use crate::command::Expected;
@@ -15,6 +16,9 @@ pub enum CommandError<R> {
     /// The domain refuses the command.
     #[error("{0}")]
     Rejected(R),
+    /// The sender may act only on its own, and the aggregate belongs to somebody else, or does not exist.
+    #[error("the aggregate is not the caller's own")]
+    NotOwner,
     /// The aggregate has another version than the sender requires.
     #[error("the aggregate has version {actual}, required is {expected}")]
     VersionMismatch {
@@ -76,6 +80,12 @@ pub enum CommandError<R> {
     /// change.
     #[error("the command's events cannot be stored: {0}")]
     Unstorable(String),
+    /// What the command sends or schedules is not valid, or too much. The command or the domain code must change.
+    #[error("the command cannot send or schedule this: {0}")]
+    Unsendable(String),
+    /// The timer that sent the command was replaced or cancelled, or has fired for the last time.
+    #[error("the timer that sent the command is not set any more")]
+    TimerReplaced,
     /// The command took effect when it was sent first. The reply of that time cannot be read as the current type.
     #[error("the command took effect before, but its reply cannot be read: {0}")]
     ReplyUnreadable(String),
@@ -139,6 +149,22 @@ pub enum StartError {
         /// What is wrong with the name.
         source: InvalidId,
     },
+    /// An event has a name that the runtime uses for rows of its own.
+    #[error("aggregate {aggregate:?}: no event can be called {name:?}")]
+    ReservedEvent {
+        /// The name of the aggregate type.
+        aggregate: &'static str,
+        /// The name of the event.
+        name: &'static str,
+    },
+    /// An internal command is none of the aggregate type's commands.
+    #[error("aggregate {aggregate:?}: there is no command {command:?} that could be internal")]
+    UnknownInternalCommand {
+        /// The name of the aggregate type.
+        aggregate: &'static str,
+        /// The name that no command has.
+        command: &'static str,
+    },
     /// The commands or the events of an aggregate type are not enums.
     #[error("aggregate {aggregate:?}: {source}")]
     NotAnEnum {
@@ -146,6 +172,14 @@ pub enum StartError {
         aggregate: &'static str,
         /// The type that is not an enum.
         source: NotAnEnum,
+    },
+    /// The personal values of an aggregate type cannot be told from its schemas.
+    #[error("aggregate {aggregate:?}: its personal values: {source}")]
+    PersonalFields {
+        /// The name of the aggregate type.
+        aggregate: &'static str,
+        /// What is wrong with the schema.
+        source: SchemaError,
     },
     /// The supervisor tree did not start.
     #[error("the supervisor tree did not start: {0}")]
@@ -167,6 +201,12 @@ impl From<LoadError> for QueryError {
             LoadError::Unavailable(reason) => Self::Unavailable(reason),
             LoadError::Unreadable(reason) => Self::Unreadable(reason),
         }
+    }
+}
+
+impl<R> From<OutgoingError> for CommandError<R> {
+    fn from(error: OutgoingError) -> Self {
+        Self::Unsendable(error.to_string())
     }
 }
 

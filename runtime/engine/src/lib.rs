@@ -30,6 +30,7 @@ mod outcome;
 mod passivation;
 mod registered_type;
 mod residency;
+mod sealing;
 mod snapshot_sample;
 mod snapshotting;
 mod supervision;
@@ -38,7 +39,7 @@ mod test_aggregate;
 
 pub use aggregate::SnapshotVerification;
 pub use aggregates::{Aggregates, VersionedState};
-pub use command::{CommandOptions, Expected};
+pub use command::{CommandOptions, Expected, FiringTimer};
 pub use engine::{Builder, DrainReport, Engine};
 pub use error::{CommandError, QueryError, StartError};
 pub use lifecycle::Lifecycle;

@@ -1,8 +1,10 @@
 //! What all aggregates of a node share.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
 
 use dormouse_config::Config;
+use dormouse_encryption::PersonalFields;
 use dormouse_journal::Journal;
 use dormouse_kernel::{Clock, IdSource, Limits, Timestamp};
 use tokio::runtime::Handle;
@@ -43,6 +45,9 @@ pub(crate) struct Node {
     pub(crate) failure_limits: Limits,
     pub(crate) live: LiveCount,
     pub(crate) actors: ActorRefs,
+    /// The types that the application has, with the personal values of their commands. Empty until all of them are
+    /// registered.
+    types: OnceLock<HashMap<&'static str, Option<PersonalFields>>>,
     started: Instant,
     lifecycle: watch::Sender<Lifecycle>,
 }
@@ -72,10 +77,26 @@ impl Node {
             failure_limits: supervision::limits(&config.supervision),
             live: LiveCount::default(),
             actors: ActorRefs::new(config.runtime.shards.get()),
+            types: OnceLock::new(),
             started: Instant::now(),
             lifecycle: watch::Sender::new(Lifecycle::Running),
             config,
         }
+    }
+
+    /// Sets all aggregate types, with the personal values of their commands, once.
+    pub(crate) fn set_types(&self, types: impl Iterator<Item = (&'static str, Option<PersonalFields>)>) {
+        self.types.get_or_init(|| types.collect());
+    }
+
+    /// Whether the application has an aggregate type of this name.
+    pub(crate) fn knows_type(&self, name: &str) -> bool {
+        self.types.get().is_some_and(|types| types.contains_key(name))
+    }
+
+    /// The personal values of the commands of a type. `None` if there is no such type.
+    pub(crate) fn command_fields(&self, name: &str) -> Option<&PersonalFields> {
+        self.types.get()?.get(name)?.as_ref()
     }
 
     /// Milliseconds since the node started. It is coarse and cheap, and never runs backwards.

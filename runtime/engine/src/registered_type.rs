@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use dormouse_encryption::PersonalFields;
 use dormouse_kernel::{
-    Aggregate, AggregateId, AggregateRef, AggregateType, EventCodec, Slice, shape_of, variant_names,
+    Aggregate, AggregateId, AggregateRef, AggregateType, EventCodec, OUTGOING_EVENT, Slice, shape_of, variant_names,
 };
 use metrics::{Gauge, Histogram, gauge, histogram};
 
@@ -15,6 +16,7 @@ use crate::metric::{self, CommandMetrics};
 use crate::node::Node;
 use crate::passivation::Reason;
 use crate::residency::Residency;
+use crate::sealing::Sealing;
 use crate::snapshot_sample::SnapshotSample;
 use crate::snapshotting::ReplayCost;
 
@@ -28,6 +30,8 @@ pub(crate) struct RegisteredType<A: Aggregate> {
     pub(crate) shape: u64,
     /// Decides about snapshots that other programs wrote.
     pub(crate) sample: SnapshotSample,
+    /// `None` if the journal has no data keys.
+    pub(crate) sealing: Option<Sealing>,
     pub(crate) mailbox_wait: Histogram,
     pub(crate) commands: Vec<CommandMetrics>,
     /// One for each shard.
@@ -40,6 +44,9 @@ pub(crate) struct RegisteredType<A: Aggregate> {
 /// A [`RegisteredType`] without its type parameter.
 pub(crate) trait AnyType: Send + Sync {
     fn type_name(&self) -> &'static str;
+
+    /// The personal values of the type's commands, if the journal has data keys.
+    fn command_fields(&self) -> Option<PersonalFields>;
 
     /// Visits the live aggregates that no request uses.
     fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &ActivationState));
@@ -67,8 +74,14 @@ impl<A: Aggregate> RegisteredType<A> {
     pub(crate) fn new(node: Arc<Node>) -> Result<Self, StartError> {
         let name = AggregateType::new(A::TYPE).map_err(|source| StartError::InvalidType { name: A::TYPE, source })?;
         let not_an_enum = |source| StartError::NotAnEnum { aggregate: A::TYPE, source };
-        let codec = EventCodec::new().map_err(not_an_enum)?;
+        let codec = EventCodec::<A::Event>::new().map_err(not_an_enum)?;
+        if codec.events().iter().any(|(event, _)| *event == OUTGOING_EVENT) {
+            return Err(StartError::ReservedEvent { aggregate: A::TYPE, name: OUTGOING_EVENT });
+        }
         let commands = variant_names::<A::Command>().map_err(not_an_enum)?;
+        if let Some(command) = A::INTERNAL_COMMANDS.iter().find(|name| !commands.contains(name)) {
+            return Err(StartError::UnknownInternalCommand { aggregate: A::TYPE, command });
+        }
         let directories = (0..node.actors.shards()).map(|_| Directory::new()).collect();
         Ok(Self {
             name,
@@ -76,6 +89,7 @@ impl<A: Aggregate> RegisteredType<A> {
             replay_cost: ReplayCost::default(),
             shape: shape_of::<A>(),
             sample: SnapshotSample::new(A::TYPE, node.program),
+            sealing: Sealing::of::<A>(&node)?,
             mailbox_wait: histogram!(metric::MAILBOX_WAIT),
             node,
             commands: commands.iter().map(|name| CommandMetrics::new(name)).collect(),
@@ -88,6 +102,11 @@ impl<A: Aggregate> RegisteredType<A> {
                 quarantined: gauge!(metric::QUARANTINED, "aggregate_type" => A::TYPE),
             },
         })
+    }
+
+    /// A number that changes when a person is forgotten, if that concerns states of this type.
+    pub(crate) fn forgets(&self) -> u64 {
+        self.sealing.as_ref().map_or(0, Sealing::forgets)
     }
 
     pub(crate) fn aggregate(&self, id: &AggregateId) -> AggregateRef {
@@ -130,6 +149,10 @@ impl<A: Aggregate> RegisteredType<A> {
 impl<A: Aggregate> AnyType for RegisteredType<A> {
     fn type_name(&self) -> &'static str {
         A::TYPE
+    }
+
+    fn command_fields(&self) -> Option<PersonalFields> {
+        self.sealing.as_ref().map(|sealing| sealing.command_fields().clone())
     }
 
     fn unused(&self, visit: &mut dyn FnMut(&AggregateId, &ActivationState)) {

@@ -23,6 +23,10 @@ mod journal_failures;
 mod keys;
 #[path = "engine/past.rs"]
 mod past;
+#[path = "engine/refused_types.rs"]
+mod refused_types;
+#[path = "engine/sealing.rs"]
+mod sealing;
 #[path = "engine/sleeping.rs"]
 mod sleeping;
 #[path = "engine/snapshots.rs"]

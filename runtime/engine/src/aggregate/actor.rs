@@ -25,6 +25,7 @@ use crate::metric;
 use crate::outcome::Outcome;
 use crate::passivation::Reason;
 use crate::registered_type::RegisteredType;
+use crate::sealing::SealFailure;
 use crate::snapshotting::SnapshotTrigger;
 
 pub(crate) struct AggregateActor<A>(PhantomData<fn() -> A>);
@@ -103,15 +104,20 @@ impl<A: Aggregate> ActorState<A> {
     /// Returns the loaded aggregate. If an append has failed, no later decision of its session takes effect, so the
     /// aggregate is loaded again.
     async fn ensure_loaded(&mut self) -> Result<&mut LoadedAggregate<A>, LoadError> {
-        let must_load = self.session.is_broken() || matches!(self.loaded, Err(LoadError::Unavailable(_)));
+        let forgets = self.activation.registered.forgets();
+        let is_outdated = self.loaded.as_ref().is_ok_and(|loaded| loaded.forgets != forgets);
+        let must_load =
+            self.session.is_broken() || is_outdated || matches!(self.loaded, Err(LoadError::Unavailable(_)));
         if must_load && let Some(AppendError::Unavailable(reason)) = self.activation.registered.node.journal.outage() {
             // It is not known before the end of the outage which events are durable. An attempt to load would delay all
             // requests.
             return Err(LoadError::Unavailable(reason));
         }
-        if self.loaded.is_ok() && self.session.is_broken() {
-            let aggregate = self.activation.registered.aggregate(&self.activation.id);
-            warn!(%aggregate, "an append failed, loading the aggregate again");
+        if self.loaded.is_ok() && must_load {
+            if !is_outdated {
+                let aggregate = self.activation.registered.aggregate(&self.activation.id);
+                warn!(%aggregate, "an append failed, loading the aggregate again");
+            }
             self.activation.registered.node.journal.flush_session(&self.session).await;
             self.loaded = Err(LoadError::Unavailable("the aggregate is being loaded again".to_owned()));
         }
@@ -139,6 +145,13 @@ impl<A: Aggregate> ActorState<A> {
             return Ok(());
         }
         let Ok(loaded) = &mut self.loaded else { return Ok(()) };
+        let only_own = command.options.only_own;
+        // Before the key: the outcome of an earlier command is the owner's, too.
+        if only_own && loaded.version > Version::ZERO && !loaded.is_of(&self.activation.id, &command.options) {
+            self.answer_when_durable(reply, permits, move || Err(CommandError::NotOwner)).await;
+            return Ok(());
+        }
+        let hides_refusals = only_own && loaded.version == Version::ZERO;
         let command = match check_key(loaded, &self.session, command) {
             Ok(command) => command,
             Err(possible_repeat) => {
@@ -148,10 +161,12 @@ impl<A: Aggregate> ActorState<A> {
         };
         let expected = command.options.expected;
         let dry_run = command.options.dry_run;
-        let decided = if expected.matches(loaded.version, loaded.chain) {
-            decide_unwinding(&self.activation, loaded, command)
-        } else {
+        let decided = if !expected.matches(loaded.version, loaded.chain) {
             Ok(Err(CommandError::VersionMismatch { expected, actual: loaded.version }))
+        } else if command.options.timer.as_ref().is_some_and(|timer| !loaded.timers.has(timer)) {
+            Ok(Err(CommandError::TimerReplaced))
+        } else {
+            decide_unwinding(&self.activation, loaded, command)
         };
         match decided {
             Ok(Ok(decision)) if dry_run || decision.append.is_none() => {
@@ -162,6 +177,10 @@ impl<A: Aggregate> ActorState<A> {
                 self.answer_when_durable(reply, permits, move || Ok(outcome())).await;
             }
             Ok(Ok(decision)) => self.commit(decision, reply, permits).await?,
+            // The refusal of an aggregate that does not exist must look like that of another one's.
+            Ok(Err(_)) if hides_refusals => {
+                self.answer_when_durable(reply, permits, move || Err(CommandError::NotOwner)).await;
+            }
             Ok(Err(refused)) => self.answer_when_durable(reply, permits, move || Err(refused)).await,
             Err(panic) => {
                 answer(reply, permits, Answer::Decided(Err(CommandError::Panicked)));
@@ -203,18 +222,31 @@ impl<A: Aggregate> ActorState<A> {
             return Ok(());
         }
         let Ok(loaded) = &mut self.loaded else { return Ok(()) };
+        let mut decision = decision;
+        if let Err(failure) = seal(registered, loaded, &mut decision).await {
+            answer(reply, permits, Answer::Decided(Err(failure.into())));
+            return Ok(());
+        }
         let summaries = decision.summaries();
         let recent_keys = registered.node.config.commands.recent_keys.get();
         let id = self.activation.id.clone();
-        let Decision { reply: domain_reply, events, after, append: Some(append) } = decision else { return Ok(()) };
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| loaded.apply(&events, after, &append, recent_keys))) {
+        let Decision { reply: domain_reply, events, after, timers, append: Some(append), data_subject: _ } = decision
+        else {
+            return Ok(());
+        };
+        if let Err(panic) =
+            catch_unwind(AssertUnwindSafe(|| loaded.apply(&events, after, &timers, &append, recent_keys)))
+        {
             answer(reply, permits, Answer::Decided(Err(CommandError::Panicked)));
             return Err(panicked(&self.activation, &*panic).into());
         }
         failpoint::reach(Step::Applied);
         let mark = Some(loaded.chain.mark());
         self.activation.state.set_empty(false);
-        let snapshot = take_due_snapshot(registered, loaded, &id);
+        let snapshot = match take_due_snapshot(registered, loaded, &id) {
+            Some(snapshot) => sealed_snapshot(registered, loaded, snapshot).await,
+            None => None,
+        };
         // In a box, because most commands take no snapshot.
         let snapshot = snapshot.map(|snapshot| Box::new((registered.node.journal.clone(), snapshot)));
         let on_commit = move |appended: Result<Committed, AppendError>| {
@@ -338,6 +370,32 @@ fn panicked<A: Aggregate>(activation: &Activation<A>, panic: &(dyn std::any::Any
     format!("{} panicked: {}", activation.registered.aggregate(&activation.id), text.unwrap_or("(no message)"))
 }
 
+/// Seals what a decision stores, if anything of it has to be. In a box, because most commands have nothing to seal.
+async fn seal<A: Aggregate>(
+    registered: &RegisteredType<A>,
+    loaded: &LoadedAggregate<A>,
+    decision: &mut Decision<A>,
+) -> Result<(), SealFailure> {
+    match (&registered.sealing, &mut decision.append, &decision.data_subject) {
+        (Some(sealing), Some(append), Some(subject)) => {
+            Box::pin(sealing.seal(&registered.node, append, loaded.chain, subject, loaded.forgets)).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Seals a snapshot, if it has to be. `None` if that is not possible now: snapshots are a cache, and are taken again
+/// later.
+async fn sealed_snapshot<A: Aggregate>(
+    registered: &RegisteredType<A>,
+    loaded: &LoadedAggregate<A>,
+    snapshot: Snapshot,
+) -> Option<Snapshot> {
+    let Some(sealing) = registered.sealing.as_ref().filter(|sealing| sealing.is_on()) else { return Some(snapshot) };
+    let subject = loaded.state.data_subject(&snapshot.aggregate.id).into_owned();
+    Box::pin(sealing.seal_snapshot(snapshot, &subject, loaded.forgets)).await.ok()
+}
+
 /// The snapshot that is due after a decision was applied. If it cannot be encoded, there is none.
 fn take_due_snapshot<A: Aggregate>(
     registered: &RegisteredType<A>,
@@ -365,15 +423,18 @@ async fn save_due_snapshot<A: Aggregate>(
     }
     let (now, program) = (node.clock.now(), registered.sample.program());
     match loaded.to_snapshot(aggregate.clone(), now, registered.shape, program) {
-        // A drain puts all aggregates to sleep at once: many more than the queue for offered snapshots holds.
-        Ok(snapshot) if reason == Reason::Drain => {
-            node.journal.save_snapshot(snapshot).await;
-            true
-        }
-        Ok(snapshot) => {
-            node.journal.offer_snapshot(snapshot);
-            true
-        }
+        Ok(snapshot) => match sealed_snapshot(registered, loaded, snapshot).await {
+            // A drain puts all aggregates to sleep at once: many more than the queue for offered snapshots holds.
+            Some(snapshot) if reason == Reason::Drain => {
+                node.journal.save_snapshot(snapshot).await;
+                true
+            }
+            Some(snapshot) => {
+                node.journal.offer_snapshot(snapshot);
+                true
+            }
+            None => false,
+        },
         Err(error) => {
             warn!(%aggregate, %error, "cannot encode a snapshot");
             false

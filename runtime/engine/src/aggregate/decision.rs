@@ -2,7 +2,8 @@
 
 use dormouse_journal::{Append, AppendKey};
 use dormouse_kernel::{
-    Aggregate, AggregateId, CodecError, CommandRecord, Context, EventId, Metadata, NewEvent, Timestamp, Uuid, encode,
+    Aggregate, AggregateId, CodecError, CommandRecord, Context, Effects, EncodedEvent, EventId, Metadata, NewEvent,
+    OUTGOING_EVENT, OUTGOING_PAYLOAD, Outgoing, TimerChange, Timestamp, Uuid, Version, encode,
 };
 
 use super::LoadedAggregate;
@@ -11,6 +12,7 @@ use crate::delivery::UndecidedCommand;
 use crate::error::CommandError;
 use crate::outcome::EventSummary;
 use crate::registered_type::RegisteredType;
+use crate::sealing::Sealing;
 
 /// What the domain decided, before it is applied.
 pub(super) struct Decision<A: Aggregate> {
@@ -18,8 +20,12 @@ pub(super) struct Decision<A: Aggregate> {
     pub(super) events: Vec<A::Event>,
     /// The state after the events, if the domain has computed it.
     pub(super) after: Option<A>,
-    /// The append for the journal. `None` if there are no events.
+    /// The changes of timers.
+    pub(super) timers: Vec<TimerChange>,
+    /// The append for the journal. `None` if there are no events, and nothing is sent or scheduled.
     pub(super) append: Option<Append>,
+    /// The person whose data is in the append. `None` if nothing is sealed.
+    pub(super) data_subject: Option<String>,
 }
 
 impl<A: Aggregate> Decision<A> {
@@ -48,21 +54,37 @@ impl<A: Aggregate> LoadedAggregate<A> {
     ) -> Result<Decision<A>, CommandError<A::Rejection>> {
         let UndecidedCommand { command, name, fingerprint, options, .. } = *command;
         let now = registered.node.time_after(self.recorded_at);
-        let mut context = Context::new(id, &self.state, self.version, now, &*registered.node.ids);
+        let mut context = Context::new(id, &self.state, self.version, now, &*registered.node.ids)
+            .with_subject(options.subject.as_deref())
+            .with_refusal(options.refusal.as_deref());
         let reply = self.state.decide(command, &mut context).map_err(CommandError::Rejected)?;
-        let (events, after) = context.into_emitted();
-        if events.is_empty() {
-            return Ok(Decision { reply, events, after: None, append: None });
+        // The actor has checked the owner of an aggregate that exists. One that begins must belong to the sender.
+        let begins = options.only_own && self.version == Version::ZERO;
+        if begins && (options.subject.is_none() || context.state().owner(id) != options.subject.as_deref()) {
+            return Err(CommandError::NotOwner);
         }
+        let seals = registered.sealing.as_ref().is_some_and(Sealing::is_on);
+        let data_subject = seals.then(|| context.state().data_subject(id).into_owned());
+        let Effects { events, after, mut outgoing } = context.into_effects()?;
+        if let Some(fired) = options.timer.as_deref().filter(|timer| timer.is_last)
+            && outgoing.timers.iter().all(|change| *change.name() != fired.name)
+        {
+            outgoing.timers.push(TimerChange::Fired { name: fired.name.clone() });
+        }
+        if events.is_empty() && outgoing.is_empty() {
+            return Ok(Decision { reply, events, after: None, timers: Vec::new(), append: None, data_subject: None });
+        }
+        check_outgoing(registered, &outgoing)?;
         let record = CommandRecord {
             name: name.into(),
-            events: u32::try_from(events.len()).unwrap_or(u32::MAX),
+            events: u32::try_from(events.len().max(1)).unwrap_or(u32::MAX),
             fingerprint,
             content: options.content.filter(|_| options.key.is_some()),
             reply: encode(&reply).map_err(unstorable)?,
         };
-        let append = self.append(registered, id, &events, record, options, now)?;
-        Ok(Decision { reply, events, after, append: Some(append) })
+        let timers = outgoing.timers.clone();
+        let append = self.append(registered, id, &events, Recorded { record, outgoing }, options, now)?;
+        Ok(Decision { reply, events, after, timers, append: Some(append), data_subject })
     }
 
     fn append(
@@ -70,7 +92,7 @@ impl<A: Aggregate> LoadedAggregate<A> {
         registered: &RegisteredType<A>,
         id: &AggregateId,
         events: &[A::Event],
-        record: CommandRecord,
+        recorded: Recorded,
         options: CommandOptions,
         now: Timestamp,
     ) -> Result<Append, CommandError<A::Rejection>> {
@@ -88,12 +110,18 @@ impl<A: Aggregate> LoadedAggregate<A> {
             subject,
             tenant,
             traceparent,
-            command: Some(record),
+            command: Some(recorded.record),
+            outgoing: Some(recorded.outgoing).filter(|outgoing| !outgoing.is_empty()).map(Box::new),
         };
         let mut chain = self.chain;
-        let mut encoded = Vec::with_capacity(events.len());
-        for (index, event) in events.iter().enumerate() {
-            let stored = registered.codec.encode(event).map_err(unstorable)?;
+        let mut encoded = Vec::with_capacity(events.len().max(1));
+        let rows = events.iter().map(|event| registered.codec.encode(event));
+        // A command that only sends or schedules gets a row of the runtime's own.
+        let row_without_event = events
+            .is_empty()
+            .then(|| Ok(EncodedEvent { name: OUTGOING_EVENT, schema_version: 1, fields: OUTGOING_PAYLOAD.to_vec() }));
+        for (index, row) in rows.chain(row_without_event).enumerate() {
+            let stored = row.map_err(unstorable)?;
             if stored.fields.len() as u64 > limits.event_size_max.as_u64() {
                 let (name, size, limit) = (stored.name, stored.fields.len(), limits.event_size_max);
                 return Err(CommandError::Unstorable(format!(
@@ -109,8 +137,9 @@ impl<A: Aggregate> LoadedAggregate<A> {
                 recorded_at: now,
                 chain,
             };
-            // The command is recorded with its first event only.
+            // The command and what it sends are recorded with its first event only.
             metadata.command = None;
+            metadata.outgoing = None;
             let key = key.as_ref().filter(|_| index == 0);
             chain = chain.next(&aggregate, self.version.plus(index as u64 + 1), key, &new);
             new.chain = chain;
@@ -120,6 +149,32 @@ impl<A: Aggregate> LoadedAggregate<A> {
         let key = key.map(|key| AppendKey { key, known_new: true });
         Ok(Append { aggregate, expected: self.version, key, events: encoded })
     }
+}
+
+/// What is recorded with the first event of a command.
+struct Recorded {
+    record: CommandRecord,
+    outgoing: Outgoing,
+}
+
+/// Refuses messages that could never be delivered, and more than a row may hold.
+fn check_outgoing<A: Aggregate>(
+    registered: &RegisteredType<A>,
+    outgoing: &Outgoing,
+) -> Result<(), CommandError<A::Rejection>> {
+    for message in &outgoing.messages {
+        let target = message.to.aggregate_type();
+        if !registered.node.knows_type(target.as_str()) {
+            return Err(CommandError::Unsendable(format!("the application has no aggregate type {target:?}")));
+        }
+    }
+    let (size, limit) = (outgoing.size_bytes(), registered.node.config.journal.event_size_max);
+    if size as u64 > limit.as_u64() {
+        return Err(CommandError::Unsendable(format!(
+            "{size} bytes of messages and timers, at most {limit} are allowed"
+        )));
+    }
+    Ok(())
 }
 
 fn unstorable<R>(error: CodecError) -> CommandError<R> {
@@ -194,7 +249,13 @@ mod tests {
         decision: Decision<Tally>,
     ) -> Option<Append> {
         let append = decision.append?;
-        loaded.apply(&decision.events, decision.after, &append, registered.node.config.commands.recent_keys.get());
+        loaded.apply(
+            &decision.events,
+            decision.after,
+            &decision.timers,
+            &append,
+            registered.node.config.commands.recent_keys.get(),
+        );
         Some(append)
     }
 

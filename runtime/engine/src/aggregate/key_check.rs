@@ -29,6 +29,7 @@ pub(super) fn check_key<A: Aggregate>(
     let looked_up = command.key_unused_until;
     match loaded.keys.find(key) {
         KeyUsage::Unused => Ok(command),
+        KeyUsage::UnusedAfter(_) if command.options.key_is_new => Ok(command),
         // The bus has looked the key up in the journal, and the recent keys cover what came after that.
         KeyUsage::UnusedAfter(version) if looked_up.is_some_and(|looked_up| looked_up >= version) => Ok(command),
         // The hash was that of another key: the bus has looked this one up, and the journal does not have it.

@@ -1,9 +1,13 @@
 //! An aggregate in memory, and how it applies its events.
 
 use dormouse_journal::{Anchor, Append};
-use dormouse_kernel::{Aggregate, Chain, CodecError, EventCodec, RecordedEvent, Timestamp, Version};
+use dormouse_kernel::{
+    Aggregate, AggregateId, Chain, CodecError, EventCodec, RecordedEvent, TimerChange, Timestamp, Version,
+};
 
+use super::active_timers::ActiveTimers;
 use crate::aggregates::VersionedState;
+use crate::command::CommandOptions;
 use crate::keys::RecentKeys;
 
 /// The state of an aggregate, with its version, chain and recent keys. That of a live aggregate includes all events
@@ -16,11 +20,20 @@ pub(crate) struct LoadedAggregate<A> {
     /// When the last event was recorded. The next event is never earlier.
     pub(super) recorded_at: Timestamp,
     pub(super) keys: RecentKeys,
+    pub(super) timers: ActiveTimers,
     /// How many events there are since the last snapshot.
     pub(super) since_snapshot: u64,
+    /// [`RegisteredType::forgets`](crate::registered_type::RegisteredType::forgets) when the state was loaded. If that has
+    /// changed, the state may contain what was forgotten, and the actor loads it again.
+    pub(super) forgets: u64,
 }
 
 impl<A: Aggregate> LoadedAggregate<A> {
+    /// Whether the aggregate belongs to the sender of a command with these options.
+    pub(super) fn is_of(&self, id: &AggregateId, options: &CommandOptions) -> bool {
+        options.subject.is_some() && self.state.owner(id) == options.subject.as_deref()
+    }
+
     /// The aggregate before its first event.
     pub(crate) fn new() -> Self {
         Self {
@@ -29,7 +42,9 @@ impl<A: Aggregate> LoadedAggregate<A> {
             chain: Chain::ROOT,
             recorded_at: Timestamp::MIN,
             keys: RecentKeys::default(),
+            timers: ActiveTimers::default(),
             since_snapshot: 0,
+            forgets: 0,
         }
     }
 
@@ -46,6 +61,9 @@ impl<A: Aggregate> LoadedAggregate<A> {
         if let Some(key) = &recorded.command_key {
             self.keys.remember(key, recorded.version, recent_keys);
         }
+        if let Some(outgoing) = recorded.outgoing()? {
+            self.timers.apply(&outgoing.timers, recorded.version);
+        }
         self.version = recorded.version;
         self.chain = event.chain;
         self.recorded_at = event.recorded_at;
@@ -54,7 +72,14 @@ impl<A: Aggregate> LoadedAggregate<A> {
     }
 
     /// Applies a decision of its own. `after` is the state after the events, if the domain has computed it.
-    pub(super) fn apply(&mut self, events: &[A::Event], after: Option<A>, append: &Append, recent_keys: usize) {
+    pub(super) fn apply(
+        &mut self,
+        events: &[A::Event],
+        after: Option<A>,
+        timers: &[TimerChange],
+        append: &Append,
+        recent_keys: usize,
+    ) {
         match after {
             Some(after) => self.state = after,
             None => events.iter().for_each(|event| self.state.evolve(event)),
@@ -62,6 +87,7 @@ impl<A: Aggregate> LoadedAggregate<A> {
         if let Some(key) = append.command_key() {
             self.keys.remember(key, append.expected.next(), recent_keys);
         }
+        self.timers.apply(timers, append.expected.next());
         self.version = append.last_version();
         if let Some(last) = append.events.last() {
             self.chain = last.chain;

@@ -58,10 +58,13 @@ pub(super) async fn load<A: Aggregate>(
     let _waking = registered.waking();
     let started = Instant::now();
     let aggregate = registered.aggregate(id);
-    let (loaded, source) = match from_dormant(registered, &aggregate) {
+    // Before anything is read: what is forgotten from here on is noticed later.
+    let forgets = registered.forgets();
+    let (mut loaded, source) = match from_dormant(registered, &aggregate, forgets) {
         Some(loaded) => (loaded, "dormant"),
         None => from_journal(registered, &aggregate, AsOf::Now).await?,
     };
+    loaded.forgets = forgets;
     if let Some(ahead) = clock_check::ahead_of(&*registered.node.clock, loaded.recorded_at) {
         let ahead_seconds = ahead.as_secs();
         let last_event = loaded.recorded_at;
@@ -87,8 +90,12 @@ pub(crate) async fn load_as_of<A: Aggregate>(
     Ok(loaded)
 }
 
-fn from_dormant<A: Aggregate>(registered: &RegisteredType<A>, aggregate: &AggregateRef) -> Option<LoadedAggregate<A>> {
-    let body = registered.node.dormant.take(aggregate)?;
+fn from_dormant<A: Aggregate>(
+    registered: &RegisteredType<A>,
+    aggregate: &AggregateRef,
+    forgets: u64,
+) -> Option<LoadedAggregate<A>> {
+    let body = registered.node.dormant.take(aggregate).filter(|body| body.forgets() == forgets)?;
     let loaded = LoadedAggregate::from_dormant(&body);
     loaded.inspect_err(|error| warn!(%aggregate, %error, "cannot decode dormant bytes, loading from the journal")).ok()
 }

@@ -5,6 +5,7 @@ use dormouse_kernel::{Aggregate, AggregateRef, CodecError, Timestamp, decode, en
 use serde::{Deserialize, Serialize};
 
 use super::LoadedAggregate;
+use super::active_timers::ActiveTimers;
 use crate::keys::RecentKeys;
 
 /// How many keys a snapshot keeps: enough for a client that retries across a restart, 1 KiB at most. Older keys are
@@ -16,6 +17,8 @@ const SNAPSHOT_KEYS: usize = 64;
 struct BodyRef<'a, A> {
     state: &'a A,
     keys: &'a RecentKeys,
+    #[serde(skip_serializing_if = "ActiveTimers::is_empty")]
+    timers: &'a ActiveTimers,
     shape: u64,
     program: u64,
 }
@@ -24,6 +27,9 @@ struct BodyRef<'a, A> {
 struct Body<A> {
     state: A,
     keys: RecentKeys,
+    /// Earlier versions of Dormouse had no timers.
+    #[serde(default)]
+    timers: ActiveTimers,
     /// The shape of the state. Earlier versions of Dormouse did not write it. Such a snapshot is not used, because its
     /// state may have had other fields.
     #[serde(default)]
@@ -50,7 +56,7 @@ impl<A: Aggregate> LoadedAggregate<A> {
             chain: self.chain,
             recorded_at: self.recorded_at,
             snapshot_version: A::SNAPSHOT_VERSION,
-            body: encode(&BodyRef { state: &self.state, keys, shape, program })?,
+            body: encode(&BodyRef { state: &self.state, keys, timers: &self.timers, shape, program })?,
             taken_at: now,
         })
     }
@@ -61,11 +67,11 @@ impl<A: Aggregate> LoadedAggregate<A> {
         if snapshot.snapshot_version != A::SNAPSHOT_VERSION {
             return None;
         }
-        let Body { state, keys, shape: stored, program } = decode(&snapshot.body).ok()?;
+        let Body { state, keys, timers, shape: stored, program } = decode(&snapshot.body).ok()?;
         if stored != Some(shape) {
             return None;
         }
         let Snapshot { version, chain, recorded_at, .. } = *snapshot;
-        Some((Self { state, keys, version, chain, recorded_at, since_snapshot: 0 }, program))
+        Some((Self { state, keys, timers, version, chain, recorded_at, since_snapshot: 0, forgets: 0 }, program))
     }
 }

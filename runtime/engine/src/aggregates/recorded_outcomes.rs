@@ -4,6 +4,7 @@ use dormouse_journal::PageLimit;
 use dormouse_kernel::{Aggregate, AggregateId, CodecError, CommandKey, NewEvent, RecordedEvent, Version};
 
 use super::Aggregates;
+use super::sealed::cannot_open;
 use crate::error::{CommandError, QueryError};
 use crate::outcome::{CommandIdentity, Outcome, Reply};
 
@@ -20,9 +21,19 @@ impl<A: Aggregate> Aggregates<A> {
         let found = self.recorded_outcome(id, key).await;
         let found = found.map_err(|error| CommandError::Unavailable(error.to_string()))?;
         match found {
-            Some((_, recorded)) if !recorded.is_same::<A::Command>(sent) => Err(CommandError::KeyReused),
+            Some((_, recorded)) if !self.is_same(&recorded, sent) => Err(CommandError::KeyReused),
             found => Ok(found.map(|(outcome, _)| outcome)),
         }
+    }
+
+    fn is_same(&self, recorded: &CommandIdentity, sent: &CommandIdentity) -> bool {
+        // The record may be older than encryption.
+        recorded.is_same::<A::Command>(sent)
+            || self
+                .registered
+                .sealing
+                .as_ref()
+                .is_some_and(|sealing| recorded.is_same::<A::Command>(&sealing.keyed_identity(sent)))
     }
 
     /// The outcome of the command with this key, however long ago, if it made events.
@@ -73,7 +84,11 @@ impl<A: Aggregate> Aggregates<A> {
             // An outcome has only the names of the events after the first.
             events.extend(page.into_iter().map(without_content));
         }
-        Outcome::recorded(&events).map_err(unreadable)
+        let Some((mut outcome, identity)) = Outcome::recorded(&events).map_err(unreadable)? else { return Ok(None) };
+        if let (Some(sealing), Reply::Stored(reply)) = (&self.registered.sealing, &mut outcome.reply) {
+            sealing.open_reply(reply, &aggregate, first).await.map_err(cannot_open)?;
+        }
+        Ok(Some((outcome, identity)))
     }
 }
 

@@ -102,7 +102,7 @@ impl Builder {
         let program = self.program.unwrap_or_else(binary::fingerprint);
         let newest_at_start = clock_check::newest_event(&journal, &*self.clock).await;
         let node = Arc::new(Node::new(journal, self.clock, self.ids, threads.clone(), self.config, program));
-        let mut types = Vec::new();
+        let mut types: Vec<Arc<dyn AnyType>> = Vec::new();
         let mut handles = HashMap::new();
         for (name, make) in self.types {
             let (registered, handle) = make(&node)?;
@@ -111,6 +111,7 @@ impl Builder {
             }
             types.push(registered);
         }
+        node.set_types(types.iter().map(|registered| (registered.type_name(), registered.command_fields())));
         let types = Arc::new(types);
         let sweep = Sweep { node: Arc::clone(&node), types: Arc::clone(&types) };
         let startup = Startup { node: Arc::clone(&node), sweep, limits };

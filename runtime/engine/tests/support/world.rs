@@ -157,6 +157,7 @@ impl World {
             subject: None,
             tenant: None,
             traceparent: None,
+            outgoing: None,
             command: None,
         };
         let mut event = NewEvent {

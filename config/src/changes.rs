@@ -13,11 +13,13 @@ type Live = (&'static str, fn(&mut Config, &Config));
 
 /// All other keys are read when a server starts. If you add a key here, make its component take the new value
 /// (`gateway/src/http/admin/config.rs`).
-const LIVE: [Live; 6] = [
+const LIVE: [Live; 8] = [
     ("cache.enabled", |config, after| config.cache.enabled = after.cache.enabled),
     ("cache.ttl", |config, after| config.cache.ttl = after.cache.ttl),
     ("cache.entries", |config, after| config.cache.entries = after.cache.entries),
     ("cache.size", |config, after| config.cache.size = after.cache.size),
+    ("listeners.paused", |config, after| config.listeners.paused.clone_from(&after.listeners.paused)),
+    ("listeners.disabled", |config, after| config.listeners.disabled.clone_from(&after.listeners.disabled)),
     ("projections.workers", |config, after| config.projections.workers = after.projections.workers),
     ("projections.parallelism", |config, after| config.projections.parallelism = after.projections.parallelism),
 ];
@@ -118,6 +120,7 @@ mod tests {
                 Value::Boolean(is_so) => Value::Boolean(!is_so),
                 Value::String(text) if text.ends_with('B') => Value::String("7 MiB".to_owned()),
                 Value::String(_) => Value::String("7s".to_owned()),
+                Value::Array(_) => Value::Array(vec!["handler/some".into()]),
                 _ => panic!("{key} = {value}"),
             };
             let mut table = Table::new();

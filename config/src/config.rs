@@ -1,8 +1,8 @@
 //! The whole configuration, its embedded defaults and profiles.
 
 use crate::{
-    Admission, Auth, Cache, Commands, Gateway, Journal, Log, Passivation, Projections, Runtime, Snapshots, Supervision,
-    Views,
+    Admin, Admission, Audit, Auth, Cache, Commands, Gateway, Hosting, Journal, Keys, Limits, Listeners, Log, Messages,
+    Modules, Nats, Passivation, Permissions, Projections, Queues, Runtime, Snapshots, Supervision, Views, Webhooks,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,12 +22,24 @@ const PROFILES: [(&str, &str); 3] = [
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Which modules of the application run.
+    pub modules: Modules,
     /// The HTTP server.
     pub gateway: Gateway,
     /// Authentication of callers.
     pub auth: Auth,
+    /// What callers may do.
+    pub permissions: Permissions,
+    /// How often a caller may ask.
+    pub limits: Limits,
+    /// From where operators reach the server.
+    pub admin: Admin,
+    /// The log of what operators changed, and of which callers were let in.
+    pub audit: Audit,
     /// The storage of events.
     pub journal: Journal,
+    /// The keys that encrypt data at rest.
+    pub keys: Keys,
     /// When snapshots are taken and how long they are kept.
     pub snapshots: Snapshots,
     /// Deadlines and idempotency of commands.
@@ -44,6 +56,18 @@ pub struct Config {
     pub views: Views,
     /// Results of queries that are kept in memory.
     pub cache: Cache,
+    /// How messages between aggregates, reactors and timers are delivered.
+    pub messages: Messages,
+    /// The workers of handlers.
+    pub queues: Queues,
+    /// Which reactors and handlers are switched off.
+    pub listeners: Listeners,
+    /// Events that are sent to receivers on the web.
+    pub webhooks: Webhooks,
+    /// Events that are published to NATS JetStream.
+    pub nats: Nats,
+    /// How the module `hosting` makes sites and backups.
+    pub hosting: Hosting,
     /// Restarts after a panic or the loss of a component.
     pub supervision: Supervision,
     /// Logs.

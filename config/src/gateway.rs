@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::{HostName, text};
+use crate::{HostName, Network, Tls, WebOrigin, text};
 
 /// The HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,13 @@ pub struct Gateway {
     /// clients and proxies use. Others are refused, because a web page could reach a private server under a host name
     /// of its own (DNS rebinding).
     pub hosts: Vec<HostName>,
+    /// The networks of the proxies in front of this server, whose word on the address of a client counts. Default none:
+    /// the address of the connection counts.
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which trusted proxies name the address of the client. Default `x-forwarded-for`.
+    pub forwarded_header: ForwardedHeader,
+    /// The origins of other web pages that may read and send commands (CORS). Default none.
+    pub cors_origins: Vec<WebOrigin>,
     /// Most connections at a time. Further ones wait. Default 10,000; raise it with the limit of file descriptors.
     pub max_connections: NonZeroUsize,
     /// Largest request body. Default 1 MiB; raise it for commands that carry documents.
@@ -83,4 +90,16 @@ pub struct Gateway {
     /// way.
     #[serde(with = "text::duration")]
     pub stream_heartbeat: Duration,
+    /// Encrypted connections. Off by default.
+    pub tls: Tls,
+}
+
+/// The header in which a proxy names the address of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`: addresses, separated by commas.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }

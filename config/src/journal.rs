@@ -29,6 +29,8 @@ pub struct Journal {
     /// Connections for reading. SQLite: each is a thread. Default 8; raise it with the number of processors, and if
     /// many aggregates are loaded from the journal.
     pub read_connections: NonZeroU32,
+    /// What is encrypted before it is stored. Default `off`; `personal` and `all` need `keys.file`.
+    pub encryption: Encryption,
     /// Largest encoded payload of one event. A command with a larger event is refused. Default 1 MiB; raise it only if
     /// events must carry documents, because large events slow down replay and the feed.
     #[serde(with = "text::size")]
@@ -39,6 +41,18 @@ pub struct Journal {
     pub takeover_timeout: Duration,
     /// PostgreSQL only.
     pub postgres: Postgres,
+}
+
+/// What is encrypted before it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// Nothing, except personal fields of views while there are keys. What was encrypted before can still be read.
+    Off,
+    /// Personal values of events, replies, outgoing commands and views, and snapshots of states that may have some.
+    Personal,
+    /// Also each event, each reply and each snapshot as a whole.
+    All,
 }
 
 /// How PostgreSQL is used. Other journals do not use this section.

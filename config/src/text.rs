@@ -86,6 +86,26 @@ pub(crate) mod address {
     }
 }
 
+/// Socket addresses, of which there may be none: `""`.
+pub(crate) mod optional_address {
+    use std::net::SocketAddr;
+
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Option<SocketAddr>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(address) => to.collect_str(address),
+            None => to.serialize_str(""),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
+        super::parsed(from, r#"nothing, or a numeric address with a port, such as "127.0.0.1:9090""#, |text| {
+            if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+        })
+    }
+}
+
 /// Reads a string through `parse`; every error says `expecting`.
 pub(crate) fn parsed<'de, D: Deserializer<'de>, T>(
     from: D,

@@ -1,11 +1,16 @@
 //! The rules that types cannot express: ranges, and values that must fit together.
 
+mod network;
+mod queues;
+
 use std::fmt::Display;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::{AuthMode, Config, JournalUrl};
+use self::network::AUTH_MODE;
+use self::queues::QUEUE_KEYS;
+use crate::{Config, Encryption, JournalUrl};
 
 /// There are 1024 slices, which never changes, and a shard has at least one.
 const SHARDS_MAX: u32 = 1024;
@@ -16,9 +21,6 @@ const BATCH_EVENTS_MAX: usize = 1024;
 /// Payload and log row must be far below the limit of a value in SQLite and PostgreSQL (1 GB).
 const EVENT_SIZE_MAX: ByteSize = ByteSize::mib(256);
 
-/// A page is in memory until its client has taken it.
-const PAGE_BYTES_MAX: ByteSize = ByteSize::mib(16);
-
 /// The most events that a batch of a projection may have in memory. More than 8,192 were not faster.
 const PROJECTED_EVENTS_MAX: usize = 65_536;
 
@@ -27,9 +29,6 @@ const PROJECTED_BYTES_MAX: ByteSize = ByteSize::mib(256);
 
 /// Durations are added to the time of the clock, which overflows after some centuries.
 const DURATION_MAX: Duration = Duration::from_secs(3650 * 86_400);
-
-/// A stream reads the journal between two heartbeats, and that takes time.
-const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
 
 /// PostgreSQL counts its timeouts in milliseconds as a 32-bit integer, and 0 switches them off.
 const POSTGRES_TIMEOUT_MIN: Duration = Duration::from_millis(1);
@@ -47,6 +46,18 @@ pub struct Violation {
     pub other: Option<&'static str>,
 }
 
+impl Violation {
+    /// Lines of a configuration file that mend it, if there are some that fit everybody.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        (self.key == AUTH_MODE).then_some(
+            r#"[auth]
+mode = "jwt"
+jwt = { issuer = "https://login.example.org", audience = ["NAME"], jwks = "https://login.example.org/keys" }"#,
+        )
+    }
+}
+
 impl Config {
     /// Checks the rules that types cannot express. [`load`](crate::load) calls it. Call it after changing values in
     /// code.
@@ -56,9 +67,15 @@ impl Config {
     pub fn validate(&self) -> Result<(), Violation> {
         self.validate_durations()?;
         self.validate_gateway()?;
+        self.validate_auth()?;
+        self.validate_audit()?;
         self.validate_journal()?;
+        self.validate_keys()?;
         self.validate_engine()?;
         self.validate_read_side()?;
+        self.validate_queues()?;
+        self.validate_outside()?;
+        self.validate_hosting()?;
         self.validate_cache()
     }
 
@@ -72,6 +89,11 @@ impl Config {
             ("gateway.unready_for", gateway.unready_for),
             ("gateway.drain_timeout", gateway.drain_timeout),
             ("gateway.stream_heartbeat", gateway.stream_heartbeat),
+            ("gateway.tls.handshake_timeout", gateway.tls.handshake_timeout),
+            ("gateway.tls.hsts", gateway.tls.hsts),
+            ("auth.jwt.leeway", self.auth.jwt.leeway),
+            ("auth.telegram.max_age", self.auth.telegram.max_age),
+            ("auth.telegram.token_lifetime", self.auth.telegram.token_lifetime),
             ("journal.postgres.idle_timeout", postgres.idle_timeout),
             ("journal.takeover_timeout", self.journal.takeover_timeout),
             ("journal.postgres.connect_timeout", postgres.connect_timeout),
@@ -89,52 +111,41 @@ impl Config {
             ("views.max_age", views.max_age),
             ("cache.ttl", cache.ttl),
             ("supervision.window", supervision.window),
+            ("webhooks.timeout", self.webhooks.timeout),
             ("runtime.time_carried_max", self.runtime.time_carried_max),
             ("projections.batch_interval", projections.batch_interval),
             ("supervision.backoff_min", supervision.backoff_min),
             ("supervision.backoff_max", supervision.backoff_max),
+            ("hosting.command_timeout", self.hosting.command_timeout),
+            ("messages.backoff_min", self.messages.backoff_min),
+            ("messages.backoff_max", self.messages.backoff_max),
+            ("messages.timeout", self.messages.timeout),
         ];
-        match durations.into_iter().find(|(_, value)| *value > DURATION_MAX) {
+        let queues = self.queues.named().into_iter().zip(&QUEUE_KEYS).flat_map(|((_, queue), keys)| {
+            [
+                (keys.backoff_min, queue.backoff_min),
+                (keys.backoff_max, queue.backoff_max),
+                (keys.timeout, queue.timeout),
+            ]
+        });
+        match durations.into_iter().chain(queues).find(|(_, value)| *value > DURATION_MAX) {
             Some((key, _)) => Err(Violation { key, expected: "at most 3650d".to_owned(), other: None }),
             None => Ok(()),
         }
     }
 
-    fn validate_gateway(&self) -> Result<(), Violation> {
-        let gateway = &self.gateway;
-        let open = self.auth.mode == AuthMode::None && !gateway.allow_unauthenticated;
-        if open && !gateway.listen.ip().to_canonical().is_loopback() {
-            return Err(Violation {
-                key: "gateway.listen",
-                expected:
-                    "a loopback address while auth.mode is \"none\", unless gateway.allow_unauthenticated is true"
-                        .to_owned(),
-                other: None,
-            });
+    fn validate_keys(&self) -> Result<(), Violation> {
+        if self.keys.file().is_none() && self.journal.encryption != Encryption::Off {
+            let expected = "a file with wrapping keys (`dormouse encryption add-key` makes it), because of".to_owned();
+            return Err(Violation { key: "keys.file", expected, other: Some("journal.encryption") });
         }
-        some_bytes("gateway.max_body", gateway.max_body)?;
-        some_time("gateway.header_timeout", gateway.header_timeout)?;
-        at_most(
-            ("gateway.header_timeout", gateway.header_timeout),
-            ("gateway.request_timeout", gateway.request_timeout),
-        )?;
-        if gateway.request_timeout <= self.commands.timeout {
-            return Err(Violation {
-                key: "gateway.request_timeout",
-                expected: "more than".to_owned(),
-                other: Some("commands.timeout"),
-            });
+        if let (JournalUrl::Sqlite(keys), JournalUrl::Sqlite(journal)) = (&self.keys.url, &self.journal.url)
+            && keys == journal
+        {
+            let expected = "another directory than".to_owned();
+            return Err(Violation { key: "keys.url", expected, other: Some("journal.url") });
         }
-        if gateway.stream_heartbeat < HEARTBEAT_MIN {
-            return Err(Violation {
-                key: "gateway.stream_heartbeat",
-                expected: "at least 100ms".to_owned(),
-                other: None,
-            });
-        }
-        within("gateway.page_bytes", gateway.page_bytes, ByteSize::b(1), PAGE_BYTES_MAX)?;
-        at_least(("gateway.read_budget", gateway.read_budget), ("gateway.page_bytes", gateway.page_bytes))?;
-        at_most(("gateway.page_size", gateway.page_size), ("gateway.page_size_max", gateway.page_size_max))
+        Ok(())
     }
 
     fn validate_journal(&self) -> Result<(), Violation> {

@@ -120,7 +120,7 @@ fn every_kind_of_bad_value_is_refused_with_what_is_expected() {
         ("gateway.max_streams=0", "a whole number from 1"),
         ("gateway.hosts=shop.example.org", "a list"),
         ("gateway.hosts=[\"shop:8080\"]", "a host name without a port"),
-        ("auth.mode=jwt", "`none`"),
+        ("auth.mode=basic", "`none` or `jwt`"),
         ("journal.url=mysql://db", "\"sqlite://DIRECTORY\""),
         ("journal.url=./data", "\"sqlite://DIRECTORY\""),
         ("journal.batch_events=5000", "1 to 1024"),
@@ -244,4 +244,82 @@ fn a_configuration_changed_in_code_can_be_validated() {
     config.commands.timeout = config.gateway.request_timeout;
     let violation = config.validate().unwrap_err();
     assert_eq!(violation.to_string(), "gateway.request_timeout: expected more than commands.timeout");
+}
+
+#[test]
+fn hosting_needs_what_its_choices_need() {
+    let line = set(&["hosting.adapter=command"]);
+    assert!(line.ends_with(r#"expected a program and its arguments, because hosting.adapter is "command""#), "{line}");
+    let line = set(&["hosting.smtp_url=smtps://ada:hunter2@mail.example.org"]);
+    assert!(line.ends_with("expected an e-mail address, because hosting.smtp_url is set"), "{line}");
+    let line = set(&["hosting.smtp_url=http://ada:hunter2@mail.example.org"]);
+    assert!(line.contains("smtps://user:password@host") && !line.contains("hunter2"), "{line}");
+    let line = set(&["hosting.command_timeout=0s"]);
+    assert!(line.ends_with("expected a duration longer than zero"), "{line}");
+    set(&["modules.enabled=commerce"]);
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_the_key_its_certificate() {
+    let file = "a file, because there is one in";
+    assert_eq!(
+        set(&["gateway.tls.certificate=server.pem"]),
+        format!(
+            "default: gateway.tls.key = \"\" is refused, expected {file} gateway.tls.certificate = \"server.pem\" (--set)"
+        )
+    );
+    for (settings, key) in [
+        (["gateway.tls.key=server.key"], "gateway.tls.certificate"),
+        (["gateway.tls.client_ca=clients.pem"], "gateway.tls.certificate"),
+        (["gateway.tls.handshake_timeout=0s"], "gateway.tls.handshake_timeout"),
+    ] {
+        let refused = set(&settings);
+        assert!(refused.contains(&format!("{key} = ")), "{refused}");
+    }
+}
+
+#[test]
+fn an_issuer_needs_a_name_an_audience_and_keys() {
+    let issuer = ["auth.mode=jwt", "auth.jwt.issuer=https://issuer.example"];
+    let with = |more: &[&'static str]| [&issuer[..], more].concat();
+    let audience = r#"auth.jwt.audience=["shop"]"#;
+    for (settings, said) in [
+        (vec!["auth.mode=jwt"], "expected the name of an issuer while auth.mode is \"jwt\""),
+        (with(&[]), "auth.jwt.audience = an array is refused, expected in auth.jwt at least one name of this server"),
+        (with(&[audience]), "auth.jwt.public_key = \"\" is refused, expected in auth.jwt either a public_key or jwks"),
+        (with(&[audience, "auth.jwt.public_key=a.pem", "auth.jwt.jwks=b.json"]), "either a public_key or jwks"),
+        (with(&[audience, "auth.jwt.jwks=http://login.example.org/keys"]), "expected a file, \"https://host/path\""),
+        (with(&[audience, "auth.jwt.public_key=a.pem", "auth.jwt.leeway=11m"]), "a leeway of at most 10m"),
+        (
+            with(&[audience, "auth.jwt.public_key=a.pem", "auth.issuers={x={issuer='y',audience=['z']}}"]),
+            "in auth.issuers.x",
+        ),
+        (
+            with(&[
+                audience,
+                "auth.jwt.public_key=a.pem",
+                "auth.issuers={x={issuer='https://issuer.example',audience=['z']}}",
+            ]),
+            "in auth.issuers.x a name that no other issuer has",
+        ),
+        (vec!["auth.issuers={x={isuer='y'}}"], "auth.issuers"),
+        (vec!["permissions.commands={CreateOrder='user'}"], "permissions.commands"),
+    ] {
+        let refused = set(&settings);
+        assert!(refused.contains(said), "{settings:?}: {refused}");
+    }
+}
+
+#[test]
+fn the_key_of_the_audit_log_is_not_beside_the_log() {
+    let line = set(&["audit.key=./data/audit/key"]);
+    assert_eq!(
+        line,
+        "--set: audit.key = \"./data/audit/key\" is refused, expected a file that is not in audit.directory = \
+         \"./data/audit\" (default)"
+    );
+    for size in ["1 KiB", "2 TiB"] {
+        let line = set(&[&format!("audit.max_size={size}")]);
+        assert!(line.contains("expected"), "{line}");
+    }
 }

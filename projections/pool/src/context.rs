@@ -7,6 +7,7 @@ mod updates;
 
 use std::sync::Arc;
 
+use dormouse_encryption::PersonalFields;
 use dormouse_journal::{Health, Journal, PageLimit, ReadError};
 use dormouse_kernel::Position;
 use tokio::sync::{Mutex, Notify, watch};
@@ -17,6 +18,7 @@ use crate::definition::Definition;
 use crate::options::Options;
 use crate::progress::{Progress, State};
 use crate::reader::Reader;
+use crate::sealing::Sealing;
 use crate::store::{BuildNumber, Offset, ViewStore};
 
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct ProjectionContext {
     pub(crate) store: Arc<dyn ViewStore>,
     pub(crate) journal: Journal,
     pub(crate) options: Options,
+    /// `None`: documents are stored as they are, because they have no personal fields, or there are no keys.
+    pub(crate) sealing: Option<Sealing>,
     /// What all projections of the node may do at the same time.
     pub(crate) capacity: Arc<Capacity>,
     /// The cache of answers to readers. Every change must be announced to it before the change is made, and before any
@@ -52,13 +56,18 @@ pub(crate) enum Job {
 
 impl ProjectionContext {
     pub(crate) fn new(
-        definition: Definition,
+        mut definition: Definition,
+        personal: PersonalFields,
         store: Arc<dyn ViewStore>,
         journal: Journal,
         options: Options,
         cache: &Cache,
         capacity: Arc<Capacity>,
     ) -> Self {
+        let sealing = options.keys.as_ref().and_then(|keys| Sealing::of(keys, personal, &definition));
+        if sealing.is_some() {
+            definition = definition.sealed();
+        }
         let progress = Progress {
             name: definition.name(),
             build: None,
@@ -76,12 +85,18 @@ impl ProjectionContext {
             store,
             journal,
             options,
+            sealing,
             capacity,
             progress: watch::Sender::new(progress),
             served_lock: Arc::default(),
             is_waited_for: Notify::new(),
             operator_lock: Arc::default(),
         }
+    }
+
+    /// How often a subject was forgotten, if that matters to the view.
+    pub(crate) fn forgets(&self) -> u64 {
+        self.sealing.as_ref().map_or(0, Sealing::forgets)
     }
 
     /// A reader of the build that is served.

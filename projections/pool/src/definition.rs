@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::fields::Fields;
+use dormouse_encryption::{PersonalFields, SchemaError};
+
+use crate::fields::{Field, Fields, Kind};
 use crate::limits::{FIELD_CHARS, NAME_CHARS};
 use crate::projection::Projection;
 use crate::sources::Sources;
@@ -15,9 +17,12 @@ pub struct Definition {
     version: u32,
     sources: Vec<&'static str>,
     fields: Fields,
+    /// The same fields as the store has them.
+    stored_fields: Fields,
     relation: String,
     query_one: Cow<'static, str>,
     query_all: Cow<'static, str>,
+    owner_field: Option<&'static str>,
 }
 
 /// Why a projection cannot be run. Each is a mistake in its code.
@@ -65,6 +70,14 @@ pub enum DefinitionError {
         /// What the decoder says.
         reason: String,
     },
+    /// The personal fields of the documents cannot be found.
+    #[error("projection {projection}: the personal fields of its documents: {reason}")]
+    Personal {
+        /// The projection.
+        projection: &'static str,
+        /// What is wrong with their JSON schema.
+        reason: SchemaError,
+    },
     /// Two projections have the same name.
     #[error("there are two projections {projection}")]
     Duplicate {
@@ -77,8 +90,15 @@ impl Definition {
     /// The definition of `P`.
     ///
     /// # Errors
-    /// If its name or a declared field is not allowed.
+    /// If its name or a declared field is not allowed, or the schema of its documents is wrong.
     pub fn of<P: Projection>() -> Result<Self, DefinitionError> {
+        Ok(Self::with_personal::<P>()?.0)
+    }
+
+    /// The definition of `P`, and the personal fields of its documents.
+    pub(crate) fn with_personal<P: Projection>() -> Result<(Self, PersonalFields), DefinitionError> {
+        let personal = PersonalFields::of::<P::Document>()
+            .map_err(|reason| DefinitionError::Personal { projection: P::NAME, reason })?;
         let (name, fields) = (P::NAME, P::fields());
         if !is_name(name) {
             return Err(DefinitionError::Name { name });
@@ -98,9 +118,34 @@ impl Definition {
             }
             paths.push(path);
         }
+        let fields = fields.map(|field| Field { is_personal: is_personal(&personal, field.path), ..field });
+        let owner_field = P::owner_field();
+        if let Some(path) = owner_field
+            && fields.iter().any(|field| field.path == path && field.is_personal)
+        {
+            let problem = "is that of the owner, so it must not be personal: use an id".to_owned();
+            return Err(DefinitionError::Field { projection: name, path, problem });
+        }
+        if let Some(path) = owner_field
+            && !fields.iter().any(|field| field.path == path && field.kind == Kind::Text)
+        {
+            let problem = "is that of the owner, but is no declared field with text".to_owned();
+            return Err(DefinitionError::Field { projection: name, path, problem });
+        }
         let (query_one, query_all) = (P::query_one(), P::query_all());
         let sources = Sources::<P>::aggregate_types();
-        Ok(Self { name, version: P::VERSION, sources, fields, relation: relation(name), query_one, query_all })
+        let definition = Self {
+            name,
+            version: P::VERSION,
+            sources,
+            stored_fields: fields.clone(),
+            fields,
+            relation: relation(name),
+            query_one,
+            query_all,
+            owner_field,
+        };
+        Ok((definition, personal))
     }
 
     /// The name of the projection and of its view.
@@ -127,6 +172,17 @@ impl Definition {
         &self.fields
     }
 
+    /// The declared fields as the store has them.
+    pub(crate) fn stored_fields(&self) -> &Fields {
+        &self.stored_fields
+    }
+
+    /// The same view, whose documents are sealed before they are stored.
+    pub(crate) fn sealed(self) -> Self {
+        let stored_fields = self.fields.clone().map(|field| if field.is_personal { field.hashed() } else { field });
+        Self { stored_fields, ..self }
+    }
+
     /// The name under which SQL shows the build that is served: `view_`, then the name with underscores.
     #[must_use]
     pub fn relation(&self) -> &str {
@@ -143,6 +199,12 @@ impl Definition {
     #[must_use]
     pub fn query_all(&self) -> &str {
         &self.query_all
+    }
+
+    /// The field with the subject to whom a document belongs, if documents belong to subjects.
+    #[must_use]
+    pub fn owner_field(&self) -> Option<&'static str> {
+        self.owner_field
     }
 
     /// The table of a build.
@@ -164,6 +226,15 @@ fn is_name(name: &str) -> bool {
             && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
     name.len() <= NAME_CHARS && name.split('-').all(is_word)
+}
+
+/// Whether the values of a field are sealed, alone or with what they are within.
+fn is_personal(personal: &PersonalFields, path: &str) -> bool {
+    if personal.is_empty() {
+        return false;
+    }
+    let with_a_value = path.rsplit('.').fold("0".to_owned(), |inner, name| format!("{{\"{name}\":{inner}}}"));
+    personal.has_values_json(&with_a_value).is_ok_and(|has| has)
 }
 
 fn is_path(path: &str) -> bool {

@@ -1,8 +1,9 @@
 //! The documents in a worker's memory: those of the current batch, and the latest ones of earlier batches.
 //!
-//! Between batches they are exactly what is stored: only one worker at a time can move a view, and after any failure
-//! the worker [clears](Documents::clear) them.
+//! Between batches they are exactly what is stored, with personal fields opened: only one worker at a time can move a
+//! view, and after any failure the worker [clears](Documents::clear) them.
 
+use dormouse_encryption::{InvalidSubject, Subject};
 use dormouse_kernel::Position;
 use lru::LruCache;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::key::Key;
 use crate::limits::ENTRY_BYTES;
+use crate::sealing::SealedBy;
 use crate::store::Row;
 
 /// Documents by key, and which of them have changed.
@@ -19,6 +21,22 @@ pub(crate) struct Documents<D> {
     changed: Vec<Key>,
     bytes: usize,
     budget_bytes: usize,
+    /// `None`: the documents are not sealed.
+    subject_of: Option<SubjectOf<D>>,
+}
+
+/// The person whose data a document is.
+pub(crate) type SubjectOf<D> = fn(&Key, &D) -> Result<Subject, InvalidSubject>;
+
+/// What has changed since the documents were stored last.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// The documents that are new or have changed, sorted by key, as plain JSON.
+    pub(crate) rows: Vec<Row>,
+    /// The subject of each row, if documents are sealed.
+    pub(crate) subjects: Vec<Subject>,
+    /// The keys of documents that are removed, sorted.
+    pub(crate) gone: Vec<Key>,
 }
 
 #[derive(Debug)]
@@ -29,6 +47,8 @@ struct Entry<D> {
     bytes: usize,
     /// The last event that has changed it since then.
     changed: Option<Position>,
+    /// What had sealed it when it was loaded or written last.
+    sealed_by: Option<SealedBy>,
 }
 
 /// A document that cannot be written as JSON, or whose JSON cannot be read.
@@ -48,8 +68,8 @@ pub(crate) struct SavedDocument {
 
 impl<D: Serialize + DeserializeOwned> Documents<D> {
     /// Keeps documents of about `budget_bytes` between batches.
-    pub(crate) fn new(budget_bytes: usize) -> Self {
-        Self { entries: LruCache::unbounded(), changed: Vec::new(), bytes: 0, budget_bytes }
+    pub(crate) fn new(budget_bytes: usize, subject_of: Option<SubjectOf<D>>) -> Self {
+        Self { entries: LruCache::unbounded(), changed: Vec::new(), bytes: 0, budget_bytes, subject_of }
     }
 
     /// Those of `keys` that must be loaded, sorted. The others count as used now.
@@ -64,11 +84,11 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
     pub(crate) fn insert(&mut self, wanted: Vec<Key>, found: Vec<(Key, String)>) -> Result<(), InvalidDocument> {
         for (key, json) in found {
             let document = Some(from_json(&key, &json)?);
-            self.put(key, Entry { document, bytes: json.len(), changed: None });
+            self.put(key, Entry { document, bytes: json.len(), changed: None, sealed_by: None });
         }
         for key in wanted {
             if !self.entries.contains(&key) {
-                self.put(key, Entry { document: None, bytes: 0, changed: None });
+                self.put(key, Entry { document: None, bytes: 0, changed: None, sealed_by: None });
             }
         }
         Ok(())
@@ -93,10 +113,11 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         entry.document = next(entry.document.take());
     }
 
-    /// What has changed, sorted by key: rows to write, and keys whose documents are removed.
-    pub(crate) fn changes(&mut self) -> Result<(Vec<Row>, Vec<Key>), InvalidDocument> {
+    /// What has changed: rows to write, and keys whose documents are removed.
+    pub(crate) fn changes(&mut self) -> Result<Changes, InvalidDocument> {
         self.changed.sort_unstable();
         let (mut rows, mut gone) = (Vec::with_capacity(self.changed.len()), Vec::new());
+        let mut subjects = Vec::new();
         for key in &self.changed {
             let Some(entry) = self.entries.peek_mut(key) else { continue };
             let before = entry.bytes;
@@ -104,6 +125,9 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
                 (Some(document), Some(position)) => {
                     let json = to_json(key, document)?;
                     entry.bytes = json.len();
+                    if let Some(subject_of) = self.subject_of {
+                        subjects.push(valid_subject(key, subject_of(key, document))?);
+                    }
                     rows.push(Row { key: key.clone(), document: json, position });
                 }
                 (None, Some(_)) => {
@@ -114,7 +138,19 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
             }
             self.bytes = self.bytes + entry.bytes - before;
         }
-        Ok((rows, gone))
+        Ok(Changes { rows, subjects, gone })
+    }
+
+    /// The person whose data a document is. `None`: there is no such document, or documents are not sealed.
+    pub(crate) fn subject(&self, key: &Key) -> Result<Option<Subject>, InvalidDocument> {
+        let document = self.entries.peek(key).and_then(|entry| entry.document.as_ref());
+        let Some((document, subject_of)) = document.zip(self.subject_of) else { return Ok(None) };
+        valid_subject(key, subject_of(key, document)).map(Some)
+    }
+
+    /// Records what has sealed a document. Returns what had sealed it before.
+    pub(crate) fn note_sealed_by(&mut self, key: &Key, sealed_by: SealedBy) -> Option<SealedBy> {
+        self.entries.peek_mut(key).and_then(|entry| entry.sealed_by.replace(sealed_by))
     }
 
     /// Records that all changes are stored. Keeps the documents within the budget, and drops the least recently used
@@ -165,11 +201,12 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
         Ok(())
     }
 
-    /// Whether these documents can be written as JSON and read again.
+    /// Whether these documents can be written as JSON and read again, and have subjects.
     pub(crate) fn check<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Result<(), InvalidDocument> {
         for key in keys {
             if let Some(document) = self.entries.peek(key).and_then(|entry| entry.document.as_ref()) {
                 from_json::<D>(key, &to_json(key, document)?)?;
+                self.subject(key)?;
             }
         }
         Ok(())
@@ -178,6 +215,13 @@ impl<D: Serialize + DeserializeOwned> Documents<D> {
 
 fn size_bytes<D>(key: &Key, entry: &Entry<D>) -> usize {
     entry.bytes + key.as_str().len() + ENTRY_BYTES
+}
+
+fn valid_subject(key: &Key, subject: Result<Subject, InvalidSubject>) -> Result<Subject, InvalidDocument> {
+    subject.map_err(|invalid| InvalidDocument {
+        key: key.clone(),
+        problem: format!("has no subject (`data_subject`): {invalid}"),
+    })
 }
 
 fn to_json<D: Serialize>(key: &Key, document: &D) -> Result<String, InvalidDocument> {
@@ -224,14 +268,14 @@ mod tests {
 
     #[test]
     fn documents_between_batches_are_bounded_and_those_of_a_batch_are_not() {
-        let mut documents = Documents::new(10 * ENTRY_BYTES);
+        let mut documents = Documents::new(10 * ENTRY_BYTES, None);
         for batch in 0..20 {
             loaded(&mut documents, batch * 50..batch * 50 + 50);
             for number in batch * 50..batch * 50 + 50 {
                 documents.change(&key(number), Position(1), |_| Some("document".repeat(number % 7)));
             }
             assert!(documents.entries.len() >= 50);
-            assert_eq!(documents.changes().unwrap().0.len(), 50);
+            assert_eq!(documents.changes().unwrap().rows.len(), 50);
             documents.mark_stored();
             assert!(documents.bytes <= 10 * ENTRY_BYTES);
             let counted: usize = documents.entries.iter().map(|(key, entry)| size_bytes(key, entry)).sum();
@@ -254,14 +298,14 @@ mod tests {
 
     #[test]
     fn a_restored_change_leaves_no_trace() {
-        let mut documents = Documents::new(1 << 20);
+        let mut documents = Documents::new(1 << 20, None);
         loaded(&mut documents, 0..2);
         documents.change(&key(0), Position(1), |_| Some("first".to_owned()));
         let saved = documents.save([key(0), key(1), key(0)].iter()).unwrap();
         documents.change(&key(0), Position(2), |_| None);
         documents.change(&key(1), Position(2), |_| Some("second".to_owned()));
         documents.restore(saved).unwrap();
-        let (rows, gone) = documents.changes().unwrap();
+        let Changes { rows, gone, .. } = documents.changes().unwrap();
         assert_eq!(rows, [Row { key: key(0), document: "\"first\"".to_owned(), position: Position(1) }]);
         assert!(gone.is_empty());
     }

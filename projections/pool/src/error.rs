@@ -3,12 +3,13 @@
 use dormouse_journal::ReadError;
 
 use crate::documents::InvalidDocument;
+use crate::sealing::SealingError;
 use crate::store::{CommitError, Error};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a projection cannot continue. After any error except [`TooLarge`](Self::TooLarge), the worker must not use what
-/// it has in memory.
+/// Why a projection cannot continue. After any error except [`TooLarge`](Self::TooLarge) and
+/// [`Forgotten`](Self::Forgotten), the worker must not use what it has in memory.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProjectionError {
     /// The store or the journal does not answer; a later attempt may succeed.
@@ -21,6 +22,10 @@ pub(crate) enum ProjectionError {
     /// may succeed.
     #[error("the documents of a batch are larger than `load_bytes`")]
     TooLarge,
+    /// A subject was forgotten since the events and the documents of a batch were read. Nothing has changed, and the
+    /// batch must be read again.
+    #[error("something was forgotten meanwhile")]
+    Forgotten,
     /// The build does not exist any more: another build has replaced it, or it was dropped.
     #[error("the build does not exist any more")]
     BuildGone,
@@ -51,6 +56,12 @@ impl From<ReadError> for ProjectionError {
             ReadError::Unavailable(_) => Self::Transient(error.into()),
             ReadError::Damaged { .. } => Self::Permanent(error.into()),
         }
+    }
+}
+
+impl From<SealingError> for ProjectionError {
+    fn from(error: SealingError) -> Self {
+        if error.is_transient() { Self::Transient(error.into()) } else { Self::Permanent(error.into()) }
     }
 }
 

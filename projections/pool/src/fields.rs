@@ -1,5 +1,9 @@
 //! The declared fields of documents, which lists are filtered and sorted by.
 
+/// The member of a stored document with the hashes of its personal values, by the paths of their fields. It is the
+/// first one, and readers do not see it.
+pub(crate) const HASHES: &str = "$hashes";
+
 /// The declared fields of a view: each becomes a column with an index.
 ///
 /// ```
@@ -17,6 +21,25 @@ pub struct Field {
     pub path: &'static str,
     /// The kind of its values.
     pub kind: Kind,
+    /// Whether its values are about a person: it is a [`Personal`](dormouse_kernel::Personal) field, or within one.
+    /// Lists can be filtered only by values that it equals, and cannot be sorted by it.
+    pub is_personal: bool,
+    /// Whether its column has the hashes of its values, and not the values.
+    pub(crate) is_hashed: bool,
+}
+
+impl Field {
+    /// The same field as a store has it, if its values are sealed.
+    pub(crate) const fn hashed(self) -> Self {
+        Self { kind: Kind::Text, is_hashed: true, ..self }
+    }
+
+    /// The names that lead to its values in a stored document.
+    pub(crate) fn steps(self) -> impl Iterator<Item = &'static str> {
+        // A hash has the whole path as its name.
+        let between: &[char] = if self.is_hashed { &[] } else { &['.'] };
+        self.is_hashed.then_some(HASHES).into_iter().chain(self.path.split(between))
+    }
 }
 
 /// The kind of the values of a field, which decides how they are compared.
@@ -70,7 +93,12 @@ impl Fields {
     }
 
     fn and(mut self, path: &'static str, kind: Kind) -> Self {
-        self.0.push(Field { path, kind });
+        self.0.push(Field { path, kind, is_personal: false, is_hashed: false });
         self
+    }
+
+    /// The same fields, each changed.
+    pub(crate) fn map(self, change: impl FnMut(Field) -> Field) -> Self {
+        Self(self.0.into_iter().map(change).collect())
     }
 }

@@ -10,9 +10,9 @@ use dormouse_kernel::{
 
 use crate::decoded_batch::{DecodedBatch, decode_event};
 use crate::definition::Definition;
-use crate::documents::{Documents, from_json};
+use crate::documents::{Changes, Documents, SubjectOf, from_json};
 use crate::key::Key;
-use crate::projection::{Project, Projection};
+use crate::projection::{Project, Projection, subject_of};
 use crate::sources::{AnySource, Sources};
 use crate::store::Row;
 
@@ -22,6 +22,8 @@ use crate::store::Row;
 /// See [`Projection`] for an example.
 pub struct Given<P: Projection> {
     sources: HashMap<&'static str, AnySource<P>>,
+    /// `None`: the documents have no personal fields.
+    subject_of: Option<SubjectOf<P::Document>>,
     documents: HashMap<Key, String>,
     versions: HashMap<AggregateRef, Version>,
     position: Position,
@@ -37,9 +39,10 @@ impl<P: Projection> Given<P> {
     /// If the definition of `P` is wrong: see [`DefinitionError`](crate::DefinitionError).
     #[must_use]
     pub fn nothing() -> Self {
-        Definition::of::<P>().unwrap_or_else(|error| panic!("{error}"));
+        let (_, personal) = Definition::with_personal::<P>().unwrap_or_else(|error| panic!("{error}"));
         Self {
             sources: Sources::named().unwrap_or_else(|error| panic!("{error}")),
+            subject_of: (!personal.is_empty()).then_some(subject_of::<P>),
             documents: HashMap::new(),
             versions: HashMap::new(),
             position: Position::ZERO,
@@ -176,6 +179,7 @@ impl<P: Projection> Given<P> {
             subject: self.subject.clone(),
             tenant: None,
             traceparent: None,
+            outgoing: None,
             command: None,
         };
         let event = NewEvent {
@@ -192,7 +196,7 @@ impl<P: Projection> Given<P> {
     fn project(&mut self, recorded: RecordedEvent) {
         let mut batch = DecodedBatch::with_capacity(1);
         batch.add(decode_event(recorded, &self.sources), &HashSet::new());
-        let mut documents = Documents::new(0);
+        let mut documents = Documents::new(0, self.subject_of);
         let missing = documents.missing(batch.keys());
         let found = missing.iter().filter_map(|key| Some((key.clone(), self.documents.get(key)?.clone()))).collect();
         documents.insert(missing, found).unwrap_or_else(|error| panic!("{error}"));
@@ -203,7 +207,7 @@ impl<P: Projection> Given<P> {
         if let Some(parked) = batch.into_parked(1).first() {
             panic!("{}", parked.reason.as_deref().unwrap_or_default());
         }
-        let (rows, gone) = documents.changes().unwrap_or_else(|error| panic!("{error}"));
+        let Changes { rows, gone, .. } = documents.changes().unwrap_or_else(|error| panic!("{error}"));
         self.documents.extend(rows.into_iter().map(|Row { key, document, .. }| (key, document)));
         gone.iter().for_each(|key| _ = self.documents.remove(key));
     }

@@ -13,9 +13,13 @@
 //! begun. The new build takes over once it has caught up. Operators pause, resume, reset, rebuild and drop projections
 //! through [`Projections`], and retry or skip parked events there.
 //!
-//! To find your way: `worker.rs` (the loop of a worker), `projector.rs` (a batch), `retry_rules.rs` (all that is
-//! repeated after a failure), `supervision.rs` (restarts), `context.rs` (what workers and readers share), `control.rs`
-//! (operators).
+//! [`Personal`](dormouse_kernel::Personal) fields of documents are sealed in the store and in the cache, if there are
+//! keys ([`Options::keys`]). Workers have plain documents in memory, and drop them when somebody is forgotten. Readers
+//! open documents last.
+//!
+//! To find your way: `worker.rs` (the loop of a worker), `projector.rs` (a batch), `sealing.rs` (personal fields),
+//! `retry_rules.rs` (all that is repeated after a failure), `supervision.rs` (restarts), `context.rs` (what workers and
+//! readers share), `control.rs` (operators).
 //!
 //! Invariants: documents and offset are committed in one transaction, so each event has its effect exactly once, even
 //! if the process ends at any step. An event that cannot be projected stops only its aggregate. No public signature has
@@ -30,7 +34,6 @@ mod decoded_batch;
 mod definition;
 mod documents;
 mod error;
-mod event;
 mod event_rate;
 mod fields;
 mod given;
@@ -46,6 +49,7 @@ mod query;
 mod reader;
 mod release;
 mod retry_rules;
+mod sealing;
 mod sources;
 pub mod store;
 mod supervision;
@@ -57,7 +61,7 @@ pub use cache::{Cache, Evictions, Stats, Usage};
 pub use capacity::Capacity;
 pub use control::{ControlError, ParkedEvent, Retried};
 pub use definition::{Definition, DefinitionError};
-pub use event::Event;
+pub use dormouse_kernel::Event;
 pub use fields::{Field, Fields, Kind};
 pub use given::Given;
 pub use key::{Key, Keys};

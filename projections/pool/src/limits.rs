@@ -36,5 +36,8 @@ pub(crate) const EVENTS_AT_A_TIME: usize = 256;
 /// Events in a part of a batch that is decoded in parallel: decoding them takes far longer than starting a task.
 pub(crate) const EVENTS_IN_A_PART: usize = 1_024;
 
+/// Data keys of subjects that a batch loads or makes at the same time: each may be a round trip.
+pub(crate) const DATA_KEYS_AT_ONCE: usize = 16;
+
 /// What a document of a worker takes in memory in addition to its JSON and key, in bytes, about.
 pub(crate) const ENTRY_BYTES: usize = 200;

@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use dormouse_config::{Cache, Config, Supervision};
+use dormouse_encryption::DataKeys;
 
 /// The options of the workers.
 #[derive(Clone, Debug)]
@@ -40,6 +41,10 @@ pub struct Options {
     pub poison_attempts: NonZeroU32,
     /// The cache of answers to readers. It can be [changed](crate::Cache::configure) later.
     pub cache: Cache,
+    /// The keys with which the personal fields of documents are sealed before they are stored. Default: none, and
+    /// documents are stored as they are. A view that was made without keys must be rebuilt afterwards: what it has
+    /// stored stays plain, and filters do not find it by its personal fields.
+    pub keys: Option<DataKeys>,
     /// How often a worker is restarted before its projection is stopped, and the pauses between attempts of any kind.
     pub supervision: Supervision,
 }
@@ -64,6 +69,7 @@ impl Default for Options {
             load_bytes: 32 << 20,
             poison_attempts: NonZeroU32::new(3).unwrap_or(NonZeroU32::MIN),
             cache: Config::embedded().cache,
+            keys: None,
             supervision: Config::embedded().supervision,
         }
     }

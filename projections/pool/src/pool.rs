@@ -77,10 +77,11 @@ impl Builder {
     /// Adds a projection.
     #[must_use]
     pub fn projection<P: Projection>(mut self) -> Self {
-        let added = Definition::of::<P>().and_then(|definition| {
+        let added = Definition::with_personal::<P>().and_then(|(definition, personal)| {
             let (store, journal) = (Arc::clone(&self.store), self.journal.clone());
             let context = Arc::new(ProjectionContext::new(
                 definition,
+                personal,
                 store,
                 journal,
                 self.options.clone(),

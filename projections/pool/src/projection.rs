@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use dormouse_kernel::Aggregate;
+use dormouse_encryption::{InvalidSubject, Subject};
+use dormouse_kernel::{Aggregate, Event};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::event::Event;
 use crate::fields::Fields;
 use crate::key::{Key, Keys};
 use crate::sources::Sources;
@@ -96,7 +96,8 @@ pub trait Projection: Send + Sync + Sized + 'static {
     /// and one that it cannot write fails only at some events.
     type Document: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
 
-    /// The fields that lists can be filtered and sorted by. They may change without a new [`VERSION`](Self::VERSION).
+    /// The fields that lists can be filtered and sorted by. They may change without a new [`VERSION`](Self::VERSION),
+    /// unless a [`Personal`](dormouse_kernel::Personal) field is declared that was not.
     #[must_use]
     fn fields() -> Fields {
         Fields::none()
@@ -105,6 +106,27 @@ pub trait Projection: Send + Sync + Sized + 'static {
     /// The aggregate types whose events it reads: `sources.of::<Order>().of::<Inventory>()`.
     #[must_use]
     fn sources(sources: Sources<Self>) -> Sources<Self>;
+
+    /// The field with the subject to whom a document belongs: one of [`fields`](Self::fields), with text. A caller whose
+    /// role may act only on its own (`own:` in the permissions) sees no other documents. Default: none, and such a
+    /// caller sees no document.
+    #[must_use]
+    fn owner_field() -> Option<&'static str> {
+        None
+    }
+
+    /// The person whose data the [`Personal`](dormouse_kernel::Personal) fields of a document are. They are stored
+    /// encrypted with the key of this person, and are gone when the person is forgotten. It must be the same subject as
+    /// that of the aggregate from which the data comes (`Aggregate::data_subject`). Otherwise forgetting does not reach
+    /// the document. It must not depend on a personal field. An event is parked if its document has a text here that is
+    /// no [`Subject`](dormouse_encryption::Subject). If this code changes for stored documents, raise
+    /// [`VERSION`](Self::VERSION).
+    ///
+    /// Default: `<NAME>/<key>`.
+    #[must_use]
+    fn data_subject<'d>(key: &'d Key, _: &'d Self::Document) -> Cow<'d, str> {
+        format!("{}/{key}", Self::NAME).into()
+    }
 
     /// The name of the query for one document, in metrics and permissions. Default: `Get` and the projection's name in
     /// camel case, `GetOrderTotals`.
@@ -132,6 +154,11 @@ pub trait Project<A: Aggregate>: Projection {
     /// The next version of the document under `key`, which is one of [`keys`](Self::keys). `current` is the version
     /// that the earlier events made. `None` removes the document.
     fn project(current: Option<Self::Document>, event: &Event<'_, A>, key: &Key) -> Option<Self::Document>;
+}
+
+/// The subject of a document, if [`data_subject`](Projection::data_subject) names one.
+pub(crate) fn subject_of<P: Projection>(key: &Key, document: &P::Document) -> Result<Subject, InvalidSubject> {
+    Subject::new(P::data_subject(key, document))
 }
 
 /// `order-totals` as `OrderTotals`.

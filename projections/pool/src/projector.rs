@@ -2,9 +2,11 @@
 //! served.
 //!
 //! `projector/decoding.rs` turns events into a decoded batch. `projector/poison.rs` projects it, and repeats and parks
-//! what cannot be projected. This file opens builds, commits batches and lets builds take over.
+//! what cannot be projected. `projector/personal.rs` seals what a batch has changed. This file opens builds, commits
+//! batches and lets builds take over.
 
 mod decoding;
+mod personal;
 mod poison;
 
 use std::collections::{HashMap, HashSet};
@@ -19,11 +21,11 @@ use tracing::info;
 use crate::batch::Batch;
 use crate::context::ProjectionContext;
 use crate::definition::DefinitionError;
-use crate::documents::Documents;
+use crate::documents::{Changes, Documents, SubjectOf};
 use crate::error::ProjectionError;
 use crate::event_rate::EventRate;
 use crate::metric::BatchMetrics;
-use crate::projection::Projection;
+use crate::projection::{Projection, subject_of};
 use crate::retry_rules::{FailureShare, fewer_events, more_events};
 use crate::sources::{AnySource, Sources};
 use crate::store::{Advance, Build, BuildNumber, Builds, CommitError, Offset};
@@ -53,6 +55,8 @@ pub(crate) struct BuildState<P: Projection> {
     begun_after: Position,
     pub(crate) offset: Offset,
     pub(crate) documents: Documents<P::Document>,
+    /// How often a subject had been forgotten before events and documents were read.
+    pub(crate) forgets: u64,
     /// How many aggregates have parked events. The store knows which ones.
     pub(crate) parked: usize,
     failure_share: FailureShare,
@@ -101,13 +105,17 @@ impl<P: Projection> Projector<P> {
     /// Projects a batch and commits it.
     ///
     /// # Errors
-    /// After [`TooLarge`](ProjectionError::TooLarge), the build has not moved. After any other error its position is
-    /// unknown: the worker must [open](Self::open) the build again.
+    /// After [`TooLarge`](ProjectionError::TooLarge) and [`Forgotten`](ProjectionError::Forgotten), the build has not
+    /// moved, and the batch must be read again. After any other error the position of the build is unknown: the worker
+    /// must [open](Self::open) the build again.
     pub(crate) async fn project_batch(&self, state: &mut BuildState<P>, batch: Batch) -> Result<(), ProjectionError> {
         let (Batch { events, to, count, .. }, started) = (batch, Instant::now());
+        self.note_forgets(state)?;
         let parked_before = self.parked_among(state.build, state.parked, &events).await?;
         let batch = self.decode(events, &parked_before).await;
-        let ProjectedBatch { rows, gone, parked, aggregates } = self.project(batch, state, &parked_before, to).await?;
+        let ProjectedBatch { mut changes, parked, aggregates } = self.project(batch, state, &parked_before, to).await?;
+        self.seal(state, &mut changes).await?;
+        let Changes { rows, gone, .. } = changes;
         let newly_parked = poison::log_newly_parked::<P>(&parked);
         if state.offset == Offset::START {
             self.context.claim_store().await?;
@@ -182,12 +190,14 @@ impl<P: Projection> Projector<P> {
     async fn build_state(&self, build: Build, is_served: bool) -> Result<BuildState<P>, ProjectionError> {
         let ProjectionContext { store, options, .. } = &*self.context;
         let Build { number, begun_after, offset, .. } = build;
+        let subject_of = self.context.sealing.as_ref().map(|_| subject_of::<P> as SubjectOf<P::Document>);
         Ok(BuildState {
             build: number,
             is_served,
             begun_after,
             offset,
-            documents: Documents::new(options.cache_bytes),
+            forgets: self.context.forgets(),
+            documents: Documents::new(options.cache_bytes, subject_of),
             parked: store.parked_count(number).await?,
             failure_share: FailureShare::default(),
             event_rate: EventRate::from(Instant::now()),

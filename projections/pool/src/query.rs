@@ -83,6 +83,15 @@ pub enum QueryError {
         /// The kind of the field.
         kind: Kind,
     },
+    /// The values of the field are sealed, so that they can only be compared for equality.
+    #[error(
+        "the field {path:?} is personal: its values are stored encrypted, so lists cannot be sorted by it, and can be \
+         filtered only by values that it equals (one of them, or a list)"
+    )]
+    Personal {
+        /// The field.
+        path: &'static str,
+    },
     /// The query sorts by the same field twice.
     #[error("the list is sorted by {path:?} twice")]
     SortedTwice {
@@ -119,7 +128,8 @@ impl Query {
     /// Adds a filter. Documents must match all filters.
     ///
     /// # Errors
-    /// If the field is not declared or is of another kind, or the query has too many filters or values.
+    /// If the field is not declared or is of another kind, if it is personal and the test is another one than
+    /// [`Equal`](Test::Equal) or [`In`](Test::In), or if the query has too many filters or values.
     pub fn filter(mut self, view: &Definition, path: &str, test: Test) -> Result<Self, QueryError> {
         let field = view.field(path)?;
         test.check(field)?;
@@ -133,9 +143,12 @@ impl Query {
     /// Adds a field to sort by, after those that were added before. The key comes last.
     ///
     /// # Errors
-    /// If the field is not declared, or the query sorts by it already or by too many fields.
+    /// If the field is not declared or is personal, or the query sorts by it already or by too many fields.
     pub fn sort(mut self, view: &Definition, path: &str, is_descending: bool) -> Result<Self, QueryError> {
         let field = view.field(path)?;
+        if field.is_personal {
+            return Err(QueryError::Personal { path: field.path });
+        }
         if self.sort.iter().any(|sort| sort.field == field) {
             return Err(QueryError::SortedTwice { path: field.path });
         }
@@ -175,6 +188,11 @@ impl Query {
     pub fn counting(mut self) -> Self {
         self.counts = true;
         self
+    }
+
+    /// The same query with other filters.
+    pub(crate) fn with_filters(&self, filters: Vec<Filter>) -> Self {
+        Self { filters, ..self.clone() }
     }
 
     /// The filters, all of which documents must match.

@@ -19,7 +19,8 @@ use crate::store::{DocumentAt, Error, Parked};
 /// The life of a read: a cached document is returned at once. Otherwise the read waits until the view's worker has found
 /// the served build, so that there is a table; a list is looked up in the cache after that. On a miss the read joins a
 /// load of the same document or list that is in flight, or loads from the store itself. What it loads is cached if no
-/// commit has changed it meanwhile.
+/// commit has changed it meanwhile. Personal fields are sealed in the store and in the cache; they are opened last, so
+/// that a value is gone as soon as it is forgotten.
 #[derive(Clone, Debug)]
 pub struct Reader {
     context: Arc<ProjectionContext>,
@@ -63,12 +64,18 @@ impl Reader {
     /// # Errors
     /// See [`Error`].
     pub async fn get(&self, key: &Key) -> Result<DocumentAt, Error> {
-        if let Some(found) = self.context.view_cache.document(key) {
-            return Ok(found);
+        let ProjectionContext { definition, store, view_cache, sealing, .. } = &*self.context;
+        let found = match view_cache.document(key) {
+            Some(found) => found,
+            None => {
+                self.started().await;
+                view_cache.load_document(key, store.get(definition, key)).await?
+            }
+        };
+        match sealing {
+            Some(sealing) => Ok(sealing.open_document(key, found).await?),
+            None => Ok(found),
         }
-        self.started().await;
-        let ProjectionContext { definition, store, view_cache, .. } = &*self.context;
-        view_cache.load_document(key, store.get(definition, key)).await
     }
 
     /// A page of documents, and the position of the view when it was read.
@@ -77,8 +84,11 @@ impl Reader {
     /// See [`Error`].
     pub async fn list(&self, query: &Query) -> Result<Page, Error> {
         self.started().await;
-        let ProjectionContext { definition, store, view_cache, .. } = &*self.context;
-        view_cache.list(query, store.list(definition, query)).await
+        let ProjectionContext { definition, store, view_cache, sealing, .. } = &*self.context;
+        let Some(sealing) = sealing else { return view_cache.list(query, store.list(definition, query)).await };
+        let stored = sealing.stored_query(query);
+        let page = view_cache.list(&stored, store.list(definition, &stored)).await?;
+        Ok(sealing.open_page(query, page).await?)
     }
 
     /// Waits until every event up to `position` is in the view (or parked), at most for `patience`. Later reads see

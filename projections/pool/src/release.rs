@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use crate::control::{ControlError, Retried};
+use crate::documents::Changes;
 use crate::error::ProjectionError;
 use crate::projection::Projection;
 use crate::projector::{BuildState, Projector, yield_every_few};
@@ -47,6 +48,10 @@ impl<P: Projection> Projector<P> {
         state: &mut BuildState<P>,
         request: &mut ReleaseRequest,
     ) -> Result<Option<ReleaseReply>, ProjectionError> {
+        // The events are read afterwards.
+        if matches!(self.note_forgets(state), Err(ProjectionError::Forgotten)) {
+            return Ok(None);
+        }
         let mut page = match self.parked_page(state.build, state.batch_events, request).await? {
             Ok(page) => page,
             Err(refused) => return Ok(Some(Err(refused))),
@@ -75,13 +80,17 @@ impl<P: Projection> Projector<P> {
         });
         let is_before = |position: &Position| still_parked.as_ref().is_none_or(|still| *position < still.position);
         let projected: Vec<Position> = page.events.iter().map(|event| event.position).filter(is_before).collect();
-        request.released += projected.len() as u64;
+        let released_count = request.released + projected.len() as u64;
         if request.dry_run {
             state.documents.clear();
-            return Ok(Some(Ok(Retried { released: request.released, still_parked })));
+            return Ok(Some(Ok(Retried { released: released_count, still_parked })));
         }
         let released = page.skipped.into_iter().chain(projected).collect();
-        self.commit_released(state, released, still_parked.as_ref()).await?;
+        match self.commit_released(state, released, still_parked.as_ref()).await {
+            Err(ProjectionError::Forgotten) => return Ok(None),
+            committed => committed?,
+        }
+        request.released = released_count;
         request.skip = None;
         self.note_released(state, request, page.is_last, still_parked.as_ref()).await?;
         let is_done = page.is_last || still_parked.is_some();
@@ -154,7 +163,9 @@ impl<P: Projection> Projector<P> {
         released: Vec<Position>,
         still_parked: Option<&Parked>,
     ) -> Result<(), ProjectionError> {
-        let (rows, gone) = state.documents.changes()?;
+        let mut changes = state.documents.changes()?;
+        self.seal(state, &mut changes).await?;
+        let Changes { rows, gone, .. } = changes;
         let (from, parked) = (state.offset.position, still_parked.into_iter().cloned().collect());
         let advance = Advance { from, to: state.offset, rows, gone, parked, released };
         self.commit(state.build, advance).await?;

@@ -1,7 +1,7 @@
 //! The rules for repeating what failed, and the numbers that govern them.
 //!
-//! 1. **Transient error** ([`ProjectionError::Transient`]: the store or the journal does not answer). The worker
-//!    repeats its step for as long as it takes. The pause between two attempts doubles ([`Options::pause_after`]).
+//! 1. **Transient error** ([`ProjectionError::Transient`]: the store, the journal or the data keys do not answer). The
+//!    worker repeats its step for as long as it takes. The pause between two attempts doubles ([`Options::pause_after`]).
 //! 2. **Permanent error**, or a panic of the worker. The worker ends, and the supervisor restarts it: at once the first
 //!    time, then after a pause that doubles. After `supervision.restarts` restarts within `supervision.window`, the job
 //!    is given up until an operator resumes the projection ([`Options::restart_limits`]; `dormouse_kernel::Failures`
@@ -10,7 +10,9 @@
 //!    no other worker of the projection is left, the supervisor counts a failure of the planner and makes a new plan by
 //!    rule 2.
 //! 4. **The documents of a batch are too large** ([`ProjectionError::TooLarge`]). The worker repeats at once with half
-//!    as many events ([`fewer_events`]). After each batch that succeeds it takes a few more ([`more_events`]).
+//!    as many events ([`fewer_events`]). After each batch that succeeds it takes a few more ([`more_events`]). It does
+//!    the same if a subject was forgotten during the batch ([`ProjectionError::Forgotten`]): a small batch ends before
+//!    the next one is forgotten.
 //! 5. **Poison**: an event that cannot be projected. The worker repeats the batch, with the pauses of rule 1, up to
 //!    `poison_attempts` attempts ([`Options::pause_before_poison_retry`]). Then it parks the event.
 //! 6. **Too much poison** ([`FailureShare`]): if more than half of the aggregates are parked, the projection's code is
@@ -47,8 +49,8 @@ impl AfterError {
         match error {
             ProjectionError::Transient(_) => Self::Pause,
             ProjectionError::BuildGone => Self::EndForGood,
-            // A batch that is too large is repeated where it is projected. Elsewhere there is nothing to make smaller.
-            ProjectionError::Permanent(_) | ProjectionError::TooLarge => Self::Fail,
+            // Such a batch is repeated where it is projected. Elsewhere there is nothing to make smaller.
+            ProjectionError::Permanent(_) | ProjectionError::TooLarge | ProjectionError::Forgotten => Self::Fail,
         }
     }
 }

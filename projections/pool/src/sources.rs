@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use dormouse_kernel::{Aggregate, CodecError, Decoded, EventCodec, RecordedEvent};
+use dormouse_kernel::{Aggregate, CodecError, Decoded, Event, EventCodec, RecordedEvent};
 
 use crate::definition::DefinitionError;
 use crate::documents::Documents;
-use crate::event::Event;
 use crate::key::{Key, Keys};
 use crate::projection::{Project, Projection};
 

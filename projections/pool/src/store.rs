@@ -6,7 +6,7 @@ mod memory;
 mod numbers;
 mod postgres;
 mod sqlite;
-mod values;
+pub(crate) mod values;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -135,14 +135,20 @@ impl<P: Projection> WorkerState<P> {
         };
         // Taken out, so that neither is used again after an error or a panic. A step that succeeds puts `open` back.
         let (open, read_ahead) = (self.open.take(), self.read_ahead.take());
-        let (mut open, read_ahead) = match open {
+        let (mut open, mut read_ahead) = match open {
             Some(open) => (open, read_ahead),
             None => (self.projector.open(build).await?, None),
         };
         if *self.arguments.stop.borrow() {
             return Ok(NextStep::Stop);
         }
+        let forgets = open.state.forgets;
         self.release_page(&mut open).await?;
+        if open.state.forgets != forgets {
+            // The next events were read before somebody was forgotten.
+            open.feed = self.projector.feed(open.state.offset.position);
+            read_ahead = None;
+        }
         let limit = open.state.batch_events;
         let projector = Arc::clone(&self.projector);
         let wanted = |aggregate: &AggregateRef, _: &NewEvent| projector.reads(aggregate);
@@ -201,7 +207,7 @@ impl<P: Projection> WorkerState<P> {
         let reading_ahead = async { if is_behind { Batch::ready(feed, limit, wanted).await } else { Ok(None) } };
         let (projected, read_ahead) = tokio::join!(projector.project_batch(state, batch), reading_ahead);
         drop(permits);
-        if matches!(projected, Err(ProjectionError::TooLarge)) {
+        if matches!(projected, Err(ProjectionError::TooLarge | ProjectionError::Forgotten)) {
             state.shrink_batches(count);
             *feed = projector.feed(state.offset.position);
             return Ok(true);

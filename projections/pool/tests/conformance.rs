@@ -13,6 +13,8 @@ mod support;
 mod filled_view;
 #[path = "conformance/oracle.rs"]
 mod oracle;
+#[path = "conformance/school.rs"]
+mod school;
 
 #[path = "conformance/committing.rs"]
 mod committing;
@@ -24,6 +26,8 @@ mod listing;
 mod paging;
 #[path = "conformance/parking.rs"]
 mod parking;
+#[path = "conformance/personal.rs"]
+mod personal;
 #[path = "conformance/preparing.rs"]
 mod preparing;
 #[path = "conformance/querying.rs"]

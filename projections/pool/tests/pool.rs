@@ -9,6 +9,8 @@ mod faulty;
 #[path = "pool/world.rs"]
 mod world;
 
+#[path = "pool/attempts.rs"]
+mod attempts;
 #[path = "pool/batches.rs"]
 mod batches;
 #[path = "pool/cache.rs"]

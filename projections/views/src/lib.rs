@@ -6,7 +6,9 @@
 //!
 //! Invariant: views are pure; a document follows from the events alone.
 
+pub mod academy;
 pub mod commerce;
+pub mod hosting;
 mod moment;
 
 pub use moment::Moment;

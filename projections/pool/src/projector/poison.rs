@@ -10,16 +10,15 @@ use tracing::error;
 use super::{BuildState, Projector, yield_every_few};
 use crate::context::ProjectionContext;
 use crate::decoded_batch::DecodedBatch;
+use crate::documents::Changes;
 use crate::error::ProjectionError;
-use crate::key::Key;
 use crate::limits::EVENTS_AT_A_TIME;
 use crate::projection::Projection;
-use crate::store::{Offset, Parked, Row};
+use crate::store::{Offset, Parked};
 
 /// What a batch changes in a view.
 pub(super) struct ProjectedBatch {
-    pub(super) rows: Vec<Row>,
-    pub(super) gone: Vec<Key>,
+    pub(super) changes: Changes,
     pub(super) parked: Vec<Parked>,
     /// The number of aggregates that its events belong to. Without poison it is the number of events, which may be
     /// higher.
@@ -35,9 +34,7 @@ impl<P: Projection> Projector<P> {
         to: Offset,
     ) -> Result<ProjectedBatch, ProjectionError> {
         match self.try_project(&batch, state).await? {
-            Some((rows, gone)) => {
-                Ok(ProjectedBatch { rows, gone, aggregates: batch.len(), parked: batch.into_parked(0) })
-            }
+            Some(changes) => Ok(ProjectedBatch { changes, aggregates: batch.len(), parked: batch.into_parked(0) }),
             None => self.retry_poison(batch, state, parked_before, to).await,
         }
     }
@@ -48,7 +45,7 @@ impl<P: Projection> Projector<P> {
         &self,
         batch: &DecodedBatch<P>,
         state: &mut BuildState<P>,
-    ) -> Result<Option<(Vec<Row>, Vec<Key>)>, ProjectionError> {
+    ) -> Result<Option<Changes>, ProjectionError> {
         if batch.has_poison() {
             return Ok(None);
         }
@@ -92,8 +89,8 @@ impl<P: Projection> Projector<P> {
             let events = self.read_again(state.offset.position, to).await?;
             batch = self.decode(events, parked_before).await;
         }
-        let (rows, gone) = state.documents.changes()?;
-        Ok(ProjectedBatch { rows, gone, aggregates: batch.aggregates(), parked: batch.into_parked(attempts) })
+        let changes = state.documents.changes()?;
+        Ok(ProjectedBatch { changes, aggregates: batch.aggregates(), parked: batch.into_parked(attempts) })
     }
 
     /// The events after a position, up to an offset, that the projection reads. They fit into memory, because they were
@@ -121,7 +118,7 @@ impl<P: Projection> Projector<P> {
             let bytes = if batch.len() > 1 { options.load_bytes } else { usize::MAX };
             let loaded =
                 store.load(definition, state.build, &missing, bytes).await?.ok_or(ProjectionError::TooLarge)?;
-            state.documents.insert(missing, loaded)?;
+            self.insert_loaded(state, missing, loaded).await?;
         }
         Ok(())
     }

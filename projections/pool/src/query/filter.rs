@@ -66,6 +66,9 @@ impl Test {
     }
 
     pub(super) fn check(&self, field: Field) -> Result<(), QueryError> {
+        if field.is_personal && !matches!(self, Self::Equal(_) | Self::In(_)) {
+            return Err(QueryError::Personal { path: field.path });
+        }
         let values = match self {
             Self::Equal(value)
             | Self::NotEqual(value)

@@ -33,7 +33,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dormouse_config::PostgresUrl;
 use dormouse_kernel::{AggregateRef, Mark, Position};
-use dormouse_storage::postgres::{Purpose, ReplicaStatus, Replicas, Server, Sessions, identity};
+use dormouse_storage::postgres::{Purpose, ReplicaStatus, Replicas, Schema, Server, Sessions, identity};
 
 use super::{
     Advance, Begin, Build, BuildNumber, Builds, CommitError, DocumentAt, Error, Loaded, Offset, Parked, ViewStore,
@@ -104,11 +104,7 @@ impl Postgres {
         limits: &dormouse_config::Postgres,
     ) -> Result<Self, Error> {
         let unavailable = |reason: String| Error::Unavailable(format!("{url}: {reason}"));
-        if !is_schema(schema) {
-            return Err(unavailable(format!(
-                "{schema:?} is not allowed as a schema: use lower-case letters, digits and underscores, and no `pg_` at the start"
-            )));
-        }
+        Schema::check_name(schema).map_err(|failure| unavailable(failure.into_reason()))?;
         let server = Server::new(url, limits).map_err(|failure| unavailable(failure.into_reason()))?;
         let server = server.in_schema(schema);
         let writers = Sessions::new(server.clone(), WRITE, WRITERS);
@@ -237,13 +233,4 @@ impl ViewStore for Postgres {
     fn replicas(&self) -> Vec<ReplicaStatus> {
         self.replicas.statuses()
     }
-}
-
-fn is_schema(name: &str) -> bool {
-    const LONGEST: usize = 63;
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
-    name.len() <= LONGEST
-        && name.bytes().next().is_some_and(is_letter)
-        && name.bytes().all(|byte| is_letter(byte) || byte.is_ascii_digit())
-        && !name.starts_with("pg_")
 }

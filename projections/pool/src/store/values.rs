@@ -14,7 +14,7 @@ use crate::query::Value;
 
 /// Declared fields as a tree of names: one pass over a document finds the values of all fields.
 #[derive(Debug, Default)]
-pub(super) struct Paths {
+pub(crate) struct Paths {
     /// The field with this path, if one is declared: its number and kind.
     field: Option<(usize, Kind)>,
     within: Vec<(&'static str, Paths)>,
@@ -22,10 +22,10 @@ pub(super) struct Paths {
 
 impl Paths {
     /// The tree of some fields. The number of a field is its index among them.
-    pub(super) fn of<'f>(fields: impl Iterator<Item = &'f Field>) -> Self {
+    pub(crate) fn of<'f>(fields: impl Iterator<Item = &'f Field>) -> Self {
         let mut root = Self::default();
         for (number, field) in fields.enumerate() {
-            field.path.split('.').fold(&mut root, Self::within).field = Some((number, field.kind));
+            field.steps().fold(&mut root, Self::within).field = Some((number, field.kind));
         }
         root
     }
@@ -40,7 +40,7 @@ impl Paths {
     }
 
     /// The values of all `count` fields of the tree. All are missing if the document is not valid JSON.
-    pub(super) fn values(&self, document: &str, count: usize) -> Vec<Option<Value>> {
+    pub(crate) fn values(&self, document: &str, count: usize) -> Vec<Option<Value>> {
         let mut values = vec![None; count];
         if self.find(document.trim_start(), &mut values).is_err() {
             values.fill(None);

@@ -146,6 +146,7 @@ fn metadata() -> Vec<u8> {
         subject: None,
         tenant: None,
         traceparent: None,
+        outgoing: None,
         command: None,
     };
     encode(&metadata).unwrap()

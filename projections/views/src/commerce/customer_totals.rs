@@ -23,7 +23,7 @@ pub struct CustomerTotals;
 pub struct CustomerTotal {
     /// The customer.
     pub customer: Text,
-    /// All orders: open, confirmed, shipped and cancelled ones.
+    /// All orders: open, confirmed, shipped, cancelled and rejected ones.
     pub orders: u64,
     /// Orders to which lines may be added.
     pub open: u64,
@@ -33,18 +33,23 @@ pub struct CustomerTotal {
     pub shipped: u64,
     /// Orders that are cancelled.
     pub cancelled: u64,
+    /// Orders that are rejected, because a sku could not be reserved.
+    pub rejected: u64,
     /// The price of all confirmed and shipped orders, in cents.
     pub total_cents: Amount,
     /// The price of all orders that were cancelled after they had been confirmed, in cents.
     pub cancelled_cents: Amount,
+    /// The price of all orders that were rejected, in cents.
+    pub rejected_cents: Amount,
     /// When the latest order was created.
     pub last_order_at: Moment,
-    /// When an order was last created, confirmed, shipped or cancelled.
+    /// When an order was last created, confirmed, shipped, cancelled or rejected.
     pub updated_at: Moment,
 }
 
 impl Projection for CustomerTotals {
     const NAME: &'static str = "customer-totals";
+    const VERSION: u32 = 2;
     type Document = CustomerTotal;
 
     fn fields() -> Fields {
@@ -60,8 +65,9 @@ impl Project<Order> for CustomerTotals {
     fn keys(event: &Event<'_, Order>) -> Keys {
         let was = match event.body() {
             OrderEvent::OrderCreated { customer, .. } => return Keys::one(key(customer)),
-            OrderEvent::LineAdded { .. } => &None,
+            OrderEvent::LineAdded { .. } | OrderEvent::LineReserved { .. } | OrderEvent::StockReserved {} => &None,
             OrderEvent::OrderConfirmed { was, .. }
+            | OrderEvent::OrderRejected { was, .. }
             | OrderEvent::OrderShipped { was, .. }
             | OrderEvent::OrderCancelled { was, .. } => was,
         };
@@ -84,8 +90,8 @@ impl Project<Order> for CustomerTotals {
                 // The clocks of two nodes may differ, so an earlier event may have a later time.
                 total.last_order_at = total.last_order_at.max(now);
             }
-            OrderEvent::LineAdded { .. } => {}
-            OrderEvent::OrderConfirmed { total_cents, was } => {
+            OrderEvent::LineAdded { .. } | OrderEvent::LineReserved { .. } | OrderEvent::StockReserved {} => {}
+            OrderEvent::OrderConfirmed { total_cents, was, .. } => {
                 total.leave(was.as_ref());
                 total.confirmed += 1;
                 total.total_cents = total.total_cents.plus(*total_cents);
@@ -100,6 +106,14 @@ impl Project<Order> for CustomerTotals {
                 if let Some(agreed) = was.as_ref().and_then(OrderSummary::agreed_cents) {
                     total.total_cents = total.total_cents.minus(agreed);
                     total.cancelled_cents = total.cancelled_cents.plus(agreed);
+                }
+            }
+            OrderEvent::OrderRejected { was, .. } => {
+                total.leave(was.as_ref());
+                total.rejected += 1;
+                if let Some(agreed) = was.as_ref().and_then(OrderSummary::agreed_cents) {
+                    total.total_cents = total.total_cents.minus(agreed);
+                    total.rejected_cents = total.rejected_cents.plus(agreed);
                 }
             }
         }
@@ -117,8 +131,10 @@ impl CustomerTotal {
             confirmed: 0,
             shipped: 0,
             cancelled: 0,
+            rejected: 0,
             total_cents: Amount::default(),
             cancelled_cents: Amount::default(),
+            rejected_cents: Amount::default(),
             last_order_at: now,
             updated_at: now,
         }
@@ -131,6 +147,7 @@ impl CustomerTotal {
             Some(OrderStatus::Confirmed) => &mut self.confirmed,
             Some(OrderStatus::Shipped) => &mut self.shipped,
             Some(OrderStatus::Cancelled) => &mut self.cancelled,
+            Some(OrderStatus::Rejected) => &mut self.rejected,
             None => return,
         };
         // The event that gave the order this status may have been ignored, because an older version wrote it.
@@ -155,7 +172,8 @@ mod tests {
 
     use super::*;
     use crate::commerce::stories::{
-        at, cancelled, cents, confirmed, created, created_by, line, line_added, shipped, text, was, was_of,
+        at, cancelled, cents, confirmed, created, created_by, line, line_added, line_reserved, rejected, shipped,
+        stock_reserved, text, was, was_of,
     };
 
     fn ada() -> CustomerTotal {
@@ -228,6 +246,27 @@ mod tests {
     }
 
     #[test]
+    fn a_reservation_changes_nothing() {
+        let confirmed_order = CustomerTotal { open: 0, confirmed: 1, total_cents: 700.into(), ..ada_at(1) };
+        Given::<CustomerTotals>::nothing()
+            .at(at(1))
+            .when::<Order>("o-1", [created([line("tea", 2, 350)]), confirmed(700)])
+            .at(at(2))
+            .when::<Order>("o-1", [line_reserved(), stock_reserved()])
+            .then("Ada", &confirmed_order);
+    }
+
+    #[test]
+    fn the_price_of_an_order_is_subtracted_when_it_is_rejected() {
+        Given::<CustomerTotals>::nothing()
+            .at(at(1))
+            .when::<Order>("o-1", [created([line("tea", 2, 350)]), confirmed(700)])
+            .at(at(2))
+            .when::<Order>("o-1", [rejected(700)])
+            .then("Ada", &CustomerTotal { open: 0, rejected: 1, rejected_cents: 700.into(), ..ada_at(2) });
+    }
+
+    #[test]
     fn each_customer_has_a_document() {
         Given::<CustomerTotals>::nothing()
             .at(at(1))
@@ -252,7 +291,10 @@ mod tests {
             .at(at(1))
             .when::<Order>(
                 "o-1",
-                [created([line("tea", 2, 350)]), OrderEvent::OrderConfirmed { total_cents: cents(700), was: None }],
+                [
+                    created([line("tea", 2, 350)]),
+                    OrderEvent::OrderConfirmed { total_cents: cents(700), was: None, reserves: false },
+                ],
             )
             .at(at(2))
             .when::<Order>("o-1", [shipped(700)])

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use super::amount::Amount;
 use crate::Moment;
 
-/// The view `daily-sales`: one document for each day in UTC with an event other than an added line. The key is the date
-/// (`2026-11-21`).
+/// The view `daily-sales`: one document for each day in UTC on which an order was created, confirmed, shipped,
+/// cancelled or rejected. The key is the date (`2026-11-21`).
 ///
 /// Each event counts on its own day. So a cancellation lowers the revenue of the day of the cancellation, and not of
-/// the day of the sale, as in any ledger: the numbers of a past day never change.
+/// the day of the sale, as in any ledger: the numbers of a past day never change. The same is true of a rejection.
 #[derive(Clone, Copy, Debug)]
 pub struct DailySales;
 
@@ -30,17 +30,22 @@ pub struct SalesOfDay {
     pub shipped: u64,
     /// Orders that were cancelled, whenever they had been created.
     pub cancelled: u64,
+    /// Orders that were rejected, because a sku could not be reserved.
+    pub rejected: u64,
     /// The price of the orders that were confirmed on this day, in cents.
     pub sold_cents: Amount,
     /// The price of the orders that were cancelled on this day after they had been confirmed, in cents. A cancellation
     /// that an older version recorded, without the state of the order, does not count here.
     pub cancelled_cents: Amount,
-    /// `sold_cents` minus `cancelled_cents`. It is negative if more was cancelled than sold.
+    /// The price of the orders that were rejected on this day, in cents.
+    pub rejected_cents: Amount,
+    /// `sold_cents` minus `cancelled_cents` and `rejected_cents`. It is negative if they are more than was sold.
     pub revenue_cents: Amount,
 }
 
 impl Projection for DailySales {
     const NAME: &'static str = "daily-sales";
+    const VERSION: u32 = 2;
     type Document = SalesOfDay;
 
     fn fields() -> Fields {
@@ -55,7 +60,9 @@ impl Projection for DailySales {
 impl Project<Order> for DailySales {
     fn keys(event: &Event<'_, Order>) -> Keys {
         match event.body() {
-            OrderEvent::LineAdded { .. } => Keys::none(),
+            OrderEvent::LineAdded { .. } | OrderEvent::LineReserved { .. } | OrderEvent::StockReserved {} => {
+                Keys::none()
+            }
             _ => Keys::one(Moment::from(event.recorded_at()).day().to_string()),
         }
     }
@@ -65,7 +72,7 @@ impl Project<Order> for DailySales {
         let mut sales = current.unwrap_or_else(|| SalesOfDay::none(day));
         match event.body() {
             OrderEvent::OrderCreated { .. } => sales.placed += 1,
-            OrderEvent::LineAdded { .. } => {}
+            OrderEvent::LineAdded { .. } | OrderEvent::LineReserved { .. } | OrderEvent::StockReserved {} => {}
             OrderEvent::OrderConfirmed { total_cents, .. } => {
                 sales.confirmed += 1;
                 sales.sold_cents = sales.sold_cents.plus(*total_cents);
@@ -76,6 +83,13 @@ impl Project<Order> for DailySales {
                 sales.cancelled += 1;
                 if let Some(agreed) = was.as_ref().and_then(OrderSummary::agreed_cents) {
                     sales.cancelled_cents = sales.cancelled_cents.plus(agreed);
+                    sales.revenue_cents = sales.revenue_cents.minus(agreed);
+                }
+            }
+            OrderEvent::OrderRejected { was, .. } => {
+                sales.rejected += 1;
+                if let Some(agreed) = was.as_ref().and_then(OrderSummary::agreed_cents) {
+                    sales.rejected_cents = sales.rejected_cents.plus(agreed);
                     sales.revenue_cents = sales.revenue_cents.minus(agreed);
                 }
             }
@@ -92,8 +106,10 @@ impl SalesOfDay {
             confirmed: 0,
             shipped: 0,
             cancelled: 0,
+            rejected: 0,
             sold_cents: Amount::default(),
             cancelled_cents: Amount::default(),
+            rejected_cents: Amount::default(),
             revenue_cents: Amount::default(),
         }
     }
@@ -106,7 +122,9 @@ mod tests {
     use dormouse_projections::Given;
 
     use super::*;
-    use crate::commerce::stories::{cancelled, confirmed, created, line, line_added, shipped, was};
+    use crate::commerce::stories::{
+        cancelled, confirmed, created, line, line_added, line_reserved, rejected, shipped, stock_reserved, was,
+    };
 
     const FRIDAY: &str = "2026-11-20";
     const SATURDAY: &str = "2026-11-21";
@@ -162,6 +180,23 @@ mod tests {
     }
 
     #[test]
+    fn a_sale_that_is_rejected_lowers_the_day_on_which_it_is_rejected() {
+        given_order()
+            .when::<Order>("o-1", [confirmed(700)])
+            .at(noon(SATURDAY))
+            .when::<Order>("o-1", [rejected(700)])
+            .then(
+                SATURDAY,
+                &SalesOfDay {
+                    rejected: 1,
+                    rejected_cents: 700.into(),
+                    revenue_cents: (-700).into(),
+                    ..sales(SATURDAY)
+                },
+            );
+    }
+
+    #[test]
     fn an_order_that_was_never_sold_is_cancelled_without_a_price() {
         for past in [was(OrderStatus::Open, 700), None] {
             given_order()
@@ -172,8 +207,10 @@ mod tests {
     }
 
     #[test]
-    fn an_added_line_is_not_a_sale() {
-        given_order().at(noon(SATURDAY)).when::<Order>("o-1", [line_added(line("cup", 1, 1200))]).then_keys(&[FRIDAY]);
+    fn added_and_reserved_lines_are_no_sales() {
+        let added = line_added(line("cup", 1, 1200));
+        let given = given_order().at(noon(SATURDAY)).when::<Order>("o-1", [added]);
+        given.when::<Order>("o-1", [line_reserved(), stock_reserved()]).then_keys(&[FRIDAY]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) fn created(lines: impl Into<Vec<Line>>) -> OrderEvent {
 }
 
 pub(super) fn created_by(customer: &str, lines: impl Into<Vec<Line>>) -> OrderEvent {
-    OrderEvent::OrderCreated { customer: text(customer), email: email(), lines: lines.into() }
+    OrderEvent::OrderCreated { customer: text(customer), email: email().into(), lines: lines.into(), owner: None }
 }
 
 pub(super) fn line_added(Line { sku, quantity, unit_price_cents }: Line) -> OrderEvent {
@@ -23,7 +23,27 @@ pub(super) fn line_added(Line { sku, quantity, unit_price_cents }: Line) -> Orde
 }
 
 pub(super) fn confirmed(total_cents: i64) -> OrderEvent {
-    OrderEvent::OrderConfirmed { total_cents: cents(total_cents), was: was(OrderStatus::Open, total_cents) }
+    let was = was(OrderStatus::Open, total_cents);
+    OrderEvent::OrderConfirmed { total_cents: cents(total_cents), was, reserves: true }
+}
+
+/// As a version wrote it in which orders did not reserve their stock.
+pub(super) fn confirmed_before_reservations(total_cents: i64) -> OrderEvent {
+    let was = was(OrderStatus::Open, total_cents);
+    OrderEvent::OrderConfirmed { total_cents: cents(total_cents), was, reserves: false }
+}
+
+pub(super) fn line_reserved() -> OrderEvent {
+    OrderEvent::LineReserved { sku: sku("tea") }
+}
+
+pub(super) fn stock_reserved() -> OrderEvent {
+    OrderEvent::StockReserved {}
+}
+
+pub(super) fn rejected(total_cents: i64) -> OrderEvent {
+    let (code, was) = ("insufficient-stock".to_owned(), was(OrderStatus::Confirmed, total_cents));
+    OrderEvent::OrderRejected { sku: sku("tea"), code, was }
 }
 
 pub(super) fn shipped(total_cents: i64) -> OrderEvent {
@@ -59,7 +79,11 @@ pub(super) fn committed(id: &str, pieces: i64) -> InventoryEvent {
 }
 
 pub(super) fn line(sku: &str, pieces: i64, unit_price_cents: i64) -> Line {
-    Line { sku: Sku::new(sku).unwrap(), quantity: quantity(pieces), unit_price_cents: cents(unit_price_cents) }
+    Line { sku: self::sku(sku), quantity: quantity(pieces), unit_price_cents: cents(unit_price_cents) }
+}
+
+pub(super) fn sku(name: &str) -> Sku {
+    Sku::new(name).unwrap()
 }
 
 pub(super) fn cents(number: i64) -> Cents {

@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, also in what it is made of")]
 
 mod documents;
+#[path = "../support/interface.rs"]
+mod interface;
 mod properties;
 mod shop;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use dormouse_aggregates::commerce::{Inventory, Order, OrderStatus};
+use dormouse_aggregates::commerce::{Inventory, Order, OrderStatus, Reservation};
 use dormouse_kernel::{AggregateId, Timestamp};
 use dormouse_views::Moment;
 use dormouse_views::commerce::{
@@ -23,7 +23,10 @@ proptest! {
         for (id, changes) in by_id(&shop.orders) {
             let order = &changes.last().unwrap().after;
             let became = |status| changes.iter().find(|change| became(change, status)).map(|change| moment(change.at));
+            let reserved = |order: &Order| order.reservation == Some(Reservation::Reserved);
+            let reserved = changes.iter().find(|change| !reserved(&change.before) && reserved(&change.after));
             expected.insert(id.to_owned(), PlacedOrder {
+                owner: order.owner.clone(),
                 order: AggregateId::new(id).unwrap(),
                 status: order.status.unwrap(),
                 customer: order.customer.clone().unwrap(),
@@ -32,10 +35,14 @@ proptest! {
                 total_cents: order.total_cents,
                 tracking: order.tracking.clone(),
                 cancelled_because: order.cancelled_because.clone(),
+                rejected_because: order.rejected_because.clone(),
+                reservation: order.reservation,
                 placed_at: became(OrderStatus::Open).unwrap(),
                 confirmed_at: became(OrderStatus::Confirmed),
+                reserved_at: reserved.map(|change| moment(change.at)),
                 shipped_at: became(OrderStatus::Shipped),
                 cancelled_at: became(OrderStatus::Cancelled),
+                rejected_at: became(OrderStatus::Rejected),
                 updated_at: moment(changes.last().unwrap().at),
             });
         }
@@ -69,8 +76,10 @@ proptest! {
                 confirmed: now(OrderStatus::Confirmed),
                 shipped: now(OrderStatus::Shipped),
                 cancelled: now(OrderStatus::Cancelled),
+                rejected: now(OrderStatus::Rejected),
                 total_cents: worth(&[OrderStatus::Confirmed, OrderStatus::Shipped]),
                 cancelled_cents: worth(&[OrderStatus::Cancelled]),
+                rejected_cents: worth(&[OrderStatus::Rejected]),
                 last_order_at: moment(begun.map(|change| change.at).max().unwrap()),
                 updated_at: moment(moves().map(|change| change.at).max().unwrap()),
             });
@@ -90,19 +99,24 @@ proptest! {
             let count = |status| changes.iter().filter(|change| became(change, status)).count() as u64;
             let sold = changes.iter().filter(|change| became(change, OrderStatus::Confirmed));
             let sold: i64 = sold.map(|change| cents(&change.after)).sum();
-            let lost = changes.iter().filter(|change| {
-                became(change, OrderStatus::Cancelled) && change.before.status == Some(OrderStatus::Confirmed)
-            });
-            let lost: i64 = lost.map(|change| cents(&change.after)).sum();
+            let lost = |status| {
+                let sales = changes.iter().filter(move |change| {
+                    became(change, status) && change.before.status == Some(OrderStatus::Confirmed)
+                });
+                sales.map(|change| cents(&change.after)).sum::<i64>()
+            };
+            let (cancelled, rejected) = (lost(OrderStatus::Cancelled), lost(OrderStatus::Rejected));
             let sales = SalesOfDay {
                 day: date.parse().unwrap(),
                 placed: count(OrderStatus::Open),
                 confirmed: count(OrderStatus::Confirmed),
                 shipped: count(OrderStatus::Shipped),
                 cancelled: count(OrderStatus::Cancelled),
+                rejected: count(OrderStatus::Rejected),
                 sold_cents: amount(sold),
-                cancelled_cents: amount(lost),
-                revenue_cents: amount(sold - lost),
+                cancelled_cents: amount(cancelled),
+                rejected_cents: amount(rejected),
+                revenue_cents: amount(sold - cancelled - rejected),
             };
             (date, sales)
         });
@@ -135,7 +149,7 @@ proptest! {
 fn random_requests_reach_every_status() {
     let mut runner = TestRunner::deterministic();
     let (mut reached, mut lost, mut settled) = (Vec::new(), 0, 0);
-    for _ in 0..64 {
+    for _ in 0..128 {
         let shop = Shop::after(requests().new_tree(&mut runner).unwrap().current());
         reached.extend(shop.orders.iter().filter_map(|change| change.after.status));
         lost += shop
@@ -148,7 +162,14 @@ fn random_requests_reach_every_status() {
         let fewer = |change: &&Change<Inventory>| change.after.reservations.len() < change.before.reservations.len();
         settled += shop.inventories.iter().filter(fewer).count();
     }
-    for status in [OrderStatus::Open, OrderStatus::Confirmed, OrderStatus::Shipped, OrderStatus::Cancelled] {
+    let all = [
+        OrderStatus::Open,
+        OrderStatus::Confirmed,
+        OrderStatus::Shipped,
+        OrderStatus::Cancelled,
+        OrderStatus::Rejected,
+    ];
+    for status in all {
         assert!(reached.iter().filter(|reached| **reached == status).count() > 20, "{status}");
     }
     assert!(lost > 20 && settled > 20, "{lost} {settled}");

@@ -3,7 +3,7 @@
 //! No document may make a write fail. So a value that is not of the declared kind counts as missing and is never
 //! converted, and only as much of a text is compared as fits an index.
 
-use crate::fields::{Field, Kind};
+use crate::fields::{Field, HASHES, Kind};
 use crate::limits::TEXT_CHARS;
 use crate::store::listing::Dialect;
 
@@ -16,7 +16,10 @@ pub(super) struct Expressions;
 
 impl Dialect for Expressions {
     fn field(field: Field) -> String {
-        let path = field.path.replace('.', ",");
+        let path = match field.is_hashed {
+            false => field.path.replace('.', ","),
+            true => format!("\"{HASHES}\",\"{}\"", field.path),
+        };
         // The JSON text of the value: a text has quotes around it.
         let written = format!("((document #> '{{{path}}}')::text COLLATE \"C\")");
         match field.kind {

@@ -78,5 +78,5 @@ pub(super) fn declared(view: &Definition, table: &str) -> Vec<Index> {
         let sql = format!("{CREATE_INDEX} {name} ON {table} ({} ASC NULLS FIRST, key)", Expressions::field(*field));
         Index { name, sql }
     };
-    view.fields().iter().map(index).collect()
+    view.stored_fields().iter().map(index).collect()
 }

@@ -139,8 +139,8 @@ struct Writer {
 
 impl Writer {
     fn of(view: &Definition, build: BuildNumber) -> Self {
-        let fields = view.fields().iter().map(|field| column(*field)).collect();
-        Self { table: view.table(build), fields, paths: Paths::of(view.fields().iter()) }
+        let fields = view.stored_fields().iter().map(|field| column(*field)).collect();
+        Self { table: view.table(build), fields, paths: Paths::of(view.stored_fields().iter()) }
     }
 
     /// Inserts rows, or updates all fields of rows that exist.

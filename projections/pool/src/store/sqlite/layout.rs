@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use crate::definition::{Definition, folded};
-use crate::fields::{Field, Kind};
+use crate::fields::{Field, HASHES, Kind};
 use crate::limits::TEXT_CHARS;
 use crate::store::columns::column;
 
@@ -87,8 +87,8 @@ impl Layout {
     fn fits(&self, view: &Definition, table: &str) -> bool {
         let ours = self.indexes.iter().filter(|(name, _)| is_ours(table, name)).count();
         self.table == table_sql(view, table)
-            && ours == view.fields().iter().count()
-            && view.fields().iter().all(|field| self.has(table, field))
+            && ours == view.stored_fields().iter().count()
+            && view.stored_fields().iter().all(|field| self.has(table, field))
     }
 
     /// Whether a field has its column and its index. Older code does not fill columns, but then it has also replaced
@@ -105,8 +105,8 @@ async fn change(
     table: &str,
     found: &Layout,
 ) -> Result<(), sqlx::Error> {
-    let names: String = view.fields().iter().map(|field| format!("{}, ", column(*field))).collect();
-    let values: String = view.fields().iter().map(|field| format!("{}, ", computed(field))).collect();
+    let names: String = view.stored_fields().iter().map(|field| format!("{}, ", column(*field))).collect();
+    let values: String = view.stored_fields().iter().map(|field| format!("{}, ", computed(field))).collect();
     // Otherwise SQLite refuses to rename the table while a view of an operator uses the SQL view that was just dropped.
     run(connection, "PRAGMA legacy_alter_table = ON".to_owned()).await?;
     run(connection, format!("ALTER TABLE {table} RENAME TO {table}_before")).await?;
@@ -128,7 +128,7 @@ async fn change(
 /// The statement that creates a table. The table has a rowid, because large rows slow down a table without one, and
 /// documents may be large. The fields come before the document, so that SQLite reads them without reading the document.
 fn table_sql(view: &Definition, table: &str) -> String {
-    let fields: String = view.fields().iter().map(definition).collect();
+    let fields: String = view.stored_fields().iter().map(definition).collect();
     format!(
         "CREATE TABLE {table} (
             key TEXT NOT NULL PRIMARY KEY,{fields}
@@ -156,13 +156,13 @@ fn view_sql(view: &Definition, table: &str, has_column: impl Fn(&Field) -> bool)
         true => format!(", {}", column(*field)),
         false => format!(", {} AS {}", computed(field), column(*field)),
     };
-    let columns: String = view.fields().iter().map(shown).collect();
+    let columns: String = view.stored_fields().iter().map(shown).collect();
     format!("CREATE VIEW {} AS SELECT key, document, position{columns} FROM {table}", view.relation())
 }
 
 /// The name and statement of each index.
 fn indexes(view: &Definition, table: &str) -> Vec<(String, String)> {
-    view.fields().iter().map(|field| index(table, field)).collect()
+    view.stored_fields().iter().map(|field| index(table, field)).collect()
 }
 
 /// The index contains the key, which orders equal values.
@@ -178,9 +178,12 @@ fn is_ours(table: &str, index: &str) -> bool {
 
 /// The value of a field that has no column, in a table that other code created. A value of another kind is NULL.
 fn computed(field: &Field) -> String {
-    let found = format!("document ->> '$.{}'", field.path);
-    let (written, kind) =
-        (format!("document -> '$.{}'", field.path), format!("json_type(document, '$.{}')", field.path));
+    let path = match field.is_hashed {
+        false => format!("$.{}", field.path),
+        true => format!("$.\"{HASHES}\".\"{}\"", field.path),
+    };
+    let found = format!("document ->> '{path}'");
+    let (written, kind) = (format!("document -> '{path}'"), format!("json_type(document, '{path}')"));
     match field.kind {
         Kind::Text => format!("CASE {kind} WHEN 'text' THEN substr({found}, 1, {TEXT_CHARS}) END"),
         // SQLite extracts whole numbers beyond `i64` as numbers with a fraction.

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
 
 use super::*;
-use crate::event::Event;
 use crate::fields::Fields;
 use crate::key::Keys;
 use crate::projection::{Project, Projection};
 use crate::query::{Place, Test, Value};
 use crate::sources::Sources;
+use dormouse_kernel::Event;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Order;

@@ -1,5 +1,7 @@
 //! Macros for the values of the domains: each is checked when it is parsed, and its JSON errors state the rule.
 
+use dormouse_kernel::AggregateId;
+
 /// A value that was refused, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {problem}")]
@@ -8,6 +10,11 @@ pub struct InvalidValue {
     pub what: &'static str,
     /// What is wrong with it, as the end of a sentence.
     pub problem: String,
+}
+
+/// Checks the id of an aggregate.
+pub(crate) fn check_id(id: &str) -> Result<(), String> {
+    AggregateId::new(id).map(|_| ()).map_err(|invalid| invalid.problem)
 }
 
 /// A text with a rule: `check` returns what is wrong with it, and `schema` states the rule in JSON Schema.
@@ -65,6 +72,27 @@ macro_rules! text_value {
         }
 
         value_schema! { $name, concat!($($doc),+), "string", $schema }
+    };
+}
+
+/// The id of an aggregate of another type. The rule for aggregate ids applies.
+macro_rules! id_value {
+    ($(#[doc = $doc:literal])+ $name:ident, $what:literal) => {
+        text_value! {
+            $(#[doc = $doc])+
+            $name, $what, $crate::value::check_id,
+            schema: {
+                "minLength": 1,
+                "maxLength": dormouse_kernel::limits::AGGREGATE_ID_CHARS,
+                "pattern": "^[^/\\u0000-\\u001f\\u007f-\\u009f]+$",
+            }
+        }
+
+        impl From<&dormouse_kernel::AggregateId> for $name {
+            fn from(id: &dormouse_kernel::AggregateId) -> Self {
+                Self(id.as_str().into())
+            }
+        }
     };
 }
 

@@ -4,6 +4,7 @@ mod commit;
 mod rejection;
 mod release;
 mod reserve;
+mod reserve_line;
 #[cfg(test)]
 mod stories;
 mod update;
@@ -41,11 +42,19 @@ pub enum InventoryCommand {
         /// Why the stock changes.
         reason: Text,
     },
-    /// Reserves pieces for an order.
+    /// Reserves pieces for an order by hand. A confirmed order reserves its stock by itself.
     ReserveStock {
         /// The order.
         order: OrderId,
         /// How many pieces.
+        quantity: Quantity,
+    },
+    /// Reserves the pieces that a confirmed order needs, and tells the order. Only orders send it. A reservation that
+    /// was made for the order by hand is replaced.
+    ReserveLine {
+        /// The order.
+        order: OrderId,
+        /// How many pieces the order needs.
         quantity: Quantity,
     },
     /// Makes the pieces that are reserved for an order available again.
@@ -108,16 +117,18 @@ pub struct StockLevel {
 
 impl Aggregate for Inventory {
     const TYPE: &'static str = "inventory";
+    const INTERNAL_COMMANDS: &'static [&'static str] = &["ReserveLine"];
     type Command = InventoryCommand;
     type Event = InventoryEvent;
     type Reply = StockLevel;
     type Rejection = InventoryRejection;
 
     fn decide(&self, command: InventoryCommand, context: &mut Context<Self>) -> Result<StockLevel, InventoryRejection> {
-        Sku::new(context.id().as_str()).map_err(InventoryRejection::InvalidSku)?;
+        let sku = Sku::new(context.id().as_str()).map_err(InventoryRejection::InvalidSku)?;
         match command {
             InventoryCommand::UpdateInventory { change, reason } => self.update(change, reason, context),
             InventoryCommand::ReserveStock { order, quantity } => self.reserve(order, quantity, context),
+            InventoryCommand::ReserveLine { order, quantity } => self.reserve_line(sku, order, quantity, context),
             InventoryCommand::ReleaseStock { order } => self.release(order, context),
             InventoryCommand::CommitStock { order } => self.commit(order, context),
         }

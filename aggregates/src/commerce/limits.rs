@@ -15,18 +15,13 @@ pub const ON_HAND: u64 = (1 << 53) - 1;
 /// Lines in one order: each command may copy the order, and one page shows it.
 pub const ORDER_LINES: usize = 500;
 
+/// Inventories that one command of an order sends a message to: all messages of a command but one, which tells the
+/// order to continue.
+pub const INVENTORIES_AT_ONCE: usize = dormouse_kernel::limits::MESSAGES_PER_COMMAND - 1;
+
 /// Open reservations for one sku at the same time. An inventory keeps them all in memory and in its snapshot: this many
 /// take about a megabyte.
 pub const RESERVATIONS: usize = 10_000;
 
 /// Characters in a sku: it is an aggregate id and part of URLs.
 pub const SKU_CHARS: usize = 64;
-
-/// Bytes in an e-mail address: what fits into an SMTP path of 256 bytes with its brackets (RFC 5321, 4.5.3.1.3).
-pub const EMAIL_BYTES: usize = 254;
-
-/// Bytes in an e-mail address before the `@` (RFC 5321, 4.5.3.1.1).
-pub const EMAIL_LOCAL_BYTES: usize = 64;
-
-/// Characters in a free text. A longer text belongs into a document; its address fits.
-pub const TEXT_CHARS: usize = 500;

@@ -1,16 +1,8 @@
 //! The id of an order.
 
-use dormouse_kernel::{AggregateId, limits::AGGREGATE_ID_CHARS};
-
-text_value! {
+id_value! {
     /// The id of an order: 1 to 128 characters, none of them a slash or a control character.
-    OrderId, "the order id", check,
-    schema: { "minLength": 1, "maxLength": AGGREGATE_ID_CHARS, "pattern": "^[^/\\u0000-\\u001f\\u007f-\\u009f]+$" }
-}
-
-/// The id names an aggregate, so the rule for aggregate ids applies.
-fn check(id: &str) -> Result<(), String> {
-    AggregateId::new(id).map(|_| ()).map_err(|invalid| invalid.problem)
+    OrderId, "the order id"
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Commands as an HTTP client sends them: the fields in the body, the name in the path.
 
 use dormouse_aggregates::commerce::{
-    Cents, InventoryCommand, NewLine, Order, OrderCommand, OrderReply, OrderStatus, Quantity, Sku, StockLevel,
+    Cents, InventoryCommand, NewLine, Order, OrderCommand, OrderReply, OrderStatus, Quantity, Reservation, Sku,
+    StockLevel,
 };
 use dormouse_kernel::{decode_variant, kebab_case, variant_names};
 use schemars::schema_for;
@@ -10,9 +11,18 @@ use serde_json::{Value, json};
 #[test]
 fn commands_are_reached_by_these_paths() {
     let paths = |names: &[&str]| names.iter().map(|name| kebab_case(name)).collect::<Vec<_>>();
-    let order = ["create-order", "add-line", "confirm-order", "ship-order", "cancel-order"];
+    let order = [
+        "create-order",
+        "add-line",
+        "confirm-order",
+        "ship-order",
+        "cancel-order",
+        "record-line-reserved",
+        "record-line-refused",
+        "notify-inventories",
+    ];
     assert_eq!(paths(variant_names::<OrderCommand>().unwrap()), order);
-    let inventory = ["update-inventory", "reserve-stock", "release-stock", "commit-stock"];
+    let inventory = ["update-inventory", "reserve-stock", "reserve-line", "release-stock", "commit-stock"];
     assert_eq!(paths(variant_names::<InventoryCommand>().unwrap()), inventory);
 }
 
@@ -90,6 +100,10 @@ fn a_field_that_is_missing_or_misspelt_is_named() {
 fn replies_are_plain_numbers_and_words() {
     let reply = OrderReply { status: OrderStatus::Confirmed, total_cents: Cents::new(700).unwrap() };
     assert_eq!(serde_json::to_value(reply).unwrap(), json!({ "status": "confirmed", "total_cents": 700 }));
+    assert_eq!(serde_json::to_value(OrderStatus::Rejected).unwrap(), json!("rejected"));
+    let reservations = [Reservation::Pending, Reservation::Reserved, Reservation::Released, Reservation::Committed];
+    let names = json!(["pending", "reserved", "released", "committed"]);
+    assert_eq!(serde_json::to_value(reservations).unwrap(), names);
     let level = StockLevel { on_hand: 10, reserved: 4, available: 6 };
     assert_eq!(serde_json::to_value(level).unwrap(), json!({ "on_hand": 10, "reserved": 4, "available": 6 }));
 }
@@ -104,6 +118,9 @@ fn the_state_of_a_new_order_is_json_too() {
         "total_cents": 0,
         "tracking": null,
         "cancelled_because": null,
+        "rejected_because": null,
+        "reservation": null,
+        "awaited": [],
     });
     assert_eq!(serde_json::to_value(Order::default()).unwrap(), expected);
 }

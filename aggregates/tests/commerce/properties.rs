@@ -4,7 +4,9 @@ use dormouse_aggregates::commerce::{
     Cents, Email, Inventory, InventoryCommand, InventoryEvent, NewLine, Order, OrderCommand, OrderId, OrderStatus,
     Quantity, Sku, StockLevel, Text, limits,
 };
-use dormouse_kernel::{Aggregate, AggregateId, Context, EventCodec, SequentialIds, Timestamp, Version, decode, encode};
+use dormouse_kernel::{
+    Aggregate, AggregateId, Context, EventCodec, Refusal, SequentialIds, Timestamp, Version, decode, encode,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -25,9 +27,12 @@ impl<A: Aggregate> Story<A> {
     fn tell(&mut self, command: A::Command) -> Result<A::Reply, A::Rejection> {
         let version = Version(self.events.len() as u64);
         let ids = SequentialIds::default();
+        // Only one command asks for it.
+        let refusal = Refusal { code: "insufficient-stock".to_owned(), detail: "there is none".to_owned() };
         let mut context = Context::new(&self.id, &self.state, version, Timestamp::UNIX_EPOCH, &ids);
+        context = context.with_refusal(Some(&refusal));
         let reply = self.state.decide(command, &mut context)?;
-        let (events, _) = context.into_emitted();
+        let events = context.into_effects().expect("effects").events;
         events.iter().for_each(|event| self.state.evolve(event));
         self.events.extend(events);
         Ok(reply)
@@ -113,14 +118,14 @@ proptest! {
 }
 
 fn is_a_step(before: Option<OrderStatus>, after: Option<OrderStatus>) -> bool {
-    use OrderStatus::{Cancelled, Confirmed, Open, Shipped};
+    use OrderStatus::{Cancelled, Confirmed, Open, Rejected, Shipped};
 
     before == after
         || matches!(
             (before, after),
             (None, Some(Open))
                 | (Some(Open), Some(Confirmed | Cancelled))
-                | (Some(Confirmed), Some(Shipped | Cancelled))
+                | (Some(Confirmed), Some(Shipped | Cancelled | Rejected))
         )
 }
 
@@ -130,6 +135,7 @@ fn inventory_command() -> impl Strategy<Value = InventoryCommand> {
     prop_oneof![
         3 => change.prop_map(|change| InventoryCommand::UpdateInventory { change, reason: text() }),
         3 => (order(), quantity()).prop_map(|(order, quantity)| InventoryCommand::ReserveStock { order, quantity }),
+        2 => (order(), quantity()).prop_map(|(order, quantity)| InventoryCommand::ReserveLine { order, quantity }),
         1 => order().prop_map(|order| InventoryCommand::ReleaseStock { order }),
         1 => order().prop_map(|order| InventoryCommand::CommitStock { order }),
     ]
@@ -147,14 +153,19 @@ fn order_command() -> impl Strategy<Value = OrderCommand> {
         1 => Just(OrderCommand::ConfirmOrder),
         1 => Just(OrderCommand::ShipOrder { tracking: text() }),
         1 => Just(OrderCommand::CancelOrder { reason: text() }),
+        3 => sku().prop_map(|sku| OrderCommand::RecordLineReserved { sku }),
+        1 => sku().prop_map(|sku| OrderCommand::RecordLineRefused { sku }),
     ]
 }
 
 fn line() -> impl Strategy<Value = NewLine> {
-    let sku = select(&["tea", "cup"]).prop_map(|sku| Sku::new(sku).expect("a sku"));
     let price = prop_oneof![9 => 0..=100_000i64, 1 => 0..=limits::CENTS as i64];
     let price = price.prop_map(|cents| Cents::new(cents).expect("a price"));
-    (sku, quantity(), price).prop_map(|(sku, quantity, unit_price_cents)| NewLine { sku, quantity, unit_price_cents })
+    (sku(), quantity(), price).prop_map(|(sku, quantity, unit_price_cents)| NewLine { sku, quantity, unit_price_cents })
+}
+
+fn sku() -> impl Strategy<Value = Sku> {
+    select(&["tea", "cup"]).prop_map(|sku| Sku::new(sku).expect("a sku"))
 }
 
 fn quantity() -> impl Strategy<Value = Quantity> {

@@ -27,7 +27,7 @@ mod tests {
 
     use super::*;
     use crate::commerce::order::stories::{
-        add_line, cancelled, cents, confirmed, created, line, line_added, shipped, steep_line,
+        add_line, cancelled, cents, confirmed, created, line, line_added, rejected, shipped, steep_line,
     };
     use crate::commerce::{NewLine, Quantity};
 
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn a_line_for_an_order_that_is_not_open_is_refused() {
         Given::<Order>::nothing().when(add_line("tea", 1, 1)).then_rejected("order-not-created");
-        for past in [confirmed(), shipped(), cancelled()] {
+        for past in [confirmed(), shipped(), cancelled(), rejected()] {
             Given::<Order>::events(past).when(add_line("tea", 1, 1)).then_rejected("order-not-open");
         }
     }

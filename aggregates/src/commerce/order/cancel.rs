@@ -2,7 +2,7 @@
 
 use dormouse_kernel::Context;
 
-use super::{Order, OrderEvent, OrderRejection, OrderReply, OrderStatus};
+use super::{Order, OrderEvent, OrderRejection, OrderReply, OrderStatus, Reservation};
 use crate::commerce::Text;
 
 impl Order {
@@ -11,8 +11,12 @@ impl Order {
             OrderStatus::Open | OrderStatus::Confirmed => {}
             OrderStatus::Shipped => return Err(OrderRejection::AlreadyShipped),
             OrderStatus::Cancelled => return Err(OrderRejection::AlreadyCancelled),
+            OrderStatus::Rejected => return Err(OrderRejection::AlreadyRejected),
         }
         context.emit(OrderEvent::OrderCancelled { reason, was: self.summary() });
+        if self.reservation.is_some() {
+            self.tell_inventories(Reservation::Released, 0, context)?;
+        }
         Ok(OrderReply { status: OrderStatus::Cancelled, total_cents: self.total_cents })
     }
 }
@@ -23,7 +27,10 @@ mod tests {
 
     use super::*;
     use crate::commerce::OrderCommand::CancelOrder;
-    use crate::commerce::order::stories::{cancelled, cents, confirmed, created, line, shipped, text, was};
+    use crate::commerce::order::stories::{
+        cancelled, cents, confirmed, confirmed_before_reservations, created, line, line_reserved, pending, rejected,
+        release, reserved, shipped, text, was,
+    };
 
     #[test]
     fn an_order_is_cancelled_while_it_is_open_or_confirmed() {
@@ -39,12 +46,31 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_is_shipped_cancelled_or_not_created_cannot_be_cancelled() {
+    fn a_cancelled_order_releases_what_is_reserved() {
+        let cancel =
+            |past: Vec<OrderEvent>| Given::<Order>::events(past).when(CancelOrder { reason: text("too late") });
+        cancel(reserved()).then_sent([release("tea")]);
+        cancel(pending()).then_sent([]);
+        let after = cancel([pending(), vec![line_reserved("cup")]].concat()).then_sent([release("cup")]);
+        assert_eq!(after.state().reservation, Some(Reservation::Released));
+    }
+
+    #[test]
+    fn an_order_that_asked_for_nothing_releases_nothing() {
+        for past in [vec![created([line("tea", 2, 350)])], confirmed_before_reservations()] {
+            let after = Given::<Order>::events(past).when(CancelOrder { reason: text("too late") }).then_sent([]);
+            assert_eq!(after.state().reservation, None);
+        }
+    }
+
+    #[test]
+    fn an_order_that_is_shipped_cancelled_rejected_or_not_created_cannot_be_cancelled() {
         let refused = |past: Vec<OrderEvent>, code| {
             Given::<Order>::events(past).when(CancelOrder { reason: text("too late") }).then_rejected(code);
         };
         refused(vec![], "order-not-created");
         refused(shipped(), "order-already-shipped");
         refused(cancelled(), "order-already-cancelled");
+        refused(rejected(), "order-already-rejected");
     }
 }

@@ -24,7 +24,8 @@ impl Order {
         }
         let lines: Vec<Line> = lines.into_iter().map(Line::from).collect();
         let total_cents = self.total_with(&lines)?;
-        context.emit(OrderEvent::OrderCreated { customer, email, lines });
+        let owner = context.subject().map(str::to_owned);
+        context.emit(OrderEvent::OrderCreated { customer, email: email.into(), lines, owner });
         Ok(OrderReply { status: OrderStatus::Open, total_cents })
     }
 }
@@ -35,7 +36,7 @@ mod tests {
 
     use super::*;
     use crate::commerce::order::stories::{
-        cancelled, cents, confirmed, create, created, line, new_line, shipped, steep_line,
+        cancelled, cents, confirmed, create, created, line, new_line, rejected, shipped, steep_line,
     };
     use crate::commerce::{Cents, Quantity};
 
@@ -48,14 +49,14 @@ mod tests {
         let order = after.state();
         assert_eq!(order.status, Some(OrderStatus::Open));
         assert_eq!(order.customer.as_ref().map(Text::as_str), Some("Ada"));
-        assert_eq!(order.email.as_ref().map(Email::as_str), Some("ada@example.org"));
+        assert_eq!(order.email, Some(Email::new("ada@example.org").unwrap().into()));
         assert_eq!(order.lines, [line("tea", 2, 350), line("cup", 1, 1200)]);
         assert_eq!(order.total_cents, cents(1900));
     }
 
     #[test]
     fn an_order_is_created_once_whatever_its_status_is() {
-        for past in [vec![created([line("tea", 1, 1)])], confirmed(), shipped(), cancelled()] {
+        for past in [vec![created([line("tea", 1, 1)])], confirmed(), shipped(), cancelled(), rejected()] {
             Given::<Order>::events(past).when(create([new_line("tea", 1, 1)])).then_rejected("order-already-created");
         }
     }

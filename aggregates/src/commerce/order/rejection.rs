@@ -2,7 +2,7 @@
 
 use dormouse_kernel::Rejection;
 
-use crate::commerce::{Cents, OrderStatus, limits};
+use crate::commerce::{Cents, OrderStatus, Quantity, Sku, limits};
 
 /// Why an order refuses a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,12 +37,35 @@ pub enum OrderRejection {
         /// The status of the order.
         status: OrderStatus,
     },
+    /// The order needs more pieces of a sku than can be reserved.
+    #[error("the order needs {pieces} pieces of {sku}, at most {max} can be reserved", max = Quantity::MAX)]
+    TooManyPieces {
+        /// The sku.
+        sku: Sku,
+        /// How many pieces all lines together need.
+        pieces: u64,
+    },
+    /// The stock of the order is not reserved yet.
+    #[error("the stock of the order is not reserved yet: {skus} skus are missing")]
+    ReservationPending {
+        /// How many skus are not reserved.
+        skus: usize,
+    },
+    /// The order has not asked for stock, so there is nothing to answer.
+    #[error("the order has not asked for stock")]
+    StockNotRequested,
+    /// The command answers a refusal, and was sent without one.
+    #[error("no inventory has refused the order")]
+    NotRefused,
     /// A shipped order cannot be cancelled.
     #[error("the order has been shipped already")]
     AlreadyShipped,
     /// The order is cancelled already.
     #[error("the order has been cancelled already")]
     AlreadyCancelled,
+    /// The order is rejected already.
+    #[error("the order has been rejected already")]
+    AlreadyRejected,
 }
 
 impl Rejection for OrderRejection {
@@ -55,8 +78,13 @@ impl Rejection for OrderRejection {
             Self::TotalTooLarge => "total-too-large",
             Self::NotOpen { .. } => "order-not-open",
             Self::NotConfirmed { .. } => "order-not-confirmed",
+            Self::TooManyPieces { .. } => "too-many-pieces",
+            Self::ReservationPending { .. } => "reservation-pending",
+            Self::StockNotRequested => "stock-not-requested",
+            Self::NotRefused => "not-refused",
             Self::AlreadyShipped => "order-already-shipped",
             Self::AlreadyCancelled => "order-already-cancelled",
+            Self::AlreadyRejected => "order-already-rejected",
         }
     }
 }
@@ -68,6 +96,7 @@ impl std::fmt::Display for OrderStatus {
             Self::Confirmed => "confirmed",
             Self::Shipped => "shipped",
             Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
         })
     }
 }
@@ -82,6 +111,8 @@ mod tests {
         assert_eq!(told(OrderRejection::NotOpen { status: OrderStatus::Shipped }), "the order is shipped, not open");
         let too_many = OrderRejection::TooManyLines { lines: 501 };
         assert_eq!(told(too_many), "an order has at most 500 lines, this would make 501");
+        let heavy = OrderRejection::TooManyPieces { sku: Sku::new("tea").unwrap(), pieces: 1_000_001 };
+        assert_eq!(told(heavy), "the order needs 1000001 pieces of tea, at most 1000000 can be reserved");
         assert_eq!(told(OrderRejection::TotalTooLarge), "the total would be more than 9007199254740991 cents");
     }
 }

@@ -20,12 +20,13 @@ pub struct OrderSummary {
 }
 
 impl OrderSummary {
-    /// The price that the customer has agreed to. `None` while the order is open, and after it is cancelled.
+    /// The price that the customer has agreed to. `None` while the order is open, and after it is cancelled or
+    /// rejected.
     #[must_use]
     pub fn agreed_cents(&self) -> Option<Cents> {
         match self.status {
             OrderStatus::Confirmed | OrderStatus::Shipped => Some(self.total_cents),
-            OrderStatus::Open | OrderStatus::Cancelled => None,
+            OrderStatus::Open | OrderStatus::Cancelled | OrderStatus::Rejected => None,
         }
     }
 }
@@ -38,7 +39,8 @@ mod tests {
     #[test]
     fn only_a_confirmed_or_shipped_order_has_an_agreed_price() {
         let agreed = |status| was(status).unwrap().agreed_cents();
-        assert_eq!([OrderStatus::Open, OrderStatus::Cancelled].map(agreed), [None, None]);
+        let without = [OrderStatus::Open, OrderStatus::Cancelled, OrderStatus::Rejected];
+        assert_eq!(without.map(agreed), [None; 3]);
         assert_eq!([OrderStatus::Confirmed, OrderStatus::Shipped].map(agreed), [Some(cents(700)); 2]);
     }
 }

@@ -1,6 +1,6 @@
 //! E-mail addresses.
 
-use crate::commerce::limits;
+use crate::limits;
 
 text_value! {
     /// An e-mail address, at most 254 bytes. The check finds typing errors: there must be one `@`, something before it,

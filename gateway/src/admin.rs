@@ -1,8 +1,18 @@
 //! The JSON documents of the admin API, shared by the server (`http`) and the command line (`cli`).
 
-use dormouse_kernel::Timestamp;
+mod messaging;
+
+use dormouse_audit::StoredEntry;
+use dormouse_auth::{Role, Rule};
+use dormouse_kernel::{Timestamp, Uuid};
+use dormouse_messaging::ConsumerInfo;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub(crate) use messaging::{
+    Breaker, FailedAttempt, FailedJob, FailedPage, JobNumbers, Listener, Listeners, Queue, Queues, Released, Timer,
+    TimerPage,
+};
 
 /// All projections.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,6 +88,22 @@ pub(crate) struct ParkedEvent {
     pub(crate) event: Option<Value>,
 }
 
+/// A page of the audit log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AuditPage {
+    pub(crate) entries: Vec<StoredEntry>,
+    /// The address of the next page.
+    pub(crate) next: Option<String>,
+}
+
+/// The last entry of the audit log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AuditHead {
+    /// Its number and its hash: `SEQ:HEX`.
+    pub(crate) head: String,
+    pub(crate) sequence: u64,
+}
+
 /// The event types of an application.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Catalogue {
@@ -105,7 +131,7 @@ pub(crate) struct CatalogueEvent {
 /// A part of the application that reads events of a type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Consumer {
-    /// `projection`.
+    /// `projection`, `reactor` or `handler`.
     pub(crate) kind: String,
     pub(crate) name: String,
 }
@@ -113,6 +139,10 @@ pub(crate) struct Consumer {
 impl Consumer {
     pub(crate) fn projection(name: &str) -> Self {
         Self { kind: "projection".to_owned(), name: name.to_owned() }
+    }
+
+    pub(crate) fn listener(info: &ConsumerInfo) -> Self {
+        Self { kind: info.kind.name().to_owned(), name: info.name.to_string() }
     }
 }
 
@@ -142,4 +172,129 @@ pub(crate) struct VerifiedSnapshots {
 pub(crate) struct DifferingSnapshots {
     pub(crate) id: String,
     pub(crate) versions: Vec<u64>,
+}
+
+/// All webhooks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WebhookList {
+    pub(crate) webhooks: Vec<Webhook>,
+}
+
+/// A webhook: a receiver of events, and which events it gets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Webhook {
+    pub(crate) id: Uuid,
+    pub(crate) url: String,
+    pub(crate) filter: WebhookFilter,
+    pub(crate) description: String,
+    /// `enabled` or `disabled`.
+    pub(crate) state: String,
+    /// Why it is disabled.
+    pub(crate) reason: Option<String>,
+    pub(crate) created_at: Timestamp,
+    /// Only in the answer to its creation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) secret: Option<String>,
+}
+
+/// Which events a webhook gets, by the names under which they are stored. Empty: all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookFilter {
+    #[serde(default)]
+    pub(crate) types: Vec<String>,
+    #[serde(default)]
+    pub(crate) events: Vec<String>,
+}
+
+/// A webhook that is to be added.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewWebhook {
+    pub(crate) url: String,
+    #[serde(default)]
+    pub(crate) filter: WebhookFilter,
+    /// `None`: the server makes one.
+    #[serde(default)]
+    pub(crate) secret: Option<String>,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) from: WebhookBegin,
+}
+
+/// Where a webhook begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum WebhookBegin {
+    /// With the events after its creation.
+    #[default]
+    Now,
+    /// With the first event of the log.
+    Beginning,
+}
+
+/// What is to be changed of a webhook. What is left out stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WebhookChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) filter: Option<WebhookFilter>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) secret: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state: Option<String>,
+}
+
+/// The latest deliveries of a webhook, the newest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WebhookDeliveries {
+    pub(crate) deliveries: Vec<WebhookDelivery>,
+}
+
+/// An attempt to deliver an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WebhookDelivery {
+    pub(crate) event_id: Uuid,
+    pub(crate) position: u64,
+    /// The name of the event.
+    pub(crate) event: String,
+    /// Its aggregate: `type/id`.
+    pub(crate) aggregate: String,
+    pub(crate) attempt: u32,
+    pub(crate) at: Timestamp,
+    pub(crate) duration_ms: u64,
+    /// The status of the receiver's answer. `None`: it did not answer.
+    pub(crate) status: Option<u16>,
+    /// Why it has failed. `None`: it was delivered.
+    pub(crate) error: Option<String>,
+}
+
+/// The document of `/admin/permissions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Permissions {
+    /// Whether callers are authenticated. If not, everybody may do everything.
+    pub(crate) authenticated: bool,
+    pub(crate) permissions: Vec<Permission>,
+}
+
+/// A permission, and who has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Permission {
+    /// `commands`, `queries` or `admin`.
+    pub(crate) section: String,
+    pub(crate) name: String,
+    /// Its roles, as the configuration has them. Without any, nobody may.
+    pub(crate) roles: Vec<String>,
+}
+
+impl Permission {
+    pub(crate) fn of(rule: &Rule) -> Self {
+        let roles = rule.roles().iter().map(Role::to_string).collect();
+        Self { section: rule.section().name().to_owned(), name: rule.name().to_owned(), roles }
+    }
 }

@@ -2,10 +2,14 @@
 //!
 //! [`BackgroundTasks`] spawns the tasks of this crate, except for the connections, which the accept loop has to own:
 //!
-//! - *HTTP accept loop* (`server::serve`): accepts connections and owns their tasks. It ends by the deadline that
-//!   `shutdown` delivers, and is aborted if it is dropped.
+//! - *HTTP accept loops* (`server::serve`), one for each address: accept connections and own their tasks. They end by the
+//!   deadline that `shutdown` delivers, and are aborted if they are dropped.
 //! - *connection* (`server::connection`): answers the requests of one connection, streams included. It ends with its
 //!   client, or at the deadline of the accept loop.
+//! - *certificate* (`server::tls`): reads the certificate again. It is aborted last.
+//! - *keys of callers* (`auth/authenticator.rs`): reads changed keys of issuers, and changed API keys. It is aborted last.
+//! - *head of the audit log* (`audit.rs`): writes the head into the server's log once an hour. It is aborted last. The
+//!   thread that writes the audit log (`audit/log/writer.rs`) ends when the log is closed, after everything else.
 //! - *metrics maintenance* (`telemetry::maintain`): keeps the memory of the metrics recorder small. It is aborted last.
 //!
 //! [`Engine::drain`](dormouse_engine::Engine::drain) stops the tasks of the engine, and then closes the journal:
@@ -32,6 +36,18 @@
 //! - *idle connections* (`storage/postgres/sessions.rs`): opens and closes idle connections. It ends with its store.
 //! - *replica probes* (`storage/postgres/replicas.rs`): check each replica once a second. They end with their store.
 //!
+//! [`Messaging::stop`](dormouse_messaging::Messaging::stop) stops the consumers before the engine, and then closes the
+//! store of the queues:
+//!
+//! - *consumers* (`messaging/consumer/task.rs`), one each for messages, reactors, handlers, publishers (webhooks, NATS) and
+//!   failed timers: follow the log and start jobs. They end when messaging stops, those of webhooks also when they are
+//!   changed or removed.
+//! - *connection to NATS* (`nats.rs`): ends when its publisher has ended.
+//! - *jobs* (`messaging/consumer/session/jobs.rs`): deliver messages and run handlers. They end by themselves, at their
+//!   timeout, or at the deadline of the stop.
+//! - *timers* (`messaging/timers/task.rs`): keep the timers of the log, and fire them. They end when messaging stops.
+//! - *scaling* (`messaging/messaging.rs`): adapts the workers of queues, once a second. It ends when messaging stops.
+//!
 //! `ReadSide::stop` stops the projections, and then closes the store of the views, which has its own WAL watch, idle
 //! connections and replica probes:
 //!
@@ -43,31 +59,53 @@
 //! - *operator requests* (`pool/control/request.rs`): finish an operation although its client has disconnected. They
 //!   end with the operation.
 
+use std::sync::Arc;
+
+use dormouse_audit::AuditLog;
+use dormouse_auth::Authenticator;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::task::JoinSet;
 use tracing::error;
 
-use crate::telemetry;
+use crate::server::Tls;
+use crate::{audit, telemetry};
 
 /// The background tasks of this crate. Dropping them aborts them.
 #[derive(Debug)]
 pub(crate) struct BackgroundTasks {
-    server: JoinSet<()>,
+    servers: JoinSet<()>,
     maintenance: JoinSet<()>,
 }
 
 impl BackgroundTasks {
-    /// Spawns all of them. `server` is the HTTP accept loop.
-    pub(crate) fn spawn(server: impl Future<Output = ()> + Send + 'static, metrics: PrometheusHandle) -> Self {
-        let mut tasks = Self { server: JoinSet::new(), maintenance: JoinSet::new() };
-        tasks.server.spawn(server);
+    /// Spawns all of them. `servers` are the HTTP accept loops, one for each address.
+    pub(crate) fn spawn(
+        servers: impl IntoIterator<Item: Future<Output = ()> + Send + 'static>,
+        tls: Option<Arc<Tls>>,
+        authenticator: Option<Arc<Authenticator>>,
+        audit: Option<AuditLog>,
+        metrics: PrometheusHandle,
+    ) -> Self {
+        let mut tasks = Self { servers: JoinSet::new(), maintenance: JoinSet::new() };
+        for server in servers {
+            tasks.servers.spawn(server);
+        }
         tasks.maintenance.spawn(telemetry::maintain(metrics));
+        if let Some(tls) = tls {
+            tasks.maintenance.spawn(tls.keep_current());
+        }
+        if let Some(authenticator) = authenticator {
+            tasks.maintenance.spawn(authenticator.keep_current());
+        }
+        if let Some(log) = audit {
+            tasks.maintenance.spawn(audit::tell_heads(log));
+        }
         tasks
     }
 
     /// Waits until the HTTP server has ended.
     pub(crate) async fn server_ended(&mut self) {
-        while let Some(ended) = self.server.join_next().await {
+        while let Some(ended) = self.servers.join_next().await {
             if let Err(error) = ended {
                 error!(%error, "the HTTP server failed");
             }
@@ -76,7 +114,7 @@ impl BackgroundTasks {
 
     /// Ends the tasks that are left.
     pub(crate) async fn stop(mut self) {
-        self.server.shutdown().await;
+        self.servers.shutdown().await;
         self.maintenance.shutdown().await;
     }
 }

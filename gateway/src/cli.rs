@@ -4,23 +4,33 @@
 //! else on standard error; an error is one line. Exit codes: 0 done, 1 failed, 2 wrong command line or configuration;
 //! 128 + n if a second signal n ended a shutdown early; 130 if Ctrl-C ended the display of an operation that continues.
 
+mod audit;
+mod auth;
 mod cache;
 mod completions;
 mod config;
 mod confirm;
+mod encryption;
 mod events;
+mod failed;
 mod failure;
 mod file_limit;
+mod forget;
 mod import;
+mod keys;
+mod listeners;
 mod migrate;
 mod output;
 mod projections;
+mod queues;
 mod remote;
 mod serve;
 mod settings;
 mod snapshots;
 mod table;
 mod threads;
+mod timers;
+mod webhooks;
 
 use std::process::ExitCode;
 
@@ -42,6 +52,11 @@ Examples:
   {app} events show TYPE ID                    the history of an aggregate
   {app} import FILE                            send a file of commands to a running server
   {app} projections list                       the progress of the views of a running server
+  {app} failed list                            the jobs of a running server that have failed too often
+  {app} webhooks add https://example.org/hook  send events to a receiver
+  {app} auth permissions                       who may do what
+  {app} audit list                             who did what
+  {app} forget TYPE/ID                         forget a person
   {app} help serve                             the whole help of one command
 
 Configuration, later wins: defaults < --profile < --config < environment DORMOUSE__SECTION__KEY < --set.
@@ -60,8 +75,18 @@ enum Command {
     Events(events::Arguments),
     Import(import::Arguments),
     Projections(projections::Arguments),
+    Listeners(listeners::Arguments),
+    Queues(queues::Arguments),
+    Failed(failed::Arguments),
+    Timers(timers::Arguments),
     Cache(cache::Arguments),
     Snapshots(snapshots::Arguments),
+    Webhooks(webhooks::Arguments),
+    Auth(auth::Arguments),
+    Keys(keys::Arguments),
+    Audit(audit::Arguments),
+    Encryption(encryption::Arguments),
+    Forget(forget::Arguments),
     Migrate(migrate::Arguments),
     Completions(completions::Arguments),
 }
@@ -87,8 +112,18 @@ fn dispatch(app: &App, cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Events(arguments) => events::run(app.name(), settings, arguments)?,
         Command::Import(arguments) => return import::run(app.name(), settings, arguments),
         Command::Projections(arguments) => return projections::run(app.name(), settings, arguments),
+        Command::Listeners(arguments) => listeners::run(app.name(), settings, arguments)?,
+        Command::Queues(arguments) => queues::run(app.name(), settings, arguments)?,
+        Command::Failed(arguments) => failed::run(app.name(), settings, arguments)?,
+        Command::Timers(arguments) => timers::run(app.name(), settings, arguments)?,
         Command::Cache(arguments) => cache::run(app.name(), settings, arguments)?,
         Command::Snapshots(arguments) => return snapshots::run(app.name(), settings, arguments),
+        Command::Webhooks(arguments) => webhooks::run(app.name(), settings, arguments)?,
+        Command::Auth(arguments) => return auth::run(app, settings, arguments),
+        Command::Keys(arguments) => keys::run(app, settings, arguments)?,
+        Command::Audit(arguments) => audit::run(settings, arguments)?,
+        Command::Encryption(arguments) => encryption::run(settings, arguments)?,
+        Command::Forget(arguments) => forget::run(app.name(), settings, arguments)?,
         Command::Migrate(arguments) => migrate::run(settings.and(arguments.settings))?,
         Command::Completions(arguments) => completions::run(command(app), &arguments)?,
     }

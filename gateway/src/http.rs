@@ -4,11 +4,15 @@
 //! where its Rust types end. Addresses, headers, bodies and problems are handled in the same way for all types. A
 //! request first reaches the [`Service`]. The steps in `envelope` surround every request: they give it an id, and write
 //! its problem if there is one. Commands are then passed straight to `execute`, everything else to axum's router.
-//! `problem` lists the problem types. `error` is the one table from the errors of engine and projections to problems.
+//! `problem` lists the problem types. `error` is the one table from the errors of engine, projections and messaging to
+//! problems.
 
+mod access;
 mod address;
 mod admin;
+mod audit;
 mod body;
+mod browsers;
 mod budget;
 mod bulk;
 mod chunks;
@@ -27,15 +31,20 @@ mod log;
 mod messagepack;
 mod metrics;
 mod openapi;
+mod operations;
+mod operators;
 mod origin;
 mod outcome;
 mod problem;
+mod rates;
 pub(crate) mod refusal;
 mod resource;
+mod route;
 mod schema;
 mod service;
 mod state;
 mod stream;
+mod telegram;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -47,51 +56,87 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use access::PermissionNames;
+use access::{Access, AccessTableBuilder};
+use audit::Audit;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::HeaderValue;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
-use dormouse_config::{Config, HostName};
+use dormouse_audit::AuditLog;
+use dormouse_auth::{Authenticator, Permissions};
+use dormouse_config::{Admin, Config, Encryption, Gateway};
 use dormouse_engine::Engine;
 use dormouse_journal::CatchUps;
 use dormouse_kernel::{Aggregate, kebab_case, variant_names};
+use dormouse_messaging::Messaging;
 use dormouse_projections::{Projection, Projections};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
 
-use crate::admin::Catalogue;
+use crate::admin::{Catalogue, Permission};
+use crate::app::ModuleInfo;
+use crate::webhooks::Webhooks;
+use browsers::Browsers;
 use budget::Budget;
 use commands::{Commands, RESERVED_SEGMENTS, unknown};
-pub(crate) use event::event_json;
+pub(crate) use event::{event_json, payload_json};
 use openapi::OpenApi;
+use operations::Operations;
+pub(crate) use operations::final_refusal;
+pub(crate) use operators::Audience;
 use problem::Problem;
+use rates::RequestRates;
 use resource::{Resource, TypedResource};
+pub(crate) use route::check_routes;
+pub use route::{Route, RouteAnswer, RouteError, RouteRequest};
 use schema::VariantSchemas;
 pub(crate) use service::Service;
 pub(crate) use stream::Streams;
+pub(crate) use telegram::TelegramLogin;
 use views::{Shape, Views};
 
+/// How no name of an aggregate type may begin: such types are the runtime's own.
+pub(crate) const RESERVED_PREFIX: &str = "dormouse-";
+
 /// Names that no aggregate type may have: `/v1/{name}/…` is the address of another resource, or is reserved for one.
-pub(crate) const RESERVED_TYPES: [&str; 4] = ["commands", "events", "operations", "views"];
+pub(crate) const RESERVED_TYPES: [&str; 5] = ["auth", "commands", "events", "operations", "views"];
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Everything that the routes need.
 pub(crate) struct Api {
+    access: Access,
+    audit: Audit,
+    /// Who may do what, for operators.
+    permissions: Vec<Permission>,
+    /// `None`: users of Telegram get no tokens.
+    telegram: Option<TelegramLogin>,
     engine: Engine,
     metrics: PrometheusHandle,
     resources: BTreeMap<&'static str, Box<dyn Resource>>,
+    /// `None`: the engine runs no asynchronous commands. Each command is carried out before it is answered.
+    operations: Option<Operations>,
     streams: Streams,
     views: Views,
     /// `None`: the application has no projections.
     projections: Option<Projections>,
+    modules: Vec<ModuleInfo>,
+    messaging: Messaging,
+    listener_stall_timers: health::ListenerStallTimers,
+    /// `None`: only in tests without messaging.
+    webhooks: Option<Webhooks>,
     config: admin::LiveConfig,
+    encryption: Encryption,
     catalogue: Catalogue,
     openapi: Bytes,
     command_timeout: Duration,
-    hosts: Vec<HostName>,
+    gateway: Gateway,
+    admin: Admin,
+    browsers: Browsers,
+    rates: RequestRates,
     max_body: u64,
     page_size: u32,
     page_size_max: u32,
@@ -110,7 +155,15 @@ pub(crate) struct ApiBuilder {
     resources: BTreeMap<&'static str, Box<dyn Resource>>,
     shapes: BTreeMap<&'static str, Shape>,
     catalogue: admin::CatalogueBuilder,
+    webhooks: Option<Webhooks>,
     openapi: OpenApi,
+    routes: Vec<Route>,
+    modules: Vec<ModuleInfo>,
+    access: AccessTableBuilder,
+    permissions: Vec<Permission>,
+    authenticator: Option<Arc<Authenticator>>,
+    audit: Option<AuditLog>,
+    telegram: Option<TelegramLogin>,
 }
 
 /// Why an aggregate type cannot be reached by URLs.
@@ -119,6 +172,9 @@ pub(crate) enum Unroutable {
     /// The API uses its name.
     #[error("an aggregate cannot have the name {0:?}: the HTTP API reserves it, choose another name")]
     ReservedType(&'static str),
+    /// The runtime has aggregates of its own with such names.
+    #[error("an aggregate cannot have the name {0:?}: names that begin with {RESERVED_PREFIX:?} are the runtime's own")]
+    ReservedPrefix(&'static str),
     /// The API uses the address of one of its commands.
     #[error("aggregate {aggregate:?} cannot have the command {command}: the HTTP API reserves /{segment}, rename it")]
     ReservedCommand {
@@ -143,6 +199,30 @@ pub(crate) enum Unroutable {
         /// The segment of both in addresses.
         segment: String,
     },
+    /// The address of a route is not one.
+    #[error("the route {path:?} is not valid: {problem}")]
+    InvalidRoute {
+        /// The address.
+        path: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The server uses the beginning of a route's address.
+    #[error("there cannot be a route {path:?}: the HTTP API reserves addresses that begin with /{first}")]
+    ReservedRoute {
+        /// The address.
+        path: &'static str,
+        /// Its first part.
+        first: &'static str,
+    },
+    /// Two routes have the same address and method, or differ only in the names of parts.
+    #[error("the routes {other:?} and {path:?} are the same, change one")]
+    SameRoute {
+        /// The address of one.
+        path: &'static str,
+        /// The address of the other.
+        other: &'static str,
+    },
 }
 
 /// Checks that URLs can name an aggregate type and all its commands.
@@ -152,6 +232,9 @@ pub(crate) enum Unroutable {
 pub(crate) fn check<A: Aggregate>() -> Result<(), Unroutable> {
     if RESERVED_TYPES.contains(&A::TYPE) {
         return Err(Unroutable::ReservedType(A::TYPE));
+    }
+    if A::TYPE.starts_with(RESERVED_PREFIX) {
+        return Err(Unroutable::ReservedPrefix(A::TYPE));
     }
     let mut seen: HashMap<String, &'static str> = HashMap::new();
     // The engine refuses a command type that is not an enum.
@@ -168,11 +251,25 @@ pub(crate) fn check<A: Aggregate>() -> Result<(), Unroutable> {
 }
 
 impl Api {
-    /// The API of the application `name`.
-    pub(crate) fn builder(name: &str, config: &Config) -> ApiBuilder {
+    /// The API of the application `name`, with these permissions.
+    pub(crate) fn builder(name: &str, config: &Config, permissions: &Permissions) -> ApiBuilder {
         let (resources, shapes) = (BTreeMap::new(), BTreeMap::new());
         let catalogue = admin::CatalogueBuilder::new();
-        ApiBuilder { config: config.clone(), resources, shapes, catalogue, openapi: OpenApi::new(name) }
+        ApiBuilder {
+            config: config.clone(),
+            resources,
+            shapes,
+            catalogue,
+            webhooks: None,
+            openapi: OpenApi::new(name),
+            routes: Vec::new(),
+            modules: Vec::new(),
+            access: AccessTableBuilder::new(permissions.clone()),
+            permissions: Vec::new(),
+            authenticator: None,
+            audit: None,
+            telegram: None,
+        }
     }
 
     /// Finds the aggregate type of a path segment.
@@ -191,6 +288,7 @@ impl ApiBuilder {
         let commands = Commands::of::<A>(&schemas);
         self.openapi.aggregate::<A>(&schemas);
         self.catalogue.aggregate::<A>();
+        self.access.aggregate::<A>();
         // A type that the engine does not run gets no routes.
         if let Some(aggregates) = engine.aggregates::<A>() {
             self.resources.insert(A::TYPE, Box::new(TypedResource { aggregates, commands }));
@@ -202,22 +300,71 @@ impl ApiBuilder {
     pub(crate) fn projection<P: Projection>(mut self) -> Self {
         self.openapi.projection::<P>();
         self.catalogue.projection::<P>();
+        self.access.projection::<P>();
         self.shapes.insert(P::NAME, Shape::of::<P::Document>());
         self
     }
 
-    /// The service with all routes. The views are those of `projections`.
+    /// Shows operators these permissions.
+    pub(crate) fn permissions(mut self, permissions: Vec<Permission>) -> Self {
+        self.permissions = permissions;
+        self
+    }
+
+    /// Gives tokens to users of a Telegram Web App.
+    pub(crate) fn telegram(mut self, telegram: Option<TelegramLogin>) -> Self {
+        self.telegram = telegram;
+        self
+    }
+
+    /// Authenticates callers.
+    pub(crate) fn authenticator(mut self, authenticator: Option<Arc<Authenticator>>) -> Self {
+        self.authenticator = authenticator;
+        self
+    }
+
+    /// Records who does what.
+    pub(crate) fn audit(mut self, log: Option<AuditLog>) -> Self {
+        self.audit = log;
+        self
+    }
+
+    /// Serves these webhooks.
+    pub(crate) fn webhooks(mut self, webhooks: Webhooks) -> Self {
+        self.webhooks = Some(webhooks);
+        self
+    }
+
+    /// Adds a route that [`check_routes`] has accepted.
+    pub(crate) fn route(mut self, route: Route) -> Self {
+        self.openapi.route(&route);
+        self.access.route(&route);
+        self.routes.push(route);
+        self
+    }
+
+    /// The modules of the application.
+    pub(crate) fn modules(mut self, modules: Vec<ModuleInfo>) -> Self {
+        self.modules = modules;
+        self
+    }
+
+    /// The service with all routes. The views are those of `projections`, the listeners those of `messaging`.
     pub(crate) fn service(
         self,
         engine: Engine,
         projections: Option<Projections>,
+        messaging: Messaging,
         metrics: PrometheusHandle,
     ) -> Service {
-        let views = Views::new(&self.config, projections.as_ref(), self.shapes);
+        let access = Access::new(self.authenticator, self.access.build());
+        let views = Views::new(&self.config, projections.as_ref(), self.shapes, access.is_on());
         metrics::describe();
         let config = admin::LiveConfig::new(self.config.clone());
+        let encryption = self.config.journal.encryption;
         let gateway = &self.config.gateway;
         let api = Arc::new(Api {
+            operations: Operations::of(&engine, &self.config),
             engine,
             metrics,
             resources: self.resources,
@@ -228,11 +375,23 @@ impl ApiBuilder {
             page_bytes: usize::try_from(gateway.page_bytes.as_u64()).unwrap_or(usize::MAX),
             views,
             projections,
+            webhooks: self.webhooks,
+            modules: self.modules,
             config,
-            catalogue: self.catalogue.build(),
-            openapi: self.openapi.document(),
+            encryption,
+            catalogue: self.catalogue.build(messaging.states()),
+            messaging,
+            listener_stall_timers: health::ListenerStallTimers::default(),
+            openapi: self.openapi.document(&access),
+            access,
+            audit: Audit::new(self.audit),
+            permissions: self.permissions,
+            telegram: self.telegram,
             command_timeout: self.config.commands.timeout,
-            hosts: gateway.hosts.clone(),
+            gateway: gateway.clone(),
+            admin: self.config.admin.clone(),
+            browsers: Browsers::from_config(gateway),
+            rates: RequestRates::from_config(&self.config),
             max_body: gateway.max_body.as_u64(),
             page_size: gateway.page_size.get(),
             page_size_max: gateway.page_size_max.get(),
@@ -244,6 +403,8 @@ impl ApiBuilder {
             .route("/v1/events", get(log::log))
             .route(bulk::PATH, post(bulk::commands))
             .route("/v1/commands/{type}/{id}/{key}", get(outcome::by_key))
+            .route("/v1/auth/telegram", post(telegram::login))
+            .route("/v1/operations/{operation}", get(operations::operation))
             .route("/v1/views", get(views::all))
             .route("/v1/views/{view}", get(views::list::list))
             .route("/v1/views/{view}/{key}", get(views::document::document))
@@ -254,7 +415,11 @@ impl ApiBuilder {
             .route("/metrics", get(metrics::metrics))
             .route("/openapi.json", get(openapi::document))
             .route("/docs", get(docs::page))
-            .merge(admin::routes())
+            .merge(admin::routes());
+        let router = self
+            .routes
+            .into_iter()
+            .fold(router, |router, route| route.add_to(router))
             .fallback(unknown_route)
             .method_not_allowed_fallback(method_not_allowed)
             .with_state(Arc::clone(&api));
@@ -269,6 +434,10 @@ fn page_share(config: &Config) -> u64 {
 }
 
 async fn unknown_route() -> Problem {
+    no_route()
+}
+
+fn no_route() -> Problem {
     Problem::new(&problem::UNKNOWN_ROUTE, "see /docs for the addresses that exist")
 }
 

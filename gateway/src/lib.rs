@@ -12,24 +12,39 @@
 
 mod admin;
 mod app;
+mod audit;
 mod background;
+mod callers;
 mod cli;
+mod cloud_event;
+mod command_bus;
+#[cfg(feature = "demo")]
+pub mod demo;
 mod http;
+mod messaging_side;
 mod metric;
+mod nats;
 mod read_side;
 mod running;
 mod server;
 mod telemetry;
+mod webhooks;
 
 pub use app::App;
 pub use dormouse_config::{Config, JournalUrl};
-pub use dormouse_engine::{DrainReport, Engine};
+pub use dormouse_engine::{DrainReport, Engine, Outcome};
 pub use dormouse_kernel::{
-    Aggregate, AggregateId, CodecError, Context, DomainEvent, Given, RawEvent, Rejection, Timestamp, Upcasters, Uuid,
-    Version, When,
+    After, Aggregate, AggregateId, At, CatchUp, CodecError, Context, Cron, DomainEvent, Every, ExpectedTimer, Given,
+    Message, Personal, RawEvent, Refusal, Rejection, Timestamp, Upcasters, Uuid, Version, When, caller_as_data_subject,
+};
+pub use dormouse_messaging::{
+    Begin, Failure, Handle, Handler, HandlerSources, Job, Messaging, Order, Publish, React, Reactions, Reactor,
+    ReactorSources, Retries, Sent,
 };
 pub use dormouse_projections::{
     Event, Fields, Given as GivenEvents, Key, Keys, Project, Projection, Projections, Sources, View,
 };
+pub use http::{Route, RouteAnswer, RouteError, RouteRequest};
+pub use messaging_side::MessagingError;
 pub use read_side::ViewsError;
 pub use running::{Running, StartError};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dormouse_config::{Config, JournalUrl};
+use dormouse_encryption::DataKeys;
 use dormouse_journal::Journal;
 use dormouse_kernel::Position;
 use dormouse_projections::store::{Memory, Postgres, Sqlite};
@@ -48,7 +49,7 @@ pub(crate) async fn start(
         return Ok(None);
     }
     let store = open(config).await?;
-    let builder = Projections::builder(journal.clone(), Arc::clone(&store), options(config));
+    let builder = Projections::builder(journal.clone(), Arc::clone(&store), options(config, journal.data_keys()));
     match app.add_to_projections(builder).threads(domain.clone()).start().await {
         Ok(projections) => Ok(Some(ReadSide { projections, store })),
         Err(error) => {
@@ -77,7 +78,7 @@ async fn open(config: &Config) -> Result<Arc<dyn ViewStore>, ViewsError> {
     })
 }
 
-fn options(config: &Config) -> Options {
+fn options(config: &Config, data_keys: Option<&DataKeys>) -> Options {
     Options {
         batch_events: config.projections.batch_events,
         batch_bytes: usize::try_from(config.projections.batch_bytes.as_u64()).unwrap_or(usize::MAX),
@@ -88,6 +89,7 @@ fn options(config: &Config) -> Options {
         poison_attempts: config.projections.poison_attempts,
         cache: config.cache.clone(),
         supervision: config.supervision.clone(),
+        keys: data_keys.cloned(),
         ..Options::default()
     }
 }

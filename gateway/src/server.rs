@@ -4,17 +4,21 @@
 //! `axum::serve` neither limits connections nor arms a timer for request headers, so this module drives hyper itself.
 //! Each connection is a task. All of them belong to the accept loop, and none outlives it.
 //!
-//! `limits` has the limits of one connection. `socket` does what hyper leaves to others: it gives up clients that take
-//! nothing, and sends a problem document to clients that did not send a request.
+//! `tls` encrypts connections. `limits` has the limits of one connection. `socket` does what hyper leaves to others: it
+//! gives up clients that take nothing, and sends a problem document to clients that did not send a request.
 
 mod accept;
 mod connection;
 mod limits;
 mod socket;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::response::Response;
@@ -32,6 +36,9 @@ use tracing::{debug, warn};
 use self::accept::accept;
 use self::connection::serve_connection;
 use self::socket::Socket;
+use self::stream::Stream;
+pub(crate) use self::tls::Tls;
+use self::tls::{Handshakes, handshake};
 
 /// The server's part of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +63,20 @@ pub(crate) struct EndlessBody;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UnreadBody;
 
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    /// The host names of its certificate, which was verified. `None`: it has none.
+    pub(crate) certificate: Option<Arc<[String]>>,
+}
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        Self { address, certificate: None }
+    }
+}
+
 impl Options {
     pub(crate) fn from_config(gateway: &Gateway) -> Self {
         Self {
@@ -66,32 +87,58 @@ impl Options {
     }
 }
 
-/// Serves the responses of `answer` until `shutdown` delivers a deadline. Then it accepts no more connections, closes
-/// the idle ones, and lets running requests finish until the deadline. If the sender of `shutdown` is dropped without a
-/// deadline, or this future is dropped, everything is cut off at once.
+/// Serves the responses of `answer`, which gets the client too, until `shutdown` delivers a deadline. With
+/// `tls`, connections are encrypted. After `shutdown`, it accepts no more connections, closes the idle ones, and lets
+/// running requests finish until the deadline. If the sender of `shutdown` is dropped without a deadline, or this future
+/// is dropped, everything is cut off at once.
 pub(crate) async fn serve<A, F>(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     answer: A,
     options: Options,
     mut shutdown: oneshot::Receiver<Instant>,
 ) where
-    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    A: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
     http.max_buf_size(limits::HEAD_BYTES).max_headers(limits::HEADERS);
     let mut connections = Connections::default();
+    let mut handshakes = Handshakes::new(tls.as_ref().map_or(0, |tls| tls.handshakes));
     let deadline = loop {
         tokio::select! {
             deadline = &mut shutdown => break deadline.unwrap_or_else(|_| Instant::now()),
             () = connections.join_one() => {}
-            stream = accept(&listener), if connections.count() < options.max_connections => {
-                let (shut_down, shutting_down) = oneshot::channel();
-                let socket = Socket::new(stream, options.write_timeout);
+            (stream, address) = accept(&listener), if connections.count() < options.max_connections => {
+                // A response is written in one go, so Nagle's algorithm would only delay it. If the socket refuses the
+                // option it is broken, and its next use fails.
+                let _gone = stream.set_nodelay(true);
+                let (shut_down, mut shutting_down) = oneshot::channel();
                 let mut http = http.clone();
                 http.auto_date_header(is_datable(SystemTime::now()));
-                connections.add(serve_connection(socket, http, answer.clone(), shutting_down), shut_down);
+                let answer = answer.clone();
+                let serve = move |stream: Stream, shutting_down| {
+                    let peer = Peer { address, certificate: stream.certificate() };
+                    let answer = move |request| answer(request, peer.clone());
+                    serve_connection(Socket::new(stream, options.write_timeout), http, answer, shutting_down)
+                };
+                match &tls {
+                    None => connections.add(serve(Stream::Plain(stream), shutting_down), shut_down),
+                    Some(tls) => {
+                        let (tls, displaced) = (Arc::clone(tls), handshakes.begin());
+                        let connection = async move {
+                            let encrypted = tokio::select! {
+                                encrypted = handshake(&tls, stream, displaced) => encrypted,
+                                _ = &mut shutting_down => None,
+                            };
+                            if let Some(stream) = encrypted {
+                                serve(stream, shutting_down).await;
+                            }
+                        };
+                        connections.add(connection, shut_down);
+                    }
+                }
             }
         }
     };

@@ -13,7 +13,7 @@ use serde_json::json;
 #[expect(dead_code, reason = "its main is not called here")]
 mod bank;
 
-const LINES_MAX: usize = 150;
+const LINES_MAX: usize = 350;
 
 fn ask(server: &Server, command: &str, body: &serde_json::Value) -> Answer {
     server.client().post(&format!("/v1/account/ada/{command}"), body).unwrap()

@@ -1,16 +1,30 @@
 //! The command line as operators and scripts use it: the real binary, its output, its exit codes.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/cache.rs"]
 mod cache;
+#[path = "cli/callers.rs"]
+mod callers;
 #[path = "cli/catalogue.rs"]
 mod catalogue;
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/encryption.rs"]
+mod encryption;
+#[path = "cli/failed.rs"]
+mod failed;
+#[path = "cli/hosting.rs"]
+mod hosting;
 #[path = "cli/import.rs"]
 mod import;
+#[path = "cli/listeners.rs"]
+mod listeners;
 #[path = "cli/poison.rs"]
 mod poison;
+#[path = "cli/post_office.rs"]
+mod post_office;
 #[path = "cli/projections.rs"]
 mod projections;
 #[path = "cli/refusals.rs"]
@@ -23,6 +37,10 @@ mod serving;
 mod snapshots;
 #[path = "cli/streams.rs"]
 mod streams;
+#[path = "cli/tls.rs"]
+mod tls;
+#[path = "cli/webhooks.rs"]
+mod webhooks;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

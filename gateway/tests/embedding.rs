@@ -1,6 +1,9 @@
 //! Applications inside another program: several at once, without a command line, and stopped in good order.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic like tests do")]
 
+#[path = "embedding/operations.rs"]
+mod operations;
+
 use dormouse::{Aggregate, App, Config, Context, DomainEvent, JournalUrl, Running, StartError};
 use dormouse_harness::Client;
 use schemars::JsonSchema;

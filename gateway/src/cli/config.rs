@@ -38,6 +38,8 @@ Examples:
         json: bool,
     },
     /// Checks the configuration: prints `ok`, or what is wrong and where
+    ///
+    /// Files that it names are read only by a server that starts.
     #[command(after_long_help = "\
 Example:
   {app} config check --config {app}.toml && systemctl restart {app}")]
@@ -80,7 +82,7 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
             }
         }
         Command::Check { settings } => {
-            outer.and(settings).load()?;
+            outer.and(settings).load()?.config.validate_start()?;
             output::line("ok")?;
         }
         Command::Default => output::text(DEFAULT_TOML)?,

@@ -62,13 +62,33 @@ pub(super) fn run(application: &'static str, outer: Settings, arguments: Argumen
 fn run_show(outer: Settings, arguments: Show) -> anyhow::Result<()> {
     let Show { settings, aggregate_type, id, after, limit } = arguments;
     let config = outer.and(settings).load()?.config;
-    let wrong = |error: dormouse_kernel::InvalidId| WrongArgument(error.to_string());
-    let aggregate =
-        AggregateRef::new(AggregateType::new(aggregate_type).map_err(wrong)?, AggregateId::new(id).map_err(wrong)?);
+    let aggregate = aggregate_of(aggregate_type, id)?;
     serve::runtime()?.block_on(show(&config, &aggregate, Version(after), limit.unwrap_or(usize::MAX)))
 }
 
+/// The aggregate that two arguments name.
+pub(super) fn aggregate_of(aggregate_type: String, id: String) -> Result<AggregateRef, WrongArgument> {
+    let wrong = |error: dormouse_kernel::InvalidId| WrongArgument(error.to_string());
+    Ok(AggregateRef::new(AggregateType::new(aggregate_type).map_err(wrong)?, AggregateId::new(id).map_err(wrong)?))
+}
+
 async fn show(config: &Config, aggregate: &AggregateRef, after: Version, limit: usize) -> anyhow::Result<()> {
+    let print = async |event: RecordedEvent| Ok(output::line(event_json(&event))?);
+    match read(config, aggregate, after, limit, print).await? {
+        0 if after == Version::ZERO => anyhow::bail!("{aggregate} has no events"),
+        0 if limit > 0 => anyhow::bail!("{aggregate} has no events after version {after}"),
+        _ => Ok(()),
+    }
+}
+
+/// Reads events beside a server, and checks that they are what was written. Returns how many there were.
+pub(super) async fn read(
+    config: &Config,
+    aggregate: &AggregateRef,
+    after: Version,
+    limit: usize,
+    mut visit: impl AsyncFnMut(RecordedEvent) -> anyhow::Result<()>,
+) -> anyhow::Result<usize> {
     if config.journal.url == JournalUrl::Memory {
         anyhow::bail!("journal.url is memory:, which only the server's own process can read");
     }
@@ -76,28 +96,24 @@ async fn show(config: &Config, aggregate: &AggregateRef, after: Version, limit: 
     // The chain before the first event that is read is known only at the beginning of the history.
     let mut chain = (after == Version::ZERO).then_some(Chain::ROOT);
     let mut last = after;
-    let mut shown = 0;
-    while shown < limit {
-        let events = store.read_aggregate(aggregate, last, PageLimit::events(PAGE.min(limit - shown))).await?;
-        for event in &events {
-            check(event, last, chain)?;
-            output::line(event_json(event))?;
-            (last, chain) = (event.version, Some(event.event.chain));
-        }
-        shown += events.len();
+    let mut seen = 0;
+    while seen < limit {
+        let events = store.read_aggregate(aggregate, last, PageLimit::events(PAGE.min(limit - seen))).await?;
         if events.is_empty() {
             break;
         }
+        seen += events.len();
+        for event in events {
+            check(&event, last, chain)?;
+            (last, chain) = (event.version, Some(event.event.chain));
+            visit(event).await?;
+        }
     }
     store.close().await;
-    match shown {
-        0 if after == Version::ZERO => anyhow::bail!("{aggregate} has no events"),
-        0 if limit > 0 => anyhow::bail!("{aggregate} has no events after version {after}"),
-        _ => Ok(()),
-    }
+    Ok(seen)
 }
 
-/// Refuses to print a history that is damaged.
+/// Refuses a history that is damaged.
 fn check(event: &RecordedEvent, last: Version, chain: Option<Chain>) -> anyhow::Result<()> {
     let RecordedEvent { aggregate, version, position, .. } = event;
     anyhow::ensure!(*version == last.next(), "{aggregate} is damaged: after version {last} comes version {version}");

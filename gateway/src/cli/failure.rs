@@ -1,4 +1,4 @@
-//! Errors as one line and as an exit code.
+//! Errors as one line and as an exit code. A few have lines that mend them.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -23,6 +23,10 @@ pub(super) fn report(application: &str, error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     print_error(application, &with_causes(error));
+    if let Some(remedy) = violation(error).and_then(Violation::remedy) {
+        // If this fails, there is no other place to report it.
+        let _closed = writeln!(io::stderr(), "These lines of a configuration file mend it:\n{remedy}");
+    }
     ExitCode::from(if is_wrong_use(error) { WRONG_USE } else { FAILED })
 }
 
@@ -33,11 +37,17 @@ fn with_causes(error: &anyhow::Error) -> String {
     })
 }
 
+fn violation(error: &anyhow::Error) -> Option<&Violation> {
+    match error.downcast_ref() {
+        Some(StartError::Config(violation)) => Some(violation),
+        _ => error.downcast_ref(),
+    }
+}
+
 fn is_wrong_use(error: &anyhow::Error) -> bool {
     error.is::<WrongArgument>()
         || error.is::<dormouse_config::Error>()
-        || error.is::<Violation>()
-        || matches!(error.downcast_ref(), Some(StartError::Config(_)))
+        || violation(error).is_some()
         || error.downcast_ref().is_some_and(RemoteError::is_wrong_use)
 }
 

@@ -3,9 +3,13 @@
 //! Each error is one line that says what to do next: the server cannot be reached, or it has sent a problem document,
 //! whose detail is that line.
 
+mod tls;
+
 use std::fmt;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,7 +17,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::http::{Method, Request, Response, Uri};
+use tls::Trust;
+use tokio_rustls::rustls;
+use ureq::http::header::AUTHORIZATION;
+use ureq::http::request::Builder;
+use ureq::http::{HeaderValue, Method, Request, Response, Uri};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body};
 
 use super::Settings;
@@ -41,6 +50,13 @@ pub(super) struct Connection {
     #[arg(long, value_name = "URL")]
     pub(super) server: Option<String>,
 
+    /// File with a token or an API key, for a server that authenticates its callers
+    #[arg(long, value_name = "FILE")]
+    pub(super) token: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) trust: Trust,
+
     #[command(flatten)]
     pub(super) settings: Settings,
 }
@@ -50,6 +66,8 @@ pub(super) struct Connection {
 pub(super) struct Remote {
     agent: Agent,
     url: String,
+    /// The header of its requests that says who sends them.
+    authorization: Option<HeaderValue>,
     /// The name of its command line.
     application: &'static str,
 }
@@ -66,6 +84,17 @@ pub(super) enum RemoteError {
         cause: String,
         /// The name of the server's command line.
         application: &'static str,
+    },
+    /// The server's certificate is not trusted, or the server does not trust ours.
+    #[error(
+        "no encrypted connection to {url} ({cause}): name the authority of its certificate with --ca, and the server by \
+         a name in its certificate with --server"
+    )]
+    Untrusted {
+        /// The server's address.
+        url: String,
+        /// What is wrong.
+        cause: String,
     },
     /// The server accepted the request, and sent no complete response.
     #[error("the server at {url} did not answer ({cause}): it may have done it, check before you repeat the command")]
@@ -105,32 +134,53 @@ pub(super) struct Problem {
 impl Connection {
     /// The server that `--server` or the configuration names.
     pub(super) fn remote(self, application: &'static str, outer: Settings) -> anyhow::Result<Remote> {
-        let url = match self.server {
-            Some(url) => checked_url(url)?,
+        let (url, certificate) = match self.server {
+            Some(url) => (checked_url(url)?, None),
             None => {
-                let listen = outer.and(self.settings).load()?.config.gateway.listen;
+                let gateway = outer.and(self.settings).load()?.config.gateway;
+                let (listen, tls) = (gateway.listen, gateway.tls);
                 if listen.port() == 0 {
                     let what =
                         "gateway.listen has port 0, so the server's port is not known: name the server with --server";
                     return Err(WrongArgument(what.to_owned()).into());
                 }
-                format!("http://{}", reachable_address(listen))
+                let scheme = if tls.is_on() { "https" } else { "http" };
+                (format!("{scheme}://{}", reachable_address(listen)), tls.is_on().then_some(tls.certificate))
             }
         };
-        Ok(Remote::new(application, url))
+        let tls = if url.starts_with("https:") { Some(self.trust.config(certificate.as_deref())?) } else { None };
+        let remote = Remote::new(application, url, tls);
+        Ok(match self.token {
+            Some(path) => Remote { authorization: Some(authorization(&path)?), ..remote },
+            None => remote,
+        })
     }
+}
+
+/// The header with the token of a file. Logs and errors do not show it.
+fn authorization(path: &Path) -> Result<HeaderValue, WrongArgument> {
+    let wrong = |what: &str| WrongArgument(format!("--token {}: {what}", path.display()));
+    let token = fs::read_to_string(path).map_err(|error| wrong(&error.to_string()))?;
+    let value = HeaderValue::try_from(format!("Bearer {}", token.trim()));
+    let mut value = value.map_err(|_| wrong("the file has no token and no API key"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Checks the address of a server. A path is refused, because it would not lead to the API.
 fn checked_url(url: String) -> Result<String, WrongArgument> {
     let base = url.trim_end_matches('/');
     let is_base = base.parse::<Uri>().is_ok_and(|uri| {
-        uri.scheme_str() == Some("http") && uri.host().is_some_and(|host| !host.is_empty()) && uri.path() == "/"
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.path() == "/"
     });
     if is_base && !base.contains('?') {
         return Ok(base.to_owned());
     }
-    Err(WrongArgument(format!("--server {url} is not an address such as http://127.0.0.1:8080")))
+    Err(WrongArgument(format!(
+        "--server {url} is not an address such as http://127.0.0.1:8080 or https://shop.example.org"
+    )))
 }
 
 /// The address by which this machine reaches a server that listens on all of its addresses.
@@ -145,8 +195,9 @@ fn reachable_address(mut listen: SocketAddr) -> SocketAddr {
 }
 
 impl Remote {
-    fn new(application: &'static str, url: String) -> Self {
+    fn new(application: &'static str, url: String, tls: Option<TlsConfig>) -> Self {
         let config = Agent::config_builder()
+            .tls_config(tls.unwrap_or_default())
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -156,7 +207,7 @@ impl Remote {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(TIMEOUT))
             .build();
-        Self { agent: config.new_agent(), url, application }
+        Self { agent: config.new_agent(), url, authorization: None, application }
     }
 
     /// `GET path`
@@ -171,7 +222,7 @@ impl Remote {
 
     /// `POST path` with lines of JSON. The response consists of lines, too.
     pub(super) fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Vec<u8>, RemoteError> {
-        let request = Request::post(format!("{}{path}", self.url)).header("content-type", "application/x-ndjson");
+        let request = self.request(&Method::POST, path).header("content-type", "application/x-ndjson");
         let sent = request.body(lines).map_err(ureq::Error::from).and_then(|request| self.agent.run(request));
         self.read_bytes(sent.map_err(|error| self.failed(error))?)
     }
@@ -186,8 +237,16 @@ impl Remote {
         self.send(&Method::DELETE, path, None)
     }
 
-    fn send<T: DeserializeOwned>(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<T, RemoteError> {
+    fn request(&self, method: &Method, path: &str) -> Builder {
         let request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        }
+    }
+
+    fn send<T: DeserializeOwned>(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<T, RemoteError> {
+        let request = self.request(method, path);
         let sent = match body {
             Some(body) => {
                 let request = request.header("content-type", "application/json").body(body.to_string());
@@ -234,11 +293,21 @@ impl Remote {
             ureq::Error::Io(error) if is_unreachable => error.kind().to_string(),
             error => error.to_string(),
         };
-        if is_unreachable {
+        if is_about_trust(&error) {
+            RemoteError::Untrusted { url, cause }
+        } else if is_unreachable {
             RemoteError::Unreachable { url, cause, application: self.application }
         } else {
             RemoteError::NoResponse { url, cause }
         }
+    }
+}
+
+fn is_about_trust(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
+        ureq::Error::Io(error) => error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()),
+        _ => false,
     }
 }
 
@@ -252,14 +321,15 @@ impl RemoteError {
     pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::NoResponse { .. } => true,
-            Self::OtherServer { .. } => false,
+            Self::OtherServer { .. } | Self::Untrusted { .. } => false,
             Self::Refused(problem) => matches!(problem.status, 429 | 503),
         }
     }
 
     /// Whether the request is wrong, so that it fails however often it is repeated.
     pub(super) fn is_wrong_use(&self) -> bool {
-        let unknown = ["unknown-projection", "unknown-view", "unknown-aggregate-type"];
+        let unknown =
+            ["unknown-projection", "unknown-listener", "unknown-view", "unknown-aggregate-type", "unknown-webhook"];
         matches!(self, Self::Refused(Problem { status: 400, .. })) || unknown.iter().any(|slug| self.is(slug))
     }
 }
@@ -302,7 +372,7 @@ mod tests {
             }
             connection.write_all(answer.as_bytes()).unwrap();
         });
-        let asked = Remote::new("bank", url).get("/admin/projections");
+        let asked = Remote::new("bank", url, None).get("/admin/projections");
         server.join().unwrap();
         asked
     }
@@ -318,12 +388,10 @@ mod tests {
 
     #[test]
     fn the_address_of_a_server_has_no_path() {
-        for good in ["http://127.0.0.1:8080", "http://db-7:80/", "http://[::1]:8080"] {
+        for good in ["http://127.0.0.1:8080", "http://db-7:80/", "http://[::1]:8080", "https://bank"] {
             assert_eq!(checked_url(good.to_owned()).unwrap(), good.trim_end_matches('/'));
         }
-        for bad in
-            ["127.0.0.1:8080", "https://bank", "http://", "http://bank/admin", "http://bank?x=1", "ftp://bank", ""]
-        {
+        for bad in ["127.0.0.1:8080", "https://", "http://", "http://bank/admin", "http://bank?x=1", "ftp://bank", ""] {
             assert!(checked_url(bad.to_owned()).is_err(), "{bad}");
         }
     }
@@ -365,7 +433,7 @@ mod tests {
     #[test]
     fn a_server_that_cannot_be_reached_is_reported_with_what_to_do() {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = Remote::new("bank", format!("http://{address}")).get::<Value>("/").unwrap_err().to_string();
+        let error = Remote::new("bank", format!("http://{address}"), None).get::<Value>("/").unwrap_err().to_string();
         let expected = format!(
             "no server at http://{address} (connection refused): start it with `bank serve`, or name another one with \
              --server"

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use dormouse_config::AuthMode;
 use dormouse_engine::Lifecycle;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,19 +22,22 @@ const LEFTOVERS_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Starts the server (the default)
 ///
-/// It prints `listening on http://ADDRESS` on standard output once it accepts requests, and logs to standard error.
+/// It prints `listening on http://ADDRESS`, or https if it has a certificate (gateway.tls), on standard output once it
+/// accepts requests, and logs to standard error.
 /// SIGTERM or SIGINT (Ctrl-C) shut it down in good order: it reports that it is unready and serves for another
 /// gateway.unready_for. Then it accepts no more connections, finishes the running requests, puts its aggregates to
 /// sleep and exits with 0, all within gateway.drain_timeout. A second signal ends it at once. What was acknowledged is
-/// durable in every case.
+/// durable in every case. With a certificate, or if callers are authenticated, SIGHUP makes it read certificate and keys
+/// again.
 ///
-/// It listens on loopback only, because it does not authenticate callers, unless gateway.allow_unauthenticated is true.
+/// It listens on loopback only, unless it authenticates callers (auth.mode) or gateway.allow_unauthenticated is true.
 #[derive(Debug, Default, Args)]
 #[command(after_long_help = "\
 Examples:
   {app} serve
   {app} serve --set gateway.listen=127.0.0.1:9000 --set journal.url=sqlite:///var/lib/{app}
   {app} serve --profile production --config /etc/{app}.toml
+  {app} serve --set gateway.tls.certificate=server.pem --set gateway.tls.key=server.key
   DORMOUSE__JOURNAL__URL=postgres://dormouse:secret@db/dormouse {app} serve
   {app} serve --set gateway.listen=0.0.0.0:8080 --set gateway.allow_unauthenticated=true")]
 pub(super) struct Arguments {
@@ -46,14 +50,15 @@ pub(super) fn run(app: &App, settings: Settings) -> anyhow::Result<ExitCode> {
     telemetry::start(app.name(), &config.log);
     file_limit::raise(config.gateway.max_connections.get());
     let threads = Threads::start()?;
+    let has_files = config.gateway.tls.is_on() || config.auth.mode != AuthMode::None;
     let code = threads.block_on(async {
-        let mut signals = Signals::new()?;
+        let mut signals = Signals::new(has_files)?;
         let running = tokio::select! {
             running = app.start_with(config, threads.domain()) => running?,
-            signal = signals.next() => return Ok(signal.exit_code()),
+            signal = signals.stop() => return Ok(signal.exit_code()),
         };
         // The process that started this one may have closed our standard output.
-        let _closed = output::line(format_args!("listening on http://{}", running.address()));
+        let _closed = output::line(format_args!("listening on {}", running.url()));
         until_stopped(running, &mut signals).await
     });
     threads.shut_down(LEFTOVERS_TIMEOUT);
@@ -62,15 +67,26 @@ pub(super) fn run(app: &App, settings: Settings) -> anyhow::Result<ExitCode> {
 
 async fn until_stopped(running: Running, signals: &mut Signals) -> anyhow::Result<ExitCode> {
     let lifecycle = running.engine().lifecycle();
-    tokio::select! {
-        reason = running.failed() => error!(reason, "the server has failed and shuts down"),
-        signal = signals.next() => info!(signal = signal.name, "shutting down"),
+    loop {
+        tokio::select! {
+            reason = running.failed() => {
+                error!(reason, "the server has failed and shuts down");
+                break;
+            }
+            signal = signals.next() => match signal {
+                ServerSignal::Stop(signal) => {
+                    info!(signal = signal.name, "shutting down");
+                    break;
+                }
+                ServerSignal::Reload => running.reload(),
+            },
+        }
     }
     tokio::select! {
         report = running.stop() => if !report.complete {
             warn!(still_live = report.still_live, "some aggregates were not put to sleep in time");
         },
-        signal = signals.next() => {
+        signal = signals.stop() => {
             warn!(signal = signal.name, "shutting down at once");
             return Ok(signal.exit_code());
         }
@@ -87,10 +103,18 @@ pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().build()
 }
 
-/// The signals that end the server.
+/// The signals that end the server, and the one at which it reads its certificate and keys again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// `None`: there is nothing to read again, and the signal ends the process, as it does by default.
+    hangup: Option<Signal>,
+}
+
+enum ServerSignal {
+    Stop(StopSignal),
+    /// Read the certificate and keys again.
+    Reload,
 }
 
 #[derive(Clone, Copy)]
@@ -107,14 +131,35 @@ impl StopSignal {
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    fn new(has_files: bool) -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: has_files.then(|| signal(SignalKind::hangup())).transpose()?,
+        })
     }
 
-    async fn next(&mut self) -> StopSignal {
+    /// The next signal.
+    async fn next(&mut self) -> ServerSignal {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.terminate.recv() => StopSignal { name: "SIGTERM", number: 15 },
-            _ = self.interrupt.recv() => StopSignal { name: "SIGINT", number: 2 },
+            _ = self.terminate.recv() => ServerSignal::Stop(StopSignal { name: "SIGTERM", number: 15 }),
+            _ = self.interrupt.recv() => ServerSignal::Stop(StopSignal { name: "SIGINT", number: 2 }),
+            _ = hangup => ServerSignal::Reload,
+        }
+    }
+
+    /// The next signal that ends the server.
+    async fn stop(&mut self) -> StopSignal {
+        loop {
+            if let ServerSignal::Stop(signal) = self.next().await {
+                return signal;
+            }
         }
     }
 }

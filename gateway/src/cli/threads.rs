@@ -3,7 +3,8 @@
 //! A server has two tokio runtimes: one for the network, the journal and the stores of views, and one for the code of
 //! aggregates and projections. Code that does not return keeps its thread, and nothing can take the thread back.
 //! Because that thread belongs to the domain's runtime, the server still accepts requests, commits, answers and reports
-//! its health. No socket belongs to the domain's runtime, so no connection waits for one of its threads.
+//! its health. Only sockets that handlers and webhooks open belong to the domain's runtime, so no connection of a client or
+//! of a store waits for one of its threads.
 //!
 //! Limits:
 //! - The server survives 15 calls that do not return: the 16th thread runs the rest of the domain code.
@@ -30,7 +31,7 @@ impl Threads {
     pub(super) fn start() -> io::Result<Self> {
         let server = Builder::new_multi_thread().thread_name("server").enable_all().build()?;
         let domain =
-            Builder::new_multi_thread().worker_threads(DOMAIN_THREADS).thread_name("domain").enable_time().build()?;
+            Builder::new_multi_thread().worker_threads(DOMAIN_THREADS).thread_name("domain").enable_all().build()?;
         Ok(Self { server, domain })
     }
 

@@ -33,7 +33,9 @@ use tracing::info;
 use self::input::{Input, InputLine};
 use self::line::{Line, LineAggregate, write_answer, write_end};
 use self::window::{AnswerSlot, LineAction, Window};
+use super::access::{Admitted, Reach};
 use super::address::Parameters;
+use super::audit::Asked;
 use super::budget::{Budget, Share};
 use super::chunks::CHUNK_BYTES;
 use super::command_headers::{self, IDEMPOTENCY_KEY, invalid};
@@ -119,7 +121,9 @@ pub(super) async fn commands(
     }
     let share = api.bulk.budget.share_by(arrival.at + api.command_timeout).await?;
     let ending = api.streams.ending()?;
-    let context = Arc::new(RequestContext { api, request_id: arrival.request_id().to_owned(), options, wait, dry_run });
+    let (asked, admitted) = (Asked::of(&request, &arrival), arrival.admitted.clone());
+    let request_id = arrival.request_id().to_owned();
+    let context = Arc::new(RequestContext { api, request_id, options, wait, dry_run, admitted, asked });
     let bulk = Bulk::new(context, body, ending, share);
     let chunks = unfold(bulk, |mut bulk| async move {
         let chunk = bulk.next_chunk().await?;
@@ -153,6 +157,9 @@ struct RequestContext {
     /// The time limit of each command.
     wait: Duration,
     dry_run: bool,
+    admitted: Option<Admitted>,
+    /// For the audit log, and for the rate of the caller.
+    asked: Asked,
 }
 
 /// A line, with the slot of its answer.
@@ -383,26 +390,61 @@ async fn carry_out(context: Arc<RequestContext>, line: QueuedLine) -> FinishedLi
         dry_run: context.dry_run,
         ..context.options.clone()
     };
-    let mut pause = RETRY_PAUSE;
-    let result = loop {
-        let result = attempt(&context.api, &aggregate, &command, body.clone(), options.clone()).await;
-        let is_overloaded = matches!(&result, Err(problem) if is_overloaded(problem));
-        if !is_overloaded || Instant::now() + pause >= deadline {
-            break result;
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(RETRY_PAUSE_MAX);
+    let result = match wait_for_turn(&context, deadline).await {
+        Ok(()) => attempts(&context, &aggregate, &command, &body, &options, deadline).await,
+        Err(problem) => Err(problem),
     };
+    if let Err(problem) = &result {
+        let line = format_args!("{}/{} {command}", aggregate.aggregate_type, aggregate.id);
+        context.api.audit.note_line(&context.asked, &line, problem);
+    }
     FinishedLine { slot, number, bytes, aggregate, key, result }
 }
 
+/// Carries out a command, and tries it again until the deadline while the server has no room for it.
+async fn attempts(
+    context: &RequestContext,
+    aggregate: &LineAggregate,
+    command: &str,
+    body: &Bytes,
+    options: &CommandOptions,
+    deadline: Instant,
+) -> Result<EncodedOutcome, Problem> {
+    let mut pause = RETRY_PAUSE;
+    loop {
+        let result = attempt(context, aggregate, command, body.clone(), options.clone()).await;
+        let is_overloaded = matches!(&result, Err(problem) if is_overloaded(problem));
+        if !is_overloaded || Instant::now() + pause >= deadline {
+            return result;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(RETRY_PAUSE_MAX);
+    }
+}
+
+/// Waits until the caller may send one more command: a bulk request is as fast as the rate of its caller.
+async fn wait_for_turn(context: &RequestContext, deadline: Instant) -> Result<(), Problem> {
+    loop {
+        let Err(problem) = context.api.rates.count_line(context.asked.arrival()) else {
+            return Ok(());
+        };
+        let pause = problem.pause().unwrap_or(RETRY_PAUSE_MAX);
+        if Instant::now() + pause >= deadline {
+            return Err(problem);
+        }
+        sleep(pause).await;
+    }
+}
+
 async fn attempt(
-    api: &Api,
+    RequestContext { api, admitted, .. }: &RequestContext,
     aggregate: &LineAggregate,
     command: &str,
     body: Bytes,
-    options: CommandOptions,
+    mut options: CommandOptions,
 ) -> Result<EncodedOutcome, Problem> {
+    let reach = api.access.check_command(admitted.as_ref(), &aggregate.aggregate_type, command)?;
+    options.only_own = reach == Reach::Own;
     let resource = api.resource(&aggregate.aggregate_type)?;
     resource.execute(resource.command(command)?, aggregate.id.clone(), body, options).await
 }

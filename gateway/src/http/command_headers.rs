@@ -1,4 +1,6 @@
-//! The headers of a command: its key, the required version, its time limit, its correlation.
+//! The headers of a command: its key, the required version, its time limit, its caller, its correlation.
+
+mod subject;
 
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ pub(super) fn options(headers: &HeaderMap, arrival: &Arrival, longest: Duration)
         key: key(headers)?,
         expected: expected(headers)?,
         deadline: Some(arrival.at + wait),
+        subject: subject::of(headers, arrival)?,
+        only_own: arrival.only_own().is_some(),
         correlation: correlation.to_str().ok().map(str::to_owned),
         traceparent: arrival.trace.as_ref().map(|trace| TraceParent::as_str(trace).to_owned()),
         ..CommandOptions::default()
@@ -124,13 +128,25 @@ fn quoted_version(tag: &str) -> Option<Expected> {
     Mark::parse(mark).map(|mark| Expected::Marked { version, mark })
 }
 
+/// Whether the client prefers the address of the outcome to waiting for it: `Prefer: respond-async` (RFC 7240, 4.1).
+pub(super) fn prefers_async(headers: &HeaderMap) -> bool {
+    preferences(headers).any(|(name, _)| name.eq_ignore_ascii_case("respond-async"))
+}
+
+/// The preferences of a request, each with its value. Parameters of preferences count as preferences.
+fn preferences(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split([',', ';'])).map(|preference| {
+        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+        (name.trim(), value.trim())
+    })
+}
+
 /// `Prefer: wait=N` in seconds (RFC 7240, 4.3). Other preferences are ignored, as the RFC allows.
 pub(super) fn wait(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
-    let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
-    for preference in values.flat_map(|value| value.split([',', ';'])) {
-        let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-        if name.trim().eq_ignore_ascii_case("wait") {
-            let value = value.trim().trim_matches('"');
+    for (name, value) in preferences(headers) {
+        if name.eq_ignore_ascii_case("wait") {
+            let value = value.trim_matches('"');
             let seconds = value
                 .parse::<u32>()
                 .map_err(|_| invalid("Prefer", format!("wait={value} is not a whole number of seconds")))?;
@@ -167,7 +183,13 @@ mod tests {
     const LONGEST: Duration = Duration::from_secs(30);
 
     fn arrival() -> Arrival {
-        Arrival { at: Instant::now(), request_id: HeaderValue::from_static("request-1"), trace: None }
+        Arrival {
+            at: Instant::now(),
+            request_id: HeaderValue::from_static("request-1"),
+            trace: None,
+            client: [192, 0, 2, 1].into(),
+            admitted: None,
+        }
     }
 
     fn options_of(headers: &[(&HeaderName, &str)]) -> Result<CommandOptions, Problem> {
@@ -231,6 +253,15 @@ mod tests {
         assert_eq!(seconds("return=minimal"), 30);
         assert!(options_of(&[(&PREFER, "wait=5s")]).is_err());
         assert!(options_of(&[(&PREFER, "wait")]).is_err());
+    }
+
+    #[test]
+    fn a_client_may_prefer_an_answer_before_the_command_is_carried_out() {
+        let prefers = |value| prefers_async(&HeaderMap::from_iter([(PREFER, HeaderValue::from_static(value))]));
+        assert!(
+            prefers("respond-async") && prefers("wait=5, Respond-Async") && prefers("return=minimal;respond-async")
+        );
+        assert!(!prefers("wait=5") && !prefers("respond-asynchronously") && !prefers_async(&HeaderMap::new()));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(super) struct Command {
     pub(super) variant: &'static str,
     /// Whether its body is an array, because its fields have no names.
     pub(super) is_array: bool,
+    /// Whether no client may send it.
+    is_internal: bool,
 }
 
 /// All commands of an aggregate type.
@@ -27,17 +29,30 @@ impl Commands {
     pub(super) fn of<A: Aggregate>(schemas: &VariantSchemas) -> Self {
         // The engine does not start if the command type is not an enum.
         let variants = variant_names::<A::Command>().unwrap_or_default();
-        let command = |variant| Command { variant, is_array: schemas.is_array(variant) };
+        let command = |variant| Command {
+            variant,
+            is_array: schemas.is_array(variant),
+            is_internal: A::INTERNAL_COMMANDS.contains(&variant),
+        };
         let commands = variants.iter().map(|variant| (kebab_case(variant), command(variant)));
         Self(commands.collect())
     }
 
-    /// Finds a command by its path segment.
+    /// Finds a command that clients may send by its path segment.
     pub(super) fn find(&self, aggregate: &str, segment: &str) -> Result<&Command, Problem> {
-        self.0.get(segment).ok_or_else(|| {
-            let known = self.0.keys().map(String::as_str);
-            unknown(&problem::UNKNOWN_COMMAND, &format!("{aggregate} has no command {segment:?}"), segment, known)
-        })
+        match self.0.get(segment) {
+            Some(command) if command.is_internal => Err(Problem::new(
+                &problem::INTERNAL_COMMAND,
+                format!("no client may send {segment:?} to {aggregate}: only the application itself sends it"),
+            )),
+            Some(command) => Ok(command),
+            None => {
+                let of_clients = self.0.iter().filter(|(_, command)| !command.is_internal);
+                let known = of_clients.map(|(segment, _)| segment.as_str());
+                let what = format!("{aggregate} has no command {segment:?}");
+                Err(unknown(&problem::UNKNOWN_COMMAND, &what, segment, known))
+            }
+        }
     }
 }
 

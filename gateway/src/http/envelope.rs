@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -10,11 +11,14 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::response::Response;
+use dormouse_kernel::AggregateId;
 use tokio::time::Instant;
 use tracing::{debug, error, info};
 use uuid::Uuid;
 
+use super::access::Admitted;
 use super::problem::{self, Problem};
+use super::resource::Resource;
 use super::trace::{TRACEPARENT, TraceParent};
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,25 +35,47 @@ pub(super) struct Arrival {
     pub(super) request_id: HeaderValue,
     /// The trace that the client sent.
     pub(super) trace: Option<TraceParent>,
+    /// The address of the client, which trusted proxies may have named.
+    pub(super) client: IpAddr,
+    /// Who sends the request. `None`: callers are not authenticated, or everybody may do this.
+    pub(super) admitted: Option<Admitted>,
 }
 
 impl Arrival {
+    /// Whether the client is a process of this machine.
+    pub(super) fn is_local(&self) -> bool {
+        self.client.is_loopback()
+    }
+
     /// The request's id as text. An id that is not text was not accepted.
     pub(super) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
+    }
+
+    /// The caller, if it may reach only its own.
+    pub(super) fn only_own(&self) -> Option<&str> {
+        self.admitted.as_ref().and_then(Admitted::only_own)
+    }
+
+    /// Whether the caller may reach an aggregate. One that does not exist is nobody's own.
+    pub(super) async fn may_reach(&self, resource: &dyn Resource, id: &AggregateId) -> Result<bool, Problem> {
+        match self.only_own() {
+            None => Ok(true),
+            Some(subject) => Ok(resource.is_of(id, subject).await?),
+        }
     }
 }
 
 /// Handles a request, and makes one response of the result, be it a response, a problem, a response that carries a
 /// problem, or a panic.
-pub(super) async fn answer<F>(head: Parts, handle: impl FnOnce(Arrival, Parts) -> F) -> Response
+pub(super) async fn answer<F>(head: Parts, client: IpAddr, handle: impl FnOnce(Arrival, Parts) -> F) -> Response
 where
     F: Future<Output = Result<Response, Problem>>,
 {
     let at = Instant::now();
     let (request_id, trace, answered_trace) = identify(&head.headers);
     let (method, uri) = (head.method.clone(), head.uri.clone());
-    let arrival = Arrival { at, request_id: request_id.clone(), trace };
+    let arrival = Arrival { at, request_id: request_id.clone(), trace, client, admitted: None };
     let handled = catch_panic(pin!(handle(arrival, head))).await;
     let (mut response, problem) = match handled {
         Ok(mut response) => {

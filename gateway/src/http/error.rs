@@ -1,4 +1,4 @@
-//! The one table that turns errors of the engine and of the projections into problems.
+//! The one table that turns errors of the engine, of the projections and of messaging into problems.
 //!
 //! 503 and 507 mean that nothing happened, so a retry is safe. 504 means that something may have happened. Facts that
 //! only an operator may see are written to the log, not to the client.
@@ -8,10 +8,13 @@ use std::time::Duration;
 use dormouse_engine::{CommandError, Expected, QueryError};
 use dormouse_journal::ReadError;
 use dormouse_kernel::Rejection;
+use dormouse_messaging::RequestError;
+use dormouse_messaging::store as queues;
 use dormouse_projections::{ControlError, QueryError as ListError, WaitError, store};
 
 use super::commands::unknown;
 use super::problem::{self, Problem};
+use crate::webhooks::WebhookError;
 
 /// The usual time until a commit ends, a mailbox gets shorter, or another node answers.
 const SOON: Duration = Duration::from_secs(1);
@@ -27,6 +30,7 @@ impl<R: Rejection> From<CommandError<R>> for Problem {
         let detail = error.to_string();
         match error {
             CommandError::Rejected(rejection) => Self::new(&problem::REJECTED, detail).with("code", rejection.code()),
+            CommandError::NotOwner => Self::new(&problem::FORBIDDEN, detail),
             CommandError::VersionMismatch { expected: Expected::Marked { version, .. }, actual }
                 if version == actual =>
             {
@@ -69,6 +73,9 @@ impl<R: Rejection> From<CommandError<R>> for Problem {
                 "the events of the command are too many, too large, or of a shape that cannot be stored",
             )
             .because(reason),
+            CommandError::Unsendable(_) => Self::new(&problem::UNSENDABLE, detail),
+            // Only a timer sends such a command.
+            CommandError::TimerReplaced => Self::new(&problem::INTERNAL, detail),
             // HTTP shows replies as they were stored, so this occurs only for callers inside the process.
             CommandError::ReplyUnreadable(reason) => Self::new(
                 &problem::INTERNAL,
@@ -157,6 +164,7 @@ impl From<ListError> for Problem {
             ListError::WrongKind { .. }
             | ListError::NoPrefix { .. }
             | ListError::SortedTwice { .. }
+            | ListError::Personal { .. }
             | ListError::TooMany { .. } => Self::new(&problem::INVALID_PARAMETER, detail),
             ListError::ForeignPlace => Self::new(&problem::FOREIGN_CURSOR, detail),
         }
@@ -197,6 +205,39 @@ impl From<ControlError> for Problem {
     }
 }
 
+impl From<queues::Error> for Problem {
+    fn from(error: queues::Error) -> Self {
+        let reason = error.to_string();
+        match error {
+            queues::Error::Fenced => Self::new(&problem::FENCED, reason).retry_after(SOON),
+            queues::Error::Storage(_) => {
+                Self::new(&problem::QUEUES_UNAVAILABLE, "the queues do not answer").retry_after(SOON).because(reason)
+            }
+        }
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RequestError::NoConsumer(_) => Self::new(&problem::UNKNOWN_LISTENER, detail),
+            // Only webhooks are removed, and no request names another consumer for that.
+            RequestError::NotRemovable(_) => Self::new(&problem::INTERNAL, detail),
+            RequestError::NoJob => {
+                Self::new(&problem::JOB_NOT_FOUND, "the listener has no such failed job: it is done, or was skipped")
+            }
+            RequestError::WrongState { .. } => Self::new(&problem::WRONG_JOB_STATE, detail),
+            RequestError::Store(error) => error.into(),
+            RequestError::NotRunning => Self::new(
+                &problem::LISTENER_NOT_RUNNING,
+                "the listener does not run: the server is stopping, or its log says why the listener has ended",
+            )
+            .retry_after(AFTER_RESTART),
+        }
+    }
+}
+
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         let reason = error.to_string();
@@ -213,6 +254,28 @@ impl From<dormouse_config::Error> for Problem {
         match error {
             dormouse_config::Error::NotLive { .. } => Self::new(&problem::NOT_LIVE, detail),
             _ => Self::new(&problem::INVALID_CONFIG, detail),
+        }
+    }
+}
+
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Self {
+        let detail = error.to_string();
+        match error {
+            WebhookError::Invalid { field, .. } => Self::new(&problem::INVALID_WEBHOOK, detail).with("field", field),
+            WebhookError::Unknown(_) => Self::new(&problem::UNKNOWN_WEBHOOK, detail),
+            WebhookError::NoDelivery(_) | WebhookError::OtherEvent { .. } => {
+                Self::new(&problem::UNKNOWN_DELIVERY, detail)
+            }
+            WebhookError::TooMany => Self::new(&problem::TOO_MANY_WEBHOOKS, detail),
+            WebhookError::Store(reason) => {
+                Self::new(&problem::QUEUES_UNAVAILABLE, "the queues do not answer, the change may have been made")
+                    .retry_after(SOON)
+                    .because(reason.to_string())
+            }
+            WebhookError::Journal(error) => error.into(),
+            WebhookError::Stopping => QueryError::Draining.into(),
+            WebhookError::NoRandomness | WebhookError::Unreadable(_) => Self::new(&problem::INTERNAL, detail),
         }
     }
 }
@@ -260,7 +323,7 @@ mod tests {
         type E = CommandError<NoFunds>;
         let secret = || "pg://db-7".to_owned();
         let seven = Duration::from_secs(7);
-        let table: [(E, u16, &str, Option<&str>); 17] = [
+        let table: [(E, u16, &str, Option<&str>); 18] = [
             (E::Rejected(NoFunds), 422, "rejected", None),
             (E::VersionMismatch { expected: Expected::Exists, actual: Version(0) }, 412, "version-mismatch", None),
             (E::KeyReused, 422, "key-reused", None),
@@ -278,6 +341,7 @@ mod tests {
             (E::Restarting { retry_after: seven }, 503, "restarting", Some("7")),
             (E::Quarantined { reason: secret() }, 503, "quarantined", None),
             (E::Unstorable(secret()), 500, "unstorable-events", None),
+            (E::Unsendable("x".to_owned()), 422, "unsendable", None),
         ];
         for (error, status, slug, retry_after) in table {
             let (found, again, body) = written(error).await;

@@ -5,7 +5,7 @@ use std::iter::once;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dormouse_kernel::{CodecError, Metadata, Position, RecordedEvent, decode};
+use dormouse_kernel::{CodecError, Metadata, NewEvent, Position, RecordedEvent, decode};
 use serde_json::{Map, Value, json};
 
 use super::budget::Share;
@@ -83,6 +83,14 @@ fn metadata_json(recorded: &RecordedEvent, metadata: Metadata) -> Value {
         shown.insert("command".to_owned(), shown_command);
     }
     Value::Object(shown)
+}
+
+/// The payload of a stored event, as it was written (not upcast).
+///
+/// # Errors
+/// If it is damaged.
+pub(crate) fn payload_json(event: &NewEvent) -> Result<Value, CodecError> {
+    json_of(&event.payload)
 }
 
 fn json_of(bytes: &[u8]) -> Result<Value, CodecError> {

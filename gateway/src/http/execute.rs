@@ -13,9 +13,9 @@ use super::command_headers::{self, PREFER};
 use super::commands::RESERVED_SEGMENTS;
 use super::envelope::Arrival;
 use super::problem::Problem;
-use super::{Api, body};
+use super::{Api, body, content};
 
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+pub(super) const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The address of a command: segments of a path, still percent-encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +55,34 @@ where
     let command = resource.command(address.command)?;
     let mut options = command_headers::options(&request.headers, arrival, api.command_timeout)?;
     options.dry_run = Parameters::of(&request.uri, &["dry_run"])?.flag("dry_run")?;
+    let asynchronous = api.operations.as_ref().filter(|operations| operations.are_wanted(&request.headers, &options));
+    if asynchronous.is_some() {
+        // The time for which the client waits does not bound that of the command.
+        options.deadline = None;
+    }
     let deadline = options.deadline.unwrap_or(arrival.at + api.command_timeout);
     let body = body::read(&request.headers, body, api.max_body, deadline).await?;
     if deadline <= Instant::now() {
         // There was no time, or reading the body took all of it. The engine has not seen the command, so nothing
         // happened.
         return Err(CommandError::<std::convert::Infallible>::Expired.into());
+    }
+    if let Some(operations) = asynchronous {
+        let to = resource.encode(command, id, &body)?;
+        if options.key.is_some() {
+            options.content = content::fingerprint(&body);
+        }
+        drop(body);
+        options.deadline = Some(deadline);
+        // Boxed, because every connection keeps room for the largest future of a request.
+        return Box::pin(async {
+            let (to, content) = resource.seal(to, options.content, options.subject.as_deref()).await?;
+            options.content = content;
+            let accepted = operations.request(to, options).await?;
+            failpoint::reach(Step::Responding);
+            operations.answer(api, arrival, &request.headers, &accepted).await
+        })
+        .await;
     }
     let mut response = resource.execute(command, id, body, options).await?.into_response();
     failpoint::reach(Step::Responding);

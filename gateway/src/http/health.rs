@@ -1,7 +1,9 @@
 //! `/health`: whether the process is alive, whether it is ready, and the status of each component.
 
 mod cache;
+mod modules;
 mod projections;
+mod queues;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +23,13 @@ use super::commands::unknown;
 use super::problem::{self, Problem};
 use super::{Api, json};
 pub(super) use projections::StallTimer;
+pub(super) use queues::ListenerStallTimers;
 
 /// How long the storage may take to report the end of its log. Probes give up after a second or two.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
-const COMPONENTS: [&str; 6] = ["aggregates", "cache", "database", "event-store", "projections", "runtime"];
+const COMPONENTS: [&str; 8] =
+    ["aggregates", "cache", "database", "event-store", "modules", "projections", "queues", "runtime"];
 
 /// Ordered from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +133,9 @@ impl Api {
             "cache" => self.cache(),
             "database" => self.database().await,
             "event-store" => self.event_store(),
+            "modules" => self.modules(),
             "projections" => self.projections().await,
+            "queues" => self.queues().await,
             "runtime" => self.runtime(),
             _ => return None,
         })

@@ -4,7 +4,7 @@ mod follow;
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use dormouse_engine::QueryError;
@@ -14,7 +14,9 @@ use follow::History;
 use tokio::time::Instant;
 
 use super::Api;
+use super::access::Admitted;
 use super::address::{Parameters, aggregate_id, invalid, segments};
+use super::envelope::Arrival;
 use super::event::events_page;
 use super::log::Filter;
 use super::problem::Problem;
@@ -22,14 +24,27 @@ use super::resource::Resource;
 use super::stream::{self, Start, VARY_ACCEPT, beyond_end, wants_stream};
 use super::token::Token;
 
-pub(super) async fn history(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn history(
+    State(api): State<Arc<Api>>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (request, _) = request.into_parts();
+    if arrival.only_own().is_some() {
+        let mut path = segments(&request.uri).skip(1);
+        let resource = api.resource(path.next().unwrap_or_default())?;
+        let id = aggregate_id(path.next().unwrap_or_default())?;
+        if !arrival.may_reach(resource, &id).await? {
+            return Err(QueryError::NotFound.into());
+        }
+    }
     let wants_stream = wants_stream(&request.headers);
-    let answer = if wants_stream { follow(&api, &request).await } else { page(&api, &request).await }?;
+    let answer =
+        if wants_stream { follow(&api, &request, arrival.admitted).await } else { page(&api, &request).await }?;
     Ok(([VARY_ACCEPT], answer).into_response())
 }
 
-async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
+async fn follow(api: &Api, request: &Parts, admitted: Option<Admitted>) -> Result<Response, Problem> {
     let mut path = segments(&request.uri).skip(1);
     let aggregate_type = path.next().unwrap_or_default();
     let resource = api.resource(aggregate_type)?;
@@ -50,7 +65,7 @@ async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
     };
     after.check((after.number > 0).then(|| event.chain.mark()))?;
     let history = History::follow(api.engine.journal(), aggregate, after, filter, api.catch_ups.clone());
-    Ok(stream::answer(history, permit))
+    Ok(stream::answer(history, permit, admitted))
 }
 
 async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {

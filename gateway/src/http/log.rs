@@ -6,7 +6,7 @@ mod follow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use dormouse_engine::QueryError;
@@ -18,7 +18,9 @@ pub(super) use filter::Filter;
 use follow::Log;
 
 use super::Api;
+use super::access::Admitted;
 use super::address::{Parameters, query_without};
+use super::envelope::Arrival;
 use super::event::events_page;
 use super::problem::{self, Problem};
 use super::stream::{self, Start, VARY_ACCEPT, beyond_end, wants_stream};
@@ -36,14 +38,21 @@ const SCAN_BYTES_MAX: usize = 64 << 20;
 /// The usual time until other clients have read their page.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-pub(super) async fn log(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn log(
+    State(api): State<Arc<Api>>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (request, _) = request.into_parts();
-    let answer =
-        if wants_stream(&request.headers) { follow(&api, &request).await } else { page(&api, &request).await }?;
+    let answer = if wants_stream(&request.headers) {
+        follow(&api, &request, arrival.admitted).await
+    } else {
+        page(&api, &request).await
+    }?;
     Ok(([VARY_ACCEPT], answer).into_response())
 }
 
-async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
+async fn follow(api: &Api, request: &Parts, admitted: Option<Admitted>) -> Result<Response, Problem> {
     let parameters = Parameters::of(&request.uri, &["after", "type", "event"])?;
     let filter = Filter::of(api, &parameters)?;
     let start = match Start::of_headers(&request.headers)? {
@@ -52,7 +61,7 @@ async fn follow(api: &Api, request: &Parts) -> Result<Response, Problem> {
     };
     let after = position(api, start).await?;
     let permit = api.streams.open()?;
-    Ok(stream::answer(Log::follow(api.engine.journal(), after, filter, api.catch_ups.clone()), permit))
+    Ok(stream::answer(Log::follow(api.engine.journal(), after, filter, api.catch_ups.clone()), permit, admitted))
 }
 
 async fn page(api: &Api, request: &Parts) -> Result<Response, Problem> {

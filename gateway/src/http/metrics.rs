@@ -16,7 +16,7 @@ const STREAMS: &str = "dormouse_streams_open";
 /// Gauge: the limit of open streams.
 const STREAMS_MAX: &str = "dormouse_streams_max";
 
-/// How long the journal may take to report its values: a scrape must not fail because of them.
+/// How long the stores may take to report their values: a scrape must not fail because of them.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn describe() {
@@ -26,10 +26,16 @@ pub(super) fn describe() {
 
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> impl IntoResponse {
     api.engine.sample_metrics();
-    if let Some(projections) = &api.projections {
-        // A gauge whose value arrives too late keeps its last value.
-        let _in_time = timeout(SAMPLE_TIMEOUT, projections.sample_metrics()).await.is_ok();
-    }
+    let sample = async {
+        let views = async {
+            if let Some(projections) = &api.projections {
+                projections.sample_metrics().await;
+            }
+        };
+        tokio::join!(views, api.messaging.sample_metrics());
+    };
+    // A gauge whose value arrives too late keeps its last value.
+    let _in_time = timeout(SAMPLE_TIMEOUT, sample).await.is_ok();
     gauge!(STREAMS).set(api.streams.open_now() as f64);
     gauge!(STREAMS_MAX).set(api.streams.max() as f64);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], api.metrics.render())

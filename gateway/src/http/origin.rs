@@ -11,14 +11,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, Uri, Version};
-use dormouse_config::HostName;
+use dormouse_config::{HostName, WebOrigin};
 
 use super::problem::{self, Problem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses a request that names no host or a wrong one, or that a page of another site sent.
-pub(super) fn check(request: &Parts, hosts: &[HostName]) -> Result<(), Problem> {
+/// Refuses a request that names no host or a wrong one, or that a page of another site sent, unless `origins` has it.
+pub(super) fn check(request: &Parts, hosts: &[HostName], origins: &[WebOrigin]) -> Result<(), Problem> {
     let Parts { method, uri, version, headers, .. } = request;
     let authority = named_authority(uri, *version, headers)?;
     if let Some(authority) = authority
@@ -31,7 +31,7 @@ pub(super) fn check(request: &Parts, hosts: &[HostName]) -> Result<(), Problem> 
         return Err(Problem::new(&problem::UNKNOWN_HOST, detail));
     }
     let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if is_safe || comes_from_here(headers, authority) {
+    if is_safe || comes_from_here(headers, authority) || comes_from(headers, origins) {
         return Ok(());
     }
     let detail = "a web page of another origin sent this request: it may read, but not change anything";
@@ -89,6 +89,12 @@ fn comes_from_here(headers: &HeaderMap, authority: Option<&str>) -> bool {
     page.zip(authority).is_some_and(|(page, authority)| page.eq_ignore_ascii_case(authority))
 }
 
+/// Whether a page of one of these origins sent it. Browsers name the origin with every request that changes something.
+fn comes_from(headers: &HeaderMap, origins: &[WebOrigin]) -> bool {
+    let Some(origin) = headers.get(ORIGIN).filter(|_| !origins.is_empty()) else { return false };
+    origins.iter().any(|known| known.as_str().as_bytes() == origin.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use axum::http::Request;
@@ -98,7 +104,12 @@ mod tests {
     fn checked(request: axum::http::request::Builder, hosts: &[&str]) -> Result<(), u16> {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let hosts: Vec<HostName> = hosts.iter().map(|name| name.parse().unwrap()).collect();
-        check(&parts, &hosts).map_err(|problem| problem.problem_type().status.as_u16())
+        check(&parts, &hosts, &[origin("https://app.example.org")])
+            .map_err(|problem| problem.problem_type().status.as_u16())
+    }
+
+    fn origin(text: &str) -> WebOrigin {
+        serde_json::from_value(text.into()).expect("this is an origin")
     }
 
     fn naming(host: &str, hosts: &[&str]) -> Result<(), u16> {
@@ -159,6 +170,18 @@ mod tests {
         assert_eq!(posted(&[("origin", "http://localhost:3000")]), Err(403));
         let read = Request::get("/health").header("host", "localhost").header("sec-fetch-site", "cross-site");
         assert_eq!(checked(read, &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_page_of_a_configured_origin_may_change_things() {
+        let site = ("sec-fetch-site", "cross-site");
+        assert_eq!(posted(&[site, ("origin", "https://app.example.org")]), Ok(()));
+        assert_eq!(posted(&[("origin", "https://app.example.org")]), Ok(()));
+        for other in
+            ["http://app.example.org", "https://app.example.org:444", "https://app.example.org.evil.net", "null"]
+        {
+            assert_eq!(posted(&[site, ("origin", other)]), Err(403), "{other}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::address::{Parameters, aggregate_id, decoded, segments};
 use super::command_headers::entity_tag;
+use super::envelope::Arrival;
 use super::messagepack::Json;
 use super::problem::{self, Problem};
 use super::token::Token;
@@ -28,8 +29,19 @@ pub(super) const DORMOUSE_POSITION: HeaderName = HeaderName::from_static("dormou
 /// The initial capacity of a body. Most commands need no second allocation.
 const TYPICAL_BYTES: usize = 256;
 
+/// The problem that no outcome is recorded under a key.
+pub(super) fn not_found() -> Problem {
+    let detail =
+        "no command with this key made events here: it did not take effect, made no events, or is still running";
+    Problem::new(&problem::COMMAND_NOT_FOUND, detail)
+}
+
 /// `GET /v1/commands/{type}/{id}/{key}`
-pub(super) async fn by_key(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn by_key(
+    State(api): State<Arc<Api>>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
     let mut path = segments(request.uri()).skip(2);
     let mut segment = || path.next().unwrap_or_default();
@@ -38,6 +50,9 @@ pub(super) async fn by_key(State(api): State<Arc<Api>>, request: Request) -> Res
     let refused = |detail: String| Problem::new(&problem::INVALID_COMMAND_KEY, detail);
     let key = decoded(segment()).map_err(|what| refused(format!("the command key {what}")))?;
     let key = CommandKey::new(key).map_err(|error| refused(error.to_string()))?;
+    if !arrival.may_reach(resource, &id).await? {
+        return Err(not_found());
+    }
     let mut response = resource.outcome(&id, &key).await?.into_response();
     // These headers describe the response to the command itself; this is another resource.
     response.headers_mut().remove(ETAG);
@@ -47,7 +62,7 @@ pub(super) async fn by_key(State(api): State<Arc<Api>>, request: Request) -> Res
 
 #[derive(Serialize)]
 struct OutcomeBody<'a, R> {
-    aggregate: &'static str,
+    aggregate: &'a str,
     id: &'a str,
     version: u64,
     position: Option<u64>,
@@ -103,7 +118,7 @@ pub(super) struct EncodedOutcome {
     /// The position of the last event.
     pub(super) position: Option<Position>,
     /// The mark of the history at that position; `None` if the command made no events.
-    mark: Option<Mark>,
+    pub(super) mark: Option<Mark>,
     /// The entity tag of the aggregate after the command.
     pub(super) tag: Option<HeaderValue>,
     /// Whether an earlier request with the same key carried the command out.
@@ -112,7 +127,7 @@ pub(super) struct EncodedOutcome {
 
 /// Encodes the outcome of a command.
 pub(super) fn encode_outcome<R: Serialize + DeserializeOwned>(
-    aggregate: &'static str,
+    aggregate: &str,
     outcome: Outcome<Reply<R>>,
 ) -> Result<EncodedOutcome, Problem> {
     let document = OutcomeBody {
@@ -129,6 +144,16 @@ pub(super) fn encode_outcome<R: Serialize + DeserializeOwned>(
     // The position of a command without events is the end of the log.
     let mark = outcome.mark.filter(|_| !outcome.events.is_empty());
     Ok(EncodedOutcome { body, position: outcome.position, mark, tag, repeated: outcome.repeated })
+}
+
+/// The same with a reply as it was stored.
+pub(super) fn encode_stored<R: Serialize + DeserializeOwned>(
+    aggregate: &str,
+    outcome: Outcome<Vec<u8>>,
+) -> Result<EncodedOutcome, Problem> {
+    let Outcome { id, version, mark, position, events, reply, repeated } = outcome;
+    let reply = Reply::<R>::Stored(reply);
+    encode_outcome(aggregate, Outcome { id, version, mark, position, events, reply, repeated })
 }
 
 impl EncodedOutcome {

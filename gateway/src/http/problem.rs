@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use dormouse_limits::Standing;
 use serde_json::{Map, Value, json};
 
 /// The media type of problems.
@@ -42,12 +43,20 @@ problem_types! {
     UNDECLARED_FIELD = BAD_REQUEST "undeclared-field" "The view declares no such field"
     FOREIGN_CURSOR = BAD_REQUEST "foreign-cursor" "The cursor is of another list"
     UNKNOWN_POSITION = BAD_REQUEST "unknown-position" "The journal has no such position"
+    INVALID_JOB_ID = BAD_REQUEST "invalid-job-id" "The id of the job is not valid"
     INVALID_CONFIG = BAD_REQUEST "invalid-config" "The changed configuration is not valid"
     NOT_LIVE = BAD_REQUEST "not-live" "This cannot be changed while the server runs"
+    INVALID_WEBHOOK = BAD_REQUEST "invalid-webhook" "The webhook is not valid"
     MALFORMED_JSON = BAD_REQUEST "malformed-json" "The body is not JSON"
     INVALID_BODY = BAD_REQUEST "invalid-body" "The body does not fit the command"
     UNKNOWN_FIELD = BAD_REQUEST "unknown-field" "The command has no such field"
     INCOMPLETE_BODY = BAD_REQUEST "incomplete-body" "The body did not arrive completely"
+    INVALID_PATH = BAD_REQUEST "invalid-path" "A part of the address is not valid"
+    UNAUTHENTICATED = UNAUTHORIZED "unauthenticated" "The caller is not known"
+    FORBIDDEN = FORBIDDEN "forbidden" "The caller may not do this"
+    SUBJECT_REFUSED = FORBIDDEN "subject-refused" "The client may not say who the caller is"
+    INTERNAL_COMMAND = FORBIDDEN "internal-command" "Clients may not send this command"
+    ADDRESS_REFUSED = FORBIDDEN "address-refused" "Operators do not use this address"
     CROSS_SITE = FORBIDDEN "cross-site" "A web page of another site sent this request"
     UNKNOWN_ROUTE = NOT_FOUND "unknown-route" "There is nothing at this address"
     UNKNOWN_AGGREGATE_TYPE = NOT_FOUND "unknown-aggregate-type" "There is no such aggregate type"
@@ -57,10 +66,18 @@ problem_types! {
     DOCUMENT_NOT_FOUND = NOT_FOUND "document-not-found" "The view has no such document"
     UNKNOWN_PROJECTION = NOT_FOUND "unknown-projection" "There is no such projection"
     NOT_PARKED = NOT_FOUND "not-parked" "No event of the aggregate is parked"
+    UNKNOWN_LISTENER = NOT_FOUND "unknown-listener" "There is no such listener"
+    JOB_NOT_FOUND = NOT_FOUND "job-not-found" "The listener has no such failed job"
+    UNKNOWN_WEBHOOK = NOT_FOUND "unknown-webhook" "There is no such webhook"
+    NO_DATA_KEYS = NOT_FOUND "no-data-keys" "The server has no keys for data at rest"
+    UNKNOWN_DELIVERY = NOT_FOUND "unknown-delivery" "There is no such delivery"
     UNKNOWN_HEALTH_COMPONENT = NOT_FOUND "unknown-health-component" "There is no such component"
     NOT_FOUND = NOT_FOUND "not-found" "There is no such aggregate"
     NO_SUCH_VERSION = NOT_FOUND "no-such-version" "The aggregate does not have that version"
     COMMAND_NOT_FOUND = NOT_FOUND "command-not-found" "No outcome is recorded under this key"
+    OPERATION_NOT_FOUND = NOT_FOUND "operation-not-found" "There is no such operation"
+    NO_TELEGRAM_BOT = NOT_FOUND "no-telegram-bot" "The server serves no Telegram bot"
+    NO_AUDIT_LOG = NOT_FOUND "no-audit-log" "The server keeps no audit log"
     NOT_QUARANTINED = NOT_FOUND "not-quarantined" "The aggregate is not quarantined"
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "This address does not take that method"
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The body did not arrive in time"
@@ -74,6 +91,9 @@ problem_types! {
     REBUILD_UNDER_WAY = CONFLICT "rebuild-under-way" "The view is being rebuilt already"
     NOT_AT_WORK = CONFLICT "projection-not-at-work" "The projection must be resumed first"
     NOT_FIRST = CONFLICT "not-first-parked" "Another event must be skipped first"
+    SWITCHED_BY_CONFIG = CONFLICT "switched-by-config" "The configuration switches the listener off"
+    WRONG_JOB_STATE = CONFLICT "wrong-job-state" "The job is in another state"
+    TOO_MANY_WEBHOOKS = CONFLICT "too-many-webhooks" "There are too many webhooks"
     VERSION_MISMATCH = PRECONDITION_FAILED "version-mismatch" "The aggregate has another version than required"
     TARGET_TOO_LONG = URI_TOO_LONG "target-too-long" "The address is too long"
     HEAD_TOO_LARGE = REQUEST_HEADER_FIELDS_TOO_LARGE "head-too-large" "The head of the request is too large"
@@ -83,7 +103,9 @@ problem_types! {
     UNKNOWN_HOST = MISDIRECTED_REQUEST "unknown-host" "This server does not have that name"
     REJECTED = UNPROCESSABLE_ENTITY "rejected" "The command was refused"
     KEY_REUSED = UNPROCESSABLE_ENTITY "key-reused" "This key was used for another command"
+    RATE_LIMITED = TOO_MANY_REQUESTS "rate-limited" "The caller has sent too many requests"
     AGGREGATE_OVERLOADED = TOO_MANY_REQUESTS "aggregate-overloaded" "Too many requests wait for this aggregate"
+    UNSENDABLE = UNPROCESSABLE_ENTITY "unsendable" "The command cannot send or schedule this"
     INTERNAL = INTERNAL_SERVER_ERROR "internal" "An internal error occurred"
     PANICKED = INTERNAL_SERVER_ERROR "aggregate-failed" "The aggregate failed while deciding"
     UNSTORABLE = INTERNAL_SERVER_ERROR "unstorable-events" "The command's events cannot be stored"
@@ -101,7 +123,12 @@ problem_types! {
     VIEW_STOPPED = SERVICE_UNAVAILABLE "view-stopped" "The view has stopped"
     VIEWS_UNAVAILABLE = SERVICE_UNAVAILABLE "views-unavailable" "The views do not answer"
     VIEW_DAMAGED = SERVICE_UNAVAILABLE "view-damaged" "The view is damaged and is being rebuilt"
+    QUEUES_UNAVAILABLE = SERVICE_UNAVAILABLE "queues-unavailable" "The queues do not answer"
+    LISTENER_NOT_RUNNING = SERVICE_UNAVAILABLE "listener-not-running" "The listener does not run"
     INTERRUPTED = SERVICE_UNAVAILABLE "interrupted" "The operation was interrupted"
+    KEYS_UNAVAILABLE = SERVICE_UNAVAILABLE "keys-unavailable" "The keys of the token's issuer are not available"
+    DATA_KEYS_UNAVAILABLE = SERVICE_UNAVAILABLE "data-keys-unavailable" "The keys of data at rest are not available"
+    AUDIT_UNAVAILABLE = SERVICE_UNAVAILABLE "audit-unavailable" "The audit log cannot be written"
     HELD_BACK = SERVICE_UNAVAILABLE "held-back" "An earlier command of the aggregate was not carried out"
     JOURNAL_FULL = INSUFFICIENT_STORAGE "journal-full" "The journal has no room"
     OUTCOME_UNKNOWN = GATEWAY_TIMEOUT "outcome-unknown" "The outcome of the command is not known"
@@ -123,11 +150,23 @@ struct Parts {
     retry_after: Option<Duration>,
     /// For the log only: it may name hosts, paths or code.
     cause: Option<String>,
+    /// How the client can prove who it is.
+    challenge: Option<String>,
+    /// What the caller may still send.
+    standing: Option<Standing>,
 }
 
 impl Problem {
     pub(super) fn new(problem_type: &'static ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
-        let parts = Parts { problem_type, detail: detail.into(), members: Map::new(), retry_after: None, cause: None };
+        let parts = Parts {
+            problem_type,
+            detail: detail.into(),
+            members: Map::new(),
+            retry_after: None,
+            cause: None,
+            challenge: None,
+            standing: None,
+        };
         Self(Box::new(parts))
     }
 
@@ -152,8 +191,41 @@ impl Problem {
         self
     }
 
+    /// Sets the challenge (`WWW-Authenticate`). It is visible ASCII.
+    #[must_use]
+    pub(super) fn challenge(mut self, challenge: String) -> Self {
+        self.0.challenge = Some(challenge);
+        self
+    }
+
+    /// Sets what the caller may still send.
+    #[must_use]
+    pub(super) fn standing(mut self, standing: Standing) -> Self {
+        self.0.standing = Some(standing);
+        self
+    }
+
+    /// The time after which a retry makes sense.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// What the caller may still send.
+    pub(super) fn known_standing(&self) -> Option<Standing> {
+        self.0.standing
+    }
+
     pub(super) const fn problem_type(&self) -> &'static ProblemType {
         self.0.problem_type
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// An extension member.
+    pub(super) fn member(&self, name: &str) -> Option<&Value> {
+        self.0.members.get(name)
     }
 
     pub(super) fn cause(&self) -> Option<&str> {
@@ -167,6 +239,14 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         headers.insert(CONTENT_LENGTH, body.len().into());
+        let challenge = self.0.challenge.and_then(|challenge| HeaderValue::try_from(challenge).ok());
+        if problem_type.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, 15.5.2, demands a challenge. While callers are not authenticated, the scheme is the name of the
+            // header that answers it.
+            headers.insert(WWW_AUTHENTICATE, challenge.unwrap_or(HeaderValue::from_static("Dormouse-Subject")));
+        } else if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
         if let Some(seconds) = seconds {
             headers.insert(RETRY_AFTER, seconds.into());
         }

@@ -27,6 +27,12 @@ pub(crate) fn in_place_of(answer: &[u8]) -> Option<Vec<u8>> {
     if is_ours { None } else { Some(written(&problem)) }
 }
 
+/// The whole response to a request without encryption, where connections are encrypted.
+pub(crate) fn of_plain_http() -> Vec<u8> {
+    let detail = "this server answers encrypted requests only: use an address that begins with https://";
+    written(&Problem::new(&problem::MALFORMED_REQUEST, detail))
+}
+
 fn written(problem: &Problem) -> Vec<u8> {
     let id = Uuid::new_v4().to_string();
     let (status, body) = (problem.problem_type().status, problem.body(&id));

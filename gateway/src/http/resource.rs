@@ -7,9 +7,11 @@ use std::pin::Pin;
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use dormouse_engine::{Aggregates, CommandOptions, QueryError, SnapshotVerification};
+use dormouse_engine::{Aggregates, CommandOptions, Outcome, QueryError, SnapshotVerification};
 use dormouse_journal::{AsOf, Page, PageLimit};
-use dormouse_kernel::{Aggregate, AggregateId, CommandKey, EventSelection, Version, variant_names};
+use dormouse_kernel::{
+    AddressedCommand, Aggregate, AggregateId, CommandKey, EventSelection, Fingerprint, Version, variant_names,
+};
 
 use super::commands::{Command, Commands};
 use super::outcome::EncodedOutcome;
@@ -39,6 +41,23 @@ pub(super) trait Resource: Send + Sync {
         options: CommandOptions,
     ) -> HandlerFuture<'a, Result<EncodedOutcome, Problem>>;
 
+    /// Decodes a command, and encodes it for the aggregate that shall decide it later.
+    fn encode(&self, command: &Command, id: AggregateId, body: &[u8]) -> Result<AddressedCommand, Problem>;
+
+    /// Seals the personal values of a command that is stored, and the fingerprint of what its sender wrote.
+    fn seal<'a>(
+        &'a self,
+        command: AddressedCommand,
+        content: Option<Fingerprint>,
+        sender: Option<&'a str>,
+    ) -> HandlerFuture<'a, Result<(AddressedCommand, Option<Fingerprint>), QueryError>>;
+
+    /// Opens the reply to such a command.
+    fn open_reply<'a>(&'a self, id: &'a AggregateId, reply: Vec<u8>) -> HandlerFuture<'a, Result<Vec<u8>, QueryError>>;
+
+    /// Encodes the outcome of a command that was carried out before, with its reply as it was stored.
+    fn encode_stored(&self, outcome: Outcome<Vec<u8>>) -> Result<EncodedOutcome, Problem>;
+
     /// The outcome of an earlier command.
     fn outcome<'a>(
         &'a self,
@@ -53,6 +72,9 @@ pub(super) trait Resource: Send + Sync {
         as_of: AsOf,
         headers: &'a HeaderMap,
     ) -> HandlerFuture<'a, Result<Response, Problem>>;
+
+    /// Whether an aggregate exists and belongs to this subject now.
+    fn is_of<'a>(&'a self, id: &'a AggregateId, subject: &'a str) -> HandlerFuture<'a, Result<bool, QueryError>>;
 
     /// Compares the snapshots of an aggregate with the states that its events lead to.
     fn verify_snapshots<'a>(
@@ -105,6 +127,30 @@ impl<A: Aggregate> Resource for TypedResource<A> {
         })
     }
 
+    fn encode(&self, command: &Command, id: AggregateId, body: &[u8]) -> Result<AddressedCommand, Problem> {
+        let decoded = decode::command::<A::Command>(command.variant, command.is_array, body)?;
+        AddressedCommand::new::<A>(id, &decoded).map_err(|error| {
+            Problem::new(&problem::UNSTORABLE, "the command cannot be stored").because(error.to_string())
+        })
+    }
+
+    fn seal<'a>(
+        &'a self,
+        command: AddressedCommand,
+        content: Option<Fingerprint>,
+        sender: Option<&'a str>,
+    ) -> HandlerFuture<'a, Result<(AddressedCommand, Option<Fingerprint>), QueryError>> {
+        Box::pin(self.aggregates.sealed_command(command, content, sender))
+    }
+
+    fn open_reply<'a>(&'a self, id: &'a AggregateId, reply: Vec<u8>) -> HandlerFuture<'a, Result<Vec<u8>, QueryError>> {
+        Box::pin(self.aggregates.opened_reply(id, reply))
+    }
+
+    fn encode_stored(&self, outcome: Outcome<Vec<u8>>) -> Result<EncodedOutcome, Problem> {
+        outcome::encode_stored::<A::Reply>(A::TYPE, outcome)
+    }
+
     fn outcome<'a>(
         &'a self,
         id: &'a AggregateId,
@@ -112,13 +158,7 @@ impl<A: Aggregate> Resource for TypedResource<A> {
     ) -> HandlerFuture<'a, Result<EncodedOutcome, Problem>> {
         Box::pin(async move {
             let recorded = self.aggregates.outcome_as_given(id, key).await?;
-            let recorded = recorded.ok_or_else(|| {
-                Problem::new(
-                    &problem::COMMAND_NOT_FOUND,
-                    "no command with this key made events here: it did not take effect, made no events, or is still \
-                     running",
-                )
-            })?;
+            let recorded = recorded.ok_or_else(outcome::not_found)?;
             outcome::encode_outcome(A::TYPE, recorded)
         })
     }
@@ -135,6 +175,16 @@ impl<A: Aggregate> Resource for TypedResource<A> {
                 past => self.aggregates.state_as_of(id, past).await?,
             };
             state::answer(A::TYPE, id, &state, headers)
+        })
+    }
+
+    fn is_of<'a>(&'a self, id: &'a AggregateId, subject: &'a str) -> HandlerFuture<'a, Result<bool, QueryError>> {
+        Box::pin(async move {
+            match self.aggregates.state(id).await {
+                Ok(found) => Ok(found.state.owner(id) == Some(subject)),
+                Err(QueryError::NotFound) => Ok(false),
+                Err(error) => Err(error),
+            }
         })
     }
 

@@ -1,5 +1,7 @@
 //! JSON Schemas of commands and replies, as OpenAPI wants them.
 
+use std::collections::HashSet;
+
 use dormouse_kernel::variant_names;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -64,6 +66,34 @@ pub(super) fn definitions(generator: &mut SchemaGenerator) -> Map<String, Value>
     generator.take_definitions(true)
 }
 
+/// Keeps the definitions that these paths refer to, directly or through others: those that only internal commands use
+/// are none of a client's business.
+pub(super) fn keep_referenced(paths: &Map<String, Value>, definitions: &mut Map<String, Value>) {
+    let (mut referenced, mut open) = (HashSet::new(), Vec::new());
+    paths.values().for_each(|path| references(path, &mut open));
+    while let Some(name) = open.pop() {
+        if let Some(definition) = definitions.get(&name)
+            && referenced.insert(name)
+        {
+            references(definition, &mut open);
+        }
+    }
+    definitions.retain(|name, _| referenced.contains(name));
+}
+
+/// Adds the names of the definitions that a part of the document refers to.
+fn references(part: &Value, names: &mut Vec<String>) {
+    match part {
+        Value::Array(items) => items.iter().for_each(|item| references(item, names)),
+        Value::Object(members) => {
+            let path = members.get("$ref").and_then(Value::as_str);
+            names.extend(path.and_then(|path| path.rsplit('/').next()).map(str::to_owned));
+            members.values().for_each(|member| references(member, names));
+        }
+        _ => {}
+    }
+}
+
 /// Writes enumerations as `enum`, everywhere in a document. For values with descriptions of their own, schemars writes
 /// `oneOf` of `const`, which client generators do not recognize. The descriptions are added to that of the whole.
 pub(super) fn plain_enumerations(document: &mut Value) {
@@ -110,8 +140,18 @@ fn constants(schema: &Map<String, Value>) -> Option<Vec<(String, Option<String>)
     Some(values.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
+/// The depth of examples: references and lists count as well. A type that contains itself ends there.
+const EXAMPLE_DEPTH: u8 = 10;
+
+/// The most elements of a list in an example.
+const EXAMPLE_ITEMS: usize = 8;
+
 /// A value that roughly fits a schema, as a first attempt at a command.
-pub(super) fn example(schema: &Value, components: &Map<String, Value>, depth: u8) -> Value {
+pub(super) fn example(schema: &Value, components: &Map<String, Value>) -> Value {
+    example_to_depth(schema, components, EXAMPLE_DEPTH)
+}
+
+fn example_to_depth(schema: &Value, components: &Map<String, Value>, depth: u8) -> Value {
     let known = ["default", "const"].iter().find_map(|key| schema.get(key));
     let listed = ["examples", "enum"].iter().find_map(|key| schema[key].get(0));
     if let Some(value) = known.or(listed) {
@@ -120,7 +160,7 @@ pub(super) fn example(schema: &Value, components: &Map<String, Value>, depth: u8
     if depth == 0 {
         return Value::Null;
     }
-    let inner = |schema: &Value| example(schema, components, depth - 1);
+    let inner = |schema: &Value| example_to_depth(schema, components, depth - 1);
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
         return components.get(name).map_or(Value::Null, inner);
     }
@@ -136,7 +176,10 @@ pub(super) fn example(schema: &Value, components: &Map<String, Value>, depth: u8
         }
         Some("array") => match schema["prefixItems"].as_array() {
             Some(items) => items.iter().map(inner).collect(),
-            None => json!([inner(&schema["items"])]),
+            None => {
+                let fewest = schema["minItems"].as_u64().and_then(|items| usize::try_from(items).ok()).unwrap_or(1);
+                vec![inner(&schema["items"]); fewest.clamp(1, EXAMPLE_ITEMS)].into()
+            }
         },
         Some("string") => match schema["format"].as_str() {
             Some("uuid") => json!("00000000-0000-4000-8000-000000000000"),

@@ -3,26 +3,35 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
-use dormouse_engine::VersionedState;
+use dormouse_engine::{QueryError, VersionedState};
 use dormouse_journal::AsOf;
 use dormouse_kernel::{AggregateId, Timestamp, Version};
 use serde::Serialize;
 
 use super::address::{Parameters, aggregate_id, invalid, segments};
 use super::command_headers::{client_has, entity_tag};
+use super::envelope::Arrival;
 use super::problem::{self, Problem};
 use super::{Api, JSON};
 
-pub(super) async fn state(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn state(
+    State(api): State<Arc<Api>>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Result<Response, Problem> {
     let mut path = segments(request.uri()).skip(1);
     let mut segment = || path.next().unwrap_or_default();
     let resource = api.resource(segment())?;
     let id = aggregate_id(segment())?;
     let as_of = as_of(&Parameters::of(request.uri(), &["version", "at"])?)?;
+    // Also for a state of the past, the present owner counts.
+    if !arrival.may_reach(resource, &id).await? {
+        return Err(QueryError::NotFound.into());
+    }
     resource.state(&id, as_of, request.headers()).await
 }
 

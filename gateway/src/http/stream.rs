@@ -40,6 +40,7 @@ use permits::StreamPermit;
 pub(crate) use permits::Streams;
 pub(super) use start::{Start, beyond_end};
 
+use super::access::Admitted;
 use super::budget::Share;
 use super::chunks::CHUNK_BYTES;
 use super::event::event_json;
@@ -83,11 +84,22 @@ pub(super) trait Source: Send + 'static {
 }
 
 /// The response with a stream of everything that `source` has.
-pub(super) fn answer(source: impl Source, permit: StreamPermit) -> Response {
+///
+/// The stream ends when the token or key of its caller stops counting.
+pub(super) fn answer(source: impl Source, permit: StreamPermit, admitted: Option<Admitted>) -> Response {
     let due = Instant::now();
     let page = Vec::new().into_iter();
-    let stream =
-        Stream { source, permit, page, unsent: Bytes::new(), share: None, waiting_share: None, sent_id: None, due };
+    let stream = Stream {
+        source,
+        permit,
+        admitted,
+        page,
+        unsent: Bytes::new(),
+        share: None,
+        waiting_share: None,
+        sent_id: None,
+        due,
+    };
     let chunks = unfold(stream, |mut stream| async move {
         let chunk = stream.next_chunk().await?;
         Some((Ok::<_, Infallible>(chunk), stream))
@@ -104,6 +116,8 @@ pub(super) fn answer(source: impl Source, permit: StreamPermit) -> Response {
 struct Stream<S> {
     source: S,
     permit: StreamPermit,
+    /// `None`: callers are not authenticated.
+    admitted: Option<Admitted>,
     page: vec::IntoIter<RecordedEvent>,
     /// The rest of the message that is being sent.
     unsent: Bytes,
@@ -132,17 +146,22 @@ impl<S: Source> Stream<S> {
 
     /// The next message; `None` at the end of the stream.
     async fn message(&mut self) -> Option<String> {
-        if self.permit.is_ending() {
+        if self.permit.is_ending() || self.has_no_caller() {
             return None;
         }
         let message = match self.page.next() {
             Some(event) => self.show(&event),
             // The start id: a client that is cut off before the first event resumes at the same place.
             None if self.sent_id.is_none() => self.show_id(),
-            None => self.next_page().await?,
+            // That may have taken until the next heartbeat.
+            None => self.next_page().await.filter(|_| !self.has_no_caller())?,
         };
         self.due = Instant::now() + self.permit.heartbeat();
         Some(message)
+    }
+
+    fn has_no_caller(&self) -> bool {
+        self.admitted.as_ref().is_some_and(|admitted| !admitted.still_counts())
     }
 
     /// The first message of the next page, or a heartbeat.

@@ -2,7 +2,10 @@
 
 mod admin_cache;
 mod admin_config;
+mod admin_failed;
+mod admin_listeners;
 mod admin_projections;
+mod audit;
 mod bulk;
 mod catching_up;
 mod commands;
@@ -10,7 +13,9 @@ mod failures;
 mod following;
 mod former_events;
 mod headers;
+mod letters;
 mod operations;
+mod queues_health;
 mod read_models;
 mod reading;
 mod snapshots;

@@ -6,12 +6,13 @@
 //! 9.6).
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::{Bytes, HttpBody};
+use axum::BoxError;
+use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::timeout;
@@ -26,6 +27,79 @@ const DISCARD_TIMEOUT: Duration = Duration::from_millis(200);
 pub(super) struct TrackedBody<B> {
     body: B,
     is_read: Arc<AtomicBool>,
+}
+
+/// The body of a request, while the request is answered.
+pub(super) enum RequestBody<B> {
+    /// Nobody needs it, or a command's handler reads it.
+    Kept(TrackedBody<B>),
+    /// A routed handler has it. When the handler drops it, it comes back.
+    Lent(Returned<B>),
+}
+
+/// Where a body comes back to.
+type Returned<B> = Arc<Mutex<Option<TrackedBody<B>>>>;
+
+impl<B> RequestBody<B>
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BoxError>,
+{
+    /// The body, unless a handler has it.
+    pub(super) const fn kept(&mut self) -> Option<&mut TrackedBody<B>> {
+        match self {
+            Self::Kept(body) => Some(body),
+            Self::Lent(_) => None,
+        }
+    }
+
+    /// Gives the body to a handler.
+    pub(super) fn lend(&mut self) -> Body {
+        let returned = Returned::default();
+        match std::mem::replace(self, Self::Lent(Arc::clone(&returned))) {
+            Self::Kept(body) => Body::new(LentBody { body: Some(body), returned }),
+            Self::Lent(_) => Body::empty(),
+        }
+    }
+
+    /// The body once the request is answered. `None` if a handler goes on reading it.
+    pub(super) fn take_back(self) -> Option<TrackedBody<B>> {
+        match self {
+            Self::Kept(body) => Some(body),
+            Self::Lent(returned) => returned.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        }
+    }
+}
+
+/// A body in the hands of a handler.
+struct LentBody<B> {
+    /// `None` only while it is dropped.
+    body: Option<TrackedBody<B>>,
+    returned: Returned<B>,
+}
+
+impl<B> Drop for LentBody<B> {
+    fn drop(&mut self) {
+        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = self.body.take();
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for LentBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        Poll::Ready(ready!(Pin::new(body).poll_frame(context)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
 }
 
 /// Knows whether a [`TrackedBody`] was read to its end.

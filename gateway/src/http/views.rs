@@ -10,6 +10,7 @@ pub(super) mod document;
 mod filters;
 mod freshness;
 pub(super) mod list;
+mod own;
 mod selection;
 mod shape;
 
@@ -70,11 +71,13 @@ struct QueryType {
 }
 
 impl Views {
-    /// The views of `projections`. `shapes` has the schemas of their documents.
+    /// The views of `projections`. `shapes` has the schemas of their documents. `knows_callers`: callers are
+    /// authenticated.
     pub(super) fn new(
         config: &Config,
         projections: Option<&Projections>,
         mut shapes: BTreeMap<&'static str, Shape>,
+        knows_callers: bool,
     ) -> Self {
         let readers = projections.into_iter().flat_map(Projections::readers);
         let served = readers.map(|reader| {
@@ -91,7 +94,7 @@ impl Views {
             projections: projections.cloned(),
             served: served.collect(),
             slow_after: config.views.slow_after,
-            cache_control: answer::cache_control(config.views.max_age),
+            cache_control: answer::cache_control(config.views.max_age, knows_callers),
             wait_max: config.views.wait_timeout,
             wait_deadline: request_timeout.saturating_sub(freshness::margin(request_timeout)),
             stalled_after: config.projections.stalled_after,

@@ -1,6 +1,7 @@
 //! Accepting connections. No error ends the loop.
 
 use std::io::{self, ErrorKind};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -10,12 +11,12 @@ use tracing::{debug, warn};
 /// processor. A connection that ends meanwhile ends the pause, too.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Waits for the next connection. No error is fatal: the process may have no file descriptor now and some a moment
-/// later.
-pub(super) async fn accept(listener: &TcpListener) -> TcpStream {
+/// Waits for the next connection, and the address of its client. No error is fatal: the process may have no file
+/// descriptor now and some a moment later.
+pub(super) async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => return (stream, peer.ip()),
             Err(error) if concerns_one_connection(&error) => {
                 debug!(%error, "a connection ended before it was accepted")
             }

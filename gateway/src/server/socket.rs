@@ -14,17 +14,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 use super::limits;
+use super::stream::Stream;
 use crate::http::refusal;
 
 /// Bytes that are read at once to be thrown away.
 const DISCARD_BYTES: usize = 16 << 10;
 
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     write_timeout: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -42,10 +42,7 @@ struct Lingering {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, write_timeout: Duration) -> Self {
-        // A response is written in one go, so Nagle's algorithm would only delay it. If the socket refuses the option
-        // it is broken, and its next use fails.
-        let _gone = stream.set_nodelay(true);
+    pub(super) fn new(stream: Stream, write_timeout: Duration) -> Self {
         let lingers = Arc::default();
         Self { stream, write_timeout, stalled: None, replacement: Vec::new(), lingers, lingering: None }
     }

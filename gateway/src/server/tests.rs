@@ -1,6 +1,7 @@
 //! The server's limits and its shutdown, as a client sees them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::routing::get;
@@ -12,23 +13,27 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
 
-use super::{EndlessBody, Options, serve};
+use super::{EndlessBody, Options, Tls, serve};
 
-const SOON: Duration = Duration::from_secs(10);
+pub(super) const SOON: Duration = Duration::from_secs(10);
 const A_WHILE: Duration = Duration::from_millis(300);
 
 /// Longer than any test runs: what ends before this did not wait for it.
 const FOREVER: Duration = Duration::from_secs(3600);
 
-struct Serving {
-    address: SocketAddr,
+pub(super) struct Serving {
+    pub(super) address: SocketAddr,
     shutdown: oneshot::Sender<Instant>,
     task: JoinHandle<()>,
 }
 
 impl Serving {
-    /// `/` answers at once, `/slow` after a while, `/large` and `/stream` with a large body, `/never` never.
     async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::encrypted(None, change).await
+    }
+
+    /// `/` answers at once, `/slow` after a while, `/large` and `/stream` with a large body, `/never` never.
+    pub(super) async fn encrypted(tls: Option<Arc<Tls>>, change: impl FnOnce(&mut Options)) -> Self {
         let router = Router::new()
             .route("/", get(async || "here"))
             .route(
@@ -46,11 +51,11 @@ impl Serving {
         let mut options = Options { max_connections: 100, header_timeout: SOON * 2, write_timeout: SOON * 2 };
         change(&mut options);
         let (shutdown, deadline) = oneshot::channel();
-        let answer = move |request| {
+        let answer = move |request, _| {
             let routed = router.clone().oneshot(request);
             async { routed.await.unwrap() }
         };
-        let task = tokio::spawn(serve(listener, answer, options, deadline));
+        let task = tokio::spawn(serve(listener, tls, answer, options, deadline));
         Self { address, shutdown, task }
     }
 

@@ -6,18 +6,17 @@ use tempfile::TempDir;
 
 use super::{Ended, SOON, restock, run, server_in};
 
-/// A server with a view that was read twice.
+/// A server with a view whose only document is cached. While the commit that writes the document is not yet reported,
+/// readers see the document and the cache does not keep it.
 fn server_that_is_read() -> (TempDir, Server) {
     let directory = TempDir::new().unwrap();
     let server = server_in(directory.path()).start();
     restock(&server, 1);
     let client = server.client();
     let started = std::time::Instant::now();
-    while client.get("/v1/views/inventory/SKU-1").unwrap().status != 200 {
-        assert!(started.elapsed() < SOON, "the view does not catch up");
+    while client.get("/v1/views/inventory/SKU-1").unwrap().status != 200 || entries(&server) != 1 {
+        assert!(started.elapsed() < SOON, "the document of the view is not cached");
     }
-    // From now on the result is cached, whatever happened before.
-    assert_eq!(client.get("/v1/views/inventory/SKU-1").unwrap().status, 200);
     (directory, server)
 }
 
@@ -44,7 +43,6 @@ fn the_cache_is_shown_and_cleared() {
     assert!(brief.starts_with("VIEW") && brief.lines().count() == 3, "{brief}");
     let detailed = output_of(&server, &["cache", "stats", "--detailed"]);
     assert!(detailed.lines().any(|line| line.starts_with("inventory ")), "{detailed}");
-    assert_eq!(entries(&server), 1);
     assert_eq!(output_of(&server, &["cache", "clear", "orders"]), "0 entries dropped\n");
     assert_eq!(output_of(&server, &["cache", "clear", "inventory"]), "1 entries dropped\n");
     assert_eq!((entries(&server), output_of(&server, &["cache", "clear"])), (0, "0 entries dropped\n".to_owned()));

@@ -8,8 +8,27 @@ use tempfile::TempDir;
 
 use super::{closed_pipe, command, ended, printed, restock, run_in, server_in};
 
-const COMMANDS: [&str; 9] =
-    ["serve", "config", "events", "import", "projections", "cache", "snapshots", "migrate", "completions"];
+const COMMANDS: [&str; 19] = [
+    "serve",
+    "config",
+    "events",
+    "import",
+    "projections",
+    "listeners",
+    "queues",
+    "failed",
+    "timers",
+    "cache",
+    "snapshots",
+    "webhooks",
+    "auth",
+    "keys",
+    "audit",
+    "encryption",
+    "forget",
+    "migrate",
+    "completions",
+];
 
 #[test]
 fn help_lists_every_command_with_examples() {
@@ -84,7 +103,7 @@ fn config_print_has_rows_for_programs() {
 
 #[test]
 fn config_check_says_ok() {
-    assert_eq!(printed(&["config", "check", "--profile", "enterprise"]), "ok\n");
+    assert_eq!(printed(&["config", "check", "--profile", "enterprise", "--set", "auth.required=false"]), "ok\n");
 }
 
 #[test]

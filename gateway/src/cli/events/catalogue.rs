@@ -8,7 +8,7 @@ use crate::cli::output;
 use crate::cli::remote::{Connection, Remote, segment};
 use crate::cli::table::Table;
 
-/// Lists every event type, with its version and the projections that read it
+/// Lists every event type, with its version and the projections, reactors and handlers that read it
 ///
 /// FORMER NAMES are names that stored events may still have: code has renamed these events since. With --json, each
 /// event has its JSON Schema as well.

@@ -1,10 +1,11 @@
-//! `/admin/catalogue`: every event type of the application, and the projections that read it.
+//! `/admin/catalogue`: every event type of the application, and the projections, reactors and handlers that read it.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use dormouse_kernel::{Aggregate, EventCodec, is_same_variant};
+use dormouse_messaging::{ConsumerInfo, ConsumerKind};
 use dormouse_projections::{Definition, Projection};
 use schemars::SchemaGenerator;
 
@@ -60,13 +61,21 @@ impl CatalogueBuilder {
         self.projections.push((P::NAME, definition.sources().to_vec()));
     }
 
-    /// The events, sorted by type and in the order of their enum, with their consumers sorted by name.
-    pub(in crate::http) fn build(mut self) -> Catalogue {
+    /// The events, sorted by type and in the order of their enum, with their consumers: the projections and then the
+    /// `listeners`, both sorted by name.
+    pub(in crate::http) fn build(mut self, mut listeners: Vec<ConsumerInfo>) -> Catalogue {
+        // The others deliver messages and timers, and read no events of the application.
+        listeners.retain(|info| !matches!(info.kind, ConsumerKind::Messages | ConsumerKind::Timers));
+        listeners.sort_by(|one, other| one.name.cmp(&other.name));
         self.projections.sort_unstable();
         self.events.sort_by(|one, other| one.aggregate.cmp(&other.aggregate));
         for event in &mut self.events {
-            let readers = self.projections.iter().filter(|(_, sources)| sources.contains(&event.aggregate.as_str()));
-            event.consumers = readers.map(|(name, _)| Consumer::projection(name)).collect();
+            let aggregate = event.aggregate.as_str();
+            let readers = self.projections.iter().filter(|(_, sources)| sources.contains(&aggregate));
+            let listeners =
+                listeners.iter().filter(|info| info.sources.is_empty() || info.sources.contains(&aggregate));
+            let readers = readers.map(|(name, _)| Consumer::projection(name));
+            event.consumers = readers.chain(listeners.map(Consumer::listener)).collect();
         }
         Catalogue { events: self.events, definitions: schema::definitions(&mut self.generator) }
     }

@@ -14,9 +14,6 @@ const STREAM: &str = "Each message has an id, and as its data an event as on pag
 /// Statuses of problems that any request can get before it is routed.
 const ALWAYS: [u16; 3] = [414, 421, 431];
 
-/// The depth of examples. Deeper ones do not help.
-const EXAMPLE_DEPTH: u8 = 6;
-
 /// Adds the paths of an aggregate type.
 pub(super) fn add_aggregate(
     described: &AggregateDescription,
@@ -37,7 +34,9 @@ pub(super) fn add_aggregate(
 pub(super) fn add_common(paths: &mut Map<String, Value>) {
     paths.insert("/v1/events".to_owned(), json!({ "get": log() }));
     paths.insert(bulk::PATH.to_owned(), json!({ "post": many_commands() }));
+    paths.insert("/v1/operations/{operation}".to_owned(), json!({ "get": operation() }));
     paths.insert("/v1/views".to_owned(), views::overview());
+    paths.insert("/v1/auth/telegram".to_owned(), json!({ "post": telegram() }));
     add_health(paths);
     admin::add(paths);
     let text = |id: &str, summary: &str, media_type: &str| {
@@ -57,22 +56,36 @@ pub(super) fn add_common(paths: &mut Map<String, Value>) {
 fn command(described: &AggregateDescription, segment: &str, fields: &Value, components: &Map<String, Value>) -> Value {
     let name = described.name;
     let is_needed = fields["type"] != "object" || fields["required"].get(0).is_some();
-    let body = json!({"schema": fields, "example": example(fields, components, EXAMPLE_DEPTH)});
+    let body = json!({"schema": fields, "example": example(fields, components)});
     let mut command = json!({
         "operationId": format!("{name}.{segment}"),
         "summary": format!("{segment} ({name})"),
         "tags": [name],
         "parameters": parameters(&["id", "dry_run", "Idempotency-Key", "If-Match", "If-None-Match", "Prefer",
-                                   "X-Request-Id", "X-Correlation-Id", "traceparent"]),
+                                   "Dormouse-Subject", "X-Request-Id", "X-Correlation-Id", "traceparent"]),
         "requestBody": {"required": is_needed, "content": {"application/json": body}},
         "responses": responses(
             json!({
                 "description": "The durable outcome of the command.",
-                "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
+                "headers": headers(&["ETag", "Dormouse-Position", "Idempotency-Replayed", "Preference-Applied",
+                                     "X-Request-Id", "traceparent"]),
                 "content": {"application/json": {"schema": outcome(described)}},
             }),
             &[400, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503, 504, 507],
         ),
+    });
+    command["responses"]["202"] = json!({
+        "description": "The command is durable and will be carried out: the answer to Prefer: respond-async, and to each \
+                        command that does not wait if commands.mode is async.",
+        "headers": headers(&["Location", "Preference-Applied", "Idempotency-Replayed", "X-Request-Id", "traceparent"]),
+        "content": {"application/json": {"schema": {
+            "type": "object",
+            "required": ["operation", "location"],
+            "properties": {
+                "operation": {"type": "string", "format": "uuid"},
+                "location": {"type": "string", "description": "The address of what becomes of the command."},
+            },
+        }}},
     });
     if let Some(description) = fields.get("description") {
         command["description"] = description.clone();
@@ -227,7 +240,8 @@ fn many_commands() -> Value {
                         lines of its aggregate. A last line without a number says why no more lines were read. Read \
                         the response while you send: the server reads no more from a client that reads nothing.",
         "tags": ["commands"],
-        "parameters": parameters(&["dry_run", "Prefer", "X-Request-Id", "X-Correlation-Id", "traceparent"]),
+        "parameters": parameters(&["dry_run", "Prefer", "Dormouse-Subject", "X-Request-Id", "X-Correlation-Id",
+                                   "traceparent"]),
         "requestBody": {"required": true, "content": lines},
         "responses": responses(
             json!({
@@ -236,6 +250,67 @@ fn many_commands() -> Value {
                 "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
             }),
             &[400, 403, 415, 503],
+        ),
+    })
+}
+
+fn telegram() -> Value {
+    let text = json!({"type": "string"});
+    let body = json!({"type": "object", "required": ["init_data"], "properties": {"init_data": text}});
+    let token = json!({
+        "type": "object",
+        "required": ["token", "token_type", "expires_in", "subject"],
+        "properties": {
+            "token": text,
+            "token_type": one_text("Bearer"),
+            "expires_in": {"type": "integer", "description": "Seconds for which the token counts."},
+            "subject": text,
+        },
+    });
+    json!({
+        "operationId": "auth.telegram",
+        "summary": "A token for the user of a Telegram Web App",
+        "description": "init_data is what Telegram tells the Web App: window.Telegram.WebApp.initData. 404: the server \
+                        serves no Telegram bot.",
+        "tags": ["server"],
+        "requestBody": {"required": true, "content": {"application/json": {"schema": body}}},
+        "responses": responses(
+            json!({"description": "The token.", "content": {"application/json": {"schema": token}}}),
+            &[400, 401, 403, 404, 408, 413, 415, 500, 504],
+        ),
+    })
+}
+
+fn operation() -> Value {
+    json!({
+        "operationId": "operation",
+        "summary": "What became of an asynchronous command",
+        "tags": ["commands"],
+        "parameters": parameters(&["operation", "wait", "X-Request-Id", "traceparent"]),
+        "responses": responses(
+            json!({
+                "description": "The operation. With wait, it has ended or the time has passed.",
+                "headers": headers(&["Dormouse-Position", "X-Request-Id"]),
+                "content": {"application/json": {"schema": {
+                    "type": "object",
+                    "required": ["operation", "status", "since", "aggregate", "id", "command"],
+                    "properties": {
+                        "operation": {"type": "string", "format": "uuid"},
+                        "status": {"type": "string", "enum": ["pending", "succeeded", "refused", "dead"], "description":
+                            "dead: each attempt has failed, and an operator can have the command attempted again."},
+                        "since": {"type": "string", "format": "date-time", "description": "When it got this status."},
+                        "aggregate": {"type": "string"},
+                        "id": {"type": "string"},
+                        "command": {"type": "string"},
+                        "outcome": {"type": "object", "description": "If it succeeded: the body of the response to the \
+                            command without respond-async."},
+                        "etag": {"type": "string", "description": "If it succeeded: the ETag of that response."},
+                        "problem": {"$ref": format!("#/components/schemas/{}", shared::PROBLEM)},
+                        "reason": {"type": "string", "description": "If it is dead: why the last attempt failed."},
+                    },
+                }}},
+            }),
+            &[400, 404, 429, 500, 503, 504],
         ),
     })
 }
@@ -309,6 +384,6 @@ pub(super) fn responses(success: Value, problems: &[u16]) -> Value {
     Value::Object(responses)
 }
 
-fn problem(status: u16) -> Value {
+pub(super) fn problem(status: u16) -> Value {
     json!({"$ref": format!("#/components/responses/Problem{status}")})
 }

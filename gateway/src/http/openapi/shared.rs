@@ -82,6 +82,8 @@ pub(super) fn headers() -> Value {
         "ETag": header("An opaque entity tag: of a version and its history, or of the content."),
         "Dormouse-Position": header("An opaque token: the position of the last event, or the position of the view."),
         "Cache-Control": header("What caches may do with the response."),
+        "Location": header("The address of what becomes of the command."),
+        "Preference-Applied": header("Which preferences of the header Prefer were followed."),
         "Idempotency-Replayed": header("true if an earlier request with the same key carried the command out."),
         "X-Request-Id": header("The request's id in logs."),
         "traceparent": header("W3C Trace Context."),

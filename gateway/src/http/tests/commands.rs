@@ -23,6 +23,13 @@ async fn a_command_is_answered_with_its_outcome() {
 }
 
 #[tokio::test]
+async fn the_future_of_a_request_is_small_because_every_connection_keeps_room_for_one() {
+    let server = Server::start().await;
+    let future = server.service.answer(request(Method::GET, "/v1/cart/c-1", &[], Body::empty()));
+    assert!(size_of_val(&future) <= 4 << 10, "{} bytes", size_of_val(&future));
+}
+
+#[tokio::test]
 async fn a_command_may_make_several_events_or_none() {
     let server = Server::start().await;
     server.fill_cart("c-1").await;

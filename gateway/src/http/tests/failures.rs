@@ -45,6 +45,16 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const CREATE: &str = "/v1/cart/c-1/create-cart";
 
 #[tokio::test]
+async fn a_connection_stays_open_if_the_body_that_no_handler_needs_can_be_read() {
+    let server = Server::start().await;
+    for (ends, connection) in [(true, None), (false, Some("close"))] {
+        let pause = request(Method::POST, "/admin/listeners/messages/pause", &[JSON], pieces(["{", "}"], ends));
+        let answer = server.send(pause).await;
+        assert_eq!((answer.status, answer.header("connection")), (200, connection), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_address_is_a_problem() {
     let server = Server::start().await;
     for path in ["/", "/nowhere", "/v1", "/v1/cart", "/v1/cart/", "/v1/cart/a/b/c", "/health/"] {
@@ -86,6 +96,24 @@ async fn an_unknown_command_is_answered_with_the_nearest() {
         let answer = server.refused_post(&format!("/v1/cart/c-1/{segment}"), &[], &json!({})).await;
         assert_eq!(answer.is_problem(404, "unknown-command")["nearest"], nearest);
     }
+}
+
+#[tokio::test]
+async fn a_command_that_only_the_application_sends_is_refused_and_not_described() {
+    let server = Server::start().await;
+    server.refused_post("/v1/cart/c-1/expire", &[], &json!({})).await.is_problem(403, "internal-command");
+    let later = server.refused_post("/v1/cart/c-1/expire", &[("prefer", "respond-async")], &json!({})).await;
+    later.is_problem(403, "internal-command");
+    let line = r#"{"type": "cart", "id": "c-1", "command": "Expire"}"#;
+    let bulk = request(Method::POST, "/v1/commands", &[("content-type", "application/x-ndjson")], line.into());
+    assert!(server.send(bulk).await.text.contains("internal-command"));
+
+    let unknown = server.refused_post("/v1/cart/c-1/expired", &[], &json!({})).await;
+    let unknown = unknown.is_problem(404, "unknown-command");
+    assert!(!unknown["detail"].as_str().unwrap().contains("expire,"), "{unknown}");
+    let described = server.get("/openapi.json").await.json();
+    assert_eq!(described["paths"].get("/v1/cart/{id}/expire"), None);
+    assert!(described["paths"].get("/v1/cart/{id}/clear").is_some());
 }
 
 #[tokio::test]

@@ -25,10 +25,15 @@ async fn a_healthy_server_reports_ok() {
     assert!(body["timestamp"].as_str().unwrap().ends_with('Z'));
     let checks = body["checks"].as_object().unwrap();
     let names: Vec<&str> = checks.keys().map(String::as_str).collect();
-    assert_eq!(names, ["aggregates", "cache", "database", "event-store", "projections", "runtime"]);
+    assert_eq!(
+        names,
+        ["aggregates", "cache", "database", "event-store", "modules", "projections", "queues", "runtime"]
+    );
     assert_eq!(checks["event-store"]["head"], 3);
     assert_eq!(checks["aggregates"], json!({"status": "ok", "live": 1, "quarantined": 0}));
-    for path in ["live", "ready", "aggregates", "database", "event-store", "projections", "runtime"] {
+    for path in
+        ["live", "ready", "aggregates", "database", "event-store", "modules", "projections", "queues", "runtime"]
+    {
         let answer = server.get(&format!("/health/{path}")).await;
         assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("ok")), "{path}");
     }
@@ -337,6 +342,8 @@ fn a_type_whose_commands_share_an_address_is_refused() {
     aggregate!(Views, "views", Twice);
     aggregate!(Ambiguous, "ambiguous", Twice);
     aggregate!(Hidden, "hidden", Reserved);
+    aggregate!(Own, "dormouse-order", Twice);
+    assert_eq!(check::<Own>(), Err(Unroutable::ReservedPrefix("dormouse-order")));
     assert_eq!(check::<Views>(), Err(Unroutable::ReservedType("views")));
     assert!(
         check::<Ambiguous>()

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use dormouse_auth::Permissions;
 use dormouse_config::Config;
 use dormouse_projections::store::Memory;
 use dormouse_projections::{Event, Fields, Key, Keys, Options, Project, Projection, Projections, Sources, ViewStore};
@@ -181,12 +182,15 @@ impl Shop {
         let builder =
             Projections::builder(server.engine.journal().clone(), Arc::clone(&store) as _, Options::default());
         let projections = builder.projection::<Carts>().projection::<Owners>().start().await.unwrap();
-        let api = Api::builder("shop", &config).aggregate::<Cart>(&server.engine);
+        let api =
+            Api::builder("shop", &config, &Permissions::new(&config.permissions, [])).aggregate::<Cart>(&server.engine);
         let api = api.projection::<Carts>().projection::<Owners>();
         let recorder = PrometheusBuilder::new().build_recorder();
         let metrics = recorder.handle();
         let (engine, shown) = (server.engine.clone(), Some(projections.clone()));
-        server.service = metrics::with_local_recorder(&recorder, || Arc::new(api.service(engine, shown, metrics)));
+        let messaging = server.messaging.clone();
+        server.service =
+            metrics::with_local_recorder(&recorder, || Arc::new(api.service(engine, shown, messaging, metrics)));
         Self { server, projections, store }
     }
 

@@ -9,17 +9,22 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
+use dormouse_auth::Permissions;
 use dormouse_config::Config;
 use dormouse_engine::Engine;
 use dormouse_faults::{Faulty, GateGuard};
 use dormouse_journal::{Journal, Options};
 use dormouse_kernel::{Aggregate, Context, DomainEvent, Rejection};
+use dormouse_messaging::store::Memory;
+use dormouse_messaging::{Builder, Messaging};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use crate::command_bus::EngineBus;
 use crate::http::{Api, Service};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -49,6 +54,8 @@ pub(super) enum CartCommand {
     Clear,
     Look {},
     Explode,
+    /// The application itself sends it.
+    Expire,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -84,6 +91,7 @@ impl Rejection for CartRejection {
 
 impl Aggregate for Cart {
     const TYPE: &'static str = "cart";
+    const INTERNAL_COMMANDS: &'static [&'static str] = &["Expire"];
     type Command = CartCommand;
     type Event = CartEvent;
     type Reply = CartReply;
@@ -100,7 +108,7 @@ impl Aggregate for Cart {
                 .for_each(|Line { sku, quantity }| context.emit(CartEvent::LineAdded { sku, quantity })),
             CartCommand::Clear if self.lines.is_empty() => return Err(CartRejection::Empty),
             CartCommand::Clear => context.emit(CartEvent::Cleared),
-            CartCommand::Look {} => {}
+            CartCommand::Look {} | CartCommand::Expire => {}
             CartCommand::Explode => panic!("as commanded, at /secret/path"),
         }
         Ok(CartReply { lines: context.state().lines.len() })
@@ -119,6 +127,9 @@ impl Aggregate for Cart {
 pub(super) struct Server {
     pub(super) service: Arc<Service>,
     pub(super) engine: Engine,
+    pub(super) messaging: Messaging,
+    /// The store of the queues.
+    pub(super) queues: Arc<Memory>,
     store: Arc<Faulty>,
     shut: Mutex<Vec<GateGuard>>,
 }
@@ -143,22 +154,38 @@ impl Server {
     pub(super) async fn with_journal(options: Options, configure: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::embedded();
         configure(&mut config);
-        Self::of::<Cart>(Faulty::in_memory(), options, config).await
+        Self::of::<Cart>(Faulty::in_memory(), options, config, |builder| builder).await
+    }
+
+    /// Starts an application of one aggregate type and some listeners.
+    pub(super) async fn listening<A: Aggregate>(config: Config, add: impl FnOnce(Builder) -> Builder) -> Self {
+        Self::of::<A>(Faulty::in_memory(), Options::default(), config, add).await
     }
 
     /// Starts another version of the application on the journal of this one.
     pub(super) async fn replaced_by<A: Aggregate>(self) -> Self {
+        self.messaging.stop(Instant::now()).await;
         assert!(self.engine.drain(Duration::from_secs(30)).await.complete);
-        Self::of::<A>(self.store, Options::default(), Config::embedded()).await
+        Self::of::<A>(self.store, Options::default(), Config::embedded(), |builder| builder).await
     }
 
-    async fn of<A: Aggregate>(store: Arc<Faulty>, options: Options, config: Config) -> Self {
+    async fn of<A: Aggregate>(
+        store: Arc<Faulty>,
+        options: Options,
+        config: Config,
+        add: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
         let journal = Journal::start(Arc::clone(&store) as _, options).await.unwrap();
-        let engine = Engine::builder(config.clone()).aggregate::<A>().start(journal).await.unwrap();
+        let engine = Engine::builder(config.clone()).aggregate::<A>().start(journal.clone()).await.unwrap();
+        let (queues, bus) = (Arc::new(Memory::new()), EngineBus::default().aggregate::<A>(&engine));
+        let (types, options) = (bus.types(), dormouse_messaging::Options::from_config(&config));
+        let builder = Messaging::builder(journal.clone(), Arc::clone(&queues) as _, Arc::new(bus), types, options);
+        let messaging = add(builder).start(journal.epoch()).await.unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        let api = Api::builder("shop", &config).aggregate::<A>(&engine);
-        let service = Arc::new(api.service(engine.clone(), None, metrics));
-        Self { service, engine, store, shut: Mutex::default() }
+        let api = Api::builder("shop", &config, &Permissions::new(&config.permissions, [])).aggregate::<A>(&engine);
+        let api = api.audit(crate::audit::open(&config.audit).await.unwrap());
+        let service = Arc::new(api.service(engine.clone(), None, messaging.clone(), metrics));
+        Self { service, engine, messaging, queues, store, shut: Mutex::default() }
     }
 
     /// Routes everything but commands to this router instead of the API.

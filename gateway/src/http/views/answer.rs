@@ -20,11 +20,15 @@ use crate::http::token::Token;
 const TAG_BYTES: usize = 16;
 
 /// The `Cache-Control` of responses that may be reused for `max_age`. With zero, caches may keep a response, but must
-/// ask whether it is still current.
-pub(super) fn cache_control(max_age: Duration) -> HeaderValue {
-    match max_age.as_secs() {
-        0 => HeaderValue::from_static("no-cache"),
-        seconds => HeaderValue::try_from(format!("public, max-age={seconds}")).expect("it is visible ASCII"),
+/// ask whether it is still current. What one caller may see must not be kept for others.
+pub(super) fn cache_control(max_age: Duration, knows_callers: bool) -> HeaderValue {
+    match (max_age.as_secs(), knows_callers) {
+        (0, false) => HeaderValue::from_static("no-cache"),
+        (0, true) => HeaderValue::from_static("private, no-cache"),
+        (seconds, _) => {
+            let who = if knows_callers { "private" } else { "public" };
+            HeaderValue::try_from(format!("{who}, max-age={seconds}")).expect("it is visible ASCII")
+        }
     }
 }
 

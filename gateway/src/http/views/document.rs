@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::Response;
 use dormouse_kernel::Position;
 use dormouse_projections::Key;
@@ -12,25 +12,37 @@ use tokio::time::Instant;
 
 use super::answer::strong_tag;
 use super::freshness::refuse_stale;
+use super::own::Owner;
 use crate::http::Api;
 use crate::http::address::{Parameters, decoded, segments};
+use crate::http::envelope::Arrival;
 use crate::http::problem::{self, Problem};
 
 /// Bytes around a document, besides its key.
 const AROUND_BYTES: usize = 64;
 
-pub(in crate::http) async fn document(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(in crate::http) async fn document(
+    State(api): State<Arc<Api>>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (request, _) = request.into_parts();
     Parameters::of(&request.uri, &[])?;
     let mut path = segments(&request.uri).skip(2);
     let mut segment = || path.next().unwrap_or_default();
     let view = api.views.find(segment())?;
     let key = key(segment())?;
+    let owner = Owner::of(view.definition(), view.definition().query_one(), &arrival)?;
     let wanted = api.wait_until_fresh(view, &request).await?;
 
     let started = Instant::now();
     let DocumentAt { document, at } = view.reader.get(&key).await?;
     refuse_stale(at, wanted)?;
+    let document = match document {
+        // One that belongs to somebody else looks as if it did not exist.
+        Some((document, _)) if owner.as_ref().is_some_and(|owner| !owner.has(&document)) => None,
+        document => document,
+    };
     let results = usize::from(document.is_some());
     api.views.record(&view.one, view.definition(), started, results, Some(request.uri.path()));
     Ok(match document {

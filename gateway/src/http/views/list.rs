@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::Uri;
 use axum::response::Response;
 use dormouse_kernel::Position;
@@ -15,14 +15,20 @@ use super::cursor::{CURSOR, ListId};
 use super::document::write;
 use super::filters::query;
 use super::freshness::refuse_stale;
+use super::own::Owner;
 use super::selection::Selection;
 use crate::http::Api;
 use crate::http::address::{Parameters, query_text, segments};
+use crate::http::envelope::Arrival;
 use crate::http::problem::Problem;
 
 const PARAMETERS: [&str; 6] = ["filter[…]", "sort", "limit", CURSOR, "fields", "total"];
 
-pub(in crate::http) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(in crate::http) async fn list(
+    State(api): State<Arc<Api>>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (request, _) = request.into_parts();
     let uri = &request.uri;
     let view = api.views.find(segments(uri).nth(2).unwrap_or_default())?;
@@ -31,6 +37,9 @@ pub(in crate::http) async fn list(State(api): State<Arc<Api>>, request: Request)
     let selection = Selection::of(view, &parameters)?;
     let list_id = ListId::of(view.definition(), &parameters);
     let mut query = query(view.definition(), &parameters, limit)?;
+    if let Some(owner) = Owner::of(view.definition(), view.definition().query_all(), &arrival)? {
+        query = owner.filter(query, view.definition())?;
+    }
     if parameters.flag("total")? {
         query = query.counting();
     }

@@ -32,7 +32,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Figure> {
     // Connections, threads and buffers exist before the measurement: the load before it is the same, over few
     // aggregates.
     eprintln!("footprint: warming up");
-    let wrk = |aggregates| Wrk { connections: arguments.connections, aggregates, keys: false };
+    let wrk = |aggregates| Wrk { connections: arguments.connections, aggregates, keys: false, tokens: None };
     wrk(Aggregates::Random(WARM_UP_AGGREGATES)).run(&server.url(), 3)?;
     let before = (live(&server)?, settled_bytes(&server)?);
     wake(&server, "footprint", AGGREGATES, WARM_UP_AGGREGATES + 1, arguments.connections)?;
@@ -55,7 +55,8 @@ pub(crate) fn wake(server: &Server, title: &str, count: usize, first: usize, con
     while live(server)? < before + count {
         ensure!(started.elapsed() < POPULATE_BOUND, "{count} aggregates take too long to wake");
         eprintln!("{title}: {} of {count} aggregates", live(server)? - before);
-        let load = Wrk { connections, aggregates: Aggregates::EachFrom(next), keys: false }.run(&server.url(), 1)?;
+        let load = Wrk { connections, aggregates: Aggregates::EachFrom(next), keys: false, tokens: None }
+            .run(&server.url(), 1)?;
         next += load.requests as usize;
     }
     Ok(())

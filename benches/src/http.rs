@@ -101,10 +101,24 @@ pub(crate) fn cqrs_es(arguments: &Arguments) -> Result<Figure> {
     Ok(Figure { target: Some(BESIDE_CQRS_ES), ..figure })
 }
 
+/// Single commands on SQLite, as a baseline.
+pub(crate) fn commands(arguments: &Arguments) -> Result<f64> {
+    let server = started(sqlite_server());
+    let wrk = spread(arguments, false);
+    wrk.run(&server.url(), WARM_UP_SECONDS)?;
+    let mut best = None;
+    for round in 1..=arguments.rounds {
+        eprintln!("commands over HTTP: round {round} of {}", arguments.rounds);
+        keep_best(&mut best, wrk.run(&server.url(), arguments.seconds)?);
+    }
+    let Some(load) = best else { bail!("nothing measured: --rounds is 0") };
+    Ok(load.rate_per_second)
+}
+
 /// One aggregate that gets the commands of all clients, on SQLite.
 pub(crate) fn hot(arguments: &Arguments) -> Result<Figure> {
     let server = started(sqlite_server());
-    let wrk = Wrk { connections: HOT_CONNECTIONS, aggregates: Aggregates::Random(1), keys: false };
+    let wrk = Wrk { connections: HOT_CONNECTIONS, aggregates: Aggregates::Random(1), keys: false, tokens: None };
     wrk.run(&server.url(), WARM_UP_SECONDS)?;
     let mut best = None;
     for round in 1..=arguments.rounds {
@@ -144,8 +158,8 @@ pub(crate) fn started(server: ServerBuilder) -> Server {
     server.set("log.level=\"error\"").start()
 }
 
-fn spread(arguments: &Arguments, keys: bool) -> Wrk {
-    Wrk { connections: arguments.connections, aggregates: Aggregates::Random(AGGREGATES), keys }
+fn spread(arguments: &Arguments, keys: bool) -> Wrk<'static> {
+    Wrk { connections: arguments.connections, aggregates: Aggregates::Random(AGGREGATES), keys, tokens: None }
 }
 
 /// Measures both sides alternately, so that a slow minute of the machine slows both. Returns the best of each.

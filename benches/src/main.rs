@@ -6,13 +6,16 @@ mod cqrs_es;
 mod echo;
 mod figure;
 mod footprint;
+mod hosting;
 mod http;
 mod idle;
 mod in_process;
+mod messaging;
 mod overload;
 mod projecting;
 mod reading;
 mod redis;
+mod security;
 mod steps;
 mod waking;
 mod wrk;
@@ -86,6 +89,18 @@ enum Measurement {
     Lag,
     /// Documents of a view over HTTP, from the cache and without it, beside an axum server that echoes JSON.
     Reading,
+    /// Messages from one aggregate to another, durable on both sides, beside commands over HTTP.
+    Messages,
+    /// Jobs of a handler that does nothing.
+    Jobs,
+    /// Timers that are due at once, and how late others fire.
+    Timers,
+    /// Memory of a handler that is a million events behind.
+    Backlog,
+    /// Sites of the hosting module over HTTP: their creation, and the time until they are provisioned.
+    Hosting,
+    /// Durable commands over HTTP with tokens, and over encrypted connections, beside the same without.
+    Security,
     /// Pages of a list of a million documents, beside SQL by hand.
     Lists,
 }
@@ -109,6 +124,12 @@ impl Measurement {
             Self::Projecting => "projecting",
             Self::Lag => "lag",
             Self::Reading => "reading",
+            Self::Messages => "messages",
+            Self::Jobs => "jobs",
+            Self::Timers => "timers",
+            Self::Backlog => "backlog",
+            Self::Hosting => "hosting",
+            Self::Security => "security",
             Self::Lists => "lists",
         }
     }
@@ -130,6 +151,12 @@ impl Measurement {
             Self::Projecting => projecting::measure(arguments),
             Self::Lag => projecting::lag(arguments),
             Self::Reading => reading::by_key(arguments),
+            Self::Messages => messaging::messages(arguments).map(|figure| vec![figure]),
+            Self::Jobs => messaging::jobs(arguments).map(|figure| vec![figure]),
+            Self::Timers => messaging::timers(arguments),
+            Self::Backlog => messaging::backlog(arguments).map(|figure| vec![figure]),
+            Self::Hosting => hosting::measure(arguments),
+            Self::Security => security::measure(arguments),
             Self::Lists => reading::lists(),
         }
     }

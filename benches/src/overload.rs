@@ -31,7 +31,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Figure>> {
 
 fn goodput(arguments: &Arguments) -> Result<Figure> {
     let server = started(Server::builder().journal("memory:"));
-    let wrk = |connections| Wrk { connections, aggregates: Aggregates::Random(AGGREGATES), keys: false };
+    let wrk = |connections| Wrk { connections, aggregates: Aggregates::Random(AGGREGATES), keys: false, tokens: None };
     let (busy, overload) = (wrk(BUSY), wrk(BUSY * OVERLOAD));
     overload.run(&server.url(), 2)?;
     let run = |wrk: &Wrk| wrk.run(&server.url(), arguments.seconds);

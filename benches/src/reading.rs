@@ -34,7 +34,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// By key, with the cache and without it.
 pub(crate) fn by_key(arguments: &Arguments) -> Result<Vec<Figure>> {
     let echo = child::Server::announcing_itself(Command::new(std::env::current_exe()?).arg("--echo"))?;
-    let commands = Wrk { connections: arguments.connections, aggregates: Aggregates::Random(AGGREGATES), keys: false };
+    let commands = Wrk {
+        connections: arguments.connections,
+        aggregates: Aggregates::Random(AGGREGATES),
+        keys: false,
+        tokens: None,
+    };
     commands.run(&echo.url(), 1)?;
     let mut figures = Vec::new();
     for (cache, target) in [("from the cache", Some(BESIDE_ECHO)), ("without a cache", None)] {

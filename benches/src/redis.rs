@@ -75,7 +75,7 @@ fn event_bytes() -> Result<usize> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let mut config = Config::embedded();
         config.journal.url = "memory:".parse()?;
-        let journal = dormouse_journal::open(&config).await?;
+        let journal = dormouse_journal::open(&config, None).await?;
         let engine = Engine::builder(config).aggregate::<Inventory>().start(journal).await?;
         let stocks = engine.aggregates::<Inventory>().context("inventory is not registered")?;
         let command = InventoryCommand::UpdateInventory { change: 1, reason: Text::new("benchmark")? };

@@ -66,7 +66,7 @@ pub(crate) fn measure() -> Result<Steps> {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
 
     let mut server = Server::builder().program(program).set("log.level=\"error\"").start();
-    let wrk = Wrk { connections: CONNECTIONS, aggregates: Aggregates::Random(AGGREGATES), keys: false };
+    let wrk = Wrk { connections: CONNECTIONS, aggregates: Aggregates::Random(AGGREGATES), keys: false, tokens: None };
     eprintln!("steps: warming up");
     load(&wrk, &server, WARM_UP_COMMANDS)?;
     sleep(INDEXED_AFTER);

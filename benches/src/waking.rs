@@ -143,7 +143,7 @@ async fn engine(directory: &Path) -> Result<(Engine, Aggregates<Inventory>)> {
     config.snapshots.strategy = SnapshotStrategy::Never;
     config.passivation.idle_after = Duration::ZERO;
     config.passivation.sweep_interval = SWEEP_INTERVAL;
-    let journal = dormouse_journal::open(&config).await?;
+    let journal = dormouse_journal::open(&config, None).await?;
     let engine = Engine::builder(config).aggregate::<Inventory>().start(journal).await?;
     let stocks = engine.aggregates::<Inventory>().context("inventory is not registered")?;
     Ok((engine, stocks))

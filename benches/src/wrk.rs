@@ -1,22 +1,27 @@
-//! The HTTP client: wrk with `commands.lua`.
+//! The HTTP client: wrk with `commands.lua`, or another script beside it.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-const COMMANDS: &str = include_str!("commands.lua");
+const COMMANDS: &str = concat!(include_str!("commands.lua"), "\n", include_str!("threads.lua"));
 const BULK: &str = include_str!("bulk.lua");
+const ORDERS: &str = concat!(include_str!("orders.lua"), "\n", include_str!("threads.lua"));
 const READS: &str = include_str!("reads.lua");
 const RESULT: &str = include_str!("result.lua");
 
 /// The requests of wrk.
 #[derive(Clone, Copy)]
-pub(crate) struct Wrk {
+pub(crate) struct Wrk<'t> {
     pub(crate) connections: usize,
     /// The number of aggregates.
     pub(crate) aggregates: Aggregates,
     /// Gives each command a key of its own.
     pub(crate) keys: bool,
+    /// A file with tokens, one on each line. Each request has one of them, at random.
+    pub(crate) tokens: Option<&'t Path>,
 }
 
 #[derive(Clone, Copy)]
@@ -42,7 +47,7 @@ pub(crate) const BULK_LINES: f64 = 64.0;
 const TIMEOUT_SECONDS: u64 = 2;
 const SLOW_TIMEOUT_SECONDS: u64 = 60;
 
-impl Wrk {
+impl Wrk<'_> {
     pub(crate) fn run(&self, url: &str, seconds: u64) -> Result<Load> {
         self.run_script(COMMANDS, url, seconds, TIMEOUT_SECONDS)
     }
@@ -57,6 +62,12 @@ impl Wrk {
         let requests = self.run_script(BULK, url, seconds, TIMEOUT_SECONDS)?;
         let (commands, rate) = (requests.requests * BULK_LINES, requests.rate_per_second * BULK_LINES);
         Ok(Load { requests: commands, rate_per_second: rate, ..requests })
+    }
+
+    /// Creates orders, each with an e-mail address: of so many persons, or, if that is zero, each of a new person.
+    pub(crate) fn create_orders(&self, url: &str, seconds: u64, persons: usize) -> Result<Load> {
+        let script = format!("local persons = {persons}\n{ORDERS}");
+        self.run_script(&script, url, seconds, TIMEOUT_SECONDS)
     }
 
     /// Reads documents of the view of the inventory.
@@ -80,6 +91,7 @@ impl Wrk {
             .env("BENCH_KEYS", if self.keys { "1" } else { "0" })
             .env("BENCH_AGGREGATES", random.to_string())
             .env("BENCH_FIRST", first.to_string())
+            .env("BENCH_TOKENS", self.tokens.map_or(OsStr::new(""), Path::as_os_str))
             .output()
             .context("cannot run wrk")?;
         let text = String::from_utf8_lossy(&output.stdout);

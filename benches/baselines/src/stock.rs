@@ -59,6 +59,6 @@ impl Stock {
         let id = AggregateId::new(id).map_err(|_| InventoryRejection::NoChange)?;
         let mut context = Context::new(&id, &self.0, Version::ZERO, Timestamp::UNIX_EPOCH, &SystemIds);
         self.0.decide(command, &mut context)?;
-        Ok(context.into_emitted().0)
+        Ok(context.into_effects().map_err(|_| InventoryRejection::NoChange)?.events)
     }
 }

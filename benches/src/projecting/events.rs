@@ -61,6 +61,7 @@ impl<A: Aggregate> Writer<A> {
             subject: None,
             tenant: None,
             traceparent: None,
+            outgoing: None,
             command: None,
         };
         Ok(Self { codec: EventCodec::new()?, aggregates: HashMap::new(), metadata: encode(&metadata)? })

@@ -3,11 +3,17 @@
 import os
 
 from api import Client, models
+from api.api.inventory import inventory_update_inventory
 from api.api.order import order_confirm_order, order_create_order, order_events, order_state
 from api.api.views import views_orders_list
 
 server = Client(base_url=os.environ["DORMOUSE_URL"])
 ID = "from-python"
+
+delivered = inventory_update_inventory.sync_detailed(
+    "tea", client=server, body=models.InventoryUpdateInventoryBody(change=2, reason="delivery")
+)
+assert delivered.status_code == 200, delivered
 
 placed = order_create_order.sync_detailed(
     ID,

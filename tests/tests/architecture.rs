@@ -16,23 +16,36 @@ const TOP_LEVEL_FOLDERS: [&str; 8] =
     ["aggregates", "benches", "config", "docs", "gateway", "projections", "runtime", "tests"];
 
 /// Each crate, and the crates of the workspace it may import.
-const IMPORTS: [(&str, &[&str]); 9] = [
+const IMPORTS: [(&str, &[&str]); 14] = [
     ("dormouse-config", &[]),
     ("dormouse-kernel", &[]),
     ("dormouse-storage", &["dormouse-config"]),
-    ("dormouse-journal", &["dormouse-kernel", "dormouse-config", "dormouse-storage"]),
-    ("dormouse-engine", &["dormouse-kernel", "dormouse-config", "dormouse-journal"]),
-    ("dormouse-projections", &["dormouse-kernel", "dormouse-config", "dormouse-storage", "dormouse-journal"]),
+    ("dormouse-encryption", &["dormouse-kernel", "dormouse-config", "dormouse-storage"]),
+    ("dormouse-journal", &["dormouse-kernel", "dormouse-config", "dormouse-storage", "dormouse-encryption"]),
+    ("dormouse-engine", &["dormouse-kernel", "dormouse-config", "dormouse-encryption", "dormouse-journal"]),
+    ("dormouse-messaging", &["dormouse-kernel", "dormouse-config", "dormouse-storage", "dormouse-journal"]),
+    (
+        "dormouse-projections",
+        &["dormouse-kernel", "dormouse-config", "dormouse-storage", "dormouse-encryption", "dormouse-journal"],
+    ),
     ("dormouse-aggregates", &["dormouse-kernel"]),
     ("dormouse-views", &["dormouse-projections", "dormouse-aggregates", "dormouse-kernel"]),
+    ("dormouse-audit", &[]),
+    ("dormouse-auth", &["dormouse-config"]),
+    ("dormouse-limits", &["dormouse-config"]),
     (
         "dormouse",
         &[
+            "dormouse-audit",
+            "dormouse-auth",
+            "dormouse-limits",
             "dormouse-config",
             "dormouse-kernel",
             "dormouse-storage",
+            "dormouse-encryption",
             "dormouse-journal",
             "dormouse-engine",
+            "dormouse-messaging",
             "dormouse-projections",
             "dormouse-aggregates",
             "dormouse-views",
@@ -75,9 +88,11 @@ fn a_crate_imports_only_what_its_layer_may() {
 }
 
 #[test]
-fn sql_is_spoken_only_in_storage_journal_and_projections() {
-    let speakers = ["dormouse-storage", "dormouse-journal", "dormouse-projections"];
-    only("SQL is spoken only in storage, journal and projections", &speakers, &["sqlx", "rusqlite"]);
+fn sql_is_spoken_only_where_rows_are_kept() {
+    let speakers =
+        ["dormouse-storage", "dormouse-encryption", "dormouse-journal", "dormouse-messaging", "dormouse-projections"];
+    let rule = "SQL is spoken only in storage, encryption, journal, messaging and projections";
+    only(rule, &speakers, &["sqlx", "rusqlite"]);
 }
 
 #[test]
@@ -87,9 +102,16 @@ fn http_is_spoken_only_in_the_gateway() {
 }
 
 #[test]
-fn json_is_spoken_only_in_the_gateway_and_by_views() {
-    let speakers = ["dormouse", "dormouse-projections", "dormouse-views"];
-    only("JSON is spoken only in the gateway and by views", &speakers, &["serde_json"]);
+fn json_is_spoken_only_in_the_gateway_by_views_and_where_they_are_encrypted() {
+    let speakers = [
+        "dormouse",
+        "dormouse-audit",
+        "dormouse-auth",
+        "dormouse-encryption",
+        "dormouse-projections",
+        "dormouse-views",
+    ];
+    only("JSON is spoken only in the gateway, by views, and where they are encrypted", &speakers, &["serde_json"]);
 }
 
 #[test]

@@ -103,9 +103,12 @@ fn a_log_without_acknowledged_events_is_refused() {
     let said = "it knows of events up to position 2, and the log ends at 1";
     assert!(refused.logs().contains(said), "{refused}");
 
-    // As the message says: without the derived files, the loss is accepted.
+    // As the message says: without the derived files, the loss is accepted. The queues say what they know, too.
     fs::remove_file(file(&server, "index.db")).unwrap();
     fs::remove_file(file(&server, "snapshots.db")).unwrap();
+    let refused = server.try_restart().unwrap_err();
+    assert!(refused.logs().contains("the queues belong to another history than the journal"), "{refused}");
+    fs::remove_file(file(&server, "queue.db")).unwrap();
     server.restart();
     assert_eq!(read(&server, "nuts").json()["version"], 1);
 }

@@ -94,7 +94,7 @@ fn assert_shown(shown: &Value, printed: &Value) {
             for (key, value) in shown {
                 assert_shown(value, printed.get(key).unwrap_or_else(|| panic!("{key} is missing in {printed:?}")));
             }
-            let varying = ["recorded_at", "request_id", "instance"];
+            let varying = ["position", "etag", "operation", "since", "recorded_at", "request_id", "instance"];
             let more: Vec<_> = printed.keys().filter(|key| !shown.contains_key(*key)).collect();
             assert!(more.iter().all(|key| varying.contains(&key.as_str())), "the page does not show {more:?}");
         }
@@ -138,6 +138,7 @@ fn run(shells: &[&Block]) -> Vec<String> {
     }
     let script = script
         .replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"))
+        .replace("127.0.0.1:8443", &format!("127.0.0.1:{port}"))
         .replace("postgres://postgres@127.0.0.1:5432/dormouse", &Postgres::shared().create_database());
 
     let mut shell = Command::new("bash")
@@ -187,7 +188,7 @@ fn write_curl(directory: &Path) {
          PATH=${PATH#*:}\n\
          status=$(mktemp)\n\
          curl --write-out '%{stderr}%{http_code}' \"$@\" 2>\"$status\"\n\
-         grep --quiet --extended-regexp '^(200|422)$' \"$status\" || { echo \"curl $*: $(cat \"$status\")\" >&2; exit 1; }\n\
+         grep --quiet --extended-regexp '^(200|201|202|422)$' \"$status\" || { echo \"curl $*: $(cat \"$status\")\" >&2; exit 1; }\n\
          rm \"$status\"\n";
     write_program(directory, "curl", script);
 }

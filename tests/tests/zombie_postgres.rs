@@ -19,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A part of the statement that appends, and of no other statement.
 const APPEND: &str = "INSERT INTO events";
 
+/// The processes of PostgreSQL that serve this database.
+const SESSIONS: &str = "SELECT string_agg(pid::text, ',') FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
 const SAYS_SO: &str = "another writer has taken over the journal, nothing more is appended here";
 
 #[test]
@@ -88,13 +92,23 @@ fn overtaken(owner: ServerBuilder, moment: Moment) -> Overtaken {
     eventually("an append is on its way", Duration::from_secs(10), || proxy.has_struck());
     owner.suspend();
 
-    // It starts, whatever locks its predecessor holds.
-    let successor = Server::builder().journal(&database).start();
+    let sessions = postgres.query(&database, SESSIONS);
+
+    // It starts, whatever locks its predecessor holds. It appends nothing by itself yet: messages would move the end of
+    // the log too.
+    let successor = Server::builder().journal(&database).set(r#"listeners.paused=["messages"]"#).start();
     let head_before = head();
 
     owner.resume();
     proxy.restore();
     let mut findings = how_it_ended(&mut owner);
+    if !owner.is_running() {
+        // PostgreSQL commits what it has received, also when nobody waits for the answer any more.
+        eventually("the sessions of the zombie have ended", END, || {
+            let left = format!("SELECT count(*) FROM pg_stat_activity WHERE pid IN ({sessions})");
+            postgres.query(&database, &left) == "0"
+        });
+    }
     if head() != head_before {
         findings.push(format!("the zombie appended: the log ended at {head_before}, and now at {}", head()));
     }
@@ -123,6 +137,10 @@ fn how_it_ended(zombie: &mut Server) -> Vec<String> {
 /// Clients find everything at the successor, including commands that the zombie acknowledged after the takeover: it may
 /// acknowledge only events that were durable before.
 fn goes_on(shop: Shop, successor: &Server) {
+    let (json, changes) = ([("content-type", "application/json")], br#"{"listeners":{"paused":[]}}"#);
+    let resumed =
+        successor.client().request("PATCH", "/admin/config", &json, Some(changes)).expect("the successor answers");
+    assert_eq!(resumed.status, 200, "{resumed}");
     shop.moved_to(&successor.url());
     shop.wait_for_acknowledgements(UNDER_LOAD);
     LedgerCheck::of(&shop.close(), &successor.client()).expect_none();

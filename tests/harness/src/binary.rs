@@ -1,5 +1,5 @@
-//! Builds the real `dormouse` binary and other programs when a test process first needs them, so that they are never
-//! stale.
+//! The real `dormouse` binary and other programs, which are never stale: `tests/run` has built them, or the test process
+//! that first needs one builds it.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -12,15 +12,19 @@ use serde_json::Value;
 /// cargo in a copy of the workspace that has the planted bugs.
 const CARGO_WITH_BUGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../bugs/cargo");
 
-/// The binary, in the profile of this test process. Runs cargo once per process, which is quick when nothing has
-/// changed.
+/// `tests/run` names the folder with the programs that it has built in this variable. Cargo would build them again if it
+/// were asked for one package: the packages that it builds together decide the features of their dependencies.
+const PROGRAMS: &str = "DORMOUSE_TEST_PROGRAMS";
+
+/// The binary, in the profile of this test process. Runs cargo once per process if `tests/run` did not, which is quick when
+/// nothing has changed.
 ///
 /// # Panics
 /// When it does not build.
 #[must_use]
 pub fn dormouse_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build(&cargo(), "dormouse", ["--bin", "dormouse"]))
+    BINARY.get_or_init(|| built("dormouse", ["--bin", "dormouse"]))
 }
 
 /// The example application, as [`dormouse_binary`].
@@ -30,7 +34,7 @@ pub fn dormouse_binary() -> &'static Path {
 #[must_use]
 pub fn bank_example() -> &'static Path {
     static EXAMPLE: OnceLock<PathBuf> = OnceLock::new();
-    EXAMPLE.get_or_init(|| build(&cargo(), "dormouse", ["--example", "bank"]))
+    EXAMPLE.get_or_init(|| built("dormouse", ["--example", "bank"]))
 }
 
 /// The binary `dormouse` with failpoints and the bugs of `tests/bugs` compiled in, as [`dormouse_binary`]. Each is off
@@ -51,11 +55,19 @@ pub fn failing_binary() -> &'static Path {
 #[must_use]
 pub fn chaos_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| build(&cargo(), "dormouse-chaos", ["--bin", "dormouse-chaos"]))
+    BINARY.get_or_init(|| built("dormouse-chaos", ["--bin", "dormouse-chaos"]))
 }
 
-fn cargo() -> OsString {
-    env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"))
+/// A program that `tests/run` has built, or that is built now.
+fn built(package: &str, target: [&str; 2]) -> PathBuf {
+    let Some(programs) = env::var_os(PROGRAMS) else {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        return build(&cargo, package, target);
+    };
+    let folder = if target[0] == "--example" { "examples" } else { "" };
+    let program = Path::new(&programs).join(folder).join(target[1]);
+    assert!(program.exists(), "{PROGRAMS} says that {} is built", program.display());
+    program
 }
 
 fn build(cargo: &OsStr, package: &str, target: [&str; 2]) -> PathBuf {

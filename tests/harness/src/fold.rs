@@ -30,6 +30,9 @@ pub use served::ServedView;
 /// The names of all views.
 pub const VIEWS: [&str; 4] = ["orders", "customer-totals", "inventory", "daily-sales"];
 
+/// The name of a row that only says what its aggregate sends or schedules. No view shows anything of it.
+const OUTGOING: &str = "$outgoing";
+
 /// A document, and the position of the event that last changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewDocument {
@@ -95,6 +98,7 @@ impl Fold {
             return Err(format!("version {version} of {kind}/{id} follows {last}"));
         }
         match kind {
+            _ if name == OUTGOING => {}
             "order" => {
                 let order = self.orders.entry(id.to_owned()).or_default();
                 self.days.apply(name, order, &now, position);

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
+use crate::messages::are_delivered;
 use crate::{Client, Entry, Ledger, Outcome, Reading};
 pub use finding::{Finding, Promise};
 use probe::Probe;
@@ -44,6 +45,8 @@ pub struct LedgerCheck {
     retried: Vec<(Entry, Outcome)>,
     /// No other client has written to the journal.
     is_sole_writer: bool,
+    /// All messages were delivered before the server was asked.
+    are_delivered: bool,
 }
 
 /// The records about one aggregate.
@@ -58,6 +61,7 @@ impl LedgerCheck {
     /// clients must have stopped, or wait.
     #[must_use]
     pub fn of(ledger: &Ledger, client: &Client) -> Self {
+        let are_delivered = are_delivered(client);
         let probe = Probe::of(client);
         let entries = ledger.entries();
         let named: BTreeSet<&str> = entries.iter().map(|entry| entry.aggregate.as_str()).collect();
@@ -75,6 +79,7 @@ impl LedgerCheck {
             readings: ledger.readings(),
             entries,
             is_sole_writer: false,
+            are_delivered,
         }
     }
 
@@ -100,6 +105,9 @@ impl LedgerCheck {
                 }
                 Err(said) => findings.push(Finding::new(Promise::Readable, aggregate, said)),
             }
+        }
+        if !self.are_delivered {
+            findings.push(Finding::new(Promise::MessagesArriveOnce, "all", "messages are still on their way"));
         }
         if self.is_sole_writer && self.stored.values().all(Result::is_ok) {
             dense::check_log(&positions, &mut findings);

@@ -9,7 +9,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::net::TcpListener;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 
+use crate::Certificate;
 use crate::guard::{Guarded, Orphan, guarded};
 pub use bouncer::PgBouncer;
 
@@ -70,6 +71,21 @@ impl Postgres {
     pub fn start() -> Self {
         let mut postgres = Self::without_files();
         postgres.create_cluster();
+        postgres.start_somewhere();
+        postgres
+    }
+
+    /// A separate server that also speaks TLS, with this certificate.
+    ///
+    /// # Panics
+    /// When it does not start; the message shows the tail of its log.
+    #[must_use]
+    pub fn start_encrypted(certificate: &Certificate) -> Self {
+        let mut postgres = Self::without_files();
+        postgres.create_cluster();
+        postgres.write("server.crt", &certificate.certificate);
+        postgres.write("server.key", &certificate.key);
+        postgres.write("postgresql.auto.conf", "ssl = on\n");
         postgres.start_somewhere();
         postgres
     }
@@ -159,6 +175,16 @@ impl Postgres {
         self.as_account(&mut initdb);
         let output = initdb.output().expect("initdb can be run");
         assert!(output.status.success(), "initdb failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Writes a file of the cluster that only its account can read.
+    fn write(&self, name: &str, content: &str) {
+        let path = self.cluster().join(name);
+        fs::write(&path, content).expect("a file can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its owner can set permissions");
+        if let Some(Account { user, group }) = self.account {
+            chown(&path, Some(user), Some(group)).expect("root can give a file away");
+        }
     }
 
     /// `Err` is the tail of the log.

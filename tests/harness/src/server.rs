@@ -105,6 +105,11 @@ impl Server {
         self.process.signal(Signal::CONT);
     }
 
+    /// SIGHUP: it reads certificates and keys again.
+    pub fn signal_reload(&self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// Whether the process still runs; a suspended one does.
     pub fn is_running(&mut self) -> bool {
         self.process.status().is_none()

@@ -5,6 +5,7 @@
 //! sometimes reads the aggregate of the last answer, and records everything in the [`Ledger`].
 
 mod client;
+mod messages;
 mod models;
 mod reader;
 
@@ -45,6 +46,7 @@ pub struct Shop {
 /// How to open a [`Shop`].
 #[derive(Debug, Clone)]
 pub struct ShopBuilder {
+    script: Script,
     name: String,
     clients: usize,
     readers: usize,
@@ -52,6 +54,16 @@ pub struct ShopBuilder {
     commands: usize,
     patience: Duration,
     longest_outage: Duration,
+}
+
+/// The commands that the clients send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    /// Orders and their stock.
+    Orders,
+    /// Transfers between as many accounts as there are skus, and alarms: what aggregates send each other, and the times
+    /// they wait for. Only [`failing_binary`](crate::failing_binary) has these aggregates.
+    Messages,
 }
 
 /// What all clients share.
@@ -77,10 +89,11 @@ struct Place {
 }
 
 impl Shop {
-    /// 64 clients, twelve skus, no readers.
+    /// 64 clients that order, twelve skus, no readers.
     #[must_use]
     pub fn builder() -> ShopBuilder {
         ShopBuilder {
+            script: Script::Orders,
             name: "shop".to_owned(),
             clients: CLIENTS,
             readers: 0,
@@ -164,6 +177,13 @@ impl Drop for Shop {
 }
 
 impl ShopBuilder {
+    /// The commands that the clients send.
+    #[must_use]
+    pub const fn script(mut self, script: Script) -> Self {
+        self.script = script;
+        self
+    }
+
     /// The prefix of orders and keys. Shops with different names can be open at one server, and share its stock.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {

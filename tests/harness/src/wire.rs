@@ -137,9 +137,11 @@ impl Heard {
     }
 }
 
-/// Raises this process's limit of open files to the system's maximum; shells often set it to about a thousand.
-pub fn raise_file_limit() {
+/// Raises this process's limit of open files to the system's maximum; shells often set it to about a thousand. Returns
+/// the limit that applies then.
+pub fn raise_file_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     // If this fails, opening too many connections fails later.
     let _as_it_is = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
 }

@@ -45,7 +45,7 @@ impl Node {
         store.follow(Traced::new(Arc::clone(world), number, seed, odds));
         let options = Options { batch_events: config.journal.batch_events.get(), ..Options::default() };
         let journal = loop {
-            match Journal::start(Arc::clone(&store) as _, options).await {
+            match Journal::start(Arc::clone(&store) as _, options.clone()).await {
                 Ok(journal) => break journal,
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }

@@ -147,6 +147,7 @@ fn compose(node: &Node, world: &World, name: &str, count: usize, expected: Versi
             subject: None,
             tenant: None,
             traceparent: None,
+            outgoing: None,
             command: None,
         };
         let mut event = NewEvent {

@@ -14,7 +14,7 @@ use crate::place::Place;
 const REBUILDS: usize = 3;
 
 /// The number of events in the log before the first rebuild: with small batches, a rebuild takes some time then.
-const ACKNOWLEDGED_BEFORE: usize = 3_000;
+const ACKNOWLEDGED_BEFORE: usize = 1_500;
 
 /// The pause between two reads of one reader: thousands of reads in total, and time for other work.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -37,7 +37,7 @@ fn readers_notice_no_rebuild_of_a_view_on_postgres() {
 
 fn readers_notice_no_rebuild(place: &Place) {
     let server = place.server().set("projections.batch_events=64").start();
-    let shop = Shop::builder().clients(12).open(&server.url());
+    let shop = Shop::builder().clients(4).open(&server.url());
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BEFORE);
 
     let done = AtomicBool::new(false);

@@ -14,8 +14,10 @@ struct Total<'a> {
     confirmed: u64,
     shipped: u64,
     cancelled: u64,
+    rejected: u64,
     total_cents: i64,
     cancelled_cents: i64,
+    rejected_cents: i64,
     last_order_at: &'a str,
     updated_at: &'a str,
     position: u64,
@@ -47,6 +49,10 @@ impl<'a> Total<'a> {
                 self.cancelled += 1;
                 self.cancelled_cents += if order.was_confirmed { order.total_cents } else { 0 };
             }
+            Status::Rejected => {
+                self.rejected += 1;
+                self.rejected_cents += order.total_cents;
+            }
         }
         self.last_order_at = self.last_order_at.max(&order.placed_at);
         self.updated_at = self.updated_at.max(&order.turned_at);
@@ -61,8 +67,10 @@ impl<'a> Total<'a> {
             "confirmed": self.confirmed,
             "shipped": self.shipped,
             "cancelled": self.cancelled,
+            "rejected": self.rejected,
             "total_cents": self.total_cents,
             "cancelled_cents": self.cancelled_cents,
+            "rejected_cents": self.rejected_cents,
             "last_order_at": self.last_order_at,
             "updated_at": self.updated_at,
         });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::served::wait_for_views;
 use super::{Fold, Log, ServedView, VIEWS};
-use crate::Client;
+use crate::{Client, wait_for_messages};
 
 /// A view, or one of its documents, that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,17 +39,18 @@ pub enum Mismatch {
     Changed,
 }
 
-/// The time in which views must process the whole log.
+/// The time in which a view must move on, until it has processed the whole log.
 const VIEW_BOUND: Duration = Duration::from_secs(60);
 
-/// Waits until the server's views have processed its whole log, and returns their differences from the fold. No client
-/// may write meanwhile.
+/// Waits until all messages are delivered, and the server's views have processed its whole log, and returns their
+/// differences from the fold. No client may write meanwhile.
 ///
 /// # Panics
-/// When the log is empty, because then the test shows nothing, or when a view does not reach the end of the log.
+/// When the log is empty, because then the test shows nothing, or when a view stops before the end of the log.
 #[must_use]
 #[track_caller]
 pub fn differences(client: &Client) -> Vec<Difference> {
+    wait_for_messages(client);
     let log = Log::read(client);
     assert!(log.head() > 0, "nothing was written: this run shows nothing");
     wait_for_views(client, log.head(), VIEW_BOUND);

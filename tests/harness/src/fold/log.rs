@@ -52,6 +52,12 @@ impl Log {
         self.events.len() as u64
     }
 
+    /// All events.
+    #[must_use]
+    pub fn events(&self) -> &[Value] {
+        &self.events
+    }
+
     /// The events after one position, up to and including another.
     pub(super) fn between(&self, after: u64, to: u64) -> &[Value] {
         assert!(to <= self.head(), "the log ends at {}, before {to}", self.head());

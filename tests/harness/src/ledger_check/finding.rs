@@ -13,7 +13,7 @@ pub struct Finding {
     pub seen: String,
 }
 
-/// The promises that every client may rely on.
+/// The promises that every client may rely on, and those to aggregates, timers and handlers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Promise {
     /// An acknowledged command is in the history, at the version of its answer.
@@ -36,10 +36,24 @@ pub enum Promise {
     RetriesGetTheFirstOutcome,
     /// The server returns history and state of the aggregate.
     Readable,
+    /// No money is lost or made by transfers.
+    MoneyIsConserved,
+    /// A confirmed order has its stock, once, until it is shipped. An order that is rejected or cancelled has none.
+    StockIsConserved,
+    /// Each message takes effect, and takes effect once. Refusals reach their senders.
+    MessagesArriveOnce,
+    /// What one aggregate causes happens in the order of its events.
+    SequencesKeepOrder,
+    /// Each event has its effect outside, at least once.
+    EffectsHappen,
+    /// All attempts at one event have the same key, and attempts at other events have others.
+    EffectsHaveOneKey,
+    /// Each timer fires, and fires once. One that was replaced or cancelled does not.
+    TimersFireOnce,
 }
 
 impl Finding {
-    pub(super) fn new(broken: Promise, aggregate: &str, seen: impl Into<String>) -> Self {
+    pub(crate) fn new(broken: Promise, aggregate: &str, seen: impl Into<String>) -> Self {
         Self { broken, aggregate: aggregate.to_owned(), seen: seen.into() }
     }
 }

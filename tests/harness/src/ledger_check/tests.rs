@@ -42,6 +42,7 @@ fn kept() -> LedgerCheck {
         stored: BTreeMap::from([(AGGREGATE.to_owned(), Ok(stored))]),
         retried: vec![(entry(2), Outcome::Ok { version: 2 })],
         is_sole_writer: false,
+        are_delivered: true,
     }
 }
 
@@ -160,6 +161,11 @@ fn gaps_and_shared_positions_are_found() {
         check.entries.push(heard);
     });
     assert_eq!(shared, [Promise::HistoryIsDense]);
+}
+
+#[test]
+fn messages_that_are_not_delivered_are_found() {
+    assert_eq!(broken(|check| check.are_delivered = false), [Promise::MessagesArriveOnce]);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! One client. It orders, reserves, ships and restocks, and reads the aggregates of its answers.
+//! One client. It orders, reserves by hand, ships and restocks, or follows another script, and reads the aggregates of
+//! its answers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::reader::read_state;
-use super::{Place, Shared};
+use super::{Place, Script, Shared};
 use crate::{Client, Outcome};
 
 /// The shortest and the longest pause between attempts at a server that does not answer. Without a pause, the clients
@@ -37,30 +38,52 @@ impl ClientAtWork {
     }
 
     pub(super) fn work(mut self) {
-        let shop = self.shared.settings.name.clone();
         let mut cycle = 0;
         while !self.is_done() {
             cycle += 1;
-            let order = format!("{shop}-{}-{cycle}", self.number);
-            let sku = format!("sku-{}", (self.number + cycle) % self.shared.settings.skus);
-            let line = json!({"sku": sku, "quantity": 2, "unit_price_cents": 995});
-            let customer = format!("c-{}", self.number % CUSTOMERS);
-            let create = json!({"customer": customer, "email": "ada@example.org", "lines": [line]});
-            let last = if cycle % 2 == 0 { "commit-stock" } else { "release-stock" };
-            self.command("order", &order, "create-order", create);
-            self.command("order", &order, "add-line", line);
-            self.command("inventory", &sku, "update-inventory", json!({"change": 3, "reason": "delivery"}));
-            self.command("inventory", &sku, "reserve-stock", json!({"order": order, "quantity": 2}));
-            // Always refused: there is never so much stock.
-            self.command("inventory", &sku, "update-inventory", json!({"change": -1_000_000_000, "reason": "fire"}));
-            self.command("order", &order, "confirm-order", json!({}));
-            match cycle % 4 {
-                0 => self.command("order", &order, "ship-order", json!({"tracking": order})),
-                1 => self.command("order", &order, "cancel-order", json!({"reason": "too late"})),
-                _ => {}
+            match self.shared.settings.script {
+                Script::Orders => self.order(cycle),
+                Script::Messages => self.transfer(cycle),
             }
-            self.command("inventory", &sku, last, json!({"order": order}));
         }
+    }
+
+    pub(super) const fn number(&self) -> usize {
+        self.number
+    }
+
+    pub(super) fn shop(&self) -> &str {
+        &self.shared.settings.name
+    }
+
+    pub(super) fn skus(&self) -> usize {
+        self.shared.settings.skus
+    }
+
+    fn order(&mut self, cycle: usize) {
+        let order_of = |cycle: usize| format!("{}-{}-{cycle}", self.shop(), self.number);
+        let (order, before) = (order_of(cycle), order_of(cycle - 1));
+        // The order reserves its own stock when it is confirmed, by messages.
+        let by_hand = format!("{order}-by-hand");
+        let sku = format!("sku-{}", (self.number + cycle) % self.skus());
+        let line = json!({"sku": sku, "quantity": 2, "unit_price_cents": 995});
+        let customer = format!("c-{}", self.number % CUSTOMERS);
+        let create = json!({"customer": customer, "email": "ada@example.org", "lines": [line]});
+        let last = if cycle.is_multiple_of(2) { "commit-stock" } else { "release-stock" };
+        self.command("order", &order, "create-order", create);
+        self.command("order", &order, "add-line", line);
+        self.command("inventory", &sku, "update-inventory", json!({"change": 3, "reason": "delivery"}));
+        self.command("inventory", &sku, "reserve-stock", json!({"order": by_hand, "quantity": 2}));
+        // Always refused: there is never so much stock.
+        self.command("inventory", &sku, "update-inventory", json!({"change": -1_000_000_000, "reason": "fire"}));
+        self.command("order", &order, "confirm-order", json!({}));
+        match cycle % 4 {
+            // The order of the cycle before: it is refused if its stock is not reserved yet, or cannot be.
+            0 => self.command("order", &before, "ship-order", json!({"tracking": before})),
+            1 => self.command("order", &order, "cancel-order", json!({"reason": "too late"})),
+            _ => {}
+        }
+        self.command("inventory", &sku, last, json!({"order": by_hand}));
     }
 
     fn is_done(&self) -> bool {
@@ -68,7 +91,7 @@ impl ClientAtWork {
     }
 
     /// Sends a command with the same key until its outcome is known or the shop closes.
-    fn command(&mut self, kind: &str, id: &str, name: &str, body: Value) {
+    pub(super) fn command(&mut self, kind: &str, id: &str, name: &str, body: Value) {
         if self.is_done() {
             return;
         }

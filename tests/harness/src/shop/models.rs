@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+/// The name of a row that only says what its aggregate sends or schedules. The state does not change.
+const OUTGOING: &str = "$outgoing";
+
 /// A state to which events are applied one after the other.
 pub(crate) trait Model {
     /// Applies an event. `Err` says why it cannot have happened in this state.
@@ -56,6 +59,7 @@ struct Order {
 impl Model for Order {
     fn apply(&mut self, kind: &str, data: &Value) -> Result<(), String> {
         match (kind, self.status.as_str()) {
+            (OUTGOING, Some(_)) => {}
             ("OrderCreated", None) => {
                 let first = data["lines"].as_array().ok_or("an order without lines")?;
                 self.status = json!("open");
@@ -67,6 +71,8 @@ impl Model for Order {
                 self.total_cents += price(data);
             }
             ("OrderConfirmed", Some("open")) => self.status = json!("confirmed"),
+            ("LineReserved" | "StockReserved", Some("confirmed")) => {}
+            ("OrderRejected", Some("confirmed")) => self.status = json!("rejected"),
             ("OrderShipped", Some("confirmed")) => self.status = json!("shipped"),
             ("OrderCancelled", Some("open" | "confirmed")) => self.status = json!("cancelled"),
             (_, status) => return Err(format!("{kind} while the order was {}", status.unwrap_or("not there"))),
@@ -94,6 +100,7 @@ impl Model for Inventory {
         let order = data["order"].as_str().unwrap_or_default();
         let reserved = |before: Option<i64>| before.ok_or_else(|| format!("{kind} of {order}, which has nothing"));
         match kind {
+            OUTGOING => {}
             "InventoryUpdated" => self.on_hand += data["change"].as_i64().unwrap_or_default(),
             "StockReserved" => {
                 let quantity = data["quantity"].as_i64().unwrap_or_default();

@@ -1,14 +1,15 @@
-//! The HTTP/1.1 server: it limits the number of connections, gives slow clients a deadline, and shuts down in good
+//! The HTTP server: it limits the number of connections, gives slow clients a deadline, and shuts down in good
 //! order.
 //!
 //! `axum::serve` neither limits connections nor arms a timer for request headers, so this module drives hyper itself.
 //! Each connection is a task. All of them belong to the accept loop, and none outlives it.
 //!
-//! `tls` encrypts connections. `limits` has the limits of one connection. `socket` does what hyper leaves to others: it
+//! `tls` encrypts connections. `http1` and `http2` serve one connection each. `limits` has its limits. `socket` does what hyper leaves to others: it
 //! gives up clients that take nothing, and sends a problem document to clients that did not send a request.
 
 mod accept;
-mod connection;
+mod http1;
+mod http2;
 mod limits;
 mod socket;
 mod stream;
@@ -25,7 +26,6 @@ use axum::response::Response;
 use dormouse_config::Gateway;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -34,7 +34,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
 use self::accept::accept;
-use self::connection::serve_connection;
+use self::http2::Requests;
 use self::socket::Socket;
 use self::stream::Stream;
 pub(crate) use self::tls::Tls;
@@ -101,9 +101,10 @@ pub(crate) async fn serve<A, F>(
     A: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    let mut http = http1::Builder::new();
+    let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
     http.max_buf_size(limits::HEAD_BYTES).max_headers(limits::HEADERS);
+    let requests = Requests::at_most(options.max_connections);
     let mut connections = Connections::default();
     let mut handshakes = Handshakes::new(tls.as_ref().map_or(0, |tls| tls.handshakes));
     let deadline = loop {
@@ -117,11 +118,21 @@ pub(crate) async fn serve<A, F>(
                 let (shut_down, mut shutting_down) = oneshot::channel();
                 let mut http = http.clone();
                 http.auto_date_header(is_datable(SystemTime::now()));
-                let answer = answer.clone();
+                let (answer, requests) = (answer.clone(), requests.clone());
                 let serve = move |stream: Stream, shutting_down| {
                     let peer = Peer { address, certificate: stream.certificate() };
                     let answer = move |request| answer(request, peer.clone());
-                    serve_connection(Socket::new(stream, options.write_timeout), http, answer, shutting_down)
+                    let is_http2 = stream.is_http2();
+                    let socket = Socket::new(stream, options.write_timeout);
+                    async move {
+                        if is_http2 {
+                            // Boxed, because most connections are not of this kind, and its state is large.
+                            let serving = http2::serve_connection(socket, options, requests, answer, shutting_down);
+                            Box::pin(serving).await;
+                        } else {
+                            http1::serve_connection(socket, http, answer, shutting_down).await;
+                        }
+                    }
                 };
                 match &tls {
                     None => connections.add(serve(Stream::Plain(stream), shutting_down), shut_down),

@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, Uri, Version};
 use dormouse_config::{HostName, WebOrigin};
 
@@ -38,8 +39,8 @@ pub(super) fn check(request: &Parts, hosts: &[HostName], origins: &[WebOrigin]) 
     Err(Problem::new(&problem::CROSS_SITE, detail))
 }
 
-/// Host and port that the request is for. Only HTTP/1.0 may omit the host. An address in absolute form takes precedence
-/// over the header (RFC 9112, 3.2.2).
+/// Host and port that the request is for. Only HTTP/1.0 may omit them. An address in absolute form takes precedence
+/// over the header (RFC 9112, 3.2.2), and replaces it in HTTP/2 (RFC 9113, 8.3.1).
 fn named_authority<'r>(uri: &'r Uri, version: Version, headers: &'r HeaderMap) -> Result<Option<&'r str>, Problem> {
     let malformed = |detail: &'static str| Problem::new(&problem::MALFORMED_REQUEST, detail);
     let mut values = headers.get_all(HOST).iter();
@@ -47,15 +48,16 @@ fn named_authority<'r>(uri: &'r Uri, version: Version, headers: &'r HeaderMap) -
     if values.next().is_some() {
         return Err(malformed("the header Host occurs more than once: send it once"));
     }
+    let authority = uri.authority().map(Authority::as_str);
     let Some(value) = value else {
-        return if version < Version::HTTP_11 {
-            Ok(uri.authority().map(|authority| authority.as_str()))
-        } else {
-            Err(malformed("the header Host is missing: send it"))
+        return match version {
+            Version::HTTP_11 => Err(malformed("the header Host is missing: send it")),
+            Version::HTTP_2 if authority.is_none() => Err(malformed(":authority is missing: send it")),
+            _ => Ok(authority),
         };
     };
     let value = value.to_str().map_err(|_| malformed("the header Host is not text"))?;
-    Ok(Some(uri.authority().map_or(value, |authority| authority.as_str())))
+    Ok(Some(authority.unwrap_or(value)))
 }
 
 /// The host of `host:port`. An IPv6 address keeps its brackets.
@@ -158,6 +160,10 @@ mod tests {
         assert_eq!(checked(two, &[]), Err(400));
         assert_eq!(checked(Request::get("/health").version(Version::HTTP_10), &[]), Ok(()));
         assert_eq!(checked(Request::get("/health").header("host", "\u{e9}"), &[]), Err(400));
+        let http2 = |uri: &str| Request::get(uri).version(Version::HTTP_2);
+        assert_eq!(checked(http2("https://localhost/health"), &[]), Ok(()));
+        assert_eq!(checked(http2("https://evil.net/health").header("host", "localhost"), &[]), Err(421));
+        assert_eq!(checked(http2("/health"), &[]), Err(400));
     }
 
     #[test]

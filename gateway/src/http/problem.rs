@@ -33,7 +33,7 @@ macro_rules! problem_types {
 }
 
 problem_types! {
-    MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "This is not an HTTP/1.1 request"
+    MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "This is not an HTTP request"
     INVALID_AGGREGATE_ID = BAD_REQUEST "invalid-aggregate-id" "The aggregate id is not valid"
     INVALID_KEY = BAD_REQUEST "invalid-key" "The key of the document is not valid"
     INVALID_COMMAND_KEY = BAD_REQUEST "invalid-command-key" "The command key is not valid"

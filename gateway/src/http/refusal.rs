@@ -1,5 +1,9 @@
 //! Problem documents in place of the bare responses that hyper sends to malformed requests before any handler runs.
 
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use axum::response::Response;
 use uuid::Uuid;
 
 use super::envelope::X_REQUEST_ID;
@@ -10,6 +14,9 @@ const BEGIN: &[u8] = b"HTTP/1.1 ";
 
 /// The end of a response of hyper, which has no body.
 const END: &[u8] = b"\r\n\r\n";
+
+/// When a request that found no place may come again.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The whole response to send in place of hyper's own. `None` if these bytes are a response of the API, or a part of
 /// one.
@@ -31,6 +38,16 @@ pub(crate) fn in_place_of(answer: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn of_plain_http() -> Vec<u8> {
     let detail = "this server answers encrypted requests only: use an address that begins with https://";
     written(&Problem::new(&problem::MALFORMED_REQUEST, detail))
+}
+
+/// The response to a request on an HTTP/2 connection, when all connections together have too many.
+pub(crate) fn of_too_many_requests() -> Response {
+    let id = Uuid::new_v4().to_string();
+    let detail = "too many requests are in progress on HTTP/2 connections (gateway.max_connections)";
+    let mut response =
+        Problem::new(&problem::NODE_OVERLOADED, detail).retry_after(SOON).write(Response::default(), &id);
+    response.headers_mut().extend(HeaderValue::from_str(&id).ok().map(|id| (X_REQUEST_ID, id)));
+    response
 }
 
 fn written(problem: &Problem) -> Vec<u8> {

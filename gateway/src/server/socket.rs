@@ -28,6 +28,8 @@ pub(super) struct Socket {
     write_timeout: Duration,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether hyper's own responses can be told from others. The bytes of HTTP/2 are frames.
+    replaces: bool,
     /// Bytes that are written before anything else.
     replacement: Vec<u8>,
     /// Whether the client may still be sending when the connection closes.
@@ -43,8 +45,8 @@ struct Lingering {
 
 impl Socket {
     pub(super) fn new(stream: Stream, write_timeout: Duration) -> Self {
-        let lingers = Arc::default();
-        Self { stream, write_timeout, stalled: None, replacement: Vec::new(), lingers, lingering: None }
+        let (replaces, lingers) = (!stream.is_http2(), Arc::default());
+        Self { stream, write_timeout, stalled: None, replaces, replacement: Vec::new(), lingers, lingering: None }
     }
 
     /// The flag that makes the socket linger. It must be set before the response to a request whose body was not read
@@ -100,7 +102,7 @@ impl Socket {
 
     /// Whether hyper writes a response of its own here. If so, its replacement is queued.
     fn is_replaced(&mut self, bytes: &[u8]) -> bool {
-        match refusal::in_place_of(bytes) {
+        match self.replaces.then(|| refusal::in_place_of(bytes)).flatten() {
             Some(better) => {
                 self.replacement = better;
                 self.lingers.store(true, Ordering::Relaxed);

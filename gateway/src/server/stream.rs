@@ -9,6 +9,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+/// The name of HTTP/2 in a handshake.
+pub(super) const HTTP2: &[u8] = b"h2";
+
 /// A client's connection.
 pub(super) enum Stream {
     Plain(TcpStream),
@@ -17,6 +20,13 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// Whether the client has chosen HTTP/2 in the handshake (ALPN, RFC 7301).
+    pub(super) fn is_http2(&self) -> bool {
+        let Self::Encrypted(stream) = self else { return false };
+        let (_, session) = stream.get_ref();
+        session.alpn_protocol() == Some(HTTP2)
+    }
+
     /// The host names of the client's certificate, if it showed one at the handshake, where it was verified.
     pub(super) fn certificate(&self) -> Option<Arc<[String]>> {
         let Self::Encrypted(stream) = self else { return None };

@@ -19,12 +19,12 @@ pub(super) const SOON: Duration = Duration::from_secs(10);
 const A_WHILE: Duration = Duration::from_millis(300);
 
 /// Longer than any test runs: what ends before this did not wait for it.
-const FOREVER: Duration = Duration::from_secs(3600);
+pub(super) const FOREVER: Duration = Duration::from_secs(3600);
 
 pub(super) struct Serving {
     pub(super) address: SocketAddr,
     shutdown: oneshot::Sender<Instant>,
-    task: JoinHandle<()>,
+    pub(super) task: JoinHandle<()>,
 }
 
 impl Serving {
@@ -32,7 +32,8 @@ impl Serving {
         Self::encrypted(None, change).await
     }
 
-    /// `/` answers at once, `/slow` after a while, `/large` and `/stream` with a large body, `/never` never.
+    /// `/` answers at once, `/slow` after a while, `/large` and `/stream` with a large body, `/never` never. `/panic`
+    /// panics.
     pub(super) async fn encrypted(tls: Option<Arc<Tls>>, change: impl FnOnce(&mut Options)) -> Self {
         let router = Router::new()
             .route("/", get(async || "here"))
@@ -45,6 +46,7 @@ impl Serving {
             )
             .route("/large", get(async || " ".repeat(32 << 20)))
             .route("/stream", get(async || (Extension(EndlessBody), " ".repeat(32 << 20))))
+            .route("/panic", get(async || -> &'static str { panic!("as planned") }))
             .route("/never", get(async || std::future::pending::<()>().await));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -63,7 +65,7 @@ impl Serving {
         Client(TcpStream::connect(self.address).await.unwrap())
     }
 
-    async fn shut_down_within(self, time: Duration) {
+    pub(super) async fn shut_down_within(self, time: Duration) {
         self.shutdown.send(Instant::now() + time).unwrap();
         timeout(SOON, self.task).await.unwrap().unwrap();
     }

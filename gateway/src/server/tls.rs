@@ -3,7 +3,7 @@
 mod files;
 mod handshake;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -13,8 +13,10 @@ use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{self, ALL_VERSIONS, RootCertStore, ServerConfig};
 
-/// The protocols that are offered to clients (ALPN, RFC 7301).
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+use crate::server::stream::HTTP2;
+
+/// The protocols that are offered to clients (ALPN, RFC 7301), the preferred one first.
+const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 
 /// Why the files of `[gateway.tls]` cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -17,13 +17,14 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 use super::*;
+use crate::server::Options;
 use crate::server::tests::{SOON, Serving};
 
 const HOST: &str = "localhost";
 
 /// A server with a certificate of `authority`, and its files.
-struct Site {
-    serving: Serving,
+pub(in crate::server) struct Site {
+    pub(in crate::server) serving: Serving,
     tls: Arc<Tls>,
     authority: Authority,
     directory: TempDir,
@@ -31,13 +32,20 @@ struct Site {
 
 impl Site {
     async fn with(change: impl FnOnce(&mut Config, &TempDir)) -> Self {
+        Self::with_options(change, |_| {}).await
+    }
+
+    pub(in crate::server) async fn with_options(
+        change: impl FnOnce(&mut Config, &TempDir),
+        options: impl FnOnce(&mut Options),
+    ) -> Self {
         let (authority, directory) = (Authority::new("authority"), TempDir::new().unwrap());
         let mut config = dormouse_config::Config::embedded().gateway.tls;
         (config.certificate, config.key) = (directory.path().join("server.pem"), directory.path().join("server.key"));
         write(&directory, &authority.server(&[HOST]));
         change(&mut config, &directory);
         let tls = Tls::load(&config).unwrap().unwrap();
-        let serving = Serving::encrypted(Some(Arc::clone(&tls)), |_| {}).await;
+        let serving = Serving::encrypted(Some(Arc::clone(&tls)), options).await;
         Self { serving, tls, authority, directory }
     }
 
@@ -45,11 +53,11 @@ impl Site {
         TcpStream::connect(self.serving.address).await.unwrap()
     }
 
-    fn client(&self) -> ClientConfig {
+    pub(in crate::server) fn client(&self) -> ClientConfig {
         client(&self.authority, &[&TLS13, &TLS12], None)
     }
 
-    async fn connect(&self, client: ClientConfig) -> io::Result<TlsStream<TcpStream>> {
+    pub(in crate::server) async fn connect(&self, client: ClientConfig) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(HOST).unwrap();
         TlsConnector::from(Arc::new(client)).connect(name, self.plain().await).await
     }

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its last.
+//! One HTTP/1.1 connection: one request after the other.
 
 use std::convert::Infallible;
 use std::pin::pin;

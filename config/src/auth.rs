@@ -51,6 +51,9 @@ pub struct Telegram {
     pub token_lifetime: Duration,
     /// The roles of users. Default: none.
     pub roles: Vec<String>,
+    /// Whether a subject has a keyed hash in place of the user's id, which is personal. Default false; true needs
+    /// `keys.file`. Set it before the first user comes: with another setting, users are others.
+    pub hide_ids: bool,
 }
 
 /// How callers prove who they are.

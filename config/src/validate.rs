@@ -135,9 +135,15 @@ impl Config {
     }
 
     fn validate_keys(&self) -> Result<(), Violation> {
-        if self.keys.file().is_none() && self.journal.encryption != Encryption::Off {
+        let need_keys = [
+            ("journal.encryption", self.journal.encryption != Encryption::Off),
+            ("auth.telegram.hide_ids", self.auth.telegram.hide_ids),
+        ];
+        if self.keys.file().is_none()
+            && let Some((other, _)) = need_keys.into_iter().find(|(_, needs)| *needs)
+        {
             let expected = "a file with wrapping keys (`dormouse encryption add-key` makes it), because of".to_owned();
-            return Err(Violation { key: "keys.file", expected, other: Some("journal.encryption") });
+            return Err(Violation { key: "keys.file", expected, other: Some(other) });
         }
         if let (JournalUrl::Sqlite(keys), JournalUrl::Sqlite(journal)) = (&self.keys.url, &self.journal.url)
             && keys == journal

@@ -4,8 +4,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dormouse_auth::{Authenticator, FetchKeys, TelegramBot, UnusableKeys};
-use dormouse_config::{Auth, AuthMode};
+use dormouse_auth::{Authenticator, FetchKeys, TELEGRAM_PREFIX, TelegramBot, UnusableKeys};
+use dormouse_config::{Auth, AuthMode, Telegram};
+use dormouse_encryption::{DataKeys, EqualityKey};
 use tokio_rustls::rustls::crypto::ring;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -30,6 +31,7 @@ pub(crate) fn authenticator(config: &Auth) -> Result<Option<Arc<Authenticator>>,
 pub(crate) fn telegram(
     config: &Auth,
     authenticator: Option<&Authenticator>,
+    keys: Option<&DataKeys>,
 ) -> Result<Option<TelegramLogin>, UnusableKeys> {
     let tokens = authenticator.and_then(Authenticator::own_tokens);
     let (Some(path), Some(tokens)) = (config.bot_token(), tokens) else { return Ok(None) };
@@ -45,9 +47,36 @@ pub(crate) fn telegram(
     Ok(Some(TelegramLogin {
         bot: TelegramBot::new(token.trim(), telegram.max_age),
         tokens: Arc::clone(tokens),
+        subjects: TelegramSubjects::new(telegram, keys),
         roles: telegram.roles.clone(),
         token_lifetime: telegram.token_lifetime,
     }))
+}
+
+/// The subjects of the users of a Telegram Web App.
+#[derive(Debug)]
+pub(crate) enum TelegramSubjects {
+    /// With the id of the user.
+    Shown,
+    /// With its hash.
+    Hidden(EqualityKey),
+}
+
+impl TelegramSubjects {
+    pub(crate) fn new(config: &Telegram, keys: Option<&DataKeys>) -> Self {
+        // A validated configuration has keys if it hides ids.
+        match keys.filter(|_| config.hide_ids) {
+            None => Self::Shown,
+            Some(keys) => Self::Hidden(keys.equality_key("auth.telegram.id")),
+        }
+    }
+
+    pub(crate) fn of(&self, user: u64) -> String {
+        match self {
+            Self::Shown => format!("{TELEGRAM_PREFIX}{user}"),
+            Self::Hidden(key) => format!("{TELEGRAM_PREFIX}{}", key.hash(&user.to_be_bytes()).as_str()),
+        }
+    }
 }
 
 /// Gets a document over HTTP. The certificates of issuers come from the authorities of this system.

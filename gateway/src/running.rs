@@ -131,7 +131,6 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
         StartError::Permissions(format!("{error}: `{} auth permissions` lists the names", app.name()))
     })?;
     let authenticator = callers::authenticator(&config.auth)?;
-    let telegram = callers::telegram(&config.auth, authenticator.as_deref())?;
     let (app, config) =
         app.with_enabled_modules(config).map_err(|error| StartError::UnknownModule(error.to_string()))?;
     let app = &app;
@@ -144,6 +143,7 @@ pub(crate) async fn start(app: &App, config: Config, domain: &Handle) -> Result<
     let admin_socket = config.admin.listen.map(|address| Socket::bind("admin.listen", address)).transpose()?;
     let audit = audit::open(&config.audit).await?;
     let data_keys = dormouse_encryption::open_keys(&config).await?;
+    let telegram = callers::telegram(&config.auth, authenticator.as_deref(), data_keys.as_ref())?;
     let journal = dormouse_journal::open(&config, data_keys).await?;
     let engine =
         match app.add_to_engine(Engine::builder(config.clone()).threads(domain.clone())).start(journal.clone()).await {

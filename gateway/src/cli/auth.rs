@@ -15,13 +15,13 @@ use self::owner::Belongs;
 use super::events::aggregate_of;
 use super::failure::WrongArgument;
 use super::table::Table;
-use super::{Settings, output, serve};
+use super::{Settings, encryption, output, serve};
 use crate::app::App;
-use crate::callers;
+use crate::callers::{self, TelegramSubjects};
 
 /// Shows who may do what, and why
 ///
-/// Both commands work on the configuration, and on the journal that it names: no server needs to run.
+/// The commands work on the configuration, and on the journal that it names: no server needs to run.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -60,6 +60,19 @@ Examples:
   {app} auth explain --token /run/secrets/api-key admin.projections.rebuild
   {app} auth explain --token - queries.GetOrder < token.txt")]
     Explain(Explain),
+    /// Prints the subject of a user of Telegram
+    ///
+    /// With auth.telegram.hide_ids it has a hash in place of the id. Ask with it what the user has, or forget the user.
+    #[command(after_long_help = "\
+Examples:
+  {app} auth telegram-subject 42
+  {app} forget \"user/$({app} auth telegram-subject 42)\"")]
+    TelegramSubject {
+        /// The id that Telegram gave the user.
+        id: u64,
+        #[command(flatten)]
+        settings: Settings,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -99,6 +112,15 @@ pub(super) fn run(app: &App, outer: Settings, arguments: Arguments) -> anyhow::R
             Ok(ExitCode::SUCCESS)
         }
         Command::Explain(explain) => run_explain(app, outer, explain),
+        Command::TelegramSubject { id, settings } => {
+            let config = outer.and(settings).load()?.config;
+            let subjects = serve::runtime()?.block_on(async {
+                let keys = if config.auth.telegram.hide_ids { Some(encryption::keys(&config).await?) } else { None };
+                anyhow::Ok(TelegramSubjects::new(&config.auth.telegram, keys.as_ref()))
+            })?;
+            output::line(subjects.of(id))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -107,7 +107,8 @@ fn add_key(config: &Config) -> anyhow::Result<()> {
     Ok(output::line(format_args!("added {id} to {}; {next}", path.display()))?)
 }
 
-async fn keys(config: &Config) -> anyhow::Result<DataKeys> {
+/// The keys of a server with this configuration.
+pub(super) async fn keys(config: &Config) -> anyhow::Result<DataKeys> {
     if config.keys.url == JournalUrl::Memory {
         return Err(WrongArgument("keys.url is in the memory of the server".to_owned()).into());
     }

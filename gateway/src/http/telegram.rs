@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use dormouse_auth::{OwnTokens, TELEGRAM_PREFIX, TelegramBot};
+use dormouse_auth::{OwnTokens, TelegramBot};
 use metrics::counter;
 use serde::Deserialize;
 use serde_json::json;
@@ -16,6 +16,7 @@ use super::audit::Asked;
 use super::envelope::Arrival;
 use super::problem::{self, Problem};
 use super::{Api, access, admin, json};
+use crate::callers::TelegramSubjects;
 use crate::metric;
 
 /// What it takes to make a token of what Telegram says.
@@ -23,6 +24,7 @@ use crate::metric;
 pub(crate) struct TelegramLogin {
     pub(crate) bot: TelegramBot,
     pub(crate) tokens: Arc<OwnTokens>,
+    pub(crate) subjects: TelegramSubjects,
     /// The roles of all users.
     pub(crate) roles: Vec<String>,
     pub(crate) token_lifetime: Duration,
@@ -40,7 +42,7 @@ pub(super) async fn login(
     request: Request,
 ) -> Result<Response, Problem> {
     Parameters::of(request.uri(), &[])?;
-    let Some(TelegramLogin { bot, tokens, roles, token_lifetime }) = &api.telegram else {
+    let Some(TelegramLogin { bot, tokens, subjects, roles, token_lifetime }) = &api.telegram else {
         let detail = "the server knows no bot: its operator sets auth.token_key and auth.telegram.bot_token";
         return Err(Problem::new(&problem::NO_TELEGRAM_BOT, detail));
     };
@@ -53,7 +55,7 @@ pub(super) async fn login(
         counter!(metric::CALLERS_REFUSED, "reason" => problem.problem_type().slug).increment(1);
         problem
     })?;
-    let subject = format!("{TELEGRAM_PREFIX}{user}");
+    let subject = subjects.of(user);
     let token = tokens.issue(&subject, roles, *token_lifetime, now);
     let token = token.map_err(|reason| Problem::new(&problem::INTERNAL, "no token could be made").because(reason))?;
     if let Some(asked) = asked {

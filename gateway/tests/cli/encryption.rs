@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dormouse_harness::{Postgres, Server, ServerBuilder, eventually};
+use dormouse_harness::{Postgres, Server, ServerBuilder, TokenIssuer, eventually, telegram_init_data};
 use memchr::memmem;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -31,6 +31,8 @@ impl Site {
             "keys.file=secrets/wrapping.keys".to_owned(),
             "keys.url=sqlite://./keys".to_owned(),
             format!("journal.encryption={mode}"),
+            "webhooks.allow_private=true".to_owned(),
+            "webhooks.tries=1".to_owned(),
             "snapshots.strategy=every_n".to_owned(),
             "snapshots.threshold=1".to_owned(),
         ];
@@ -69,6 +71,30 @@ impl Site {
 
     fn get(&self, path: &str) -> Value {
         self.server.client().get(path).unwrap().json()
+    }
+
+    /// A webhook whose receiver does not exist: each event becomes a dead letter, or waits behind one.
+    fn add_webhook(&self) -> String {
+        let webhook = self.server.client().post("/admin/webhooks", &json!({"url": "http://127.0.0.1:1/"})).unwrap();
+        assert_eq!(webhook.status, 201, "{webhook}");
+        format!("webhook/{}", webhook.json()["id"].as_str().unwrap())
+    }
+
+    /// What operators see of a person in the events that the webhook could not deliver.
+    fn dead_letters(&self, webhook: &str, person: &str) -> Vec<Value> {
+        let operate = |arguments: &[&str]| -> Value {
+            let at_server = ["--json", "--server", &self.server.url()];
+            let ended = self.run(&arguments.iter().copied().chain(at_server).collect::<Vec<_>>());
+            serde_json::from_str(&ended.stdout).unwrap()
+        };
+        let failed = operate(&["failed", "list", webhook]);
+        let seen = [("user", "name"), ("order", "email"), ("tenant", "contact")].map(|(kind, field)| {
+            let of = format!("{kind}/{person}");
+            let letter = failed.as_array().unwrap().iter().find(|letter| letter["sequence"] == *of)?;
+            let shown = operate(&["failed", "show", webhook, letter["id"].as_str().unwrap()]);
+            Some(shown["content"]["data"][field].clone())
+        });
+        seen.into_iter().flatten().collect()
     }
 
     /// A user, an order and a tenant have the values of a person. One command is asynchronous.
@@ -154,15 +180,21 @@ fn search(directory: &Path, values: &[&str], found: &mut Vec<PathBuf>) {
 
 fn nothing_personal_is_stored_and_who_is_forgotten_is_forgotten_everywhere(mode: &str, is_on_postgres: bool) {
     let mut site = Site::start(mode, is_on_postgres);
+    let webhook = site.add_webhook();
     site.store("ada", ADA);
     site.store("grace", GRACE);
     let [name, email] = ADA;
     assert_eq!(site.seen("ada"), [name, name, name, email, email, email, email, email]);
     let all: Vec<&str> = ADA.into_iter().chain(GRACE).collect();
+    let letters = eventually("the dead letters", SOON, || {
+        Some(site.dead_letters(&webhook, "ada")).filter(|letters| letters.len() == 3)
+    });
+    assert_eq!(letters, [name, email, email]);
     assert_eq!(site.files_with(&all), [] as [PathBuf; 0], "while the server runs");
     site.forget("ada");
     let forgotten = json!({ "forgotten": true });
     assert_eq!(site.seen("ada"), vec![forgotten.clone(); 8]);
+    assert_eq!(site.dead_letters(&webhook, "ada"), vec![forgotten.clone(); 3]);
     let [name, email] = GRACE;
     assert_eq!(site.seen("grace"), [name, name, name, email, email, email, email, email]);
     site.stop();
@@ -180,6 +212,55 @@ fn no_personal_value_is_in_any_file_and_a_forgotten_person_is_forgotten_everywhe
 #[test]
 fn the_same_holds_on_postgres_with_all_payloads_encrypted() {
     nothing_personal_is_stored_and_who_is_forgotten_is_forgotten_everywhere("all", true);
+}
+
+#[test]
+fn the_telegram_id_of_a_user_is_in_no_file() {
+    const BOT: &str = "123456:token-of-the-bot";
+    const ID: u64 = 7_340_118_253;
+    let (directory, own, issuer) = (TempDir::new().unwrap(), TokenIssuer::new("own"), TokenIssuer::new("k-1"));
+    fs::write(own.directory().join("bot"), BOT).unwrap();
+    let settings = issuer.settings().into_iter().chain([
+        format!("auth.token_key={}", own.private_key().display()),
+        format!("auth.telegram.bot_token={}", own.directory().join("bot").display()),
+        "auth.telegram.roles=[\"learner\"]".to_owned(),
+        "auth.telegram.hide_ids=true".to_owned(),
+        "audit.directory=audit".to_owned(),
+        "keys.file=wrapping.keys".to_owned(),
+        "keys.url=sqlite://./keys".to_owned(),
+    ]);
+    let settings: Vec<String> = settings.collect();
+    let with_settings = |arguments: &[&str]| {
+        let settings = settings.iter().flat_map(|set| ["--set", set]);
+        let ended = run_in(directory.path(), &arguments.iter().copied().chain(settings).collect::<Vec<_>>());
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
+        ended.stdout
+    };
+    with_settings(&["encryption", "add-key"]);
+    let mut server = settings.iter().fold(server_in(directory.path()), ServerBuilder::set).start();
+    let log_in = |server: &Server| {
+        let data = json!({"init_data": telegram_init_data(BOT, ID)});
+        let answer = server.client().post("/v1/auth/telegram", &data).unwrap();
+        assert_eq!(answer.status, 200, "{answer}");
+        answer.json()
+    };
+    let login = log_in(&server);
+    let subject = login["subject"].as_str().unwrap().to_owned();
+    let authorization = format!("Bearer {}", login["token"].as_str().unwrap());
+    let path = format!("/v1/user/{}/register-user", subject.replace(':', "%3A"));
+    let registered =
+        server.client().post_with(&path, &[("authorization", &authorization)], &json!({"name": "Ada"})).unwrap();
+    assert_eq!(registered.status, 200, "{registered}");
+    server.terminate();
+    assert!(server.wait(SOON).success());
+    let mut found = Vec::new();
+    search(directory.path(), &[&ID.to_string()], &mut found);
+    assert_eq!(found, [] as [PathBuf; 0]);
+    search(directory.path(), &[&subject], &mut found);
+    assert!(!found.is_empty(), "the search finds what is there");
+    server.restart();
+    assert_eq!(log_in(&server)["subject"], *subject);
+    assert_eq!(with_settings(&["auth", "telegram-subject", &ID.to_string()]), format!("{subject}\n"));
 }
 
 #[test]
@@ -220,6 +301,7 @@ fn a_server_without_its_keys_does_not_start_and_says_what_to_do() {
             "expected a file with wrapping keys (`dormouse encryption add-key` makes it)",
         ),
         (&["journal.encryption=personal", "keys.file=none"][..], "`dormouse encryption add-key` makes one"),
+        (&["auth.telegram.hide_ids=true"], "because of auth.telegram.hide_ids"),
         (&["keys.file=none", "keys.url=sqlite://./data"][..], "expected another directory than journal.url"),
     ] {
         let settings = settings.iter().flat_map(|set| ["--set", set]);

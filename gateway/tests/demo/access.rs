@@ -4,10 +4,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::hmac;
 use dormouse::demo;
 use dormouse_config::{AuthMode, Config};
-use dormouse_harness::{Answer, TokenIssuer};
+use dormouse_harness::{Answer, TokenIssuer, telegram_init_data};
 use serde_json::{Value, json};
 
 use super::{World, is, problem};
@@ -222,7 +221,7 @@ fn a_stream_ends_when_the_token_of_its_caller_expires() {
         config.auth.jwt.leeway = Duration::ZERO;
         config.gateway.stream_heartbeat = Duration::from_millis(100);
     });
-    let expires = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 3;
+    let expires = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 10;
     let claims =
         json!({"iss": "https://issuer.test", "aud": "dormouse", "sub": "ada", "roles": ["admin"], "exp": expires});
     let authorization = format!("Bearer {}", guarded.issuer.sign(&claims));
@@ -231,16 +230,6 @@ fn a_stream_ends_when_the_token_of_its_caller_expires() {
     let stream = guarded.world.client.request("GET", "/v1/events", &headers, None).unwrap();
     assert_eq!((stream.status, stream.header("content-type")), (200, Some("text/event-stream")));
     assert_eq!(guarded.world.client.request("GET", "/v1/events", &headers, None).unwrap().status, 401);
-}
-
-/// What Telegram tells a Web App about a user, signed for the bot with this token.
-pub(super) fn init_data(bot_token: &str, user: u64) -> String {
-    let sign = |key: &[u8], text: &[u8]| hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text).as_ref().to_vec();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let hash =
-        sign(&sign(b"WebAppData", bot_token.as_bytes()), format!("auth_date={now}\nuser={{\"id\":{user}}}").as_bytes());
-    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("user=%7B%22id%22%3A{user}%7D&auth_date={now}&hash={hash}")
 }
 
 #[test]
@@ -254,7 +243,7 @@ fn a_user_of_a_telegram_web_app_gets_a_token_of_the_servers_own() {
         config.auth.telegram.roles = vec!["learner".to_owned()];
     });
     let login = |data: &str| guarded.world.client.post("/v1/auth/telegram", &json!({"init_data": data})).unwrap();
-    let answer = login(&init_data(BOT, 42));
+    let answer = login(&telegram_init_data(BOT, 42));
     assert_eq!((answer.status, answer.json()["subject"].clone()), (200, json!("telegram:42")), "{answer}");
     assert_eq!((answer.json()["expires_in"].clone(), answer.header("cache-control")), (json!(3600), Some("no-store")));
     let authorization = format!("Bearer {}", answer.json()["token"].as_str().unwrap());
@@ -263,13 +252,16 @@ fn a_user_of_a_telegram_web_app_gets_a_token_of_the_servers_own() {
     assert_eq!(problem(&get("/v1/user/telegram%3A42")), is(404, "not-found"), "its own, which does not exist yet");
     assert_eq!(problem(&get("/v1/order/o-1")), is(403, "forbidden"));
 
-    for data in [init_data("654321:another", 42), init_data(BOT, 42).replace("42", "43"), String::new()] {
+    for data in
+        [telegram_init_data("654321:another", 42), telegram_init_data(BOT, 42).replace("42", "43"), String::new()]
+    {
         assert_eq!(problem(&login(&data)), is(401, "unauthenticated"), "{data}");
     }
     let body = json!({"initData": "x"});
     assert_eq!(problem(&guarded.world.client.post("/v1/auth/telegram", &body).unwrap()), is(400, "invalid-body"));
     let without = Guarded::start(|_| {});
-    let refused = without.world.client.post("/v1/auth/telegram", &json!({"init_data": init_data(BOT, 42)})).unwrap();
+    let refused =
+        without.world.client.post("/v1/auth/telegram", &json!({"init_data": telegram_init_data(BOT, 42)})).unwrap();
     assert_eq!(problem(&refused), is(404, "no-telegram-bot"));
 }
 

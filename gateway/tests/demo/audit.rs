@@ -5,12 +5,12 @@ use std::fs;
 
 use dormouse_audit::{Action, AuditLog, Entry, Filter, Key, Outcome, RecordError, StoredEntry, Who, entries, verify};
 use dormouse_config::Config;
-use dormouse_harness::{Answer, TokenIssuer, eventually};
+use dormouse_harness::{Answer, TokenIssuer, eventually, telegram_init_data};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::access::{Guarded, concrete, init_data, operations};
+use super::access::{Guarded, concrete, operations};
 use super::{SOON, is, problem};
 
 /// A server that authenticates its callers and keeps an audit log.
@@ -207,10 +207,10 @@ fn logins_and_refused_callers_are_noted_without_their_tokens() {
     assert_eq!(note(&site.send("GET", "/v1/order/o-1", None, "")).0, Action::CallerRefused);
 
     let login = |data: &str| client.post("/v1/auth/telegram", &json!({"init_data": data})).unwrap();
-    let made = login(&init_data(BOT, 42));
+    let made = login(&telegram_init_data(BOT, 42));
     let (action, subject, ..) = note(&made);
     assert_eq!((action, subject.as_deref()), (Action::TokenIssued, Some("telegram:42")));
-    assert_eq!(note(&login(&init_data("654321:another", 42))).0, Action::CallerRefused);
+    assert_eq!(note(&login(&telegram_init_data("654321:another", 42))).0, Action::CallerRefused);
 
     let again = get("/v1/views/inventory", &token);
     let entries = site.entries();

@@ -23,6 +23,9 @@ const AUDIENCE: &str = "dormouse";
 pub struct TokenIssuer {
     key: KeyPair,
     key_id: String,
+    /// When its tokens end, in seconds since 1970. It is the same for all of them, so that a subject with the same roles
+    /// always gets the same token: a server notes the first use of each token.
+    expires: u64,
     directory: TempDir,
 }
 
@@ -30,13 +33,14 @@ impl TokenIssuer {
     /// A new issuer, whose public key is in a file. The id of its key is in its tokens and in its key set.
     ///
     /// # Panics
-    /// When no key can be made, or the file cannot be written.
+    /// When no key can be made, the file cannot be written, or the clock is before 1970.
     #[must_use]
     pub fn new(key_id: &str) -> Self {
         let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key can be made");
         let directory = TempDir::new().expect("a temporary directory");
         fs::write(directory.path().join("issuer.pem"), key.public_key_pem()).expect("the directory can be written to");
-        Self { key, key_id: key_id.to_owned(), directory }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+        Self { key, key_id: key_id.to_owned(), expires: (now + LIFETIME).as_secs(), directory }
     }
 
     /// The PEM file with its public key.
@@ -76,15 +80,10 @@ impl TokenIssuer {
         vec!["auth.mode=jwt".to_owned(), format!("auth.jwt.issuer={NAME}"), audience, keys.to_owned()]
     }
 
-    /// A token of a subject with roles, which counts for an hour.
-    ///
-    /// # Panics
-    /// When the clock is before 1970.
+    /// The token of a subject with roles, which counts for an hour after the start of the issuer.
     #[must_use]
     pub fn token(&self, subject: &str, roles: &[&str]) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-        let expires = (now + LIFETIME).as_secs();
-        self.sign(&json!({"iss": NAME, "aud": AUDIENCE, "sub": subject, "exp": expires, "roles": roles}))
+        self.sign(&json!({"iss": NAME, "aud": AUDIENCE, "sub": subject, "exp": self.expires, "roles": roles}))
     }
 
     /// A token with these claims.

@@ -203,7 +203,7 @@ async fn views_that_cannot_be_reached_are_named_without_their_password() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_projection_that_blocks_delays_neither_commands_nor_the_shutdown() {
     let mut config = in_memory();
-    config.gateway.drain_timeout = Duration::from_millis(100);
+    config.gateway.drain_timeout = Duration::from_secs(3);
     let running = app().projection::<Stuck>().projection::<Places>().start(config).await.unwrap();
     visit(&running, 20).await;
     running.view::<Places>().unwrap().wait_for(Position(20), Duration::from_secs(30)).await.unwrap();

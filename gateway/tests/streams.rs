@@ -101,9 +101,9 @@ impl Library {
 fn a_client_that_takes_nothing_is_given_up_and_one_that_waits_is_not() {
     let library = Library::open(|config| {
         config.gateway.max_streams = 3.try_into().unwrap();
-        config.commands.timeout = Duration::from_secs(1);
-        config.gateway.header_timeout = Duration::from_secs(1);
-        config.gateway.request_timeout = Duration::from_secs(2);
+        config.commands.timeout = Duration::from_secs(5);
+        config.gateway.header_timeout = Duration::from_secs(5);
+        config.gateway.request_timeout = Duration::from_secs(10);
     });
     let mut waiting = library.follow("/v1/events?event=Closed&after=latest");
     waiting.heard_until(&format!("id: {A_LOT}\n\n"), SOON);

@@ -32,9 +32,13 @@ const NOTES_PER_SECOND: f64 = 400.0;
 /// Longer than anything here takes, and short enough to notice a hang.
 const SOON: Duration = Duration::from_secs(30);
 
+/// `commands.timeout` and `gateway.request_timeout` here: longer than any loop lasts, and shorter than a client waits.
+const TIMEOUTS: [&str; 2] = ["commands.timeout=\"50s\"", "gateway.request_timeout=\"55s\""];
+
 /// In memory a commit takes no time. So the writer often waits for work, and is woken by the next submission.
 fn chaos() -> ServerBuilder {
-    Server::builder().program(chaos_binary()).journal("memory:")
+    let server = Server::builder().program(chaos_binary()).journal("memory:");
+    TIMEOUTS.into_iter().fold(server, ServerBuilder::set)
 }
 
 fn command(client: &Client, id: &str, name: &str, body: &Value) -> Answer {

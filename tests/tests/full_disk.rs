@@ -145,7 +145,7 @@ fn small_shop(server: &Server) -> Shop {
 }
 
 fn deliver(server: &Server, sku: &str) -> Answer {
-    let client = Client::with_timeout(server.url(), COMMAND_TIMEOUT * 2);
+    let client = Client::with_timeout(server.url(), COMMAND_TIMEOUT * 8);
     let delivery = json!({"change": 1, "reason": "delivery"});
     client.post(&format!("/v1/inventory/{sku}/update-inventory"), &delivery).unwrap()
 }

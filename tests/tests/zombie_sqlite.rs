@@ -86,7 +86,7 @@ fn stopped_before_a_commit(bug: &str) -> Afterlife {
     let place = TempDir::new().unwrap();
     let mut zombie = on(place.path())
         .program(failing_binary())
-        .environment("FAILPOINTS", format!("committing=3*off->1*sleep(1000);{bug}"))
+        .environment("FAILPOINTS", format!("committing=3*off->1*sleep(5000);{bug}"))
         .start();
     for version in 1..=3 {
         assert_eq!(deliver(&zombie.client(), &version.to_string()), Outcome::Ok { version });

@@ -1,5 +1,6 @@
 //! The server's limits and its shutdown, as a client sees them.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
@@ -24,6 +25,8 @@ pub(super) const FOREVER: Duration = Duration::from_secs(3600);
 pub(super) struct Serving {
     pub(super) address: SocketAddr,
     shutdown: oneshot::Sender<Instant>,
+    /// Notified when a request has arrived.
+    arrived: Arc<Notify>,
     pub(super) task: JoinHandle<()>,
 }
 
@@ -53,16 +56,28 @@ impl Serving {
         let mut options = Options { max_connections: 100, header_timeout: SOON * 2, write_timeout: SOON * 2 };
         change(&mut options);
         let (shutdown, deadline) = oneshot::channel();
+        let arrived = Arc::new(Notify::new());
+        let announced = Arc::clone(&arrived);
         let answer = move |request, _| {
+            announced.notify_one();
             let routed = router.clone().oneshot(request);
             async { routed.await.unwrap() }
         };
         let task = tokio::spawn(serve(listener, tls, answer, options, deadline));
-        Self { address, shutdown, task }
+        Self { address, shutdown, arrived, task }
     }
 
     async fn connect(&self) -> Client {
         Client(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// A client that has sent its request before the server accepts the connection: nothing else runs on this thread
+    /// meanwhile.
+    fn ask_at_once(&self, path: &str) -> Client {
+        let mut stream = std::net::TcpStream::connect(self.address).unwrap();
+        stream.write_all(Client::head(path).as_bytes()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        Client(TcpStream::from_std(stream).unwrap())
     }
 
     pub(super) async fn shut_down_within(self, time: Duration) {
@@ -74,8 +89,12 @@ impl Serving {
 struct Client(TcpStream);
 
 impl Client {
+    fn head(path: &str) -> String {
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    }
+
     async fn ask(&mut self, path: &str) {
-        self.0.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+        self.0.write_all(Self::head(path).as_bytes()).await.unwrap();
     }
 
     /// Receives until the bytes contain `end`, and returns them. Panics if the connection is closed before.
@@ -127,27 +146,32 @@ async fn a_client_that_is_slow_with_its_headers_is_closed() {
 #[tokio::test]
 async fn a_slow_answer_is_no_slow_header() {
     let serving = Serving::with(|options| options.header_timeout = Duration::from_millis(100)).await;
-    let mut client = serving.connect().await;
-    client.ask("/slow").await;
+    let mut client = serving.ask_at_once("/slow");
     client.receive("at last").await;
 }
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_of_its_answer_is_given_up() {
-    let serving = Serving::with(|options| options.write_timeout = A_WHILE).await;
+    let serving = Serving::with(|options| (options.write_timeout, options.max_connections) = (A_WHILE, 1)).await;
     let mut client = serving.connect().await;
     client.ask("/large").await;
-    sleep(A_WHILE * 3).await;
+    // This one is served once the first has been given up.
+    let mut second = serving.connect().await;
+    second.ask("/").await;
+    second.receive("here").await;
     assert!(client.rest().await.len() < 32 << 20, "the client received all of it");
 }
 
 #[tokio::test]
 async fn a_client_that_takes_its_answer_slowly_gets_all_of_it() {
-    let serving = Serving::with(|options| options.write_timeout = A_WHILE).await;
+    const PAUSE: Duration = Duration::from_millis(500);
+
+    // The eight pauses are twice as long as the timeout, and each of them is far shorter.
+    let serving = Serving::with(|options| options.write_timeout = PAUSE * 4).await;
     let mut client = serving.connect().await;
     client.ask("/large").await;
     for _ in 0..8 {
-        sleep(A_WHILE / 2).await;
+        sleep(PAUSE).await;
         client.take(4 << 20).await;
     }
 }
@@ -191,7 +215,7 @@ async fn shutting_down_finishes_the_request_under_way_and_accepts_no_more() {
     let address = serving.address;
     let mut client = serving.connect().await;
     client.ask("/slow").await;
-    sleep(A_WHILE / 3).await;
+    serving.arrived.notified().await;
     serving.shut_down_within(SOON).await;
     let answer = client.rest().await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("at last"), "{answer}");
@@ -216,7 +240,7 @@ async fn a_request_that_does_not_finish_in_time_is_cut_off() {
     let serving = Serving::with(|_| {}).await;
     let mut client = serving.connect().await;
     client.ask("/never").await;
-    sleep(A_WHILE / 3).await;
+    serving.arrived.notified().await;
     serving.shut_down_within(A_WHILE).await;
     assert_eq!(client.rest().await, "");
 }
@@ -236,7 +260,7 @@ async fn a_server_that_is_dropped_cuts_off_everything() {
     let serving = Serving::with(|_| {}).await;
     let mut client = serving.connect().await;
     client.ask("/never").await;
-    sleep(A_WHILE / 3).await;
+    serving.arrived.notified().await;
     serving.task.abort();
     assert_eq!(client.rest().await, "");
 }

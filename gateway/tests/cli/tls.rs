@@ -7,8 +7,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{self, sleep};
+use std::time::Duration;
 
 use dormouse_harness::{Authority, Certificate, Postgres, eventually, raise_file_limit};
 use tempfile::TempDir;
@@ -22,6 +23,10 @@ const SILENT: usize = 5_000;
 
 /// The default of `gateway.tls.handshakes`.
 const HANDSHAKES: usize = 1_000;
+
+/// Connections that are opened before the other clients go on: fewer than the handshakes, so that none of those clients
+/// has so many newer connections during its handshake that it is displaced.
+const PART: usize = HANDSHAKES * 3 / 4;
 
 /// Files that this process and the server need beside those connections.
 const OTHER_FILES: usize = 1_000;
@@ -177,14 +182,24 @@ fn client_of(authority: &Authority) -> Agent {
     config.timeout_global(Some(SOON)).build().new_agent()
 }
 
-/// Sends requests until there are enough. Returns how many were answered, or what went wrong.
-fn ask_until(enough: &AtomicBool, client: &Agent, url: &str) -> Result<u32, ureq::Error> {
-    let mut answered = 0;
+/// Sends requests until there are enough, and counts the answers. Returns what went wrong, if anything did.
+fn ask_until(enough: &AtomicBool, client: &Agent, url: &str, answers: &AtomicU32) -> Result<(), ureq::Error> {
     while !enough.load(Ordering::Relaxed) {
         client.get(format!("{url}/health/ready")).call()?;
-        answered += 1;
+        answers.fetch_add(1, Ordering::Relaxed);
     }
-    Ok(answered)
+    Ok(())
+}
+
+/// Waits until each client has two more answers, or one of them has failed. The second answer is to a request that was
+/// sent after this began, so the server has accepted all earlier connections by then. The timeout of the requests bounds
+/// the time.
+fn await_answers(answers: &[AtomicU32], has_failed: impl Fn() -> bool) {
+    let counted = || answers.iter().map(|answers| answers.load(Ordering::Relaxed));
+    let wanted: Vec<u32> = counted().map(|count| count + 2).collect();
+    while !has_failed() && counted().zip(&wanted).any(|(count, wanted)| count < *wanted) {
+        sleep(Duration::from_millis(1));
+    }
 }
 
 /// Whether the server closes a connection soon.
@@ -210,24 +225,31 @@ fn thousands_of_connections_without_a_handshake_are_closed_while_other_clients_a
     assert!(silent >= 2 * HANDSHAKES, "so few files show nothing: raise the limit (ulimit -Hn)");
     let authority = Authority::new("authority");
     let site = Site::start(&authority, &["gateway.tls.handshake_timeout=5s"]);
-    let (client, enough) = (client_of(&authority), AtomicBool::new(false));
-    let address = site.url.strip_prefix("https://").unwrap().parse().unwrap();
-    let (connections, first_open, answered) = thread::scope(|scope| {
-        let ask = || ask_until(&enough, &client, &site.url);
-        let others: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
-        let connect = |_| TcpStream::connect_timeout(&address, SOON);
+    let (client, enough) = (&client_of(&authority), &AtomicBool::new(false));
+    let answers: [AtomicU32; 4] = Default::default();
+    let (url, address) = (&site.url, site.url.strip_prefix("https://").unwrap().parse().unwrap());
+    // A panic in here would wait for the clients forever.
+    let (connections, first_open, asked) = thread::scope(|scope| {
+        let ask = |answers| scope.spawn(move || ask_until(enough, client, url, answers));
+        let others: Vec<_> = answers.iter().map(ask).collect();
+        let connect = |number: usize| {
+            if number.is_multiple_of(PART) {
+                await_answers(&answers, || others.iter().any(|other| other.is_finished()));
+            }
+            TcpStream::connect_timeout(&address, SOON)
+        };
         let connections: io::Result<Vec<_>> = (0..silent).map(connect).collect();
         let first_open = connections.iter().flatten().position(|connection| !is_closed_soon(connection));
         enough.store(true, Ordering::Relaxed);
-        let answered: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
-        (connections, first_open, answered)
+        let asked: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
+        (connections, first_open, asked)
     });
     assert_eq!(connections.unwrap().len(), silent);
     assert_eq!(first_open, None, "the server has not closed it");
-    for answered in answered {
-        assert!(answered.unwrap() > 0);
+    for asked in asked {
+        asked.unwrap();
     }
-    let ended = |result| handshakes(&client, &site.url, result);
+    let ended = |result| handshakes(client, &site.url, result);
     eventually("each of them is counted", SOON, || ended("displaced") + ended("timeout") == silent);
     assert!(ended("displaced") > 0, "one handshake too many ends the oldest");
     assert!(ended("timeout") > 0, "the others have until the timeout");

@@ -3,18 +3,29 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle, sleep};
+use std::time::{Duration, Instant};
 
 /// The output of a server must not fill the memory of a long test.
 const LIMIT_LINES: usize = 2_000;
+
+/// How long the last lines of a process that has ended are waited for. A process that it has started may live on and
+/// keep its output open.
+const LAST_LINES_BOUND: Duration = Duration::from_secs(5);
+
+const POLL: Duration = Duration::from_millis(1);
 
 /// The last lines of a process, or of several processes one after the other.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Logs(Arc<Mutex<VecDeque<String>>>);
 
 impl Logs {
-    /// Reads to the end in a separate thread, so that the process never waits for a full pipe.
-    pub(crate) fn drain(&self, source: impl Read + Send + 'static, each: impl Fn(&str) + Send + 'static) {
+    /// Reads to the end in a separate thread, so that the process never waits for a full pipe. Returns that thread.
+    pub(crate) fn drain(
+        &self,
+        source: impl Read + Send + 'static,
+        each: impl Fn(&str) + Send + 'static,
+    ) -> JoinHandle<()> {
         let logs = self.clone();
         thread::spawn(move || {
             let mut source = BufReader::new(source);
@@ -26,7 +37,7 @@ impl Logs {
                 each(text);
                 line.clear();
             }
-        });
+        })
     }
 
     fn push(&self, line: String) {
@@ -47,6 +58,14 @@ impl Logs {
         let skipped = lines.len().saturating_sub(count);
         let tail: Vec<&str> = lines.iter().skip(skipped).map(String::as_str).collect();
         tail.join("\n")
+    }
+}
+
+/// Waits until the threads that read the output of a process have read its last lines. The process has ended.
+pub(crate) fn await_last_lines(readers: &[JoinHandle<()>]) {
+    let deadline = Instant::now() + LAST_LINES_BOUND;
+    while !readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
+        sleep(POLL);
     }
 }
 

@@ -370,10 +370,10 @@ mod tests {
         victim.wait().unwrap();
         let command_line = process.join("cmdline");
         // A zombie that is not reaped (in a container without an init process) has an empty command line.
-        eventually("the end of the server", Duration::from_secs(10), || {
+        eventually("the end of the server", Duration::from_secs(60), || {
             fs::read(&command_line).unwrap_or_default().is_empty()
         });
-        eventually("the removal of its files", Duration::from_secs(20), || !directory.exists());
+        eventually("the removal of its files", Duration::from_secs(60), || !directory.exists());
     }
 
     #[test]

@@ -277,7 +277,7 @@ mod tests {
         stage.proxy.strike(INSERT, Moment::BeforeRequest, Fault::Hold);
         thread::scope(|scope| {
             let inserted = scope.spawn(|| stage.insert());
-            eventually("the statement", Duration::from_secs(10), || stage.proxy.has_struck());
+            eventually("the statement", Duration::from_secs(60), || stage.proxy.has_struck());
             assert_eq!(stage.rows(), "0");
             stage.proxy.restore();
             assert!(inserted.join().unwrap());
@@ -291,9 +291,9 @@ mod tests {
         stage.proxy.strike(INSERT, Moment::BeforeAnswer, Fault::Silence);
         thread::scope(|scope| {
             let lost = scope.spawn(|| stage.insert());
-            eventually("the silence", Duration::from_secs(10), || stage.proxy.has_struck());
+            eventually("the silence", Duration::from_secs(60), || stage.proxy.has_struck());
             let unheard = scope.spawn(|| stage.insert());
-            eventually("both to be connected", Duration::from_secs(10), || {
+            eventually("both to be connected", Duration::from_secs(60), || {
                 stage.proxy.wire.lock().links().count() == 2
             });
             stage.proxy.restore();

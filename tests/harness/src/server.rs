@@ -13,11 +13,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::guard::Guarded;
-use crate::logs::Logs;
+use crate::logs::{Logs, await_last_lines};
 use crate::{Client, eventually};
 pub use start::StartError;
-use start::{Directory, launch};
+use start::{Directory, Launched, launch};
 
 /// A thread inside a system call of the disk stops only after the call has returned.
 const SUSPENDED_BOUND: Duration = Duration::from_secs(30);
@@ -31,8 +30,7 @@ pub struct Server {
     settings: ServerBuilder,
     directory: Directory,
     logs: Logs,
-    process: Guarded,
-    address: SocketAddr,
+    launched: Launched,
 }
 
 /// How to start a [`Server`].
@@ -56,13 +54,13 @@ impl Server {
     /// `http://127.0.0.1:port`. The port changes with [`Server::restart`].
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
     /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.launched.address
     }
 
     /// A new client for it.
@@ -74,7 +72,7 @@ impl Server {
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        self.launched.process.id()
     }
 
     /// Its working directory, which has its files by default.
@@ -85,44 +83,47 @@ impl Server {
 
     /// SIGKILL; returns when the process is gone.
     pub fn kill(&mut self) {
-        self.process.kill();
+        self.launched.process.kill();
     }
 
     /// SIGTERM; does not wait. See [`Server::wait`].
     pub fn terminate(&self) {
-        self.process.signal(Signal::TERM);
+        self.launched.process.signal(Signal::TERM);
     }
 
     /// SIGSTOP, which plays a machine that hangs or a long pause.
     pub fn suspend(&self) {
-        self.process.signal(Signal::STOP);
+        self.launched.process.signal(Signal::STOP);
         // The signal is sent to the process, and each thread runs on until it notices.
         eventually("all of its threads stand still", SUSPENDED_BOUND, || all_threads_are_stopped(self.pid()));
     }
 
     /// SIGCONT.
     pub fn resume(&self) {
-        self.process.signal(Signal::CONT);
+        self.launched.process.signal(Signal::CONT);
     }
 
     /// SIGHUP: it reads certificates and keys again.
     pub fn signal_reload(&self) {
-        self.process.signal(Signal::HUP);
+        self.launched.process.signal(Signal::HUP);
     }
 
     /// Whether the process still runs; a suspended one does.
     pub fn is_running(&mut self) -> bool {
-        self.process.status().is_none()
+        self.launched.process.status().is_none()
     }
 
-    /// Waits until the process has ended.
+    /// Waits until the process has ended. The logs have its last lines then.
     ///
     /// # Panics
     /// When it still runs after `timeout`; the message shows its last log lines.
     #[track_caller]
     pub fn wait(&mut self, timeout: Duration) -> ExitStatus {
-        match self.process.wait(timeout) {
-            Some(status) => status,
+        match self.launched.process.wait(timeout) {
+            Some(status) => {
+                await_last_lines(&self.launched.readers);
+                status
+            }
             None => panic!("the server still runs after {timeout:?}\n{}", self.logs.tail(FAILURE_LOG_LINES)),
         }
     }
@@ -152,7 +153,7 @@ impl Server {
     /// Like [`Server::restart`], for a server that may refuse to start. After an error it does not run.
     pub fn try_restart(&mut self) -> Result<(), StartError> {
         self.kill();
-        (self.process, self.address) = launch(&self.settings, &self.directory, &self.logs)?;
+        self.launched = launch(&self.settings, &self.directory, &self.logs)?;
         Ok(())
     }
 }
@@ -223,8 +224,8 @@ impl ServerBuilder {
             None => Directory::temporary(),
         };
         let logs = Logs::default();
-        let (process, address) = launch(&self, &directory, &logs)?;
-        Ok(Server { settings: self, directory, logs, process, address })
+        let launched = launch(&self, &directory, &logs)?;
+        Ok(Server { settings: self, directory, logs, launched })
     }
 }
 

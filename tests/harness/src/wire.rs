@@ -13,6 +13,7 @@ const WRITE_BOUND: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
+    opened: Instant,
 }
 
 /// The bytes that a [`Wire`] received until it was closed.
@@ -20,7 +21,7 @@ pub struct Wire {
 pub struct Heard {
     /// All bytes as text; invalid UTF-8 is replaced.
     pub text: String,
-    /// The time until the server closed the connection; `None` if it is still open.
+    /// The time from just before the connection was opened until the server closed it; `None` if it is still open.
     pub closed_after: Option<Duration>,
 }
 
@@ -32,10 +33,11 @@ impl Wire {
     #[must_use]
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Self {
+        let opened = Instant::now();
         let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
         stream.set_nodelay(true).expect("a connected socket takes options");
         stream.set_write_timeout(Some(WRITE_BOUND)).expect("a connected socket takes options");
-        Self { stream }
+        Self { stream, opened }
     }
 
     /// Sends all bytes. Returns whether the server accepted them: it may have closed the connection.
@@ -56,17 +58,16 @@ impl Wire {
         }
         let mut heard = self.heard(bound.saturating_sub(started.elapsed()));
         heard.text.insert_str(0, &String::from_utf8_lossy(&text));
-        heard.closed_after = heard.closed_after.map(|_| started.elapsed());
         heard
     }
 
     /// Reads until the server closes the connection, or `bound` is over.
     #[must_use]
     pub fn heard(mut self, bound: Duration) -> Heard {
-        let started = Instant::now();
         let mut text = Vec::new();
         let closed = self.listen(&mut text, bound);
-        Heard { text: String::from_utf8_lossy(&text).into_owned(), closed_after: closed.then(|| started.elapsed()) }
+        let closed_after = closed.then(|| self.opened.elapsed());
+        Heard { text: String::from_utf8_lossy(&text).into_owned(), closed_after }
     }
 
     /// Reads until the server has sent `end`.

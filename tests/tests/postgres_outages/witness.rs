@@ -106,6 +106,12 @@ impl Witness {
         })
     }
 
+    /// Whether a command happened that was answered with 503.
+    pub(crate) fn was_refused_wrongly(&self, client: &Client) -> bool {
+        let commands = self.record.commands.lock().unwrap().clone();
+        commands.iter().any(|exchange| exchange.status == 503 && happened(client, exchange))
+    }
+
     /// Takes every answer literally, and returns those that were wrong.
     pub(crate) fn leave(self, client: &Client) -> Vec<String> {
         self.record.gone.store(true, Ordering::SeqCst);
@@ -188,7 +194,10 @@ impl Exchange {
 
 /// Whether the command is in the history of its aggregate.
 fn happened(client: &Client, exchange: &Exchange) -> bool {
-    let events = client.get(&format!("/v1/{}/events?limit=1000", exchange.aggregate)).unwrap();
+    let path = format!("/v1/{}/events?limit=1000", exchange.aggregate);
+    let events = eventually("a history is read", SOON, || {
+        client.get(&path).ok().filter(|answer| matches!(answer.status, 200 | 404))
+    });
     if events.status == 404 {
         return false;
     }

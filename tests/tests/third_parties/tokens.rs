@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use dormouse_harness::{Ability, OidcProvider, Server};
+use dormouse_harness::{Ability, OidcProvider, Server, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -84,7 +85,8 @@ fn access_tokens_of_an_identity_provider_are_accepted_with_their_scopes_as_roles
     let server = server_that_trusts(provider.issuer(), &provider.jwks_url(), ours, "stock:write", &scopes);
 
     let both = provider.token(ours, "stock:write%20orders:read");
-    assert_eq!(count_stock(&server, &both), 200);
+    // The server may not have fetched the keys of the provider yet.
+    eventually("a token is accepted", Duration::from_secs(30), || count_stock(&server, &both) == 200);
     assert_eq!(cancel_order(&server, &both), 403);
     assert_eq!(count_stock(&server, &provider.token(ours, "orders:read")), 403);
     let foreign = provider.token("https://another.example.org", "stock:write");

@@ -20,9 +20,12 @@ pub(crate) fn keep_rebuilding(client: &Client, view: &str) {
     assert!(matches!(answer.status, 200..300 | 409), "{answer}");
 }
 
-/// Waits until the new build is served.
-pub(crate) fn wait_until_rebuilt(client: &Client, view: &str) {
-    eventually(&format!("{view} built anew"), REBUILT_BOUND, || projection(client, view)["rebuild"].is_null());
+/// Waits until a build after `before` is served, and no other is being built.
+pub(crate) fn wait_until_rebuilt(client: &Client, view: &str, before: u64) {
+    eventually(&format!("{view} built anew after {before}"), REBUILT_BOUND, || {
+        let projection = projection(client, view);
+        projection["rebuild"].is_null() && projection["build"].as_u64() > Some(before)
+    });
 }
 
 /// The number of the build that is served.

@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// The number of orders in a list, which are too many for one page.
 const PAGE: usize = 40;
 
+/// The bound for the views to show what was acknowledged.
+const SHOWN_BOUND: Duration = Duration::from_secs(60);
+
 /// The bound for dropping a build that is no longer served.
 const DROP_BOUND: Duration = Duration::from_secs(30);
 
@@ -39,20 +42,20 @@ fn readers_notice_no_rebuild(place: &Place) {
     let server = place.server().set("projections.batch_events=64").start();
     let shop = Shop::builder().clients(4).open(&server.url());
     shop.wait_for_acknowledgements(ACKNOWLEDGED_BEFORE);
+    let client = server.client();
+    for path in KEYS.map(What::path) {
+        eventually(&format!("a document at {path}"), SHOWN_BOUND, || client.get(&path).unwrap().status == 200);
+    }
 
     let done = AtomicBool::new(false);
     let readings = thread::scope(|scope| {
         let read = |what: &'static [What]| scope.spawn(|| Reader::at(&server.client()).reads(what, &done));
         let readers = [read(&KEYS), read(&KEYS), read(&LISTS), read(&LISTS)];
         let _readers_go_home = Raised(&done);
-        let client = server.client();
-        let first: Vec<u64> = VIEWS.into_iter().map(|view| build(&client, view)).collect();
         for _ in 0..REBUILDS {
+            let before = VIEWS.map(|view| build(&client, view));
             VIEWS.into_iter().for_each(|view| rebuild(&client, view));
-            VIEWS.into_iter().for_each(|view| wait_until_rebuilt(&client, view));
-        }
-        for (view, first) in VIEWS.into_iter().zip(first) {
-            assert!(build(&client, view) > first, "{view} was not built anew");
+            VIEWS.into_iter().zip(before).for_each(|(view, before)| wait_until_rebuilt(&client, view, before));
         }
         done.store(true, Ordering::SeqCst);
         readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect::<Vec<_>>()
@@ -106,6 +109,15 @@ enum What {
     List(&'static str, usize),
 }
 
+impl What {
+    fn path(self) -> String {
+        match self {
+            Self::Document(view, key) => format!("/v1/views/{view}/{key}"),
+            Self::List(view, limit) => format!("/v1/views/{view}?limit={limit}"),
+        }
+    }
+}
+
 const KEYS: [What; 5] = [
     What::Document("inventory", "sku-1"),
     What::Document("orders", "shop-1-1"),
@@ -151,9 +163,9 @@ impl Reader {
 
     fn read(&mut self, what: What) -> ServedView {
         let mut shown = ServedView::default();
+        let answer = self.get(&what.path());
         let view = match what {
             What::Document(view, key) => {
-                let answer = self.get(&format!("/v1/views/{view}/{key}"));
                 shown.at = answer.position().expect("an answer says its position");
                 let mut found = answer.json();
                 assert_eq!(found["key"], key);
@@ -161,8 +173,8 @@ impl Reader {
                 shown.documents.insert(key.to_owned(), ViewDocument { document: found["document"].take(), position });
                 view
             }
-            What::List(view, limit) => {
-                shown.add(self.get(&format!("/v1/views/{view}?limit={limit}")).json()).expect("a list is a page");
+            What::List(view, _) => {
+                shown.add(answer.json()).expect("a list is a page");
                 view
             }
         };

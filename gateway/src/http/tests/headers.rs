@@ -79,7 +79,7 @@ async fn a_preferred_wait_shortens_the_deadline() {
     let server = Server::start().await;
     server.shut_gate();
     let body = json!({"owner": "Ada"});
-    let answer = server.post_with("/v1/cart/c-1/create-cart", &[("prefer", "wait=1")], &body).await;
+    let answer = server.post_with("/v1/cart/c-1/create-cart", &[("prefer", "wait=3")], &body).await;
     let problem = answer.is_problem(504, "outcome-unknown");
     assert!(problem["detail"].as_str().unwrap().contains("/v1/commands/"), "{problem}");
     let at_once = server.post_with("/v1/cart/c-2/create-cart", &[("prefer", "wait=0")], &body).await;

@@ -47,8 +47,8 @@ async fn a_view_that_does_not_catch_up_in_time_says_how_far_it_is() {
     let shop = Shop::with(|config| {
         // Only the client's wait and the request timeout end the wait.
         config.views.wait_timeout = Duration::from_secs(3600);
-        config.commands.timeout = Duration::from_secs(1);
-        config.gateway.request_timeout = Duration::from_secs(2);
+        config.commands.timeout = Duration::from_secs(5);
+        config.gateway.request_timeout = Duration::from_secs(6);
     })
     .await;
     shop.cart("c-1", "Ada", "tea", 2).await;

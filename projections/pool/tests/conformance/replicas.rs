@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dormouse_harness::{Postgres as Server, eventually};
 use dormouse_kernel::Position;
-use dormouse_projections::store::{Advance, Begin, BuildNumber, DocumentAt, Offset, Postgres};
+use dormouse_projections::store::{Advance, Begin, BuildNumber, DocumentAt, Error, Offset, Postgres};
 use dormouse_projections::{Query, ViewStore};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
@@ -14,6 +14,10 @@ use tokio::task::block_in_place;
 use crate::support::{begun, first, key, limits, offset, postgres_url, row, step};
 
 const BOUND: Duration = Duration::from_secs(30);
+
+/// A store that has waited so long for a replica does not read it until the next probe. A replica on a busy machine can
+/// be that slow.
+const REPLY_LIMIT: Duration = Duration::from_millis(500);
 
 /// A primary with a database, and a replica that logs its statements.
 struct Pair {
@@ -79,6 +83,18 @@ fn is_read(store: &Arc<dyn ViewStore>) {
     });
 }
 
+/// Reads while only the replica can be read. A read fails only if the replica was too slow for it, and is tried again.
+async fn from_replica<T>(store: &Arc<dyn ViewStore>, read: impl AsyncFn() -> Result<T, Error>) -> T {
+    loop {
+        is_read(store);
+        let began = Instant::now();
+        match read().await {
+            Ok(found) => return found,
+            Err(error) => assert!(problem(store).is_some() || began.elapsed() >= REPLY_LIMIT, "{error}"),
+        }
+    }
+}
+
 /// Commits a document that contains its position.
 async fn write(store: &Arc<dyn ViewStore>, build: BuildNumber, at: u64) {
     let rows = vec![row("a", &at.to_string(), at)];
@@ -100,11 +116,11 @@ async fn documents_and_lists_are_read_from_a_replica_even_while_the_primary_is_d
     let before = pair.asked();
     pair.primary.stop_immediate();
     for _ in 0..50 {
-        assert_eq!(store.get(&view, &key("a")).await, Ok(shows(1)));
-        let page = store.list(&view, &Query::all(10).counting()).await.unwrap();
+        assert_eq!(from_replica(&store, async || store.get(&view, &key("a")).await).await, shows(1));
+        let page = from_replica(&store, async || store.list(&view, &Query::all(10).counting()).await).await;
         assert_eq!((page.rows, page.at, page.total), (vec![row("a", "1", 1)], Position(1), Some(1)));
     }
-    assert_eq!(pair.asked(), before + 100);
+    assert!(pair.asked() >= before + 100);
     pair.primary.start_again();
     write(&store, build, 2).await;
     assert_eq!(store.get(&view, &key("a")).await, Ok(shows(2)));
@@ -121,18 +137,24 @@ async fn a_commit_is_read_however_far_behind_the_replica_is() {
     is_read(&store);
     pair.replica.pause_replay();
     is_read(&store);
-    let before = pair.asked();
-    for at in 2..COMMITS {
+    let (started, before) = (Instant::now(), pair.asked());
+    let mut at = 1;
+    // At least so many, and until the replica was asked: one that was too slow is not asked until the next probe.
+    while at < COMMITS || pair.asked() == before {
+        at += 1;
+        assert!(at < 2 * COMMITS, "it was never in question");
+        eventually("the use of the replica", BOUND, || problem(&store).is_none());
         write(&store, build, at).await;
         assert_eq!(store.get(&view, &key("a")).await, Ok(shows(at)));
         let page = store.list(&view, &Query::all(10)).await.unwrap();
         assert_eq!((page.rows, page.at), (vec![row("a", &at.to_string(), at)], Position(at)));
     }
     let asked = pair.asked() - before;
-    assert!(asked > 0, "it was never in question");
-    assert!(asked < COMMITS / 10, "{asked} questions were asked twice");
+    // One may have been left from the last probe, and each probe allows one more.
+    let allowed = started.elapsed().as_secs() + 2;
+    assert!(asked <= allowed, "{asked} questions were asked twice, and {allowed} are allowed");
     pair.replica.resume_replay();
-    pair.answers(&store, COMMITS - 1);
+    pair.answers(&store, at);
 }
 
 #[tokio::test(flavor = "multi_thread")]

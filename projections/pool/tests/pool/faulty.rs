@@ -67,6 +67,16 @@ impl Faulty {
         self.script.lock().unwrap().push_back((call, fault));
     }
 
+    /// How many injected faults are left.
+    pub(crate) fn left(&self) -> usize {
+        self.script.lock().unwrap().len()
+    }
+
+    /// Forgets the injected faults that are left.
+    pub(crate) fn calm(&self) {
+        self.script.lock().unwrap().clear();
+    }
+
     /// About every third call fails or loses its response.
     pub(crate) fn fail_at_random(&self, dice: Option<Dice>) {
         *self.dice.lock().unwrap() = dice;
@@ -82,7 +92,7 @@ impl Faulty {
         self.is_slow.store(true, Ordering::SeqCst);
     }
 
-    /// How many times are left.
+    /// How many of these times are left.
     pub(crate) fn overtakes_left(&self) -> usize {
         self.overtakes_left.load(Ordering::SeqCst)
     }

@@ -1,6 +1,7 @@
 //! Each worker fails on its own, is restarted within limits, and is given up on its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dormouse_journal::{Append, Journal, PageLimit};
 use dormouse_kernel::{Position, Version};
@@ -8,6 +9,7 @@ use dormouse_projections::store::{Advance, Begin, Offset, Row};
 use dormouse_projections::{
     Definition, DefinitionError, Key, Progress, Projections, Retried, StartError, State, ViewStore, WaitError,
 };
+use tokio::time::{sleep, timeout};
 
 use crate::bank::{AccountEvent, Balances, Defect, Everything};
 use crate::faulty::{Call, Fault, Faulty};
@@ -60,14 +62,23 @@ async fn a_projection_that_keeps_failing_is_stopped_with_a_reason_while_others_g
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_does_not_respond_is_asked_until_it_does() {
+    const REFUSALS: usize = 100_000;
+
     let journal = journal().await;
     let mut teller = Teller::new(&journal);
     let store = Faulty::over(memory());
-    // Far more often than a worker is restarted.
-    (0..30).for_each(|_| store.inject(Call::Prepare, Fault::Refused));
+    (0..REFUSALS).for_each(|_| store.inject(Call::Prepare, Fault::Refused));
     let projections = run(&journal, Arc::clone(&store) as _, options()).await;
     let view = projections.view::<Balances>().unwrap();
     becomes(&view, |progress| matches!(&progress.state, State::Retrying(reason) if reason.contains("a test"))).await;
+    let failing = async {
+        // Far more often than a worker is restarted.
+        while store.left() > REFUSALS - 30 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, failing).await.expect("it asks again and again");
+    store.calm();
     teller.deposit("a", 1).await;
     caught_up(&projections, &journal).await;
     becomes(&view, |progress| progress.state == State::Running).await;

@@ -142,7 +142,7 @@ async fn a_command_whose_deadline_passes_in_the_mailbox_is_not_decided() {
     assert_eq!(world.counters.outcome(&id("a"), &key("k")).await.unwrap(), None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_command_whose_deadline_passes_after_its_decision_has_an_unknown_outcome_that_its_key_finds() {
     let world = World::new(config()).await;
     let held = world.store.hold_commits();

@@ -208,7 +208,7 @@ async fn a_repeated_key_gets_its_outcome_whatever_version_is_expected_now() {
     assert!(world.send("a", Command::Add { by: 1 }, options()).await.unwrap().repeated);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lookup_ends_at_the_deadline_of_its_command() {
     let mut config = config();
     config.admission.per_node = 1.try_into().unwrap();

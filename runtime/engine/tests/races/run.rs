@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::counter::Command;
 use crate::ledger::{Ledger, ObservedOutcome};
-use crate::world::{PATIENCE, World, aggregate, config, every, keyed};
+use crate::world::{World, aggregate, config, every, keyed};
 
 const CALLERS: u64 = 8;
 const COMMANDS: u64 = 3;
@@ -23,6 +23,12 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// A sender gives up after this many attempts.
 const ATTEMPTS: usize = 200;
+
+/// Nothing here takes this long: a sender that times out was not answered.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A run that takes longer hangs. Its senders time out first, and say so.
+const HANGS: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scenario {
@@ -45,7 +51,7 @@ pub(crate) async fn play(scenario: Scenario, seed: u64) {
     let ledgers: Arc<[Ledger]> = NAMES[..1 + dice.below(3) as usize].iter().map(|name| Ledger::new(name)).collect();
     let played = tokio::spawn(play_on(scenario, dice, world.clone(), Arc::clone(&ledgers)));
     let context = format!("scenario {:?}, DORMOUSE_RACE_SEED={seed}", scenario.name);
-    match tokio::time::timeout(PATIENCE, played).await {
+    match tokio::time::timeout(HANGS, played).await {
         Ok(Ok(())) => {}
         Ok(Err(panic)) => panic!("{context}: {panic}"),
         Err(_) => panic!("{context}: the run hangs; {:?}, {ledgers:#?}, {:?}", world.engine, world.store),
@@ -61,8 +67,7 @@ fn hurried(dice: &mut Dice) -> Config {
     config.passivation.max_live = 1.try_into().unwrap();
     config.passivation.dormant_budget = dice.pick(&[ByteSize::b(0), ByteSize::mib(1)]);
     config.commands.recent_keys = dice.pick(&[1_usize, 4, 1024]).try_into().unwrap();
-    // Nothing here takes this long: a sender that times out was not answered.
-    config.commands.timeout = Duration::from_secs(10);
+    config.commands.timeout = TIMEOUT;
     config.supervision.restarts = 1_000;
     config.supervision.backoff_min = Duration::from_millis(1);
     config.supervision.backoff_max = Duration::from_millis(1);

@@ -77,35 +77,43 @@ async fn queues_outlast_their_connections() {
 
 #[tokio::test]
 async fn a_commit_whose_caller_is_gone_does_not_happen_after_later_ones() {
-    let place = Place::postgres();
-    let store = place.owned().await;
+    let url = database();
+    let mut limits = limits();
+    // The lock is held as long as the test wants.
+    (limits.lock_timeout, limits.statement_timeout) = (Duration::from_secs(60), Duration::from_secs(60));
+    let store = Arc::new(Postgres::open(&url, Postgres::SCHEMA, 4, &limits).await.unwrap());
+    store.acquire(Epoch(1)).await.unwrap();
     store.commit(&mailer(), &Changes::default()).await.unwrap();
-    let Place::Postgres(url) = &place else { unreachable!("it was made so") };
     let mut lock = PgConnection::connect(url.expose()).await.unwrap();
     sqlx::raw_sql("BEGIN; SELECT FROM dormouse_queue.owner FOR UPDATE").execute(&mut lock).await.unwrap();
 
     // The statement waits for the lock on the server, and its caller does not wait for it.
     let left = Arc::clone(&store);
     let left = tokio::spawn(async move { left.commit(&mailer(), &put([job(1, "a", JobState::Dead)])).await });
-    let waits = "SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while Server::shared().query(url.expose(), waits) != "1" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    become_waiting(&url, "1").await;
     left.abort();
     assert!(left.await.is_err());
 
     let remove = Changes { remove: vec![id(1)], ..Changes::default() };
     let name = mailer();
     let (removed, ()) = tokio::join!(store.commit(&name, &remove), async {
-        while Server::shared().query(url.expose(), waits) != "2" {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        become_waiting(&url, "2").await;
         lock.close().await.unwrap();
     });
     removed.unwrap();
-    while Server::shared().query(url.expose(), waits) != "0" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    become_waiting(&url, "0").await;
     assert_eq!(store.job(&mailer(), id(1)).await.unwrap(), None);
+}
+
+/// Waits until this many sessions of the database wait for a lock.
+async fn become_waiting(url: &PostgresUrl, sessions: &str) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let reached = async {
+        while Server::shared().query(url.expose(), waiting) != sessions {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let reached = tokio::time::timeout(Duration::from_secs(30), reached).await;
+    reached.unwrap_or_else(|_| panic!("never: {sessions} sessions wait for a lock"));
 }

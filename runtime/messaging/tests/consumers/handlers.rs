@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use dormouse_kernel::{Event, encode};
 use dormouse_messaging::{
-    Begin, BreakerState, Delivered, Failure, Handle, Handler, HandlerSources, Job, Messaging, Retries, Sent, StartError,
+    Begin, BreakerState, ConsumerInfo, Delivered, Failure, Handle, Handler, HandlerSources, Job, Messaging, Retries,
+    Sent, StartError,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -98,6 +99,7 @@ async fn a_panic_costs_its_sequence_and_nobody_else() {
     world.write("a", "behind").await;
     world.write("b", "beside").await;
     eventually(async || world.info("handler/recorder").await.jobs.dead == 1).await;
+    eventually(async || seen.texts().contains(&"beside".to_owned())).await;
     world.idle("handler/recorder").await;
     assert_eq!(seen.texts().iter().filter(|text| *text == "beside").count(), 1);
     assert!(!seen.texts().contains(&"behind".to_owned()));
@@ -197,14 +199,17 @@ async fn the_circuit_breaker_spares_the_outside_and_closes_when_it_is_back() {
     for number in 0..30 {
         world.write(&format!("n-{number}"), "x").await;
     }
-    let is_open = async || matches!(world.info("handler/recorder").await.breaker, Some(BreakerState::Open(_)));
-    eventually(is_open).await;
+    let is_open = |info: &ConsumerInfo| matches!(info.breaker, Some(BreakerState::Open(_)));
+    eventually(async || is_open(&world.info("handler/recorder").await)).await;
     let started = seen.0.started.load(Ordering::Relaxed);
     seen.0.is_broken.store(false, Ordering::Relaxed);
     assert!(started < 30 * 4, "{started} attempts were started while everything failed");
     // Jobs that were started before it opened do not close it, and nothing else starts.
-    eventually(async || world.info("handler/recorder").await.running == 0).await;
-    assert!(is_open().await);
+    eventually(async || {
+        let info = world.info("handler/recorder").await;
+        info.running == 0 && is_open(&info)
+    })
+    .await;
 }
 
 #[tokio::test]

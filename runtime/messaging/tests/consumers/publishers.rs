@@ -122,7 +122,7 @@ async fn a_publisher_that_is_removed_leaves_nothing_behind() {
     world.write("slow", "x").await;
     eventually(async || world.info(NAME).await.jobs.dead == 1).await;
     assert_eq!(world.dead(NAME).await[0].attempts.len(), 2, "its own tries");
-    tokio::time::timeout(Duration::from_secs(5), world.messaging.remove(NAME)).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(30), world.messaging.remove(NAME)).await.unwrap().unwrap();
     assert_eq!(
         world.messaging.jobs(NAME, JobStateName::Dead, None, 9).await,
         Err(RequestError::NoConsumer(NAME.to_owned()))

@@ -82,7 +82,7 @@ pub(crate) struct World {
 pub(crate) fn options() -> Options {
     let pool = PoolLimits { workers_min: 32, workers_max: 32, scale_up_above: 500, scale_down_below: 100 };
     let backoff = Backoff { first: Duration::from_millis(5), longest: Duration::from_millis(20) };
-    let queue = QueueOptions { pool, tries: 3, backoff, timeout: Duration::from_secs(5) };
+    let queue = QueueOptions { pool, tries: 3, backoff, timeout: Duration::from_secs(60) };
     Options {
         shards: 4,
         queues: vec![("default", queue), ("modules", queue), ("commands", queue)],
@@ -271,7 +271,7 @@ pub(crate) async fn eventually(condition: impl AsyncFn() -> bool) {
             sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(Duration::from_secs(20), holds).await.expect("the condition holds in time");
+    timeout(Duration::from_secs(60), holds).await.expect("the condition holds in time");
 }
 
 /// The outcome of each command that the bus carries out.

@@ -6,14 +6,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::sleep;
+use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::{FAILURE_LOG_LINES, ServerBuilder};
 use crate::guard::{Guarded, Orphan, guarded};
-use crate::logs::Logs;
+use crate::logs::{Logs, await_last_lines};
 use crate::{Client, dormouse_binary};
 
 const START_BOUND: Duration = Duration::from_secs(30);
@@ -54,11 +54,16 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-pub(super) fn launch(
-    settings: &ServerBuilder,
-    directory: &Directory,
-    logs: &Logs,
-) -> Result<(Guarded, SocketAddr), StartError> {
+/// A process that is ready.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) process: Guarded,
+    pub(super) address: SocketAddr,
+    /// The threads that read its output.
+    pub(super) readers: [JoinHandle<()>; 2],
+}
+
+pub(super) fn launch(settings: &ServerBuilder, directory: &Directory, logs: &Logs) -> Result<Launched, StartError> {
     let program = settings.program.as_deref().unwrap_or_else(|| dormouse_binary());
     let words: Vec<&OsStr> = settings.through.iter().map(OsString::as_os_str).chain([program.as_os_str()]).collect();
     let mut command = guarded(words[0]);
@@ -84,21 +89,20 @@ pub(super) fn launch(
     let (announced, announcement) = mpsc::channel();
     let stdout = process.child().stdout.take().expect("stdout is piped");
     let stderr = process.child().stderr.take().expect("stderr is piped");
-    logs.drain(stdout, move |line| {
+    let of_stdout = logs.drain(stdout, move |line| {
         if let Some(address) = line.strip_prefix(ANNOUNCEMENT) {
             // The receiver is gone if the line comes too late or twice.
             let _ = announced.send(address.trim().to_owned());
         }
     });
-    logs.drain(stderr, |_| {});
+    let readers = [of_stdout, logs.drain(stderr, |_| {})];
 
     match ready_address(&mut process, &announcement) {
-        Ok(address) => Ok((process, address)),
+        Ok(address) => Ok(Launched { process, address, readers }),
         Err(reason) => {
             let status = process.status();
             process.kill();
-            // The threads that read its output may not have read the last lines yet.
-            sleep(Duration::from_millis(50));
+            await_last_lines(&readers);
             Err(StartError { reason, status, logs: logs.tail(FAILURE_LOG_LINES) })
         }
     }

@@ -184,9 +184,9 @@ fn assert_is(event: &RecordedEvent, append: &Append, index: usize) {
     assert_eq!(event.event, append.events[index]);
 }
 
-/// Waits until a background task has made `holds` true.
+/// Waits until a background task has made `holds` true, for a minute at least.
 async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..3_000 {
         if holds().await {
             return;
         }

@@ -1,10 +1,13 @@
 //! Keys in SQLite: one file, in a directory that no backup of events has.
 //!
 //! What is destroyed must not remain in the file. So freed bytes are overwritten with zeros (`secure_delete`), and a
-//! destruction ends with a checkpoint that empties the write-ahead log. One connection writes, others read.
+//! destruction ends with a checkpoint that empties the write-ahead log. One connection writes, others read. Keys that are made
+//! at the same time share a commit (`creations`).
 //!
 //! Limit: neither the file system nor the disk is told to overwrite what it has copied elsewhere. Copies of a destroyed
 //! key are still wrapped: once the wrapping key was rotated and the old one was removed, they are useless.
+
+mod creations;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,6 +23,7 @@ use super::row::{self, COLUMNS, KeyColumns, microseconds};
 use super::{DestroyedKey, Error, KeyCounts, KeyStore, LiveKey, StoredKey};
 use crate::id::{KeyId, SubjectHash};
 use crate::wrapping::{Wrapped, WrappingKeyId};
+use creations::Creations;
 
 /// "DORK" in ASCII.
 static KEYS: Schema = Schema::new(0x444f_524b, &[KEYS_1]);
@@ -54,6 +58,7 @@ pub struct Sqlite {
     writer: Pool,
     reading: SqliteConnectOptions,
     readers: Pool,
+    creations: Creations,
 }
 
 impl Sqlite {
@@ -88,6 +93,7 @@ impl Sqlite {
             writer: Pool::new("the file of the keys", WRITERS),
             reading,
             readers: Pool::new("the file of the keys", read_connections.max(1)),
+            creations: Creations::default(),
         })
     }
 
@@ -152,22 +158,23 @@ impl KeyStore for Sqlite {
     }
 
     async fn create(&self, key: &LiveKey) -> Result<LiveKey, Error> {
-        let LiveKey { id, subject, wrapped, created_at } = key;
-        for _ in 0..CREATION_ATTEMPTS {
-            let written = self.write(async |connection| {
-                let insert = query(
-                    "INSERT INTO data_key (id, subject, wrapping_key, wrapped, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT DO NOTHING",
-                );
-                let insert = insert.bind(&id.as_bytes()[..]).bind(&subject.as_bytes()[..]).bind(wrapped.by.as_str());
-                insert.bind(&wrapped.bytes[..]).bind(microseconds(*created_at)).execute(&mut *connection).await?;
-                live_row(connection, *subject).await
-            });
-            if let Some(row) = written.await? {
-                return row::live(row);
+        // Each call that waits may be the one that creates what waits, and gets its result from whichever does.
+        loop {
+            let mut created = self.creations.add(key);
+            loop {
+                tokio::select! {
+                    biased;
+                    result = &mut created => match result {
+                        Ok(result) => return result,
+                        // The transaction with this key failed, and another call has its error.
+                        Err(_) => break,
+                    },
+                    done = self.write(async |connection| creations::create(connection, self.creations.take()).await) => {
+                        done?;
+                    }
+                }
             }
         }
-        Err(Error::Unavailable("the key is destroyed each time that it is created".to_owned()))
     }
 
     async fn destroy(&self, subject: SubjectHash, now: Timestamp) -> Result<Vec<DestroyedKey>, Error> {
@@ -232,9 +239,6 @@ impl KeyStore for Sqlite {
         self.writer.close().await;
     }
 }
-
-/// A key may be destroyed between its creation and the read. Nobody destroys the keys of one subject that often.
-const CREATION_ATTEMPTS: usize = 8;
 
 async fn live_row(connection: &mut SqliteConnection, subject: SubjectHash) -> Result<Option<KeyColumns>, sqlx::Error> {
     let sql = format!("SELECT {COLUMNS} FROM data_key WHERE subject = ?1 AND destroyed_at IS NULL");

@@ -6,33 +6,9 @@ use dormouse_kernel::Position;
 use crate::support::{History, Place, start, submit, submit_all, whole_log};
 
 on_every_store! {
-    a_thousand_appends_at_once_take_few_commits,
     submissions_during_a_commit_make_up_the_next,
     a_batch_holds_no_more_than_1024_events,
     appends_are_committed_in_the_order_of_submission,
-}
-
-async fn a_thousand_appends_at_once_take_few_commits(place: Place) {
-    let store = Faulty::over(place.store().await);
-    let journal = start(store.clone()).await;
-    // The first commit takes as long as all submissions: otherwise the number of commits would depend on the machine.
-    let held = store.hold_commits();
-    let submitting = (0..1000).map(|id| {
-        let journal = journal.clone();
-        tokio::spawn(async move { submit(&journal, History::of(&id.to_string()).next(1)).await })
-    });
-    let mut answers = Vec::new();
-    for submitted in submitting.collect::<Vec<_>>() {
-        answers.push(submitted.await.unwrap());
-    }
-    drop(held);
-    for answer in answers {
-        answer.await.unwrap().unwrap();
-    }
-    let commits = store.batches();
-    assert_eq!(commits.iter().sum::<usize>(), 1000);
-    // What was submitted before the first commit, and the rest.
-    assert!(commits.len() <= 2, "{commits:?}");
 }
 
 async fn submissions_during_a_commit_make_up_the_next(place: Place) {

@@ -11,6 +11,7 @@ mod accept;
 mod http1;
 mod http2;
 mod limits;
+mod received_body;
 mod socket;
 mod stream;
 #[cfg(test)]
@@ -25,7 +26,6 @@ use std::time::{Duration, SystemTime};
 use axum::response::Response;
 use dormouse_config::Gateway;
 use hyper::Request;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -35,6 +35,7 @@ use tracing::{debug, warn};
 
 use self::accept::accept;
 use self::http2::Requests;
+pub(crate) use self::received_body::ReceivedBody;
 use self::socket::Socket;
 use self::stream::Stream;
 pub(crate) use self::tls::Tls;
@@ -98,7 +99,7 @@ pub(crate) async fn serve<A, F>(
     options: Options,
     mut shutdown: oneshot::Receiver<Instant>,
 ) where
-    A: Fn(Request<Incoming>, Peer) -> F + Clone + Send + 'static,
+    A: Fn(Request<ReceivedBody>, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     let mut http = hyper::server::conn::http1::Builder::new();

@@ -15,22 +15,22 @@ use tokio::time::timeout;
 use tracing::trace;
 
 use super::socket::Socket;
-use super::{EndlessBody, UnreadBody, limits};
+use super::{EndlessBody, ReceivedBody, UnreadBody, limits};
 
 /// Answers the requests of a connection, until the client closes it or `shutting_down` resolves, which makes the
 /// running request the last.
 pub(super) async fn serve_connection<F>(
     socket: Socket,
     http: http1::Builder,
-    answer: impl Fn(Request<Incoming>) -> F,
+    answer: impl Fn(Request<ReceivedBody>) -> F,
     shutting_down: oneshot::Receiver<()>,
 ) where
     F: Future<Output = Response>,
 {
     let is_endless = &AtomicBool::new(false);
     let lingers = &socket.lingers();
-    let service = service_fn(move |request| {
-        let answered = answer(request);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answered = answer(request.map(ReceivedBody::from));
         async move {
             let response = answered.await;
             is_endless.store(response.extensions().get::<EndlessBody>().is_some(), Ordering::Relaxed);

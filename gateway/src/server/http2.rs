@@ -28,8 +28,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, interval, timeout};
 use tracing::trace;
 
+use super::received_body::{Rest, Returned};
 use super::socket::Socket;
-use super::{EndlessBody, Options, is_datable, limits};
+use super::{EndlessBody, Options, ReceivedBody, is_datable, limits};
 use crate::http::refusal;
 
 /// The requests in progress on all HTTP/2 connections together. There are as many places as connections: a client that
@@ -49,7 +50,7 @@ pub(super) async fn serve_connection<F>(
     socket: Socket,
     options: Options,
     requests: Requests,
-    answer: impl Fn(Request<Incoming>) -> F,
+    answer: impl Fn(Request<ReceivedBody>) -> F,
     mut shutting_down: oneshot::Receiver<()>,
 ) where
     F: Future<Output = Response> + Send + 'static,
@@ -58,15 +59,19 @@ pub(super) async fn serve_connection<F>(
     // A task holds what starts further tasks, so the tasks would keep each other.
     let _ends_tasks = EndTasks(tasks.clone());
     let to_body = responses.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let place = Arc::clone(&requests.0).try_acquire_owned().ok();
+        let unread = Returned::default();
+        let request = request.map(|incoming| ReceivedBody::returning(incoming, unread.clone()));
         let answered = place.is_some().then(|| answer(request));
         let responses = to_body.clone();
         async move {
-            let Some(answered) = answered else { return Ok(refusal::of_too_many_requests().map(Paced::at_once)) };
-            let response = answered.await;
+            let response = match answered {
+                Some(answered) => answered.await,
+                None => refusal::of_too_many_requests(),
+            };
             let is_endless = response.extensions().get::<EndlessBody>().is_some();
-            Ok::<_, Infallible>(response.map(|body| responses.pace(body, is_endless, place)))
+            Ok::<_, Infallible>(response.map(|body| responses.pace(body, unread, is_endless, place)))
         }
     });
     let http = builder(tasks.clone());
@@ -207,7 +212,7 @@ impl Responses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pace(&self, body: Body, is_endless: bool, place: Option<OwnedSemaphorePermit>) -> Paced {
+    fn pace(&self, body: Body, unread: Returned, is_endless: bool, place: Option<OwnedSemaphorePermit>) -> Paced {
         let mut waiting = self.lock();
         let id = waiting.next;
         waiting.next += 1;
@@ -215,7 +220,7 @@ impl Responses {
         waiting.since.insert(id, (Instant::now(), is_endless));
         drop(waiting);
         let turns = Turns { id, is_endless, responses: self.clone() };
-        Paced { body, rest: Bytes::new(), turns: Some(turns), _place: place }
+        Paced { body, piece: Bytes::new(), unread, discarded: None, turns, _place: place }
     }
 
     fn is_any_stalled(&self, now: Instant, limit: &Limits) -> bool {
@@ -250,32 +255,45 @@ impl Drop for Turns {
 }
 
 /// The body of a response in small pieces: hyper takes each of them only when the client has room for it.
+///
+/// It ends when the body of the request was read, too. Otherwise hyper would reset the stream, and clients that are still
+/// sending would lose the response, as curl 7.88 and httpx do.
 struct Paced {
     body: Body,
     /// What is left of a piece of the body that was too large.
-    rest: Bytes,
-    turns: Option<Turns>,
+    piece: Bytes,
+    unread: Returned,
+    /// The body of the request while it is thrown away.
+    discarded: Option<Rest>,
+    turns: Turns,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Paced {
-    /// A small body, which nobody needs to watch.
-    const fn at_once(body: Body) -> Self {
-        Self { body, rest: Bytes::new(), turns: None, _place: None }
-    }
-
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.rest.is_empty() {
+        if self.piece.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
+                    Ok(data) => self.piece = data,
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
-                end => return Poll::Ready(end),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return self.poll_discard(context).map(|()| None),
             }
         }
-        let length = self.rest.len().min(limits::FRAME_BYTES);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+        let length = self.piece.len().min(limits::FRAME_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.piece.split_to(length)))))
+    }
+
+    /// Throws away what nobody has read of the request.
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.discarded.is_none() {
+            self.discarded = self.unread.take_rest();
+        }
+        match &mut self.discarded {
+            Some(rest) => rest.poll_discard(context),
+            None => Poll::Ready(()),
+        }
     }
 }
 
@@ -288,23 +306,25 @@ impl HttpBody for Paced {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let piece = self.poll_piece(context);
-        if let Some(turns) = &self.turns {
-            if matches!(piece, Poll::Ready(Some(_))) { turns.client() } else { turns.server() }
+        if matches!(piece, Poll::Ready(Some(_))) {
+            self.turns.client()
+        } else {
+            self.turns.server()
         }
         piece
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.piece.is_empty() && self.body.is_end_stream() && self.discarded.is_none() && !self.unread.has_rest()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let rest = u64::try_from(self.rest.len()).unwrap_or(u64::MAX);
+        let piece = u64::try_from(self.piece.len()).unwrap_or(u64::MAX);
         let body = self.body.size_hint();
         let mut whole = SizeHint::new();
-        whole.set_lower(body.lower().saturating_add(rest));
+        whole.set_lower(body.lower().saturating_add(piece));
         if let Some(upper) = body.upper() {
-            whole.set_upper(upper.saturating_add(rest));
+            whole.set_upper(upper.saturating_add(piece));
         }
         whole
     }

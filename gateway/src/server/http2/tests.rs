@@ -133,7 +133,7 @@ async fn a_response_waits_for_its_client_only_while_the_client_has_bytes_to_take
         responses.is_any_stalled(Instant::now(), &limit)
     };
     let (pieces, body) = body();
-    let mut paced = responses.pace(body, false, None);
+    let mut paced = responses.pace(body, Returned::default(), false, None);
     assert!(!is_stalled(SOON / 2).await && is_stalled(SOON).await, "nothing was taken");
     assert!(poll!(paced.frame()).is_pending());
     assert!(!is_stalled(SOON * 2).await, "the server has nothing to give");
@@ -145,7 +145,7 @@ async fn a_response_waits_for_its_client_only_while_the_client_has_bytes_to_take
     assert!(is_stalled(SOON).await, "the client takes no more");
     drop(paced);
     assert!(!is_stalled(SOON).await, "there is no response");
-    let _endless = responses.pace(Body::empty(), true, None);
+    let _endless = responses.pace(Body::empty(), Returned::default(), true, None);
     assert!(is_stalled(SOON / 2).await, "an endless one has its own limit");
 }
 
@@ -188,6 +188,16 @@ async fn requests_beyond_the_limit_of_the_server_are_told_to_come_again() {
     never.iter().for_each(JoinHandle::abort);
     let answered = async { while client.ask("/").await.unwrap().status() != StatusCode::OK {} };
     timeout(SOON, answered).await.expect("a request that its client gave up leaves its place");
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_costs_no_answer() {
+    let site = site(|_| {}).await;
+    let client = Client::of(&site).await;
+    let request = Request::post("https://localhost/").body(Body::from(vec![0; LARGE])).unwrap();
+    let refused = timeout(SOON, client.requests.clone().send_request(request)).await.unwrap().unwrap();
+    assert_eq!(refused.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(text(client.ask("/").await.unwrap()).await, "here");
 }
 
 #[tokio::test]

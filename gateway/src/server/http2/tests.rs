@@ -1,5 +1,6 @@
 //! HTTP/2 connections as a client sees them.
 
+use axum::body::{Body, Bytes};
 use futures_util::poll;
 use http_body_util::BodyExt;
 use hyper::client::conn::http2::{Builder, SendRequest};
